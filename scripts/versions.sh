@@ -1,0 +1,5 @@
+# The versions of every tool the scripts install. wasm-bindgen must equal the one in Cargo.lock;
+# the npm side is pinned in package.json and package-lock.json.
+WASM_BINDGEN_VERSION=0.2.130
+WASM_PACK_VERSION=0.15.1
+WORKER_BUILD_VERSION=0.8.7

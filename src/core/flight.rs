@@ -1,0 +1,138 @@
+//! Loads under way. A flight is attached to its key's slot from its start until it settles, is
+//! abandoned, or is superseded; askers join only attached flights.
+
+use crate::core::slab::Slot;
+
+/// Names one load for ever: a number that is reused, and a generation that tells the uses apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlightId {
+    number: u32,
+    generation: u32,
+}
+
+const NUMBER_BITS: u32 = 21;
+
+impl FlightId {
+    /// The reused number, dense enough to index an array.
+    pub const fn index(self) -> usize {
+        self.number as usize
+    }
+
+    pub(crate) const fn number(self) -> u32 {
+        self.number
+    }
+
+    /// Both parts in 53 bits, which a JS number holds exactly.
+    pub const fn to_bits(self) -> u64 {
+        ((self.generation as u64) << NUMBER_BITS) | self.number as u64
+    }
+
+    /// The reverse of [`to_bits`](Self::to_bits).
+    pub const fn from_bits(bits: u64) -> Self {
+        Self {
+            number: (bits & ((1 << NUMBER_BITS) - 1)) as u32,
+            generation: ((bits >> NUMBER_BITS) & u32::MAX as u64) as u32,
+        }
+    }
+}
+
+struct Flight {
+    generation: u32,
+    /// Those who still wait for it; 0 in a free place.
+    waiters: u32,
+    /// Where its value goes; `None` once it is superseded, and in a free place.
+    slot: Option<Slot>,
+}
+
+/// All flights, and the places where flights were.
+pub(crate) struct Flights {
+    places: Vec<Flight>,
+    free: Vec<u32>,
+}
+
+impl Flights {
+    pub fn new() -> Self {
+        Self { places: Vec::new(), free: Vec::new() }
+    }
+
+    pub fn live(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// A new flight with one waiter. `None` when 2^21 loads are under way.
+    pub fn begin(&mut self, slot: Slot) -> Option<FlightId> {
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None => {
+                let number = u32::try_from(self.places.len()).ok().filter(|n| *n < 1 << NUMBER_BITS)?;
+                self.places.push(Flight { generation: 0, waiters: 0, slot: None });
+                number
+            }
+        };
+        let place = self.places.get_mut(number as usize)?;
+        place.waiters = 1;
+        place.slot = Some(slot);
+        Some(FlightId { number, generation: place.generation })
+    }
+
+    fn get(&self, id: FlightId) -> Option<&Flight> {
+        self.places.get(id.index()).filter(|flight| flight.generation == id.generation && flight.waiters > 0)
+    }
+
+    fn get_mut(&mut self, id: FlightId) -> Option<&mut Flight> {
+        self.places.get_mut(id.index()).filter(|flight| flight.generation == id.generation && flight.waiters > 0)
+    }
+
+    pub fn is_live(&self, id: FlightId) -> bool {
+        self.get(id).is_some()
+    }
+
+    /// The slot the flight is attached to.
+    pub fn slot(&self, id: FlightId) -> Option<Slot> {
+        self.get(id)?.slot
+    }
+
+    /// The id of the live flight at this number.
+    pub fn id_at(&self, number: u32) -> Option<FlightId> {
+        let generation = self.places.get(number as usize)?.generation;
+        let id = FlightId { number, generation };
+        self.is_live(id).then_some(id)
+    }
+
+    pub fn join(&mut self, id: FlightId) {
+        if let Some(flight) = self.get_mut(id) {
+            flight.waiters = flight.waiters.saturating_add(1);
+        }
+    }
+
+    /// So many waiters less; `true` when they were the last, and the flight goes on for nobody.
+    pub fn leave(&mut self, id: FlightId, waiters: u32) -> bool {
+        let Some(flight) = self.get_mut(id) else { return false };
+        if flight.waiters > waiters {
+            flight.waiters -= waiters;
+            return false;
+        }
+        true
+    }
+
+    pub fn detach(&mut self, id: FlightId) {
+        if let Some(flight) = self.get_mut(id) {
+            flight.slot = None;
+        }
+    }
+
+    pub fn detach_all(&mut self) {
+        for flight in &mut self.places {
+            flight.slot = None;
+        }
+    }
+
+    pub fn end(&mut self, id: FlightId) {
+        if let Some(flight) = self.get_mut(id) {
+            flight.waiters = 0;
+            flight.slot = None;
+            flight.generation = flight.generation.wrapping_add(1);
+            self.free.push(id.number);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Which entry goes when room is needed.
+
+pub(crate) mod lru;

@@ -1,0 +1,45 @@
+//! The clock and the timers of a JS host.
+
+use std::future::Future;
+
+use js_sys::{Function, Promise};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::time::Timestamp;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_name = setTimeout)]
+    fn set_timeout(callback: &Function, millis: i32) -> JsValue;
+    #[wasm_bindgen(js_name = clearTimeout)]
+    fn clear_timeout(timer: &JsValue);
+}
+
+/// The wall clock, rounded down.
+pub fn now() -> Timestamp {
+    Timestamp::from_millis(js_sys::Date::now() as u64)
+}
+
+/// Ends after so many milliseconds, at most 2^31 - 1. Dropping it clears the timer, which would keep
+/// Node running.
+pub fn sleep(millis: u64) -> impl Future<Output = ()> + 'static {
+    let mut timer = Timer(JsValue::UNDEFINED);
+    let promise = Promise::new(&mut |resolve, _| {
+        timer.0 = set_timeout(&resolve, i32::try_from(millis).unwrap_or(i32::MAX));
+    });
+    async move {
+        let _timer = timer;
+        // A timer's promise is never rejected, but for a request that has ended, where waiting is over too.
+        let _ = JsFuture::from(promise).await;
+    }
+}
+
+struct Timer(JsValue);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        clear_timeout(&self.0);
+    }
+}

@@ -1,0 +1,75 @@
+//! Options in the form that the rest of the crate can rely on without checking again.
+
+use crate::time::Ttl;
+
+/// The bounds of a cache. They hold after every operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    max_entries: u32,
+    max_bytes: u64,
+    max_entry_bytes: u32,
+}
+
+impl Limits {
+    /// At most so many entries (2^30 at the most, whatever is asked), together and each of at most so
+    /// many bytes. Zero entries make a cache that stores nothing and still shares loads.
+    pub fn new(max_entries: u64, max_bytes: u64, max_entry_bytes: u64) -> Self {
+        Self {
+            max_entries: u32::try_from(max_entries).unwrap_or(u32::MAX).min(1 << 30),
+            max_bytes,
+            max_entry_bytes: u32::try_from(max_entry_bytes.min(max_bytes)).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// How many entries may be held.
+    pub fn max_entries(&self) -> u32 {
+        self.max_entries
+    }
+
+    /// How many bytes all entries together may weigh.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
+    /// How many bytes one entry may weigh.
+    pub fn max_entry_bytes(&self) -> u32 {
+        self.max_entry_bytes
+    }
+
+    /// Whether an entry of this weight may be stored at all.
+    pub(crate) fn admit(&self, weight: u32) -> bool {
+        weight <= self.max_entry_bytes && self.max_entries > 0
+    }
+
+    pub(crate) fn exceeded_by(&self, entries: u32, weight: u64) -> bool {
+        entries > self.max_entries || weight > self.max_bytes
+    }
+}
+
+impl Default for Limits {
+    /// 10,000 entries of any weight.
+    fn default() -> Self {
+        Self::new(DEFAULT_MAX_ENTRIES, u64::MAX, u64::MAX)
+    }
+}
+
+/// How many entries a cache holds if nobody says: a few megabytes of small values, far from an isolate's 128 MiB.
+pub const DEFAULT_MAX_ENTRIES: u64 = 10_000;
+
+/// How long a wait may take if nobody says, in milliseconds: what a Worker's `waitUntil` allows.
+pub const DEFAULT_HARD_TIMEOUT: u64 = 30_000;
+
+/// What a call takes where it says nothing itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// How long an entry lives.
+    pub ttl: Ttl,
+    /// How long a wait may take.
+    pub hard_timeout: Ttl,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self { ttl: Ttl::Forever, hard_timeout: Ttl::Millis(DEFAULT_HARD_TIMEOUT) }
+    }
+}

@@ -1,0 +1,79 @@
+//! Time as plain numbers. Nothing here reads a clock: `now` is always an argument.
+
+use std::time::Duration;
+
+/// A moment, in whole milliseconds since an epoch that the clock chooses.
+///
+/// Clocks round down. An expiry is computed from a rounded-down start, so an entry may end up to one
+/// millisecond early and never late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// Later than every moment a clock can show.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    /// The moment `millis` milliseconds after the epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The moment after which something that lives `ttl` from here is gone.
+    #[must_use]
+    pub fn after(self, ttl: Ttl) -> Self {
+        match ttl {
+            Ttl::Forever => Self::NEVER,
+            Ttl::Millis(millis) => Self(self.0.saturating_add(millis).min(u64::MAX - 1)),
+        }
+    }
+
+    /// Milliseconds from `earlier` to here; 0 where the clock went backwards.
+    pub const fn millis_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// How long something lives or may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ttl {
+    /// So many milliseconds. Zero means: not stored at all.
+    Millis(u64),
+    /// No end by time.
+    Forever,
+}
+
+impl From<Duration> for Ttl {
+    /// Whole milliseconds; the rest is dropped, so that nothing outlives what was asked for.
+    fn from(duration: Duration) -> Self {
+        Self::Millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX - 1))
+    }
+}
+
+/// Reads a duration like `"250ms"`, `"30s"`, `"5m"`, `"1.5h"` or `"7d"` as milliseconds.
+///
+/// `None` for anything else, negative and infinite amounts included.
+pub fn parse_duration(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (amount, unit) = text.split_at_checked(unit_at)?;
+    let amount = amount.trim_end();
+    if amount.is_empty() || !amount.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return None;
+    }
+    let amount: f64 = amount.parse().ok()?;
+    let scale = match unit {
+        "ms" => 1.0,
+        "s" => 1_000.0,
+        "m" => 60_000.0,
+        "h" => 3_600_000.0,
+        "d" => 86_400_000.0,
+        _ => return None,
+    };
+    let millis = amount * scale;
+    millis.is_finite().then_some(millis)
+}

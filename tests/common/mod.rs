@@ -1,0 +1,200 @@
+//! A world with virtual time: a runtime whose clock stands until it is told to move, whose sleepers wake
+//! when it does, and whose requests can be killed.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, Shared};
+use nearcache::Timestamp;
+use nearcache::engine::Runtime;
+
+#[derive(Default)]
+pub struct World {
+    now: Cell<u64>,
+    sleepers: RefCell<Vec<(u64, Waker)>>,
+    request: Cell<u32>,
+    tasks: RefCell<Vec<(u32, Alone)>>,
+}
+
+impl World {
+    pub fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    pub fn advance(&self, millis: u64) {
+        self.now.set(self.now.get() + millis);
+        let (due, rest) = self.sleepers.take().into_iter().partition(|(at, _)| *at <= self.now.get());
+        *self.sleepers.borrow_mut() = rest;
+        let due: Vec<(u64, Waker)> = due;
+        due.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// What is started from here on belongs to this request.
+    pub fn enter(&self, request: u32) {
+        self.request.set(request);
+    }
+
+    /// Polls every task that runs alone.
+    pub fn run_tasks(&self) {
+        let tasks: Vec<Alone> = self.tasks.borrow().iter().map(|(_, task)| task.clone()).collect();
+        tasks.iter().for_each(Alone::run);
+        self.tasks.borrow_mut().retain(|(_, task)| !task.0.ended.get());
+    }
+
+    /// Ends a request: its tasks are gone, as if they had never been.
+    pub fn kill(&self, request: u32) {
+        let tasks = self.tasks.take();
+        let (killed, rest): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|(owner, _)| *owner == request);
+        *self.tasks.borrow_mut() = rest;
+        killed.iter().for_each(|(_, task)| task.end());
+    }
+}
+
+/// A runtime in a [`World`]. With `ALONE`, tasks run as in a Worker: by themselves, until their request dies.
+#[derive(Clone, Default)]
+pub struct Virtual<const ALONE: bool>(pub Rc<World>);
+
+impl<const ALONE: bool> Runtime for Virtual<ALONE> {
+    type Task = Task;
+    const RUNS_ALONE: bool = ALONE;
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.now())
+    }
+
+    fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
+        let (world, at) = (self.0.clone(), self.0.now() + millis);
+        std::future::poll_fn(move |cx| {
+            if world.now() >= at {
+                return Poll::Ready(());
+            }
+            world.sleepers.borrow_mut().push((at, cx.waker().clone()));
+            Poll::Pending
+        })
+    }
+
+    fn share(&self, task: LocalBoxFuture<'static, ()>) -> Task {
+        if !ALONE {
+            return Task::Shared(task.shared());
+        }
+        let task = Alone(Rc::new(AloneState { future: RefCell::new(Some(task)), ..AloneState::default() }));
+        self.0.tasks.borrow_mut().push((self.0.request.get(), task.clone()));
+        Task::Alone(task)
+    }
+}
+
+#[derive(Clone)]
+pub enum Task {
+    Shared(Shared<LocalBoxFuture<'static, ()>>),
+    Alone(Alone),
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.get_mut() {
+            Self::Shared(task) => Pin::new(task).poll(cx),
+            Self::Alone(task) if task.0.ended.get() => Poll::Ready(()),
+            Self::Alone(task) => {
+                task.0.wakers.borrow_mut().push(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct Alone(Rc<AloneState>);
+
+#[derive(Default)]
+struct AloneState {
+    future: RefCell<Option<LocalBoxFuture<'static, ()>>>,
+    ended: Cell<bool>,
+    wakers: RefCell<Vec<Waker>>,
+}
+
+impl Alone {
+    fn run(&self) {
+        let Some(mut future) = self.0.future.borrow_mut().take() else { return };
+        match poll_once(&mut future) {
+            Some(()) => self.end(),
+            None => *self.0.future.borrow_mut() = Some(future),
+        }
+    }
+
+    fn end(&self) {
+        // A dead request's task is not dropped in an orderly way: it is simply never polled again.
+        if let Some(future) = self.0.future.take() {
+            std::mem::forget(future);
+        }
+        self.0.ended.set(true);
+        self.0.wakers.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Polls once; the result if it is there.
+pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+/// A future that waits until told what to say.
+pub struct Promised<T>(Rc<RefCell<Option<T>>>);
+
+pub struct Promiser<T>(Rc<RefCell<Option<T>>>);
+
+pub fn promised<T>() -> (Promiser<T>, Promised<T>) {
+    let cell = Rc::new(RefCell::new(None));
+    (Promiser(cell.clone()), Promised(cell))
+}
+
+impl<T> Promiser<T> {
+    pub fn say(&self, value: T) {
+        *self.0.borrow_mut() = Some(value);
+    }
+}
+
+impl<T> Future for Promised<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        // Tests poll by hand; no waker is kept.
+        self.0.take().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// A seeded generator (SplitMix64): small, good enough, the same everywhere.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// The seed for a random test: `SEED` from the environment, or a fixed one. Printed by the test that uses it.
+pub fn seed() -> u64 {
+    option_env!("SEED").and_then(|seed| seed.parse().ok()).unwrap_or(20_261_121)
+}
