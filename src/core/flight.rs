@@ -2,6 +2,7 @@
 //! abandoned, or is superseded; askers join only attached flights.
 
 use crate::core::slab::Slot;
+use crate::time::Timestamp;
 
 /// Names one load for ever: a number that is reused, and a generation that tells the uses apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,17 +43,24 @@ struct Flight {
     waiters: u32,
     /// Where its value goes; `None` once it is superseded, and in a free place.
     slot: Option<Slot>,
+    /// The deadline of the one who began it. From then on nobody joins: a load that never ends must not
+    /// hold its key.
+    joinable_until: Timestamp,
+    /// The latest deadline of all who wait. After it nobody can be waiting, whatever the count says:
+    /// in a Worker, waiters vanish with their requests and never say so.
+    awaited_until: Timestamp,
 }
 
 /// All flights, and the places where flights were.
 pub(crate) struct Flights {
     places: Vec<Flight>,
     free: Vec<u32>,
+    hand: usize,
 }
 
 impl Flights {
     pub fn new() -> Self {
-        Self { places: Vec::new(), free: Vec::new() }
+        Self { places: Vec::new(), free: Vec::new(), hand: 0 }
     }
 
     pub fn live(&self) -> usize {
@@ -60,18 +68,26 @@ impl Flights {
     }
 
     /// A new flight with one waiter. `None` when 2^21 loads are under way.
-    pub fn begin(&mut self, slot: Slot) -> Option<FlightId> {
+    pub fn begin(&mut self, slot: Slot, deadline: Timestamp) -> Option<FlightId> {
         let number = match self.free.pop() {
             Some(number) => number,
             None => {
                 let number = u32::try_from(self.places.len()).ok().filter(|n| *n < 1 << NUMBER_BITS)?;
-                self.places.push(Flight { generation: 0, waiters: 0, slot: None });
+                self.places.push(Flight {
+                    generation: 0,
+                    waiters: 0,
+                    slot: None,
+                    joinable_until: deadline,
+                    awaited_until: deadline,
+                });
                 number
             }
         };
         let place = self.places.get_mut(number as usize)?;
         place.waiters = 1;
         place.slot = Some(slot);
+        place.joinable_until = deadline;
+        place.awaited_until = deadline;
         Some(FlightId { number, generation: place.generation })
     }
 
@@ -99,10 +115,22 @@ impl Flights {
         self.is_live(id).then_some(id)
     }
 
-    pub fn join(&mut self, id: FlightId) {
+    pub fn is_joinable(&self, id: FlightId, now: Timestamp) -> bool {
+        self.get(id).is_some_and(|flight| now < flight.joinable_until)
+    }
+
+    pub fn join(&mut self, id: FlightId, deadline: Timestamp) {
         if let Some(flight) = self.get_mut(id) {
             flight.waiters = flight.waiters.saturating_add(1);
+            flight.awaited_until = flight.awaited_until.max(deadline);
         }
+    }
+
+    /// Looks at the next place; the flight there, if nobody can be waiting for it any more.
+    pub fn sweep(&mut self, now: Timestamp) -> Option<FlightId> {
+        self.hand = if self.hand + 1 < self.places.len() { self.hand + 1 } else { 0 };
+        let place = self.places.get(self.hand).filter(|place| place.waiters > 0 && now > place.awaited_until)?;
+        Some(FlightId { number: self.hand as u32, generation: place.generation })
     }
 
     /// So many waiters less; `true` when they were the last, and the flight goes on for nobody.

@@ -56,22 +56,27 @@ pub enum Settled {
 impl Machine {
     /// A get that loads what is not there. `slot` is the key's, if it has one. O(1).
     ///
-    /// The asker is counted among the flight's waiters until the flight ends or [`leave`](Self::leave) is called.
-    pub fn ask(&mut self, slot: Option<Slot>, now: Timestamp, ask: Ask) -> Answer {
+    /// The asker is counted among the flight's waiters until the flight ends, [`leave`](Self::leave) or
+    /// [`time_out`](Self::time_out) is called, or every waiter's `deadline` has passed. From the deadline of
+    /// the one who began the load on, nobody joins it: the next to ask begins anew.
+    pub fn ask(&mut self, slot: Option<Slot>, now: Timestamp, ask: Ask, deadline: Timestamp) -> Answer {
         let ready = slot.filter(|slot| self.is_ready(*slot, now));
         if let (Some(slot), Ask::Stored) = (ready, ask) {
             lru::touch(&mut self.slab, slot);
             self.stats.hits += 1;
             return Answer::Hit(slot);
         }
-        if let Some(flight) = slot.and_then(|slot| self.flight_of(slot)) {
-            self.flights.join(flight);
-            self.stats.coalesced += 1;
-            return Answer::Join(flight);
+        if let Some((slot, flight)) = slot.and_then(|slot| Some((slot, self.flight_of(slot)?))) {
+            if self.flights.is_joinable(flight, now) {
+                self.flights.join(flight, deadline);
+                self.stats.coalesced += 1;
+                return Answer::Join(flight);
+            }
+            self.detach(slot);
         }
         self.stats.misses += 1;
         let Some(slot) = slot.or_else(|| self.slab.take()) else { return Answer::Full };
-        let Some(flight) = self.flights.begin(slot) else {
+        let Some(flight) = self.flights.begin(slot, deadline) else {
             self.expire(slot, now);
             self.vacate_pending(slot);
             return Answer::Full;
@@ -139,18 +144,9 @@ impl Machine {
         last
     }
 
-    /// So many waiters have reached their deadline and leave. When the one who began the load is among
-    /// them, nobody joins that load any more, so that a load that never ends can't hold its key. `true` as
-    /// in [`leave`](Self::leave).
-    pub fn time_out(&mut self, flight: FlightId, waiters: u32, leader: bool) -> bool {
-        if !self.flights.is_live(flight) {
-            return false;
-        }
+    /// So many waiters have reached their deadline and leave. `true` as in [`leave`](Self::leave).
+    pub fn time_out(&mut self, flight: FlightId, waiters: u32) -> bool {
         self.stats.timeouts += u64::from(waiters);
-        if leader && let Some(slot) = self.flights.slot(flight) {
-            self.detach(slot);
-            self.vacate_pending(slot);
-        }
         self.leave(flight, waiters)
     }
 
@@ -167,9 +163,16 @@ impl Machine {
         true
     }
 
+    /// A waiter has found the load lost: it is gone for all, and the waiter, who now asks again, is counted
+    /// by what that comes to.
+    pub fn lost(&mut self, flight: FlightId) -> bool {
+        self.stats.coalesced = self.stats.coalesced.saturating_sub(1);
+        self.abandon(flight)
+    }
+
     /// A waiter more that is no asker: the load itself, where it goes on when nobody waits.
     pub fn hold(&mut self, flight: FlightId) {
-        self.flights.join(flight);
+        self.flights.join(flight, Timestamp::default());
     }
 
     /// Cuts a key loose from its load. The flight's waiters stay.
@@ -193,6 +196,13 @@ impl Machine {
 
     fn is_pending(&self, slot: Slot) -> bool {
         self.slab.get(slot).is_some_and(|entry| entry.state() == State::Pending)
+    }
+
+    /// Ends a flight that nobody can be waiting for any more, and that nobody said so of.
+    pub(super) fn sweep_flight(&mut self, now: Timestamp) {
+        if let Some(flight) = self.flights.sweep(now) {
+            self.abandon(flight);
+        }
     }
 
     fn vacate_pending(&mut self, slot: Slot) {

@@ -198,6 +198,9 @@ impl Machine {
     /// Looks at the next `count` slots and removes what is dead there. Every insertion and every miss
     /// does some of this, so that nothing dead stays while the cache is in use.
     pub fn sweep(&mut self, now: Timestamp, count: u32) {
+        if self.flights.live() > 0 {
+            self.sweep_flight(now);
+        }
         if self.mortal == 0 {
             return;
         }

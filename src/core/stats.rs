@@ -1,13 +1,13 @@
 //! What happened, counted. Every get is exactly one of hit, miss and coalesced.
 
-/// Counters since the cache was made. They only grow.
+/// Counters since the cache was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Gets answered from memory.
     pub hits: u64,
     /// Gets that found nothing: they began a load, or returned empty-handed.
     pub misses: u64,
-    /// Gets that joined a load under way.
+    /// Gets that joined a load under way. One whose load is lost asks again and counts as what that finds.
     pub coalesced: u64,
     /// Loads begun.
     pub loads: u64,

@@ -13,7 +13,7 @@ use super::runtime::Runtime;
 use super::shelf::{Flying, Gone};
 use crate::core::{Answer, Ask, FlightId, Outcome, Settled};
 use crate::error::LoadError;
-use crate::time::Ttl;
+use crate::time::{Timestamp, Ttl};
 
 /// How one get differs from the cache's defaults.
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,7 +109,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let ask = if options.force_fresh { Ask::Fresh } else { Ask::Stored };
         let (mut key, mut load) = (Some(key), Some(load));
         loop {
-            let seat = match inner.ask(&mut key, now, ask)? {
+            let seat = match inner.ask(&mut key, now, ask, deadline)? {
                 Found::Value(value) => return Ok(value),
                 Found::Seat(seat) => seat,
                 Found::Lead(mut seat, weighed_key) => {
@@ -149,8 +149,9 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Inner<K, V, R> {
     fn ask(
         self: &Rc<Self>,
         key: &mut Option<K>,
-        now: crate::time::Timestamp,
+        now: Timestamp,
         ask: Ask,
+        deadline: Timestamp,
     ) -> Result<Found<K, V, R>, LoadError> {
         let seat = |flight, leader, task, result| Seat {
             guard: Guard { inner: self.clone(), flight, armed: true },
@@ -161,7 +162,7 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Inner<K, V, R> {
         let found = self.with(|shelf| {
             let Some(wanted) = key.as_ref() else { return Err(LoadError::Lost) };
             let known = shelf.find(wanted);
-            let answer = shelf.machine.ask(known, now, ask);
+            let answer = shelf.machine.ask(known, now, ask, deadline);
             self.drain(shelf);
             match answer {
                 Answer::Hit(slot) => shelf.value(slot).cloned().map(Found::Value).ok_or(LoadError::Lost),
@@ -234,12 +235,12 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Seat<K, V, R> {
             Ttl::Forever => u64::MAX,
         };
         if !in_time.await {
-            self.guard.time_out(self.leader);
+            self.guard.time_out();
             return Some(Err(LoadError::TimedOut { after_millis: millis }));
         }
         let result = self.result.get().cloned();
-        if result.is_none() {
-            self.guard.abandon();
+        if result.is_none() && !self.leader {
+            self.guard.end(crate::core::Machine::lost);
         }
         self.guard.armed = false;
         result
@@ -254,9 +255,9 @@ struct Guard<K: Hash + Eq, V, R: Runtime> {
 }
 
 impl<K: Hash + Eq, V, R: Runtime> Guard<K, V, R> {
-    fn time_out(&mut self, leader: bool) {
+    fn time_out(&mut self) {
         self.armed = false;
-        self.end(|machine, flight| machine.time_out(flight, 1, leader));
+        self.end(|machine, flight| machine.time_out(flight, 1));
     }
 
     fn abandon(&mut self) {
