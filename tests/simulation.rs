@@ -151,6 +151,8 @@ impl<const ALONE: bool> Sim<ALONE> {
         }
         self.world.0.run_tasks();
         self.collect();
+        // Loads that began just now start running before anything else happens.
+        self.world.0.run_tasks();
         self.check();
     }
 
@@ -316,7 +318,7 @@ impl<const ALONE: bool> Sim<ALONE> {
 
     /// In the end everyone settles, and nothing is left of the loads.
     fn finish(mut self) {
-        self.world.0.advance(TIMEOUT);
+        self.world.0.advance(TIMEOUT + 1);
         self.world.0.run_tasks();
         self.collect();
         assert!(self.waits.is_empty(), "somebody hangs, {}", self.at());

@@ -5,49 +5,56 @@ use std::collections::BinaryHeap;
 
 use crate::time::Timestamp;
 
-/// Pending deadlines by moment. Cancelling is lazy: what has ended is dropped when it is met, or when
-/// more than half of what is kept has ended.
-#[derive(Default)]
+/// Deadlines of waits by moment. A wait that ends early stays until it is met or until the heap has
+/// doubled, so that neither adding nor ending one costs more than O(log n), amortised.
 pub struct Deadlines {
     heap: BinaryHeap<Reverse<(Timestamp, u64)>>,
-    live: usize,
+    last: Option<(Timestamp, u64)>,
+    tidy_at: usize,
+}
+
+const TIDY_AT_LEAST: usize = 64;
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { heap: BinaryHeap::new(), last: None, tidy_at: TIDY_AT_LEAST }
+    }
 }
 
 impl Deadlines {
-    /// Adds the deadline of the wait with this id. O(log n).
-    pub fn add(&mut self, at: Timestamp, id: u64) {
-        self.heap.push(Reverse((at, id)));
-        self.live += 1;
-    }
-
-    /// One of the waits has ended before its deadline; `is_live` tells which remain. Amortised O(1).
-    pub fn cancel(&mut self, is_live: impl Fn(u64) -> bool) {
-        self.live = self.live.saturating_sub(1);
-        if self.live == 0 {
-            self.heap.clear();
-        } else if self.heap.len() > 2 * self.live + 64 {
-            self.heap.retain(|Reverse((_, id))| is_live(*id));
+    /// Adds a deadline for the flight with this id, unless it is the one added last. `is_live` tells which
+    /// flights are still waited for.
+    pub fn add(&mut self, at: Timestamp, id: u64, is_live: impl Fn(u64) -> bool) {
+        if at == Timestamp::NEVER || self.last == Some((at, id)) {
+            return;
         }
+        if self.heap.len() >= self.tidy_at {
+            self.heap.retain(|Reverse((_, id))| is_live(*id));
+            self.tidy_at = (2 * self.heap.len()).max(TIDY_AT_LEAST);
+        }
+        self.last = Some((at, id));
+        self.heap.push(Reverse((at, id)));
     }
 
-    /// The id of a wait whose deadline has come, the earliest first.
+    /// The id of a live flight, some of whose waits have reached their deadline; the earliest first.
     pub fn pop_due(&mut self, now: Timestamp, is_live: impl Fn(u64) -> bool) -> Option<u64> {
-        while let Some(Reverse((at, id))) = self.heap.peek().copied() {
-            let live = is_live(id);
-            if live && now < at {
-                return None;
-            }
-            self.heap.pop();
-            if live {
-                self.live = self.live.saturating_sub(1);
+        while self.next(&is_live).is_some_and(|at| at <= now) {
+            let Reverse((_, id)) = self.heap.pop()?;
+            if is_live(id) {
                 return Some(id);
             }
         }
         None
     }
 
-    /// The earliest deadline that is kept.
-    pub fn next(&self) -> Option<Timestamp> {
-        self.heap.peek().map(|Reverse((at, _))| *at)
+    /// The earliest deadline of a live flight.
+    pub fn next(&mut self, is_live: impl Fn(u64) -> bool) -> Option<Timestamp> {
+        while let Some(Reverse((at, id))) = self.heap.peek().copied() {
+            if is_live(id) {
+                return Some(at);
+            }
+            self.heap.pop();
+        }
+        None
     }
 }

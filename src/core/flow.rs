@@ -1,7 +1,7 @@
 //! How a key's load begins, is shared, and ends. Every ending has a name.
 
 use super::slab::{Slot, State};
-use super::{FlightId, Machine, SWEEP, lru};
+use super::{FlightId, Machine, SWEEP};
 use crate::time::{Timestamp, Ttl};
 
 /// How a key is asked for.
@@ -60,10 +60,7 @@ impl Machine {
     /// [`time_out`](Self::time_out) is called, or every waiter's `deadline` has passed. From the deadline of
     /// the one who began the load on, nobody joins it: the next to ask begins anew.
     pub fn ask(&mut self, slot: Option<Slot>, now: Timestamp, ask: Ask, deadline: Timestamp) -> Answer {
-        let ready = slot.filter(|slot| self.is_ready(*slot, now));
-        if let (Some(slot), Ask::Stored) = (ready, ask) {
-            lru::touch(&mut self.slab, slot);
-            self.stats.hits += 1;
+        if let Some(slot) = slot.filter(|slot| ask == Ask::Stored && self.hit(*slot, now)) {
             return Answer::Hit(slot);
         }
         if let Some((slot, flight)) = slot.and_then(|slot| Some((slot, self.flight_of(slot)?))) {
@@ -163,8 +160,8 @@ impl Machine {
         true
     }
 
-    /// A waiter has found the load lost: it is gone for all, and the waiter, who now asks again, is counted
-    /// by what that comes to.
+    /// A follower has found the load lost: it is gone for all, and the follower, who now asks again, is
+    /// counted by what that comes to.
     pub fn lost(&mut self, flight: FlightId) -> bool {
         self.stats.coalesced = self.stats.coalesced.saturating_sub(1);
         self.abandon(flight)

@@ -73,7 +73,7 @@ impl Machine {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            slab: Slab::new(),
+            slab: Slab::new(limits.max_entries()),
             flights: Flights::new(),
             departures: VecDeque::new(),
             entries: 0,
@@ -117,14 +117,23 @@ impl Machine {
     /// A get that returns only what is there: `true` for a hit. O(1).
     #[inline]
     pub fn touch(&mut self, slot: Slot, now: Timestamp) -> bool {
-        if self.is_ready(slot, now) {
-            lru::touch(&mut self.slab, slot);
-            self.stats.hits += 1;
+        if self.hit(slot, now) {
             return true;
         }
         self.stats.misses += 1;
         self.expire(slot, now);
         false
+    }
+
+    /// As [`touch`](Self::touch), but what is no hit is left as it is and not counted.
+    #[inline]
+    pub fn hit(&mut self, slot: Slot, now: Timestamp) -> bool {
+        let ready = self.is_ready(slot, now);
+        if ready {
+            lru::touch(&mut self.slab, slot);
+            self.stats.hits += 1;
+        }
+        ready
     }
 
     /// A get that returns only what is there, of a key that is not.
@@ -136,13 +145,13 @@ impl Machine {
     /// Whether the slot holds a value that may still be handed out. Changes nothing.
     #[inline]
     pub fn is_ready(&self, slot: Slot, now: Timestamp) -> bool {
-        self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready && now < entry.expires)
+        self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready && now < entry.expires())
     }
 
     /// Milliseconds until the slot's value expires; `None` if it holds none that may be handed out.
     pub fn remaining(&self, slot: Slot, now: Timestamp) -> Option<Ttl> {
         let entry = self.slab.get(slot).filter(|_| self.is_ready(slot, now))?;
-        Some(match entry.expires {
+        Some(match entry.expires() {
             Timestamp::NEVER => Ttl::Forever,
             expires => Ttl::Millis(expires.millis_since(now)),
         })
@@ -173,7 +182,7 @@ impl Machine {
     pub fn clear(&mut self) -> Vec<Slot> {
         let held = lru::newest_first(&mut self.slab);
         self.flights.detach_all();
-        self.slab = Slab::new();
+        self.slab = Slab::new(self.limits.max_entries());
         self.stats.evicted_removed += u64::from(self.entries);
         self.entries = 0;
         self.weight = 0;
@@ -187,6 +196,12 @@ impl Machine {
         let mut order = lru::newest_first(&mut self.slab);
         order.retain(|slot| self.is_ready(*slot, now));
         order
+    }
+
+    /// Whether [`poll_departure`](Self::poll_departure) has something to say.
+    #[inline]
+    pub fn has_departures(&self) -> bool {
+        !self.departures.is_empty()
     }
 
     /// What left since the last call, in order.
@@ -215,7 +230,7 @@ impl Machine {
     /// Removes the value if it is dead.
     #[inline]
     fn expire(&mut self, slot: Slot, now: Timestamp) {
-        if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready && now >= entry.expires) {
+        if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready && now >= entry.expires()) {
             self.drop_value(slot, Some(Cause::Expired));
         }
     }
@@ -235,16 +250,17 @@ impl Machine {
         };
         let expires = now.after(ttl);
         let entry = self.slab.get_mut(slot)?;
-        let replaced = (entry.state() == State::Ready).then_some((entry.weight, entry.expires));
+        let replaced = (entry.state() == State::Ready).then(|| entry.expires());
         entry.set_state(State::Ready);
-        entry.weight = weight;
-        entry.expires = expires;
+        entry.set_expires(expires);
+        let old_weight = self.slab.weight(slot);
+        self.slab.set_weight(slot, weight);
         self.weight += u64::from(weight);
         self.mortal += u32::from(expires != Timestamp::NEVER);
         self.stats.inserts += 1;
         match replaced {
-            Some((weight, expires)) => {
-                self.weight -= u64::from(weight);
+            Some(expires) => {
+                self.weight -= u64::from(old_weight);
                 self.mortal -= u32::from(expires != Timestamp::NEVER);
                 self.stats.evicted_replaced += 1;
                 lru::touch(&mut self.slab, slot);
@@ -269,15 +285,15 @@ impl Machine {
             return;
         }
         let vacated = entry.flight().is_none();
-        let (weight, expires) = (entry.weight, entry.expires);
-        entry.weight = 0;
-        entry.expires = Timestamp::NEVER;
+        let expires = entry.expires();
+        entry.set_expires(Timestamp::NEVER);
         entry.set_state(State::Pending);
         let mut gone = None;
         if state == State::Ready {
             gone = cause;
             self.entries -= 1;
-            self.weight -= u64::from(weight);
+            self.weight -= u64::from(self.slab.weight(slot));
+            self.slab.set_weight(slot, 0);
             self.mortal -= u32::from(expires != Timestamp::NEVER);
             lru::unlink(&mut self.slab, slot);
             match cause {

@@ -1,5 +1,6 @@
-//! Entries as numbered slots. A slot's numbers lie side by side (24 bytes), because a hit reads and
-//! writes nearly all of them; the key and the value lie elsewhere, on the driver's shelf.
+//! Entries as numbered slots. A slot's numbers lie side by side (20 bytes), because a hit reads and
+//! writes nearly all of them; weights, which it doesn't, are a column of their own that exists only where
+//! entries have weights. The key and the value lie elsewhere, on the driver's shelf.
 
 use std::num::NonZeroU32;
 
@@ -46,18 +47,28 @@ pub(crate) struct Entry {
     pub newer: u32,
     /// The neighbour used less recently.
     pub older: u32,
-    pub weight: u32,
     /// State in the two highest bits, flight number + 1 in the others (0: none).
     meta: u32,
-    pub expires: Timestamp,
+    /// In two halves, which need no padding.
+    expires: [u32; 2],
 }
 
 const STATE_SHIFT: u32 = 30;
 const FLIGHT_MASK: u32 = (1 << STATE_SHIFT) - 1;
 
 impl Entry {
-    const EMPTY: Self =
-        Self { newer: 0, older: 0, weight: 0, meta: 0, expires: Timestamp::NEVER };
+    const EMPTY: Self = Self { newer: 0, older: 0, meta: 0, expires: [u32::MAX; 2] };
+
+    #[inline]
+    pub fn expires(&self) -> Timestamp {
+        let [high, low] = self.expires;
+        Timestamp::from_millis((u64::from(high) << 32) | u64::from(low))
+    }
+
+    pub fn set_expires(&mut self, expires: Timestamp) {
+        let millis = expires.as_millis();
+        self.expires = [(millis >> 32) as u32, millis as u32];
+    }
 
     pub fn state(&self) -> State {
         match self.meta >> STATE_SHIFT {
@@ -90,12 +101,16 @@ impl Entry {
 /// All slots, free ones included. Slot 0 is the anchor of the recency ring.
 pub(crate) struct Slab {
     entries: Vec<Entry>,
+    /// As long as the highest slot that ever had a weight needs.
+    weights: Vec<u32>,
     first_free: u32,
+    /// How many entries are expected at the most; beyond it are only keys whose first load is under way.
+    expected: usize,
 }
 
 impl Slab {
-    pub fn new() -> Self {
-        Self { entries: vec![Entry::EMPTY], first_free: 0 }
+    pub fn new(expected: u32) -> Self {
+        Self { entries: vec![Entry::EMPTY], weights: Vec::new(), first_free: 0, expected: expected as usize }
     }
 
     /// Slots that exist, free ones included, plus the anchor.
@@ -113,6 +128,19 @@ impl Slab {
         self.entries.get_mut(slot.index())
     }
 
+    pub fn weight(&self, slot: Slot) -> u32 {
+        self.weights.get(slot.index()).copied().unwrap_or(0)
+    }
+
+    pub fn set_weight(&mut self, slot: Slot, weight: u32) {
+        if weight > 0 && self.weights.len() <= slot.index() {
+            self.weights.resize(slot.index() + 1, 0);
+        }
+        if let Some(place) = self.weights.get_mut(slot.index()) {
+            *place = weight;
+        }
+    }
+
     /// The anchor or an entry by number.
     #[inline]
     pub fn at(&mut self, number: u32) -> Option<&mut Entry> {
@@ -126,6 +154,13 @@ impl Slab {
             slot
         } else {
             let slot = Slot::new(u32::try_from(self.entries.len()).ok()?)?;
+            let held = self.entries.len();
+            if held == self.entries.capacity() && held <= self.expected {
+                // Doubling, but from a sixteenth on straight to what a full cache needs (the anchor, all entries,
+                // and one that comes before another goes): linear memory never gets its holes back.
+                let full = self.expected + 2;
+                self.entries.reserve_exact(if held < full / 16 { held.max(16) } else { full - held });
+            }
             self.entries.push(Entry::EMPTY);
             slot
         };

@@ -6,12 +6,12 @@ use std::future::Future;
 use std::hash::Hash;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use super::cache::{Cache, Inner};
 use super::runtime::Runtime;
 use super::shelf::{Flying, Gone};
-use crate::core::{Answer, Ask, FlightId, Outcome, Settled};
+use crate::core::{Answer, Ask, FlightId, Machine, Outcome, Settled};
 use crate::error::LoadError;
 use crate::time::{Timestamp, Ttl};
 
@@ -123,11 +123,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
                 }
             };
             let leader = seat.leader;
-            let left = match deadline.millis_since(now) {
-                _ if limit == Ttl::Forever => None,
-                millis => Some(millis),
-            };
-            match seat.wait(left, limit).await {
+            match seat.wait(now, deadline, limit).await {
                 Some(result) => return result,
                 // The task was lost with the request that ran it. Whoever sees this first takes the lead.
                 None if leader => return Err(LoadError::Lost),
@@ -217,33 +213,34 @@ struct Seat<K: Hash + Eq, V, R: Runtime> {
 }
 
 impl<K: Hash + Eq, V: Clone, R: Runtime> Seat<K, V, R> {
-    /// What the load brought; `None` if it was lost.
-    async fn wait(mut self, millis: Option<u64>, limit: Ttl) -> Option<Result<V, LoadError>> {
+    /// What the load brought; `None` if it was lost and there is time to load again.
+    async fn wait(mut self, now: Timestamp, deadline: Timestamp, limit: Ttl) -> Option<Result<V, LoadError>> {
         let inner = self.guard.inner.clone();
         let mut task = self.task.take()?;
         // A timer is made only for a load that is not there at once.
-        let mut slept = pin!(async { inner.runtime.sleep(millis?).await.into() });
-        let in_time = std::future::poll_fn(|cx| {
-            if let Poll::Ready(()) = Pin::new(&mut task).poll(cx) {
-                return Poll::Ready(true);
+        let mut slept = pin!(async {
+            match limit {
+                Ttl::Millis(_) => inner.runtime.sleep(deadline.millis_since(now)).await,
+                Ttl::Forever => std::future::pending().await,
             }
-            let Some(()) = ready!(slept.as_mut().poll(cx)) else { return Poll::Pending };
-            Poll::Ready(false)
         });
-        let millis = match limit {
-            Ttl::Millis(millis) => millis,
-            Ttl::Forever => u64::MAX,
-        };
-        if !in_time.await {
-            self.guard.time_out();
-            return Some(Err(LoadError::TimedOut { after_millis: millis }));
+        let ended = std::future::poll_fn(|cx| match Pin::new(&mut task).poll(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => slept.as_mut().poll(cx).map(|()| false),
+        });
+        let ended = ended.await;
+        if let Some(result) = self.result.get().cloned() {
+            self.guard.armed = false;
+            return Some(result);
         }
-        let result = self.result.get().cloned();
-        if result.is_none() && !self.leader {
-            self.guard.end(crate::core::Machine::lost);
+        if ended && (self.leader || inner.now() < deadline) {
+            self.guard.armed = false;
+            self.guard.end(if self.leader { Machine::abandon } else { Machine::lost });
+            return None;
         }
-        self.guard.armed = false;
-        result
+        self.guard.time_out();
+        let Ttl::Millis(after_millis) = limit else { return None };
+        Some(Err(LoadError::TimedOut { after_millis }))
     }
 }
 
@@ -261,11 +258,11 @@ impl<K: Hash + Eq, V, R: Runtime> Guard<K, V, R> {
     }
 
     fn abandon(&mut self) {
-        self.end(crate::core::Machine::abandon);
+        self.end(Machine::abandon);
     }
 
     /// Does what may end the flight, and lets go of its task, with nothing borrowed.
-    fn end(&self, f: impl FnOnce(&mut crate::core::Machine, FlightId) -> bool) {
+    fn end(&self, f: impl FnOnce(&mut Machine, FlightId) -> bool) {
         let flight = self.flight;
         let task = self.inner.with(|shelf| f(&mut shelf.machine, flight).then(|| shelf.take_flying(flight)));
         drop(task);

@@ -1,0 +1,146 @@
+// What is measured. Keys are 48-character URLs built beforehand, drawn by Zipf(1.0).
+
+const KEYS = 100_000;
+const ENTRIES = 10_000;
+const OPS = 1_000_000;
+
+const urls = (n) => Array.from({ length: n }, (_, i) => `https://api.example.com/v1/things/${String(i).padStart(14, "0")}`);
+
+/** `count` indexes below `n`, the same for every contender. */
+function zipf(n, count) {
+  const cumulative = new Float64Array(n);
+  let sum = 0;
+  for (let i = 0; i < n; i++) cumulative[i] = sum += 1 / (i + 1);
+  let seed = 42;
+  const random = () => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return seed / 2 ** 32;
+  };
+  return Uint32Array.from({ length: count }, () => {
+    const at = random() * sum;
+    let low = 0;
+    for (let high = n - 1; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (cumulative[middle] < at) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  });
+}
+
+/** Median of several timed runs after warming up; nanoseconds for each of `ops`. */
+async function timed(ops, run) {
+  for (let i = 0; i < 3; i++) await run();
+  const times = [];
+  for (let i = 0; i < 5; i++) {
+    const start = process.hrtime.bigint();
+    await run();
+    times.push(Number(process.hrtime.bigint() - start) / ops);
+  }
+  return times.sort((a, b) => a - b)[2];
+}
+
+const load = async (key) => key;
+
+export const cases = {
+  "get, set on miss": async (contender) => {
+    const { get, set } = (await contender()).make(ENTRIES);
+    const keys = urls(KEYS);
+    const draws = zipf(KEYS, OPS);
+    return timed(OPS, () => {
+      for (let i = 0; i < OPS; i++) {
+        const key = keys[draws[i]];
+        if (get(key) === undefined) set(key, i);
+      }
+    });
+  },
+  hit: async (contender) => {
+    const { get, set } = (await contender()).make(ENTRIES);
+    const keys = urls(ENTRIES);
+    const draws = zipf(ENTRIES, OPS);
+    keys.forEach((key, i) => set(key, i));
+    let sum = 0;
+    const result = await timed(OPS, () => {
+      for (let i = 0; i < OPS; i++) sum += get(keys[draws[i]]);
+    });
+    if (!(sum > 0)) throw new Error("not every get was a hit");
+    return result;
+  },
+  "set that evicts": async (contender) => {
+    const { set } = (await contender()).make(ENTRIES);
+    const keys = urls(KEYS);
+    return timed(KEYS * 4, () => {
+      for (let round = 0; round < 4; round++) for (let i = 0; i < KEYS; i++) set(keys[i], i);
+    });
+  },
+  "await hit, one hot key": async (contender) => {
+    const { fetch } = (await contender()).make(ENTRIES, load);
+    await fetch("hot");
+    return timed(OPS, async () => {
+      for (let i = 0; i < OPS; i++) await fetch("hot");
+    });
+  },
+  "await hit, Zipf": async (contender) => {
+    const { fetch } = (await contender()).make(ENTRIES, load);
+    const keys = urls(ENTRIES);
+    const draws = zipf(ENTRIES, OPS);
+    for (const key of keys) await fetch(key);
+    return timed(OPS, async () => {
+      for (let i = 0; i < OPS; i++) await fetch(keys[draws[i]]);
+    });
+  },
+  "await miss, trivial loader": async (contender) => {
+    const { fetch } = (await contender()).make(ENTRIES, load);
+    const keys = urls(KEYS);
+    return timed(KEYS, async () => {
+      for (let i = 0; i < KEYS; i++) await fetch(keys[i]);
+    });
+  },
+  "1,000 gets of one cold key": async (contender) => {
+    const { fetch } = (await contender()).make(ENTRIES, load);
+    const keys = urls(KEYS);
+    let next = 0;
+    return timed(100, async () => {
+      for (let round = 0; round < 100; round++) {
+        const key = keys[next++];
+        const waiting = new Array(1_000);
+        for (let i = 0; i < 1_000; i++) waiting[i] = fetch(key);
+        await Promise.all(waiting);
+      }
+    });
+  },
+  "bytes per entry": async (contender) => {
+    const contended = await contender();
+    const keys = urls(ENTRIES);
+    // Hash each string first, so that its hash is nobody's cost, and let lazily made things be made.
+    const warm = contended.make(16);
+    keys.forEach((key, i) => warm.set(key, i));
+    const before = settled();
+    const { cache, set } = contended.make(ENTRIES);
+    keys.forEach((key, i) => set(key, i));
+    const after = settled();
+    if (cache.size !== ENTRIES) throw new Error("not full");
+    return (after - before) / ENTRIES;
+  },
+};
+
+function settled() {
+  for (let i = 0; i < 4; i++) globalThis.gc();
+  // The JS heap, and wasm memories and typed arrays, which lie outside it.
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers + wasmBytes();
+}
+
+/** Linear memory grows by pages and is not counted by Node; every memory made is watched instead. */
+function wasmBytes() {
+  return (globalThis.__wasmMemories ?? []).reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
+}
+
+// A wasm instance shows its memory among its exports; they are collected as instances are made.
+const { Instance } = WebAssembly;
+WebAssembly.Instance = class extends Instance {
+  constructor(...args) {
+    super(...args);
+    if (this.exports.memory) (globalThis.__wasmMemories ??= []).push(this.exports.memory);
+  }
+};

@@ -1,0 +1,40 @@
+/** What can go wrong in the cache itself. A loader's own error is passed on as it is. */
+export type NearCacheErrorCode = "ERR_OPTION" | "ERR_TIMEOUT" | "ERR_RECURSIVE_LOAD" | "ERR_TOO_MANY_LOADS" | "ERR_BYTES";
+
+/** An error of the cache's own. `code` stays the same across versions; `message` is for people. */
+export class NearCacheError extends Error {
+  override readonly name = "NearCacheError";
+  constructor(
+    readonly code: NearCacheErrorCode,
+    message: string,
+    /** The key it happened for, where there is one. */
+    readonly key?: unknown,
+  ) {
+    super(message);
+  }
+}
+
+/** A key as an error shows it: short, whatever it is. */
+export function showKey(key: unknown): string {
+  let text: string;
+  try {
+    text = typeof key === "string" ? JSON.stringify(key) : String(key);
+  } catch {
+    text = typeof key;
+  }
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}
+
+export function timedOut(key: unknown, hardTimeout: number): NearCacheError {
+  const hint = "the load is slow, or never ends, or waits for itself";
+  return new NearCacheError("ERR_TIMEOUT", `no value for ${showKey(key)} within ${hardTimeout} ms (hardTimeout); ${hint}`, key);
+}
+
+export function recursive(key: unknown): NearCacheError {
+  const advice = "load it directly, or under another key";
+  return new NearCacheError(
+    "ERR_RECURSIVE_LOAD",
+    `the loader of ${showKey(key)} asked the cache for that very key, which it is loading; ${advice}`,
+    key,
+  );
+}
