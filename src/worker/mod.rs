@@ -1,0 +1,35 @@
+//! The caching reverse proxy for Cloudflare Workers: it forwards to one origin, caches what HTTP lets a shared
+//! cache keep, and shares loads across requests. What may be kept and handed out is [`http`](crate::http)'s to
+//! say; how loads are shared, [`engine`](crate::engine)'s. Here are the Worker's own matters.
+
+mod body;
+mod config;
+mod headers;
+mod origin;
+mod proxy;
+mod reply;
+mod runtime;
+mod store;
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use worker::{Context, Env, Request, Response, Result, event};
+
+use config::Config;
+use proxy::Proxy;
+
+thread_local! {
+    // One for the isolate. A wrong configuration is kept too: it can't change while the isolate lives.
+    static PROXY: OnceCell<std::result::Result<Rc<Proxy>, String>> = const { OnceCell::new() };
+}
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+    let var = |name: &str| env.var(name).ok().map(|value| value.to_string());
+    let make = || Config::read(var).map(|config| Rc::new(Proxy::new(config))).map_err(|error| error.to_string());
+    match PROXY.with(|proxy| proxy.get_or_init(make).clone()) {
+        Ok(proxy) => proxy.answer(request).await,
+        Err(error) => reply::misconfigured(&error),
+    }
+}

@@ -1,0 +1,100 @@
+// Starts the built Worker in real runtimes: raw `workerd serve` with nothing around it, and `wrangler dev`.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const built = path.join(root, "build/worker");
+
+export async function freePort() {
+  const server = net.createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** The Worker in raw workerd, with these variables. */
+export async function startWorkerd(vars) {
+  const port = await freePort();
+  const folder = mkdtempSync(path.join(tmpdir(), "nearcache-workerd-"));
+  const bindings = Object.entries(vars).map(([name, text]) => `(name = "${name}", text = ${JSON.stringify(text)})`);
+  const config = path.join(folder, "config.capnp");
+  writeFileSync(
+    config,
+    `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .worker),
+    (name = "net", network = (allow = ["public", "private"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
+);
+const worker :Workerd.Worker = (
+  modules = [
+    (name = "index.js", esModule = embed "${path.relative(folder, path.join(built, "index.js"))}"),
+    (name = "./index_bg.wasm", wasm = embed "${path.relative(folder, path.join(built, "index_bg.wasm"))}"),
+  ],
+  compatibilityDate = "2026-11-01",
+  globalOutbound = "net",
+  bindings = [${bindings.join(", ")}],
+);
+`,
+  );
+  const child = spawn(path.join(root, "node_modules/.bin/workerd"), ["serve", config], options());
+  const server = await ready(child, port);
+  return { ...server, stop: () => (server.stop(), rmSync(folder, { recursive: true, force: true })) };
+}
+
+/** The Worker as `wrangler dev` runs it, built already. */
+export async function startWrangler(vars) {
+  const port = await freePort();
+  const inspector = await freePort();
+  const folder = mkdtempSync(path.join(tmpdir(), "nearcache-wrangler-"));
+  const list = Object.entries(vars).flatMap(([name, text]) => ["--var", `${name}:${text}`]);
+  // A configuration of its own, so that wrangler does not build again.
+  const config = path.join(folder, "wrangler.json");
+  writeFileSync(
+    config,
+    JSON.stringify({ name: "nearcache-test", main: path.join(built, "index.js"), compatibility_date: "2026-11-01" }),
+  );
+  const args = ["dev", "--config", config, "--ip", "127.0.0.1", "--port", `${port}`, "--inspector-port", `${inspector}`, ...list];
+  const child = spawn(path.join(root, "node_modules/.bin/wrangler"), args, options());
+  const server = await ready(child, port);
+  return { ...server, stop: () => (server.stop(), rmSync(folder, { recursive: true, force: true })) };
+}
+
+function options() {
+  const quiet = { WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", CI: "true" };
+  const PATH = `${path.join(root, "node_modules/.bin")}:${process.env.PATH}`;
+  return { cwd: root, detached: true, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...quiet, PATH } };
+}
+
+async function ready(child, port) {
+  let log = "";
+  child.stdout.on("data", (text) => (log += text));
+  child.stderr.on("data", (text) => (log += text));
+  const stop = () => {
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+  };
+  process.on("exit", stop);
+  for (let tries = 0; tries < 300; tries++) {
+    if (child.exitCode !== null) break;
+    try {
+      await fetch(`http://127.0.0.1:${port}/ready?h=Cache-Control:no-store`);
+      return { url: `http://127.0.0.1:${port}`, port, log: () => log, stop };
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+  stop();
+  throw new Error(`the runtime did not start:\n${log}`);
+}
