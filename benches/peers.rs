@@ -59,13 +59,19 @@ type Make = fn() -> Box<dyn Contender>;
 
 const CONTENDERS: [(&str, Make); 5] = [
     ("lru", || {
-        Box::new(lru::LruCache::<String, u64>::new(std::num::NonZeroUsize::new(ENTRIES).unwrap_or(std::num::NonZeroUsize::MIN)))
+        Box::new(lru::LruCache::<String, u64>::new(
+            std::num::NonZeroUsize::new(ENTRIES).unwrap_or(std::num::NonZeroUsize::MIN),
+        ))
     }),
-    ("nearcache, ttl", || Box::new(Cache::<String, u64>::builder().max_entries(ENTRIES as u64).time_to_live(TTL).build())),
+    ("nearcache, ttl", || {
+        Box::new(Cache::<String, u64>::builder().max_entries(ENTRIES as u64).time_to_live(TTL).build())
+    }),
     ("nearcache, no ttl", || Box::new(Cache::<String, u64>::new_with_max_entries(ENTRIES as u64))),
     ("quick_cache", || Box::new(quick_cache::unsync::Cache::<String, u64>::new(ENTRIES))),
     ("mini-moka, ttl", || {
-        Box::new(mini_moka::unsync::Cache::<String, u64>::builder().max_capacity(ENTRIES as u64).time_to_live(TTL).build())
+        Box::new(
+            mini_moka::unsync::Cache::<String, u64>::builder().max_capacity(ENTRIES as u64).time_to_live(TTL).build(),
+        )
     }),
 ];
 
@@ -100,7 +106,12 @@ const CASES: [(&str, bool, Case); 3] = [
 
 fn zipf(n: usize, seed: u64) -> Vec<usize> {
     let mut sum = 0.0;
-    let cumulative: Vec<f64> = (1..=n).map(|rank| { sum += 1.0 / rank as f64; sum }).collect();
+    let cumulative: Vec<f64> = (1..=n)
+        .map(|rank| {
+            sum += 1.0 / rank as f64;
+            sum
+        })
+        .collect();
     let mut state = seed;
     let mut draw = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -52,9 +52,9 @@ impl fmt::Display for LoadError {
             ),
             Self::Full => f.write_str("too many loads are under way: at most 2097152 at once"),
             Self::Lost => f.write_str("the request that ran the load has ended, and the load with it"),
-            Self::Reentrant => f.write_str(
-                "a key's Eq or a value's Clone called the cache back while the cache was calling it",
-            ),
+            Self::Reentrant => {
+                f.write_str("a key's Eq or a value's Clone called the cache back while the cache was calling it")
+            }
         }
     }
 }

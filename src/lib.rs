@@ -32,6 +32,9 @@
 //! Everything is single-threaded, as a Workers isolate is: a [`Cache`] is a cheap handle that clones
 //! and stays on its thread.
 
+// Nothing that a caller can reach may panic. (Tests may, so this is not in Cargo.toml.)
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 pub mod core;
 pub mod engine;
 pub mod error;

@@ -289,7 +289,11 @@ fn a_loader_may_call_the_cache_but_not_for_its_own_key() {
                 let mut yielded = !yields;
                 std::future::poll_fn(|cx| {
                     cx.waker().wake_by_ref();
-                    if std::mem::replace(&mut yielded, true) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+                    if std::mem::replace(&mut yielded, true) {
+                        std::task::Poll::Ready(())
+                    } else {
+                        std::task::Poll::Pending
+                    }
                 })
                 .await;
                 again.insert(99, 99);

@@ -107,7 +107,11 @@ fn run(seed: u64, steps: u32, ttl: bool) {
                     }
                     assert!(model.held.len() <= model.max_entries && model.weight() <= max_bytes);
                 } else {
-                    assert_eq!(done, model.insert(Held { key, value, weight, expires }, now), "seed {seed} step {step}");
+                    assert_eq!(
+                        done,
+                        model.insert(Held { key, value, weight, expires }, now),
+                        "seed {seed} step {step}"
+                    );
                 }
                 stored += u64::from(done);
             }

@@ -82,14 +82,15 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let now = self.inner.runtime.now();
-        self.inner.with(|shelf| match shelf.find(key) {
-            Some(slot) if shelf.machine.touch(slot, now) => shelf.value(slot).cloned(),
-            Some(_) => None,
-            None => {
-                shelf.machine.miss(now);
-                None
-            }
+        let runtime = &self.inner.runtime;
+        self.inner.with(|shelf| {
+            let Some(slot) = shelf.find(key) else {
+                shelf.machine.miss(runtime.lower_bound());
+                return None;
+            };
+            // The exact time is asked only where it matters.
+            let hit = shelf.machine.hit(slot, runtime.upper_bound()) || shelf.machine.touch(slot, runtime.now());
+            if hit { shelf.value(slot).cloned() } else { None }
         })?
     }
 
@@ -139,7 +140,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let ttl = options.ttl.unwrap_or(self.inner.defaults.ttl);
         let weight = options.weight.or_else(|| self.inner.weigher.as_ref().map(|weigh| weigh(&key, &value)));
         let stored = self.inner.with(|shelf| {
-            let known = shelf.find(&key);
+            let hash = shelf.hash(&key);
+            let known = shelf.find_hashed(hash, &key);
             let slot = shelf.machine.insert(known, now, ttl, weight.unwrap_or(0));
             self.inner.drain(shelf);
             let Some(slot) = slot else {
@@ -147,7 +149,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
                 return false;
             };
             match known {
-                None => shelf.place(slot, key),
+                None => shelf.place(slot, key, hash),
                 Some(_) => shelf.gone.push(Gone { key: Some(key), value: None, cause: None }),
             }
             self.inner.put(shelf, slot, value);
@@ -237,7 +239,9 @@ impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
     pub fn with<T>(&self, f: impl FnOnce(&mut Shelf<K, V, R>) -> T) -> Option<T> {
         let mut shelf = self.shelf.try_borrow_mut().ok()?;
         let result = f(&mut shelf);
-        self.drain(&mut shelf);
+        if shelf.machine.has_departures() {
+            self.drain(&mut shelf);
+        }
         if !shelf.gone.is_empty() {
             let gone = std::mem::take(&mut shelf.gone);
             drop(shelf);
@@ -273,7 +277,9 @@ impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
             }
         }
         // The buffer goes back, so that an eviction allocates nothing.
-        if let Ok(mut shelf) = self.shelf.try_borrow_mut() && shelf.gone.capacity() == 0 {
+        if let Ok(mut shelf) = self.shelf.try_borrow_mut()
+            && shelf.gone.capacity() == 0
+        {
             shelf.gone = gone;
         }
     }

@@ -116,7 +116,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
                     let Some(load) = load.take() else { return Err(LoadError::Reentrant) };
                     let ttl = options.ttl.unwrap_or(inner.defaults.ttl);
                     let flight = seat.guard.flight;
-                    let task = lead(Lead { inner: inner.clone(), flight, ttl, key: weighed_key }, load, seat.result.clone());
+                    let task =
+                        lead(Lead { inner: inner.clone(), flight, ttl, key: weighed_key }, load, seat.result.clone());
                     seat.task = Some(inner.runtime.share(Box::pin(task)));
                     inner.publish(&seat);
                     seat
@@ -157,7 +158,8 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Inner<K, V, R> {
         };
         let found = self.with(|shelf| {
             let Some(wanted) = key.as_ref() else { return Err(LoadError::Lost) };
-            let known = shelf.find(wanted);
+            let hash = shelf.hash(wanted);
+            let known = shelf.find_hashed(hash, wanted);
             let answer = shelf.machine.ask(known, now, ask, deadline);
             self.drain(shelf);
             match answer {
@@ -180,8 +182,10 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Inner<K, V, R> {
                     }
                     let weighed = self.clone_key.filter(|_| self.weigher.is_some());
                     let weighed_key = weighed.and_then(|clone| key.as_ref().map(clone));
-                    if known.is_none() && let Some(key) = key.take() {
-                        shelf.place(slot, key);
+                    if known.is_none()
+                        && let Some(key) = key.take()
+                    {
+                        shelf.place(slot, key, hash);
                     }
                     Ok(Found::Lead(seat(flight, true, None, Rc::default()), weighed_key))
                 }

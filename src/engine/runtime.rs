@@ -20,6 +20,19 @@ pub trait Runtime: 'static {
     /// The present moment, rounded down.
     fn now(&self) -> Timestamp;
 
+    /// A moment not before now, if that is cheaper to tell than now: enough to know that an entry which
+    /// outlives it is alive.
+    #[inline]
+    fn upper_bound(&self) -> Timestamp {
+        self.now()
+    }
+
+    /// A moment not after now, if that is cheaper to tell: enough to know that an entry is dead.
+    #[inline]
+    fn lower_bound(&self) -> Timestamp {
+        self.now()
+    }
+
     /// Ends after so many milliseconds.
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static;
 
@@ -53,6 +66,16 @@ impl Runtime for Local {
         self.clock.now()
     }
 
+    #[inline]
+    fn upper_bound(&self) -> Timestamp {
+        self.clock.upper_bound()
+    }
+
+    #[inline]
+    fn lower_bound(&self) -> Timestamp {
+        self.clock.lower_bound()
+    }
+
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
         clock::sleep(millis)
     }
@@ -68,17 +91,41 @@ mod clock {
 
     use crate::time::Timestamp;
 
+    /// How far a coarse clock may lag behind, in milliseconds: the scheduler's tick, which is 16 at the
+    /// most on the systems that Rust runs on, and a rounding at each end.
+    const LAG: u64 = 18;
+
+    /// Two clocks from the same moment: one exact, one that costs a fifth (it is the time of the last tick).
     #[derive(Clone, Copy, Debug)]
-    pub struct Clock(Instant);
+    pub struct Clock {
+        exact: Instant,
+        coarse: coarsetime::Instant,
+    }
 
     impl Clock {
         pub fn start() -> Self {
-            Self(Instant::now())
+            Self { exact: Instant::now(), coarse: coarsetime::Instant::now() }
         }
 
         #[inline]
         pub fn now(self) -> Timestamp {
-            Timestamp::from_millis(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
+            let elapsed = self.exact.elapsed();
+            Timestamp::from_millis(elapsed.as_secs().saturating_mul(1_000) + u64::from(elapsed.subsec_millis()))
+        }
+
+        #[inline]
+        pub fn upper_bound(self) -> Timestamp {
+            Timestamp::from_millis(self.ticked() + LAG)
+        }
+
+        #[inline]
+        pub fn lower_bound(self) -> Timestamp {
+            Timestamp::from_millis(self.ticked().saturating_sub(LAG))
+        }
+
+        #[inline]
+        fn ticked(self) -> u64 {
+            coarsetime::Instant::now().duration_since(self.coarse).as_millis()
         }
     }
 
@@ -89,6 +136,7 @@ mod clock {
 
 #[cfg(target_family = "wasm")]
 mod clock {
+    use crate::engine::js_clock;
     use crate::time::Timestamp;
 
     #[derive(Clone, Copy, Debug)]
@@ -99,11 +147,18 @@ mod clock {
             Self
         }
 
-        #[inline]
         pub fn now(self) -> Timestamp {
-            super::super::js_clock::now()
+            js_clock::now()
+        }
+
+        pub fn upper_bound(self) -> Timestamp {
+            js_clock::now()
+        }
+
+        pub fn lower_bound(self) -> Timestamp {
+            js_clock::now()
         }
     }
 
-    pub use super::super::js_clock::sleep;
+    pub use js_clock::sleep;
 }

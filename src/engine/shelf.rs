@@ -59,18 +59,29 @@ impl<K: Hash + Eq, V, R: Runtime> Shelf<K, V, R> {
     }
 
     #[inline]
+    pub fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    #[inline]
     pub fn find<Q>(&self, key: &Q) -> Option<Slot>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
+        self.find_hashed(self.hash(key), key)
+    }
+
+    #[inline]
+    pub fn find_hashed<Q>(&self, hash: u64, key: &Q) -> Option<Slot>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         let items = &self.items;
-        self.index
-            .find(hash, |slot| {
-                items.get(slot.index()).and_then(|item| item.key.as_ref()).is_some_and(|k| k.borrow() == key)
-            })
-            .copied()
+        let same =
+            |slot: &Slot| matches!(items.get(slot.index()), Some(Item { key: Some(k), .. }) if k.borrow() == key);
+        self.index.find(hash, same).copied()
     }
 
     pub fn key(&self, slot: Slot) -> Option<&K> {
@@ -83,8 +94,7 @@ impl<K: Hash + Eq, V, R: Runtime> Shelf<K, V, R> {
     }
 
     /// Puts a key in the slot the machine gave it.
-    pub fn place(&mut self, slot: Slot, key: K) {
-        let hash = self.hasher.hash_one(&key);
+    pub fn place(&mut self, slot: Slot, key: K, hash: u64) {
         while self.items.len() <= slot.index() {
             self.items.push(Item { key: None, value: None });
         }
@@ -112,7 +122,10 @@ impl<K: Hash + Eq, V, R: Runtime> Shelf<K, V, R> {
 
     fn depart(&mut self, Departure { slot, cause, vacated }: Departure, clone_key: Option<fn(&K) -> K>) {
         let hash = self.key(slot).map(|key| self.hasher.hash_one(key));
-        if vacated && let Some(hash) = hash && let Ok(found) = self.index.find_entry(hash, |s| *s == slot) {
+        if vacated
+            && let Some(hash) = hash
+            && let Ok(found) = self.index.find_entry(hash, |s| *s == slot)
+        {
             found.remove();
         }
         let Some(item) = self.items.get_mut(slot.index()) else { return };

@@ -142,7 +142,8 @@ impl Core {
     /// The index of a flight, some of whose waits have reached their deadline; -1 when there is none.
     pub fn due(&mut self, now: f64) -> i32 {
         let Self { machine, deadlines, .. } = self;
-        let due = deadlines.as_mut().and_then(|d| d.pop_due(to_time(now), |id| machine.is_live(FlightId::from_bits(id))));
+        let due =
+            deadlines.as_mut().and_then(|d| d.pop_due(to_time(now), |id| machine.is_live(FlightId::from_bits(id))));
         due.map_or(-1, |id| FlightId::from_bits(id).index() as i32)
     }
 
@@ -161,11 +162,8 @@ impl Core {
     /// The slot where the value belongs (0: nowhere), with `OVER` and `DEPARTED`. A `ttl` of NaN is the
     /// default, a negative one means: don't store.
     pub fn settle(&mut self, flight: f64, now: f64, ttl: f64, bytes: f64) -> u32 {
-        let outcome = if ttl < 0.0 {
-            Outcome::Skip
-        } else {
-            Outcome::Store { ttl: self.ttl(ttl), weight: to_weight(bytes) }
-        };
+        let outcome =
+            if ttl < 0.0 { Outcome::Skip } else { Outcome::Store { ttl: self.ttl(ttl), weight: to_weight(bytes) } };
         self.end(flight, now, outcome)
     }
 

@@ -17,7 +17,13 @@ pub fn read_duration(option: &str, given: &JsValue) -> Result<f64, JsError> {
         Some(millis) => (millis >= 0.0).then_some(millis),
         None => given.as_string().as_deref().and_then(parse_duration),
     };
-    read.ok_or_else(|| refuse(option, given, "milliseconds from 0 on, Infinity, or a text like \"250ms\", \"30s\", \"5m\", \"2h\", \"1d\""))
+    read.ok_or_else(|| {
+        refuse(
+            option,
+            given,
+            "milliseconds from 0 on, Infinity, or a text like \"250ms\", \"30s\", \"5m\", \"2h\", \"1d\"",
+        )
+    })
 }
 
 /// How many entries: a whole number from 0 on that a `Map` can hold.

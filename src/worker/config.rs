@@ -41,7 +41,8 @@ impl Config {
 }
 
 fn read_origin(given: Option<String>) -> Result<String, OptionError> {
-    const ALLOWED: &str = "an absolute http or https URL without query, fragment or password, like \"https://example.com\"";
+    const ALLOWED: &str =
+        "an absolute http or https URL without query, fragment or password, like \"https://example.com\"";
     let Some(text) = given else {
         return Err(OptionError { option: "ORIGIN".to_owned(), given: "nothing".to_owned(), allowed: ALLOWED });
     };

@@ -220,12 +220,8 @@ impl Proxy {
             Body::Whole(body) => body,
             Body::Streaming(body) => {
                 ctx.set_ttl(self.config.uncacheable_ttl);
-                let private = Private {
-                    status: answer.status,
-                    fields: answer_fields,
-                    body: Some(body),
-                    why: "too-large",
-                };
+                let private =
+                    Private { status: answer.status, fields: answer_fields, body: Some(body), why: "too-large" };
                 return Ok(keep_private(private));
             }
         };
@@ -282,7 +278,8 @@ impl Proxy {
     async fn alone(&self, asked: &Asked, fwd: Fwd, why: &'static str) -> Result<Response> {
         let url = format!("{}{}", self.config.origin, asked.target);
         let asked_at = js_clock::now().as_millis();
-        let answer = origin::ask(&url, &asked.method, &asked.fields, asked.body.clone(), self.config.hard_timeout).await;
+        let answer =
+            origin::ask(&url, &asked.method, &asked.fields, asked.body.clone(), self.config.hard_timeout).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return self.unreachable(&error, fwd),
@@ -310,7 +307,9 @@ impl Proxy {
             return self.unreachable(error, fwd);
         }
         let (code, detail) = match error {
-            LoadError::TimedOut { after_millis } => return self.unreachable(&OriginError::TimedOut(*after_millis), fwd),
+            LoadError::TimedOut { after_millis } => {
+                return self.unreachable(&OriginError::TimedOut(*after_millis), fwd);
+            }
             LoadError::Full => (StatusCode::SERVICE_UNAVAILABLE, "too-many-loads"),
             _ => (StatusCode::BAD_GATEWAY, "load-lost"),
         };

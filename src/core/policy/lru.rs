@@ -1,7 +1,7 @@
 //! Least recently used first: a ring through the slab, anchored at number 0, whose `older` side is the
 //! newest entry and whose `newer` side the oldest. The anchor spares every branch on an empty end.
 
-use crate::core::slab::{Slab, Slot};
+use crate::core::slab::{Entry, Slab, Slot};
 
 const ANCHOR: u32 = 0;
 
@@ -35,10 +35,18 @@ pub(crate) fn unlink(slab: &mut Slab, slot: Slot) {
 /// Moves a linked entry to the recently used end. O(1).
 #[inline]
 pub(crate) fn touch(slab: &mut Slab, slot: Slot) {
-    if slab.get(slot).is_some_and(|entry| entry.newer != ANCHOR) {
-        unlink(slab, slot);
-        link_newest(slab, slot);
+    // Unlinking and linking in one go: this is the hit path.
+    let Some(&Entry { newer, older, .. }) = slab.get(slot) else { return };
+    if newer == ANCHOR {
+        return;
     }
+    if let Some(entry) = slab.at(newer) {
+        entry.older = older;
+    }
+    if let Some(entry) = slab.at(older) {
+        entry.newer = newer;
+    }
+    link_newest(slab, slot);
 }
 
 /// The entry used longest ago.

@@ -1,0 +1,46 @@
+// All contenders in all cases, each in a process of its own, round by round, so that a slow moment of the
+// machine hits everyone. Prints medians, and their ratios to lru-cache with a ttl.
+// `node run.mjs [ROUNDS] [CASE]`; needs Node 22 and the built package.
+
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const BASE = "lru-cache";
+const table = {
+  "get, set on miss": ["map", "nearcache", BASE, "lru-cache, exact time", "quick-lru"],
+  hit: ["map", "nearcache", BASE, "lru-cache, exact time", "quick-lru"],
+  "set that evicts": ["nearcache", BASE, "lru-cache, exact time", "quick-lru"],
+  "await hit, one hot key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
+  "await hit, Zipf": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
+  "await miss, trivial loader": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
+  "1,000 gets of one cold key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
+  "bytes per entry": ["map", "nearcache", BASE, "quick-lru"],
+};
+
+const rounds = Number(process.argv[2] ?? 7);
+const only = process.argv[3];
+const file = fileURLToPath(new URL("case.mjs", import.meta.url));
+
+function run(contender, name) {
+  const { stdout, stderr, status } = spawnSync(process.execPath, ["--expose-gc", file, contender, name], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${contender}, ${name}: ${stderr}`);
+  return Number(stdout);
+}
+
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
+
+console.log(`Node ${process.version}, ${rounds} rounds, medians; ns an operation (bytes an entry in the last case)`);
+for (const [name, contenders] of Object.entries(table)) {
+  if (only && name !== only) continue;
+  const times = new Map(contenders.map((contender) => [contender, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of contenders) times.get(contender).push(run(contender, name));
+  }
+  const base = median(times.get(BASE));
+  console.log(`\n${name}`);
+  for (const [contender, all] of times) {
+    const mine = median(all);
+    const spread = `${Math.min(...all).toFixed(0)}–${Math.max(...all).toFixed(0)}`;
+    console.log(`  ${contender.padEnd(24)}${mine.toFixed(0).padStart(9)}  ${(mine / base).toFixed(2).padStart(5)} × ${BASE}   (${spread})`);
+  }
+}

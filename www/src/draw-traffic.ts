@@ -1,0 +1,106 @@
+// The pictures of steady traffic. They only look: `remainingTtl` and `entries` count nothing.
+
+import type { Traffic } from "./traffic.js";
+import { colours, still, type View } from "./view.js";
+
+const GLOW = 350;
+
+export function drawChart(view: View, rates: readonly number[], windows: number): void {
+  const palette = colours();
+  view.clear();
+  const { g, width, height } = view;
+  const [left, right, top, bottom] = [34, width - 4, 8, height - 8];
+  const y = (rate: number): number => bottom - rate * (bottom - top);
+  for (const rate of [0, 0.5, 1]) {
+    g.fillStyle = palette.line;
+    g.fillRect(left, Math.round(y(rate)), right - left, 1);
+    view.text(`${100 * rate}%`, left - 6, y(rate), palette.soft, "right");
+  }
+  if (rates.length === 0) return;
+  const x = (i: number): number => right - ((rates.length - 1 - i) * (right - left)) / (windows - 1);
+  g.strokeStyle = palette.hit;
+  g.lineWidth = 2;
+  g.lineJoin = "round";
+  g.beginPath();
+  rates.forEach((rate, i) => !Number.isNaN(rate) && g.lineTo(x(i), y(rate)));
+  g.stroke();
+  const last = rates.at(-1)!;
+  if (Number.isNaN(last)) return;
+  g.fillStyle = palette.hit;
+  g.beginPath();
+  g.arc(right - 2, y(last), 3.5, 0, 2 * Math.PI);
+  g.fill();
+}
+
+/** One cell a key: filled while held, paler as its ttl runs out, ringed while loading, bright when hit. */
+export function drawKeyspace(view: View, traffic: Traffic, ttl: number, now: number): void {
+  const palette = colours();
+  view.clear();
+  const { g, width, height } = view;
+  const { names, cache, loading, lastHit } = traffic;
+  const side = Math.max(3, largestSide(names.length, width, height));
+  const perRow = Math.max(1, Math.floor(width / side));
+  const gap = side > 8 ? 2 : 1;
+  const inner = side - gap;
+  for (let i = 0; i < names.length; i++) {
+    const [x, y] = [(i % perRow) * side, Math.floor(i / perRow) * side];
+    if (y + side > height) break;
+    const left = cache.remainingTtl(names[i]!);
+    g.fillStyle = left === undefined ? palette.faint : palette.hit;
+    if (left !== undefined) g.globalAlpha = 0.25 + 0.75 * Math.min(1, left / ttl || 1);
+    g.fillRect(x, y, inner, inner);
+    g.globalAlpha = 1;
+    const since = now - lastHit[i]!;
+    if (since < GLOW && !still.matches) {
+      g.globalAlpha = 0.45 * (1 - since / GLOW);
+      g.fillStyle = palette.ink;
+      const dot = inner * 0.36;
+      g.fillRect(x + (inner - dot) / 2, y + (inner - dot) / 2, dot, dot);
+      g.globalAlpha = 1;
+    }
+    if (loading.has(i)) {
+      g.strokeStyle = palette.load;
+      g.lineWidth = 2;
+      g.strokeRect(x + 1, y + 1, inner - 2, inner - 2);
+    }
+  }
+}
+
+function largestSide(cells: number, width: number, height: number): number {
+  let side = Math.min(24, Math.floor(Math.sqrt((width * height) / cells)));
+  while (side > 3 && Math.floor(width / side) * Math.floor(height / side) < cells) side--;
+  return side;
+}
+
+/** The list of entries: its rows are made once and only written to. */
+export class Recency {
+  readonly #rows: { row: HTMLElement; key: HTMLElement; bar: HTMLElement; left: HTMLElement }[] = [];
+
+  constructor(readonly list: HTMLElement, rows: number) {
+    for (let i = 0; i < rows; i++) {
+      const row = document.createElement("li");
+      const [key, track, left] = ["span", "span", "span"].map((tag) => document.createElement(tag)) as [HTMLElement, HTMLElement, HTMLElement];
+      const bar = document.createElement("i");
+      track.className = "track";
+      track.append(bar);
+      left.className = "left";
+      row.append(key, track, left);
+      row.hidden = true;
+      list.append(row);
+      this.#rows.push({ row, key, bar, left });
+    }
+  }
+
+  show({ cache }: Traffic, ttl: number): void {
+    const entries = cache.keys();
+    for (const { row, key, bar, left } of this.#rows) {
+      const { value, done } = entries.next() as IteratorResult<string, undefined>;
+      row.hidden = done === true;
+      if (done) continue;
+      const remaining = cache.remainingTtl(value!) ?? 0;
+      key.textContent = value!;
+      bar.style.transform = `scaleX(${Math.min(1, remaining / ttl || 1).toFixed(3)})`;
+      left.textContent = remaining === Infinity ? "∞" : `${(remaining / 1000).toFixed(1)} s`;
+    }
+  }
+}
