@@ -129,8 +129,9 @@ fn a_cache_for_nothing_and_a_cache_for_one() {
 #[test]
 fn the_listener_hears_every_cause_and_may_call_the_cache() {
     type Heard = Rc<RefCell<Vec<(&'static str, u32, Cause)>>>;
+    type Itself = Cache<&'static str, u32, Virtual<false>>;
     let (heard, world): (Heard, _) = (Heard::default(), Virtual::<false>::default());
-    let itself: Rc<RefCell<Option<Cache<&str, u32, Virtual<false>>>>> = Rc::default();
+    let itself: Rc<RefCell<Option<Itself>>> = Rc::default();
     let (log, cell) = (heard.clone(), itself.clone());
     let cache = Cache::builder()
         .max_entries(2)
