@@ -1,16 +1,20 @@
 import { host, type Pending } from "./host.js";
 
 /** The longest that a timer runs, in milliseconds. */
-const LONGEST = 2 ** 31 - 1;
+export const LONGEST = 2 ** 31 - 1;
 
-/** One timer for many deadlines: it rings at the earliest it was set for. */
+/**
+ * One timer for many deadlines: it rings at the earliest it was set for, and says what time it is then by
+ * its own account. A clock that a test holds still, or that was set back, does not put a deadline off.
+ */
 export class Alarm implements Pending {
   timer: ReturnType<typeof setTimeout> | undefined;
   #at = Infinity;
+  #rings = Infinity;
 
   constructor(
     readonly isNeeded: () => boolean,
-    private readonly ring: () => void,
+    private readonly ring: (at: number) => void,
   ) {}
 
   /** Rings at `at` or before, whichever was asked for first. Cheap when it is set early enough already. */
@@ -18,13 +22,15 @@ export class Alarm implements Pending {
     if (at >= this.#at) return;
     clearTimeout(this.timer);
     this.#at = at;
-    this.timer = setTimeout(this.#fire, Math.min(Math.max(at - now, 1), LONGEST));
+    const wait = Math.min(Math.max(at - now, 1), LONGEST);
+    this.#rings = now + wait;
+    this.timer = setTimeout(this.#fire, wait);
     host.alarmSet(this);
   }
 
   readonly #fire = (): void => {
     this.#at = Infinity;
     host.alarmOff(this);
-    this.ring();
+    this.ring(this.#rings);
   };
 }

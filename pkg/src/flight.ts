@@ -65,12 +65,10 @@ export class Wait<V> {
 export class Flight<K, V> {
   /** Settled, or nobody waits any more. Set before anybody is told. */
   over = false;
-  /** Whether its load failed: any other rejection of its waits says nothing about the load. */
+  /** Whether its load failed. Any other rejection says nothing about what the loader did. */
   failed = false;
   /** Whether its loader is on the stack. */
   starting = true;
-  /** The leader's own timer, where timers belong to requests. */
-  timer: ReturnType<typeof setTimeout> | undefined = undefined;
   readonly ctx: Ctx<K>;
   /** Waits with other deadlines than the leader's. */
   others: Wait<V>[] | undefined = undefined;
@@ -78,7 +76,7 @@ export class Flight<K, V> {
   constructor(
     readonly key: K,
     readonly id: number,
-    /** The leader's. */
+    /** The leader's; in a Worker the load's own, which nothing but the load settles while anyone waits. */
     readonly first: Wait<V>,
     /** The `ttl` of the leader's call. */
     readonly ttl: number,
@@ -90,7 +88,7 @@ export class Flight<K, V> {
   /** The wait until this moment, joined or new. */
   join(deadline: number, timeout: number): Wait<V> {
     const { first, others } = this;
-    const last = others === undefined ? first : others[others.length - 1]!;
+    const last = others?.at(-1) ?? first;
     if (last.deadline === deadline) {
       last.callers++;
       return last;

@@ -1,10 +1,10 @@
-import { Alarm } from "./alarm.js";
-import { now, recent, upperBound } from "./clock.js";
+import { Alarm, LONGEST } from "./alarm.js";
+import { atMost, now, recent, upperBound } from "./clock.js";
 import { Core, DEFAULT, DEPARTED, FULL, JOIN, LEAD, OVER, SKIP, SLOT, VACATED } from "./core.js";
 import { NearCacheError, recursive, showKey, timedOut } from "./errors.js";
 import { Flight, Wait, type LoadContext } from "./flight.js";
 import { host } from "./host.js";
-import { bytes, count, duration, fn, known, type Duration } from "./options.js";
+import { abortSignal, bytes, count, duration, flag, fn, known, type Duration } from "./options.js";
 import { toStats, type Stats } from "./stats.js";
 
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
@@ -85,6 +85,7 @@ export class NearCache<K = unknown, V = unknown> {
   readonly #clock: (() => number) | undefined;
   readonly #sizeOf: ((value: V, key: K) => number) | undefined;
   readonly #maxEntries: number;
+  readonly #ttl: number;
   readonly #hardTimeout: number;
   readonly #alarm: Alarm;
 
@@ -94,7 +95,8 @@ export class NearCache<K = unknown, V = unknown> {
     const { maxEntries = MAX_ENTRIES, maxBytes = Infinity, ttl = Infinity, hardTimeout = HARD_TIMEOUT } = options;
     const { maxEntryBytes = maxBytes, sizeOf, clock } = options;
     this.#hardTimeout = duration("hardTimeout", hardTimeout);
-    this.#clock = clock && fn("clock", clock);
+    this.#ttl = duration("ttl", ttl);
+    this.#clock = clock === undefined ? undefined : fn("clock", clock);
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
     this.#sizeOf = sizeOf === undefined ? (weighs ? estimate : undefined) : fn("sizeOf", sizeOf);
     this.#maxEntries = count("maxEntries", maxEntries);
@@ -102,11 +104,11 @@ export class NearCache<K = unknown, V = unknown> {
       this.#maxEntries,
       maxBytes,
       maxEntryBytes,
-      duration("ttl", ttl),
+      this.#ttl,
       this.#hardTimeout,
       !host.requestBound,
     );
-    this.#alarm = new Alarm(() => this.#core.in_flight() > 0, () => this.#ring());
+    this.#alarm = new Alarm(() => this.#core.in_flight() > 0, (at) => this.#ring(at));
   }
 
   /** The value, if it is there and its time has not passed. Makes it the most recently used. */
@@ -144,7 +146,7 @@ export class NearCache<K = unknown, V = unknown> {
    * @throws {NearCacheError} `ERR_OPTION`; `ERR_BYTES` where a byte bound is set and the value's size is unknown.
    */
   set(key: K, value: V, options?: SetOptions): this {
-    let ttl = DEFAULT;
+    let ttl = this.#ttl;
     let weight: number | undefined;
     if (options !== undefined) {
       known(options, SET_OPTIONS);
@@ -153,7 +155,7 @@ export class NearCache<K = unknown, V = unknown> {
     }
     if (weight === undefined) weight = this.#sizeOf === undefined ? 0 : bytes("sizeOf", this.#sizeOf(value, key));
     const known_ = this.#slots.get(key);
-    const now = this.#clock === undefined ? recent() : this.#clock();
+    const now = this.#clock === undefined ? atMost(ttl) : this.#clock();
     const code = this.#core.insert(known_ === undefined ? 0 : known_, now, ttl, weight);
     if (code >= DEPARTED) this.#drain();
     const slot = code & SLOT;
@@ -280,8 +282,8 @@ export class NearCache<K = unknown, V = unknown> {
         if (options.hardTimeout !== undefined) timeout = duration("hardTimeout", options.hardTimeout);
         if (options.ttl !== undefined) ttl = duration("ttl", options.ttl);
         if (options.bytes !== undefined) weight = bytes("bytes", options.bytes);
-        fresh = options.forceFresh === true;
-        signal = options.signal;
+        if (options.forceFresh !== undefined) fresh = flag("forceFresh", options.forceFresh);
+        if (options.signal !== undefined) signal = abortSignal("signal", options.signal);
         signal?.throwIfAborted();
       }
     } catch (error) {
@@ -312,37 +314,38 @@ export class NearCache<K = unknown, V = unknown> {
     const wait = new Wait<V>(deadline, timeout);
     const flight = new Flight<K, V>(key, id, wait, call.ttl, call.weight);
     this.#flights[id % FLIGHT_INDEX] = flight;
-    if (host.requestBound) this.#bind(flight, deadline - now);
+    if (host.requestBound) this.#bind(flight);
     else if (deadline < Infinity) this.#alarm.set(deadline, now);
 
-    let loaded: V | PromiseLike<V>;
     try {
-      loaded = call.loader(key, flight.ctx);
+      const loaded = call.loader(key, flight.ctx);
       flight.starting = false;
-      if (loaded === (wait.promise as unknown)) throw recursive(key);
+      if (isThenable(loaded)) {
+        // Others than promises may resolve with one another, or throw.
+        const promise = loaded instanceof Promise ? loaded : Promise.resolve(loaded);
+        promise.then(
+          (value) => this.#loaded(flight, value),
+          (error) => this.#failed(flight, error),
+        );
+      } else {
+        this.#loaded(flight, loaded);
+      }
     } catch (error) {
       flight.starting = false;
       this.#failed(flight, error);
-      return wait.promise;
     }
-    if (isThenable(loaded)) {
-      loaded.then(
-        (value) => this.#loaded(flight, value),
-        (error) => this.#failed(flight, error),
-      );
-    } else {
-      this.#loaded(flight, loaded);
-    }
-    return call.signal === undefined ? wait.promise : this.#heed(call.signal, flight, wait);
+    return this.#wait(call, flight, wait, now);
   }
 
-  /** In a Worker the load outlives the request's answer, and its deadline is a timer of the request's own. */
-  #bind(flight: Flight<K, V>, left: number): void {
+  /** In a Worker the load outlives the request's answer, and is told to stop in its own request. */
+  #bind(flight: Flight<K, V>): void {
+    const over = flight.first.promise.then(ignore, (reason) => {
+      if (!flight.failed) flight.ctx.abort(reason);
+    });
     try {
-      host.keepAlive(flight.first.promise.then(ignore, ignore));
-      if (left < Infinity) flight.timer = setTimeout(() => this.#expire(flight, flight.first), left);
+      host.keepAlive(over.then(ignore, ignore));
     } catch {
-      // Outside a request there is neither; a loader there can do no I/O either.
+      // Outside a request there is nothing to keep alive; a loader there can do no I/O either.
     }
   }
 
@@ -351,50 +354,67 @@ export class NearCache<K = unknown, V = unknown> {
       this.#left(flight, this.#core.leave(flight.id, 1));
       return Promise.reject(recursive(call.key));
     }
-    if (host.requestBound) return this.#follow(call, flight, now);
+    if (host.requestBound) {
+      flight.first.callers++;
+      return this.#follow(call, flight, now);
+    }
     const wait = flight.join(call.deadline, call.timeout);
     if (call.deadline < Infinity) this.#alarm.set(call.deadline, now);
+    return this.#wait(call, flight, wait, now);
+  }
+
+  #wait(call: Call<K, V>, flight: Flight<K, V>, wait: Wait<V>, now: number): Promise<V> {
+    if (flight.over) return wait.promise;
+    if (host.requestBound) return this.#follow(call, flight, now);
     return call.signal === undefined ? wait.promise : this.#heed(call.signal, flight, wait);
   }
 
-  /** Waits for another request's load, and begins it again if it is lost with that request. */
+  /**
+   * Waits, in a Worker, for a load that may be another request's, and begins it again if it is lost with that
+   * request. The flight's own promise says nothing of deadlines and signals: each caller, the leader
+   * too, sees to its own, so that nobody's end is taken for the load's.
+   */
   #follow(call: Call<K, V>, flight: Flight<K, V>, now: number): Promise<V> {
     return new Promise<V>((resolve, reject) => {
       const { signal, deadline } = call;
-      const leave = (): void => {
+      let waits = true;
+      const leave = (): boolean => {
+        if (!waits) return false;
+        waits = false;
+        flight.first.callers--;
         clearTimeout(timer);
         signal?.removeEventListener("abort", abort);
+        return true;
       };
       const abort = (): void => {
-        leave();
-        this.#left(flight, this.#core.leave(flight.id, 1));
+        if (!leave()) return;
         reject(signal!.reason);
+        this.#left(flight, this.#core.leave(flight.id, 1));
       };
       const late = (): void => {
-        leave();
-        this.#left(flight, this.#core.time_out(flight.id, 1));
+        if (!leave()) return;
         reject(timedOut(call.key, call.timeout));
+        this.#left(flight, this.#core.time_out(flight.id, 1));
       };
-      const timer = deadline < Infinity ? setTimeout(late, deadline - now) : undefined;
+      const timer = deadline < Infinity ? startTimer(late, deadline - now) : undefined;
       signal?.addEventListener("abort", abort, { once: true });
       flight.first.promise.then(
         (value) => {
-          leave();
-          resolve(value);
+          if (leave()) resolve(value);
         },
         (error) => {
-          leave();
           const now = this.#now();
-          // If the load has not failed, the rejection is the runtime's, because the leader's request has
-          // ended, or says that the leader's deadline has passed. Both times the load is given up.
+          if (waits && !flight.failed && now >= deadline) late();
+          if (!leave()) return;
           if (flight.failed) reject(error);
-          else if (now >= deadline) late();
           else {
-            this.#left(flight, this.#core.lost(flight.id));
+            // The load has not failed, so the rejection is the runtime's: the leader's request has ended.
+            this.#lost(flight);
             resolve(this.#begin(call, this.#slots.get(call.key), now, deadline - now));
           }
         },
       );
+      if (signal?.aborted) abort();
     });
   }
 
@@ -402,11 +422,14 @@ export class NearCache<K = unknown, V = unknown> {
   #heed(signal: AbortSignal, flight: Flight<K, V>, wait: Wait<V>): Promise<V> {
     return new Promise<V>((resolve, reject) => {
       const abort = (): void => {
+        // A wait that its deadline has ended counts nobody any more.
+        if (flight.over || wait.callers === 0) return;
         wait.callers--;
-        this.#left(flight, this.#core.leave(flight.id, 1));
         reject(signal.reason);
+        this.#left(flight, this.#core.leave(flight.id, 1));
       };
-      signal.addEventListener("abort", abort, { once: true });
+      if (signal.aborted) abort();
+      else signal.addEventListener("abort", abort, { once: true });
       const heard = (): void => signal.removeEventListener("abort", abort);
       wait.promise.then(resolve, reject);
       wait.promise.then(heard, heard);
@@ -440,9 +463,9 @@ export class NearCache<K = unknown, V = unknown> {
     flight.reject(error);
   }
 
-  /** Some of the flights' waits may have reached their deadline. */
-  #ring(): void {
-    const now = this.#now();
+  /** Some of the flights' waits may have reached their deadline: it is `at`, whatever a test's clock says. */
+  #ring(at: number): void {
+    const now = Math.max(this.#now(), at);
     for (let index = this.#core.due(now); index >= 0; index = this.#core.due(now)) {
       const flight = this.#flights[index];
       if (flight === undefined) continue;
@@ -466,17 +489,26 @@ export class NearCache<K = unknown, V = unknown> {
 
   /** Some have left; when they were the last, the load is told to stop. */
   #left(flight: Flight<K, V>, code: number): void {
-    if ((code & OVER) === 0) {
+    // In a Worker the core forgets a load when the last deadline has passed, which may be before the timers ring.
+    const last = (code & OVER) !== 0 || (host.requestBound && flight.first.callers === 0);
+    if (flight.over || !last) {
       if (code >= DEPARTED) this.#drain();
       return;
     }
     flight.over = true;
     this.#ended(flight, code);
-    flight.ctx.abort(new NearCacheError("ERR_TIMEOUT", `nobody waits for ${showKey(flight.key)} any more`, flight.key));
+    const reason = new NearCacheError("ERR_TIMEOUT", `nobody waits for ${showKey(flight.key)} any more`, flight.key);
+    if (host.requestBound) flight.first.reject(reason);
+    else flight.ctx.abort(reason);
+  }
+
+  /** The load is gone with its request, so that there is nobody to tell. */
+  #lost(flight: Flight<K, V>): void {
+    flight.over = true;
+    this.#ended(flight, this.#core.lost(flight.id));
   }
 
   #ended(flight: Flight<K, V>, code: number): void {
-    clearTimeout(flight.timer);
     const index = flight.id % FLIGHT_INDEX;
     if (this.#flights[index] === flight) this.#flights[index] = undefined;
     if (code >= DEPARTED) this.#drain();
@@ -485,7 +517,8 @@ export class NearCache<K = unknown, V = unknown> {
   #place(slot: number, key: K): void {
     if (slot >= this.#keys.length) this.#grow(slot);
     this.#slots.set(key, slot);
-    this.#keys[slot] = key;
+    // As a Map's, a key is never -0.
+    this.#keys[slot] = key === 0 ? (0 as K) : key;
   }
 
   /** Doubling by hand, because arrays that grow by themselves keep up to half as much again in reserve. */
@@ -529,6 +562,15 @@ interface Call<K, V> {
 const FLIGHT_INDEX = 2 ** 21;
 
 const ignore = (): void => {};
+
+/** A timer, where there may be one: outside a request, a Worker has none. */
+function startTimer(callback: () => void, millis: number): ReturnType<typeof setTimeout> | undefined {
+  try {
+    return setTimeout(callback, Math.min(millis, LONGEST));
+  } catch {
+    return undefined;
+  }
+}
 
 function copy<T>(from: T[], length: number): T[] {
   const to = new Array<T>(length);

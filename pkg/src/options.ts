@@ -19,12 +19,23 @@ export function bytes(option: string, given: unknown): number {
 
 export function fn<T>(option: string, given: T): T {
   if (typeof given === "function") return given;
-  throw refusal(option, given === null ? "null" : `a ${typeof given}`, "a function");
+  throw refusal(option, show(given), "a function");
+}
+
+export function flag(option: string, given: unknown): boolean {
+  if (typeof given === "boolean") return given;
+  throw refusal(option, show(given), "true or false");
+}
+
+export function abortSignal(option: string, given: AbortSignal): AbortSignal {
+  // Not `instanceof`: a signal may come from another realm.
+  if (typeof given?.throwIfAborted === "function" && typeof given.addEventListener === "function") return given;
+  throw refusal(option, show(given), "an AbortSignal");
 }
 
 /** Refuses what is not among the options, so that a misspelt one does not go unnoticed. */
 export function known(given: object, allowed: ReadonlySet<string>): void {
-  if (typeof given !== "object" || given === null) throw refusal("options", `a ${typeof given}`, "an object");
+  if (typeof given !== "object" || given === null) throw refusal("options", show(given), "an object");
   for (const name in given) {
     if (!allowed.has(name)) throw refusal(name, "an option of that name", `one of ${[...allowed].join(", ")}`);
   }
@@ -32,6 +43,22 @@ export function known(given: object, allowed: ReadonlySet<string>): void {
 
 function refusal(option: string, given: string, allowed: string): NearCacheError {
   return new NearCacheError("ERR_OPTION", `${option}: got ${given}, wants ${allowed}`);
+}
+
+/** As `src/js/options.rs` shows it. */
+function show(given: unknown): string {
+  switch (typeof given) {
+    case "string":
+      return JSON.stringify(given.slice(0, 60));
+    case "object":
+      return given === null ? "null" : "an object";
+    case "number":
+    case "boolean":
+    case "undefined":
+      return String(given);
+    default:
+      return `a ${typeof given}`;
+  }
 }
 
 function read(parse: (option: string, given: unknown) => number, option: string, given: unknown): number {

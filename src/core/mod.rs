@@ -221,8 +221,11 @@ impl Machine {
         }
         for _ in 0..count.min(self.slab.slots()) {
             self.hand = if self.hand + 1 < self.slab.slots() { self.hand + 1 } else { 1 };
-            if let Some(slot) = Slot::new(self.hand) {
-                self.expire(slot, now);
+            // What holds no value never expires, so the moment alone decides.
+            if self.slab.at(self.hand).is_some_and(|entry| now >= entry.expires())
+                && let Some(slot) = Slot::new(self.hand)
+            {
+                self.drop_value(slot, Some(Cause::Expired));
             }
         }
     }

@@ -21,18 +21,20 @@ export function drawScene(view: View, scene: Scene | undefined): boolean {
   const { width, height } = view;
   const lane = (height - AXIS - 3 * LABEL) / 10;
   const askedTop = LABEL;
-  const askedHeight = 3.7 * lane;
+  const askedHeight = 4 * lane;
   const loadsTop = askedTop + askedHeight + LABEL;
-  const loadsHeight = 2.6 * lane;
+  const loadsHeight = 2 * lane;
   const answeredTop = loadsTop + loadsHeight + LABEL;
   const bottom = height - AXIS;
   const answeredHeight = bottom - answeredTop;
 
   const gets = scene?.expectedGets ?? 0;
-  // A pile of all gets may take a fifth of the width.
-  const pitch = Math.min(8, Math.max(1.5, Math.sqrt((0.2 * width * askedHeight) / Math.max(gets, 1))));
+  // A pile of all gets may take a quarter of the width.
+  const ideal = Math.min(8, Math.max(1.5, Math.sqrt((0.26 * width * askedHeight) / Math.max(gets, 1))));
+  // In whole pixels of the screen, or the crowd shimmers.
+  const pitch = Math.max(1, Math.floor(ideal * devicePixelRatio)) / devicePixelRatio;
   const rows = Math.max(1, Math.floor(askedHeight / pitch));
-  const pile = Math.min(0.24 * width, Math.ceil(gets / rows) * pitch) + 4;
+  const pile = Math.min(0.3 * width, Math.ceil(gets / rows) * pitch) + 4;
   const left = MARGIN + Math.max(pile, 40);
   const right = width - MARGIN - Math.max(pile, 40);
   const now = scene === undefined ? 0 : scene.now;
@@ -40,9 +42,12 @@ export function drawScene(view: View, scene: Scene | undefined): boolean {
   const x = (time: number): number => left + ((right - left) * time) / end;
 
   drawAxis(view, palette, x, end, bottom, right);
-  view.text("asked", width - MARGIN, askedTop - 8, palette.soft, "right");
-  view.text("loads", MARGIN, loadsTop - 6, palette.soft);
-  view.text("answered", MARGIN, answeredTop - 6, palette.soft);
+  view.g.fillStyle = palette.line;
+  for (const y of [askedTop + askedHeight + 1, loadsTop + loadsHeight + 1]) view.g.fillRect(MARGIN, Math.round(y), width - 2 * MARGIN, 1);
+  const answered = gets === 0 ? "answered" : `answered ${count(scene!.order.length)} of ${count(gets)}`;
+  view.text("asked", MARGIN, askedTop - 8, palette.soft);
+  view.text("loads", MARGIN, loadsTop - 5, palette.soft);
+  view.text(answered, MARGIN, answeredTop - 5, palette.soft);
   if (scene === undefined) return false;
 
   for (const { at, what } of scene.marks) {
@@ -55,8 +60,6 @@ export function drawScene(view: View, scene: Scene | undefined): boolean {
     view.g.fillStyle = palette.line;
     view.g.fillRect(x(now), askedTop, 1, bottom - askedTop);
   }
-  const waiting = scene.asked.length - scene.order.length;
-  if (waiting > 0) view.text(`${count(waiting)} waiting`, MARGIN, askedTop - 8, palette.soft);
 
   if (scratch.length < 8 * gets) scratch = new Float64Array(8 * gets);
   const places = scratch.subarray(0, 2 * gets);
@@ -69,7 +72,7 @@ export function drawScene(view: View, scene: Scene | undefined): boolean {
     places[2 * index] = (column + 0.5) * pitch;
     places[2 * index + 1] = base - (level + 0.5) * pitch;
   };
-  const dot = pitch < 3 ? pitch * 0.8 : pitch - 1.2;
+  const dot = pitch < 2 ? pitch * 0.8 : pitch - 1;
 
   for (let i = 0; i < scene.asked.length; i++) put(x(scene.asked[i]!), i, -1, askedTop + askedHeight, rows);
   const some = scratch.subarray(2 * gets, 4 * gets);
@@ -80,7 +83,7 @@ export function drawScene(view: View, scene: Scene | undefined): boolean {
       some[n++] = places[2 * i]!;
       some[n++] = places[2 * i + 1]!;
     }
-    view.dots(some, n / 2, dot, waits ? palette.wait : palette.faint);
+    view.dots(some, n / 2, dot, waits ? palette.wait : palette.line);
   }
 
   const from = scratch.subarray(4 * gets, 6 * gets);
@@ -118,7 +121,7 @@ function drawAxis(view: View, palette: Palette, x: (time: number) => number, end
   const { g } = view;
   g.fillStyle = palette.line;
   g.fillRect(MARGIN, bottom, view.width - 2 * MARGIN, 1);
-  const room = Math.max(2, Math.floor((right - x(0)) / 90));
+  const room = Math.max(2, Math.floor((right - x(0)) / 60));
   const step = niceStep(end / room);
   for (let time = 0; time <= end; time += step) {
     g.fillStyle = palette.line;
@@ -129,7 +132,7 @@ function drawAxis(view: View, palette: Palette, x: (time: number) => number, end
 
 function niceStep(least: number): number {
   const power = 10 ** Math.floor(Math.log10(least));
-  return power * ([1, 2, 5].find((digit) => digit * power >= least) ?? 10);
+  return power * ([1, 2, 2.5, 5].find((digit) => digit * power >= least) ?? 10);
 }
 
 function drawLoads(view: View, palette: Palette, loads: Load[], x: (time: number) => number, now: number, top: number, height: number): void {

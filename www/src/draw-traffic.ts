@@ -9,12 +9,12 @@ export function drawChart(view: View, rates: readonly number[], windows: number)
   const palette = colours();
   view.clear();
   const { g, width, height } = view;
-  const [left, right, top, bottom] = [34, width - 4, 8, height - 8];
+  const [left, right, top, bottom] = [42, width - 4, 8, height - 8];
   const y = (rate: number): number => bottom - rate * (bottom - top);
   for (const rate of [0, 0.5, 1]) {
     g.fillStyle = palette.line;
     g.fillRect(left, Math.round(y(rate)), right - left, 1);
-    view.text(`${100 * rate}%`, left - 6, y(rate), palette.soft, "right");
+    view.text(`${100 * rate}%`, left - 8, y(rate), palette.soft, "right");
   }
   if (rates.length === 0) return;
   const x = (i: number): number => right - ((rates.length - 1 - i) * (right - left)) / (windows - 1);

@@ -5,17 +5,18 @@ import { Probe } from "./probe.js";
 
 const probe = new Probe();
 const storm = new StormPanel(probe);
-const traffic = new TrafficPanel(probe);
+const traffic = new TrafficPanel(probe, () => paint(measure));
 
 // A batch of hits now and then, until there are enough of them to tell; more while there is traffic.
-const due = everyMs(80);
+const due = everyMs(50);
 const late = everyMs(500);
-paint(function measure(now) {
-  if (probe.full ? traffic.running && late(now) : due(now)) {
+const measure = (now: number): boolean => {
+  if (probe.full ? late(now) : due(now)) {
     probe.sample();
     storm.figuresChanged();
     traffic.figuresChanged();
   }
-  return true;
-});
+  return !probe.full || traffic.running;
+};
+paint(measure);
 document.documentElement.dataset.ready = "true";

@@ -17,12 +17,13 @@ const $ = <E extends HTMLElement>(selector: string): E => document.querySelector
 export class StormPanel {
   readonly #storm = new Storm();
   readonly #fields: Fields<StormSettings>;
-  readonly #figures = new Figures($("#storm-figures"), $("#storm-latency"));
+  readonly #figures = new Figures($("#storm-figures"), $("#storm-latencies"));
   readonly #with = new Pane("with", () => this.#storm.scene);
   readonly #without: Pane;
   #past: Scene | undefined;
   #settings: StormSettings | undefined;
   readonly #slowly = everyMs(120);
+  #pending = false;
 
   constructor(readonly probe: Probe) {
     this.#without = new Pane("without", () => this.#past);
@@ -51,7 +52,6 @@ export class StormPanel {
   }
 
   figuresChanged(): void {
-    this.#slowly(0);
     paint(this.#paintFigures);
   }
 
@@ -86,7 +86,11 @@ await cache.getOrSet("key-1", load, { ttl: ${JSON.stringify(ttl)}, hardTimeout: 
   readonly #paintFigures = (now: number): boolean => {
     const state = this.#storm.state();
     const busy = state !== "cold";
-    if (busy && !this.#slowly(now)) return true;
+    const pending = this.#storm.scene?.pending === true;
+    // What a storm came to is shown with its sentence.
+    const over = this.#pending && !pending;
+    this.#pending = pending;
+    if (busy && !over && !this.#slowly(now)) return true;
     this.#figures.show(this.#storm.cache.stats(), this.#storm.waits, this.probe);
     const word = typeof state === "string" ? state : state === Infinity ? "in memory for good" : `in memory, ${(state / 1000).toFixed(1)} s left`;
     const place = $("#keystate");

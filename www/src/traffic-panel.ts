@@ -19,14 +19,14 @@ export class TrafficPanel {
   running = false;
   readonly #traffic: Traffic;
   readonly #fields: Fields<TrafficSettings>;
-  readonly #figures = new Figures($("#traffic-figures"), $("#traffic-latency"));
+  readonly #figures = new Figures($("#traffic-figures"), $("#traffic-latencies"));
   readonly #recency = new Recency($("#recency"), ROWS);
   readonly #chart: View;
   readonly #keyspace: View;
   readonly #slowly = everyMs(200);
   #ttl: number;
 
-  constructor(readonly probe: Probe) {
+  constructor(readonly probe: Probe, readonly started: () => void) {
     this.#fields = new Fields<TrafficSettings>($("#traffic-form"), {
       rate: whole("gets per second", 1, 100_000),
       keys: whole("keys", 1, 2_000),
@@ -70,6 +70,7 @@ export class TrafficPanel {
     set($("#traffic-status"), on ? "The head of the crowd is held at once; the tail comes and goes." : "Stopped. What is held still expires.");
     this.#traffic.resume(performance.now());
     paint(this.#paint);
+    if (on) this.started();
   }
 
   #act(what: () => void): void {
@@ -80,7 +81,7 @@ export class TrafficPanel {
   readonly #paint = (now: number): boolean => {
     const traffic = this.#traffic;
     if (this.running) traffic.step(now);
-    const busy = this.running || traffic.loading.size > 0 || traffic.cache.size > 0;
+    const busy = this.running || traffic.loading.size > 0 || traffic.cache.keys().next().done !== true;
     this.#draw(now);
     if (!busy || this.#slowly(now)) this.#write();
     return busy;

@@ -28,7 +28,7 @@ export class View {
   /** `redraw` is painted when the size or the colours have changed. */
   constructor(readonly canvas: HTMLCanvasElement, redraw: (now: number) => boolean) {
     this.g = canvas.getContext("2d")!;
-    this.font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    this.font = `12px ${getComputedStyle(document.body).fontFamily}`;
     new ResizeObserver(() => {
       this.#fit();
       paint(redraw);
@@ -70,7 +70,7 @@ export class View {
     for (let i = 0; i < 2 * count; i += 2) {
       const x = places[i]!;
       const y = places[i + 1]!;
-      if (diameter < 2.5) g.rect(x - radius, y - radius, diameter, diameter);
+      if (diameter < 3.2) g.rect(x - radius, y - radius, diameter, diameter);
       else {
         g.moveTo(x + radius, y);
         g.arc(x, y, radius, 0, 2 * Math.PI);

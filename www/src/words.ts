@@ -31,14 +31,14 @@ export function summary(scene: Scene): string {
     return `${plural(asked.length, "get")}: ${count(asked.length - order.length)} wait for ${plural(under, "load")}.`;
   }
   const [led, joined, hits, failed] = [scene.count("load"), scene.count("join"), scene.count("hit"), scene.count("fail")];
-  const last = Math.max(0, ...scene.loads.map((load) => load.ended!));
+  const last = Math.max(0, ...loads.map((load) => load.ended!), scene.answered[order.at(-1)!]!);
   const parts: string[] = [];
   if (hits > 0) parts.push(`${count(hits)} from memory`);
-  if (led > 0) parts.push(`${count(led)} called the loader`);
+  if (led > 0 && led < asked.length) parts.push(`${count(led)} called the loader`);
   if (joined > 0) parts.push(`${count(joined)} waited with ${led === 1 ? "it" : "them"}`);
   let text = `${plural(asked.length, "get")}, ${loads.length === 0 ? "no load" : plural(loads.length, "load")}`;
   if (parts.length > 0) text += `: ${parts.join(", ")}`;
-  text += last > 0 ? `. All over after ${ms(last)}.` : ".";
+  text += last >= 1 ? `. All over after ${ms(last)}.` : ". All over at once.";
   for (const [error, times] of errors) text += ` ${count(times)} got the error “${error}”.`;
   if (failed > 0) text += " Nothing was stored; the next get loads anew.";
   if (loads.some((load) => load.beaten && load.ending === "answered")) {

@@ -1,0 +1,16 @@
+// What the runners have in common.
+
+/** `--seed=N` and `--only=TEXT` from the command line. */
+export function settings() {
+  const given = Object.fromEntries(process.argv.slice(2).map((argument) => argument.replace(/^--/, "").split("=")));
+  const seed = given.seed === undefined ? Math.floor(Math.random() * 1e9) : Number(given.seed);
+  return { seed, only: given.only ?? "" };
+}
+
+/** One line a failure, the sum, and the exit code. */
+export function report(runtime, { passed, failed, failures }, seed) {
+  for (const { title, error } of failures) console.log(`${runtime}: FAILED ${title}: ${error.split("\n").slice(0, 3).join(" | ")}`);
+  if (seed !== undefined) console.log(`${runtime}: seed ${seed}`);
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+}

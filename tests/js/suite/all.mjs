@@ -1,0 +1,14 @@
+import "./map.mjs";
+import "./time.mjs";
+import "./bounds.mjs";
+import "./iteration.mjs";
+import "./loads.mjs";
+import "./purges.mjs";
+import "./deadlines.mjs";
+import "./signals.mjs";
+import "./recursion.mjs";
+import "./options.mjs";
+import "./stats.mjs";
+import "./model.mjs";
+
+export { equal, run, test } from "../runner.mjs";

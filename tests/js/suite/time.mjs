@@ -1,0 +1,162 @@
+import { NearCache } from "nearcache";
+import { busy, equal, handClock, ok, sleep, test } from "../runner.mjs";
+
+test("a value is handed out until its ttl has passed, and not a millisecond longer", () => {
+  const clock = handClock();
+  const cache = new NearCache({ ttl: 1000, clock }).set("a", 1);
+  clock.pass(999);
+  equal([cache.get("a"), cache.peek("a"), cache.has("a"), cache.remainingTtl("a")], [1, 1, true, 1]);
+  clock.pass(1);
+  equal([cache.get("a"), cache.peek("a"), cache.has("a"), cache.remainingTtl("a")], [undefined, undefined, false, undefined]);
+});
+
+test("time zero is a time like any other", () => {
+  const clock = handClock(0);
+  const cache = new NearCache({ ttl: 10, clock }).set("a", 1);
+  equal([cache.get("a"), cache.remainingTtl("a")], [1, 10]);
+  clock.pass(10);
+  equal(cache.get("a"), undefined);
+});
+
+test("a get does not lengthen a life; a set begins a new one", () => {
+  const clock = handClock();
+  const cache = new NearCache({ ttl: 100, clock }).set("a", 1);
+  clock.pass(60);
+  cache.get("a");
+  equal(cache.remainingTtl("a"), 40);
+  cache.set("a", 2);
+  equal(cache.remainingTtl("a"), 100);
+});
+
+test("a call's ttl goes before the cache's", () => {
+  const clock = handClock();
+  const cache = new NearCache({ ttl: 100, clock });
+  cache.set("short", 1, { ttl: 10 }).set("long", 2, { ttl: 1000 }).set("ever", 3, { ttl: Infinity }).set("usual", 4);
+  equal(["short", "long", "ever", "usual"].map((key) => cache.remainingTtl(key)), [10, 1000, Infinity, 100]);
+  clock.pass(10);
+  equal(cache.has("short"), false);
+  clock.pass(990);
+  equal([cache.has("long"), cache.get("ever")], [false, 3]);
+});
+
+test("the loader's ttl goes before the call's, and the call's before the cache's", async () => {
+  const clock = handClock();
+  const cache = new NearCache({ ttl: 100, clock });
+  await cache.getOrSet("cache", () => 1);
+  await cache.getOrSet("call", () => 1, { ttl: 200 });
+  await cache.getOrSet("loader", (_, ctx) => ((ctx.ttl = 300), 1), { ttl: 200 });
+  await cache.getOrSet("ever", async (_, ctx) => ((ctx.ttl = Infinity), 1), { ttl: 200 });
+  equal(["cache", "call", "loader", "ever"].map((key) => cache.remainingTtl(key)), [100, 200, 300, Infinity]);
+});
+
+test("durations may be texts", () => {
+  const clock = handClock();
+  const cases = { "250ms": 250, "30s": 30_000, "5m": 300_000, "2h": 7_200_000, "1d": 86_400_000, "1.5s": 1500, "0.25m": 15_000 };
+  for (const [text, millis] of Object.entries(cases)) {
+    equal(new NearCache({ ttl: text, clock }).set("a", 1).remainingTtl("a"), millis, text);
+    equal(new NearCache({ clock }).set("a", 1, { ttl: text }).remainingTtl("a"), millis, text);
+  }
+});
+
+test("ttl 0 stores nothing, and an old value goes", async () => {
+  const clock = handClock();
+  const cache = new NearCache({ clock }).set("a", 1);
+  cache.set("a", 2, { ttl: 0 });
+  equal([cache.get("a"), cache.size], [undefined, 0]);
+  cache.set("a", 1);
+  equal(await cache.getOrSet("a", (_, ctx) => ((ctx.ttl = 0), 2), { forceFresh: true }), 2);
+  equal([cache.get("a"), cache.size], [undefined, 0]);
+  const none = new NearCache({ ttl: 0 });
+  equal([await none.getOrSet("a", () => 1), none.size, none.set("b", 1).size], [1, 0, 0]);
+});
+
+test("without a ttl a value stays", () => {
+  const clock = handClock();
+  const cache = new NearCache({ clock }).set("a", 1);
+  clock.pass(1e15);
+  equal([cache.get("a"), cache.remainingTtl("a")], [1, Infinity]);
+});
+
+test("ttls beyond every clock are fine", () => {
+  const clock = handClock();
+  const cache = new NearCache({ clock }).set("a", 1, { ttl: 1e300 }).set("b", 1, { ttl: Number.MAX_SAFE_INTEGER });
+  clock.pass(1e12);
+  equal([cache.get("a"), cache.get("b")], [1, 1]);
+});
+
+test("parts of a millisecond are dropped, so that nothing lives too long", () => {
+  const clock = handClock();
+  const cache = new NearCache({ clock }).set("a", 1, { ttl: 10.9 }).set("b", 1, { ttl: 0.9 });
+  equal([cache.remainingTtl("a"), cache.has("b")], [10, false]);
+});
+
+test("delete of a value whose time has passed says false", () => {
+  const clock = handClock();
+  const cache = new NearCache({ ttl: 10, clock }).set("a", 1);
+  clock.pass(10);
+  equal([cache.delete("a"), cache.size], [false, 0]);
+});
+
+test("dead entries leave while others are written or missed, without anybody asking for them", () => {
+  const clock = handClock();
+  const cache = new NearCache({ clock });
+  for (let i = 0; i < 1000; i++) cache.set(i, i, { ttl: 10 });
+  clock.pass(10);
+  equal(cache.size, 1000);
+  for (let i = 0; i < 300; i++) cache.set("live", i, { ttl: 10 });
+  equal(cache.size, 1);
+  for (let i = 0; i < 1000; i++) cache.set(i, i, { ttl: 5 });
+  clock.pass(5);
+  for (let i = 0; i < 300; i++) cache.get("not there");
+  ok(cache.size <= 1, `size ${cache.size}`);
+});
+
+test("a clock that goes back lengthens lives, and breaks nothing", () => {
+  const clock = handClock();
+  const cache = new NearCache({ ttl: 100, clock }).set("a", 1);
+  clock.pass(-50);
+  equal([cache.get("a"), cache.remainingTtl("a")], [1, 150]);
+  clock.pass(150);
+  equal(cache.get("a"), undefined);
+});
+
+test("in real time a short life ends on the millisecond, however hot the loop that asks", () => {
+  const cache = new NearCache();
+  cache.set("long", 1, { ttl: "1h" });
+  for (const ttl of [1, 3, 20, 60]) {
+    const before = Date.now();
+    cache.set("a", ttl, { ttl });
+    const after = Date.now();
+    let seen = before;
+    while (seen <= after + ttl + 3) {
+      // Time is read before and after, because it may pass while the cache is asked.
+      const start = Date.now();
+      const value = cache.get("a");
+      seen = Date.now();
+      if (start >= after + ttl) equal(value, undefined, `ttl ${ttl}, ${start - after} ms later`);
+      if (seen < before + ttl) equal(value, ttl, `ttl ${ttl}, ${seen - before} ms later`);
+      cache.get("long");
+    }
+  }
+});
+
+test("a value that is set after a pause within one task has its whole life", () => {
+  for (const ttl of [60, 200]) {
+    const cache = new NearCache({ ttl });
+    for (let i = 0; i < 1000; i++) cache.set(i, i, { ttl: "1h" }).get(i);
+    busy(ttl + 10);
+    equal(cache.set("a", 1).get("a"), 1, `just set, ttl ${ttl}`);
+    for (let i = 0; i < 1000; i++) cache.set(i, i, { ttl: "1h" }).get(i);
+    busy(ttl + 10);
+    equal(cache.set("b", 1, { ttl }).get("b"), 1, `just set, ttl ${ttl} of the call`);
+    ok(cache.remainingTtl("b") > ttl / 2, `remaining ${cache.remainingTtl("b")}`);
+  }
+});
+
+test("a short life ends while the program sleeps", async () => {
+  const cache = new NearCache({ ttl: 40 });
+  for (let i = 0; i < 100; i++) cache.set("a", i).get("a");
+  await sleep(60);
+  equal([cache.get("a"), cache.has("a"), cache.remainingTtl("a")], [undefined, false, undefined]);
+  equal(await cache.getOrSet("a", () => "anew"), "anew");
+});

@@ -1,0 +1,111 @@
+// Bundles a Worker as wrangler's bundler would and serves it in raw workerd, with nothing around it.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+export const COMPATIBILITY_DATE = "2026-11-01";
+export const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** A folder that goes when the process does. */
+export function scratch() {
+  const folder = mkdtempSync(join(tmpdir(), "nearcache-test-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const children = new Set();
+const killAll = () => children.forEach((child) => kill(child));
+process.once("exit", killAll);
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(130));
+
+/** A process in a group of its own, which ends with us. */
+export function start(command, args, options) {
+  const child = spawn(command, args, { ...options, detached: true });
+  children.add(child);
+  child.once("exit", () => children.delete(child));
+  return child;
+}
+
+/** Ends a process and what it has started. */
+export function kill(child) {
+  try {
+    process.kill(-child.pid, "SIGKILL");
+  } catch {
+    // It has ended already.
+  }
+}
+
+/** Nothing of ours hangs longer than this. */
+export function limit(millis, what) {
+  setTimeout(() => {
+    console.log(`${what}: not over after ${millis / 1000} s\n0 passed, 1 failed`);
+    process.exit(1);
+  }, millis).unref();
+}
+
+/** Bundles to `main.js` and wasm files beside it. */
+export async function bundle(entry, folder) {
+  await build({
+    entryPoints: { main: entry },
+    outdir: folder,
+    bundle: true,
+    format: "esm",
+    target: "esnext",
+    conditions: ["workerd"],
+    external: ["cloudflare:*"],
+    loader: { ".wasm": "copy" },
+    assetNames: "[name]",
+    logLevel: "warning",
+  });
+}
+
+/** Serves what `bundle` made. `services`: names of bindings and the addresses behind them. */
+export async function serve(folder, { services = {}, variables = {} } = {}) {
+  const text = JSON.stringify;
+  const modules = readdirSync(folder)
+    .filter((name) => /\.(js|wasm)$/.test(name))
+    // The first is the Worker.
+    .sort((a) => (a === "main.js" ? -1 : 1))
+    .map((name) => `(name = ${text(name)}, ${name.endsWith(".js") ? "esModule" : "wasm"} = embed ${text(name)})`);
+  const bindings = [
+    ...Object.keys(services).map((name) => `(name = ${text(name)}, service = ${text(name)})`),
+    ...Object.entries(variables).map(([name, value]) => `(name = ${text(name)}, text = ${text(String(value))})`),
+  ];
+  const external = Object.entries(services).map(
+    ([name, address]) => `, (name = ${text(name)}, external = (address = ${text(address)}, http = ()))`,
+  );
+  writeFileSync(
+    join(folder, "config.capnp"),
+    `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = (
+    modules = [${modules.join(", ")}],
+    compatibilityDate = "${COMPATIBILITY_DATE}",
+    bindings = [${bindings.join(", ")}],
+  ))${external.join("")}],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+`,
+  );
+  const child = start(join(root, "node_modules/.bin/workerd"), ["serve", join(folder, "config.capnp"), "--control-fd=3"], {
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
+  const log = [];
+  child.stdout.on("data", (data) => log.push(String(data)));
+  child.stderr.on("data", (data) => log.push(String(data)));
+  const port = await new Promise((resolve, reject) => {
+    let told = "";
+    child.stdio[3].on("data", (data) => {
+      told += data;
+      const port = /"port":(\d+)/.exec(told)?.[1];
+      if (port !== undefined) resolve(Number(port));
+    });
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`workerd ended with ${code}: ${log.join("")}`)));
+  });
+  return { url: `http://127.0.0.1:${port}`, log, stop: () => kill(child) };
+}

@@ -1,0 +1,276 @@
+// The page in headless Chromium: its buttons are pressed and its numbers read. Screenshots go to build/screenshots.
+
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync } from "node:fs";
+import { chromium } from "playwright-core";
+import { serve } from "./serve.mjs";
+
+const root = new URL("../../", import.meta.url).pathname;
+const dist = `${root}www/dist`;
+const shots = `${root}build/screenshots`;
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+let passed = 0;
+let failed = 0;
+
+if (!existsSync(`${dist}/index.html`)) throw new Error("www/dist is missing: run scripts/build-www");
+if (!existsSync(executablePath)) throw new Error(`no Chromium at ${executablePath}: install it, or name it in CHROMIUM`);
+mkdirSync(shots, { recursive: true });
+
+const server = await serve(dist, "/some/where/");
+const browser = await chromium.launch({ executablePath, args });
+
+/** Each test has a page of its own, which may neither complain nor ask for anything from elsewhere. */
+async function test(title, body, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1400, height: 1000 }, colorScheme: "light", ...options });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => request.url().startsWith(server.url) || request.url().startsWith("data:") || complaints.push(`asks for ${request.url()}`));
+  page.setDefaultTimeout(10_000);
+  try {
+    await page.goto(server.url);
+    await page.locator("html[data-ready]").waitFor({ state: "attached" });
+    await body(page);
+    assert.deepEqual(complaints, []);
+    passed++;
+    console.log(`ok      ${title}`);
+  } catch (error) {
+    failed++;
+    await page.screenshot({ path: `${shots}/failed-${failed}.png`, fullPage: true }).catch(() => {});
+    console.log(`FAILED  ${title}\n        ${String(error.stack).split("\n").slice(0, 14).join("\n        ")}${complaints.map((c) => `\n        console: ${c}`).join("")}`);
+  } finally {
+    await context.close();
+  }
+}
+
+const figure = async (page, name, panel = "storm") => {
+  const text = await page.locator(`#${panel}-figures [data-stat="${name}"]`).textContent();
+  return Number(text.replace(/,/g, ""));
+};
+const figures = async (page, names, panel) => Object.fromEntries(await Promise.all(names.map(async (name) => [name, await figure(page, name, panel)])));
+const fill = (page, name, value, form = "storm") => page.locator(`#${form}-${name}`).fill(String(value));
+const status = (page) => page.locator("#storm-status").textContent();
+/** Presses the button, and waits until all have their answer. */
+const fire = async (page) => {
+  await page.locator("#fire").click();
+  await over(page);
+};
+const over = (page, pane = "with") => page.locator(`#${pane} .status[data-pending="false"]`).waitFor();
+const begun = (page) => page.locator('#with .status[data-pending="true"]').waitFor();
+
+async function noOverflow(page) {
+  const wide = await page.evaluate(() => {
+    const room = document.documentElement.clientWidth;
+    const out = [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > room + 0.5);
+    return { room, scroll: document.documentElement.scrollWidth, out: out.slice(0, 5).map((each) => each.id || each.className || each.tagName) };
+  });
+  assert.deepEqual([wide.scroll, wide.out], [wide.room, []]);
+}
+
+try {
+  await test("1,000 gets of one cold key: one load, 999 coalesced, everyone answered", async (page) => {
+    await page.locator("#fire").click();
+    await begun(page);
+    assert.equal(await page.locator("#keystate").getAttribute("data-state"), "loading");
+    assert.equal(await page.locator('[data-count="with"]').textContent(), "1");
+    await page.waitForTimeout(400);
+    await page.screenshot({ path: `${shots}/storm-under-way.png` });
+    await over(page);
+    assert.match(await status(page), /^1,000 gets, 1 load: 1 called the loader, 999 waited with it\. All over after (8\d\d|9\d\d) ms\.$/);
+    assert.deepEqual(await figures(page, ["hits", "misses", "coalesced", "loads", "failures", "entries"]),
+      { hits: 0, misses: 1, coalesced: 999, loads: 1, failures: 0, entries: 1 });
+    const wait = Number.parseFloat(await page.locator('#storm-latencies [data-stat="wait-p50"]').textContent());
+    assert.ok(wait > 700 && wait < 1000, `half waited ${wait} ms for a load of 800 ms`);
+    await page.locator("#fire-without").click();
+    await over(page, "without");
+    await page.waitForTimeout(800);
+    await page.screenshot({ path: `${shots}/storm-over.png`, fullPage: true });
+  });
+
+  await test("a second storm while the key is held: 1,000 hits, no load", async (page) => {
+    await fill(page, "latency", 200);
+    await fire(page);
+    await fire(page);
+    assert.match(await status(page), /^1,000 gets, no load: 1,000 from memory\. All over /);
+    assert.deepEqual(await figures(page, ["hits", "misses", "coalesced", "loads"]), { hits: 1000, misses: 1, coalesced: 999, loads: 1 });
+    assert.equal(await page.locator('#storm-figures [data-stat="hit-rate"]').textContent(), "50.0%");
+  });
+
+  await test("the same without a cache: 1,000 calls of the loader", async (page) => {
+    await page.locator("#fire-without").click();
+    await over(page, "without");
+    assert.equal(await page.locator('[data-count="without"]').textContent(), "1,000");
+    assert.equal(await figure(page, "loads"), 0);
+  });
+
+  await test("many keys: as many loads as keys", async (page) => {
+    await fill(page, "keys", 8);
+    await fill(page, "latency", 200);
+    await fire(page);
+    assert.deepEqual(await figures(page, ["misses", "coalesced", "loads"]), { misses: 8, coalesced: 992, loads: 8 });
+  });
+
+  await test("gets that arrive over time: those before the load's end join it, those after are hits", async (page) => {
+    await fill(page, "spread", 900);
+    await fill(page, "latency", 300);
+    await fire(page);
+    const { hits, misses, coalesced, loads } = await figures(page, ["hits", "misses", "coalesced", "loads"]);
+    assert.deepEqual([hits + misses + coalesced, misses, loads], [1000, 1, 1]);
+    assert.ok(hits > 300 && coalesced > 100, `${hits} hits, ${coalesced} coalesced`);
+    await page.waitForTimeout(700);
+    await page.screenshot({ path: `${shots}/spread.png` });
+  });
+
+  await test("a failing loader: everyone gets its error, which is shown; the next storm loads anew", async (page) => {
+    await fill(page, "latency", 200);
+    await page.getByRole("switch", { name: "loader fails" }).first().check();
+    await fire(page);
+    assert.match(await status(page), /1,000 got the error “the pretend origin answered 500”\. Nothing was stored; the next get loads anew\.$/);
+    assert.deepEqual(await figures(page, ["loads", "failures", "entries"]), { loads: 1, failures: 1, entries: 0 });
+    await page.waitForTimeout(700);
+    await page.screenshot({ path: `${shots}/failing.png` });
+    await page.getByRole("switch", { name: "loader fails" }).first().uncheck();
+    await fire(page);
+    assert.deepEqual(await figures(page, ["loads", "failures", "entries"]), { loads: 2, failures: 1, entries: 1 });
+  });
+
+  await test("when the ttl has passed, there is a second load", async (page) => {
+    await fill(page, "latency", 50);
+    await fill(page, "ttl", "300ms");
+    await fire(page);
+    await page.locator('#keystate[data-state="cold"]').waitFor();
+    await fire(page);
+    assert.equal(await figure(page, "loads"), 2);
+    await fill(page, "ttl", "1h");
+    await page.locator('#keystate[data-state="cold"]').waitFor();
+    await fire(page);
+    assert.equal(await figure(page, "loads"), 3);
+    await page.locator("#expire").click();
+    await page.locator('#keystate[data-state="cold"]').waitFor();
+    await fire(page);
+    assert.equal(await figure(page, "loads"), 4);
+  });
+
+  for (const act of ["delete", "clear"]) {
+    await test(`${act} during a load: those who wait get its answer, the next get loads anew`, async (page) => {
+      await fill(page, "latency", 2000);
+      await page.locator("#fire").click();
+      await begun(page);
+      await page.waitForTimeout(600);
+      await page.locator(`#${act}`).click();
+      await page.locator("#fire").click();
+      await page.waitForTimeout(700);
+      assert.equal(await figure(page, "loads"), 2);
+      if (act === "delete") await page.screenshot({ path: `${shots}/delete-during-load.png` });
+      await over(page);
+      assert.match(await status(page), /^2,000 gets, 2 loads: 2 called the loader, 1,998 waited with them/);
+      assert.deepEqual(await figures(page, ["hits", "misses", "coalesced", "not-stored", "entries"]),
+        { hits: 0, misses: 2, coalesced: 1998, "not-stored": 1, entries: 1 });
+    });
+  }
+
+  await test("a hardTimeout shorter than the load: everyone is told so, and the load is told to stop", async (page) => {
+    await fill(page, "latency", 5000);
+    await fill(page, "hardTimeout", "300ms");
+    await fire(page);
+    assert.match(await status(page), /1,000 got the error “no value for "key-1" within 300 ms \(hardTimeout\)/);
+    assert.equal(await figure(page, "timeouts"), 1000);
+    await page.waitForTimeout(700);
+    await page.screenshot({ path: `${shots}/timeout.png` });
+  });
+
+  await test("a wrong input shows the cache's own error beside the field, and nothing is fired", async (page) => {
+    await fill(page, "ttl", "abc");
+    assert.match(await page.locator("#storm-ttl-error").textContent(), /^ttl: got "abc", wants /);
+    await fill(page, "hardTimeout", "-1");
+    assert.match(await page.locator("#storm-hardTimeout-error").textContent(), /^hardTimeout: got -1, wants /);
+    await fill(page, "gets", "many");
+    assert.match(await page.locator("#storm-gets-error").textContent(), /^gets: got "many", wants a whole number from 1 to 10000$/);
+    await fill(page, "maxEntries", "1.5", "traffic");
+    assert.match(await page.locator("#traffic-maxEntries-error").textContent(), /^maxEntries: got 1.5, wants /);
+    await page.locator("#fire").click();
+    assert.equal(await page.evaluate(() => document.activeElement.id), "storm-gets");
+    assert.equal(await figure(page, "loads"), 0);
+    await page.screenshot({ path: `${shots}/wrong-input.png` });
+    for (const [name, value] of [["ttl", "5s"], ["hardTimeout", "1m"], ["gets", "10"]]) await fill(page, name, value);
+    assert.equal(await page.locator("#storm-form [aria-invalid]").count(), 0);
+    await fire(page);
+    assert.deepEqual(await figures(page, ["misses", "coalesced"]), { misses: 1, coalesced: 9 });
+  });
+
+  await test("the keyboard alone is enough", async (page) => {
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "fire");
+    await page.keyboard.press("Enter");
+    await over(page);
+    assert.equal(await figure(page, "loads"), 1);
+    const named = await page.evaluate(() => [...document.querySelectorAll("input, button")].filter((each) => !(each.labels?.length || each.textContent.trim())).length);
+    assert.equal(named, 0);
+  });
+
+  await test("a hit is measured in nanoseconds", async (page) => {
+    const place = page.locator('#storm-latencies [data-stat="hit-p50"]');
+    await page.waitForFunction(() => /^\d+ ns$/.test(document.querySelector('#storm-latencies [data-stat="hit-p50"]').textContent));
+    const ns = Number.parseInt(await place.textContent());
+    assert.ok(ns >= 5 && ns < 1000, `${ns} ns`);
+  });
+
+  await test("steady traffic: a bounded cache, a hit rate that settles, and drawing that keeps up", async (page) => {
+    await page.locator("#run").click();
+    await page.waitForTimeout(4000);
+    const frames = await page.evaluate(() => new Promise((resolve) => {
+      const times = [];
+      const frame = (now) => (times.push(now) < 61 ? requestAnimationFrame(frame) : resolve(times));
+      requestAnimationFrame(frame);
+    }));
+    const steps = frames.slice(1).map((time, i) => time - frames[i]).sort((a, b) => a - b);
+    assert.ok(steps[30] < 25, `half of the frames came within ${steps[30]} ms`);
+    const { hits, misses, coalesced, loads, entries } = await figures(page, ["hits", "misses", "coalesced", "loads", "entries"], "traffic");
+    assert.ok(hits + misses + coalesced > 4000, `${hits + misses + coalesced} gets`);
+    assert.ok(hits / (hits + misses + coalesced) > 0.4, "the head of the crowd is held");
+    assert.ok(entries <= 100 && entries > 50, `${entries} entries`);
+    assert.ok(loads <= misses);
+    assert.equal(await page.locator("#recency li:visible").count(), 12);
+    await page.locator("#traffic").screenshot({ path: `${shots}/traffic.png` });
+    await page.locator("#traffic-clear").click();
+    await page.locator('#traffic-form [name="failing"]').check();
+    await page.locator("#traffic-status.bad").waitFor();
+    assert.match(await page.locator("#traffic-status").textContent(), /^Loads fail: “the pretend origin answered 500”/);
+    await page.locator('#traffic-form [name="failing"]').uncheck();
+    await page.locator("#traffic-status:not(.bad)").waitFor();
+    await page.locator("#run").click();
+    const stopped = await figure(page, "hits", "traffic");
+    await page.waitForTimeout(600);
+    assert.ok((await figure(page, "hits", "traffic")) - stopped < 1500, "it stops");
+  });
+
+  for (const [width, colorScheme] of [[1400, "light"], [1400, "dark"], [400, "light"], [400, "dark"], [820, "light"], [320, "light"]]) {
+    await test(`nothing is wider than a ${colorScheme} screen of ${width} pixels`, async (page) => {
+      await noOverflow(page);
+      await fill(page, "ttl", "abc");
+      await noOverflow(page);
+      await fill(page, "ttl", "5s");
+      await fire(page);
+      await page.locator("#fire-without").click();
+      await page.locator("#run").click();
+      await over(page, "without");
+      await page.waitForTimeout(2500);
+      await noOverflow(page);
+      await page.screenshot({ path: `${shots}/page-${width}-${colorScheme}.png`, fullPage: true });
+    }, { viewport: { width, height: 900 }, colorScheme });
+  }
+
+  await test("with reduced motion nothing flies", async (page) => {
+    await fill(page, "latency", 100);
+    await fire(page);
+    assert.equal(await figure(page, "coalesced"), 999);
+  }, { reducedMotion: "reduce" });
+} finally {
+  await browser.close();
+  await server.stop();
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
