@@ -69,6 +69,8 @@ export class Flight<K, V> {
   failed = false;
   /** Whether its loader is on the stack. */
   starting = true;
+  /** Tells the leader's request, in a Worker, that the load has ended, or (with a reason) should. */
+  home: ((reason?: unknown) => void) | undefined = undefined;
   readonly ctx: Ctx<K>;
   /** Waits with other deadlines than the leader's. */
   others: Wait<V>[] | undefined = undefined;
@@ -101,6 +103,7 @@ export class Flight<K, V> {
 
   resolve(value: V): void {
     this.over = true;
+    this.home?.();
     this.first.resolve(value);
     if (this.others !== undefined) for (const wait of this.others) wait.resolve(value);
   }
@@ -108,6 +111,7 @@ export class Flight<K, V> {
   reject(error: unknown): void {
     this.over = true;
     this.failed = true;
+    this.home?.();
     this.first.reject(error);
     if (this.others !== undefined) for (const wait of this.others) wait.reject(error);
   }

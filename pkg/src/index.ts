@@ -339,11 +339,11 @@ export class NearCache<K = unknown, V = unknown> {
 
   /** In a Worker the load outlives the request's answer, and is told to stop in its own request. */
   #bind(flight: Flight<K, V>): void {
-    const over = flight.first.promise.then(ignore, (reason) => {
-      if (!flight.failed) flight.ctx.abort(reason);
+    const home = new Promise<unknown>((resolve) => (flight.home = resolve)).then((reason) => {
+      if (reason !== undefined) flight.ctx.abort(reason);
     });
     try {
-      host.keepAlive(over.then(ignore, ignore));
+      host.keepAlive(home.then(ignore, ignore));
     } catch {
       // Outside a request there is nothing to keep alive; a loader there can do no I/O either.
     }
@@ -498,8 +498,8 @@ export class NearCache<K = unknown, V = unknown> {
     flight.over = true;
     this.#ended(flight, code);
     const reason = new NearCacheError("ERR_TIMEOUT", `nobody waits for ${showKey(flight.key)} any more`, flight.key);
-    if (host.requestBound) flight.first.reject(reason);
-    else flight.ctx.abort(reason);
+    if (flight.home === undefined) flight.ctx.abort(reason);
+    else flight.home(reason);
   }
 
   /** The load is gone with its request, so that there is nobody to tell. */

@@ -1,27 +1,26 @@
 //! How a cache is made.
 
+use std::cell::RefCell;
 use std::hash::Hash;
 use std::rc::Rc;
 
-use super::cache::Cache;
+use super::cache::{Cache, Inner, Listener, Weigher};
 use super::runtime::{Local, Runtime};
-use crate::core::Cause;
+use super::shelf::Shelf;
+use crate::core::{Cause, Machine};
 use crate::options::{Defaults, Limits};
 use crate::time::Ttl;
 
-pub(super) type Weigher<K, V> = Rc<dyn Fn(&K, &V) -> u32>;
-pub(super) type Listener<K, V> = Rc<dyn Fn(K, V, Cause)>;
-
 /// Options of a [`Cache`]. Every combination is valid.
 pub struct Builder<K, V, R = Local> {
-    pub(super) max_entries: u64,
-    pub(super) max_bytes: u64,
-    pub(super) max_entry_bytes: u64,
-    pub(super) defaults: Defaults,
-    pub(super) weigher: Option<Weigher<K, V>>,
-    pub(super) listener: Option<Listener<K, V>>,
-    pub(super) clone_key: Option<fn(&K) -> K>,
-    pub(super) runtime: R,
+    max_entries: u64,
+    max_bytes: u64,
+    max_entry_bytes: u64,
+    defaults: Defaults,
+    weigher: Option<Weigher<K, V>>,
+    listener: Option<Listener<K, V>>,
+    clone_key: Option<fn(&K) -> K>,
+    runtime: R,
 }
 
 impl<K, V> Default for Builder<K, V> {
@@ -91,10 +90,6 @@ impl<K, V, R> Builder<K, V, R> {
             runtime,
         }
     }
-
-    pub(super) fn limits(&self) -> Limits {
-        Limits::new(self.max_entries, self.max_bytes, self.max_entry_bytes)
-    }
 }
 
 impl<K: Clone, V, R> Builder<K, V, R> {
@@ -120,6 +115,21 @@ impl<K: Clone, V, R> Builder<K, V, R> {
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
     /// The cache, empty. Nothing is allocated ahead.
     pub fn build(self) -> Cache<K, V, R> {
-        Cache::new(self)
+        let limits = Limits::new(self.max_entries, self.max_bytes, self.max_entry_bytes);
+        let shelf = RefCell::new(Shelf::new(Machine::new(limits)));
+        let Self { defaults, weigher, listener, clone_key, runtime, .. } = self;
+        Cache { inner: Rc::new(Inner { shelf, runtime, defaults, weigher, listener, clone_key }) }
+    }
+}
+
+impl<K: Hash + Eq + 'static, V: Clone + 'static> Cache<K, V> {
+    /// A cache of at most so many entries that live until they are displaced.
+    pub fn new_with_max_entries(max_entries: u64) -> Self {
+        Self::builder().max_entries(max_entries).build()
+    }
+
+    /// All other options.
+    pub fn builder() -> Builder<K, V> {
+        Builder::default()
     }
 }

@@ -6,10 +6,9 @@ use std::fmt;
 use std::hash::Hash;
 use std::rc::Rc;
 
-use super::builder::{Builder, Listener, Weigher};
 use super::runtime::{Local, Runtime};
 use super::shelf::{Gone, Shelf};
-use crate::core::{Machine, Stats};
+use crate::core::{Cause, Stats};
 use crate::options::{Defaults, Limits};
 use crate::time::{Timestamp, Ttl};
 
@@ -31,12 +30,15 @@ pub struct EntryOptions {
     pub weight: Option<u32>,
 }
 
+pub(super) type Weigher<K, V> = Rc<dyn Fn(&K, &V) -> u32>;
+pub(super) type Listener<K, V> = Rc<dyn Fn(K, V, Cause)>;
+
 pub(super) struct Inner<K, V, R: Runtime> {
-    shelf: RefCell<Shelf<K, V, R>>,
+    pub shelf: RefCell<Shelf<K, V, R>>,
     pub runtime: R,
     pub defaults: Defaults,
     pub weigher: Option<Weigher<K, V>>,
-    listener: Option<Listener<K, V>>,
+    pub listener: Option<Listener<K, V>>,
     pub clone_key: Option<fn(&K) -> K>,
 }
 
@@ -56,25 +58,7 @@ impl<K, V, R: Runtime> fmt::Debug for Cache<K, V, R> {
     }
 }
 
-impl<K: Hash + Eq + 'static, V: Clone + 'static> Cache<K, V> {
-    /// A cache of at most so many entries that live until they are displaced.
-    pub fn new_with_max_entries(max_entries: u64) -> Self {
-        Self::builder().max_entries(max_entries).build()
-    }
-
-    /// All other options.
-    pub fn builder() -> Builder<K, V> {
-        Builder::default()
-    }
-}
-
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
-    pub(super) fn new(builder: Builder<K, V, R>) -> Self {
-        let shelf = RefCell::new(Shelf::new(Machine::new(builder.limits())));
-        let Builder { defaults, weigher, listener, clone_key, runtime, .. } = builder;
-        Self { inner: Rc::new(Inner { shelf, runtime, defaults, weigher, listener, clone_key }) }
-    }
-
     /// The value, if it is there and its time has not passed. Makes it the most recently used.
     #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
@@ -261,7 +245,7 @@ impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
         if let Some(old) = shelf.put(slot, value) {
             let clone_key = self.clone_key.filter(|_| self.listener.is_some());
             let key = shelf.key(slot).zip(clone_key).map(|(key, clone)| clone(key));
-            shelf.gone.push(Gone { key, value: Some(old), cause: Some(crate::core::Cause::Replaced) });
+            shelf.gone.push(Gone { key, value: Some(old), cause: Some(Cause::Replaced) });
         }
     }
 

@@ -72,7 +72,7 @@ export function drawScene(view: View, scene: Scene | undefined): boolean {
     places[2 * index] = (column + 0.5) * pitch;
     places[2 * index + 1] = base - (level + 0.5) * pitch;
   };
-  const dot = pitch < 2 ? pitch * 0.8 : pitch - 1;
+  const dot = pitch < 3 ? 0.8 * pitch : pitch - 1;
 
   for (let i = 0; i < scene.asked.length; i++) put(x(scene.asked[i]!), i, -1, askedTop + askedHeight, rows);
   const some = scratch.subarray(2 * gets, 4 * gets);

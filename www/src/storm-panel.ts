@@ -23,7 +23,7 @@ export class StormPanel {
   #past: Scene | undefined;
   #settings: StormSettings | undefined;
   readonly #slowly = everyMs(120);
-  #pending = false;
+  #over: Scene | undefined;
 
   constructor(readonly probe: Probe) {
     this.#without = new Pane("without", () => this.#past);
@@ -86,11 +86,12 @@ await cache.getOrSet("key-1", load, { ttl: ${JSON.stringify(ttl)}, hardTimeout: 
   readonly #paintFigures = (now: number): boolean => {
     const state = this.#storm.state();
     const busy = state !== "cold";
-    const pending = this.#storm.scene?.pending === true;
+    const { scene } = this.#storm;
+    const over = scene?.pending === false ? scene : undefined;
     // What a storm came to is shown with its sentence.
-    const over = this.#pending && !pending;
-    this.#pending = pending;
-    if (busy && !over && !this.#slowly(now)) return true;
+    const news = over !== this.#over;
+    this.#over = over;
+    if (busy && !news && !this.#slowly(now)) return true;
     this.#figures.show(this.#storm.cache.stats(), this.#storm.waits, this.probe);
     const word = typeof state === "string" ? state : state === Infinity ? "in memory for good" : `in memory, ${(state / 1000).toFixed(1)} s left`;
     const place = $("#keystate");

@@ -4,6 +4,7 @@ import { NearCache, type Duration } from "nearcache";
 import { pretend } from "./loader.js";
 import { Quantiles } from "./quantiles.js";
 import { Scene } from "./scene.js";
+import { toMs } from "./time.js";
 
 export interface StormSettings {
   gets: number;
@@ -26,7 +27,7 @@ export class Storm {
   fire(settings: StormSettings, changed: () => void): void {
     const { keys, latency, ttl, hardTimeout, failing } = settings;
     this.#keys = keys;
-    const scene = (this.scene = continued(this.scene, settings));
+    const scene = (this.scene = continued(this.scene, settings, toMs(hardTimeout)));
     const get = (i: number): void => {
       const key = keyOf(i, keys);
       const held = this.cache.has(key);
@@ -104,10 +105,10 @@ export function fireWithout(settings: StormSettings, before: Scene | undefined, 
 }
 
 /** A storm that begins while another goes on belongs into the same picture. */
-function continued(before: Scene | undefined, { gets, latency, spread }: StormSettings): Scene {
+function continued(before: Scene | undefined, { gets, latency, spread }: StormSettings, longest = Infinity): Scene {
   const scene = before?.pending ? before : new Scene(0);
   scene.expectedGets += gets;
-  scene.expected = Math.max(scene.expected, scene.now + latency + spread);
+  scene.expected = Math.max(scene.expected, scene.now + spread + Math.min(latency, longest));
   return scene;
 }
 
