@@ -52,7 +52,8 @@ fn describe(given: &JsValue) -> String {
         // JS writes its numbers itself: formatting floats would be a fifth of the wasm that ships.
         return match number {
             _ if number.is_nan() => "NaN".to_owned(),
-            _ if number.is_infinite() => "-Infinity".to_owned(),
+            _ if number == f64::INFINITY => "Infinity".to_owned(),
+            _ if number == f64::NEG_INFINITY => "-Infinity".to_owned(),
             _ => js_sys::JSON::stringify(given).map_or_else(|_| "a number".to_owned(), String::from),
         };
     }

@@ -1,6 +1,7 @@
 // The page in headless Chromium: its buttons are pressed and its numbers read. Screenshots go to build/screenshots.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { chromium } from "playwright-core";
 import { serve } from "./serve.mjs";
@@ -14,7 +15,8 @@ const args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "
 let passed = 0;
 let failed = 0;
 
-if (!existsSync(`${dist}/index.html`)) throw new Error("www/dist is missing: run scripts/build-www");
+const build = spawnSync(`${root}scripts/build-www`, { stdio: "inherit" });
+if (build.status !== 0) throw new Error("scripts/build-www failed");
 if (!existsSync(executablePath)) throw new Error(`no Chromium at ${executablePath}: install it, or name it in CHROMIUM`);
 mkdirSync(shots, { recursive: true });
 
