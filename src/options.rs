@@ -10,6 +10,10 @@ pub struct Limits {
     max_entry_bytes: u32,
 }
 
+/// What an entry may weigh at the most. A weight that does not fit its type is the number above, and so is
+/// refused.
+const HEAVIEST: u32 = u32::MAX - 1;
+
 impl Limits {
     /// At most so many entries (2^30 at the most, whatever is asked), together and each of at most so
     /// many bytes. Zero entries make a cache that stores nothing and still shares loads.
@@ -17,7 +21,7 @@ impl Limits {
         Self {
             max_entries: u32::try_from(max_entries).unwrap_or(u32::MAX).min(1 << 30),
             max_bytes,
-            max_entry_bytes: u32::try_from(max_entry_bytes.min(max_bytes)).unwrap_or(u32::MAX),
+            max_entry_bytes: u32::try_from(max_entry_bytes.min(max_bytes)).unwrap_or(u32::MAX).min(HEAVIEST),
         }
     }
 

@@ -85,8 +85,8 @@ fn dead_entries_are_swept_while_others_are_written() {
     (0..1_000).for_each(|n| assert!(cache.insert(format!("old {n}"), n)));
     world.0.advance(10);
     assert_eq!(cache.len(), 1_000);
-    (0..251).for_each(|n| assert!(cache.insert("new".into(), n)));
-    assert_eq!(cache.len(), 1, "four slots an operation: a quarter of the slots in operations frees all");
+    (0..501).for_each(|n| assert!(cache.insert("new".into(), n)));
+    assert_eq!(cache.len(), 1, "two slots an operation: half as many operations as slots free all");
     world.0.advance(10);
     cache.sweep(u32::MAX);
     assert_eq!(cache.len(), 0, "and an idle cache can be swept at once");
@@ -97,7 +97,7 @@ fn misses_sweep_too() {
     let (cache, world) = timed(10);
     (0..100).for_each(|n| assert!(cache.insert(format!("old {n}"), n)));
     world.0.advance(10);
-    (0..26).for_each(|_| assert_eq!(cache.get("absent"), None));
+    (0..51).for_each(|_| assert_eq!(cache.get("absent"), None));
     assert_eq!(cache.len(), 0);
 }
 

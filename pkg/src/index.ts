@@ -18,7 +18,7 @@ export interface NearCacheOptions<K, V> {
   maxEntries?: number;
   /** At most so many bytes in all entries together, as `bytes` and `sizeOf` count them. Default: no bound. */
   maxBytes?: number;
-  /** A larger entry is handed out and not stored. Default: `maxBytes`; 4294967295 at the most. */
+  /** A larger entry is handed out and not stored. Default: `maxBytes`; 4294967294 at the most. */
   maxEntryBytes?: number;
   /**
    * Bytes of a value, asked where a call says nothing and a byte bound is set. Default: strings as two bytes

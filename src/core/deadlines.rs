@@ -39,7 +39,10 @@ impl Deadlines {
     /// The id of a live flight, some of whose waits have reached their deadline; the earliest first.
     pub fn pop_due(&mut self, now: Timestamp, is_live: impl Fn(u64) -> bool) -> Option<u64> {
         while self.next(&is_live).is_some_and(|at| at <= now) {
-            let Reverse((_, id)) = self.heap.pop()?;
+            let Reverse(met) = self.heap.pop()?;
+            let (_, id) = met;
+            // Where the clock stands still, the same moment may be asked for again.
+            self.last = self.last.filter(|last| *last != met);
             if is_live(id) {
                 return Some(id);
             }

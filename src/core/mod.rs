@@ -50,9 +50,9 @@ pub struct Departure {
     pub vacated: bool,
 }
 
-/// How many entries a writing operation looks at for dead ones. Two would keep pace with insertions;
-/// four leaves nothing dead for longer than a quarter of the cache's size in operations.
-const SWEEP: u32 = 4;
+/// How many entries a writing operation looks at for dead ones. One would keep pace with insertions; two
+/// leave nothing dead for longer than half the cache's size in operations.
+const SWEEP: u32 = 2;
 
 /// The numbers behind a cache.
 pub struct Machine {
@@ -65,6 +65,7 @@ pub struct Machine {
     /// Entries that can expire. While there are none, nothing is swept.
     mortal: u32,
     hand: u32,
+    sweeps_flights: bool,
     stats: Stats,
 }
 
@@ -80,8 +81,15 @@ impl Machine {
             weight: 0,
             mortal: 0,
             hand: 0,
+            sweeps_flights: true,
             stats: Stats::default(),
         }
+    }
+
+    /// For a driver whose waiters always say when they leave: no flight is swept, since the driver has yet to
+    /// end the waits of one whose last deadline has passed.
+    pub fn keep_flights(&mut self) {
+        self.sweeps_flights = false;
     }
 
     /// The bounds it keeps.
@@ -213,14 +221,15 @@ impl Machine {
     /// Looks at the next `count` slots and removes what is dead there. Every insertion and every miss
     /// does some of this, so that nothing dead stays while the cache is in use.
     pub fn sweep(&mut self, now: Timestamp, count: u32) {
-        if self.flights.live() > 0 {
+        if self.sweeps_flights && self.flights.live() > 0 {
             self.sweep_flight(now);
         }
         if self.mortal == 0 {
             return;
         }
-        for _ in 0..count.min(self.slab.slots()) {
-            self.hand = if self.hand + 1 < self.slab.slots() { self.hand + 1 } else { 1 };
+        let slots = self.slab.slots();
+        for _ in 0..count.min(slots) {
+            self.hand = if self.hand + 1 < slots { self.hand + 1 } else { 1 };
             // What holds no value never expires, so the moment alone decides.
             if self.slab.at(self.hand).is_some_and(|entry| now >= entry.expires())
                 && let Some(slot) = Slot::new(self.hand)

@@ -55,7 +55,7 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
-    /// A heavier entry is handed out and not stored. As `max_bytes` if nothing is said, 2^32 - 1 at the most.
+    /// A heavier entry is handed out and not stored. As `max_bytes` if nothing is said, 2^32 - 2 at the most.
     #[must_use]
     pub fn max_entry_bytes(mut self, bytes: u64) -> Self {
         self.max_entry_bytes = bytes;

@@ -21,6 +21,9 @@ pub struct Cache<K, V, R: Runtime = Local> {
     pub(super) inner: Rc<Inner<K, V, R>>,
 }
 
+/// What a cheap clock's lag is nothing to: it is some tens of milliseconds.
+const LONG: Ttl = Ttl::Millis(10_000);
+
 /// What an entry is stored with, where it differs from the cache's defaults.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EntryOptions {
@@ -120,8 +123,10 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
 
     /// [`insert`](Self::insert) with a lifetime or weight of its own.
     pub fn insert_with(&self, key: K, value: V, options: EntryOptions) -> bool {
-        let now = self.inner.runtime.now();
         let ttl = options.ttl.unwrap_or(self.inner.defaults.ttl);
+        // A life counted from a moment ago ends a moment early, which a long one does not feel.
+        let runtime = &self.inner.runtime;
+        let now = if ttl < LONG { runtime.now() } else { runtime.lower_bound() };
         let weight = options.weight.or_else(|| self.inner.weigher.as_ref().map(|weigh| weigh(&key, &value)));
         let stored = self.inner.with(|shelf| {
             let hash = shelf.hash(&key);

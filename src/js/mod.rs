@@ -46,8 +46,12 @@ impl Core {
         hard_timeout: f64,
         shared_timer: bool,
     ) -> Core {
+        let mut machine = Machine::new(Limits::new(max_entries as u64, max_bytes as u64, max_entry_bytes as u64));
+        if shared_timer {
+            machine.keep_flights();
+        }
         Core {
-            machine: Machine::new(Limits::new(max_entries as u64, max_bytes as u64, max_entry_bytes as u64)),
+            machine,
             defaults: Defaults { ttl: to_ttl(ttl), hard_timeout: to_ttl(hard_timeout) },
             deadlines: shared_timer.then(Deadlines::default),
             flight: FlightId::from_bits(0),

@@ -7,6 +7,14 @@ export function settings() {
   return { seed, only: given.only ?? "" };
 }
 
+/** Nothing of ours hangs longer than this. */
+export function limit(millis, what) {
+  setTimeout(() => {
+    console.log(`${what}: not over after ${millis / 1000} s\n0 passed, 1 failed`);
+    process.exit(1);
+  }, millis).unref();
+}
+
 /** One line a failure, the sum, and the exit code. */
 export function report(runtime, { passed, failed, failures }, seed) {
   for (const { title, error } of failures) console.log(`${runtime}: FAILED ${title}: ${error.split("\n").slice(0, 3).join(" | ")}`);

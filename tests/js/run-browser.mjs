@@ -5,8 +5,8 @@ import { createReadStream, existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { chromium } from "playwright-core";
-import { report, settings } from "./report.mjs";
-import { limit, root } from "./workerd.mjs";
+import { limit, report, settings } from "./report.mjs";
+import { root } from "./workerd.mjs";
 
 limit(120_000, "browser");
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";

@@ -7,7 +7,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startOrigin } from "./storms/origin.mjs";
-import { bundle, COMPATIBILITY_DATE, kill, limit, root, scratch, serve, start } from "./workerd.mjs";
+import { limit } from "./report.mjs";
+import { bundle, COMPATIBILITY_DATE, kill, root, scratch, serve, start } from "./workerd.mjs";
 
 const given = Object.fromEntries(process.argv.slice(2).map((argument) => argument.replace(/^--/, "").split("=")));
 const DELAY = 400;
@@ -128,7 +129,7 @@ const isTimeout = isError(/ERR_TIMEOUT/);
 
 for (const requests of [1, 50, 500]) {
   for (const keys of [1, 100]) {
-    await storm(`${requests} requests, ${keys} cold key${keys > 1 ? "s" : ""}`, Math.min(requests, keys), async ({ many }) => {
+    await storm(`${requests} request${requests > 1 ? "s" : ""}, ${keys} cold key${keys > 1 ? "s" : ""}`, Math.min(requests, keys), async ({ many }) => {
       await many(requests, (i) => ({ key: i % keys }));
     });
   }
@@ -179,7 +180,9 @@ for (const pause of [0, 150]) {
     const leader = api.doomed(pause ? { pause } : {});
     await followers(api, { until: () => sleep(60).then(leader.cancel) });
   });
-  await storm(`leader's client leaves ${when}, its load lost`, pause ? 1 : 2, async (api) => {
+  // Under wrangler the request may outlive its client, because of what stands between.
+  const calls = pause ? 1 : given.in === "wrangler" ? [1, 2] : 2;
+  await storm(`leader's client leaves ${when}, its load lost`, calls, async (api) => {
     const leader = api.doomed({ lose: "drop", ...(pause && { pause }) });
     await followers(api, { until: () => sleep(60).then(leader.cancel) });
   });
@@ -219,6 +222,16 @@ await storm("leader leaves by a signal", 1, async (api) => {
   const leader = api.get({ leave: 100 }, isError(/Timeout|abort/i));
   await sleep(20);
   await Promise.all([leader, api.many(20, {})]);
+});
+await storm("followers who have left do not take a lost lead", 2, async (api) => {
+  api.doomed({ die: "return later", after: 250, lose: "drop" });
+  await sleep(20);
+  const left = api.many(5, { leave: 60, linger: 350 }, isError(/Timeout|abort/i));
+  await sleep(400);
+  const { text } = await api.other("/stats");
+  api.check(/"loads":1\b/.test(text), `loads begun while nobody waited: ${text}`);
+  await left;
+  await api.many(5, {});
 });
 await storm("origin hangs: all end at their own deadline, on one call", 1, async (api) => {
   origin.hanging = true;

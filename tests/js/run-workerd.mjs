@@ -1,8 +1,8 @@
 // The suite in raw workerd, inside a request. `--seed=N`, `--only=part of a title`.
 
 import { fileURLToPath } from "node:url";
-import { report, settings } from "./report.mjs";
-import { bundle, limit, scratch, serve } from "./workerd.mjs";
+import { limit, report, settings } from "./report.mjs";
+import { bundle, scratch, serve } from "./workerd.mjs";
 
 limit(120_000, "workerd");
 const folder = scratch();

@@ -39,14 +39,6 @@ export function kill(child) {
   }
 }
 
-/** Nothing of ours hangs longer than this. */
-export function limit(millis, what) {
-  setTimeout(() => {
-    console.log(`${what}: not over after ${millis / 1000} s\n0 passed, 1 failed`);
-    process.exit(1);
-  }, millis).unref();
-}
-
 /** Bundles to `main.js` and wasm files beside it. */
 export async function bundle(entry, folder) {
   await build({

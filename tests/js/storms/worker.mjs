@@ -59,6 +59,7 @@ export default {
       const after = given.after === "no" ? "after" : await (await ask("/after")).text();
       return Response.json({ value, after, remainingTtl: remainingTtl === Infinity ? "Infinity" : remainingTtl });
     } catch (error) {
+      if (given.linger) await scheduler.wait(Number(given.linger));
       return Response.json({ error: String(error?.message ?? error), name: error?.name, code: error?.code }, { status: 502 });
     }
   },
