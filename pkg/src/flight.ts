@@ -14,6 +14,9 @@ export interface LoadContext<K> {
   skip(): void;
 }
 
+/** Brings the value of a key, or throws. May use the cache, but for its own key that is an error. */
+export type Loader<K, V> = (key: K, ctx: LoadContext<K>) => V | PromiseLike<V>;
+
 export class Ctx<K> implements LoadContext<K> {
   ttl: Duration | undefined = undefined;
   bytes: number | undefined = undefined;

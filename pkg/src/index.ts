@@ -1,14 +1,15 @@
-import { Alarm, LONGEST } from "./alarm.js";
-import { atMost, now, recent, upperBound } from "./clock.js";
-import { Core, DEFAULT, DEPARTED, FULL, JOIN, LEAD, OVER, SKIP, SLOT, VACATED } from "./core.js";
-import { NearCacheError, recursive, showKey, timedOut } from "./errors.js";
-import { Flight, Wait, type LoadContext } from "./flight.js";
+import { atMost, recent, upperBound } from "./clock.js";
+import { Core, DEFAULT, DEPARTED, SLOT } from "./core.js";
+import { NearCacheError, showKey } from "./errors.js";
+import type { Loader } from "./flight.js";
 import { host } from "./host.js";
+import { type Call, Loads } from "./loads.js";
 import { abortSignal, bytes, count, duration, flag, fn, known, type Duration } from "./options.js";
+import { Shelf } from "./shelf.js";
 import { toStats, type Stats } from "./stats.js";
 
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
-export type { LoadContext } from "./flight.js";
+export type { LoadContext, Loader } from "./flight.js";
 export type { Duration } from "./options.js";
 export type { Stats } from "./stats.js";
 
@@ -55,9 +56,6 @@ export interface GetOrSetOptions extends SetOptions {
   signal?: AbortSignal;
 }
 
-/** Brings the value of a key, or throws. May use the cache, but for its own key that is an error. */
-export type Loader<K, V> = (key: K, ctx: LoadContext<K>) => V | PromiseLike<V>;
-
 const CACHE_OPTIONS = new Set(["maxEntries", "maxBytes", "maxEntryBytes", "sizeOf", "ttl", "hardTimeout", "clock"]);
 const SET_OPTIONS = new Set(["ttl", "bytes"]);
 const GET_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "forceFresh", "signal"]);
@@ -77,17 +75,12 @@ const HARD_TIMEOUT = 30_000;
  */
 export class NearCache<K = unknown, V = unknown> {
   readonly #core: Core;
-  /** Of keys with a value and of keys whose load is under way. */
-  readonly #slots = new Map<K, number>();
-  #keys: (K | undefined)[] = [undefined];
-  #values: (V | undefined)[] = [undefined];
-  readonly #flights: (Flight<K, V> | undefined)[] = [];
+  readonly #shelf: Shelf<K, V>;
+  readonly #loads: Loads<K, V>;
   readonly #clock: (() => number) | undefined;
   readonly #sizeOf: ((value: V, key: K) => number) | undefined;
-  readonly #maxEntries: number;
   readonly #ttl: number;
   readonly #hardTimeout: number;
-  readonly #alarm: Alarm;
 
   /** @throws {NearCacheError} `ERR_OPTION`, naming the option, what it got and what it wants. */
   constructor(options: NearCacheOptions<K, V> = {}) {
@@ -99,43 +92,44 @@ export class NearCache<K = unknown, V = unknown> {
     this.#clock = clock === undefined ? undefined : fn("clock", clock);
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
     this.#sizeOf = sizeOf === undefined ? (weighs ? estimate : undefined) : fn("sizeOf", sizeOf);
-    this.#maxEntries = count("maxEntries", maxEntries);
+    const most = count("maxEntries", maxEntries);
     this.#core = new Core(
-      this.#maxEntries,
+      most,
       maxBytes,
       maxEntryBytes,
       this.#ttl,
       this.#hardTimeout,
       !host.requestBound,
     );
-    this.#alarm = new Alarm(() => this.#core.in_flight() > 0, (at) => this.#ring(at));
+    this.#shelf = new Shelf(this.#core, most, this.#clock);
+    this.#loads = new Loads(this.#shelf, this.#sizeOf);
   }
 
   /** The value, if it is there and its time has not passed. Makes it the most recently used. */
   get(key: K): V | undefined {
-    const slot = this.#slots.get(key);
+    const slot = this.#shelf.slots.get(key);
     if (slot !== undefined && this.#core.hit(slot, this.#clock === undefined ? upperBound() : this.#clock())) {
-      return this.#values[slot];
+      return this.#shelf.values[slot];
     }
     return this.#getSlow(slot);
   }
 
   /** As `get`, but counts nothing and leaves the order of use as it is. */
   peek(key: K): V | undefined {
-    const slot = this.#slots.get(key);
-    return slot !== undefined && this.#core.is_ready(slot, this.#now()) ? this.#values[slot] : undefined;
+    const slot = this.#shelf.slots.get(key);
+    return slot !== undefined && this.#core.is_ready(slot, this.#shelf.now()) ? this.#shelf.values[slot] : undefined;
   }
 
   /** Whether there is a value that may be handed out. Counts nothing. */
   has(key: K): boolean {
-    const slot = this.#slots.get(key);
-    return slot !== undefined && this.#core.is_ready(slot, this.#now());
+    const slot = this.#shelf.slots.get(key);
+    return slot !== undefined && this.#core.is_ready(slot, this.#shelf.now());
   }
 
   /** Milliseconds that the value may still be handed out; `undefined` if there is none that may. */
   remainingTtl(key: K): number | undefined {
-    const slot = this.#slots.get(key);
-    const left = slot === undefined ? -1 : this.#core.remaining(slot, this.#now());
+    const slot = this.#shelf.slots.get(key);
+    const left = slot === undefined ? -1 : this.#core.remaining(slot, this.#shelf.now());
     return left < 0 ? undefined : left;
   }
 
@@ -154,14 +148,14 @@ export class NearCache<K = unknown, V = unknown> {
       if (options.bytes !== undefined) weight = bytes("bytes", options.bytes);
     }
     if (weight === undefined) weight = this.#sizeOf === undefined ? 0 : bytes("sizeOf", this.#sizeOf(value, key));
-    const known_ = this.#slots.get(key);
+    const known_ = this.#shelf.slots.get(key);
     const now = this.#clock === undefined ? atMost(ttl) : this.#clock();
     const code = this.#core.insert(known_ === undefined ? 0 : known_, now, ttl, weight);
-    if (code >= DEPARTED) this.#drain();
+    if (code >= DEPARTED) this.#shelf.drain();
     const slot = code & SLOT;
     if (slot !== 0) {
-      if (known_ === undefined) this.#place(slot, key);
-      this.#values[slot] = value;
+      if (known_ === undefined) this.#shelf.place(slot, key);
+      this.#shelf.values[slot] = value;
     }
     return this;
   }
@@ -171,20 +165,17 @@ export class NearCache<K = unknown, V = unknown> {
    * load brings goes to those who already waited, is not stored, and nobody joins it any more.
    */
   delete(key: K): boolean {
-    const slot = this.#slots.get(key);
+    const slot = this.#shelf.slots.get(key);
     if (slot === undefined) return false;
-    const held = this.#core.is_ready(slot, this.#now());
+    const held = this.#core.is_ready(slot, this.#shelf.now());
     this.#core.remove(slot);
-    this.#drain();
+    this.#shelf.drain();
     return held;
   }
 
   /** Removes everything, as `delete` does. */
   clear(): void {
-    this.#core.clear();
-    this.#slots.clear();
-    this.#keys = [undefined];
-    this.#values = [undefined];
+    this.#shelf.clear();
   }
 
   /** Entries held, dead ones that no call has met yet included. */
@@ -203,10 +194,10 @@ export class NearCache<K = unknown, V = unknown> {
    * after `hardTimeout`, `ERR_RECURSIVE_LOAD` in a loader that asks for its own key, `ERR_OPTION`, `ERR_BYTES`.
    */
   getOrSet(key: K, loader: Loader<K, V>, options?: GetOrSetOptions): Promise<V> {
-    const slot = this.#slots.get(key);
+    const slot = this.#shelf.slots.get(key);
     if (slot !== undefined && options === undefined) {
       if (this.#core.hit(slot, this.#clock === undefined ? upperBound() : this.#clock())) {
-        return Promise.resolve(this.#values[slot] as V);
+        return Promise.resolve(this.#shelf.values[slot] as V);
       }
     }
     return this.#ask(key, slot, loader, options);
@@ -215,9 +206,9 @@ export class NearCache<K = unknown, V = unknown> {
   /** The entries that may be handed out, the most recently used first. O(n). */
   *entries(): IterableIterator<[K, V]> {
     // The order is taken at the start, so that the loop's body may use the cache.
-    for (const slot of this.#core.newest_first(this.#now())) {
-      const key = this.#keys[slot] as K;
-      if (this.#slots.get(key) === slot && this.#core.is_ready(slot, this.#now())) yield [key, this.#values[slot] as V];
+    for (const slot of this.#core.newest_first(this.#shelf.now())) {
+      const key = this.#shelf.keys[slot] as K;
+      if (this.#shelf.slots.get(key) === slot && this.#core.is_ready(slot, this.#shelf.now())) yield [key, this.#shelf.values[slot] as V];
     }
   }
 
@@ -246,19 +237,15 @@ export class NearCache<K = unknown, V = unknown> {
     return toStats(this.#core.counters(), this.#core.len(), this.#core.weight(), this.#core.in_flight());
   }
 
-  #now(): number {
-    return this.#clock === undefined ? now() : this.#clock();
-  }
-
   /** A `get` that was no hit, as far as an upper bound of the time tells. */
   #getSlow(slot: number | undefined): V | undefined {
     if (slot === undefined) {
-      if (this.#core.miss(this.#clock === undefined ? recent() : this.#clock()) !== 0) this.#drain();
+      if (this.#core.miss(this.#clock === undefined ? recent() : this.#clock()) !== 0) this.#shelf.drain();
       return undefined;
     }
-    const code = this.#core.touch(slot, this.#now());
-    if (code === 1) return this.#values[slot];
-    if (code !== 0) this.#drain();
+    const code = this.#core.touch(slot, this.#shelf.now());
+    if (code === 1) return this.#shelf.values[slot];
+    if (code !== 0) this.#shelf.drain();
     return undefined;
   }
 
@@ -269,7 +256,7 @@ export class NearCache<K = unknown, V = unknown> {
     loader: Loader<K, V>,
     options: GetOrSetOptions | undefined,
   ): Promise<V> {
-    const now = this.#now();
+    const now = this.#shelf.now();
     let timeout = this.#hardTimeout;
     let ttl = DEFAULT;
     let weight: number | undefined;
@@ -290,296 +277,8 @@ export class NearCache<K = unknown, V = unknown> {
       return Promise.reject(error);
     }
     const call: Call<K, V> = { key, loader, ttl, weight, fresh, timeout, deadline: Math.floor(now) + timeout, signal };
-    return this.#begin(call, slot, now, timeout);
+    return this.#loads.begin(call, slot, now, timeout);
   }
-
-  /** Asks the core, and does as it says. `left` is the time until the call's deadline. */
-  #begin(call: Call<K, V>, slot: number | undefined, now: number, left: number): Promise<V> {
-    const code = this.#core.ask(slot === undefined ? 0 : slot, now, call.fresh, left);
-    if (code >= DEPARTED) this.#drain();
-    if ((code & LEAD) !== 0) return this.#lead(call, slot, code & SLOT, now);
-    if ((code & JOIN) !== 0) return this.#join(call, this.#flights[code & SLOT]!, now);
-    if ((code & FULL) !== 0) {
-      return Promise.reject(
-        new NearCacheError("ERR_TOO_MANY_LOADS", "too many loads are under way: at most 2097152 at once", call.key),
-      );
-    }
-    return Promise.resolve(this.#values[code & SLOT] as V);
-  }
-
-  #lead(call: Call<K, V>, known: number | undefined, slot: number, now: number): Promise<V> {
-    const { key, deadline, timeout } = call;
-    if (known === undefined) this.#place(slot, key);
-    const id = this.#core.flight();
-    const wait = new Wait<V>(deadline, timeout);
-    const flight = new Flight<K, V>(key, id, wait, call.ttl, call.weight);
-    this.#flights[id % FLIGHT_INDEX] = flight;
-    if (host.requestBound) this.#bind(flight);
-    else if (deadline < Infinity) this.#alarm.set(deadline, now);
-
-    try {
-      const loaded = call.loader(key, flight.ctx);
-      flight.starting = false;
-      if (isThenable(loaded)) {
-        // Others than promises may resolve with one another, or throw.
-        const promise = loaded instanceof Promise ? loaded : Promise.resolve(loaded);
-        promise.then(
-          (value) => this.#loaded(flight, value),
-          (error) => this.#failed(flight, error),
-        );
-      } else {
-        this.#loaded(flight, loaded);
-      }
-    } catch (error) {
-      flight.starting = false;
-      this.#failed(flight, error);
-    }
-    return this.#wait(call, flight, wait, now);
-  }
-
-  /** In a Worker the load outlives the request's answer, and is told to stop in its own request. */
-  #bind(flight: Flight<K, V>): void {
-    const home = new Promise<unknown>((resolve) => (flight.home = resolve)).then((reason) => {
-      if (reason !== undefined) flight.ctx.abort(reason);
-    });
-    try {
-      host.keepAlive(home.then(ignore, ignore));
-    } catch {
-      // Outside a request there is nothing to keep alive; a loader there can do no I/O either.
-    }
-  }
-
-  #join(call: Call<K, V>, flight: Flight<K, V>, now: number): Promise<V> {
-    if (flight.starting) {
-      this.#left(flight, this.#core.leave(flight.id, 1));
-      return Promise.reject(recursive(call.key));
-    }
-    if (host.requestBound) {
-      flight.first.callers++;
-      return this.#follow(call, flight, now);
-    }
-    const wait = flight.join(call.deadline, call.timeout);
-    if (call.deadline < Infinity) this.#alarm.set(call.deadline, now);
-    return this.#wait(call, flight, wait, now);
-  }
-
-  #wait(call: Call<K, V>, flight: Flight<K, V>, wait: Wait<V>, now: number): Promise<V> {
-    if (flight.over) return wait.promise;
-    if (host.requestBound) return this.#follow(call, flight, now);
-    return call.signal === undefined ? wait.promise : this.#heed(call.signal, flight, wait);
-  }
-
-  /**
-   * Waits, in a Worker, for a load that may be another request's, and begins it again if it is lost with that
-   * request. The flight's own promise says nothing of deadlines and signals: each caller, the leader
-   * too, sees to its own, so that nobody's end is taken for the load's.
-   */
-  #follow(call: Call<K, V>, flight: Flight<K, V>, now: number): Promise<V> {
-    return new Promise<V>((resolve, reject) => {
-      const { signal, deadline } = call;
-      let waits = true;
-      const leave = (): boolean => {
-        if (!waits) return false;
-        waits = false;
-        flight.first.callers--;
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
-        return true;
-      };
-      const abort = (): void => {
-        if (!leave()) return;
-        reject(signal!.reason);
-        this.#left(flight, this.#core.leave(flight.id, 1));
-      };
-      const late = (): void => {
-        if (!leave()) return;
-        reject(timedOut(call.key, call.timeout));
-        this.#left(flight, this.#core.time_out(flight.id, 1));
-      };
-      const timer = deadline < Infinity ? startTimer(late, deadline - now) : undefined;
-      signal?.addEventListener("abort", abort, { once: true });
-      flight.first.promise.then(
-        (value) => {
-          if (leave()) resolve(value);
-        },
-        (error) => {
-          const now = this.#now();
-          if (waits && !flight.failed && now >= deadline) late();
-          if (!leave()) return;
-          if (flight.failed) reject(error);
-          else {
-            // The load has not failed, so the rejection is the runtime's: the leader's request has ended.
-            this.#lost(flight);
-            resolve(this.#begin(call, this.#slots.get(call.key), now, deadline - now));
-          }
-        },
-      );
-      if (signal?.aborted) abort();
-    });
-  }
-
-  /** A wait that a signal can end. */
-  #heed(signal: AbortSignal, flight: Flight<K, V>, wait: Wait<V>): Promise<V> {
-    return new Promise<V>((resolve, reject) => {
-      const abort = (): void => {
-        // A wait that its deadline has ended counts nobody any more.
-        if (flight.over || wait.callers === 0) return;
-        wait.callers--;
-        reject(signal.reason);
-        this.#left(flight, this.#core.leave(flight.id, 1));
-      };
-      if (signal.aborted) abort();
-      else signal.addEventListener("abort", abort, { once: true });
-      const heard = (): void => signal.removeEventListener("abort", abort);
-      wait.promise.then(resolve, reject);
-      wait.promise.then(heard, heard);
-    });
-  }
-
-  #loaded(flight: Flight<K, V>, value: V): void {
-    if (flight.over) return;
-    const { ctx, key } = flight;
-    let ttl: number;
-    let weight = 0;
-    try {
-      ttl = ctx.skipped ? SKIP : ctx.ttl === undefined ? flight.ttl : duration("ctx.ttl", ctx.ttl);
-      const given = ctx.bytes === undefined ? flight.bytes : ctx.bytes;
-      if (given !== undefined) weight = bytes("ctx.bytes", given);
-      else if (this.#sizeOf !== undefined && ttl !== SKIP) weight = bytes("sizeOf", this.#sizeOf(value, key));
-    } catch (error) {
-      this.#failed(flight, error);
-      return;
-    }
-    const code = this.#core.settle(flight.id, this.#now(), ttl, weight);
-    this.#ended(flight, code);
-    const slot = code & SLOT;
-    if (slot !== 0) this.#values[slot] = value;
-    flight.resolve(value);
-  }
-
-  #failed(flight: Flight<K, V>, error: unknown): void {
-    if (flight.over) return;
-    this.#ended(flight, this.#core.fail(flight.id, this.#now()));
-    flight.reject(error);
-  }
-
-  /** Some of the flights' waits may have reached their deadline: it is `at`, whatever a test's clock says. */
-  #ring(at: number): void {
-    const now = Math.max(this.#now(), at);
-    for (let index = this.#core.due(now); index >= 0; index = this.#core.due(now)) {
-      const flight = this.#flights[index];
-      if (flight === undefined) continue;
-      const others = flight.others;
-      if (flight.first.deadline <= now) this.#expire(flight, flight.first);
-      if (others === undefined) continue;
-      flight.others = others.filter((wait) => wait.deadline > now);
-      for (const wait of others) if (wait.deadline <= now) this.#expire(flight, wait);
-    }
-    const next = this.#core.next_deadline();
-    if (next < Infinity) this.#alarm.set(next, now);
-  }
-
-  #expire(flight: Flight<K, V>, wait: Wait<V>): void {
-    if (flight.over || wait.callers === 0) return;
-    const error = timedOut(flight.key, wait.timeout);
-    this.#left(flight, this.#core.time_out(flight.id, wait.callers));
-    wait.callers = 0;
-    wait.reject(error);
-  }
-
-  /** Some have left; when they were the last, the load is told to stop. */
-  #left(flight: Flight<K, V>, code: number): void {
-    // In a Worker the core forgets a load when the last deadline has passed, which may be before the timers ring.
-    const last = (code & OVER) !== 0 || (host.requestBound && flight.first.callers === 0);
-    if (flight.over || !last) {
-      if (code >= DEPARTED) this.#drain();
-      return;
-    }
-    flight.over = true;
-    this.#ended(flight, code);
-    const reason = new NearCacheError("ERR_TIMEOUT", `nobody waits for ${showKey(flight.key)} any more`, flight.key);
-    if (flight.home === undefined) flight.ctx.abort(reason);
-    else flight.home(reason);
-  }
-
-  /** The load is gone with its request, so that there is nobody to tell. */
-  #lost(flight: Flight<K, V>): void {
-    flight.over = true;
-    this.#ended(flight, this.#core.lost(flight.id));
-  }
-
-  #ended(flight: Flight<K, V>, code: number): void {
-    const index = flight.id % FLIGHT_INDEX;
-    if (this.#flights[index] === flight) this.#flights[index] = undefined;
-    if (code >= DEPARTED) this.#drain();
-  }
-
-  #place(slot: number, key: K): void {
-    if (slot >= this.#keys.length) this.#grow(slot);
-    this.#slots.set(key, slot);
-    // As a Map's, a key is never -0.
-    this.#keys[slot] = key === 0 ? (0 as K) : key;
-  }
-
-  /** Doubling by hand, because arrays that grow by themselves keep up to half as much again in reserve. */
-  #grow(slot: number): void {
-    const held = this.#keys.length;
-    const full = this.#maxEntries + 2;
-    const length = slot < full ? Math.min(Math.max(2 * held, 16), full) : 2 * held;
-    this.#keys = copy(this.#keys, length);
-    this.#values = copy(this.#values, length);
-  }
-
-  /** Lets go of what the core let go of. */
-  #drain(): void {
-    let code: number;
-    do {
-      code = this.#core.departure();
-      const slot = code & SLOT;
-      if (slot === 0) return;
-      this.#values[slot] = undefined;
-      if ((code & VACATED) !== 0) {
-        this.#slots.delete(this.#keys[slot] as K);
-        this.#keys[slot] = undefined;
-      }
-    } while (code >= DEPARTED);
-  }
-}
-
-/** A `getOrSet` that found nothing. */
-interface Call<K, V> {
-  readonly key: K;
-  readonly loader: Loader<K, V>;
-  readonly ttl: number;
-  readonly weight: number | undefined;
-  readonly fresh: boolean;
-  readonly timeout: number;
-  readonly deadline: number;
-  readonly signal: AbortSignal | undefined;
-}
-
-/** Flights' indexes are the low 21 bits of their ids. */
-const FLIGHT_INDEX = 2 ** 21;
-
-const ignore = (): void => {};
-
-/** A timer, where there may be one: outside a request, a Worker has none. */
-function startTimer(callback: () => void, millis: number): ReturnType<typeof setTimeout> | undefined {
-  try {
-    return setTimeout(callback, Math.min(millis, LONGEST));
-  } catch {
-    return undefined;
-  }
-}
-
-function copy<T>(from: T[], length: number): T[] {
-  const to = new Array<T>(length);
-  for (let i = 0; i < from.length; i++) to[i] = from[i]!;
-  return to;
-}
-
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return value instanceof Promise || (typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function");
 }
 
 function estimate(value: unknown, key: unknown): number {

@@ -103,11 +103,11 @@ test("dead entries leave while others are written or missed, without anybody ask
   for (let i = 0; i < 1000; i++) cache.set(i, i, { ttl: 10 });
   clock.pass(10);
   equal(cache.size, 1000);
-  for (let i = 0; i < 300; i++) cache.set("live", i, { ttl: 10 });
+  for (let i = 0; i < 600; i++) cache.set("live", i, { ttl: 10 });
   equal(cache.size, 1);
   for (let i = 0; i < 1000; i++) cache.set(i, i, { ttl: 5 });
   clock.pass(5);
-  for (let i = 0; i < 300; i++) cache.get("not there");
+  for (let i = 0; i < 600; i++) cache.get("not there");
   ok(cache.size <= 1, `size ${cache.size}`);
 });
 
