@@ -10,6 +10,8 @@ export const DEPARTED = 2 ** 31;
 export const JOIN = 1 << 30;
 /** Of `departure`: the key goes too. */
 export const VACATED = 1 << 30;
+/** Of `insert`: the key that lies in the slot has made way. */
+export const EVICTED = 1 << 30;
 /** Of `ask`: lead a new flight. */
 export const LEAD = 1 << 29;
 /** The flight has ended. */

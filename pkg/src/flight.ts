@@ -14,7 +14,10 @@ export interface LoadContext<K> {
   skip(): void;
 }
 
-/** Brings the value of a key, or throws. May use the cache, but for its own key that is an error. */
+/**
+ * Brings the value of a key, or throws. May use the cache. If it asks for its own key before its first `await`,
+ * that is `ERR_RECURSIVE_LOAD` at once; after it JS can't tell who asks, and the wait ends at its deadline.
+ */
 export type Loader<K, V> = (key: K, ctx: LoadContext<K>) => V | PromiseLike<V>;
 
 export class Ctx<K> implements LoadContext<K> {

@@ -1,5 +1,5 @@
 import { atMost, recent, upperBound } from "./clock.js";
-import { Core, DEFAULT, DEPARTED, SLOT } from "./core.js";
+import { Core, DEFAULT, DEPARTED, EVICTED, SLOT } from "./core.js";
 import { NearCacheError, showKey } from "./errors.js";
 import type { Loader } from "./flight.js";
 import { host } from "./host.js";
@@ -151,8 +151,9 @@ export class NearCache<K = unknown, V = unknown> {
     const known_ = this.#shelf.slots.get(key);
     const now = this.#clock === undefined ? atMost(ttl) : this.#clock();
     const code = this.#core.insert(known_ === undefined ? 0 : known_, now, ttl, weight);
-    if (code >= DEPARTED) this.#shelf.drain();
     const slot = code & SLOT;
+    if ((code & EVICTED) !== 0) this.#shelf.slots.delete(this.#shelf.keys[slot] as K);
+    if (code >= DEPARTED) this.#shelf.drain();
     if (slot !== 0) {
       if (known_ === undefined) this.#shelf.place(slot, key);
       this.#shelf.values[slot] = value;

@@ -212,6 +212,12 @@ impl Machine {
         !self.departures.is_empty()
     }
 
+    /// As [`poll_departure`](Self::poll_departure), but only for what made way for a new entry in its own slot.
+    pub fn poll_departure_from(&mut self, slot: Slot) -> Option<Departure> {
+        self.departures.front().filter(|departure| departure.slot == slot)?;
+        self.departures.pop_front()
+    }
+
     /// What left since the last call, in order.
     #[inline]
     pub fn poll_departure(&mut self) -> Option<Departure> {
@@ -258,7 +264,13 @@ impl Machine {
         }
         let slot = match slot {
             Some(slot) => slot,
-            None => self.slab.take()?,
+            None => {
+                // Room is made first, so that the new entry takes the old one's slot.
+                if self.entries >= self.limits.max_entries() {
+                    self.evict();
+                }
+                self.slab.take()?
+            }
         };
         let expires = now.after(ttl);
         let entry = self.slab.get_mut(slot)?;
@@ -283,10 +295,20 @@ impl Machine {
             }
         }
         while self.limits.exceeded_by(self.entries, self.weight) {
-            let Some(victim) = lru::oldest(&mut self.slab) else { break };
-            self.drop_value(victim, Some(Cause::Size));
+            if !self.evict() {
+                break;
+            }
         }
         Some(slot)
+    }
+
+    /// Removes the entry that the policy can spare most; `false` if there is none.
+    fn evict(&mut self) -> bool {
+        let victim = lru::oldest(&mut self.slab);
+        if let Some(victim) = victim {
+            self.drop_value(victim, Some(Cause::Size));
+        }
+        victim.is_some()
     }
 
     /// Ends whatever the slot holds and reports it. The key stays where a flight is attached to it.

@@ -16,6 +16,8 @@ const DEPARTED: u32 = 1 << 31;
 /// Of `ask`: join the flight; of `departure`: the key goes too.
 const JOIN: u32 = 1 << 30;
 const VACATED: u32 = 1 << 30;
+/// Of `insert`: the key that lies in the slot has made way. The most usual departure needs no call of its own.
+const EVICTED: u32 = 1 << 30;
 /// Of `ask`: lead the flight.
 const LEAD: u32 = 1 << 29;
 /// Of `settle`: nobody waited any more; of `leave` and its like: the flight has ended.
@@ -88,11 +90,12 @@ impl Core {
         }
     }
 
-    /// The slot (0: not stored) and `DEPARTED`. A `ttl` of NaN is the default.
+    /// The slot (0: not stored), `EVICTED` and `DEPARTED`. A `ttl` of NaN is the default.
     pub fn insert(&mut self, slot: u32, now: f64, ttl: f64, bytes: f64) -> u32 {
-        let ttl = self.ttl(ttl);
-        let stored = self.machine.insert(Slot::new(slot), to_time(now), ttl, to_weight(bytes));
-        stored.map_or(0, Slot::number) | self.departed()
+        let (known, ttl) = (Slot::new(slot), self.ttl(ttl));
+        let stored = self.machine.insert(known, to_time(now), ttl, to_weight(bytes));
+        let evicted = stored.filter(|_| known.is_none()).and_then(|slot| self.machine.poll_departure_from(slot));
+        stored.map_or(0, Slot::number) | if evicted.is_some() { EVICTED } else { 0 } | self.departed()
     }
 
     /// 0 or `DEPARTED`.
