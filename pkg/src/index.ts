@@ -257,7 +257,6 @@ export class NearCache<K = unknown, V = unknown> {
     loader: Loader<K, V>,
     options: GetOrSetOptions | undefined,
   ): Promise<V> {
-    const now = this.#shelf.now();
     let timeout = this.#hardTimeout;
     let ttl = DEFAULT;
     let weight: number | undefined;
@@ -277,6 +276,9 @@ export class NearCache<K = unknown, V = unknown> {
     } catch (error) {
       return Promise.reject(error);
     }
+    // Where there is no value, nothing can be handed out too late, and a recent moment will do for the deadline.
+    const empty = slot === undefined || !this.#core.is_ready(slot, 0);
+    const now = empty && this.#clock === undefined ? atMost(timeout) : this.#shelf.now();
     const call: Call<K, V> = { key, loader, ttl, weight, fresh, timeout, deadline: Math.floor(now) + timeout, signal };
     return this.#loads.begin(call, slot, now, timeout);
   }
