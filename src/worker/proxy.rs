@@ -167,11 +167,10 @@ impl Proxy {
         };
         match entry {
             Entry::Full(stored) => {
-                let kept = self.cache.contains(&key) || key.variant.is_none();
                 let status = CacheStatus::forwarded(fwd)
                     .forward_status(stored.status)
                     .ttl(stored.freshness.ttl_seconds(now))
-                    .stored(!collapsed && kept)
+                    .stored(!collapsed && self.cache.contains(&key))
                     .collapsed(collapsed);
                 reply::stored(&stored, &asked.method, &asked.fields, &status, now).map(Some)
             }
@@ -247,15 +246,14 @@ impl Proxy {
         stored: Rc<Stored>,
     ) -> Entry {
         let primary = Key::of(target);
-        let marker = match self.cache.peek(&primary) {
-            Some(Entry::Varies(marker)) => Some(marker),
-            _ => None,
+        let fits = match &key.variant {
+            None => vary.is_empty(),
+            Some((number, _)) => match self.cache.peek(&primary) {
+                Some(Entry::Varies(marker)) => marker.number == *number && marker.vary == vary,
+                _ => false,
+            },
         };
-        if vary.is_empty() && key.variant.is_none() {
-            return Entry::Full(stored);
-        }
-        let number = key.variant.as_ref().map(|(number, _)| *number);
-        if marker.as_ref().is_some_and(|marker| Some(marker.number) == number && marker.vary == vary) {
+        if fits {
             return Entry::Full(stored);
         }
         let freshness = stored.freshness;

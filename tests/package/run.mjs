@@ -2,14 +2,14 @@
 // each kind of runtime and bundler. No project has an init step.
 
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import http from "node:http";
-import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { freePort, start } from "../processes.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const root = path.join(here, "../..");
@@ -130,7 +130,7 @@ const tests = {
 
   async "Vite's dev server runs it in Chromium"() {
     const port = await freePort();
-    const server = start("vite", ["--host", "127.0.0.1", "--port", `${port}`, "--strictPort"], path.join(temp, "vite"));
+    const server = start("vite", ["--host", "127.0.0.1", "--port", `${port}`, "--strictPort"], { cwd: path.join(temp, "vite"), env });
     await server.answers(`http://127.0.0.1:${port}/`);
     assert.deepEqual(await inChromium(`http://127.0.0.1:${port}/`), EXPECTED);
     server.stop();
@@ -158,7 +158,8 @@ const tests = {
   async "wrangler dev runs it"() {
     const [port, inspector] = [await freePort(), await freePort()];
     const args = ["dev", "--ip", "127.0.0.1", "--port", `${port}`, "--inspector-port", `${inspector}`];
-    const server = start("wrangler", [...args, "--show-interactive-dev-session=false"], path.join(temp, "worker"));
+    const options = { cwd: path.join(temp, "worker"), env };
+    const server = start("wrangler", [...args, "--show-interactive-dev-session=false"], options);
     await server.answers(`http://127.0.0.1:${port}/`);
     assert.deepEqual(await (await fetch(`http://127.0.0.1:${port}/`)).json(), EXPECTED);
     server.stop();
@@ -177,42 +178,6 @@ async function serve(folder, wasmType = "application/wasm") {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const stop = () => (server.closeAllConnections(), server.close());
   return { url: `http://127.0.0.1:${server.address().port}`, stop };
-}
-
-async function freePort() {
-  const server = net.createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** A server that runs until it is stopped, at the latest with this process. */
-function start(command, args, cwd) {
-  // A group of its own, because these servers have children.
-  const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
-  let log = "";
-  child.stdout.on("data", (text) => (log += text));
-  child.stderr.on("data", (text) => (log += text));
-  const stop = () => {
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // It has ended by itself.
-    }
-  };
-  process.on("exit", stop);
-  const answers = async (url) => {
-    for (let tries = 0; tries < 300 && child.exitCode === null; tries++) {
-      try {
-        return await (await fetch(url)).arrayBuffer();
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, 200));
-      }
-    }
-    throw new Error(`${command} did not answer:\n${log}`);
-  };
-  return { stop, answers };
 }
 
 let browser;

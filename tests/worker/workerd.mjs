@@ -1,22 +1,13 @@
 // Starts the built Worker in real runtimes: raw `workerd serve` with nothing around it, and `wrangler dev`.
 
-import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort, start } from "../processes.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const built = path.join(root, "build/worker");
-
-export async function freePort() {
-  const server = net.createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** The Worker in raw workerd, with these variables. */
 export async function startWorkerd(vars) {
@@ -45,7 +36,7 @@ const worker :Workerd.Worker = (
 );
 `,
   );
-  const child = spawn(path.join(root, "node_modules/.bin/workerd"), ["serve", config], options());
+  const child = start(path.join(root, "node_modules/.bin/workerd"), ["serve", config], options());
   const server = await ready(child, port);
   return { ...server, stop: () => (server.stop(), rmSync(folder, { recursive: true, force: true })) };
 }
@@ -63,7 +54,7 @@ export async function startWrangler(vars) {
     JSON.stringify({ name: "nearcache-test", main: path.join(built, "index.js"), compatibility_date: "2026-11-01" }),
   );
   const args = ["dev", "--config", config, "--ip", "127.0.0.1", "--port", `${port}`, "--inspector-port", `${inspector}`, ...list];
-  const child = spawn(path.join(root, "node_modules/.bin/wrangler"), args, options());
+  const child = start(path.join(root, "node_modules/.bin/wrangler"), args, options());
   const server = await ready(child, port);
   return { ...server, stop: () => (server.stop(), rmSync(folder, { recursive: true, force: true })) };
 }
@@ -71,30 +62,11 @@ export async function startWrangler(vars) {
 function options() {
   const quiet = { WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", CI: "true" };
   const PATH = `${path.join(root, "node_modules/.bin")}:${process.env.PATH}`;
-  return { cwd: root, detached: true, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...quiet, PATH } };
+  return { cwd: root, env: { ...process.env, ...quiet, PATH } };
 }
 
-async function ready(child, port) {
-  let log = "";
-  child.stdout.on("data", (text) => (log += text));
-  child.stderr.on("data", (text) => (log += text));
-  const stop = () => {
-    try {
-      process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // It has ended by itself.
-    }
-  };
-  process.on("exit", stop);
-  for (let tries = 0; tries < 300; tries++) {
-    if (child.exitCode !== null) break;
-    try {
-      await fetch(`http://127.0.0.1:${port}/ready?h=Cache-Control:no-store`);
-      return { url: `http://127.0.0.1:${port}`, port, log: () => log, stop };
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  }
-  stop();
-  throw new Error(`the runtime did not start:\n${log}`);
+async function ready(server, port) {
+  const url = `http://127.0.0.1:${port}`;
+  await server.answers(`${url}/ready?h=Cache-Control:no-store`);
+  return { ...server, url, port };
 }

@@ -153,6 +153,18 @@ test("a value that is set after a pause within one task has its whole life", () 
   }
 });
 
+test("getOrSet hands out nothing past its time after a pause within one task, however hot the calls before", async () => {
+  const cache = new NearCache();
+  cache.set("long", 1, { ttl: "1h" });
+  // Calls spare readings of the clock in turns: every place in the turn is tried.
+  for (let extra = 0; extra < 40; extra++) {
+    cache.set("a", "old", { ttl: 3 });
+    for (let i = 0; i < 1000 + extra; i++) cache.get("long");
+    busy(5);
+    equal(await cache.getOrSet("a", () => "anew", { ttl: 3 }), "anew", `after ${extra} calls more`);
+  }
+});
+
 test("a short life ends while the program sleeps", async () => {
   const cache = new NearCache({ ttl: 40 });
   for (let i = 0; i < 100; i++) cache.set("a", i).get("a");
