@@ -1,6 +1,7 @@
 //! Loads under way. A flight is attached to its key's slot from its start until it settles, is
 //! abandoned, or is superseded; askers join only attached flights.
 
+use crate::core::flow::Query;
 use crate::core::slab::Slot;
 use crate::time::Timestamp;
 
@@ -43,6 +44,11 @@ struct Flight {
     waiters: u32,
     /// Where its value goes; `None` once it is superseded, and in a free place.
     slot: Option<Slot>,
+    /// Who counts it.
+    space: u8,
+    began: Timestamp,
+    /// The last tag purge when it began.
+    since: u64,
     /// The deadline of the one who began it. From then on nobody joins: a load that never ends must not
     /// hold its key.
     joinable_until: Timestamp,
@@ -68,26 +74,25 @@ impl Flights {
     }
 
     /// A new flight with one waiter. `None` when 2^21 loads are under way.
-    pub fn begin(&mut self, slot: Slot, deadline: Timestamp) -> Option<FlightId> {
-        let number = match self.free.pop() {
-            Some(number) => number,
-            None => {
-                let number = u32::try_from(self.places.len()).ok().filter(|n| *n < 1 << NUMBER_BITS)?;
-                self.places.push(Flight {
-                    generation: 0,
-                    waiters: 0,
-                    slot: None,
-                    joinable_until: deadline,
-                    awaited_until: deadline,
-                });
-                number
-            }
+    pub fn begin(&mut self, slot: Slot, query: &Query, since: u64) -> Option<FlightId> {
+        let Query { space, now: began, deadline, .. } = *query;
+        let flight = Flight {
+            generation: 0,
+            waiters: 1,
+            slot: Some(slot),
+            space,
+            began,
+            since,
+            joinable_until: deadline,
+            awaited_until: deadline,
+        };
+        let Some(number) = self.free.pop() else {
+            let number = u32::try_from(self.places.len()).ok().filter(|n| *n < 1 << NUMBER_BITS)?;
+            self.places.push(flight);
+            return Some(FlightId { number, generation: 0 });
         };
         let place = self.places.get_mut(number as usize)?;
-        place.waiters = 1;
-        place.slot = Some(slot);
-        place.joinable_until = deadline;
-        place.awaited_until = deadline;
+        *place = Flight { generation: place.generation, ..flight };
         Some(FlightId { number, generation: place.generation })
     }
 
@@ -115,8 +120,20 @@ impl Flights {
         self.is_live(id).then_some(id)
     }
 
-    pub fn is_joinable(&self, id: FlightId, now: Timestamp) -> bool {
-        self.get(id).is_some_and(|flight| now < flight.joinable_until)
+    /// Whether one who asks now may have what this load brings: it is not overdue, and no tag that it might
+    /// bear was purged (the last time at `purges`) since it began.
+    pub fn is_joinable(&self, id: FlightId, now: Timestamp, purges: u64) -> bool {
+        self.get(id).is_some_and(|flight| now < flight.joinable_until && flight.since == purges)
+    }
+
+    /// Who counts it.
+    pub fn space(&self, id: FlightId) -> u8 {
+        self.get(id).map_or(0, |flight| flight.space)
+    }
+
+    /// When it began, and after which tag purge.
+    pub fn began(&self, id: FlightId) -> (Timestamp, u64) {
+        self.get(id).map_or_else(Default::default, |flight| (flight.began, flight.since))
     }
 
     pub fn join(&mut self, id: FlightId, deadline: Timestamp) {
