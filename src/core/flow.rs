@@ -203,7 +203,7 @@ impl Machine {
                 self.count(usize::from(space), |stats| stats.load_failures += 1);
                 slot.map_or(Settled::Passed, |slot| self.fail(slot, space, now, backoff))
             }
-            (Outcome::Store(keep), Some(slot)) if !self.tags.beat(since, keep.tags) => {
+            (Outcome::Store(keep), Some(slot)) if !self.writes.pins(slot) && !self.tags.beat(since, keep.tags) => {
                 let stored = self.store(Some(slot), space, now, &keep, Some(millis));
                 self.sweep(now, SWEEP);
                 stored.map_or(Settled::Passed, Settled::Stored)

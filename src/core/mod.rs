@@ -107,6 +107,17 @@ pub struct Machine {
     usual_ttl: Ttl,
     /// By space; never empty.
     stats: Vec<Stats>,
+    /// By space; never empty.
+    held: Vec<Held>,
+}
+
+/// What a space holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Entries, as [`Machine::len`] counts them.
+    pub entries: u32,
+    /// The sum of their weights.
+    pub weight: u64,
 }
 
 impl Machine {
@@ -128,6 +139,7 @@ impl Machine {
             sweeps_flights: true,
             usual_ttl,
             stats: vec![Stats::default()],
+            held: vec![Held::default()],
         }
     }
 
@@ -141,7 +153,13 @@ impl Machine {
     pub fn add_space(&mut self) -> Option<u8> {
         let space = u8::try_from(self.stats.len()).ok()?;
         self.stats.push(Stats::default());
+        self.held.push(Held::default());
         Some(space)
+    }
+
+    /// What a space holds.
+    pub fn space_held(&self, space: u8) -> Held {
+        self.held.get(usize::from(space)).copied().unwrap_or_default()
     }
 
     /// The bounds it keeps.
@@ -282,10 +300,18 @@ impl Machine {
         Some((slot, self.writes.begin(slot, self.tags.purges())))
     }
 
+    /// For a write that may be lost with the request that runs it: its key's value goes now, as what the source has
+    /// may never be known, and after `lost_at` the write counts as ended.
+    pub fn expect_loss(&mut self, id: WriteId, slot: Slot, lost_at: Timestamp) {
+        self.writes.set_lost_at(id, lost_at);
+        self.drop_value(slot, Some(Cause::Removed));
+    }
+
     /// Ends a write: with what the source now has, or `None` where that is not known. `slot` is the key's now.
     ///
     /// The value is stored if nothing else wrote or removed the key meanwhile; if something did, nobody knows
-    /// whose came last at the source, and the key is removed. Loads that began meanwhile are superseded.
+    /// whose came last at the source, and the key is removed. Loads that began meanwhile are superseded; what
+    /// they brought meanwhile was not stored.
     pub fn end_write(
         &mut self,
         id: WriteId,
@@ -293,11 +319,13 @@ impl Machine {
         now: Timestamp,
         keep: Option<&Keep<'_>>,
     ) -> Option<Slot> {
-        let write = self.writes.end(id)?;
+        let write = self.writes.end(id);
         let slot = slot?;
         let space = self.space_of(slot) as u8;
         let good = |keep: &&Keep<'_>| {
-            !write.doomed && write.slot == Some(slot) && !self.tags.beat(write.since, keep.tags)
+            write.is_some_and(|write| {
+                !write.doomed && write.slot == Some(slot) && !self.tags.beat(write.since, keep.tags)
+            })
         };
         match keep.filter(good) {
             Some(keep) => self.insert(Some(slot), space, now, keep),
@@ -338,6 +366,11 @@ impl Machine {
     pub fn sweep(&mut self, now: Timestamp, count: u32) {
         if self.sweeps_flights && self.flights.live() > 0 {
             self.sweep_flight(now);
+        }
+        if let Some(lost) = self.writes.take_lost(now)
+            && let Some(slot) = lost.slot
+        {
+            self.remove(slot);
         }
         if self.mortal == 0 {
             return;
@@ -483,7 +516,12 @@ impl Machine {
                 lru::touch(&mut self.slab, slot);
             }
         }
-        self.slab.get_mut(slot)?.set_state(state);
+        let entry = self.slab.get_mut(slot)?;
+        entry.set_state(state);
+        if let Some(held) = self.held.get_mut(entry.space()) {
+            held.entries += 1;
+            held.weight += u64::from(weight);
+        }
         self.slab.set_weight(slot, weight);
         self.weight += u64::from(weight);
         Some(slot)
@@ -494,7 +532,12 @@ impl Machine {
         let Some(entry) = self.slab.get_mut(slot) else { return };
         self.mortal -= u32::from(entry.plain_until().is_some());
         entry.set_plain_until(None, Timestamp::default());
-        self.weight -= u64::from(self.slab.weight(slot));
+        let (space, weight) = (entry.space(), u64::from(self.slab.weight(slot)));
+        if let Some(held) = self.held.get_mut(space) {
+            held.entries -= 1;
+            held.weight -= weight;
+        }
+        self.weight -= weight;
         self.slab.set_weight(slot, 0);
         self.aging.set_windows(slot, None);
         self.aging.set_born(slot, None);

@@ -59,6 +59,7 @@ impl Machine {
         self.tags.clear();
         self.aging = Default::default();
         self.slab = Slab::new(self.limits.max_entries());
+        self.held.fill(Default::default());
         self.entries = 0;
         self.weight = 0;
         self.mortal = 0;

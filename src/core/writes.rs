@@ -2,6 +2,7 @@
 //! written is what the cache may hold.
 
 use super::slab::Slot;
+use crate::time::Timestamp;
 
 /// Names a write-through for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +16,8 @@ pub(crate) struct Write {
     pub doomed: bool,
     /// The last tag purge when it began.
     pub since: u64,
+    /// After this moment nobody will say any more how it ended.
+    lost_at: Timestamp,
 }
 
 /// Few at any time, so that a list serves.
@@ -29,12 +32,24 @@ impl Writes {
         let doomed = self.doom(slot);
         let id = WriteId(self.next);
         self.next = self.next.wrapping_add(1);
-        self.list.push(Write { id, slot: Some(slot), doomed, since });
+        self.list.push(Write { id, slot: Some(slot), doomed, since, lost_at: Timestamp::NEVER });
         id
     }
 
     pub fn end(&mut self, id: WriteId) -> Option<Write> {
         let at = self.list.iter().position(|write| write.id == id)?;
+        Some(self.list.swap_remove(at))
+    }
+
+    pub fn set_lost_at(&mut self, id: WriteId, at: Timestamp) {
+        if let Some(write) = self.list.iter_mut().find(|write| write.id == id) {
+            write.lost_at = at;
+        }
+    }
+
+    /// Ends a write that nobody will end any more.
+    pub fn take_lost(&mut self, now: Timestamp) -> Option<Write> {
+        let at = self.list.iter().position(|write| now > write.lost_at)?;
         Some(self.list.swap_remove(at))
     }
 
