@@ -109,6 +109,11 @@ impl Core {
         Slot::new(slot).is_some_and(|slot| self.machine.is_usable(slot, to_time(now)))
     }
 
+    /// Whether the key's load is under way.
+    pub fn is_loading(&self, slot: u32) -> bool {
+        Slot::new(slot).is_some_and(|slot| self.machine.flight_of(slot).is_some())
+    }
+
     /// How long the value stays fresh: milliseconds, infinity, 0 for a stale one, or -1 for none that may be
     /// handed out.
     pub fn remaining(&self, slot: u32, now: f64) -> f64 {

@@ -1,0 +1,87 @@
+import { duration, factor, fn, fraction, refusal, type Duration } from "./options.js";
+
+/** For how long after a load that failed its key is not loaded again, by the error. */
+export type ErrorBackoff<K> = Duration | ((error: unknown, key: K) => Duration | undefined);
+
+/** How values are kept and waited for, read and checked: the cache's way, and where a call says more, the call's. */
+export interface Policy<K> {
+  readonly ttl: number;
+  readonly staleWhileRevalidate: number;
+  readonly staleIfError: number;
+  readonly refreshAhead: number;
+  readonly jitter: number;
+  /** `undefined`: as `ttl`. */
+  readonly negativeTtl: number | undefined;
+  readonly errorBackoff: number | ((error: unknown, key: K) => Duration | undefined);
+  readonly softTimeout: number;
+  readonly hardTimeout: number;
+}
+
+/** What `policy` reads of the options of a cache, a view or a call. */
+export const ENTRY_OPTIONS = [
+  "ttl", "staleWhileRevalidate", "swr", "staleIfError", "refreshAhead", "jitter", "negativeTtl", "errorBackoff",
+];
+export const WAIT_OPTIONS = ["softTimeout", "hardTimeout"];
+
+const HARD_TIMEOUT = 30_000;
+
+export const USUAL: Policy<unknown> = {
+  ttl: Infinity,
+  staleWhileRevalidate: 0,
+  staleIfError: 0,
+  refreshAhead: 0,
+  jitter: 0,
+  negativeTtl: undefined,
+  errorBackoff: 0,
+  softTimeout: Infinity,
+  hardTimeout: HARD_TIMEOUT,
+};
+
+/** The options that `policy` reads; `undefined` says nothing. */
+export interface Given<K> {
+  ttl?: Duration | undefined;
+  staleWhileRevalidate?: Duration | undefined;
+  swr?: Duration | undefined;
+  staleIfError?: Duration | undefined;
+  refreshAhead?: number | undefined;
+  jitter?: number | undefined;
+  negativeTtl?: Duration | undefined;
+  errorBackoff?: ErrorBackoff<K> | undefined;
+  softTimeout?: Duration | undefined;
+  hardTimeout?: Duration | undefined;
+}
+
+/** `base`, with what `given` says instead. `prefix` names where it was given in errors. */
+export function policy<K>(
+  base: Policy<K>,
+  given: Given<K>,
+  prefix = "",
+): Policy<K> {
+  const { ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff } = given;
+  const { softTimeout, hardTimeout } = given;
+  if (staleWhileRevalidate !== undefined && swr !== undefined) {
+    throw refusal(`${prefix}swr`, "staleWhileRevalidate as well", "one of the two names");
+  }
+  const window = staleWhileRevalidate ?? swr;
+  return {
+    ttl: ttl === undefined ? base.ttl : duration(`${prefix}ttl`, ttl),
+    staleWhileRevalidate:
+      window === undefined ? base.staleWhileRevalidate : duration(`${prefix}staleWhileRevalidate`, window),
+    staleIfError: staleIfError === undefined ? base.staleIfError : duration(`${prefix}staleIfError`, staleIfError),
+    refreshAhead: refreshAhead === undefined ? base.refreshAhead : factor(`${prefix}refreshAhead`, refreshAhead),
+    jitter: jitter === undefined ? base.jitter : fraction(`${prefix}jitter`, jitter),
+    negativeTtl: negativeTtl === undefined ? base.negativeTtl : duration(`${prefix}negativeTtl`, negativeTtl),
+    errorBackoff: errorBackoff === undefined ? base.errorBackoff : backoff(`${prefix}errorBackoff`, errorBackoff),
+    softTimeout: softTimeout === undefined ? base.softTimeout : duration("softTimeout", softTimeout),
+    hardTimeout: hardTimeout === undefined ? base.hardTimeout : duration("hardTimeout", hardTimeout),
+  };
+}
+
+function backoff<K>(option: string, given: ErrorBackoff<K>): Policy<K>["errorBackoff"] {
+  return typeof given === "function" ? fn(option, given) : duration(option, given);
+}
+
+/** Whether a value kept so has more to it than the moment it expires. */
+export function isPlain(policy: Policy<never>): boolean {
+  return policy.staleWhileRevalidate === 0 && policy.staleIfError === 0 && policy.refreshAhead === 0 && policy.jitter === 0;
+}

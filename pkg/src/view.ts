@@ -1,0 +1,42 @@
+import type { Batcher } from "./batcher.js";
+import type { Place } from "./hooks.js";
+import type { Policy } from "./policy.js";
+import { type Room, Scope, type Slots } from "./room.js";
+
+/** What calls on a part of a cache take where they say nothing. */
+export interface Habits<K, V> {
+  readonly policy: Policy<K>;
+  readonly sizeOf: ((value: V, key: K) => number) | undefined;
+  readonly batcher: Batcher<K, V> | undefined;
+}
+
+/** A part of a cache as its user sees it: which keys, whose figures, and what calls take where they say nothing. */
+export class View<K, V> {
+  /** The room's keys, or those of a scope in it. */
+  readonly slots: Slots<K>;
+  readonly place: Place;
+  /** What stands before a tag's name in the core, here and in every part of the cache around this one. */
+  private readonly prefixes: string[];
+
+  constructor(
+    readonly room: Room<K>,
+    scope: string | undefined,
+    readonly habits: Habits<K, V>,
+  ) {
+    this.slots = scope === undefined ? room.slots : new Scope(room, scope);
+    this.place = { namespaces: room.path, scope };
+    this.prefixes = ["", ...room.path.map((_, at) => `${room.path.slice(0, at + 1).join("\0")}\0`)];
+    // No name is empty, so that a scope can't be taken for a namespace.
+    if (scope !== undefined) this.prefixes.push(`${room.path.join("\0")}\0\0${scope}\0`);
+  }
+
+  /** A tag's name as this view purges it. */
+  tag(name: string): string {
+    return this.prefixes.at(-1) + name;
+  }
+
+  /** The names that an entry in this view bears for its tags, so that each part of the cache can purge its own. */
+  tags(names: readonly string[]): string[] {
+    return this.prefixes.flatMap((prefix) => names.map((name) => prefix + name));
+  }
+}
