@@ -47,7 +47,7 @@ pub mod time;
 #[cfg(all(feature = "worker", target_family = "wasm"))]
 mod worker;
 
-pub use crate::core::{Cause, Stats};
+pub use crate::core::{Cause, Histogram, Stats};
 pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, LoadCtx};
 pub use crate::error::{LoadError, OptionError};
 pub use crate::time::{Timestamp, Ttl};

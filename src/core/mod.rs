@@ -8,6 +8,7 @@
 mod deadlines;
 mod flight;
 mod flow;
+mod histogram;
 pub(crate) mod policy;
 pub(crate) mod slab;
 mod stats;
@@ -17,6 +18,7 @@ use std::collections::VecDeque;
 pub use deadlines::Deadlines;
 pub use flight::FlightId;
 pub use flow::{Answer, Ask, Outcome, Settled};
+pub use histogram::Histogram;
 pub use slab::Slot;
 pub use stats::Stats;
 
