@@ -24,7 +24,7 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | – | [`Cache`], [`engine`], the pure [`core`] |
+//! | – | [`Cache`], [`engine`], the pure [`core`], [`figures`] |
 //! | `http` | [`http`]: what a shared HTTP cache may keep and for how long |
 //! | `js` | the wasm-bindgen side of the npm package |
 //! | `worker` | the caching reverse proxy for Cloudflare Workers |
@@ -38,6 +38,7 @@
 pub mod core;
 pub mod engine;
 pub mod error;
+pub mod figures;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(all(feature = "js", target_family = "wasm"))]
