@@ -20,9 +20,9 @@ impl Window {
         Self { millis, base: Stats::default(), next: None }
     }
 
-    /// What happened lately: within the last `millis` and up to as much again if it is asked often, and since the
-    /// call before the last or the last if it is asked seldom. Until `millis` have passed since the first call:
-    /// everything. `stats` are the figures of the whole life, as of `now`. O(buckets of the histograms).
+    /// What happened lately: in the last `millis` at least, and in twice that and the time between two calls at
+    /// most. Until `millis` have passed since the first call: everything. `stats` are the figures of the whole life
+    /// as of `now`. O(buckets of the histograms).
     pub fn recent(&mut self, now: Timestamp, stats: &Stats) -> Stats {
         match &mut self.next {
             None => self.next = Some((now, stats.clone())),
