@@ -190,7 +190,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
 
     /// What happened so far.
     pub fn stats(&self) -> Stats {
-        self.inner.with(|shelf| *shelf.machine.stats()).unwrap_or_default()
+        self.inner.with(|shelf| shelf.machine.stats().clone()).unwrap_or_default()
     }
 
     /// The bounds.
