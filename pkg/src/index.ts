@@ -8,6 +8,7 @@ import { abortSignal, bytes, count, duration, flag, fn, known, type Duration } f
 import { Shelf } from "./shelf.js";
 import { toStats, type Stats } from "./stats.js";
 
+export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { LoadContext, Loader } from "./flight.js";
 export type { Duration } from "./options.js";
