@@ -1,4 +1,4 @@
-import { Batch, isArrayLike } from "./batch.js";
+import { Batch } from "./batch.js";
 import { host } from "./host.js";
 
 /**
@@ -60,7 +60,7 @@ export class DataLoader<K, V, C = K> {
     const batch = joins ? open : new Batch<K, V>();
     let promise: Promise<V>;
     if (cached) {
-      promise = batch.ended.then(() => cached);
+      promise = batch.after(cached);
     } else {
       promise = batch.add(key);
       cacheMap?.set(cacheKey as C, promise);
@@ -184,6 +184,13 @@ export declare namespace DataLoader {
 const EXPECTED = "DataLoader must be constructed with a function which accepts Array<key> and returns Promise<Array<value>>";
 
 const itself = (error: unknown): any => error;
+
+/** Anything with a length and a last element. */
+function isArrayLike(given: unknown): given is ArrayLike<unknown> {
+  if (typeof given !== "object" || given === null) return false;
+  const { length } = given as ArrayLike<unknown>;
+  return typeof length === "number" && (length === 0 || (length > 0 && Object.hasOwn(given, length - 1)));
+}
 
 function check(keys: readonly unknown[], values: unknown): void {
   if (!isArrayLike(values)) {

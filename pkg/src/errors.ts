@@ -38,3 +38,11 @@ export function recursive(key: unknown): NearCacheError {
     key,
   );
 }
+
+export function misshapen(values: unknown, keys: number): NearCacheError {
+  const got = Array.isArray(values) ? `${values.length} values` : showKey(values);
+  return new NearCacheError(
+    "ERR_BATCH",
+    `batch.load was asked for ${keys} key${keys === 1 ? "" : "s"} and brought ${got}; it wants an array with a value or an Error for each`,
+  );
+}
