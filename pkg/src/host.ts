@@ -38,7 +38,8 @@ const QUIET_TURNS = 64;
  * one request's promise jobs run before any code of another's, so what is gathered this way never mixes requests.
  */
 function afterQuietTurns(callback: () => void, gathered: ArrayLike<unknown>): void {
-  let held = gathered.length;
+  // None yet, so that of two that are complete the one that began first is called first.
+  let held = -1;
   let quiet = 0;
   const turn = (): void => {
     if (gathered.length !== held) {
