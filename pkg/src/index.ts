@@ -15,6 +15,7 @@ import { toStats, type Stats } from "./stats.js";
 import { Updates } from "./updates.js";
 import { type Habits, View } from "./view.js";
 
+export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { LoadContext, Loader, Status } from "./flight.js";
 export type { Events, KeyEvent, Place, Plugin } from "./hooks.js";

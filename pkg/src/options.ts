@@ -52,6 +52,12 @@ export function abortSignal(option: string, given: AbortSignal): AbortSignal {
   throw refusal(option, show(given), "an AbortSignal");
 }
 
+/** A whole number from 1 on, or `Infinity`. */
+export function size(option: string, given: unknown): number {
+  if (typeof given === "number" && given >= 1 && (Number.isInteger(given) || given === Infinity)) return given;
+  throw refusal(option, show(given), "a whole number from 1 on, or Infinity");
+}
+
 /** Refuses what is not among the options, so that a misspelt one does not go unnoticed. */
 export function known(given: object, allowed: ReadonlySet<string>, what = "options"): void {
   if (typeof given !== "object" || given === null) throw refusal(what, show(given), "an object");

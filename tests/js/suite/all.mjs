@@ -10,5 +10,7 @@ import "./recursion.mjs";
 import "./options.mjs";
 import "./stats.mjs";
 import "./model.mjs";
+import "./batcher.mjs";
+import "./dataloader.mjs";
 
 export { equal, run, test } from "../runner.mjs";
