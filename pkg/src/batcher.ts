@@ -21,7 +21,7 @@ export interface BatchOptions<K, V, C> {
 }
 
 /** Told when a batch has ended: its keys, how long its call took in milliseconds, and what every key failed with, if so. */
-export type BatchEnded = (size: number, millis: number, error: unknown) => void;
+export type BatchEnded<K> = (keys: readonly K[], millis: number, error: unknown) => void;
 
 const BATCH_OPTIONS = new Set(["load", "batchWindow", "maxBatchSize"]);
 
@@ -46,14 +46,14 @@ export class Batcher<K, V, C = undefined> {
   /** In milliseconds; `undefined`: the microtask window. */
   readonly #window: number | undefined;
   readonly #maxSize: number;
-  readonly #ended: BatchEnded | undefined;
+  readonly #ended: BatchEnded<K> | undefined;
   #open: Gathering<K, V, C> | undefined = undefined;
 
   /**
    * `ended` must not throw.
    * @throws {NearCacheError} `ERR_OPTION`
    */
-  constructor(options: BatchOptions<K, V, C>, ended?: BatchEnded) {
+  constructor(options: BatchOptions<K, V, C>, ended?: BatchEnded<K>) {
     known(options, BATCH_OPTIONS);
     const { load, batchWindow = "microtask", maxBatchSize = Infinity } = options;
     this.#load = fn("batch.load", load);
@@ -115,6 +115,6 @@ export class Batcher<K, V, C = undefined> {
       failure = error;
       batch.fail(error);
     }
-    this.#ended?.(count, performance.now() - start, failure);
+    this.#ended?.(batch.keys, performance.now() - start, failure);
   }
 }

@@ -10,7 +10,7 @@ import { Loads } from "./loads.js";
 import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, type Duration } from "./options.js";
 import { ENTRY_OPTIONS, type ErrorBackoff, policy, type Policy, USUAL, WAIT_OPTIONS } from "./policy.js";
 import { Room } from "./room.js";
-import { type Remembered, Shelf } from "./shelf.js";
+import { Shelf } from "./shelf.js";
 import { toStats, type Stats } from "./stats.js";
 import { Updates } from "./updates.js";
 import { type Habits, View } from "./view.js";
@@ -174,10 +174,12 @@ export class NearCache<K = unknown, V = unknown> {
   readonly #view: View<K, V>;
 
   /** @throws {NearCacheError} `ERR_OPTION`, naming the option, what it got and what it wants. */
-  constructor(options: NearCacheOptions<K, V> = {}) {
-    if (options instanceof Within) {
-      // A part of a cache that is there already.
-      const { whole, view } = options as unknown as Within<K, V>;
+  constructor(options?: NearCacheOptions<K, V>);
+  /** @internal */
+  constructor(part: Part<K, V>);
+  constructor(options: NearCacheOptions<K, V> | Part<K, V> = {}) {
+    if (options instanceof Part) {
+      const { whole, view } = options;
       this.#core = whole.#core;
       this.#shelf = whole.#shelf;
       this.#loads = whole.#loads;
@@ -424,7 +426,7 @@ export class NearCache<K = unknown, V = unknown> {
       inner = new Room(space, [...room.path, within]);
       room.namespaces.set(within, inner);
     }
-    return new NearCache(new Within(this, new View(inner, place.scope, own))) as unknown as NearCache<L, W>;
+    return new NearCache(new Part(this, new View(inner, place.scope, own))) as unknown as NearCache<L, W>;
   }
 
   /**
@@ -437,7 +439,7 @@ export class NearCache<K = unknown, V = unknown> {
     const { room, habits, place } = this.#view;
     const inner = name("scope", within);
     const scope = place.scope === undefined ? inner : `${place.scope}\0${inner}`;
-    return new NearCache(new Within(this, new View(room, scope, habits)));
+    return new NearCache(new Part(this, new View(room, scope, habits)));
   }
 
   /**
@@ -606,8 +608,8 @@ export class NearCache<K = unknown, V = unknown> {
   }
 }
 
-/** In the place of options: a view of a cache, to make another of. */
-class Within<K, V> {
+/** In the place of options: a part of a cache that is there already. */
+class Part<K, V> {
   constructor(
     readonly whole: NearCache<K, V>,
     readonly view: View<K, V>,

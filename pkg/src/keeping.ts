@@ -73,7 +73,7 @@ function isAbsent(value: unknown): boolean {
   return value === undefined || value === null;
 }
 
-function saysNothing(ctx: Ctx<never, never>): boolean {
+function saysNothing(ctx: Ctx<unknown, unknown>): boolean {
   const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter } = ctx;
   return (
     ttl === undefined &&

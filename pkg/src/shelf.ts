@@ -33,8 +33,8 @@ export class Shelf<K, V> {
     view.slots.set(key, slot);
     // As a Map's, a key is never -0.
     this.keys[slot] = key === 0 ? (0 as K) : key;
+    if (view !== this.root) this.views ??= [];
     if (this.views !== undefined) this.views[slot] = view;
-    else if (view !== this.root) (this.views = [])[slot] = view;
   }
 
   viewOf(slot: number): View<K, V> {

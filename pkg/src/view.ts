@@ -1,4 +1,5 @@
 import type { Batcher } from "./batcher.js";
+import type { LoadContext } from "./flight.js";
 import type { Place } from "./hooks.js";
 import type { Policy } from "./policy.js";
 import { type Room, Scope, type Slots } from "./room.js";
@@ -7,7 +8,7 @@ import { type Room, Scope, type Slots } from "./room.js";
 export interface Habits<K, V> {
   readonly policy: Policy<K>;
   readonly sizeOf: ((value: V, key: K) => number) | undefined;
-  readonly batcher: Batcher<K, V> | undefined;
+  readonly batcher: Batcher<K, V, LoadContext<K, V>> | undefined;
 }
 
 /** A part of a cache as its user sees it: which keys, whose figures, and what calls take where they say nothing. */
