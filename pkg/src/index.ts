@@ -3,6 +3,7 @@ import { atMost, recent, upperBound } from "./clock.js";
 import { ALL, Core, DEPARTED, EVICTED, SLOT } from "./core.js";
 import { NearCacheError } from "./errors.js";
 import type { Call, LoadContext, Loader, Status } from "./flight.js";
+import { health, type Health, type HealthOptions, mergePages } from "./figures.js";
 import type { Events, Plugin } from "./hooks.js";
 import { host } from "./host.js";
 import { estimate, keepNext, weigh } from "./keeping.js";
@@ -17,6 +18,7 @@ import { type Habits, View } from "./view.js";
 
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
+export type { Check, Health, HealthOptions } from "./figures.js";
 export type { LoadContext, Loader, Status } from "./flight.js";
 export type { Events, KeyEvent, Place, Plugin } from "./hooks.js";
 export type { Duration } from "./options.js";
@@ -92,6 +94,8 @@ export interface NearCacheOptions<K = unknown, V = unknown> extends DefaultOptio
   maxEntryBytes?: number;
   /** Hooks: see {@link NearCache.on}. */
   plugins?: readonly Plugin<K, V>[];
+  /** What the cache is called in its figures. Default `"default"`. */
+  name?: string;
   /** The time in milliseconds, for tests. Default `Date.now`. Timers stay real. */
   clock?: () => number;
   /** A random number from 0 (included) to 1 (not included), for `jitter` and `refreshAhead`. Default `Math.random`. */
@@ -146,7 +150,7 @@ const UPDATE_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "signal"]);
 const GET_OPTIONS = new Set([...UPDATE_OPTIONS, "softTimeout", "forceFresh", "details"]);
 const VIEW_OPTIONS = new Set([...ENTRY_OPTIONS, ...WAIT_OPTIONS, "sizeOf", "batch"]);
 const CACHE_OPTIONS = new Set([
-  "maxEntries", "maxBytes", "maxEntryBytes", ...VIEW_OPTIONS, "plugins", "clock", "random",
+  "maxEntries", "maxBytes", "maxEntryBytes", ...VIEW_OPTIONS, "plugins", "name", "clock", "random",
 ]);
 const MAX_ENTRIES = 10_000;
 
@@ -172,6 +176,8 @@ export class NearCache<K = unknown, V = unknown> {
   readonly #clock: (() => number) | undefined;
   readonly #random: () => number;
   readonly #view: View<K, V>;
+  /** What the cache as a whole is called. */
+  readonly name: string;
 
   /** @throws {NearCacheError} `ERR_OPTION`, naming the option, what it got and what it wants. */
   constructor(options?: NearCacheOptions<K, V>);
@@ -187,11 +193,13 @@ export class NearCache<K = unknown, V = unknown> {
       this.#clock = whole.#clock;
       this.#random = whole.#random;
       this.#view = view;
+      this.name = whole.name;
       return;
     }
     known(options, CACHE_OPTIONS);
     const { maxEntries = MAX_ENTRIES, maxBytes = Infinity, plugins = [] } = options;
-    const { maxEntryBytes = maxBytes, clock, random = Math.random } = options;
+    const { maxEntryBytes = maxBytes, clock, random = Math.random, name: called = "default" } = options;
+    this.name = name("name", called);
     this.#clock = clock === undefined ? undefined : fn("clock", clock);
     this.#random = fn("random", random);
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
@@ -493,6 +501,26 @@ export class NearCache<K = unknown, V = unknown> {
     return toStats(this.#core.counters(space), this.#core.len(space), this.#core.weight(space), this.#core.in_flight());
   }
 
+  /**
+   * The figures as a page for Prometheus (text format 0.0.4): of the whole cache, each namespace apart, with the labels
+   * `cache`, `layer` and `namespace`. Serve it as `text/plain; version=0.0.4`. O(namespaces).
+   */
+  prometheus(): string {
+    return this.#core.prometheus(this.name, this.#shelf.namespaces());
+  }
+
+  /**
+   * Whether all is well lately, by the thresholds that are given: in the whole cache, or in a namespace.
+   *
+   * ```ts
+   * const { ok, checks } = cache.health({ minHitRate: 0.5, maxErrorRate: 0.05, maxLatency: "2s" });
+   * ```
+   * @throws {NearCacheError} `ERR_OPTION`
+   */
+  health(thresholds: HealthOptions = {}): Health {
+    return health(this.#core, this.#space, this.#shelf.now(), thresholds);
+  }
+
   get #space(): number {
     const { room } = this.#view;
     return room.space === 0 ? ALL : room.space;
@@ -606,6 +634,11 @@ export class NearCache<K = unknown, V = unknown> {
       batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, room),
     };
   }
+}
+
+/** One page for Prometheus of several caches, whose names should differ. See {@link NearCache.prometheus}. */
+export function prometheus(caches: Iterable<NearCache<any, any>>): string {
+  return mergePages(Array.from(caches, (cache) => cache.prometheus()));
 }
 
 /** In the place of options: a part of a cache that is there already. */

@@ -70,6 +70,12 @@ export class Shelf<K, V> {
     } while (code >= DEPARTED);
   }
 
+  /** The names of the namespaces in the order of their spaces, which is the order they were made in. */
+  namespaces(): string[] {
+    const rooms = [...this.root.room.all()].filter((room) => room.space > 0);
+    return rooms.sort((a, b) => a.space - b.space).map((room) => room.path.join("/"));
+  }
+
   clear(): void {
     if (this.hooks.evict !== undefined) for (let slot = 1; slot < this.values.length; slot++) this.leaves(slot, "removed");
     this.core.clear();

@@ -4,12 +4,13 @@
 //! one `u32`: a slot or index in the low 27 bits (0: none), a kind in the next three, and two flags above;
 //! `pkg/src/core.ts` names the same bits.
 
+mod figures;
 mod options;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::core::{
-    Answer, Ask, Cause, Deadlines, FlightId, Keep, Machine, Outcome, Query, Settled, Slot, Stats, WriteId,
+    Answer, Ask, Cause, Deadlines, FlightId, Keep, Machine, Outcome, Query, Settled, Slot, WriteId,
 };
 use crate::options::{Life, Limits};
 use crate::time::{Timestamp, Ttl};
@@ -56,6 +57,7 @@ pub struct Core {
     flight: FlightId,
     write: WriteId,
     besides: Option<Besides>,
+    windows: Vec<figures::Asked>,
 }
 
 #[wasm_bindgen]
@@ -75,6 +77,7 @@ impl Core {
             flight: FlightId::from_bits(0),
             write: WriteId(0),
             besides: None,
+            windows: Vec::new(),
         }
     }
 
@@ -338,49 +341,9 @@ impl Core {
     pub fn count_soft_timeout(&mut self, space: u8) {
         self.machine.count_soft_timeout(space);
     }
-
-    /// The figures of a space, or of all (-1), in the order of `pkg/src/stats.ts`.
-    pub fn counters(&self, space: i32) -> Vec<f64> {
-        let s = self.stats(space);
-        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|q| s.load_millis.quantile(q).unwrap_or(0));
-        [
-            s.hits,
-            s.stale_hits,
-            s.misses,
-            s.coalesced,
-            s.loads,
-            s.load_failures,
-            s.loads_abandoned,
-            s.refreshes,
-            s.rescues,
-            s.soft_timeouts,
-            s.timeouts,
-            s.inserts,
-            s.rejected,
-            s.evicted_size,
-            s.evicted_expired,
-            s.evicted_replaced,
-            s.evicted_removed,
-            s.load_millis.count(),
-            s.load_millis.sum(),
-            p50,
-            p90,
-            p99,
-            s.load_millis.max(),
-            s.batches,
-            s.batch_sizes.sum(),
-            s.batch_sizes.max(),
-        ]
-        .map(|count| count as f64)
-        .to_vec()
-    }
 }
 
 impl Core {
-    fn stats(&self, space: i32) -> Stats {
-        u8::try_from(space).map_or_else(|_| self.machine.stats(), |space| self.machine.space_stats(space))
-    }
-
     fn keep(&mut self, deadline: Timestamp, flight: FlightId) {
         let Self { machine, deadlines, .. } = self;
         if let Some(deadlines) = deadlines {
