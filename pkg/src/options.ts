@@ -41,12 +41,12 @@ export function known(given: object, allowed: ReadonlySet<string>): void {
   }
 }
 
-function refusal(option: string, given: string, allowed: string): NearCacheError {
+export function refusal(option: string, given: string, allowed: string): NearCacheError {
   return new NearCacheError("ERR_OPTION", `${option}: got ${given}, wants ${allowed}`);
 }
 
 /** As `src/js/options.rs` shows it. */
-function show(given: unknown): string {
+export function show(given: unknown): string {
   switch (typeof given) {
     case "string":
       return JSON.stringify(given.slice(0, 60));
