@@ -4,14 +4,22 @@ import { NearCacheError, showKey } from "./errors.js";
 import type { Loader } from "./flight.js";
 import { host } from "./host.js";
 import { type Call, Loads } from "./loads.js";
-import { abortSignal, bytes, count, duration, flag, fn, known, type Duration } from "./options.js";
+import { abortSignal, bytes, count, duration, flag, fn, GET_OPTIONS, known, SET_OPTIONS, type Duration } from "./options.js";
 import { Shelf } from "./shelf.js";
 import { toStats, type Stats } from "./stats.js";
+import {
+  keepFresh, warmup, type Keeper, type KeepFreshOptions, type WarmupEntries, type WarmupOptions, type WarmupResult,
+} from "./warmup.js";
+import { wrap, type Wrapped, type WrapOptions } from "./wrap.js";
 
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { LoadContext, Loader } from "./flight.js";
 export type { Duration } from "./options.js";
 export type { Stats } from "./stats.js";
+export type {
+  Keeper, KeepFreshOptions, WarmupEntries, WarmupEntry, WarmupOptions, WarmupProgress, WarmupResult,
+} from "./warmup.js";
+export { cached, type CachedOptions, type Source, type Wrapped, type WrapOptions } from "./wrap.js";
 
 /** How a cache is made. Everything may be left out. */
 export interface NearCacheOptions<K, V> {
@@ -57,8 +65,6 @@ export interface GetOrSetOptions extends SetOptions {
 }
 
 const CACHE_OPTIONS = new Set(["maxEntries", "maxBytes", "maxEntryBytes", "sizeOf", "ttl", "hardTimeout", "clock"]);
-const SET_OPTIONS = new Set(["ttl", "bytes"]);
-const GET_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "forceFresh", "signal"]);
 const MAX_ENTRIES = 10_000;
 const HARD_TIMEOUT = 30_000;
 
@@ -202,6 +208,48 @@ export class NearCache<K = unknown, V = unknown> {
       }
     }
     return this.#ask(key, slot, loader, options);
+  }
+
+  /**
+   * The function with this cache in front: `getOrSet` with a key made of its arguments. It gets no `this`; for
+   * methods there is {@link cached}. A hit costs little with one text or number for argument, and time and
+   * memory as the arguments' content otherwise.
+   *
+   * ```ts
+   * const user = cache.wrap((id: string) => fetchUser(id), { ttl: "1m" });
+   * await user("ann");
+   * user.invalidate("ann");
+   * ```
+   *
+   * @throws {NearCacheError} `ERR_OPTION`. Wrong values of `getOrSet`'s own options make calls reject.
+   */
+  wrap<F extends (this: void, ...args: any[]) => V | PromiseLike<V>>(fn: F, options?: WrapOptions<Parameters<F>>): Wrapped<F> {
+    return wrap<V, F>(this, fn, options);
+  }
+
+  /**
+   * Loads many keys, so many at a time, by `getOrSet`: what is there already is not loaded again. A key that
+   * fails is reported and stops nothing. Takes from the list only what it is about to load.
+   *
+   * Rejects with the signal's reason, the list's own error, or `ERR_OPTION`; the loads under way then go on.
+   */
+  warmup(entries: WarmupEntries<K, V>, options?: WarmupOptions<K, V>): Promise<WarmupResult<K>> {
+    return warmup(this, entries, options);
+  }
+
+  /**
+   * Loads these keys anew every so often, the first time after `every`: a `warmup` before is for the start. Old values
+   * stay until the new ones come, so give them a `ttl` longer than `every`. What was evicted meanwhile is loaded again. Holds no
+   * process, and goes on until it is stopped.
+   *
+   * ```ts
+   * const keeper = cache.keepFresh([{ key: "rates", loader: fetchRates }], { every: "1m" });
+   * ```
+   *
+   * @throws {NearCacheError} `ERR_OPTION`.
+   */
+  keepFresh(entries: WarmupEntries<K, V> | (() => WarmupEntries<K, V>), options: KeepFreshOptions<K, V>): Keeper<K> {
+    return keepFresh(this, entries, options);
   }
 
   /** The entries that may be handed out, the most recently used first. O(n). */

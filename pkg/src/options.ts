@@ -4,6 +4,10 @@ import { NearCacheError } from "./errors.js";
 /** Milliseconds from 0 on, `Infinity`, or a text like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
 
+/** The names of options of `set` and of `getOrSet`. */
+export const SET_OPTIONS = new Set(["ttl", "bytes"]);
+export const GET_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "forceFresh", "signal"]);
+
 /** Whole milliseconds. */
 export function duration(option: string, given: unknown): number {
   return Math.floor(typeof given === "number" && given >= 0 ? given : read(read_duration, option, given));
