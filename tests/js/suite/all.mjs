@@ -10,5 +10,10 @@ import "./recursion.mjs";
 import "./options.mjs";
 import "./stats.mjs";
 import "./model.mjs";
+import "./key.mjs";
+import "./wrap.mjs";
+import "./decorators.js";
+import "./warmup.mjs";
+import "./keep-fresh.mjs";
 
 export { equal, run, test } from "../runner.mjs";
