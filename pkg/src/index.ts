@@ -9,12 +9,18 @@ import { host } from "./host.js";
 import { estimate, keepNext, weigh } from "./keeping.js";
 import { Loads } from "./loads.js";
 import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, type Duration } from "./options.js";
-import { ENTRY_OPTIONS, type ErrorBackoff, policy, type Policy, USUAL, WAIT_OPTIONS } from "./policy.js";
+import {
+  type ErrorBackoff, GET_OPTIONS, LIFE_OPTIONS, policy, type Policy, SET_OPTIONS, UPDATE_OPTIONS, USUAL,
+} from "./policy.js";
 import { Room } from "./room.js";
 import { Shelf } from "./shelf.js";
 import { toStats, type Stats } from "./stats.js";
 import { Updates } from "./updates.js";
 import { type Habits, View } from "./view.js";
+import {
+  keepFresh, warmup, type Keeper, type KeepFreshOptions, type WarmupEntries, type WarmupOptions, type WarmupResult,
+} from "./warmup.js";
+import { wrap, type Wrapped, type WrapOptions } from "./wrap.js";
 
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
@@ -24,6 +30,10 @@ export type { Events, KeyEvent, Place, Plugin } from "./hooks.js";
 export type { Duration } from "./options.js";
 export type { ErrorBackoff } from "./policy.js";
 export type { Stats } from "./stats.js";
+export type {
+  Keeper, KeepFreshOptions, WarmupEntries, WarmupEntry, WarmupOptions, WarmupProgress, WarmupResult,
+} from "./warmup.js";
+export { cached, type CachedOptions, type Source, type Wrapped, type WrapOptions } from "./wrap.js";
 
 /** How long a value lives, and what happens around its end. */
 export interface LifeOptions<K = unknown> {
@@ -131,8 +141,11 @@ export interface GetOrSetOptions<K = unknown> extends SetOptions<K> {
   forceFresh?: boolean;
   /** Takes this caller out, with the signal's reason. The load goes on while anyone else waits. */
   signal?: AbortSignal;
-  /** Resolve with a {@link Details} instead of the bare value. */
-  details?: boolean;
+}
+
+/** Asks for the {@link Details} of a value. */
+export interface DetailedOptions<K = unknown> extends GetOrSetOptions<K> {
+  details: true;
 }
 
 /** A value, and how it came to be. */
@@ -145,10 +158,8 @@ export interface Details<V> {
   readonly ttl: number;
 }
 
-const SET_OPTIONS = new Set([...ENTRY_OPTIONS, "bytes", "tags"]);
-const UPDATE_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "signal"]);
-const GET_OPTIONS = new Set([...UPDATE_OPTIONS, "softTimeout", "forceFresh", "details"]);
-const VIEW_OPTIONS = new Set([...ENTRY_OPTIONS, ...WAIT_OPTIONS, "sizeOf", "batch"]);
+const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
+const VIEW_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "sizeOf", "batch"]);
 const CACHE_OPTIONS = new Set([
   "maxEntries", "maxBytes", "maxEntryBytes", ...VIEW_OPTIONS, "plugins", "name", "clock", "random",
 ]);
@@ -357,9 +368,10 @@ export class NearCache<K = unknown, V = unknown> {
    * Rejects with the loader's error, the signal's reason, or a {@link NearCacheError}: `ERR_TIMEOUT`
    * after `hardTimeout`, `ERR_RECURSIVE_LOAD` in a loader that asks for its own key, `ERR_OPTION`, `ERR_BYTES`, `ERR_BATCH`.
    */
-  getOrSet(key: K, loader: Loader<K, V> | undefined, options: GetOrSetOptions<K> & { details: true }): Promise<Details<V>>;
-  getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K> & { details?: false }): Promise<V>;
-  getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K>): Promise<V | Details<V>> {
+  getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K>): Promise<V>;
+  /** With the option `details` it resolves with how the value came to be, too. */
+  getOrSet(key: K, loader: Loader<K, V> | undefined, options: DetailedOptions<K>): Promise<Details<V>>;
+  getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K> | DetailedOptions<K>): Promise<V | Details<V>> {
     const slot = this.#view.slots.get(key);
     if (slot !== undefined && options === undefined) {
       if (this.#core.hit(slot, this.#clock === undefined ? upperBound() : this.#clock())) {
@@ -380,12 +392,12 @@ export class NearCache<K = unknown, V = unknown> {
   async getMany(
     keys: Iterable<K>,
     load?: BatchOptions<K, V, LoadContext<K, V>>["load"],
-    options?: Omit<GetOrSetOptions<K>, "details">,
+    options?: GetOrSetOptions<K>,
   ): Promise<(V | Error)[]> {
     const batcher = load === undefined ? this.#batcher() : this.#batched({ load }, this.#view.room);
     const loader: Loader<K, V> = (key, ctx) => batcher.load(key, ctx);
     const asked: Promise<V>[] = [];
-    for (const key of keys) asked.push(this.getOrSet(key, loader, options as GetOrSetOptions<K> & { details?: false }));
+    for (const key of keys) asked.push(this.getOrSet(key, loader, options));
     const settled = await Promise.allSettled(asked);
     return settled.map((one) => {
       if (one.status === "fulfilled") return one.value;
@@ -463,6 +475,48 @@ export class NearCache<K = unknown, V = unknown> {
   /** Adds a plugin: an object of hooks. As `on`. */
   use(plugin: Plugin<K, V>): () => void {
     return this.#shelf.hooks.add(plugin, this.#view.place);
+  }
+
+  /**
+   * The function with this cache in front: `getOrSet` with a key made of its arguments. It gets no `this`; for
+   * methods there is {@link cached}. A hit costs little with one text or number for argument, and time and
+   * memory as the arguments' content otherwise.
+   *
+   * ```ts
+   * const user = cache.wrap((id: string) => fetchUser(id), { ttl: "1m" });
+   * await user("ann");
+   * user.invalidate("ann");
+   * ```
+   *
+   * @throws {NearCacheError} `ERR_OPTION`. Wrong values of `getOrSet`'s own options make calls reject.
+   */
+  wrap<F extends (this: void, ...args: any[]) => V | PromiseLike<V>>(fn: F, options?: WrapOptions<Parameters<F>>): Wrapped<F> {
+    return wrap<V, F>(this, fn, options);
+  }
+
+  /**
+   * Loads many keys, so many at a time, by `getOrSet`: what is there already is not loaded again. A key that
+   * fails is reported and stops nothing. Takes from the list only what it is about to load.
+   *
+   * Rejects with the signal's reason, the list's own error, or `ERR_OPTION`; the loads under way then go on.
+   */
+  warmup(entries: WarmupEntries<K, V>, options?: WarmupOptions<K, V>): Promise<WarmupResult<K>> {
+    return warmup(this, entries, options);
+  }
+
+  /**
+   * Loads these keys anew every so often, the first time after `every`: a `warmup` before is for the start. Old values
+   * stay until the new ones come, so give them a `ttl` longer than `every`. What was evicted meanwhile is loaded again. Holds no
+   * process, and goes on until it is stopped.
+   *
+   * ```ts
+   * const keeper = cache.keepFresh([{ key: "rates", loader: fetchRates }], { every: "1m" });
+   * ```
+   *
+   * @throws {NearCacheError} `ERR_OPTION`.
+   */
+  keepFresh(entries: WarmupEntries<K, V> | (() => WarmupEntries<K, V>), options: KeepFreshOptions<K, V>): Keeper<K> {
+    return keepFresh(this, entries, options);
   }
 
   /** The fresh entries, the most recently used first; those of namespaces and scopes are theirs. O(n of the cache). */
@@ -556,7 +610,7 @@ export class NearCache<K = unknown, V = unknown> {
     key: K,
     slot: number | undefined,
     loader: Loader<K, V> | undefined,
-    options: GetOrSetOptions<K> | undefined,
+    options: GetOrSetOptions<K> | DetailedOptions<K> | undefined,
   ): Promise<V | Details<V>> {
     let call: Call<K, V>;
     let now: number;
@@ -565,14 +619,14 @@ export class NearCache<K = unknown, V = unknown> {
         const batcher = this.#batcher();
         loader = (key, ctx) => batcher.load(key, ctx);
       } else fn("loader", loader);
-      if (options !== undefined) known(options, GET_OPTIONS);
+      if (options !== undefined) known(options, DETAILED_OPTIONS);
       const { hardTimeout } = this.#view.habits.policy;
       // Where there is no value, nothing can be handed out too late, and a recent moment will do for the deadline.
       const empty = this.#clock === undefined && (slot === undefined || !this.#core.is_usable(slot, 0));
       now = empty ? atMost(hardTimeout) : this.#shelf.now();
       call = this.#call(key, loader, options, now);
       call.signal?.throwIfAborted();
-      if (options?.details !== undefined && flag("details", options.details)) {
+      if (options !== undefined && "details" in options && options.details !== undefined && flag("details", options.details)) {
         return this.#loads.begin(call, slot, now).then((value) => this.#detailed(call, value));
       }
     } catch (error) {

@@ -17,11 +17,13 @@ export interface Policy<K> {
   readonly hardTimeout: number;
 }
 
-/** What `policy` reads of the options of a cache, a view or a call. */
-export const ENTRY_OPTIONS = [
+/** The names of the options of `LifeOptions` and of the calls that take them. */
+export const LIFE_OPTIONS = [
   "ttl", "staleWhileRevalidate", "swr", "staleIfError", "refreshAhead", "jitter", "negativeTtl", "errorBackoff",
 ];
-export const WAIT_OPTIONS = ["softTimeout", "hardTimeout"];
+export const SET_OPTIONS = new Set([...LIFE_OPTIONS, "bytes", "tags"]);
+export const UPDATE_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "signal"]);
+export const GET_OPTIONS = new Set([...UPDATE_OPTIONS, "softTimeout", "forceFresh"]);
 
 const HARD_TIMEOUT = 30_000;
 

@@ -12,5 +12,10 @@ import "./stats.mjs";
 import "./model.mjs";
 import "./batcher.mjs";
 import "./dataloader.mjs";
+import "./key.mjs";
+import "./wrap.mjs";
+import "./decorators.js";
+import "./warmup.mjs";
+import "./keep-fresh.mjs";
 
 export { equal, run, test } from "../runner.mjs";
