@@ -32,7 +32,7 @@ test("a key that fails is reported and stops nothing", async () => {
   const fails = async () => Promise.reject(error);
   const result = await cache.warmup([{ key: "a", loader: fails }, ...list("b"), { key: "c" }, ...list("d", { options: { tll: 1 } }), ...list("e")]);
   equal([result.loaded, result.failed.map(({ key }) => key), result.failed[0].error === error], [2, ["a", "c", "d"], true]);
-  equal(result.failed[1].error.message, "loader: got undefined, wants a function");
+  equal(result.failed[1].error.message, "loader: got undefined, wants a function, or a cache that was made with `batch`");
   equal([cache.get("b"), cache.get("e")], ["B", "E"]);
 });
 
