@@ -94,6 +94,14 @@ impl Life {
         }
     }
 
+    /// The same, with numbers that make no sense brought to the nearest that do: a negative or undefined
+    /// `refresh_ahead` or `jitter` is 0, a `jitter` above 1 is 1.
+    #[must_use]
+    pub(crate) fn bounded(self) -> Self {
+        // `max` takes the other number where one is none.
+        Self { refresh_ahead: self.refresh_ahead.max(0.0), jitter: self.jitter.max(0.0).min(1.0), ..self }
+    }
+
     /// Whether more is to be known of a value than when it expires.
     pub(crate) fn has_windows(&self) -> bool {
         self.stale_while_revalidate != Ttl::ZERO || self.stale_if_error != Ttl::ZERO || self.refresh_ahead > 0.0

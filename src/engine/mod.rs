@@ -3,13 +3,21 @@
 
 mod builder;
 mod cache;
+mod call;
 #[cfg(target_family = "wasm")]
 pub(crate) mod js_clock;
 mod load;
+mod plugin;
+mod polling;
+mod random;
 mod runtime;
+mod seat;
 mod shelf;
+mod update;
+mod view;
 
 pub use builder::Builder;
-pub use cache::{Cache, EntryOptions};
-pub use load::{CallOptions, LoadCtx};
+pub use cache::Cache;
+pub use call::{CallOptions, EntryOptions, Got, LoadCtx, Status};
+pub use plugin::{Plugin, SlowLoads};
 pub use runtime::{Local, Runtime};
