@@ -60,7 +60,10 @@ impl fmt::Display for LoadError {
             ),
             Self::Full => f.write_str("too many loads are under way: at most 2097152 at once"),
             Self::Batch { keys, results } => {
-                write!(f, "the batch was given {keys} keys and brought {results} results; it must bring one for each, in order")
+                write!(
+                    f,
+                    "the batch was given {keys} keys and brought {results} results; it must bring one for each, in order"
+                )
             }
             Self::Lost => f.write_str("the request that ran the load has ended, and the load with it"),
             Self::Reentrant => {

@@ -85,13 +85,7 @@ pub struct Life {
 impl Life {
     /// Fresh for so long, and then gone.
     pub const fn of(ttl: Ttl) -> Self {
-        Self {
-            ttl,
-            stale_while_revalidate: Ttl::ZERO,
-            stale_if_error: Ttl::ZERO,
-            refresh_ahead: 0.0,
-            jitter: 0.0,
-        }
+        Self { ttl, stale_while_revalidate: Ttl::ZERO, stale_if_error: Ttl::ZERO, refresh_ahead: 0.0, jitter: 0.0 }
     }
 
     /// The same, with numbers that make no sense brought to the nearest that do: a negative or undefined

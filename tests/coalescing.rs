@@ -32,7 +32,12 @@ impl<const ALONE: bool> Bench<ALONE> {
     }
 
     /// Asks, polled once.
-    fn ask_with(&self, key: &'static str, options: CallOptions, prepare: impl FnOnce(&LoadCtx<u32>) + 'static) -> Waiting {
+    fn ask_with(
+        &self,
+        key: &'static str,
+        options: CallOptions,
+        prepare: impl FnOnce(&LoadCtx<u32>) + 'static,
+    ) -> Waiting {
         let (cache, loads) = (self.cache.clone(), self.loads.clone());
         let mut waiting: Waiting = Box::pin(async move {
             let load = move |ctx: LoadCtx<u32>| {

@@ -296,9 +296,8 @@ impl Machine {
         let write = self.writes.end(id)?;
         let slot = slot?;
         let space = self.space_of(slot) as u8;
-        let good = |keep: &&Keep<'_>| {
-            !write.doomed && write.slot == Some(slot) && !self.tags.beat(write.since, keep.tags)
-        };
+        let good =
+            |keep: &&Keep<'_>| !write.doomed && write.slot == Some(slot) && !self.tags.beat(write.since, keep.tags);
         match keep.filter(good) {
             Some(keep) => self.insert(Some(slot), space, now, keep),
             None => {
@@ -420,8 +419,8 @@ impl Machine {
         }
         let slot = self.occupy(slot, space, keep.weight, State::Ready)?;
         // After an infinite ttl nothing comes.
-        let windows = (ttl != Ttl::Forever && keep.life.has_windows())
-            .then(|| Windows::new(now, ttl, &keep.life, load_millis));
+        let windows =
+            (ttl != Ttl::Forever && keep.life.has_windows()).then(|| Windows::new(now, ttl, &keep.life, load_millis));
         let until = match (&windows, ttl) {
             (Some(windows), _) => Some(windows.plain_until()),
             (None, Ttl::Forever) => None,

@@ -44,11 +44,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// # Errors
     /// [`LoadError::Loader`] with the loader's error; [`LoadError::TimedOut`] when `hard_timeout` passes
     /// first; [`LoadError::Recursive`] in a loader that asks for its own key; [`LoadError::Full`].
-    pub async fn try_get_with<F, E>(
-        &self,
-        key: K,
-        load: impl FnOnce(LoadCtx<V>) -> F + 'static,
-    ) -> Result<V, LoadError>
+    pub async fn try_get_with<F, E>(&self, key: K, load: impl FnOnce(LoadCtx<V>) -> F + 'static) -> Result<V, LoadError>
     where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<Box<dyn Error + 'static>> + 'static,
@@ -143,13 +139,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     }
 
     /// Asks for a key, and tells the plugins what came of it.
-    fn ask(
-        &self,
-        key: &mut Option<K>,
-        ask: Ask,
-        details: bool,
-        times: &Times,
-    ) -> Result<Found<K, V, R>, LoadError> {
+    fn ask(&self, key: &mut Option<K>, ask: Ask, details: bool, times: &Times) -> Result<Found<K, V, R>, LoadError> {
         let inner = &self.inner;
         let found = inner.with(|shelf| self.ask_shelf(shelf, key, ask, details, times));
         let found = found.unwrap_or(Err(LoadError::Reentrant));

@@ -1,6 +1,7 @@
 //! The async engine: it drives the pure [`core`](crate::core) with keys, values, futures and a clock.
 //! What it needs of its surroundings is the [`Runtime`] trait.
 
+mod batch;
 mod builder;
 mod cache;
 mod call;
@@ -15,9 +16,14 @@ mod seat;
 mod shelf;
 mod update;
 mod view;
+mod warmup;
+mod wrap;
 
+pub use batch::Batched;
 pub use builder::Builder;
 pub use cache::Cache;
 pub use call::{CallOptions, EntryOptions, Got, LoadCtx, Status};
 pub use plugin::{Plugin, SlowLoads};
 pub use runtime::{Local, Runtime};
+pub use warmup::{KeepFresh, Progress, Warmed};
+pub use wrap::Wrapped;

@@ -75,9 +75,7 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Seat<K, V, R> {
                 return Poll::Ready(true);
             }
             // An older value is better than none, so that the softer deadline comes first where both have passed.
-            if stale.is_some()
-                && soft.as_mut().poll(cx).is_ready()
-            {
+            if stale.is_some() && soft.as_mut().poll(cx).is_ready() {
                 older = stale.take().and_then(|stale| stale());
                 if older.is_some() {
                     return Poll::Ready(false);

@@ -162,4 +162,3 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         names
     }
 }
-
