@@ -12,7 +12,7 @@
 //!     .build();
 //!
 //! let answer = cache
-//!     .try_get_with("question".to_owned(), async |ctx: LoadCtx| {
+//!     .try_get_with("question".to_owned(), async |ctx: LoadCtx<u64>| {
 //!         ctx.set_ttl(Duration::from_secs(5)); // the loader knows best
 //!         Ok::<_, std::io::Error>(42)
 //!     })
@@ -49,6 +49,6 @@ pub mod time;
 mod worker;
 
 pub use crate::core::{Cause, Histogram, Stats};
-pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, LoadCtx};
+pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, LoadCtx, Plugin, Status};
 pub use crate::error::{LoadError, OptionError};
 pub use crate::time::{Timestamp, Ttl};

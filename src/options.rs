@@ -85,13 +85,15 @@ pub struct Life {
 impl Life {
     /// Fresh for so long, and then gone.
     pub const fn of(ttl: Ttl) -> Self {
-        Self {
-            ttl,
-            stale_while_revalidate: Ttl::ZERO,
-            stale_if_error: Ttl::ZERO,
-            refresh_ahead: 0.0,
-            jitter: 0.0,
-        }
+        Self { ttl, stale_while_revalidate: Ttl::ZERO, stale_if_error: Ttl::ZERO, refresh_ahead: 0.0, jitter: 0.0 }
+    }
+
+    /// The same, with numbers that make no sense brought to the nearest that do: a negative or undefined
+    /// `refresh_ahead` or `jitter` is 0, a `jitter` above 1 is 1.
+    #[must_use]
+    pub(crate) fn bounded(self) -> Self {
+        // `max` takes the other number where one is none.
+        Self { refresh_ahead: self.refresh_ahead.max(0.0), jitter: self.jitter.max(0.0).min(1.0), ..self }
     }
 
     /// Whether more is to be known of a value than when it expires.

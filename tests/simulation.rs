@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use common::{Promiser, Random, Virtual, poll_once, promised, seed};
+use common::{Heard, Promiser, Random, Virtual, poll_once, promised, seed};
 use nearcache::{Cache, CallOptions, EntryOptions, LoadCtx, LoadError, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -91,12 +91,12 @@ impl<const ALONE: bool> Sim<ALONE> {
             .max_entry_bytes(20)
             .hard_timeout(Ttl::Millis(TIMEOUT))
             .weigher(|_, value: &Value| (value.id % 23) as u32)
-            .eviction_listener(move |key: u64, value: Value, _| {
-                assert_eq!(key, value.key);
+            .plugin(Heard(move |key: &u64, value: &Value, _| {
+                assert_eq!(*key, value.key);
                 count.set(count.get() + 1);
                 // Rule 8: the user's code runs with nothing borrowed.
                 assert!(itself.borrow().as_ref().is_none_or(|cache| cache.len() as u64 <= MAX_ENTRIES));
-            })
+            }))
             .runtime(world.clone())
             .build();
         *cell.borrow_mut() = Some(cache.clone());
@@ -183,6 +183,7 @@ impl<const ALONE: bool> Sim<ALONE> {
             ttl: self.random.one_in(2).then(|| Ttl::Millis(self.random.below(60))),
             hard_timeout: (timeout != TIMEOUT).then_some(Ttl::Millis(timeout)),
             force_fresh: self.random.one_in(5),
+            ..CallOptions::default()
         };
         let said = self.random.one_in(3).then(|| self.random.below(60));
         let skip = self.random.one_in(6);
@@ -196,7 +197,7 @@ impl<const ALONE: bool> Sim<ALONE> {
         let (next_id, world) = (self.next_id.clone(), self.world.clone());
         let now = self.world.0.now();
         let deadline = now + timeout;
-        let load = move |ctx: LoadCtx| async move {
+        let load = move |ctx: LoadCtx<Value>| async move {
             let id = next_id.replace(next_id.get() + 1);
             let epoch = epochs.borrow().get(&key).copied().unwrap_or(0);
             origins.borrow_mut().insert(id, Origin { epoch, expires: None, shareable: !skip });
@@ -228,7 +229,7 @@ impl<const ALONE: bool> Sim<ALONE> {
         let ttl = self.random.below(60);
         let origin = Origin { epoch: self.epoch(key), expires: Some(self.world.0.now() + ttl), shareable: true };
         self.origins.borrow_mut().insert(id, origin);
-        let options = EntryOptions { ttl: Some(Ttl::Millis(ttl)), weight: None };
+        let options = EntryOptions { ttl: Some(Ttl::Millis(ttl)), ..EntryOptions::default() };
         self.cache.insert_with(key, Value { key, id }, options);
     }
 

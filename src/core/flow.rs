@@ -195,6 +195,10 @@ impl Machine {
         }
         let space = self.flights.space(flight);
         let (began, since) = self.flights.began(flight);
+        if let (Outcome::Fail { .. }, Some(slot)) = (&outcome, self.flights.slot(flight)) {
+            // While the flight still holds the key in its slot, where the failure may have to be remembered.
+            self.expire_dead(slot, now);
+        }
         let slot = self.end(flight);
         let millis = now.millis_since(began);
         self.count(usize::from(space), |stats| stats.load_millis.record(millis));
@@ -226,7 +230,6 @@ impl Machine {
 
     /// A load of this key failed: what is there takes its place as far as it may, or the failure is remembered.
     fn fail(&mut self, slot: Slot, space: u8, now: Timestamp, backoff: Ttl) -> Settled {
-        self.expire_dead(slot, now);
         if let Some(windows) = self.aging.windows_mut(slot) {
             windows.retry_at = now.after(backoff);
             if now < windows.error_until && windows.error_until > windows.fresh_until {
@@ -238,7 +241,9 @@ impl Machine {
         if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready) {
             return Settled::Passed;
         }
-        if backoff != Ttl::ZERO && let Some(slot) = self.store_failure(slot, now, backoff) {
+        if backoff != Ttl::ZERO
+            && let Some(slot) = self.store_failure(slot, now, backoff)
+        {
             return Settled::Remembered(slot);
         }
         self.drop_value(slot, None);

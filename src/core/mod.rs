@@ -453,8 +453,8 @@ impl Machine {
         }
         let slot = self.occupy(slot, space, keep.weight, State::Ready)?;
         // After an infinite ttl nothing comes.
-        let windows = (ttl != Ttl::Forever && keep.life.has_windows())
-            .then(|| Windows::new(now, ttl, &keep.life, load_millis));
+        let windows =
+            (ttl != Ttl::Forever && keep.life.has_windows()).then(|| Windows::new(now, ttl, &keep.life, load_millis));
         let until = match (&windows, ttl) {
             (Some(windows), _) => Some(windows.plain_until()),
             (None, Ttl::Forever) => None,

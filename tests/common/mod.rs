@@ -172,6 +172,15 @@ impl<T> Future for Promised<T> {
     }
 }
 
+/// A plugin that hears what leaves.
+pub struct Heard<F>(pub F);
+
+impl<K, V, F: Fn(&K, &V, nearcache::Cause)> nearcache::Plugin<K, V> for Heard<F> {
+    fn evict(&self, key: &K, value: &V, cause: nearcache::Cause) {
+        (self.0)(key, value, cause);
+    }
+}
+
 /// A seeded generator (SplitMix64): small, good enough, the same everywhere.
 pub struct Random(pub u64);
 
