@@ -31,6 +31,8 @@ export const contenders = {
       },
     };
   },
+  dataloader: async () => batched((await import("dataloader")).default),
+  "nearcache's DataLoader": async () => batched((await import("nearcache")).DataLoader),
   cachified: async () => {
     const { cachified } = await import("@epic-web/cachified");
     return {
@@ -51,6 +53,16 @@ async function lruCache(options) {
     },
   };
 }
+
+function batched(DataLoader) {
+  return { make: (_, load) => ({ fetchAll: loadAll(new DataLoader(load)) }) };
+}
+
+const loadAll = (loader) => (keys) => {
+  const loads = new Array(keys.length);
+  for (let i = 0; i < keys.length; i++) loads[i] = loader.load(keys[i]);
+  return Promise.all(loads);
+};
 
 function plain(cache) {
   return { cache, get: (k) => cache.get(k), set: (k, v) => cache.set(k, v) };

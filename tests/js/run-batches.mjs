@@ -87,6 +87,17 @@ storm("a batch that another request fills goes at once, in its opener's request"
   ok(mixed > 0 && Date.now() - start < 4_000, `${Date.now() - start} ms, ${mixed} mixed; soon`);
 });
 
+storm("a batch goes on when the request that filled it dies", async (name) => {
+  const parameters = { window: 5_000, max: 10, pause: 50 };
+  const waiting = [get(name, keysOf(0, 5), parameters), get(name, keysOf(1, 4), parameters)];
+  await sleep(50);
+  await send("/get", { batcher: name, keys: "last", die: "throw", lose: "drop", ...parameters }).answer;
+  const start = Date.now();
+  await Promise.all(waiting);
+  ok(Date.now() - start < 4_000, `${Date.now() - start} ms; without waiting for the window`);
+  equal((await stats(name)).sizes, [10]);
+});
+
 storm("an origin that fails fails every request of the batch, and the next batch is another", async (name) => {
   origin.failing = true;
   const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => send("/get", { batcher: name, keys: `k${i}`, window: 50 }).answer));
@@ -129,6 +140,7 @@ for (const lose of [undefined, "drop"]) {
     opener.cancel();
     await joined;
     await get(name, ["later"], batch);
+    if (lose === undefined) equal((await stats(name)).sizes.reduce((a, b) => a + b, 0), 42, "keys asked for");
   });
 }
 

@@ -36,6 +36,17 @@ export function behaviours(whose, DataLoader) {
     equal(batches, [[1, 2, 3, 4]]);
   });
 
+  it("so do those of promise jobs that a task's own call precedes", async () => {
+    const { loader, batches } = recorded();
+    await new Promise((resolve) => {
+      setTimeout(() => {
+        const second = Promise.resolve().then(() => undefined).then(() => loader.load(2));
+        resolve(Promise.all([loader.load(1), second]));
+      }, 0);
+    });
+    equal(batches, [[1, 2]]);
+  });
+
   it("keys that keep coming, each some promise jobs after the last, are one call", async () => {
     const { loader, batches } = recorded();
     const loads = [];
