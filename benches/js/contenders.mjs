@@ -7,15 +7,10 @@ export const contenders = {
   map: async () => {
     return { make: () => plain(new Map()) };
   },
-  nearcache: async () => {
-    const { NearCache } = await import("nearcache");
-    return {
-      make(max, load) {
-        const cache = new NearCache({ maxEntries: max, ttl: TTL });
-        return { cache, get: (k) => cache.get(k), set: (k, v) => cache.set(k, v), fetch: (k) => cache.getOrSet(k, load) };
-      },
-    };
-  },
+  nearcache: () => nearcache({}),
+  "nearcache, told of misses": () => nearcache({ plugins: [{ miss: () => {} }] }),
+  "nearcache, told of hits": () => nearcache({ plugins: [{ hit: () => {} }] }),
+  "nearcache, stale windows": () => nearcache({ staleWhileRevalidate: TTL, staleIfError: TTL, refreshAhead: 1, jitter: 0.1 }),
   "lru-cache": () => lruCache({}),
   "lru-cache, exact time": () => lruCache({ ttlResolution: 0 }),
   "quick-lru": async () => {
@@ -33,6 +28,18 @@ export const contenders = {
   },
   dataloader: async () => batched((await import("dataloader")).default),
   "nearcache's DataLoader": async () => batched((await import("nearcache")).DataLoader),
+  "nearcache's batch": async () => {
+    const { NearCache } = await import("nearcache");
+    // Loaders are made anew all the time; a cache is emptied.
+    let cache;
+    return {
+      make(max, load) {
+        cache ??= new NearCache({ maxEntries: max, ttl: TTL, batch: { load } });
+        cache.clear();
+        return { fetchAll: (keys) => cache.getMany(keys) };
+      },
+    };
+  },
   cachified: async () => {
     const { cachified } = await import("@epic-web/cachified");
     return {
@@ -43,6 +50,16 @@ export const contenders = {
     };
   },
 };
+
+async function nearcache(options) {
+  const { NearCache } = await import("nearcache");
+  return {
+    make(max, load) {
+      const cache = new NearCache({ maxEntries: max, ttl: TTL, ...options });
+      return { cache, get: (k) => cache.get(k), set: (k, v) => cache.set(k, v), fetch: (k) => cache.getOrSet(k, load) };
+    },
+  };
+}
 
 async function lruCache(options) {
   const { LRUCache } = await import("lru-cache");

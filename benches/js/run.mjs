@@ -8,14 +8,17 @@ import { fileURLToPath } from "node:url";
 const BASE = "lru-cache";
 const table = {
   "get, set on miss": ["map", "nearcache", BASE, "lru-cache, exact time", "quick-lru"],
-  hit: ["map", "nearcache", BASE, "lru-cache, exact time", "quick-lru"],
+  hit: [
+    "map", "nearcache", "nearcache, told of misses", "nearcache, told of hits", "nearcache, stale windows", BASE,
+    "lru-cache, exact time", "quick-lru",
+  ],
   "set that evicts": ["nearcache", BASE, "lru-cache, exact time", "quick-lru"],
   "await hit, one hot key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "await hit, Zipf": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "await miss, trivial loader": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "1,000 gets of one cold key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
-  "1,000 keys in one tick, cold": ["dataloader", "nearcache's DataLoader"],
-  "1,000 keys in one tick, warm": ["dataloader", "nearcache's DataLoader"],
+  "1,000 keys in one tick, cold": ["dataloader", "nearcache's DataLoader", "nearcache's batch"],
+  "1,000 keys in one tick, warm": ["dataloader", "nearcache's DataLoader", "nearcache's batch"],
   "bytes per entry": ["map", "nearcache", BASE, "quick-lru"],
 };
 

@@ -18,7 +18,8 @@ const users = new NearCache({
 });
 
 console.log(await Promise.all([users.getOrSet(1), users.getOrSet(2), users.getOrSet(1)]));
-console.log(await users.getMany([2, 3, -4])); // one call for what is missing
+const many = await users.getMany([2, 3, -4]); // one call for what is missing
+console.log(many.map((one) => (one instanceof Error ? one.message : one)));
 console.log(users.remainingTtl(1) > 3_500_000, users.stats().batches);
 
 // A getMany may bring a loader of its own.
@@ -29,6 +30,6 @@ console.log(await plain.getMany(["a", "b"], async (keys) => keys.map((key) => ke
 // load [ 1, 2 ]
 // [ { id: 1 }, { id: 2 }, { id: 1 } ]
 // load [ 3, -4 ]
-// [ { id: 2 }, { id: 3 }, Error: no user -4 ]
+// [ { id: 2 }, { id: 3 }, 'no user -4' ]
 // true { count: 2, meanSize: 2, maxSize: 2 }
 // [ 'A', 'B' ]

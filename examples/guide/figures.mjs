@@ -8,7 +8,7 @@ for (const key of ["a", "b", "a", "a"]) await cache.getOrSet(key, load);
 await cache.getOrSet("c", async () => { throw new Error("down"); }).catch(() => {});
 
 const { hits, misses, loads, loadFailures, hitRate, loadLatency } = cache.stats();
-console.log({ hits, misses, loads, loadFailures, hitRate, p50: loadLatency.p50 });
+console.log(hits, misses, loads, loadFailures, hitRate, loadLatency.max);
 
 const { ok, checks } = cache.health({ minHitRate: 0.3, maxErrorRate: 0.1, maxLatency: "1s", minSamples: 1 });
 console.log(ok, checks.filter((check) => !check.ok).map((check) => `${check.name} ${check.value.toFixed(2)}`));
@@ -18,7 +18,7 @@ const page = prometheus([cache, new NearCache({ name: "posts" })]);
 console.log(page.split("\n").filter((line) => line.startsWith('nearcache_requests_total{cache="users"')).join("\n"));
 
 // prints:
-// { hits: 2, misses: 3, loads: 3, loadFailures: 1, hitRate: 0.4, p50: 20 }
+// 2 3 3 1 0.4 20
 // false [ 'errorRate 0.33' ]
 // nearcache_requests_total{cache="users",layer="memory",result="hit"} 2
 // nearcache_requests_total{cache="users",layer="memory",result="stale"} 0

@@ -34,6 +34,6 @@ console.log(spread.remainingTtl("a"), spread.remainingTtl("b"));
 // prints:
 // 2 s: report 1, fresh for 60 s
 // 32 s: report 1, fresh for 30 s
-// 59 s: report 1, fresh for 3 s
+// 59 s: report 1, fresh for 5 s
 // 59 s: report 2, fresh for 60 s
 // 990 910

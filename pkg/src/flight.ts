@@ -89,8 +89,12 @@ export interface Call<K, V> {
   readonly signal: AbortSignal | undefined;
   /** Nobody waits: it refreshes what was handed out. */
   readonly background: boolean;
-  /** What asking came to. */
+  /** Whether the caller wants to know how the value came to be: then the next three are right. */
+  readonly detailed: boolean;
   status: Status;
+  /** Of the value that was handed out: milliseconds since it was stored, and how long it stays fresh. */
+  age: number;
+  ttl: number;
   /** The load it waits for. */
   flight: Flight<K, V> | undefined;
 }
@@ -101,6 +105,16 @@ export interface Call<K, V> {
  * (`stale-if-error`), or is slow (`stale-on-timeout`).
  */
 export type Status = "hit" | "miss" | "coalesced" | "stale" | "stale-if-error" | "stale-on-timeout";
+
+/** A value, and how it came to be. */
+export interface Details<V> {
+  readonly value: V;
+  readonly status: Status;
+  /** Milliseconds since it was stored; 0 for one that was not. */
+  readonly age: number;
+  /** Milliseconds that it stays fresh: 0 for one that is stale or was not stored. */
+  readonly ttl: number;
+}
 
 /** Callers who wait for one flight until the same moment, and share a promise. */
 export class Wait<V> {

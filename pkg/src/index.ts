@@ -2,7 +2,7 @@ import { Batcher, type BatchOptions } from "./batcher.js";
 import { atMost, recent, upperBound } from "./clock.js";
 import { ALL, Core, DEPARTED, EVICTED, SLOT } from "./core.js";
 import { NearCacheError } from "./errors.js";
-import type { Call, LoadContext, Loader, Status } from "./flight.js";
+import type { Call, Details, LoadContext, Loader } from "./flight.js";
 import { health, type Health, type HealthOptions, mergePages } from "./figures.js";
 import type { Events, Plugin } from "./hooks.js";
 import { host } from "./host.js";
@@ -25,7 +25,7 @@ import { wrap, type Wrapped, type WrapOptions } from "./wrap.js";
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { Check, Health, HealthOptions } from "./figures.js";
-export type { LoadContext, Loader, Status } from "./flight.js";
+export type { Details, LoadContext, Loader, Status } from "./flight.js";
 export type { Events, KeyEvent, Place, Plugin } from "./hooks.js";
 export type { Duration } from "./options.js";
 export type { ErrorBackoff } from "./policy.js";
@@ -146,16 +146,6 @@ export interface GetOrSetOptions<K = unknown> extends SetOptions<K> {
 /** Asks for the {@link Details} of a value. */
 export interface DetailedOptions<K = unknown> extends GetOrSetOptions<K> {
   details: true;
-}
-
-/** A value, and how it came to be. */
-export interface Details<V> {
-  readonly value: V;
-  readonly status: Status;
-  /** Milliseconds since it was stored; 0 for one that was not. */
-  readonly age: number;
-  /** Milliseconds that it stays fresh: 0 for one that is stale or was not stored. */
-  readonly ttl: number;
 }
 
 const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
@@ -626,13 +616,10 @@ export class NearCache<K = unknown, V = unknown> {
       now = empty ? atMost(hardTimeout) : this.#shelf.now();
       call = this.#call(key, loader, options, now);
       call.signal?.throwIfAborted();
-      if (options !== undefined && "details" in options && options.details !== undefined && flag("details", options.details)) {
-        return this.#loads.begin(call, slot, now).then((value) => this.#detailed(call, value));
-      }
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#loads.begin(call, slot, now);
+    return call.detailed ? this.#loads.beginDetailed(call, slot, now) : this.#loads.begin(call, slot, now);
   }
 
   /** @throws {NearCacheError} `ERR_OPTION` */
@@ -642,6 +629,7 @@ export class NearCache<K = unknown, V = unknown> {
     let tags: readonly string[] | undefined;
     let weight: number | undefined;
     let fresh = false;
+    let detailed = false;
     let signal: AbortSignal | undefined;
     if (options !== undefined) {
       said = policy(said, options);
@@ -649,20 +637,14 @@ export class NearCache<K = unknown, V = unknown> {
       if (options.bytes !== undefined) weight = bytes("bytes", options.bytes);
       if (options.forceFresh !== undefined) fresh = flag("forceFresh", options.forceFresh);
       if (options.signal !== undefined) signal = abortSignal("signal", options.signal);
+      const { details } = options as Partial<DetailedOptions>;
+      if (details !== undefined) detailed = flag("details", details);
     }
     const deadline = Math.floor(now) + said.hardTimeout;
     return {
       view, key, loader, policy: said, tags, bytes: weight, fresh, deadline, signal, background: false,
-      status: "miss", flight: undefined,
+      detailed, status: "miss", age: 0, ttl: 0, flight: undefined,
     };
-  }
-
-  #detailed(call: Call<K, V>, value: V): Details<V> {
-    const status = call.status !== "stale-on-timeout" && call.flight?.rescued ? "stale-if-error" : call.status;
-    const slot = call.view.slots.get(call.key);
-    if (slot === undefined || !Object.is(this.#shelf.values[slot], value)) return { value, status, age: 0, ttl: 0 };
-    const now = this.#shelf.now();
-    return { value, status, age: this.#core.age(slot, now), ttl: Math.max(this.#core.remaining(slot, now), 0) };
   }
 
   #batcher(): Batcher<K, V, LoadContext<K, V>> {

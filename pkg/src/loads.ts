@@ -4,7 +4,7 @@ import {
   STALE,
 } from "./core.js";
 import { NearCacheError, recursive, showKey, timedOut } from "./errors.js";
-import { type Call, Ctx, Flight, Wait } from "./flight.js";
+import { type Call, Ctx, type Details, Flight, Wait } from "./flight.js";
 import { host } from "./host.js";
 import { backoff, keep, type Kept } from "./keeping.js";
 import { Remembered, type Shelf } from "./shelf.js";
@@ -60,6 +60,7 @@ export class Loads<K, V> {
         break;
       default:
         call.status = "hit";
+        this.date(call, at, now);
         answer = Promise.resolve(shelf.values[at] as V);
         if (shelf.hooks.hit !== undefined) this.tell("hit", call);
     }
@@ -67,10 +68,24 @@ export class Loads<K, V> {
     return answer;
   }
 
+  /** As `begin`, with how the value came to be. */
+  async beginDetailed(call: Call<K, V>, slot: number | undefined, now: number): Promise<Details<V>> {
+    const value = await this.begin(call, slot, now);
+    if (call.status !== "stale-on-timeout" && call.flight !== undefined) {
+      if (call.flight.rescued) call.status = "stale-if-error";
+      // It was stored just now, or is the old one, or is not there.
+      const held = call.view.slots.get(call.key);
+      if (held !== undefined && Object.is(this.shelf.values[held], value)) this.date(call, held, this.shelf.now());
+    }
+    const { status, age, ttl } = call;
+    return { value, status, age, ttl };
+  }
+
   /** A value that is handed out at once, and may be refreshed in the background. */
   private fromStore(call: Call<K, V>, answer: number, slot: number, now: number): Promise<V> {
     const { hooks } = this.shelf;
     const value = this.shelf.values[slot] as V;
+    this.date(call, slot, now);
     if (answer === REFRESH_AHEAD) {
       call.status = "hit";
       if (hooks.hit !== undefined) this.tell("hit", call);
@@ -168,6 +183,7 @@ export class Loads<K, V> {
         // What is there may have been written meanwhile; anything that may be handed out will do.
         if (slot === 0 || flight.over) return;
         call.status = "stale-on-timeout";
+        this.date(call, slot, this.shelf.now());
         this.core.count_soft_timeout(call.view.room.space);
         resolve(this.shelf.values[slot] as V);
         if (this.shelf.hooks.stale !== undefined) this.tellStale(call, "timeout");
@@ -343,6 +359,12 @@ export class Loads<K, V> {
     const index = flight.id % FLIGHT_INDEX;
     if (this.flights[index] === flight) this.flights[index] = undefined;
     if (code >= DEPARTED) this.shelf.drain();
+  }
+
+  private date(call: Call<K, V>, slot: number, now: number): void {
+    if (!call.detailed) return;
+    call.age = this.core.age(slot, now);
+    call.ttl = Math.max(this.core.remaining(slot, now), 0);
   }
 
   private tell(event: "hit" | "coalesced", { key, view }: Call<K, V>): void {
