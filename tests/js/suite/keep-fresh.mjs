@@ -160,8 +160,9 @@ test("a time longer than timers run is no shorter for it", async () => {
     await settleDown();
     equal(loader.calls, 1);
     keeper.stop();
+    const before = set.length;
     new NearCache().keepFresh(entries, { every: Infinity, timers: true });
-    equal(set.length, 2);
+    equal(set.length, before);
   } finally {
     globalThis.setTimeout = real;
   }
