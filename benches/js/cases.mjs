@@ -90,6 +90,15 @@ export const cases = {
       for (let i = 0; i < OPS; i++) await fetch(keys[draws[i]]);
     });
   },
+  "await wrapped hit, Zipf": async (contender) => {
+    const wrapped = (await contender()).wrap(ENTRIES, load);
+    const keys = urls(ENTRIES);
+    const draws = zipf(ENTRIES, OPS);
+    for (const key of keys) await wrapped(key);
+    return timed(OPS, async () => {
+      for (let i = 0; i < OPS; i++) await wrapped(keys[draws[i]]);
+    });
+  },
   "await miss, trivial loader": async (contender) => {
     const { fetch } = (await contender()).make(ENTRIES, load);
     const keys = urls(KEYS);

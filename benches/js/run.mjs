@@ -15,6 +15,7 @@ const table = {
   "set that evicts": ["nearcache", BASE, "lru-cache, exact time", "quick-lru"],
   "await hit, one hot key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "await hit, Zipf": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
+  "await wrapped hit, Zipf": ["nearcache", "nearcache, getOrSet", BASE, "async-cache-dedupe"],
   "await miss, trivial loader": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "1,000 gets of one cold key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "1,000 keys in one tick, cold": ["dataloader", "nearcache's DataLoader", "nearcache's batch"],

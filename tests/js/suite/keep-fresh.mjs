@@ -66,6 +66,13 @@ test("run does one round, over values that are there, which stay if it fails", a
   equal([cache.get("a"), cache.get("b")], ["new", "old"]);
 });
 
+test("an entry's options hold in every round, but for forceFresh", async () => {
+  const cache = new NearCache().set("a", "old");
+  const keeper = cache.keepFresh([{ key: "a", loader: () => "new", options: { ttl: "1m", forceFresh: false } }], { every: "1h", timers: false });
+  await keeper.run();
+  equal([cache.get("a"), cache.remainingTtl("a") <= 60_000], ["new", true]);
+});
+
 test("a list may be made anew for each round", async () => {
   const cache = new NearCache();
   let keys = ["a"];
@@ -131,14 +138,34 @@ test("a round keeps to its concurrency", async () => {
   equal((await round).loaded, 3);
 });
 
+test("a keeper holds no process: this one is never stopped, and the suite ends", () => {
+  new NearCache().keepFresh([], { every: "1h" });
+});
+
 test("a time longer than timers run is no shorter for it", async () => {
-  const loader = counter();
-  for (const every of ["30d", Infinity]) {
-    const keeper = new NearCache().keepFresh([{ key: "a", loader }], { every, timers: true });
-    await sleep(20);
+  const real = globalThis.setTimeout;
+  const set = [];
+  globalThis.setTimeout = (callback, wait) => {
+    set.push({ callback, wait });
+    return real(() => {}, 0);
+  };
+  try {
+    const loader = counter();
+    const entries = [{ key: "a", loader }];
+    const keeper = new NearCache().keepFresh(entries, { every: "30d", timers: true });
+    set[0].callback();
+    await settleDown();
+    equal([loader.calls, set.map(({ wait }) => wait)], [0, [2 ** 31 - 1, 30 * 86_400_000 - (2 ** 31 - 1)]]);
+    set[1].callback();
+    await settleDown();
+    equal(loader.calls, 1);
     keeper.stop();
+    const before = set.length;
+    new NearCache().keepFresh(entries, { every: Infinity, timers: true });
+    equal(set.length, before);
+  } finally {
+    globalThis.setTimeout = real;
   }
-  equal(loader.calls, 0);
 });
 
 test("a wrong option of keepFresh is an error that names it", () => {

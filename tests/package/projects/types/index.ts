@@ -1,5 +1,7 @@
 // Never run: it says what a strict TypeScript project may do with the package, and what is an error there.
-import { NearCache, NearCacheError, type LoadContext, type NearCacheErrorCode, type Stats } from "nearcache";
+import {
+  cached, NearCache, NearCacheError, type Keeper, type LoadContext, type NearCacheErrorCode, type Stats, type WarmupResult,
+} from "nearcache";
 
 interface User {
   name: string;
@@ -51,3 +53,117 @@ users.getOrSet(1, (_id, ctx) => ((ctx.key = 2), { name: "" }));
 users.size = 0;
 // @ts-expect-error what may be missing must be looked at first
 users.get(1).name;
+
+// A wrapped function is called as the function is; what it gives comes in a promise.
+const any = new NearCache();
+const find = users.wrap((id: number, retries?: number) => ({ name: `${id} ${retries}` }), { ttl: "1m", skipArgs: 1, getKey: (id, retries) => [id + (retries ?? 0)] });
+is<Equal<Parameters<typeof find>, [id: number, retries?: number | undefined]>>();
+const given = find(1);
+is<Equal<typeof given, Promise<{ name: string }>>>();
+const refreshed = find.refresh(1, 2);
+is<Equal<typeof refreshed, Promise<{ name: string }>>>();
+const bypassed = find.bypass(1);
+is<Equal<typeof bypassed, { name: string }>>();
+const gone: boolean = find.invalidate(1);
+const key: string = find.key(1, 2);
+const same = any.wrap(async <T>(value: T, ...more: string[]): Promise<T[]> => (more.length > 0 ? [] : [value]));
+const generic = same(gone);
+is<Equal<typeof generic, Promise<boolean[]>>>();
+const genericToo = same.refresh(key, "more");
+is<Equal<typeof genericToo, Promise<string[]>>>();
+declare function overloaded(id: number): Promise<number>;
+declare function overloaded(id: string): Promise<string>;
+const both = any.wrap(overloaded);
+const ofNumber = both(1);
+is<Equal<typeof ofNumber, Promise<number>>>();
+interface Query<T> extends Promise<T> {
+  sql: string;
+}
+declare function query(id: number): Query<User>;
+const asPromise = users.wrap(query)(1);
+is<Equal<typeof asPromise, Promise<User>>>();
+
+// @ts-expect-error an argument of another type
+find("1");
+// @ts-expect-error too many arguments
+find.invalidate(1, 2, 3);
+// @ts-expect-error a function whose values are not the cache's
+users.wrap(async (id: number) => id);
+// @ts-expect-error a function that needs a this
+any.wrap(function (this: User) { return this.name; });
+// @ts-expect-error getKey has the function's parameters
+any.wrap(async (id: number) => id, { getKey: (id: string) => id });
+// @ts-expect-error an option that does not exist
+any.wrap(async () => 1, { tll: 1 });
+
+class Repository {
+  @cached({ cache: users, ttl: "1m" })
+  async find(id: number, retries = 1): Promise<User> {
+    return { name: `${id} ${retries}` };
+  }
+  @cached({ cache: any })
+  async generic<T>(value: T): Promise<T> {
+    return value;
+  }
+  @cached({ cache: any, getKey: (id: string) => id })
+  async #hidden(id: string): Promise<string> {
+    return id;
+  }
+  hidden(id: string): [Promise<string>, boolean] {
+    return [cached.of(this, this.#hidden).refresh(id), cached.of(this, this.#hidden).invalidate(id)];
+  }
+  @cached({ cache: any })
+  static async count(): Promise<number> {
+    return 1;
+  }
+
+  // @ts-expect-error a method that is not async, whose callers would get a promise
+  @cached({ cache: any })
+  sync(): number {
+    return 1;
+  }
+  // @ts-expect-error a method whose values are not the cache's
+  @cached({ cache: users })
+  async other(): Promise<number> {
+    return 1;
+  }
+  // @ts-expect-error not a method
+  @cached({ cache: any })
+  field = 1;
+  // @ts-expect-error no cache
+  @cached({ ttl: "1m" })
+  async nowhere(): Promise<number> {
+    return 1;
+  }
+}
+const repository = new Repository();
+is<Equal<typeof repository.find, (id: number, retries?: number | undefined) => Promise<User>>>();
+const text = repository.generic("text");
+is<Equal<typeof text, Promise<string>>>();
+const controls = cached.of(repository, repository.find);
+const again = controls.refresh(1);
+is<Equal<typeof again, Promise<User>>>();
+cached.of(Repository, Repository.count).invalidate();
+// @ts-expect-error an argument of another type
+controls.invalidate("1");
+
+// Warm-ups and keepers.
+const warmed = users.warmup([{ key: 1, loader: async (id) => ({ name: `${id}` }), options: { ttl: "1m" } }], {
+  concurrency: 5,
+  onProgress: ({ done, total, key, error }) => void [done + (total ?? 0), key + 1, error],
+});
+is<Equal<typeof warmed, Promise<WarmupResult<number>>>>();
+users.warmup(new Map([[1, async (id: number) => ({ name: `${id}` })]]));
+async function* later() {
+  yield { key: 1 };
+}
+users.warmup(later(), { loader: () => ({ name: "" }), signal: new AbortController().signal });
+const keeper: Keeper<number> = users.keepFresh(() => [{ key: 1 }], { every: "1m", loader: () => ({ name: "" }), onError: (error, key) => void [error, key], timers: true });
+keeper.run().then(({ failed }) => failed.map(({ key }) => key + 1));
+keeper.stop();
+// @ts-expect-error a key of another type
+users.warmup([{ key: "1" }]);
+// @ts-expect-error a loader that brings another type
+users.warmup([{ key: 1, loader: () => 1 }]);
+// @ts-expect-error no time between rounds
+users.keepFresh([], {});
