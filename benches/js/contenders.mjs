@@ -7,7 +7,7 @@ export const contenders = {
   map: async () => {
     return { make: () => plain(new Map()) };
   },
-nearcache: () => nearcache({}),
+  nearcache: () => nearcache({}),
   "nearcache, told of misses": () => nearcache({ plugins: [{ miss: () => {} }] }),
   "nearcache, told of hits": () => nearcache({ plugins: [{ hit: () => {} }] }),
   "nearcache, stale windows": () => nearcache({ staleWhileRevalidate: TTL, staleIfError: TTL, refreshAhead: 1, jitter: 0.1 }),

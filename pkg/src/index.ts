@@ -16,7 +16,7 @@ import { Room } from "./room.js";
 import { Shelf } from "./shelf.js";
 import { toStats, type Stats } from "./stats.js";
 import { Updates } from "./updates.js";
-import { type Habits, View } from "./view.js";
+import { type Habits, PART, View } from "./view.js";
 import {
   keepFresh, warmup, type Keeper, type KeepFreshOptions, type WarmupEntries, type WarmupOptions, type WarmupResult,
 } from "./warmup.js";
@@ -33,7 +33,7 @@ export type { Stats } from "./stats.js";
 export type {
   Keeper, KeepFreshOptions, WarmupEntries, WarmupEntry, WarmupOptions, WarmupProgress, WarmupResult,
 } from "./warmup.js";
-export { cached, type CachedOptions, type Source, type Wrapped, type WrapOptions } from "./wrap.js";
+export { cached, type CachedOptions, type Wrapped, type WrapOptions } from "./wrap.js";
 
 /** How long a value lives, and what happens around its end. */
 export interface LifeOptions<K = unknown> {
@@ -446,9 +446,13 @@ export class NearCache<K = unknown, V = unknown> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   scope(within: string): NearCache<K, V> {
+    return this[PART](name("scope", within));
+  }
+
+  /** @internal */
+  [PART](within: string): NearCache<K, V> {
     const { room, habits, place } = this.#view;
-    const inner = name("scope", within);
-    const scope = place.scope === undefined ? inner : `${place.scope}\0${inner}`;
+    const scope = place.scope === undefined ? within : `${place.scope}\0${within}`;
     return new NearCache(new Part(this, new View(room, scope, habits)));
   }
 

@@ -33,6 +33,7 @@ export function keyOf(args: readonly unknown[], names?: Names): unknown {
         if (only.charCodeAt(0) !== 0) return only;
         break;
       case "number":
+        return only === 0 ? 0 : only;
       case "boolean":
       case "bigint":
       case "undefined":

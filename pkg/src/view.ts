@@ -4,6 +4,9 @@ import type { Place } from "./hooks.js";
 import type { Policy } from "./policy.js";
 import { type Room, Scope, type Slots } from "./room.js";
 
+/** Names the method of a cache that gives parts of it which only we can name. */
+export const PART = Symbol("part");
+
 /** What calls on a part of a cache take where they say nothing. */
 export interface Habits<K, V> {
   readonly policy: Policy<K>;

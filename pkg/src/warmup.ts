@@ -3,9 +3,8 @@ import { Alarm } from "./alarm.js";
 import { now } from "./clock.js";
 import type { Loader } from "./flight.js";
 import { host } from "./host.js";
-import type { GetOrSetOptions } from "./index.js";
+import type { GetOrSetOptions, NearCache } from "./index.js";
 import { abortSignal, count, duration, flag, fn, known, refusal, show, type Duration } from "./options.js";
-import type { Source } from "./wrap.js";
 
 /** A key to load, and how. */
 export interface WarmupEntry<K, V> {
@@ -79,9 +78,9 @@ const KEEP_OPTIONS = new Set(["every", "concurrency", "loader", "onError", "time
 const ENTRY = new Set(["key", "loader", "options"]);
 const CONCURRENCY = 10;
 
-/** `NearCache.warmup`, for any source. */
+/** `NearCache.warmup`. */
 export async function warmup<K, V>(
-  source: Source<K, V>,
+  cache: NearCache<K, V>,
   entries: WarmupEntries<K, V>,
   options: WarmupOptions<K, V> = {},
 ): Promise<WarmupResult<K>> {
@@ -93,21 +92,21 @@ export async function warmup<K, V>(
     onProgress: onProgress === undefined ? undefined : fn("onProgress", onProgress),
   };
   listable(entries);
-  if (signal === undefined) return round(source, entries, run);
+  if (signal === undefined) return round(cache, entries, run);
   signal.throwIfAborted();
   let abort!: () => void;
   const aborted = new Promise<never>((_, reject) => (abort = () => reject(signal.reason)));
   signal.addEventListener("abort", abort, { once: true });
   try {
-    return await Promise.race([round(source, entries, run), aborted]);
+    return await Promise.race([round(cache, entries, run), aborted]);
   } finally {
     signal.removeEventListener("abort", abort);
   }
 }
 
-/** `NearCache.keepFresh`, for any source. */
+/** `NearCache.keepFresh`. */
 export function keepFresh<K, V>(
-  source: Source<K, V>,
+  cache: NearCache<K, V>,
   entries: WarmupEntries<K, V> | (() => WarmupEntries<K, V>),
   options: KeepFreshOptions<K, V>,
 ): Keeper<K> {
@@ -127,7 +126,7 @@ export function keepFresh<K, V>(
   const begin = async (): Promise<WarmupResult<K>> => {
     const list = typeof entries === "function" ? entries() : entries;
     listable(list);
-    return round(source, list, settings);
+    return round(cache, list, settings);
   };
   let underWay: Promise<WarmupResult<K>> | undefined;
   const run = (): Promise<WarmupResult<K>> => {
@@ -180,7 +179,7 @@ function parse<K, V>({ concurrency = CONCURRENCY, loader }: Pick<WarmupOptions<K
   return { concurrency, loader: loader === undefined ? undefined : fn("loader", loader) };
 }
 
-async function round<K, V>(source: Source<K, V>, entries: WarmupEntries<K, V>, settings: Round<K, V>): Promise<WarmupResult<K>> {
+async function round<K, V>(cache: NearCache<K, V>, entries: WarmupEntries<K, V>, settings: Round<K, V>): Promise<WarmupResult<K>> {
   const { concurrency, loader, call, onProgress } = settings;
   const result: WarmupResult<K> = { loaded: 0, failed: [] };
   const total = (entries as { size?: number }).size ?? (entries as { length?: number }).length;
@@ -191,7 +190,7 @@ async function round<K, V>(source: Source<K, V>, entries: WarmupEntries<K, V>, s
   };
   const load = async ({ key, loader: own = loader, options }: WarmupEntry<K, V>): Promise<void> => {
     try {
-      await source.getOrSet(key, own as Loader<K, V>, together(options, call));
+      await cache.getOrSet(key, own as Loader<K, V>, together(options, call));
       result.loaded++;
     } catch (error) {
       result.failed.push({ key, error });

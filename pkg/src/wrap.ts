@@ -1,14 +1,8 @@
-import type { Loader } from "./flight.js";
-import type { GetOrSetOptions } from "./index.js";
+import type { GetOrSetOptions, NearCache } from "./index.js";
 import { keyOf, quote, textKey } from "./key.js";
 import { count, fn as isFunction, known, refusal, show } from "./options.js";
 import { GET_OPTIONS } from "./policy.js";
-
-/** What a wrapped function needs of a cache. */
-export interface Source<K, V> {
-  getOrSet(key: K, loader: Loader<K, V>, options?: GetOrSetOptions): Promise<V>;
-  delete(key: K): boolean;
-}
+import { PART } from "./view.js";
 
 /** How a function is wrapped: with what every `getOrSet` is called, and how a key is made of arguments. */
 export interface WrapOptions<Args extends readonly unknown[] = any[]> extends GetOrSetOptions {
@@ -26,7 +20,7 @@ export interface WrapOptions<Args extends readonly unknown[] = any[]> extends Ge
 /** How a method is wrapped. */
 export interface CachedOptions<V = any> extends WrapOptions {
   /** Where the entries lie. */
-  cache: Source<any, V>;
+  cache: NearCache<any, V>;
   /**
    * Whether each instance has entries of its own. Default `true`. With `false` instances share what has the same key:
    * for classes made anew in each request, with a `getKey` that names all that an answer depends on.
@@ -55,22 +49,24 @@ export type Wrapped<F extends AnyFunction> = Promised<F> & {
   readonly invalidate: (...args: Parameters<F>) => boolean;
   /** The function itself. Nothing is looked up, stored or shared. */
   readonly bypass: F;
-  /** The cache's key for these arguments, for `peek`, `has` and the like. Throws `ERR_KEY`. */
-  readonly key: (...args: Parameters<F>) => string;
+  /** The part of the cache that holds this function's entries: `wrapped.cache.peek(wrapped.key(…))`. */
+  readonly cache: NearCache<unknown, Awaited<ReturnType<F>>>;
+  /** The key there for these arguments. Throws `ERR_KEY`. */
+  readonly key: (...args: Parameters<F>) => unknown;
 };
 
 const WRAP_OPTIONS = new Set(["getKey", "skipArgs", "name", ...GET_OPTIONS]);
 const CACHED_OPTIONS = new Set(["cache", "perInstance", ...WRAP_OPTIONS]);
 
-/** `NearCache.wrap`, for any source. */
+/** `NearCache.wrap`. */
 export function wrap<V, F extends (this: void, ...args: any[]) => V | PromiseLike<V>>(
-  source: Source<any, V>,
+  cache: NearCache<any, V>,
   fn: F,
   options: WrapOptions<Parameters<F>> = {},
 ): Wrapped<F> {
   known(options, WRAP_OPTIONS);
   // No `this`: a method that needs one fails, loudly, instead of mixing its objects' answers.
-  return build(source, isFunction("fn", fn), options, () => undefined, () => "") as Wrapped<F>;
+  return build(cache, isFunction("fn", fn), options, () => undefined, () => "") as Wrapped<F>;
 }
 
 /**
@@ -94,7 +90,7 @@ export function wrap<V, F extends (this: void, ...args: any[]) => V | PromiseLik
 export function cached<V>(options: CachedOptions<V>) {
   known(options, CACHED_OPTIONS);
   const { cache, perInstance = true, ...rest } = options;
-  if (typeof cache?.getOrSet !== "function") throw refusal("cache", show(cache), "a NearCache");
+  if (typeof cache?.[PART] !== "function") throw refusal("cache", show(cache), "a NearCache");
   if (typeof perInstance !== "boolean") throw refusal("perInstance", show(perInstance), "true or false");
   return <This, F extends (this: This, ...args: any[]) => Promise<V>>(method: F, context: ClassMethodDecoratorContext<This, F>): F => {
     if (context?.kind !== "method") throw refusal("@cached", show(context?.kind), "a method, and standard decorators, not experimentalDecorators");
@@ -111,17 +107,17 @@ export function cached<V>(options: CachedOptions<V>) {
 }
 
 /**
- * The controls of a decorated method (`refresh`, `invalidate`, `bypass`, `key`), for one object; of a static method, for
+ * The controls of a decorated method (`refresh`, `invalidate`, `bypass`, `key`, `cache`), for one object; of a static method, for
  * its class. A decorator can't show them in a method's type, and they need to know whose they are.
  *
  * @throws {NearCacheError} `ERR_OPTION` if the method is not decorated.
  */
 cached.of = <F extends AnyFunction>(object: object, method: F): Wrapped<F> => {
   if (!methods.has(method)) throw refusal("method", show(method), "a method with @cached");
-  const { refresh, invalidate, bypass, key } = method as unknown as Wrapped<AnyFunction>;
+  const { refresh, invalidate, bypass, key, cache } = method as unknown as Wrapped<AnyFunction>;
   const bind = (control: AnyFunction): AnyFunction => control.bind(object);
   return Object.assign(bind(method), {
-    refresh: bind(refresh), invalidate: bind(invalidate), bypass: bind(bypass), key: bind(key),
+    refresh: bind(refresh), invalidate: bind(invalidate), bypass: bind(bypass), key: bind(key), cache,
   }) as unknown as Wrapped<F>;
 };
 
@@ -130,14 +126,14 @@ const methods = new WeakSet<AnyFunction>();
 
 /** `receiver`: the `this` that the function gets. `owner`: what goes into a key for it; "" if nothing. */
 function build(
-  source: Source<any, any>,
+  cache: NearCache<any, any>,
   fn: AnyFunction,
   options: WrapOptions,
   receiver: (self: unknown) => unknown,
   owner: (self: unknown) => string,
 ): Wrapped<AnyFunction> {
   const { getKey, skipArgs, name, ...rest } = options;
-  const part = new Part(source, name);
+  const part = partOf(cache, fn, name);
   const prepare = select(getKey, skipArgs);
   const plain = Object.keys(rest).length === 0 ? undefined : rest;
   const fresh = { ...rest, forceFresh: true };
@@ -173,8 +169,9 @@ function build(
     bypass(this: unknown, ...args: unknown[]): unknown {
       return fn.apply(receiver(this), args);
     },
+    cache: part,
     key(this: unknown, ...args: unknown[]) {
-      return part.key(keyFor(receiver(this), args));
+      return keyFor(receiver(this), args);
     },
   });
 }
@@ -202,28 +199,10 @@ function select(getKey: unknown, skipArgs: unknown): ((self: unknown, args: unkn
 
 let wraps = 0;
 
-/** A part of a cache with keys that no other part has, nor a user is likely to make: they begin with a null character. */
-class Part {
-  readonly #source: Source<any, any>;
-  readonly #prefix: string;
-
-  constructor(source: Source<any, any>, name: string | undefined) {
-    if (name !== undefined && typeof name !== "string") throw refusal("name", show(name), "a text");
-    this.#source = source;
-    this.#prefix = name === undefined ? `\0w${++wraps};` : `\0w${quote(name)}`;
-  }
-
-  key(key: unknown): string {
-    return this.#prefix + (typeof key === "string" ? key : textKey([key]));
-  }
-
-  getOrSet(key: unknown, loader: Loader<any, any>, options: GetOrSetOptions | undefined): Promise<unknown> {
-    return this.#source.getOrSet(this.key(key), loader, options);
-  }
-
-  delete(key: unknown): boolean {
-    return this.#source.delete(this.key(key));
-  }
+/** A part of the cache that no other function has, unless they have one name, and nobody else can name. */
+function partOf(cache: NearCache<any, any>, fn: AnyFunction, name: unknown): NearCache<any, any> {
+  if (name !== undefined && typeof name !== "string") throw refusal("name", show(name), "a text");
+  return cache[PART](name === undefined ? `\0${fn.name}#${++wraps}` : `\0${quote(name)}`);
 }
 
 const numbers = new WeakMap<object, number>();

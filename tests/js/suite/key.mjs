@@ -30,7 +30,7 @@ test("different arguments have different keys", () => {
   const keys = new Map();
   for (const args of different) {
     const made = key(...args);
-    ok(!keys.has(made), `${different.indexOf(args)} and ${keys.get(made)} have one key ${JSON.stringify(made)}: that they differ`);
+    ok(!keys.has(made), `${different.indexOf(args)} and ${keys.get(made)} have one key ${String(made)}: that they differ`);
     keys.set(made, different.indexOf(args));
   }
 });
