@@ -22,7 +22,7 @@ const different = [
   [bytes()], [bytes(0)], [bytes(1)], [bytes(0, 0)], [bytes(1).buffer], [Int8Array.of(1)], [new DataView(bytes(1).buffer)], [[1]], [Uint16Array.of(1)], [bytes(1, 0)],
   [Float64Array.of(1)], [BigInt64Array.of(1n)], [Uint8ClampedArray.of(1)],
   // Texts that look like what a key is made of.
-  ["\0"], ["\0\0"], ["\0#1;"], ['\0"1:a'], [key()], [key("a", "b")], [key([])], [key({ a: 1 })], ['"1:a'], ["#1;"], ["T"], ["["], ["]"], ["{}"], ["@1;"],
+  ["\0\0"], ["\0#1;"], ['\0"1:a'], [key()], [key("a", "b")], [key([])], [key({ a: 1 })], ['"1:a'], ["#1;"], ["T"], ["["], ["]"], ["{}"], ["@1;"],
   ['a"1:b', "c"], ["a", '1:b"c'], ['"1:a', '"1:b'], [";", "#"], [";#"], ["[", "]"], [true, "F"], [undefined, "U"], [{ "}": "{" }], [{ '"1:a': 1 }],
 ];
 
