@@ -229,7 +229,7 @@ impl Machine {
         self.expire_dead(slot, now);
         if let Some(windows) = self.aging.windows_mut(slot) {
             windows.retry_at = now.after(backoff);
-            if now < windows.error_until && windows.error_until > windows.fresh_until {
+            if windows.rescues(now) {
                 self.count(usize::from(space), |stats| stats.rescues += 1);
                 return Settled::Rescued(slot);
             }
@@ -317,7 +317,8 @@ impl Machine {
         }
     }
 
-    fn vacate_pending(&mut self, slot: Slot) {
+    /// Lets go of a key without a value, unless it is being loaded or written.
+    pub(super) fn vacate_pending(&mut self, slot: Slot) {
         if self.is_pending(slot) {
             self.drop_value(slot, None);
         }
