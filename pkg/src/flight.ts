@@ -91,6 +91,8 @@ export interface Call<K, V> {
   readonly background: boolean;
   /** What asking came to. */
   status: Status;
+  /** How old what it is given from memory is, and how long it stays fresh, where that is asked for. */
+  stored: { age: number; ttl: number } | undefined;
   /** The load it waits for. */
   flight: Flight<K, V> | undefined;
 }

@@ -7,7 +7,7 @@ import type { Events, Plugin } from "./hooks.js";
 import { host } from "./host.js";
 import { estimate, keepNext, weigh } from "./keeping.js";
 import { Loads } from "./loads.js";
-import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, type Duration } from "./options.js";
+import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, show, type Duration } from "./options.js";
 import { ENTRY_OPTIONS, type ErrorBackoff, policy, type Policy, USUAL, WAIT_OPTIONS } from "./policy.js";
 import { Room } from "./room.js";
 import { Shelf } from "./shelf.js";
@@ -144,11 +144,13 @@ export interface Details<V> {
 const SET_OPTIONS = new Set([...ENTRY_OPTIONS, "bytes", "tags"]);
 const UPDATE_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "signal"]);
 const GET_OPTIONS = new Set([...UPDATE_OPTIONS, "softTimeout", "forceFresh", "details"]);
+const MANY_OPTIONS = new Set([...GET_OPTIONS].filter((option) => option !== "details"));
 const VIEW_OPTIONS = new Set([...ENTRY_OPTIONS, ...WAIT_OPTIONS, "sizeOf", "batch"]);
 const CACHE_OPTIONS = new Set([
   "maxEntries", "maxBytes", "maxEntryBytes", ...VIEW_OPTIONS, "plugins", "clock", "random",
 ]);
 const MAX_ENTRIES = 10_000;
+const ignore = (): void => {};
 
 /**
  * A cache in the memory of this isolate or process: bounded, in LRU order, with lifetimes, and with one
@@ -197,14 +199,14 @@ export class NearCache<K = unknown, V = unknown> {
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
     const room = new Room<K>(0, []);
     const habits = { policy: USUAL, sizeOf: weighs ? estimate : undefined, batcher: undefined };
-    this.#view = new View(room, undefined, this.#habits(habits, options, room));
+    this.#view = new View(room, undefined, this.#habits(habits, options, () => room));
     const most = count("maxEntries", maxEntries);
     const { ttl } = this.#view.habits.policy;
     this.#core = new Core(most, maxBytes, maxEntryBytes, ttl, !host.requestBound);
     this.#shelf = new Shelf(this.#core, most, this.#clock, this.#view);
     this.#loads = new Loads(this.#shelf, this.#random);
     this.#updates = new Updates(this.#shelf, this.#random);
-    if (!Array.isArray(plugins)) throw refusal("plugins", "something else", "an array of plugins");
+    if (!Array.isArray(plugins)) throw refusal("plugins", show(plugins), "an array of plugins");
     for (const plugin of plugins) this.use(plugin);
   }
 
@@ -318,13 +320,16 @@ export class NearCache<K = unknown, V = unknown> {
     return hit;
   }
 
-  /** Removes everything, as `delete` does; on a namespace or scope, everything within. O(entries there). */
+  /**
+   * Removes everything, as `delete` does; on a namespace or scope, everything within. O(entries there, and on a scope
+   * the scopes beside it).
+   */
   clear(): void {
-    const { room, slots, place } = this.#view;
+    const { room, place } = this.#view;
     if (room.space === 0 && place.scope === undefined) {
       this.#shelf.clear();
     } else {
-      for (const slot of [...(place.scope === undefined ? room.everySlot() : slots.values())]) this.#core.remove(slot);
+      for (const slot of [...room.everySlot(place.scope)]) this.#core.remove(slot);
       this.#shelf.drain();
     }
     this.#shelf.flush();
@@ -374,7 +379,12 @@ export class NearCache<K = unknown, V = unknown> {
     load?: BatchOptions<K, V, LoadContext<K, V>>["load"],
     options?: Omit<GetOrSetOptions<K>, "details">,
   ): Promise<(V | Error)[]> {
-    const batcher = load === undefined ? this.#batcher() : this.#batched({ load }, this.#view.room);
+    const batcher = load === undefined ? this.#batcher() : this.#batched({ load }, () => this.#view.room);
+    if (options !== undefined) {
+      known(options, MANY_OPTIONS);
+      // What is wrong for all is no key's error.
+      this.#call(undefined as K, ignore as unknown as Loader<K, V>, options, 0);
+    }
     const loader: Loader<K, V> = (key, ctx) => batcher.load(key, ctx);
     const asked: Promise<V>[] = [];
     for (const key of keys) asked.push(this.getOrSet(key, loader, options as GetOrSetOptions<K> & { details?: false }));
@@ -419,7 +429,7 @@ export class NearCache<K = unknown, V = unknown> {
     name("namespace", within);
     const { room, habits, place } = this.#view;
     let inner = room.namespaces.get(within);
-    const own = this.#habits(habits, options as unknown as DefaultOptions<K, V>, inner ?? room);
+    const own = this.#habits(habits, options as unknown as DefaultOptions<K, V>, () => inner ?? room);
     if (inner === undefined) {
       const space = this.#core.add_space();
       if (space < 0) throw refusal("namespace", "one too many", "at most 255 of them in a cache");
@@ -449,7 +459,7 @@ export class NearCache<K = unknown, V = unknown> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   on<E extends keyof Events<K, V>>(event: E, hook: (event: Events<K, V>[E]) => unknown): () => void {
-    return this.use({ [event]: hook } as Plugin<K, V>);
+    return this.use({ [event]: fn("hook", hook) } as Plugin<K, V>);
   }
 
   /** Adds a plugin: an object of hooks. As `on`. */
@@ -502,6 +512,7 @@ export class NearCache<K = unknown, V = unknown> {
   #getSlow(key: K, slot: number | undefined): V | undefined {
     let value: V | undefined;
     let code = 0;
+    const held = this.#shelf.holds(slot);
     if (slot === undefined) code = this.#core.miss(this.#view.room.space, this.#clock === undefined ? recent() : this.#clock());
     else {
       code = this.#core.touch(slot, this.#shelf.now());
@@ -512,7 +523,7 @@ export class NearCache<K = unknown, V = unknown> {
     if (code === 1) {
       if (hooks.hit !== undefined) this.#tellHit(key);
     } else if (hooks.miss !== undefined) {
-      hooks.put("miss", { key, place: this.#view.place, cause: slot === undefined ? "absent" : "expired" });
+      hooks.put("miss", { key, place: this.#view.place, cause: held ? "expired" : "absent" });
     }
     this.#shelf.flush();
     return value;
@@ -539,12 +550,13 @@ export class NearCache<K = unknown, V = unknown> {
       } else fn("loader", loader);
       if (options !== undefined) known(options, GET_OPTIONS);
       const { hardTimeout } = this.#view.habits.policy;
-      // Where there is no value, nothing can be handed out too late, and a recent moment will do for the deadline.
+      // Where there is no value, nothing can be handed out too late, and a recent moment will do for the cache's deadline.
       const empty = this.#clock === undefined && (slot === undefined || !this.#core.is_usable(slot, 0));
-      now = empty ? atMost(hardTimeout) : this.#shelf.now();
+      now = empty && options?.hardTimeout === undefined ? atMost(hardTimeout) : this.#shelf.now();
       call = this.#call(key, loader, options, now);
       call.signal?.throwIfAborted();
       if (options?.details !== undefined && flag("details", options.details)) {
+        call.stored = { age: 0, ttl: 0 };
         return this.#loads.begin(call, slot, now).then((value) => this.#detailed(call, value));
       }
     } catch (error) {
@@ -571,12 +583,14 @@ export class NearCache<K = unknown, V = unknown> {
     const deadline = Math.floor(now) + said.hardTimeout;
     return {
       view, key, loader, policy: said, tags, bytes: weight, fresh, deadline, signal, background: false,
-      status: "miss", flight: undefined,
+      status: "miss", stored: undefined, flight: undefined,
     };
   }
 
   #detailed(call: Call<K, V>, value: V): Details<V> {
     const status = call.status !== "stale-on-timeout" && call.flight?.rescued ? "stale-if-error" : call.status;
+    // What came from memory may have been replaced meanwhile, by its own refresh as well.
+    if (status === "hit" || status === "stale" || status === "stale-on-timeout") return { value, status, ...call.stored! };
     const slot = call.view.slots.get(call.key);
     if (slot === undefined || !Object.is(this.#shelf.values[slot], value)) return { value, status, age: 0, ttl: 0 };
     const now = this.#shelf.now();
@@ -589,21 +603,23 @@ export class NearCache<K = unknown, V = unknown> {
     throw refusal("loader", "undefined", "a function, or a cache that was made with `batch`");
   }
 
-  #batched(options: BatchOptions<K, V, LoadContext<K, V>>, room: Room<K>): Batcher<K, V, LoadContext<K, V>> {
+  /** A room's scopes share its batches. */
+  #batched(options: BatchOptions<K, V, LoadContext<K, V>>, where: () => Room<K>): Batcher<K, V, LoadContext<K, V>> {
     return new Batcher(options, (keys, duration, error) => {
-      this.#core.count_batch(room.space, keys.length);
+      const { space, path } = where();
+      this.#core.count_batch(space, keys.length);
       if (this.#shelf.hooks.batch === undefined) return;
-      this.#shelf.hooks.put("batch", { keys, place: this.#view.place, duration, error });
+      this.#shelf.hooks.put("batch", { keys, place: { namespaces: path, scope: undefined }, duration, error });
       this.#shelf.flush();
     });
   }
 
   /** What a view takes for granted: what is said here, or what the one around it does. */
-  #habits(outer: Habits<K, V>, given: DefaultOptions<K, V>, room: Room<K>): Habits<K, V> {
+  #habits(outer: Habits<K, V>, given: DefaultOptions<K, V>, where: () => Room<K>): Habits<K, V> {
     return {
       policy: policy(outer.policy, given),
       sizeOf: given.sizeOf === undefined ? outer.sizeOf : fn("sizeOf", given.sizeOf),
-      batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, room),
+      batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, where),
     };
   }
 }

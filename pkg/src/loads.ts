@@ -14,6 +14,8 @@ export class Loads<K, V> {
   private readonly core: Core;
   private readonly flights: (Flight<K, V> | undefined)[] = [];
   private readonly alarm: Alarm;
+  /** Whether any value may be refreshed ahead of its end. */
+  private ahead = false;
 
   constructor(
     private readonly shelf: Shelf<K, V>,
@@ -27,7 +29,9 @@ export class Loads<K, V> {
   begin(call: Call<K, V>, slot: number | undefined, now: number): Promise<V> {
     const { core, shelf } = this;
     const held = slot === undefined ? 0 : slot;
-    const draw = held !== 0 && call.policy.refreshAhead > 0 ? 1 - this.random() : NaN;
+    const { miss } = shelf.hooks;
+    const expired = miss !== undefined && shelf.holds(slot);
+    const draw = held !== 0 && this.ahead ? 1 - this.random() : NaN;
     const left = call.deadline - Math.floor(now);
     const code = core.ask(held, call.view.room.space, now, call.fresh, left, draw);
     if (code >= DEPARTED) shelf.drain();
@@ -36,7 +40,7 @@ export class Loads<K, V> {
     switch (kind(code)) {
       case LEAD:
         call.status = "miss";
-        if (shelf.hooks.miss !== undefined) this.tellMiss(call, slot);
+        if (miss !== undefined) this.tellMiss(call, expired);
         answer = this.lead(call, slot, at, now);
         break;
       case JOIN:
@@ -60,6 +64,7 @@ export class Loads<K, V> {
         break;
       default:
         call.status = "hit";
+        if (call.stored !== undefined) this.note(call, at, now);
         answer = Promise.resolve(shelf.values[at] as V);
         if (shelf.hooks.hit !== undefined) this.tell("hit", call);
     }
@@ -71,6 +76,7 @@ export class Loads<K, V> {
   private fromStore(call: Call<K, V>, answer: number, slot: number, now: number): Promise<V> {
     const { hooks } = this.shelf;
     const value = this.shelf.values[slot] as V;
+    if (call.stored !== undefined) this.note(call, slot, now);
     if (answer === REFRESH_AHEAD) {
       call.status = "hit";
       if (hooks.hit !== undefined) this.tell("hit", call);
@@ -85,6 +91,11 @@ export class Loads<K, V> {
       this.lead(refresh, slot, slot, now).catch(ignore);
     }
     return Promise.resolve(value);
+  }
+
+  /** What `details` tells of a value in memory. */
+  private note(call: Call<K, V>, slot: number, now: number): void {
+    call.stored = { age: this.core.age(slot, now), ttl: Math.max(this.core.remaining(slot, now), 0) };
   }
 
   private lead(call: Call<K, V>, known: number | undefined, slot: number, now: number): Promise<V> {
@@ -168,6 +179,7 @@ export class Loads<K, V> {
         // What is there may have been written meanwhile; anything that may be handed out will do.
         if (slot === 0 || flight.over) return;
         call.status = "stale-on-timeout";
+        if (call.stored !== undefined) this.note(call, slot, this.shelf.now());
         this.core.count_soft_timeout(call.view.room.space);
         resolve(this.shelf.values[slot] as V);
         if (this.shelf.hooks.stale !== undefined) this.tellStale(call, "timeout");
@@ -254,6 +266,7 @@ export class Loads<K, V> {
     let kept: Kept;
     try {
       kept = keep(core, this.random, call, ctx, value);
+      this.ahead ||= (ctx.refreshAhead ?? call.policy.refreshAhead) > 0;
     } catch (error) {
       this.failed(flight, error);
       return;
@@ -353,8 +366,8 @@ export class Loads<K, V> {
     this.shelf.hooks.put("stale", { key, place: view.place, cause });
   }
 
-  private tellMiss({ key, view, fresh }: Call<K, V>, slot: number | undefined): void {
-    const cause = fresh ? "forced" : slot === undefined ? "absent" : "expired";
+  private tellMiss({ key, view, fresh }: Call<K, V>, expired: boolean): void {
+    const cause = fresh ? "forced" : expired ? "expired" : "absent";
     this.shelf.hooks.put("miss", { key, place: view.place, cause });
   }
 
