@@ -54,7 +54,7 @@ export class Batcher<K, V, C = undefined> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   constructor(options: BatchOptions<K, V, C>, ended?: BatchEnded<K>) {
-    known(options, BATCH_OPTIONS);
+    known(options, BATCH_OPTIONS, "batch");
     const { load, batchWindow = "microtask", maxBatchSize = Infinity } = options;
     this.#load = fn("batch.load", load);
     this.#window = batchWindow === "microtask" ? undefined : Math.min(duration("batchWindow", batchWindow), LONGEST);

@@ -1,4 +1,5 @@
 import { fn, known } from "./options.js";
+import { isScopeWithin } from "./room.js";
 
 /** What every event tells. */
 export interface KeyEvent<K> {
@@ -46,13 +47,16 @@ export interface Events<K, V> {
 
 /**
  * An object of hooks, one for each event that it cares for. What a hook throws is ignored, and a promise that it
- * returns is not waited for.
+ * returns is not waited for. What hooks cause is told as well, eight deep at the most.
  */
 export type Plugin<K, V> = { [E in keyof Events<K, V>]?: (event: Events<K, V>[E]) => unknown };
 
 const EVENTS: ReadonlySet<string> = new Set<keyof Events<unknown, unknown>>([
   "hit", "stale", "miss", "coalesced", "load", "error", "evict", "expire", "batch",
 ]);
+
+/** So deep hooks are told of what hooks cause. */
+const DEEPEST = 8;
 
 type Hook = (event: never) => unknown;
 
@@ -69,6 +73,7 @@ export class Hooks<K, V> {
   batch: Hook[] | undefined = undefined;
   /** What is to be told when the operation is over, since a hook may use the cache. */
   readonly later: (() => void)[] = [];
+  private depth = 0;
 
   /** Adds a plugin's hooks for what happens in a place or within it; returns the way to take them out again. */
   add(plugin: Plugin<K, V>, place: Place): () => void {
@@ -98,8 +103,15 @@ export class Hooks<K, V> {
 
   /** Tells what has happened. Comes last in an operation: a hook may use the cache. */
   flush(): void {
+    // A hook that causes what it is called for would never end.
+    if (this.depth === DEEPEST) {
+      this.later.length = 0;
+      return;
+    }
+    this.depth++;
     // What a hook causes is told by what it calls, or here.
     for (let tell = this.later.shift(); tell !== undefined; tell = this.later.shift()) tell();
+    this.depth--;
   }
 
   private tell<E extends keyof Events<K, V>>(event: E, told: Events<K, V>[E]): void {
@@ -115,8 +127,6 @@ export class Hooks<K, V> {
 }
 
 function isWithin(inner: Place, outer: Place): boolean {
-  if (outer.scope !== undefined) {
-    return inner.scope === outer.scope && inner.namespaces.join("\0") === outer.namespaces.join("\0");
-  }
+  if (!isScopeWithin(inner.scope, outer.scope)) return false;
   return outer.namespaces.every((name, at) => inner.namespaces[at] === name);
 }

@@ -8,7 +8,7 @@ import type { Events, Plugin } from "./hooks.js";
 import { host } from "./host.js";
 import { estimate, keepNext, weigh } from "./keeping.js";
 import { Loads } from "./loads.js";
-import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, type Duration } from "./options.js";
+import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, show, type Duration } from "./options.js";
 import {
   type ErrorBackoff, GET_OPTIONS, LIFE_OPTIONS, policy, type Policy, SET_OPTIONS, UPDATE_OPTIONS, USUAL,
 } from "./policy.js";
@@ -154,6 +154,7 @@ const CACHE_OPTIONS = new Set([
   "maxEntries", "maxBytes", "maxEntryBytes", ...VIEW_OPTIONS, "plugins", "name", "clock", "random",
 ]);
 const MAX_ENTRIES = 10_000;
+const ignore = (): void => {};
 
 /**
  * A cache in the memory of this isolate or process: bounded, in LRU order, with lifetimes, and with one
@@ -206,14 +207,14 @@ export class NearCache<K = unknown, V = unknown> {
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
     const room = new Room<K>(0, []);
     const habits = { policy: USUAL, sizeOf: weighs ? estimate : undefined, batcher: undefined };
-    this.#view = new View(room, undefined, this.#habits(habits, options, room));
+    this.#view = new View(room, undefined, this.#habits(habits, options, () => room));
     const most = count("maxEntries", maxEntries);
     const { ttl } = this.#view.habits.policy;
     this.#core = new Core(most, maxBytes, maxEntryBytes, ttl, !host.requestBound);
     this.#shelf = new Shelf(this.#core, most, this.#clock, this.#view);
     this.#loads = new Loads(this.#shelf, this.#random);
     this.#updates = new Updates(this.#shelf, this.#random);
-    if (!Array.isArray(plugins)) throw refusal("plugins", "something else", "an array of plugins");
+    if (!Array.isArray(plugins)) throw refusal("plugins", show(plugins), "an array of plugins");
     for (const plugin of plugins) this.use(plugin);
   }
 
@@ -327,13 +328,16 @@ export class NearCache<K = unknown, V = unknown> {
     return hit;
   }
 
-  /** Removes everything, as `delete` does; on a namespace or scope, everything within. O(entries there). */
+  /**
+   * Removes everything, as `delete` does; on a namespace or scope, everything within. O(entries there, and on a scope
+   * the scopes beside it).
+   */
   clear(): void {
-    const { room, slots, place } = this.#view;
+    const { room, place } = this.#view;
     if (room.space === 0 && place.scope === undefined) {
       this.#shelf.clear();
     } else {
-      for (const slot of [...(place.scope === undefined ? room.everySlot() : slots.values())]) this.#core.remove(slot);
+      for (const slot of [...room.everySlot(place.scope)]) this.#core.remove(slot);
       this.#shelf.drain();
     }
     this.#shelf.flush();
@@ -384,7 +388,12 @@ export class NearCache<K = unknown, V = unknown> {
     load?: BatchOptions<K, V, LoadContext<K, V>>["load"],
     options?: GetOrSetOptions<K>,
   ): Promise<(V | Error)[]> {
-    const batcher = load === undefined ? this.#batcher() : this.#batched({ load }, this.#view.room);
+    const batcher = load === undefined ? this.#batcher() : this.#batched({ load }, () => this.#view.room);
+    if (options !== undefined) {
+      known(options, GET_OPTIONS);
+      // What is wrong for all is no key's error.
+      this.#call(undefined as K, ignore as unknown as Loader<K, V>, options, 0);
+    }
     const loader: Loader<K, V> = (key, ctx) => batcher.load(key, ctx);
     const asked: Promise<V>[] = [];
     for (const key of keys) asked.push(this.getOrSet(key, loader, options));
@@ -429,7 +438,7 @@ export class NearCache<K = unknown, V = unknown> {
     name("namespace", within);
     const { room, habits, place } = this.#view;
     let inner = room.namespaces.get(within);
-    const own = this.#habits(habits, options as unknown as DefaultOptions<K, V>, inner ?? room);
+    const own = this.#habits(habits, options as unknown as DefaultOptions<K, V>, () => inner ?? room);
     if (inner === undefined) {
       const space = this.#core.add_space();
       if (space < 0) throw refusal("namespace", "one too many", "at most 255 of them in a cache");
@@ -463,7 +472,7 @@ export class NearCache<K = unknown, V = unknown> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   on<E extends keyof Events<K, V>>(event: E, hook: (event: Events<K, V>[E]) => unknown): () => void {
-    return this.use({ [event]: hook } as Plugin<K, V>);
+    return this.use({ [event]: fn("hook", hook) } as Plugin<K, V>);
   }
 
   /** Adds a plugin: an object of hooks. As `on`. */
@@ -578,6 +587,7 @@ export class NearCache<K = unknown, V = unknown> {
   #getSlow(key: K, slot: number | undefined): V | undefined {
     let value: V | undefined;
     let code = 0;
+    const held = this.#shelf.holds(slot);
     if (slot === undefined) code = this.#core.miss(this.#view.room.space, this.#clock === undefined ? recent() : this.#clock());
     else {
       code = this.#core.touch(slot, this.#shelf.now());
@@ -588,7 +598,7 @@ export class NearCache<K = unknown, V = unknown> {
     if (code === 1) {
       if (hooks.hit !== undefined) this.#tellHit(key);
     } else if (hooks.miss !== undefined) {
-      hooks.put("miss", { key, place: this.#view.place, cause: slot === undefined ? "absent" : "expired" });
+      hooks.put("miss", { key, place: this.#view.place, cause: held ? "expired" : "absent" });
     }
     this.#shelf.flush();
     return value;
@@ -615,9 +625,9 @@ export class NearCache<K = unknown, V = unknown> {
       } else fn("loader", loader);
       if (options !== undefined) known(options, DETAILED_OPTIONS);
       const { hardTimeout } = this.#view.habits.policy;
-      // Where there is no value, nothing can be handed out too late, and a recent moment will do for the deadline.
+      // Where there is no value, nothing can be handed out too late, and a recent moment will do for the cache's deadline.
       const empty = this.#clock === undefined && (slot === undefined || !this.#core.is_usable(slot, 0));
-      now = empty ? atMost(hardTimeout) : this.#shelf.now();
+      now = empty && options?.hardTimeout === undefined ? atMost(hardTimeout) : this.#shelf.now();
       call = this.#call(key, loader, options, now);
       call.signal?.throwIfAborted();
     } catch (error) {
@@ -657,21 +667,23 @@ export class NearCache<K = unknown, V = unknown> {
     throw refusal("loader", "undefined", "a function, or a cache that was made with `batch`");
   }
 
-  #batched(options: BatchOptions<K, V, LoadContext<K, V>>, room: Room<K>): Batcher<K, V, LoadContext<K, V>> {
+  /** A room's scopes share its batches. */
+  #batched(options: BatchOptions<K, V, LoadContext<K, V>>, where: () => Room<K>): Batcher<K, V, LoadContext<K, V>> {
     return new Batcher(options, (keys, duration, error) => {
-      this.#core.count_batch(room.space, keys.length);
+      const { space, path } = where();
+      this.#core.count_batch(space, keys.length);
       if (this.#shelf.hooks.batch === undefined) return;
-      this.#shelf.hooks.put("batch", { keys, place: this.#view.place, duration, error });
+      this.#shelf.hooks.put("batch", { keys, place: { namespaces: path, scope: undefined }, duration, error });
       this.#shelf.flush();
     });
   }
 
   /** What a view takes for granted: what is said here, or what the one around it does. */
-  #habits(outer: Habits<K, V>, given: DefaultOptions<K, V>, room: Room<K>): Habits<K, V> {
+  #habits(outer: Habits<K, V>, given: DefaultOptions<K, V>, where: () => Room<K>): Habits<K, V> {
     return {
       policy: policy(outer.policy, given),
       sizeOf: given.sizeOf === undefined ? outer.sizeOf : fn("sizeOf", given.sizeOf),
-      batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, room),
+      batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, where),
     };
   }
 }

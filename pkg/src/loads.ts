@@ -14,6 +14,8 @@ export class Loads<K, V> {
   private readonly core: Core;
   private readonly flights: (Flight<K, V> | undefined)[] = [];
   private readonly alarm: Alarm;
+  /** Whether any value may be refreshed ahead of its end. */
+  private ahead = false;
 
   constructor(
     private readonly shelf: Shelf<K, V>,
@@ -27,7 +29,9 @@ export class Loads<K, V> {
   begin(call: Call<K, V>, slot: number | undefined, now: number): Promise<V> {
     const { core, shelf } = this;
     const held = slot === undefined ? 0 : slot;
-    const draw = held !== 0 && call.policy.refreshAhead > 0 ? 1 - this.random() : NaN;
+    const { miss } = shelf.hooks;
+    const expired = miss !== undefined && shelf.holds(slot);
+    const draw = held !== 0 && this.ahead ? 1 - this.random() : NaN;
     const left = call.deadline - Math.floor(now);
     const code = core.ask(held, call.view.room.space, now, call.fresh, left, draw);
     if (code >= DEPARTED) shelf.drain();
@@ -36,7 +40,7 @@ export class Loads<K, V> {
     switch (kind(code)) {
       case LEAD:
         call.status = "miss";
-        if (shelf.hooks.miss !== undefined) this.tellMiss(call, slot);
+        if (miss !== undefined) this.tellMiss(call, expired);
         answer = this.lead(call, slot, at, now);
         break;
       case JOIN:
@@ -102,6 +106,7 @@ export class Loads<K, V> {
     return Promise.resolve(value);
   }
 
+  /** What `details` tells of a value in memory. */
   private lead(call: Call<K, V>, known: number | undefined, slot: number, now: number): Promise<V> {
     const { key, deadline, policy } = call;
     // What lies there after the core has let go of the dead may be used.
@@ -270,6 +275,7 @@ export class Loads<K, V> {
     let kept: Kept;
     try {
       kept = keep(core, this.random, call, ctx, value);
+      this.ahead ||= (ctx.refreshAhead ?? call.policy.refreshAhead) > 0;
     } catch (error) {
       this.failed(flight, error);
       return;
@@ -375,8 +381,8 @@ export class Loads<K, V> {
     this.shelf.hooks.put("stale", { key, place: view.place, cause });
   }
 
-  private tellMiss({ key, view, fresh }: Call<K, V>, slot: number | undefined): void {
-    const cause = fresh ? "forced" : slot === undefined ? "absent" : "expired";
+  private tellMiss({ key, view, fresh }: Call<K, V>, expired: boolean): void {
+    const cause = fresh ? "forced" : expired ? "expired" : "absent";
     this.shelf.hooks.put("miss", { key, place: view.place, cause });
   }
 

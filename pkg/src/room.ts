@@ -30,11 +30,11 @@ export class Room<K> {
     for (const room of this.namespaces.values()) yield* room.all();
   }
 
-  /** Slots of every key here and within. */
-  *everySlot(): Generator<number> {
+  /** Slots of every key here and within, or of those in a scope and within that. */
+  *everySlot(scope?: string): Generator<number> {
     for (const room of this.all()) {
-      yield* room.slots.values();
-      for (const scope of room.scopes.values()) yield* scope.values();
+      if (scope === undefined) yield* room.slots.values();
+      for (const [name, slots] of room.scopes) if (isScopeWithin(name, scope)) yield* slots.values();
     }
   }
 
@@ -78,4 +78,9 @@ export class Scope<K> implements Slots<K> {
   values(): Iterable<number> {
     return this.room.scopes.get(this.name)?.values() ?? [];
   }
+}
+
+/** Whether a scope is the other or lies in it; without the other, it does. */
+export function isScopeWithin(inner: string | undefined, outer: string | undefined): boolean {
+  return outer === undefined || inner === outer || (inner?.startsWith(`${outer}\0`) ?? false);
 }

@@ -41,6 +41,12 @@ export class Shelf<K, V> {
     return this.views?.[slot] ?? this.root;
   }
 
+  /** Whether a value lies there, dead or alive. */
+  holds(slot: number | undefined): boolean {
+    const value = slot === undefined ? undefined : this.values[slot];
+    return value !== undefined && !(value instanceof Remembered);
+  }
+
   /** Writes a value to its slot. */
   put(slot: number, value: V | Remembered): void {
     if (this.hooks.evict !== undefined) this.leaves(slot, "replaced");

@@ -29,9 +29,10 @@ export class View<K, V> {
   ) {
     this.slots = scope === undefined ? room.slots : new Scope(room, scope);
     this.place = { namespaces: room.path, scope };
-    this.prefixes = ["", ...room.path.map((_, at) => `${room.path.slice(0, at + 1).join("\0")}\0`)];
+    const rooms = ["", ...starts(room.path).map((path) => `${path}\0`)];
     // No name is empty, so that a scope can't be taken for a namespace.
-    if (scope !== undefined) this.prefixes.push(`${room.path.join("\0")}\0\0${scope}\0`);
+    const scopes = scope === undefined ? [""] : ["", ...starts(scope.split("\0")).map((path) => `\0${path}\0`)];
+    this.prefixes = rooms.flatMap((path) => scopes.map((within) => path + within));
   }
 
   /** A tag's name as this view purges it. */
@@ -43,4 +44,9 @@ export class View<K, V> {
   tags(names: readonly string[]): string[] {
     return this.prefixes.flatMap((prefix) => names.map((name) => prefix + name));
   }
+}
+
+/** The ways to each of the parts that lie on the way to the last. */
+function starts(path: readonly string[]): string[] {
+  return path.map((_, at) => path.slice(0, at + 1).join("\0"));
 }

@@ -26,8 +26,10 @@ pub(crate) enum Standing {
 #[derive(Clone, Copy)]
 pub(crate) struct Windows {
     pub fresh_until: Timestamp,
-    pub revalidate_until: Timestamp,
-    pub error_until: Timestamp,
+    /// How long after that it may be handed out while it is refreshed: the moment that is so long after the first.
+    revalidate: Timestamp,
+    /// How long after that it may stand in for a load that fails or is slow, likewise.
+    error: Timestamp,
     /// After a load that failed, when the next may begin.
     pub retry_at: Timestamp,
     /// XFetch's delta times beta, in milliseconds: how long before its end the value is refreshed, on the average.
@@ -40,11 +42,10 @@ const LONGEST_DRAW: f64 = 37.0;
 impl Windows {
     /// For a value stored now whose load took so many milliseconds.
     pub fn new(now: Timestamp, ttl: Ttl, life: &Life, load_millis: Option<u64>) -> Self {
-        let fresh_until = now.after(ttl);
         Self {
-            fresh_until,
-            revalidate_until: fresh_until.after(life.stale_while_revalidate),
-            error_until: fresh_until.after(life.stale_if_error),
+            fresh_until: now.after(ttl),
+            revalidate: Timestamp::default().after(life.stale_while_revalidate),
+            error: Timestamp::default().after(life.stale_if_error),
             retry_at: Timestamp::default(),
             spread: load_millis.map_or(0.0, |millis| millis as f64 * life.refresh_ahead.max(0.0)),
         }
@@ -52,7 +53,19 @@ impl Windows {
 
     /// When there is nothing left to do with the value.
     pub fn end(&self) -> Timestamp {
-        self.fresh_until.max(self.revalidate_until).max(self.error_until)
+        self.fresh_until.max(self.after_fresh(self.revalidate)).max(self.after_fresh(self.error))
+    }
+
+    /// Whether the value may stand in at this moment for a load that has failed.
+    pub fn rescues(&self, now: Timestamp) -> bool {
+        self.error > Timestamp::default() && now < self.fresh_until.max(self.after_fresh(self.error))
+    }
+
+    fn after_fresh(&self, length: Timestamp) -> Timestamp {
+        match length {
+            Timestamp::NEVER => length,
+            _ => self.fresh_until.after(Ttl::Millis(length.as_millis())),
+        }
     }
 
     /// Until when no draw could make it due.
@@ -64,8 +77,8 @@ impl Windows {
     pub fn standing(&self, now: Timestamp) -> Standing {
         match () {
             () if now < self.fresh_until => Standing::Ageing,
-            () if now < self.revalidate_until => Standing::Stale,
-            () if now < self.error_until => Standing::LastResort,
+            () if now < self.after_fresh(self.revalidate) => Standing::Stale,
+            () if now < self.after_fresh(self.error) => Standing::LastResort,
             () => Standing::Dead,
         }
     }
@@ -81,19 +94,9 @@ impl Windows {
         self.spread > 0.0 && -draw.ln() * self.spread >= left
     }
 
-    /// Its freshness is over now; of its windows it keeps the length, but not a longer end than it had.
+    /// Its freshness is over now; of its windows it keeps the length.
     pub fn expire(&mut self, now: Timestamp) {
-        if now >= self.fresh_until {
-            return;
-        }
-        let fresh_until = self.fresh_until;
-        let moved = |end: Timestamp| match end {
-            Timestamp::NEVER => end,
-            _ => now.after(Ttl::Millis(end.millis_since(fresh_until))),
-        };
-        self.revalidate_until = moved(self.revalidate_until);
-        self.error_until = moved(self.error_until);
-        self.fresh_until = now;
+        self.fresh_until = self.fresh_until.min(now);
     }
 }
 

@@ -232,7 +232,7 @@ impl Machine {
     fn fail(&mut self, slot: Slot, space: u8, now: Timestamp, backoff: Ttl) -> Settled {
         if let Some(windows) = self.aging.windows_mut(slot) {
             windows.retry_at = now.after(backoff);
-            if now < windows.error_until && windows.error_until > windows.fresh_until {
+            if windows.rescues(now) {
                 self.count(usize::from(space), |stats| stats.rescues += 1);
                 return Settled::Rescued(slot);
             }
@@ -322,7 +322,8 @@ impl Machine {
         }
     }
 
-    fn vacate_pending(&mut self, slot: Slot) {
+    /// Lets go of a key without a value, unless it is being loaded or written.
+    pub(super) fn vacate_pending(&mut self, slot: Slot) {
         if self.is_pending(slot) {
             self.drop_value(slot, None);
         }

@@ -266,6 +266,7 @@ impl Machine {
         let entry = self.slab.get(slot).filter(|_| self.is_usable(slot, now))?;
         let windows = self.aging.windows(slot);
         let fresh_until = windows.map_or_else(|| entry.plain_until(), |w| Some(w.fresh_until));
+        let fresh_until = fresh_until.filter(|end| *end != Timestamp::NEVER);
         let born = entry.born().or_else(|| self.aging.born(slot)).or_else(|| match self.usual_ttl {
             Ttl::Millis(usual) => Some(Timestamp::from_millis(entry.plain_until()?.as_millis().saturating_sub(usual))),
             Ttl::Forever => None,
@@ -452,12 +453,11 @@ impl Machine {
             return None;
         }
         let slot = self.occupy(slot, space, keep.weight, State::Ready)?;
-        // After an infinite ttl nothing comes.
-        let windows =
-            (ttl != Ttl::Forever && keep.life.has_windows()).then(|| Windows::new(now, ttl, &keep.life, load_millis));
+        // After an infinite ttl nothing comes by itself, but the entry may be made to expire.
+        let windows = keep.life.has_windows().then(|| Windows::new(now, ttl, &keep.life, load_millis));
         let until = match (&windows, ttl) {
+            (_, Ttl::Forever) => None,
             (Some(windows), _) => Some(windows.plain_until()),
-            (None, Ttl::Forever) => None,
             (None, Ttl::Millis(_)) => Some(now.after(ttl)),
         };
         self.slab.get_mut(slot)?.set_plain_until(until, now);

@@ -22,12 +22,18 @@ impl Machine {
             && let Some(entry) = self.slab.get_mut(slot)
         {
             windows.expire(now);
-            entry.set_plain_until(Some(windows.plain_until()), now);
+            let until = windows.plain_until();
+            if let born @ Some(_) = entry.born() {
+                self.mortal += 1;
+                self.aging.set_born(slot, born);
+            }
+            entry.set_plain_until(Some(until), now);
         }
         // Without windows its end is its plain moment; with them it may be over as well.
         if fresh && self.aging.windows(slot).is_none_or(|windows| now >= windows.end()) || self.is_failed(slot, now) {
             self.drop_value(slot, Some(Cause::Expired));
         }
+        self.vacate_pending(slot);
         fresh
     }
 

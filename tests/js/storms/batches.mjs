@@ -25,8 +25,8 @@ function batcherFor(name, given, env) {
   };
   const options = { load, batchWindow: given.window ? Number(given.window) : "microtask" };
   if (given.max) options.maxBatchSize = Number(given.max);
-  entry.batcher = new Batcher(options, (size, _, error) => {
-    entry.sizes.push(size);
+  entry.batcher = new Batcher(options, ({ length }, _, error) => {
+    entry.sizes.push(length);
     if (error) entry.errors++;
   });
   batchers.set(name, entry);

@@ -7,7 +7,7 @@ function recorded(options = {}, bring = (keys) => keys) {
   const batches = [];
   const ends = [];
   const load = (keys, items) => (batches.push(keys.map((key, i) => [key, items[i]])), bring(keys, items));
-  const batcher = new Batcher({ load, ...options }, (size, millis, error) => ends.push({ size, millis, error }));
+  const batcher = new Batcher({ load, ...options }, (keys, millis, error) => ends.push({ size: keys.length, millis, error }));
   return { batcher, batches, ends };
 }
 const all = (batcher, keys) => Promise.all(keys.map((key) => batcher.load(key, `item ${key}`)));
@@ -125,6 +125,7 @@ test("a batcher's options are checked at the door", () => {
   for (const maxBatchSize of [0, 1.5, -1, NaN, "10", null]) {
     throws(make({ maxBatchSize }), { code: "ERR_OPTION", message: /^maxBatchSize: got .*, wants a whole number from 1 on, or Infinity$/ });
   }
+  throws(() => new Batcher(null), { code: "ERR_OPTION", message: "batch: got null, wants an object" });
   throws(make({ window: 1 }), { code: "ERR_OPTION", message: /^window: / });
 });
 

@@ -8,6 +8,10 @@ const FUNCTION = "a function";
 const SIGNAL = "an AbortSignal";
 const BOOLEAN = "true or false";
 const OBJECT = "an object";
+const LIFE_OPTIONS = "ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff";
+const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, ${LIFE_OPTIONS}, softTimeout, hardTimeout, sizeOf, batch, plugins, clock, random`;
+const SET_OPTIONS = `${LIFE_OPTIONS}, bytes, tags`;
+const GET_OPTIONS = `${SET_OPTIONS}, hardTimeout, signal, softTimeout, forceFresh, details`;
 
 // What was given, how the error shows it.
 const notDurations = [[-1, "-1"], [NaN, "NaN"], [-Infinity, "-Infinity"], ["", '""'], ["5", '"5"'], ["m", '"m"'], ["-5m", '"-5m"'], ["5 weeks", '"5 weeks"'],
@@ -29,15 +33,15 @@ const wrongForCache = [
   ...wrong("clock", notFunctions, FUNCTION),
   ...wrong("ttl", notDurations, DURATION),
   ...wrong("hardTimeout", notDurations, DURATION),
-  [{ max: 5 }, "max: got an option of that name, wants one of maxEntries, maxBytes, maxEntryBytes, sizeOf, ttl, hardTimeout, clock"],
-  [{ maxentries: 5 }, "maxentries: got an option of that name, wants one of maxEntries, maxBytes, maxEntryBytes, sizeOf, ttl, hardTimeout, clock"],
+  [{ max: 5 }, `max: got an option of that name, wants one of ${CACHE_OPTIONS}`],
+  [{ maxentries: 5 }, `maxentries: got an option of that name, wants one of ${CACHE_OPTIONS}`],
   ...notObjects.map(([value, shown]) => [value, `options: got ${shown}, wants ${OBJECT}`]),
 ];
 const wrongForSet = [
   ...wrong("ttl", notDurations, DURATION),
   ...wrong("bytes", notBytes, BYTES),
-  [{ tll: 5 }, "tll: got an option of that name, wants one of ttl, bytes"],
-  [{ hardTimeout: 5 }, "hardTimeout: got an option of that name, wants one of ttl, bytes"],
+  [{ tll: 5 }, `tll: got an option of that name, wants one of ${SET_OPTIONS}`],
+  [{ hardTimeout: 5 }, `hardTimeout: got an option of that name, wants one of ${SET_OPTIONS}`],
   ...notObjects.map(([value, shown]) => [value, `options: got ${shown}, wants ${OBJECT}`]),
 ];
 const wrongForGet = [
@@ -46,7 +50,7 @@ const wrongForGet = [
   ...wrong("hardTimeout", notDurations, DURATION),
   ...wrong("signal", notSignals, SIGNAL),
   ...wrong("forceFresh", notBooleans, BOOLEAN),
-  [{ timeout: 5 }, "timeout: got an option of that name, wants one of ttl, bytes, hardTimeout, forceFresh, signal"],
+  [{ timeout: 5 }, `timeout: got an option of that name, wants one of ${GET_OPTIONS}`],
   ...notObjects.map(([value, shown]) => [value, `options: got ${shown}, wants ${OBJECT}`]),
 ];
 
@@ -79,7 +83,7 @@ test("a wrong option of getOrSet rejects, does not throw, and no load begins", a
 test("a loader that is no function rejects", async () => {
   const cache = new NearCache();
   for (const [loader, shown] of [[undefined, "undefined"], ...notFunctions]) {
-    await rejects(cache.getOrSet("k", loader), { code: "ERR_OPTION", message: `loader: got ${shown}, wants a function` });
+    await rejects(cache.getOrSet("k", loader), { code: "ERR_OPTION", message: `loader: got ${shown}, wants a function${loader === undefined ? ", or a cache that was made with `batch`" : ""}` });
   }
 });
 
