@@ -9,7 +9,7 @@ const SIGNAL = "an AbortSignal";
 const BOOLEAN = "true or false";
 const OBJECT = "an object";
 const LIFE_OPTIONS = "ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff";
-const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, ${LIFE_OPTIONS}, softTimeout, hardTimeout, sizeOf, batch, plugins, clock, random`;
+const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, ${LIFE_OPTIONS}, softTimeout, hardTimeout, sizeOf, batch, plugins, name, clock, random`;
 const SET_OPTIONS = `${LIFE_OPTIONS}, bytes, tags`;
 const GET_OPTIONS = `${SET_OPTIONS}, hardTimeout, signal, softTimeout, forceFresh, details`;
 
