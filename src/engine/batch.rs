@@ -20,7 +20,6 @@ use super::cache::Cache;
 use super::call::{CallOptions, Got, LoadCtx};
 use super::runtime::{Local, Runtime};
 use crate::error::LoadError;
-use crate::time::Ttl;
 
 /// A cache whose loads are made many at a time. Made by [`Cache::batched`]. A handle: clones share the open batch.
 pub struct Batched<K, V, R: Runtime = Local> {
@@ -59,7 +58,7 @@ impl<K, V, R: Runtime> Clone for Open<K, V, R> {
 
 struct Batch<K, V> {
     places: RefCell<Vec<Place<K, V>>>,
-    /// Places by key. A key can come twice while its batch is open if it is removed in between.
+    /// Places by key. A key comes twice while its batch is open if it is removed in between.
     index: RefCell<HashTable<usize>>,
     closed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -75,12 +74,17 @@ struct Place<K, V> {
 /// What one key has in a batch.
 struct Part<V> {
     result: OnceCell<Result<V, LoadError>>,
-    /// Its load was dropped before the call.
-    left: Cell<bool>,
+    /// What the batch says of this value.
+    ctx: RefCell<LoadCtx<V>>,
+    /// How many loads want it. Without any it is not in the call.
+    loads: Cell<u32>,
 }
 
 /// Where the end of a turn can't be seen, it is over after so many milliseconds.
 const TURN: u64 = 1;
+
+/// How often a key may lose its batch with somebody else's request.
+const TRIES: u32 = 10;
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// A view of the cache that loads missing keys together: all that are asked for in one turn go into one call of
@@ -185,7 +189,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
         let ends_with_turn = self.batching.window.get().is_none();
         std::future::poll_fn(|cx| {
             if let Some(joined) = turn.as_mut().and_then(Option::take) {
-                self.batching.close(joined);
+                self.batching.close(&joined);
             }
             let polled = gets.as_mut().poll(cx);
             if polled.is_pending() && turn.is_none() && ends_with_turn {
@@ -205,44 +209,33 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K, V, R> {
     /// The loader of one key.
     async fn load_one(self: Rc<Self>, key: K, ctx: LoadCtx<V>) -> Result<V, LoadError> {
-        // A batch may be lost with the request that made its call; the key may then go into another.
-        for _ in 0..2 {
-            let (task, part) = self.take_place(key.clone(), ctx.clone());
+        // A batch may be lost with the request that made its call; the key then goes into another.
+        for _ in 0..TRIES {
+            let (open, part) = self.take_place(key.clone(), ctx.clone());
             let leaving = Leaving(part);
-            task.await;
+            open.task.await;
             if let Some(result) = leaving.0.result.get() {
+                ctx.adopt(&leaving.0.ctx.borrow());
                 return result.clone();
             }
+            // Lost before its call, it would take more keys for ever.
+            open.batch.closed.set(true);
         }
         Err(LoadError::Lost)
     }
 
-    fn take_place(self: &Rc<Self>, key: K, ctx: LoadCtx<V>) -> (R::Task, Rc<Part<V>>) {
+    fn take_place(self: &Rc<Self>, key: K, ctx: LoadCtx<V>) -> (Open<K, V, R>, Rc<Part<V>>) {
         let hash = self.hasher.hash_one(&key);
         // Taken out, since keys' `Eq` is the user's code.
-        let open = self.open.take().filter(|open| {
-            let has_room = !open.batch.closed.get() && open.batch.places.borrow().len() < self.max_batch_size.get();
-            if !has_room || open.batch.has(hash, &key) {
-                open.batch.close();
-                return false;
-            }
-            true
-        });
+        let open = self.open.take().filter(|open| !open.batch.closed.get());
         let open = open.unwrap_or_else(|| self.new_batch());
-        let part = Rc::new(Part { result: OnceCell::new(), left: Cell::new(false) });
-        let mut places = open.batch.places.borrow_mut();
-        let number = places.len();
-        places.push(Place { key, hash, ctx, part: part.clone() });
-        let hash_of = |number: &usize| places.get(*number).map_or(0, |place| place.hash);
-        open.batch.index.borrow_mut().insert_unique(hash, number, hash_of);
-        let full = places.len() >= self.max_batch_size.get();
-        drop(places);
-        let task = open.task.clone();
+        let part = open.batch.take_place(hash, key, ctx);
+        let full = open.batch.places.borrow().len() >= self.max_batch_size.get();
         match full {
             true => open.batch.close(),
-            false => *self.open.borrow_mut() = Some(open),
+            false => *self.open.borrow_mut() = Some(open.clone()),
         }
-        (task, part)
+        (open, part)
     }
 
     fn new_batch(self: &Rc<Self>) -> Open<K, V, R> {
@@ -257,11 +250,16 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
         Open { batch, task: runtime.share(Box::pin(task)) }
     }
 
-    /// Closes the batch that was joined, or the open one where that is not known.
-    fn close(&self, joined: Weak<Batch<K, V>>) {
-        let batch = joined.upgrade().or_else(|| Some(self.open.borrow().as_ref()?.batch.clone()));
-        if let Some(batch) = batch {
-            batch.close();
+    /// Closes the batch that was joined, or the open one where that can't be known.
+    fn close(&self, joined: &Weak<Batch<K, V>>) {
+        match joined.upgrade() {
+            Some(batch) => batch.close(),
+            None if R::RUNS_ALONE => {
+                if let Some(open) = self.open.borrow().as_ref() {
+                    open.batch.close();
+                }
+            }
+            None => {}
         }
     }
 }
@@ -286,7 +284,7 @@ where
     let Some(batching) = batching.upgrade() else { return };
     let (mut keys, mut ctxs, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for Place { key, ctx, part, .. } in batch.places.take() {
-        if !part.left.get() {
+        if part.loads.get() > 0 {
             keys.push(key);
             ctxs.push(ctx);
             parts.push(part);
@@ -321,9 +319,29 @@ impl<K: Eq, V> Batch<K, V> {
         }
     }
 
-    fn has(&self, hash: u64, key: &K) -> bool {
-        let (Ok(places), Ok(index)) = (self.places.try_borrow(), self.index.try_borrow()) else { return false };
-        index.find(hash, |number| places.get(*number).is_some_and(|place| place.key == *key)).is_some()
+    fn take_place(&self, hash: u64, key: K, ctx: LoadCtx<V>) -> Rc<Part<V>> {
+        let known = match (self.places.try_borrow(), self.index.try_borrow()) {
+            (Ok(places), Ok(index)) => {
+                index.find(hash, |number| places.get(*number).is_some_and(|place| place.key == key)).copied()
+            }
+            _ => None,
+        };
+        let mut places = self.places.borrow_mut();
+        if let Some(place) = known.and_then(|number| places.get_mut(number)) {
+            // The call is still to come, so that it will do for both. The older load's last good value would not.
+            place.ctx = ctx.clone();
+            let part = &place.part;
+            part.loads.set(part.loads.get() + 1);
+            *part.ctx.borrow_mut() = ctx;
+            return part.clone();
+        }
+        let part = Part { result: OnceCell::new(), ctx: RefCell::new(ctx.clone()), loads: Cell::new(1) };
+        let part = Rc::new(part);
+        let number = places.len();
+        places.push(Place { key, hash, ctx, part: part.clone() });
+        let hash_of = |number: &usize| places.get(*number).map_or(0, |place| place.hash);
+        self.index.borrow_mut().insert_unique(hash, number, hash_of);
+        part
     }
 }
 
@@ -332,6 +350,6 @@ struct Leaving<V>(Rc<Part<V>>);
 
 impl<V> Drop for Leaving<V> {
     fn drop(&mut self) {
-        self.0.left.set(true);
+        self.0.loads.set(self.0.loads.get().saturating_sub(1));
     }
 }
