@@ -84,6 +84,8 @@ pub const VIEWS: u64 = 3;
 #[derive(Default)]
 pub struct Model {
     origins: RefCell<HashMap<u64, Origin>>,
+    /// Those that a purge may still change something about.
+    alive: RefCell<Vec<u64>>,
     writes: RefCell<Vec<Write>>,
     next_id: Cell<u64>,
     /// How many purges there have been, each of which has a number.
@@ -127,6 +129,7 @@ impl Model {
             story: Vec::new(),
         };
         self.origins.borrow_mut().insert(id, origin);
+        self.alive.borrow_mut().push(id);
         id
     }
 
@@ -150,9 +153,11 @@ impl Model {
     fn purge(&self, what: &'static str, hit: impl Fn(u64, &Origin) -> bool, mut f: impl FnMut(&mut Origin)) {
         self.purges.set(self.purges.get() + 1);
         let mut origins = self.origins.borrow_mut();
-        // What is dead stays dead, and was beaten before.
-        let alive = origins.iter_mut().filter(|(_, origin)| !(origin.dead && origin.superseded));
-        for (id, origin) in alive.filter(|(id, origin)| hit(**id, origin)) {
+        self.alive.borrow_mut().retain(|id| {
+            let Some(origin) = origins.get_mut(id) else { return false };
+            if !hit(*id, origin) {
+                return true;
+            }
             origin.beaten_at.get_or_insert(self.purges.get());
             origin.superseded |= what != "tag";
             origin.story.push((what, self.purges.get()));
@@ -162,7 +167,9 @@ impl Model {
                 origin.dead = true;
             }
             f(origin);
-        }
+            // What is dead stays dead, and was beaten before.
+            !(origin.dead && origin.superseded)
+        });
     }
 
     fn bump(&self, key: u64) {
