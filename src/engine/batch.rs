@@ -41,6 +41,10 @@ struct Batching<K, V, R: Runtime> {
     /// In milliseconds; `None`: until the end of the turn.
     window: Cell<Option<u64>>,
     open: RefCell<Option<Open<K, V, R>>>,
+    /// Whether a get is being polled that will end its turn itself.
+    attending: Cell<bool>,
+    /// How many places were taken so far.
+    taken: Cell<u64>,
     hasher: DefaultHashBuilder,
 }
 
@@ -61,6 +65,8 @@ struct Batch<K, V> {
     /// Places by key. A key comes twice while its batch is open if it is removed in between.
     index: RefCell<HashTable<usize>>,
     closed: Cell<bool>,
+    /// Somebody in it will close it, so that no timer need.
+    attended: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -122,6 +128,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
             max_batch_size: Cell::new(usize::MAX),
             window: Cell::new(None),
             open: RefCell::new(None),
+            attending: Cell::new(false),
+            taken: Cell::new(0),
             hasher: DefaultHashBuilder::default(),
         };
         Batched { batching: Rc::new(batching) }
@@ -184,25 +192,54 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
     /// Drives gets, and closes the batch that they went into when they are polled again: then everybody whose turn it
     /// was has been polled.
     async fn in_turn<T>(&self, gets: impl Future<Output = T>) -> T {
+        let batching = &self.batching;
         let mut gets = pin!(gets);
         let mut turn = None;
-        let ends_with_turn = self.batching.window.get().is_none();
+        let mut is_first = batching.window.get().is_none();
         std::future::poll_fn(|cx| {
-            if let Some(joined) = turn.as_mut().and_then(Option::take) {
-                self.batching.close(&joined);
+            drop(turn.take());
+            if !std::mem::take(&mut is_first) {
+                return gets.as_mut().poll(cx);
             }
+            if R::RUNS_ALONE {
+                // The loader has not been polled yet; it will be before the turn is over.
+                turn = Some(Turn(Joined::Any(batching.clone())));
+                cx.waker().wake_by_ref();
+                return gets.as_mut().poll(cx);
+            }
+            let (taken, outer) = (batching.taken.get(), batching.attending.replace(true));
             let polled = gets.as_mut().poll(cx);
-            if polled.is_pending() && turn.is_none() && ends_with_turn {
-                let joined = self.batching.open.borrow().as_ref().map(|open| Rc::downgrade(&open.batch));
-                if joined.is_some() || R::RUNS_ALONE {
-                    cx.waker().wake_by_ref();
-                }
-                // Where tasks run alone, the loader has not been polled yet; it will be before the turn is over.
-                turn = Some(joined.or(R::RUNS_ALONE.then(Weak::new)));
+            batching.attending.set(outer);
+            if batching.taken.get() != taken
+                && let Some(open) = batching.open.borrow().as_ref()
+            {
+                turn = Some(Turn(Joined::This(open.batch.clone())));
+                cx.waker().wake_by_ref();
             }
             polled
         })
         .await
+    }
+}
+
+/// What a get waits in until its turn is over; its drop ends the turn.
+struct Turn<K, V, R: Runtime>(Joined<K, V, R>);
+
+enum Joined<K, V, R: Runtime> {
+    This(Rc<Batch<K, V>>),
+    /// Whichever is open then.
+    Any(Rc<Batching<K, V, R>>),
+}
+
+impl<K, V, R: Runtime> Drop for Turn<K, V, R> {
+    fn drop(&mut self) {
+        let batch = match &self.0 {
+            Joined::This(batch) => Some(batch.clone()),
+            Joined::Any(batching) => batching.open.borrow().as_ref().map(|open| open.batch.clone()),
+        };
+        if let Some(batch) = batch {
+            batch.close();
+        }
     }
 }
 
@@ -230,6 +267,10 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
         let open = self.open.take().filter(|open| !open.batch.closed.get());
         let open = open.unwrap_or_else(|| self.new_batch());
         let part = open.batch.take_place(hash, key, ctx);
+        self.taken.set(self.taken.get() + 1);
+        if self.attending.get() {
+            open.batch.attended.set(true);
+        }
         let full = open.batch.places.borrow().len() >= self.max_batch_size.get();
         match full {
             true => open.batch.close(),
@@ -243,24 +284,12 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
             places: RefCell::default(),
             index: RefCell::default(),
             closed: Cell::new(false),
+            attended: Cell::new(false),
             waker: RefCell::default(),
         });
         let runtime = &self.cache.inner.runtime;
         let task = run(Rc::downgrade(self), batch.clone(), runtime.sleep(self.window.get().unwrap_or(TURN)));
         Open { batch, task: runtime.share(Box::pin(task)) }
-    }
-
-    /// Closes the batch that was joined, or the open one where that can't be known.
-    fn close(&self, joined: &Weak<Batch<K, V>>) {
-        match joined.upgrade() {
-            Some(batch) => batch.close(),
-            None if R::RUNS_ALONE => {
-                if let Some(open) = self.open.borrow().as_ref() {
-                    open.batch.close();
-                }
-            }
-            None => {}
-        }
     }
 }
 
@@ -277,7 +306,7 @@ where
             return Poll::Ready(());
         }
         *batch.waker.borrow_mut() = Some(cx.waker().clone());
-        window.as_mut().poll(cx)
+        if batch.attended.get() { Poll::Pending } else { window.as_mut().poll(cx) }
     })
     .await;
     batch.closed.set(true);
@@ -311,14 +340,17 @@ where
     inner.tell(|plugin| plugin.batch(keys, took));
 }
 
-impl<K: Eq, V> Batch<K, V> {
+impl<K, V> Batch<K, V> {
     fn close(&self) {
         self.closed.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
+}
 
+impl<K: Eq, V> Batch<K, V> {
+    /// Takes a place for a key, or a share of the one that it has.
     fn take_place(&self, hash: u64, key: K, ctx: LoadCtx<V>) -> Rc<Part<V>> {
         let known = match (self.places.try_borrow(), self.index.try_borrow()) {
             (Ok(places), Ok(index)) => {
