@@ -472,10 +472,10 @@ impl<const ALONE: bool> Sim<ALONE> {
                 Status::Hit => model.check_fresh(value, key, now, &at),
                 Status::Stale => model.check_stale(value, key, now, &at),
                 Status::Miss | Status::Coalesced => model.check_loaded(value, key, wait.purges, &at),
-                Status::StaleIfError => model.check_last_good(value, key, self.then, wait.purges, &at),
+                Status::StaleIfError => model.check_last_good(value, key, self.then, wait.purges, true, &at),
                 Status::StaleOnTimeout => {
                     assert!(waited >= wait.soft, "too soft, {at}");
-                    model.check_last_good(value, key, now, model.purges(), &at);
+                    model.check_last_good(value, key, now, model.purges(), false, &at);
                 }
             },
             Err(LoadError::TimedOut { after_millis }) => {

@@ -243,13 +243,14 @@ impl Model {
         assert!(now < ends.revalidate || rests && now < ends.error, "stale past its window, {value:?}, {at}");
     }
 
-    /// For the last good value, which stands in for a load. `asked`: when, and after which purge; it may have been handed
+    /// For the last good value, which stands in for a load: one that failed (`rescued`), or one that is slow. `asked`: when, and after which purge; it may have been handed
     /// to the waiter a moment ago, when it was `then`.
-    pub fn check_last_good(&self, value: Value, key: u64, then: u64, asked: u64, at: &str) {
+    pub fn check_last_good(&self, value: Value, key: u64, then: u64, asked: u64, rescued: bool, at: &str) {
         assert_eq!(value.key, key, "somebody else's answer, {at}");
         let origin = self.origins.borrow()[&value.id].clone();
         assert!(origin.shareable, "a skipped value was stored, {at}");
-        assert!(origin.ends.is_some_and(|ends| then < ends.last()), "past its last moment, {value:?}, {at}");
+        let last = |ends: Ends| if rescued { ends.error } else { ends.last() };
+        assert!(origin.ends.is_some_and(|ends| then < last(ends)), "past its last moment, {value:?}, {at}");
         assert!(!origin.dead || origin.beaten_at.is_some_and(|purge| purge > asked), "from before a purge, {at}");
     }
 
