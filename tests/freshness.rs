@@ -475,6 +475,39 @@ fn cache_call_and_loader_are_asked_in_this_order() {
     bench.pass(104);
     assert_eq!(bench.now(), (1, Status::Stale));
     bench.pass(1);
-    drop(bench.ask());
-    assert_eq!(bench.cache.stats().evicted_expired, 4);
+    assert!(bench.ask().is_err(), "an insertion's own window");
+}
+
+#[test]
+fn an_error_that_is_forgotten_is_dropped() {
+    #[derive(Debug)]
+    struct Down(#[allow(dead_code)] Rc<()>);
+    impl std::fmt::Display for Down {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("down")
+        }
+    }
+    impl std::error::Error for Down {}
+    let world = Virtual::<false>::default();
+    let cache: Cache<u8, u8, _> =
+        Cache::builder().max_entries(2).error_backoff(Ttl::Millis(10)).runtime(world.clone()).build();
+    let held = Rc::new(());
+    let fail = |key| {
+        let held = held.clone();
+        let mut got = Box::pin(cache.try_get_with(key, move |_| async { Err(Down(held)) }));
+        assert!(poll_once(&mut got).is_some_and(|got| got.is_err()));
+    };
+    fail(1);
+    fail(2);
+    assert_eq!(Rc::strong_count(&held), 3);
+    fail(3);
+    assert_eq!(Rc::strong_count(&held), 3, "an error makes room like an entry");
+    cache.insert(3, 3);
+    assert_eq!(Rc::strong_count(&held), 2);
+    world.0.advance(10);
+    cache.sweep(10);
+    assert_eq!((Rc::strong_count(&held), cache.len()), (1, 1));
+    fail(4);
+    cache.clear();
+    assert_eq!(Rc::strong_count(&held), 1);
 }
