@@ -92,8 +92,8 @@ impl Life {
     /// `refresh_ahead` or `jitter` is 0, a `jitter` above 1 is 1.
     #[must_use]
     pub(crate) fn bounded(self) -> Self {
-        // `max` takes the other number where one is none.
-        Self { refresh_ahead: self.refresh_ahead.max(0.0), jitter: self.jitter.max(0.0).min(1.0), ..self }
+        // `max` takes the other number where one is NaN.
+        Self { refresh_ahead: self.refresh_ahead.max(0.0), jitter: self.jitter.max(0.0).clamp(0.0, 1.0), ..self }
     }
 
     /// Whether more is to be known of a value than when it expires.

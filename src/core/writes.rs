@@ -29,7 +29,8 @@ pub(crate) struct Writes {
 
 impl Writes {
     pub fn begin(&mut self, slot: Slot, since: u64) -> WriteId {
-        let doomed = self.doom(slot);
+        // After a clear nobody knows whose key a write is of.
+        let doomed = self.doom(slot) || self.list.iter().any(|write| write.slot.is_none());
         let id = WriteId(self.next);
         self.next = self.next.wrapping_add(1);
         self.list.push(Write { id, slot: Some(slot), doomed, since, lost_at: Timestamp::NEVER });

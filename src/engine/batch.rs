@@ -20,7 +20,6 @@ use super::cache::Cache;
 use super::call::{CallOptions, Got, LoadCtx};
 use super::runtime::{Local, Runtime};
 use crate::error::LoadError;
-use crate::time::Ttl;
 
 /// A cache whose loads are made many at a time. Made by [`Cache::batched`]. A handle: clones share the open batch.
 pub struct Batched<K, V, R: Runtime = Local> {
@@ -42,6 +41,10 @@ struct Batching<K, V, R: Runtime> {
     /// In milliseconds; `None`: until the end of the turn.
     window: Cell<Option<u64>>,
     open: RefCell<Option<Open<K, V, R>>>,
+    /// Whether a get is being polled that will end its turn itself.
+    attending: Cell<bool>,
+    /// How many places were taken so far.
+    taken: Cell<u64>,
     hasher: DefaultHashBuilder,
 }
 
@@ -59,9 +62,11 @@ impl<K, V, R: Runtime> Clone for Open<K, V, R> {
 
 struct Batch<K, V> {
     places: RefCell<Vec<Place<K, V>>>,
-    /// Places by key. A key can come twice while its batch is open if it is removed in between.
+    /// Places by key. A key comes twice while its batch is open if it is removed in between.
     index: RefCell<HashTable<usize>>,
     closed: Cell<bool>,
+    /// Somebody in it will close it, so that no timer need.
+    attended: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -75,12 +80,17 @@ struct Place<K, V> {
 /// What one key has in a batch.
 struct Part<V> {
     result: OnceCell<Result<V, LoadError>>,
-    /// Its load was dropped before the call.
-    left: Cell<bool>,
+    /// What the batch says of this value.
+    ctx: RefCell<LoadCtx<V>>,
+    /// How many loads want it. Without any it is not in the call.
+    loads: Cell<u32>,
 }
 
 /// Where the end of a turn can't be seen, it is over after so many milliseconds.
 const TURN: u64 = 1;
+
+/// How often a key may lose its batch with somebody else's request.
+const TRIES: u32 = 10;
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// A view of the cache that loads missing keys together: all that are asked for in one turn go into one call of
@@ -118,6 +128,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
             max_batch_size: Cell::new(usize::MAX),
             window: Cell::new(None),
             open: RefCell::new(None),
+            attending: Cell::new(false),
+            taken: Cell::new(0),
             hasher: DefaultHashBuilder::default(),
         };
         Batched { batching: Rc::new(batching) }
@@ -180,21 +192,29 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
     /// Drives gets, and closes the batch that they went into when they are polled again: then everybody whose turn it
     /// was has been polled.
     async fn in_turn<T>(&self, gets: impl Future<Output = T>) -> T {
+        let batching = &self.batching;
         let mut gets = pin!(gets);
         let mut turn = None;
-        let ends_with_turn = self.batching.window.get().is_none();
+        let mut is_first = batching.window.get().is_none();
         std::future::poll_fn(|cx| {
-            if let Some(joined) = turn.as_mut().and_then(Option::take) {
-                self.batching.close(joined);
+            drop(turn.take());
+            if !std::mem::take(&mut is_first) {
+                return gets.as_mut().poll(cx);
             }
+            if R::RUNS_ALONE {
+                // The loader has not been polled yet; it will be before the turn is over.
+                turn = Some(Turn(Joined::Any(batching.clone())));
+                cx.waker().wake_by_ref();
+                return gets.as_mut().poll(cx);
+            }
+            let (taken, outer) = (batching.taken.get(), batching.attending.replace(true));
             let polled = gets.as_mut().poll(cx);
-            if polled.is_pending() && turn.is_none() && ends_with_turn {
-                let joined = self.batching.open.borrow().as_ref().map(|open| Rc::downgrade(&open.batch));
-                if joined.is_some() || R::RUNS_ALONE {
-                    cx.waker().wake_by_ref();
-                }
-                // Where tasks run alone, the loader has not been polled yet; it will be before the turn is over.
-                turn = Some(joined.or(R::RUNS_ALONE.then(Weak::new)));
+            batching.attending.set(outer);
+            if batching.taken.get() != taken
+                && let Some(open) = batching.open.borrow().as_ref()
+            {
+                turn = Some(Turn(Joined::This(open.batch.clone())));
+                cx.waker().wake_by_ref();
             }
             polled
         })
@@ -202,47 +222,61 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
     }
 }
 
+/// What a get waits in until its turn is over; its drop ends the turn.
+struct Turn<K, V, R: Runtime>(Joined<K, V, R>);
+
+enum Joined<K, V, R: Runtime> {
+    This(Rc<Batch<K, V>>),
+    /// Whichever is open then.
+    Any(Rc<Batching<K, V, R>>),
+}
+
+impl<K, V, R: Runtime> Drop for Turn<K, V, R> {
+    fn drop(&mut self) {
+        let batch = match &self.0 {
+            Joined::This(batch) => Some(batch.clone()),
+            Joined::Any(batching) => batching.open.borrow().as_ref().map(|open| open.batch.clone()),
+        };
+        if let Some(batch) = batch {
+            batch.close();
+        }
+    }
+}
+
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K, V, R> {
     /// The loader of one key.
     async fn load_one(self: Rc<Self>, key: K, ctx: LoadCtx<V>) -> Result<V, LoadError> {
-        // A batch may be lost with the request that made its call; the key may then go into another.
-        for _ in 0..2 {
-            let (task, part) = self.take_place(key.clone(), ctx.clone());
+        // A batch may be lost with the request that made its call; the key then goes into another.
+        for _ in 0..TRIES {
+            let (open, part) = self.take_place(key.clone(), ctx.clone());
             let leaving = Leaving(part);
-            task.await;
+            open.task.await;
             if let Some(result) = leaving.0.result.get() {
+                ctx.adopt(&leaving.0.ctx.borrow());
                 return result.clone();
             }
+            // Lost before its call, it would take more keys for ever.
+            open.batch.closed.set(true);
         }
         Err(LoadError::Lost)
     }
 
-    fn take_place(self: &Rc<Self>, key: K, ctx: LoadCtx<V>) -> (R::Task, Rc<Part<V>>) {
+    fn take_place(self: &Rc<Self>, key: K, ctx: LoadCtx<V>) -> (Open<K, V, R>, Rc<Part<V>>) {
         let hash = self.hasher.hash_one(&key);
         // Taken out, since keys' `Eq` is the user's code.
-        let open = self.open.take().filter(|open| {
-            let has_room = !open.batch.closed.get() && open.batch.places.borrow().len() < self.max_batch_size.get();
-            if !has_room || open.batch.has(hash, &key) {
-                open.batch.close();
-                return false;
-            }
-            true
-        });
+        let open = self.open.take().filter(|open| !open.batch.closed.get());
         let open = open.unwrap_or_else(|| self.new_batch());
-        let part = Rc::new(Part { result: OnceCell::new(), left: Cell::new(false) });
-        let mut places = open.batch.places.borrow_mut();
-        let number = places.len();
-        places.push(Place { key, hash, ctx, part: part.clone() });
-        let hash_of = |number: &usize| places.get(*number).map_or(0, |place| place.hash);
-        open.batch.index.borrow_mut().insert_unique(hash, number, hash_of);
-        let full = places.len() >= self.max_batch_size.get();
-        drop(places);
-        let task = open.task.clone();
+        let part = open.batch.take_place(hash, key, ctx);
+        self.taken.set(self.taken.get() + 1);
+        if self.attending.get() {
+            open.batch.attended.set(true);
+        }
+        let full = open.batch.places.borrow().len() >= self.max_batch_size.get();
         match full {
             true => open.batch.close(),
-            false => *self.open.borrow_mut() = Some(open),
+            false => *self.open.borrow_mut() = Some(open.clone()),
         }
-        (task, part)
+        (open, part)
     }
 
     fn new_batch(self: &Rc<Self>) -> Open<K, V, R> {
@@ -250,19 +284,12 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
             places: RefCell::default(),
             index: RefCell::default(),
             closed: Cell::new(false),
+            attended: Cell::new(false),
             waker: RefCell::default(),
         });
         let runtime = &self.cache.inner.runtime;
         let task = run(Rc::downgrade(self), batch.clone(), runtime.sleep(self.window.get().unwrap_or(TURN)));
         Open { batch, task: runtime.share(Box::pin(task)) }
-    }
-
-    /// Closes the batch that was joined, or the open one where that is not known.
-    fn close(&self, joined: Weak<Batch<K, V>>) {
-        let batch = joined.upgrade().or_else(|| Some(self.open.borrow().as_ref()?.batch.clone()));
-        if let Some(batch) = batch {
-            batch.close();
-        }
     }
 }
 
@@ -279,14 +306,14 @@ where
             return Poll::Ready(());
         }
         *batch.waker.borrow_mut() = Some(cx.waker().clone());
-        window.as_mut().poll(cx)
+        if batch.attended.get() { Poll::Pending } else { window.as_mut().poll(cx) }
     })
     .await;
     batch.closed.set(true);
     let Some(batching) = batching.upgrade() else { return };
     let (mut keys, mut ctxs, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for Place { key, ctx, part, .. } in batch.places.take() {
-        if !part.left.get() {
+        if part.loads.get() > 0 {
             keys.push(key);
             ctxs.push(ctx);
             parts.push(part);
@@ -313,17 +340,40 @@ where
     inner.tell(|plugin| plugin.batch(keys, took));
 }
 
-impl<K: Eq, V> Batch<K, V> {
+impl<K, V> Batch<K, V> {
     fn close(&self) {
         self.closed.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
+}
 
-    fn has(&self, hash: u64, key: &K) -> bool {
-        let (Ok(places), Ok(index)) = (self.places.try_borrow(), self.index.try_borrow()) else { return false };
-        index.find(hash, |number| places.get(*number).is_some_and(|place| place.key == *key)).is_some()
+impl<K: Eq, V> Batch<K, V> {
+    /// Takes a place for a key, or a share of the one that it has.
+    fn take_place(&self, hash: u64, key: K, ctx: LoadCtx<V>) -> Rc<Part<V>> {
+        let known = match (self.places.try_borrow(), self.index.try_borrow()) {
+            (Ok(places), Ok(index)) => {
+                index.find(hash, |number| places.get(*number).is_some_and(|place| place.key == key)).copied()
+            }
+            _ => None,
+        };
+        let mut places = self.places.borrow_mut();
+        if let Some(place) = known.and_then(|number| places.get_mut(number)) {
+            // The call is still to come, so that it will do for both. The older load's last good value would not.
+            place.ctx = ctx.clone();
+            let part = &place.part;
+            part.loads.set(part.loads.get() + 1);
+            *part.ctx.borrow_mut() = ctx;
+            return part.clone();
+        }
+        let part = Part { result: OnceCell::new(), ctx: RefCell::new(ctx.clone()), loads: Cell::new(1) };
+        let part = Rc::new(part);
+        let number = places.len();
+        places.push(Place { key, hash, ctx, part: part.clone() });
+        let hash_of = |number: &usize| places.get(*number).map_or(0, |place| place.hash);
+        self.index.borrow_mut().insert_unique(hash, number, hash_of);
+        part
     }
 }
 
@@ -332,6 +382,6 @@ struct Leaving<V>(Rc<Part<V>>);
 
 impl<V> Drop for Leaving<V> {
     fn drop(&mut self) {
-        self.0.left.set(true);
+        self.0.loads.set(self.0.loads.get().saturating_sub(1));
     }
 }

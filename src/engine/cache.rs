@@ -35,10 +35,11 @@ pub(super) type Weigher<K, V> = Rc<dyn Fn(&K, &V) -> u32>;
 
 /// What the user says of values and errors in general.
 pub(super) struct Rules<V> {
-    pub is_negative: Option<Box<dyn Fn(&V) -> bool>>,
+    pub is_negative: Option<NegativeRule<V>>,
     pub backoff: Option<BackoffRule>,
 }
 
+pub(super) type NegativeRule<V> = Box<dyn Fn(&V) -> bool>;
 pub(super) type BackoffRule = Box<dyn Fn(&(dyn Error + 'static)) -> Option<Ttl>>;
 
 impl<V> Default for Rules<V> {
@@ -347,9 +348,9 @@ impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
     /// A random number above 0 and up to 1.
     pub fn draw(&self) -> f64 {
         let own = self.random.as_ref().and_then(|random| Some(random.try_borrow_mut().ok()?()));
-        let random = own.unwrap_or_else(|| self.runtime.random());
-        // `max` and `min` take the other number where one is none.
-        (1.0 - random).max(f64::MIN_POSITIVE).min(1.0)
+        let draw = 1.0 - own.unwrap_or_else(|| self.runtime.random());
+        // So that nothing that a source of one's own may bring, NaN included, is out of bounds.
+        if draw > 0.0 { draw.min(1.0) } else { f64::MIN_POSITIVE }
     }
 
     /// The number that a life with jitter wants.

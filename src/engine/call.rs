@@ -152,6 +152,19 @@ impl<V> LoadCtx<V> {
         self.said.stale.as_ref()
     }
 
+    /// Says what another one said.
+    pub(super) fn adopt(&self, other: &Self) {
+        let (said, others) = (&self.said, &other.said);
+        if !Rc::ptr_eq(said, others) {
+            said.life.set(others.life.get());
+            said.backoff.set(others.backoff.get());
+            said.weight.set(others.weight.get());
+            said.skip.set(others.skip.get());
+            let tags = others.tags.borrow().clone();
+            said.tags.replace(tags);
+        }
+    }
+
     fn alter(&self, f: impl FnOnce(&mut Override)) {
         let mut life = self.said.life.get();
         f(&mut life);

@@ -346,7 +346,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
         let said = ctx.said.clone();
         let run = async { load(ctx).await };
         let brought = polling::Inside::new(self.flight, inner.address(), pin!(run)).await;
-        let (tags, terms) = (self.cache.tag_names(self.terms.tags.iter().chain(said.tags.take().iter())), &self.terms);
+        let (tags, terms) =
+            (self.cache.tag_names(self.terms.tags.iter().chain(said.tags.borrow().iter())), &self.terms);
         let outcome = match &brought {
             Ok(_) if said.skip.get() => Outcome::Skip,
             Ok(value) => {

@@ -213,7 +213,7 @@ mod clock {
 
     /// The host's own queue.
     pub fn spawner() -> Option<super::Spawner> {
-        Some(std::rc::Rc::new(|task| wasm_bindgen_futures::spawn_local(task)))
+        Some(std::rc::Rc::new(wasm_bindgen_futures::spawn_local))
     }
 
     pub use js_clock::sleep;

@@ -48,6 +48,7 @@ pub(super) struct Times {
 /// A place among those who wait for a load.
 pub(super) struct Seat<K: Hash + Eq, V, R: Runtime> {
     pub guard: Guard<K, V, R>,
+    /// Whether nobody asks again if the load is lost: he who runs it can't, and nobody need in the background.
     pub leader: bool,
     pub task: Option<R::Task>,
     pub result: Rc<OnceCell<Brought<V>>>,
@@ -115,6 +116,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Seat<K, V, R> {
         let inner = self.guard.inner.clone();
         if inner.runtime.can_spawn() {
             times.now = inner.now();
+            // Its get has been answered: should the load be lost, nobody asks again.
+            self.leader = true;
             inner.runtime.spawn(Box::pin(async move {
                 self.wait(&times, || None).await;
             }));

@@ -124,7 +124,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Writing<K, V, R> {
         }
         let life = terms.life(said, || inner.is_negative(value));
         let weight = said.weight.get().or(terms.weight).unwrap_or_else(|| inner.weigh(Some(&self.key), value));
-        let tags = self.cache.tag_names(terms.tags.iter().chain(said.tags.take().iter()));
+        let tags = self.cache.tag_names(terms.tags.iter().chain(said.tags.borrow().iter()));
         let keep = Keep { life, weight, tags: &tags, draw: inner.draw_for(&life) };
         let id = self.id.take();
         self.end(id, Some((&keep, value)));
