@@ -67,7 +67,7 @@ export class Shelf<K, V> {
       code = this.core.departure();
       const slot = code & SLOT;
       if (slot === 0) return;
-      this.leaves(slot, CAUSES[kind(code)]);
+      if (this.hooks.evict !== undefined || this.hooks.expire !== undefined) this.leaves(slot, CAUSES[kind(code)]);
       this.values[slot] = undefined;
       if ((code & VACATED) !== 0) {
         this.viewOf(slot).slots.delete(this.keys[slot] as K);

@@ -26,10 +26,10 @@ pub(crate) enum Standing {
 #[derive(Clone, Copy)]
 pub(crate) struct Windows {
     pub fresh_until: Timestamp,
-    /// How long after that it may be handed out while it is refreshed: the moment that is so long after the first.
-    revalidate: Timestamp,
-    /// How long after that it may stand in for a load that fails or is slow, likewise.
-    error: Timestamp,
+    /// How long after that it may be handed out while it is refreshed.
+    revalidate: Ttl,
+    /// How long after that it may stand in for a load that fails or is slow.
+    error: Ttl,
     /// After a load that failed, when the next may begin.
     pub retry_at: Timestamp,
     /// XFetch's delta times beta, in milliseconds: how long before its end the value is refreshed, on the average.
@@ -44,8 +44,8 @@ impl Windows {
     pub fn new(now: Timestamp, ttl: Ttl, life: &Life, load_millis: Option<u64>) -> Self {
         Self {
             fresh_until: now.after(ttl),
-            revalidate: Timestamp::default().after(life.stale_while_revalidate),
-            error: Timestamp::default().after(life.stale_if_error),
+            revalidate: life.stale_while_revalidate,
+            error: life.stale_if_error,
             retry_at: Timestamp::default(),
             spread: load_millis.map_or(0.0, |millis| millis as f64 * life.refresh_ahead.max(0.0)),
         }
@@ -53,19 +53,17 @@ impl Windows {
 
     /// When there is nothing left to do with the value.
     pub fn end(&self) -> Timestamp {
-        self.fresh_until.max(self.after_fresh(self.revalidate)).max(self.after_fresh(self.error))
+        self.after_fresh(self.revalidate).max(self.after_fresh(self.error))
     }
 
     /// Whether the value may stand in at this moment for a load that has failed.
     pub fn rescues(&self, now: Timestamp) -> bool {
-        self.error > Timestamp::default() && now < self.fresh_until.max(self.after_fresh(self.error))
+        self.error != Ttl::ZERO && now < self.after_fresh(self.error)
     }
 
-    fn after_fresh(&self, length: Timestamp) -> Timestamp {
-        match length {
-            Timestamp::NEVER => length,
-            _ => self.fresh_until.after(Ttl::Millis(length.as_millis())),
-        }
+    /// The end of a window. Without a freshness that ends by itself there is none.
+    fn after_fresh(&self, window: Ttl) -> Timestamp {
+        if self.fresh_until == Timestamp::NEVER { Timestamp::NEVER } else { self.fresh_until.after(window) }
     }
 
     /// Until when no draw could make it due.

@@ -57,6 +57,17 @@ struct Flight {
     awaited_until: Timestamp,
 }
 
+/// A flight that was.
+pub(crate) struct Ended {
+    /// Where its value goes.
+    pub slot: Option<Slot>,
+    /// Who counts it.
+    pub space: u8,
+    pub began: Timestamp,
+    /// The last tag purge when it began.
+    pub since: u64,
+}
+
 /// All flights, and the places where flights were.
 pub(crate) struct Flights {
     places: Vec<Flight>,
@@ -108,11 +119,6 @@ impl Flights {
         self.get(id).is_some()
     }
 
-    /// The slot the flight is attached to.
-    pub fn slot(&self, id: FlightId) -> Option<Slot> {
-        self.get(id)?.slot
-    }
-
     /// The id of the live flight at this number.
     pub fn id_at(&self, number: u32) -> Option<FlightId> {
         let generation = self.places.get(number as usize)?.generation;
@@ -126,14 +132,14 @@ impl Flights {
         self.get(id).is_some_and(|flight| now < flight.joinable_until && flight.since == purges)
     }
 
+    /// The slot the flight is attached to.
+    pub fn slot(&self, id: FlightId) -> Option<Slot> {
+        self.get(id)?.slot
+    }
+
     /// Who counts it.
     pub fn space(&self, id: FlightId) -> u8 {
         self.get(id).map_or(0, |flight| flight.space)
-    }
-
-    /// When it began, and after which tag purge.
-    pub fn began(&self, id: FlightId) -> (Timestamp, u64) {
-        self.get(id).map_or_else(Default::default, |flight| (flight.began, flight.since))
     }
 
     pub fn join(&mut self, id: FlightId, deadline: Timestamp) {
@@ -172,12 +178,13 @@ impl Flights {
         }
     }
 
-    pub fn end(&mut self, id: FlightId) {
-        if let Some(flight) = self.get_mut(id) {
-            flight.waiters = 0;
-            flight.slot = None;
-            flight.generation = flight.generation.wrapping_add(1);
-            self.free.push(id.number);
-        }
+    /// Frees the flight's place; what was known of it, `None` if it had ended before.
+    pub fn end(&mut self, id: FlightId) -> Option<Ended> {
+        let flight = self.get_mut(id)?;
+        flight.waiters = 0;
+        flight.generation = flight.generation.wrapping_add(1);
+        let ended = Ended { slot: flight.slot.take(), space: flight.space, began: flight.began, since: flight.since };
+        self.free.push(id.number);
+        Some(ended)
     }
 }

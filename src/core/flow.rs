@@ -1,6 +1,7 @@
 //! How a key's load begins, is shared, and ends. Every ending has a name.
 
 use super::aging::Standing;
+use super::flight::Ended;
 use super::slab::{Slot, State};
 use super::{Cause, FlightId, Keep, Machine, SWEEP, lru};
 use crate::time::{Timestamp, Ttl};
@@ -190,16 +191,13 @@ impl Machine {
     ///
     /// On [`Settled::Stored`] the driver drains the departures, then writes the value, then wakes the waiters.
     pub fn settle(&mut self, flight: FlightId, now: Timestamp, outcome: Outcome<'_>) -> Settled {
-        if !self.flights.is_live(flight) {
-            return Settled::Late;
-        }
-        let space = self.flights.space(flight);
-        let (began, since) = self.flights.began(flight);
-        if let (Outcome::Fail { .. }, Some(slot)) = (&outcome, self.flights.slot(flight)) {
+        if matches!(outcome, Outcome::Fail { .. })
+            && let Some(slot) = self.flights.slot(flight)
+        {
             // While the flight still holds the key in its slot, where the failure may have to be remembered.
             self.expire_dead(slot, now);
         }
-        let slot = self.end(flight);
+        let Some(Ended { slot, space, began, since }) = self.end(flight) else { return Settled::Late };
         let millis = now.millis_since(began);
         self.count(usize::from(space), |stats| stats.load_millis.record(millis));
         match (outcome, slot) {
@@ -269,12 +267,9 @@ impl Machine {
     /// The load is gone without a result: whoever asks next takes the lead. `false` when the flight had
     /// ended before.
     pub fn abandon(&mut self, flight: FlightId) -> bool {
-        if !self.flights.is_live(flight) {
-            return false;
-        }
-        let space = self.flights.space(flight);
+        let Some(Ended { slot, space, .. }) = self.end(flight) else { return false };
         self.count(usize::from(space), |stats| stats.loads_abandoned += 1);
-        if let Some(slot) = self.end(flight) {
+        if let Some(slot) = slot {
             self.vacate_pending(slot);
         }
         true
@@ -302,13 +297,12 @@ impl Machine {
         }
     }
 
-    fn end(&mut self, flight: FlightId) -> Option<Slot> {
-        let slot = self.flights.slot(flight);
-        self.flights.end(flight);
-        if let Some(entry) = slot.and_then(|slot| self.slab.get_mut(slot)) {
+    fn end(&mut self, flight: FlightId) -> Option<Ended> {
+        let ended = self.flights.end(flight)?;
+        if let Some(entry) = ended.slot.and_then(|slot| self.slab.get_mut(slot)) {
             entry.set_flight(None);
         }
-        slot
+        Some(ended)
     }
 
     fn is_pending(&self, slot: Slot) -> bool {

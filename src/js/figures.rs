@@ -101,7 +101,8 @@ impl Core {
         if let Some(with) = set(max_error_rate).then(|| thresholds.max_error_rate(max_error_rate).ok()).flatten() {
             thresholds = with;
         }
-        if let Some(with) = set(max_timeout_rate).then(|| thresholds.max_timeout_rate(max_timeout_rate).ok()).flatten() {
+        if let Some(with) = set(max_timeout_rate).then(|| thresholds.max_timeout_rate(max_timeout_rate).ok()).flatten()
+        {
             thresholds = with;
         }
         if set(max_latency) {

@@ -9,9 +9,7 @@ mod options;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::core::{
-    Answer, Ask, Cause, Deadlines, FlightId, Keep, Machine, Outcome, Query, Settled, Slot, WriteId,
-};
+use crate::core::{Answer, Ask, Cause, Deadlines, FlightId, Keep, Machine, Outcome, Query, Settled, Slot, WriteId};
 use crate::options::{Life, Limits};
 use crate::time::{Timestamp, Ttl};
 

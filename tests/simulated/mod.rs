@@ -20,16 +20,19 @@ pub struct Ends {
     pub fresh: u64,
     pub revalidate: u64,
     pub error: u64,
+    /// How long the latter two are after the first.
+    windows: [u64; 2],
 }
 
 impl Ends {
     /// Of a value stored now.
     pub fn new(now: u64, ttl: u64, revalidate: u64, error: u64) -> Self {
-        if ttl == u64::MAX {
-            return Self { fresh: u64::MAX, revalidate: u64::MAX, error: u64::MAX };
-        }
-        let fresh = now + ttl;
-        Self { fresh, revalidate: fresh + revalidate, error: fresh + error }
+        Self::fresh_until(now.saturating_add(ttl), [revalidate, error])
+    }
+
+    fn fresh_until(fresh: u64, windows: [u64; 2]) -> Self {
+        let [revalidate, error] = windows.map(|length| fresh.saturating_add(length));
+        Self { fresh, revalidate, error, windows }
     }
 
     pub fn last(&self) -> u64 {
@@ -37,10 +40,7 @@ impl Ends {
     }
 
     fn expire(&mut self, now: u64) {
-        if now < self.fresh {
-            let (revalidate, error) = (self.revalidate - self.fresh, self.error - self.fresh);
-            *self = Self { fresh: now, revalidate: now + revalidate, error: now + error };
-        }
+        *self = Self::fresh_until(self.fresh.min(now), self.windows);
     }
 }
 

@@ -1,6 +1,6 @@
 // Never run: it says what a strict TypeScript project may do with the package, and what is an error there.
 import {
-  cached, NearCache, NearCacheError, type Keeper, type LoadContext, type NearCacheErrorCode, type Stats, type WarmupResult,
+  cached, DataLoader, NearCache, NearCacheError, prometheus, type Details, type Health, type Keeper, type LoadContext, type NearCacheErrorCode, type Stats, type WarmupResult,
 } from "nearcache";
 
 interface User {
@@ -16,7 +16,7 @@ const found = users.get(1);
 is<Equal<typeof found, User | undefined>>();
 const asked = users.getOrSet(1, async (id, ctx) => {
   is<Equal<typeof id, number>>();
-  is<Equal<typeof ctx, LoadContext<number>>>();
+  is<Equal<typeof ctx, LoadContext<number, User>>>();
   ctx.ttl = "5s";
   const signal: AbortSignal = ctx.signal;
   return { name: `${id} ${signal.aborted}` };
@@ -35,6 +35,35 @@ try {
   if (error instanceof NearCacheError) is<Equal<typeof error.code, NearCacheErrorCode>>();
 }
 
+// How values come to be and go.
+const detailed = users.getOrSet(3, async (_, ctx) => ctx.stale ?? { name: "new" }, { details: true, tags: ["all"], swr: "1m" });
+is<Equal<typeof detailed, Promise<Details<User>>>>();
+const many = users.getMany([1, 2], async (ids, contexts) => ids.map((id, at) => ((contexts[at]!.ttl = 5), { name: `${id}` })));
+is<Equal<typeof many, Promise<(User | Error)[]>>>();
+const updated = users.update(1, async (id) => ({ name: `${id}` }), { tags: ["all"] });
+is<Equal<typeof updated, Promise<User>>>();
+const orders = users.namespace<string, number>("orders", { ttl: "5m", batch: { load: (ids) => ids.map((id) => id.length) } });
+is<Equal<typeof orders, NearCache<string, number>>>();
+const count = orders.scope("user:42").getOrSet("a");
+is<Equal<typeof count, Promise<number>>>();
+const off: () => void = users.on("evict", ({ key, value, cause }) => {
+  is<Equal<typeof value, User>>();
+  is<Equal<typeof cause, "size" | "replaced" | "removed">>();
+  const told: number = key;
+  return told;
+});
+users.use({ error: ({ error, duration }) => console.warn(error, duration) });
+const health: Health = users.health({ minHitRate: 0.5, maxLatency: "1s" });
+const page: string = prometheus([users, orders]);
+const loader = new DataLoader<number, User>(async (ids) => ids.map((id) => ({ name: `${id}` })), { name: page });
+const loaded = loader.load(1);
+is<Equal<typeof loaded, Promise<User>>>();
+if (health.ok) off();
+
+// @ts-expect-error an event that does not exist
+users.on("hits", () => {});
+// @ts-expect-error a writer that brings another type
+users.update(1, async () => "user");
 // @ts-expect-error a key of another type
 users.get("1");
 // @ts-expect-error a value of another type
@@ -65,11 +94,12 @@ is<Equal<typeof refreshed, Promise<{ name: string }>>>();
 const bypassed = find.bypass(1);
 is<Equal<typeof bypassed, { name: string }>>();
 const gone: boolean = find.invalidate(1);
-const key: string = find.key(1, 2);
+const peeked = find.cache.peek(find.key(1, 2));
+is<Equal<typeof peeked, { name: string } | undefined>>();
 const same = any.wrap(async <T>(value: T, ...more: string[]): Promise<T[]> => (more.length > 0 ? [] : [value]));
 const generic = same(gone);
 is<Equal<typeof generic, Promise<boolean[]>>>();
-const genericToo = same.refresh(key, "more");
+const genericToo = same.refresh("value", "more");
 is<Equal<typeof genericToo, Promise<string[]>>>();
 declare function overloaded(id: number): Promise<number>;
 declare function overloaded(id: string): Promise<string>;
