@@ -72,7 +72,8 @@ fn what_was_written_is_stored_once_the_source_has_it() {
         let (cache, world) = sut::<ALONE>();
         cache.insert("key", 1);
         let (mut waiting, writer) = write(&cache, &world, "key");
-        assert_eq!(cache.get("key"), Some(1), "the source may still have the old one");
+        let meanwhile = (!ALONE).then_some(1);
+        assert_eq!(cache.get("key"), meanwhile, "the old one, unless the write may die without a word");
         writer.say(Ok(2));
         assert_eq!(end(&world, &mut waiting).ok(), Some(2));
         assert_eq!((cache.get("key"), cache.len()), (Some(2), 1));
@@ -82,6 +83,27 @@ fn what_was_written_is_stored_once_the_source_has_it() {
     }
     run::<false>();
     run::<true>();
+}
+
+#[test]
+fn a_write_that_dies_with_its_request_leaves_nothing_stale_and_does_not_hold_its_key_for_ever() {
+    let (cache, world) = sut::<true>();
+    cache.insert("key", 1);
+    world.0.enter(7);
+    let (waiting, _writer) = write(&cache, &world, "key");
+    world.0.kill(7);
+    std::mem::forget(waiting);
+    assert_eq!(cache.get("key"), None);
+    let ask = |value| {
+        let cache = cache.clone();
+        let mut load: Waiting = Box::pin(async move { cache.get_with("key", async move |_| value).await });
+        assert!(poll_once(&mut load).is_none());
+        end(&world, &mut load).ok()
+    };
+    assert_eq!((ask(2), cache.get("key")), (Some(2), None), "the write may still come about");
+    world.0.advance(61_000);
+    cache.sweep(1);
+    assert_eq!((ask(3), cache.get("key")), (Some(3), Some(3)));
 }
 
 #[test]

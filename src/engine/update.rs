@@ -16,9 +16,13 @@ use crate::core::{Keep, WriteId};
 use crate::error::LoadError;
 use crate::time::Ttl;
 
+/// How long after its deadline a write counts as under way whose request may have died.
+const GRACE: Ttl = Ttl::Millis(30_000);
+
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// Writes a key through: `write` writes the source, and what it returns is stored. Until then the value that is
-    /// there stays; it's no use to gets that begin a load meanwhile, since what they bring is not stored.
+    /// there stays, but in a Worker, where a write may die with its request, it goes at once. What loads that begin
+    /// meanwhile bring is not stored.
     ///
     /// If `write` fails, takes longer than `hard_timeout` or is dropped midway, nobody knows what the source now has,
     /// and the key is removed. So it is if something else wrote or removed it meanwhile: nobody knows whose came last.
@@ -50,7 +54,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     {
         let inner = &self.inner;
         let limit = options.hard_timeout.unwrap_or(self.view.defaults.hard_timeout);
-        let (id, last) = inner.with(|shelf| self.begin_write(shelf, &key)).unwrap_or(Err(LoadError::Reentrant))?;
+        let (id, last) =
+            inner.with(|shelf| self.begin_write(shelf, &key, limit)).unwrap_or(Err(LoadError::Reentrant))?;
         let writing = Writing { cache: self.clone(), key: key.clone(), id: Some(id) };
         let terms = Terms::new(options, &self.view.defaults);
         let result = Rc::new(OnceCell::new());
@@ -96,6 +101,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         &self,
         shelf: &mut super::shelf::Shelf<K, V, R>,
         key: &K,
+        limit: Ttl,
     ) -> Result<(WriteId, Option<V>), LoadError> {
         let room = self.room.as_ref();
         let hash = shelf.hash(room, key);
@@ -105,7 +111,12 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
             shelf.place(slot, room, key.clone(), hash);
         }
         let now = self.inner.now();
-        Ok((id, shelf.machine.is_usable(slot, now).then(|| shelf.value(slot).cloned()).flatten()))
+        let last = shelf.machine.is_usable(slot, now).then(|| shelf.value(slot).cloned()).flatten();
+        if R::RUNS_ALONE {
+            // The write may die with its request, and nobody would say so.
+            shelf.machine.expect_loss(id, slot, now.after(limit).after(GRACE));
+        }
+        Ok((id, last))
     }
 }
 
