@@ -14,6 +14,8 @@ import "./ahead.mjs";
 import "./soft.mjs";
 import "./negative.mjs";
 import "./tags.mjs";
+import "./namespaces.mjs";
+import "./updates.mjs";
 import "./model.mjs";
 import "./batcher.mjs";
 import "./dataloader.mjs";

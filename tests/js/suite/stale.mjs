@@ -10,7 +10,7 @@ const never = () => new Promise(() => {});
 /** A cache under a clock of the test's, with one value that was loaded at the start. */
 async function warm(options, loader = () => "old", call = undefined) {
   const clock = handClock();
-  const cache = new NearCache({ clock, ttl: 100, ...options });
+  const cache = new NearCache({ clock, ttl: 100, hardTimeout: 500, ...options });
   await cache.getOrSet("k", loader, call);
   return { cache, clock };
 }
