@@ -16,6 +16,8 @@ import "./negative.mjs";
 import "./tags.mjs";
 import "./namespaces.mjs";
 import "./updates.mjs";
+import "./hooks.mjs";
+import "./batch-cache.mjs";
 import "./model.mjs";
 import "./batcher.mjs";
 import "./dataloader.mjs";

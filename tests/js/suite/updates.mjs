@@ -139,7 +139,7 @@ test("a failed load's memory does not outlive an update", async () => {
   const write = held();
   await rejects(cache.getOrSet("k", () => Promise.reject(down)));
   const update = cache.update("k", write);
-  await rejects(cache.getOrSet("k", () => "v"));
+  if (!workerd()) equal(await rejects(cache.getOrSet("k", () => "v")), down);
   write.loads[0].resolve("written");
   equal([await update, await cache.getOrSet("k", () => "v")], ["written", "written"]);
 });
