@@ -64,11 +64,11 @@ export function policy<K>(
   if (staleWhileRevalidate !== undefined && swr !== undefined) {
     throw refusal(`${prefix}swr`, "staleWhileRevalidate as well", "one of the two names");
   }
-  const window = staleWhileRevalidate ?? swr;
+  const [named, window] = swr === undefined ? ["staleWhileRevalidate", staleWhileRevalidate] : ["swr", swr];
   return {
     ttl: ttl === undefined ? base.ttl : duration(`${prefix}ttl`, ttl),
     staleWhileRevalidate:
-      window === undefined ? base.staleWhileRevalidate : duration(`${prefix}staleWhileRevalidate`, window),
+      window === undefined ? base.staleWhileRevalidate : duration(prefix + named, window),
     staleIfError: staleIfError === undefined ? base.staleIfError : duration(`${prefix}staleIfError`, staleIfError),
     refreshAhead: refreshAhead === undefined ? base.refreshAhead : factor(`${prefix}refreshAhead`, refreshAhead),
     jitter: jitter === undefined ? base.jitter : fraction(`${prefix}jitter`, jitter),
