@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use common::{Promiser, Virtual, poll_once, promised};
+use nearcache::figures::{Thresholds, Window};
 use nearcache::options::Defaults;
 use nearcache::{Cache, CallOptions, EntryOptions, LoadCtx, LoadError, Ttl};
 #[cfg(target_family = "wasm")]
@@ -370,4 +371,27 @@ fn figures_are_kept_for_255_namespaces_and_scopes_are_without_number() {
     assert_eq!((error.option.as_str(), error.given.as_str()), ("namespace", "one more"));
     assert!(cache.namespace("17", cache.defaults()).is_ok(), "a known one is no new one");
     assert!((0..10_000).all(|n| cache.scope(&n.to_string()).insert("key", n)));
+}
+
+#[test]
+fn a_page_of_figures_shows_each_namespace_apart_under_its_name() {
+    let (cache, _) = sut::<false>();
+    let posts = cache.namespace("posts", cache.defaults()).expect("a first one");
+    let drafts = posts.namespace("drafts", cache.defaults()).expect("a second one");
+    cache.insert("key", 1);
+    posts.insert("key", 2);
+    assert_eq!((cache.get("key"), posts.get("key"), drafts.get("key")), (Some(1), Some(2), None));
+    let page = cache.prometheus("mine");
+    for line in [
+        r#"nearcache_requests_total{cache="mine",layer="memory",result="hit"} 1"#,
+        r#"nearcache_requests_total{cache="mine",layer="memory",namespace="posts",result="hit"} 1"#,
+        r#"nearcache_requests_total{cache="mine",layer="memory",namespace="posts/drafts",result="miss"} 1"#,
+        r#"nearcache_entries{cache="mine",layer="memory",namespace="posts"} 1"#,
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
+    }
+    let mut lately = Window::new(1_000);
+    let wanted = Thresholds::default().min_hit_rate(0.9).expect("a rate").min_samples(1);
+    assert!(posts.health(&wanted, &mut lately).ok);
+    assert!(!cache.health(&wanted, &mut Window::new(1_000)).ok, "two hits of three");
 }

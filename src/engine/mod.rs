@@ -5,6 +5,7 @@ mod batch;
 mod builder;
 mod cache;
 mod call;
+mod figures;
 #[cfg(target_family = "wasm")]
 pub(crate) mod js_clock;
 mod load;

@@ -40,6 +40,19 @@ impl Room {
         other.is_some_and(|other| other.path.starts_with(&*self.path))
     }
 
+    /// The names on the way here, with slashes between them.
+    pub fn name(&self) -> String {
+        let mut begin = 0;
+        let mut name = String::new();
+        for path in self.paths() {
+            let step = path.get(begin..).and_then(|step| step.split_once(':')).map_or("", |(_, name)| name);
+            name.push_str(if begin == 0 { "" } else { "/" });
+            name.push_str(step);
+            begin = path.len();
+        }
+        name
+    }
+
     /// This room's path and those above it, the root's not included.
     fn paths(&self) -> impl Iterator<Item = &str> {
         let mut end = 0;

@@ -6,5 +6,5 @@ mod prometheus;
 mod window;
 
 pub use health::{Check, Health, Thresholds, health};
-pub use prometheus::{CONTENT_TYPE, Held, Layer, prometheus};
+pub use prometheus::{CONTENT_TYPE, Held, Layer, page, prometheus};
 pub use window::Window;

@@ -66,6 +66,23 @@ impl Held {
     }
 }
 
+/// A page of one cache in memory: the machine's spaces apart. `namespaces` are the names of those from 1 on.
+pub fn page(machine: &Machine, cache: &str, namespaces: &[String]) -> String {
+    let names = std::iter::once(None).chain(namespaces.iter().map(|name| Some(name.as_str())));
+    let spaces = (0..=u8::MAX).map(|space| {
+        let own = machine.space_held(space);
+        let whole = if space == 0 { Held::of(machine) } else { Held::default() };
+        let held = Held { entries: Some(u64::from(own.entries)), bytes: Some(own.weight), ..whole };
+        (machine.space_stats(space), held)
+    });
+    let figures: Vec<_> = names.zip(spaces).collect();
+    let layers: Vec<Layer<'_>> = figures
+        .iter()
+        .map(|(namespace, (stats, held))| Layer { cache, layer: "memory", namespace: *namespace, stats, held: *held })
+        .collect();
+    prometheus(&layers)
+}
+
 /// 1 ms to 65 s in doublings: where the buckets of [`Histogram`] end, so that the counts are exact.
 const LOAD_MILLIS: RangeInclusive<u32> = 0..=16;
 /// 1 to 1024 keys.

@@ -4,7 +4,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::{Core, to_time};
 use crate::core::Stats;
-use crate::figures::{self, Held, Layer, Thresholds, Window};
+use crate::figures::{self, Thresholds, Window};
 
 /// A window of figures that was asked for, by whose figures and how long.
 pub(super) struct Asked {
@@ -56,26 +56,7 @@ impl Core {
 
     /// A page for Prometheus. `namespaces` are the names of the spaces from 1 on.
     pub fn prometheus(&self, cache: &str, namespaces: Vec<String>) -> String {
-        let whole = Held::of(&self.machine);
-        let all: Vec<(Stats, Held)> = (0..=namespaces.len())
-            .filter_map(|space| u8::try_from(space).ok())
-            .map(|space| {
-                let held = self.machine.space_held(space);
-                let own = Held {
-                    entries: Some(u64::from(held.entries)),
-                    bytes: Some(held.weight),
-                    ..if space == 0 { whole } else { Held::default() }
-                };
-                (self.machine.space_stats(space), own)
-            })
-            .collect();
-        let names = std::iter::once(None).chain(namespaces.iter().map(|name| Some(name.as_str())));
-        let layers: Vec<Layer<'_>> = all
-            .iter()
-            .zip(names)
-            .map(|((stats, held), namespace)| Layer { cache, layer: "memory", namespace, stats, held: *held })
-            .collect();
-        figures::prometheus(&layers)
+        figures::page(&self.machine, cache, &namespaces)
     }
 
     /// What became of the thresholds (NaN: none) on hit rate, error rate, timeout rate and latency, in this order:
