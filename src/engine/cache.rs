@@ -138,6 +138,19 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         })?
     }
 
+    /// As [`peek`](Self::peek), and stale values too, as long as a window of theirs is open.
+    pub fn peek_stale<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let now = self.inner.runtime.now();
+        self.inner.with(|shelf| {
+            let slot = shelf.find(self.room.as_ref(), key).filter(|slot| shelf.machine.is_usable(*slot, now))?;
+            shelf.value(slot).cloned()
+        })?
+    }
+
     /// Whether [`peek`](Self::peek) would find a value.
     pub fn contains<Q>(&self, key: &Q) -> bool
     where
