@@ -12,7 +12,7 @@ use super::plugin::Plugin;
 use super::runtime::{Local, Runtime};
 use super::shelf::{Gone, Shelf};
 use super::view::{Room, View};
-use crate::core::{Cause, Keep, Slot, Stats};
+use crate::core::{Cause, Keep, Machine, Slot, Stats};
 use crate::options::{Life, Limits};
 use crate::time::{Timestamp, Ttl};
 
@@ -131,11 +131,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let now = self.inner.runtime.now();
-        self.inner.with(|shelf| {
-            let slot = shelf.find(self.room.as_ref(), key).filter(|slot| shelf.machine.is_fresh(*slot, now))?;
-            shelf.value(slot).cloned()
-        })?
+        self.find_value(key, Machine::is_fresh)
     }
 
     /// As [`peek`](Self::peek), and stale values too, as long as a window of theirs is open.
@@ -144,9 +140,17 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        self.find_value(key, Machine::is_usable)
+    }
+
+    fn find_value<Q>(&self, key: &Q, will_do: fn(&Machine, Slot, Timestamp) -> bool) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let now = self.inner.runtime.now();
         self.inner.with(|shelf| {
-            let slot = shelf.find(self.room.as_ref(), key).filter(|slot| shelf.machine.is_usable(*slot, now))?;
+            let slot = shelf.find(self.room.as_ref(), key).filter(|slot| will_do(&shelf.machine, *slot, now))?;
             shelf.value(slot).cloned()
         })?
     }
