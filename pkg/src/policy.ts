@@ -1,3 +1,4 @@
+import type { GetOrSetOptions, LifeOptions } from "./index.js";
 import { duration, factor, fn, fraction, refusal, type Duration } from "./options.js";
 
 /** For how long after a load that failed its key is not loaded again, by the error. */
@@ -40,18 +41,8 @@ export const USUAL: Policy<unknown> = {
 };
 
 /** The options that `policy` reads; `undefined` says nothing. */
-export interface Given<K> {
-  ttl?: Duration | undefined;
-  staleWhileRevalidate?: Duration | undefined;
-  swr?: Duration | undefined;
-  staleIfError?: Duration | undefined;
-  refreshAhead?: number | undefined;
-  jitter?: number | undefined;
-  negativeTtl?: Duration | undefined;
-  errorBackoff?: ErrorBackoff<K> | undefined;
-  softTimeout?: Duration | undefined;
-  hardTimeout?: Duration | undefined;
-}
+export type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
+type Read<K> = LifeOptions<K> & Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout">;
 
 /** `base`, with what `given` says instead. `prefix` names where it was given in errors. */
 export function policy<K>(
