@@ -154,6 +154,7 @@ export class Flight<K, V> {
     readonly id: number,
     /** The leader's: it says how what is brought is kept. */
     readonly call: Call<K, V>,
+    /** When, if there is a hook that wants to know. */
     readonly began: number,
     readonly ctx: Ctx<K, V>,
     /** The leader's; in a Worker the load's own, which nothing but the load settles while anyone waits. */

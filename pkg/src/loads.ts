@@ -115,7 +115,8 @@ export class Loads<K, V> {
     const id = this.core.flight();
     const wait = new Wait<V>(deadline, policy.hardTimeout);
     const ctx = new Ctx<K, V>(key, last instanceof Remembered ? undefined : last);
-    const flight = new Flight<K, V>(id, call, now, ctx, wait);
+    const { load, error } = this.shelf.hooks;
+    const flight = new Flight<K, V>(id, call, load === undefined && error === undefined ? 0 : now, ctx, wait);
     call.flight = flight;
     this.flights[id % FLIGHT_INDEX] = flight;
     if (host.requestBound) this.bind(flight);

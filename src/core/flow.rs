@@ -117,7 +117,8 @@ impl Machine {
         };
         // From here on the flight holds the key in its slot, whatever happens to an old value.
         self.expire_dead(slot, query.now);
-        self.sweep(query.now, SWEEP);
+        // Entries are swept when it settles.
+        self.sweep(query.now, 0);
         Answer::Lead(slot, flight)
     }
 
@@ -200,15 +201,13 @@ impl Machine {
         let Some(Ended { slot, space, began, since }) = self.end(flight) else { return Settled::Late };
         let millis = now.millis_since(began);
         self.count(usize::from(space), |stats| stats.load_millis.record(millis));
-        match (outcome, slot) {
+        let settled = match (outcome, slot) {
             (Outcome::Fail { backoff }, slot) => {
                 self.count(usize::from(space), |stats| stats.load_failures += 1);
                 slot.map_or(Settled::Passed, |slot| self.fail(slot, space, now, backoff))
             }
             (Outcome::Store(keep), Some(slot)) if !self.writes.pins(slot) && !self.tags.beat(since, keep.tags) => {
-                let stored = self.store(Some(slot), space, now, &keep, Some(millis));
-                self.sweep(now, SWEEP);
-                stored.map_or(Settled::Passed, Settled::Stored)
+                self.store(Some(slot), space, now, &keep, Some(millis)).map_or(Settled::Passed, Settled::Stored)
             }
             (Outcome::Skip, Some(slot)) => {
                 // The loader has seen a newer value than the one stored and won't have it kept.
@@ -223,7 +222,9 @@ impl Machine {
                 }
                 Settled::Passed
             }
-        }
+        };
+        self.sweep(now, SWEEP);
+        settled
     }
 
     /// A load of this key failed: what is there takes its place as far as it may, or the failure is remembered.
