@@ -17,6 +17,31 @@ use crate::options::{Defaults, Limits};
 use crate::time::Ttl;
 
 /// Options of a [`Cache`]. Every combination is valid: a number out of bounds counts as the nearest within.
+///
+/// ```
+/// use nearcache::{Cache, LoadError};
+/// use std::time::Duration;
+///
+/// let cache: Cache<u64, Option<String>> = Cache::builder()
+///     .max_entries(10_000)
+///     .time_to_live(Duration::from_secs(60))
+///     .stale_while_revalidate(Duration::from_secs(30)) // nobody waits for a refresh
+///     .stale_if_error(Duration::from_secs(3_600)) // a failure is answered with the last good value
+///     .error_backoff(Duration::from_secs(5)) // and the origin is left alone
+///     .refresh_ahead(1.0) // XFetch
+///     .jitter(0.1)
+///     .negative_ttl(Duration::from_secs(10)) // for `None`
+///     .soft_timeout(Duration::from_millis(200))
+///     .hard_timeout(Duration::from_secs(5))
+///     .build();
+///
+/// # futures::executor::block_on(async {
+/// let failing = || cache.try_get_with(7, async |_| Err("down"));
+/// assert!(matches!(failing().await, Err(LoadError::Loader(_))));
+/// let again = cache.try_get_with(7, async |_| Ok::<_, &str>(Some("not asked".to_owned()))).await;
+/// assert_eq!(again.unwrap_err().to_string(), "the loader failed: down");
+/// # });
+/// ```
 pub struct Builder<K, V, R = Local> {
     max_entries: u64,
     max_bytes: u64,

@@ -71,6 +71,20 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
 
     /// [`try_get_with_options`](Self::try_get_with_options), and how the value was come by.
     ///
+    /// ```
+    /// use nearcache::{Cache, CallOptions, Status, Ttl};
+    ///
+    /// # futures::executor::block_on(async {
+    /// let cache: Cache<&str, u64> = Cache::new_with_max_entries(1_000);
+    /// let options = CallOptions { ttl: Some(Ttl::Millis(60_000)), ..CallOptions::default() };
+    /// let get = || cache.try_get_with_details("answer", options.clone(), async |_| Ok::<_, &str>(42));
+    /// assert_eq!(get().await?.status, Status::Miss);
+    /// let got = get().await?;
+    /// assert_eq!((got.value, got.status), (42, Status::Hit));
+    /// # Ok::<_, nearcache::LoadError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As there.
     pub async fn try_get_with_details<F, E>(

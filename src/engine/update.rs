@@ -27,6 +27,18 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     /// If `write` fails, takes longer than `hard_timeout` or is dropped midway, nobody knows what the source now has,
     /// and the key is removed. So it is if something else wrote or removed it meanwhile: nobody knows whose came last.
     ///
+    /// ```
+    /// # use nearcache::Cache;
+    /// # futures::executor::block_on(async {
+    /// let cache: Cache<&str, u64> = Cache::new_with_max_entries(1_000);
+    /// cache.update("stock", async |_| Ok::<_, &str>(5)).await?; // the source has it now, and so has the cache
+    /// assert_eq!(cache.get("stock"), Some(5));
+    /// assert!(cache.update("stock", async |_| Err("lost connection")).await.is_err());
+    /// assert_eq!(cache.get("stock"), None);
+    /// # Ok::<_, nearcache::LoadError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`LoadError::Loader`] with `write`'s error; [`LoadError::TimedOut`]; [`LoadError::Full`].
     pub async fn update<F, E>(&self, key: K, write: impl FnOnce(LoadCtx<V>) -> F + 'static) -> Result<V, LoadError>

@@ -147,6 +147,15 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// load that is under way, whatever its key, and what that load brings is not stored if it turns out to bear the tag.
     ///
     /// O(entries removed).
+    ///
+    /// ```
+    /// # use nearcache::{Cache, EntryOptions};
+    /// let cache: Cache<u64, &str> = Cache::new_with_max_entries(1_000);
+    /// cache.insert_with(1, "a post", EntryOptions { tags: vec!["ann".to_owned()], ..EntryOptions::default() });
+    /// let of_bob = cache.scope("user:bob");
+    /// of_bob.insert(1, "bob's own");
+    /// assert_eq!((cache.remove_by_tag("ann"), cache.get(&1), of_bob.get(&1)), (1, None, Some("bob's own")));
+    /// ```
     pub fn remove_by_tag(&self, tag: &str) -> usize {
         let name = self.tag_name(tag);
         self.inner.with(|shelf| shelf.machine.remove_tag(&name)).unwrap_or(0)

@@ -36,6 +36,17 @@ pub struct Warmed<K> {
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// Loads what is not there of many keys, each by its own loader, at most `concurrency` (at least one) at a time.
     /// `progress` is called after each. An error is that key's alone.
+    ///
+    /// ```
+    /// use nearcache::{Cache, CallOptions};
+    ///
+    /// # futures::executor::block_on(async {
+    /// let cache: Cache<u64, u64> = Cache::new_with_max_entries(1_000);
+    /// let squares = (0..100_u64).map(|n| (n, async move |_| if n == 13 { Err("unlucky") } else { Ok(n * n) }));
+    /// let warmed = cache.warmup(squares, CallOptions::default(), 10, |progress| assert!(progress.done <= 100)).await;
+    /// assert_eq!((warmed.loaded, warmed.failed[0].0, cache.get(&7)), (99, 13, Some(49)));
+    /// # });
+    /// ```
     pub async fn warmup<L, F, E>(
         &self,
         items: impl IntoIterator<Item = (K, L)>,
