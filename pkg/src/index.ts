@@ -351,6 +351,8 @@ export class NearCache<K = unknown, V = unknown> {
     return this.#core.len(this.#space);
   }
 
+  /** As `getOrSet` without the option `details`, and with how the value came to be. */
+  getOrSet(key: K, loader: Loader<K, V> | undefined, options: DetailedOptions<K>): Promise<Details<V>>;
   /**
    * The value, or what `loader` brings, which is then stored. However many ask meanwhile, the loader is
    * called once; if it throws, all who wait get its error, and the next call loads anew
@@ -363,8 +365,6 @@ export class NearCache<K = unknown, V = unknown> {
    * after `hardTimeout`, `ERR_RECURSIVE_LOAD` in a loader that asks for its own key, `ERR_OPTION`, `ERR_BYTES`, `ERR_BATCH`.
    */
   getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K>): Promise<V>;
-  /** With the option `details` it resolves with how the value came to be, too. */
-  getOrSet(key: K, loader: Loader<K, V> | undefined, options: DetailedOptions<K>): Promise<Details<V>>;
   getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K> | DetailedOptions<K>): Promise<V | Details<V>> {
     const slot = this.#view.slots.get(key);
     if (slot !== undefined && options === undefined) {

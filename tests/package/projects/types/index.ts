@@ -1,6 +1,6 @@
 // Never run: it says what a strict TypeScript project may do with the package, and what is an error there.
 import {
-  cached, DataLoader, NearCache, NearCacheError, prometheus, type Details, type Health, type Keeper, type LoadContext, type NearCacheErrorCode, type Stats, type WarmupResult,
+  cached, DataLoader, NearCache, NearCacheError, prometheus, type DetailedOptions, type Details, type Health, type Keeper, type LoadContext, type NearCacheErrorCode, type Stats, type WarmupResult,
 } from "nearcache";
 
 interface User {
@@ -38,6 +38,9 @@ try {
 // How values come to be and go.
 const detailed = users.getOrSet(3, async (_, ctx) => ctx.stale ?? { name: "new" }, { details: true, tags: ["all"], swr: "1m" });
 is<Equal<typeof detailed, Promise<Details<User>>>>();
+declare const asking: DetailedOptions<number>;
+const detailedToo = users.getOrSet(3, undefined, asking);
+is<Equal<typeof detailedToo, Promise<Details<User>>>>();
 const many = users.getMany([1, 2], async (ids, contexts) => ids.map((id, at) => ((contexts[at]!.ttl = 5), { name: `${id}` })));
 is<Equal<typeof many, Promise<(User | Error)[]>>>();
 const updated = users.update(1, async (id) => ({ name: `${id}` }), { tags: ["all"] });
