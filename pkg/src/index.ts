@@ -16,7 +16,7 @@ import { Room } from "./room.js";
 import { Shelf } from "./shelf.js";
 import { toStats, type Stats } from "./stats.js";
 import { Updates } from "./updates.js";
-import { type Habits, PART, View } from "./view.js";
+import { CALL, type Habits, PART, View } from "./view.js";
 import {
   keepFresh, warmup, type Keeper, type KeepFreshOptions, type WarmupEntries, type WarmupOptions, type WarmupResult,
 } from "./warmup.js";
@@ -367,14 +367,15 @@ export class NearCache<K = unknown, V = unknown> {
   getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K>): Promise<V>;
   getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K> | DetailedOptions<K>): Promise<V | Details<V>> {
     const slot = this.#view.slots.get(key);
-    if (slot !== undefined && options === undefined) {
-      if (this.#core.hit(slot, this.#clock === undefined ? upperBound() : this.#clock())) {
-        const value = this.#shelf.values[slot] as V;
-        if (this.#shelf.hooks.hit !== undefined) this.#tellHit(key);
-        return Promise.resolve(value);
-      }
-    }
-    return this.#ask(key, slot, loader, options);
+    const hit = slot === undefined || options !== undefined ? undefined : this.#plainHit(key, slot);
+    return hit ?? this.#ask(key, slot, loader, options);
+  }
+
+  /** @internal `getOrSet` with options that say nothing of a plain hit, and have been read before. */
+  [CALL](key: K, loader: Loader<K, V>, options: GetOrSetOptions<K>): Promise<V> {
+    const slot = this.#view.slots.get(key);
+    const hit = slot === undefined ? undefined : this.#plainHit(key, slot);
+    return hit ?? (this.#ask(key, slot, loader, options) as Promise<V>);
   }
 
   /**
@@ -581,6 +582,13 @@ export class NearCache<K = unknown, V = unknown> {
   get #space(): number {
     const { room } = this.#view;
     return room.space === 0 ? ALL : room.space;
+  }
+
+  #plainHit(key: K, slot: number): Promise<V> | undefined {
+    if (!this.#core.hit(slot, this.#clock === undefined ? upperBound() : this.#clock())) return undefined;
+    const value = this.#shelf.values[slot] as V;
+    if (this.#shelf.hooks.hit !== undefined) this.#tellHit(key);
+    return Promise.resolve(value);
   }
 
   /** A `get` that was no hit, as far as an upper bound of the time tells. */

@@ -6,6 +6,8 @@ import { type Room, Scope, type Slots } from "./room.js";
 
 /** Names the method of a cache that gives parts of it which only we can name. */
 export const PART = Symbol("part");
+/** Names the method of a cache that calls with options which don't change. */
+export const CALL = Symbol("call");
 
 /** What calls on a part of a cache take where they say nothing. */
 export interface Habits<K, V> {

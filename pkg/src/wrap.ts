@@ -2,7 +2,7 @@ import type { GetOrSetOptions, NearCache } from "./index.js";
 import { keyOf, quote, textKey } from "./key.js";
 import { count, fn as isFunction, known, refusal, show } from "./options.js";
 import { GET_OPTIONS } from "./policy.js";
-import { PART } from "./view.js";
+import { CALL, PART } from "./view.js";
 
 /** How a function is wrapped: with what every `getOrSet` is called, and how a key is made of arguments. */
 export interface WrapOptions<Args extends readonly unknown[] = any[]> extends GetOrSetOptions {
@@ -136,6 +136,8 @@ function build(
   const part = partOf(cache, fn, name);
   const prepare = select(getKey, skipArgs);
   const plain = Object.keys(rest).length === 0 ? undefined : rest;
+  // Durations and the like are read again at each load, but not at each hit.
+  const calm = rest.forceFresh === undefined && rest.signal === undefined ? rest : undefined;
   const fresh = { ...rest, forceFresh: true };
 
   const keyFor = (self: unknown, args: unknown[]): unknown => {
@@ -152,7 +154,8 @@ function build(
     } catch (error) {
       return Promise.reject(error);
     }
-    return part.getOrSet(key, () => fn.apply(self, args), call);
+    const load = (): unknown => fn.apply(self, args);
+    return call !== undefined && call === calm ? part[CALL](key, load, call) : part.getOrSet(key, load, call);
   };
 
   function wrapped(this: unknown, ...args: unknown[]): Promise<unknown> {
