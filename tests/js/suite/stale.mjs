@@ -114,6 +114,20 @@ test("a loader that asks for its own stale key gets the stale value", async () =
   equal(await inner, "old");
 });
 
+test("a refresh is nobody's: the signal of the get that began it does not end it", async () => {
+  const { cache, clock } = await warm({ staleWhileRevalidate: 50 });
+  clock.pass(100);
+  const load = held();
+  const controller = new AbortController();
+  equal(await cache.getOrSet("k", load, { signal: controller.signal }), "old");
+  controller.abort();
+  await settleDown();
+  equal(load.loads[0].ctx.signal.aborted, false);
+  load.loads[0].resolve("new");
+  await settleDown();
+  equal(cache.get("k"), "new");
+});
+
 test("a refresh that never ends does not hold its key past the deadline", async () => {
   const { cache, clock } = await warm({ staleWhileRevalidate: Infinity, hardTimeout: 15 });
   clock.pass(100);

@@ -271,6 +271,14 @@ test("every order of the ends of an update, a load and a second of either ends w
   }
 });
 
+test("a signal that aborts after an update's end changes nothing", async () => {
+  const cache = new NearCache();
+  const controller = new AbortController();
+  await cache.update("k", async () => 1, { signal: controller.signal });
+  controller.abort();
+  equal(cache.get("k"), 1);
+});
+
 test("an update's timer does not ring after its end", async () => {
   const cache = new NearCache();
   equal(await cache.update("k", async () => 1, { hardTimeout: 5 }), 1);
