@@ -59,7 +59,7 @@ export interface LifeOptions<K = unknown> {
   refreshAhead?: number;
   /** The part of `ttl`, from 0 to 1, that chance may take off, so that what came together does not go together. Default 0. */
   jitter?: number;
-  /** `ttl` for the values `undefined` and `null`. Default: as for any other. */
+  /** `ttl` for the values `undefined` and `null`, unless `set` or the loader itself says another. Default: as for any other. */
   negativeTtl?: Duration;
   /**
    * For how long after a failed load its key is not loaded again: gets are answered with the last good value, if
@@ -266,7 +266,8 @@ export class NearCache<K = unknown, V = unknown> {
       if (options.tags !== undefined) tags = names("tags", options.tags);
     }
     const weight = weigh(view, key, value, given);
-    const ttl = value === undefined || value === null ? (said.negativeTtl ?? said.ttl) : said.ttl;
+    const negative = (value === undefined || value === null) && options?.ttl === undefined;
+    const ttl = negative ? (said.negativeTtl ?? said.ttl) : said.ttl;
     const slot = view.slots.get(key);
     const now = this.#clock === undefined ? atMost(ttl) : this.#clock();
     keepNext(this.#core, this.#random, view, said, tags);

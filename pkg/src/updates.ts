@@ -9,6 +9,9 @@ import type { Shelf } from "./shelf.js";
 /** How long after its deadline a write counts as under way whose request may have died, in milliseconds. */
 const GRACE = 30_000;
 
+/** A write without a deadline counts as lost after so long. */
+const LONGEST = 900_000;
+
 /** Write-through: the source first, then the cache, which holds nothing that the source may not have. */
 export class Updates<K, V> {
   private readonly core: Core;
@@ -34,7 +37,7 @@ export class Updates<K, V> {
     const write = core.write();
     const last = known !== undefined && core.is_usable(slot, now) ? (shelf.values[slot] as V) : undefined;
     if (known === undefined) shelf.place(slot, key, view);
-    const left = host.requestBound ? core.expect_loss(write, slot, deadline + GRACE) : code;
+    const left = host.requestBound ? core.expect_loss(write, slot, Math.min(deadline, now + LONGEST) + GRACE) : code;
     if (left >= DEPARTED || code >= DEPARTED) shelf.drain();
     shelf.flush();
 

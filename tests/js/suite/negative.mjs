@@ -40,6 +40,12 @@ test("an absence that is kept is a hit", async () => {
   equal([calls, cache.stats().hits], [1, 4]);
 });
 
+test("a set that says how long its absence lives goes before negativeTtl", () => {
+  const cache = make();
+  cache.set("k", null, { ttl: 500 });
+  equal(cache.remainingTtl("k"), 500);
+});
+
 test("what the loader says goes before negativeTtl: ctx.ttl, ctx.skip", async () => {
   const cache = make();
   await cache.getOrSet("k", (_, ctx) => ((ctx.ttl = 77), null));
