@@ -103,12 +103,14 @@ impl Proxy {
         stored: Rc<Stored>,
     ) -> Entry {
         let primary = Key::of(target);
-        let fits = match &key.variant {
-            None => vary.is_empty(),
-            Some((number, _)) => match self.cache.peek(&primary) {
-                Some(Entry::Varies(marker)) => marker.number == *number && marker.vary == vary,
-                _ => false,
-            },
+        let fits = match (&key.variant, self.cache.peek_stale(&primary)) {
+            (None, _) => vary.is_empty(),
+            (Some((number, _)), Some(Entry::Varies(marker))) if marker.number == *number => marker.vary == vary,
+            (Some(_), _) => {
+                // The target was purged or written to while this ran, and its variants with it.
+                ctx.skip();
+                return Entry::Full(stored);
+            }
         };
         let left = stored.freshness.remaining_ms(js_clock::now().as_millis());
         let ttl = Ttl::Millis(u64::try_from(left).unwrap_or(0));

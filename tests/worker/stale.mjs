@@ -130,6 +130,18 @@ export const stale = {
       assert.ok(de3.text.includes("de") && call(de3) > call(de));
       assert.equal(origin.calls(path(t)), 4);
     },
+    async "a write beats the load of a variant that began before it"({ server, origin }) {
+      const t = target({ h: ["Cache-Control:max-age=60", "Vary:Accept-Language"], slow: "2:500" });
+      const ask = (language) => get(server, t, { headers: { "Accept-Language": language } });
+      await ask("de");
+      const before = ask("fr");
+      await sleep(200);
+      await get(server, t, { method: "POST" });
+      assert.equal((await before).status, 200);
+      const after = await ask("fr");
+      assert.ok(call(after) > call(await before));
+      assert.equal(origin.calls(path(t)), 4);
+    },
     async "what is not there is remembered for NEGATIVE_TTL"({ server, origin }) {
       const t = target({ status: 404 });
       assert.deepEqual([(await get(server, t)).status, (await get(server, t)).status, origin.calls(path(t))], [404, 404, 1]);
