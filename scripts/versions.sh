@@ -3,3 +3,5 @@
 WASM_BINDGEN_VERSION=0.2.130
 WASM_PACK_VERSION=0.15.1
 WORKER_BUILD_VERSION=0.8.7
+# A distribution's archive has one version only and replaces it with every fix, so this is the least: Debian 12's.
+PROMTOOL_AT_LEAST=2.42.0

@@ -19,6 +19,13 @@ pub enum LoadError {
     Recursive,
     /// 2^21 loads are under way, the most that a cache can tell apart.
     Full,
+    /// A batch's load brought another number of results than it was given keys; nothing of it is stored.
+    Batch {
+        /// How many keys it was given.
+        keys: usize,
+        /// How many results it brought.
+        results: usize,
+    },
     /// The load was lost with the request that ran it, and so was this wait.
     Lost,
     /// A key's `Eq` or a value's `Clone` called the cache that was calling it.
@@ -33,6 +40,7 @@ impl LoadError {
             Self::TimedOut { .. } => "ERR_TIMEOUT",
             Self::Recursive => "ERR_RECURSIVE_LOAD",
             Self::Full => "ERR_TOO_MANY_LOADS",
+            Self::Batch { .. } => "ERR_BATCH",
             Self::Lost => "ERR_LOAD_LOST",
             Self::Reentrant => "ERR_REENTRANT",
         }
@@ -51,6 +59,12 @@ impl fmt::Display for LoadError {
                 "the loader asked the cache for the very key it is loading; load it directly, or under another key",
             ),
             Self::Full => f.write_str("too many loads are under way: at most 2097152 at once"),
+            Self::Batch { keys, results } => {
+                write!(
+                    f,
+                    "the batch was given {keys} keys and brought {results} results; it must bring one for each, in order"
+                )
+            }
             Self::Lost => f.write_str("the request that ran the load has ended, and the load with it"),
             Self::Reentrant => {
                 f.write_str("a key's Eq or a value's Clone called the cache back while the cache was calling it")

@@ -12,7 +12,7 @@
 //!     .build();
 //!
 //! let answer = cache
-//!     .try_get_with("question".to_owned(), async |ctx: LoadCtx| {
+//!     .try_get_with("question".to_owned(), async |ctx: LoadCtx<u64>| {
 //!         ctx.set_ttl(Duration::from_secs(5)); // the loader knows best
 //!         Ok::<_, std::io::Error>(42)
 //!     })
@@ -24,7 +24,7 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | – | [`Cache`], [`engine`], the pure [`core`] |
+//! | – | [`Cache`], [`engine`], the pure [`core`], [`figures`] |
 //! | `http` | [`http`]: what a shared HTTP cache may keep and for how long |
 //! | `js` | the wasm-bindgen side of the npm package |
 //! | `worker` | the caching reverse proxy for Cloudflare Workers |
@@ -38,6 +38,7 @@
 pub mod core;
 pub mod engine;
 pub mod error;
+pub mod figures;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(all(feature = "js", target_family = "wasm"))]
@@ -47,7 +48,7 @@ pub mod time;
 #[cfg(all(feature = "worker", target_family = "wasm"))]
 mod worker;
 
-pub use crate::core::{Cause, Stats};
-pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, LoadCtx};
+pub use crate::core::{Cause, Histogram, Stats};
+pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, LoadCtx, Plugin, Status};
 pub use crate::error::{LoadError, OptionError};
 pub use crate::time::{Timestamp, Ttl};

@@ -63,17 +63,68 @@ pub const DEFAULT_MAX_ENTRIES: u64 = 10_000;
 /// How long a wait may take if nobody says, in milliseconds: what a Worker's `waitUntil` allows.
 pub const DEFAULT_HARD_TIMEOUT: u64 = 30_000;
 
+/// How long a value may be handed out, and what happens around that moment.
+///
+/// After `ttl` come two windows, counted from its end, in which the value is stale: it may be handed out
+/// while it is revalidated, and instead of an error (RFC 5861). After the longer of them it is gone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Life {
+    /// How long it is fresh. Zero: it is not stored.
+    pub ttl: Ttl,
+    /// How long after that a get is answered with it at once, while one refresh runs.
+    pub stale_while_revalidate: Ttl,
+    /// How long after `ttl` it stands in for a load that fails, or that takes longer than a get's `soft_timeout`.
+    pub stale_if_error: Ttl,
+    /// XFetch's beta: 0 never refreshes early, 1 is what the paper finds best, more refreshes earlier.
+    pub refresh_ahead: f64,
+    /// Up to this part of `ttl`, from 0 to 1, is taken off at random, so that what was stored together does not
+    /// expire together. Never longer than `ttl`.
+    pub jitter: f64,
+}
+
+impl Life {
+    /// Fresh for so long, and then gone.
+    pub const fn of(ttl: Ttl) -> Self {
+        Self { ttl, stale_while_revalidate: Ttl::ZERO, stale_if_error: Ttl::ZERO, refresh_ahead: 0.0, jitter: 0.0 }
+    }
+
+    /// The same, with numbers that make no sense brought to the nearest that do: a negative or undefined
+    /// `refresh_ahead` or `jitter` is 0, a `jitter` above 1 is 1.
+    #[must_use]
+    pub(crate) fn bounded(self) -> Self {
+        // `max` takes the other number where one is NaN.
+        Self { refresh_ahead: self.refresh_ahead.max(0.0), jitter: self.jitter.max(0.0).clamp(0.0, 1.0), ..self }
+    }
+
+    /// Whether more is to be known of a value than when it expires.
+    pub(crate) fn has_windows(&self) -> bool {
+        self.stale_while_revalidate != Ttl::ZERO || self.stale_if_error != Ttl::ZERO || self.refresh_ahead > 0.0
+    }
+}
+
 /// What a call takes where it says nothing itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Defaults {
     /// How long an entry lives.
-    pub ttl: Ttl,
+    pub life: Life,
+    /// How long the answer to "nothing there" lives, instead of `life.ttl`; as long as any other if unsaid.
+    pub negative_ttl: Option<Ttl>,
+    /// For how long after a failed load the key is not loaded again.
+    pub error_backoff: Ttl,
+    /// How long a wait may take where a stale value could be had instead.
+    pub soft_timeout: Ttl,
     /// How long a wait may take.
     pub hard_timeout: Ttl,
 }
 
 impl Default for Defaults {
     fn default() -> Self {
-        Self { ttl: Ttl::Forever, hard_timeout: Ttl::Millis(DEFAULT_HARD_TIMEOUT) }
+        Self {
+            life: Life::of(Ttl::Forever),
+            negative_ttl: None,
+            error_backoff: Ttl::ZERO,
+            soft_timeout: Ttl::Forever,
+            hard_timeout: Ttl::Millis(DEFAULT_HARD_TIMEOUT),
+        }
     }
 }

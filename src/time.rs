@@ -13,9 +13,12 @@ impl Timestamp {
     /// Later than every moment a clock can show.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
-    /// The moment `millis` milliseconds after the epoch.
+    /// The last moment that a clock can show. What lies above is free for the core's own use.
+    pub(crate) const LATEST: Self = Self((1 << 63) - 1);
+
+    /// The moment `millis` milliseconds after the epoch, 2^63 - 1 of them at the most.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis)
+        Self(if millis > Self::LATEST.0 { Self::LATEST.0 } else { millis })
     }
 
     /// Milliseconds since the epoch.
@@ -28,7 +31,7 @@ impl Timestamp {
     pub fn after(self, ttl: Ttl) -> Self {
         match ttl {
             Ttl::Forever => Self::NEVER,
-            Ttl::Millis(millis) => Self(self.0.saturating_add(millis).min(u64::MAX - 1)),
+            Ttl::Millis(millis) => Self::from_millis(self.0.saturating_add(millis)),
         }
     }
 
@@ -45,6 +48,11 @@ pub enum Ttl {
     Millis(u64),
     /// No end by time.
     Forever,
+}
+
+impl Ttl {
+    /// No time at all.
+    pub const ZERO: Self = Self::Millis(0);
 }
 
 impl From<Duration> for Ttl {

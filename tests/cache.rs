@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::Virtual;
+use common::{Heard, Virtual};
 use nearcache::{Cache, Cause, EntryOptions, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -67,7 +67,7 @@ fn a_hit_does_not_prolong_a_life() {
 #[test]
 fn a_ttl_of_its_own_wins_and_zero_stores_nothing() {
     let (cache, world) = timed(100);
-    let ttl = |ttl| EntryOptions { ttl: Some(ttl), weight: None };
+    let ttl = |ttl| EntryOptions { ttl: Some(ttl), ..EntryOptions::default() };
     assert!(cache.insert_with("long".into(), 1, ttl(Ttl::Millis(1_000))));
     assert!(cache.insert_with("ever".into(), 1, ttl(Ttl::Forever)));
     assert!(cache.insert("zero".into(), 1));
@@ -112,7 +112,10 @@ fn bytes_bound_the_cache_and_each_entry() {
     assert_eq!((cache.weight(), cache.contains("b")), (6, false));
     assert!(cache.insert("c", vec![0; 5]), "the oldest makes room");
     assert_eq!((cache.weight(), cache.contains("a")), (5, false));
-    assert!(cache.insert_with("c", vec![0; 5], EntryOptions { weight: Some(1), ttl: None }), "the caller knows better");
+    assert!(
+        cache.insert_with("c", vec![0; 5], EntryOptions { weight: Some(1), ..EntryOptions::default() }),
+        "the caller knows better"
+    );
     assert_eq!(cache.weight(), 1);
 }
 
@@ -127,7 +130,7 @@ fn a_cache_for_nothing_and_a_cache_for_one() {
 }
 
 #[test]
-fn the_listener_hears_every_cause_and_may_call_the_cache() {
+fn a_plugin_hears_every_cause_and_may_call_the_cache() {
     type Heard = Rc<RefCell<Vec<(&'static str, u32, Cause)>>>;
     type Itself = Cache<&'static str, u32, Virtual<false>>;
     let (heard, world): (Heard, _) = (Heard::default(), Virtual::<false>::default());
@@ -136,13 +139,13 @@ fn the_listener_hears_every_cause_and_may_call_the_cache() {
     let cache = Cache::builder()
         .max_entries(2)
         .time_to_live(Ttl::Millis(10))
-        .eviction_listener(move |key, value, cause| {
-            log.borrow_mut().push((key, value, cause));
+        .plugin(Heard(move |key: &&'static str, value: &u32, cause| {
+            log.borrow_mut().push((*key, *value, cause));
             if let Some(cache) = cell.borrow().as_ref() {
                 assert!(cache.len() <= 2);
                 cache.get(key);
             }
-        })
+        }))
         .runtime(world.clone())
         .build();
     *itself.borrow_mut() = Some(cache.clone());

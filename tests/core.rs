@@ -5,8 +5,8 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Random, seed};
-use nearcache::core::{Answer, Ask, Cause, Deadlines, FlightId, Machine, Outcome, Settled, Slot};
-use nearcache::options::Limits;
+use nearcache::core::{Answer, Ask, Cause, Deadlines, FlightId, Keep, Machine, Outcome, Query, Settled, Slot};
+use nearcache::options::{Life, Limits};
 use nearcache::{Timestamp, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -16,23 +16,32 @@ fn at(millis: u64) -> Timestamp {
 }
 
 fn machine(max_entries: u64) -> Machine {
-    Machine::new(Limits::new(max_entries, u64::MAX, u64::MAX))
+    Machine::new(Limits::new(max_entries, u64::MAX, u64::MAX), Ttl::Forever)
+}
+
+fn query(now: u64, deadline: u64) -> Query {
+    Query { space: 0, now: at(now), deadline: at(deadline), ask: Ask::Stored, background: true, draw: None }
+}
+
+const fn keep(ttl: Ttl) -> Keep<'static> {
+    Keep { life: Life::of(ttl), weight: 0, tags: &[], draw: 0.0 }
 }
 
 fn lead(machine: &mut Machine, slot: Option<Slot>, now: u64, deadline: u64) -> (Slot, FlightId) {
-    match machine.ask(slot, at(now), Ask::Stored, at(deadline)) {
+    match machine.ask(slot, &query(now, deadline)) {
         Answer::Lead(slot, flight) => (slot, flight),
         other => panic!("wanted to lead, got {other:?}"),
     }
 }
 
-const STORE: Outcome = Outcome::Store { ttl: Ttl::Forever, weight: 0 };
+const STORE: Outcome = Outcome::Store(keep(Ttl::Forever));
+const FAIL: Outcome = Outcome::Fail { backoff: Ttl::ZERO };
 
 #[test]
 fn a_flights_id_survives_the_way_through_a_js_number() {
     let mut machine = machine(10);
     let (_, first) = lead(&mut machine, None, 0, 10);
-    machine.settle(first, at(0), Outcome::Fail);
+    machine.settle(first, at(0), FAIL);
     let (_, second) = lead(&mut machine, None, 0, 10);
     assert_eq!(first.index(), second.index(), "the number is used again");
     assert_ne!(first, second, "the name is not");
@@ -79,7 +88,7 @@ fn slots_are_used_again() {
     let mut machine = machine(100);
     let mut highest = 0;
     for n in 0..10_000 {
-        let slot = machine.insert(None, at(n), Ttl::Millis(50), 0).expect("it fits");
+        let slot = machine.insert(None, 0, at(n), &keep(Ttl::Millis(50))).expect("it fits");
         highest = highest.max(slot.number());
         while machine.poll_departure().is_some() {}
     }
@@ -89,11 +98,11 @@ fn slots_are_used_again() {
 #[test]
 fn departures_say_what_left_and_whether_the_key_goes_too() {
     let mut machine = machine(1);
-    let slot = machine.insert(None, at(0), Ttl::Millis(5), 0).expect("it fits");
-    let Answer::Lead(same, flight) = machine.ask(Some(slot), at(5), Ask::Stored, at(100)) else { panic!("dead") };
+    let slot = machine.insert(None, 0, at(0), &keep(Ttl::Millis(5))).expect("it fits");
+    let Answer::Lead(same, flight) = machine.ask(Some(slot), &query(5, 100)) else { panic!("dead") };
     let departure = machine.poll_departure().expect("the dead value leaves");
     assert_eq!((same, departure.cause, departure.vacated), (slot, Some(Cause::Expired), false));
-    machine.settle(flight, at(6), Outcome::Fail);
+    machine.settle(flight, at(6), FAIL);
     let departure = machine.poll_departure().expect("then the key");
     assert_eq!((departure.cause, departure.vacated), (None, true));
 }

@@ -5,8 +5,9 @@
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use nearcache::http::{
     Answer, CacheControl, CacheStatus, ForwardReason, Freshness, Fwd, Lookup, MaxStale, NotStorable, Qualified,
-    Storable, UnmatchableVary, Vary, add_date, admits, evaluate, invalidates, judge, make_unconditional, needs_origin,
-    not_modified_headers, strip_request, strip_response, variant_key,
+    StaleWindows, Storable, UnmatchableVary, Vary, add_date, admits, cache_tags, evaluate, invalidates,
+    is_origin_error, judge, judge_unsaid, make_unconditional, needs_origin, not_modified_headers, strip_cache_tags,
+    strip_request, strip_response, takes_stale, variant_key,
 };
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -1032,4 +1033,81 @@ fn cache_status_is_always_a_valid_field_value() {
         let value = headers.get("cache-status").unwrap().to_str().unwrap();
         assert!(value.starts_with("nearcache; fwd=miss; ttl="), "{value}");
     }
+}
+
+// Stale answers
+
+const DEFAULTS: StaleWindows = StaleWindows { while_revalidate_ms: 7_000, if_error_ms: 8_000 };
+
+#[test]
+fn stale_windows_are_the_origins_and_else_the_operators() {
+    let windows = |line: &str| {
+        let StaleWindows { while_revalidate_ms, if_error_ms } = StaleWindows::of_response(&control(&[line]), DEFAULTS);
+        (while_revalidate_ms, if_error_ms)
+    };
+    assert_eq!(windows("max-age=1"), (7_000, 8_000));
+    assert_eq!(windows("max-age=1, stale-while-revalidate=2"), (2_000, 8_000));
+    assert_eq!(windows("stale-while-revalidate=2, stale-if-error=3"), (2_000, 3_000));
+    assert_eq!(windows("stale-while-revalidate=0, stale-if-error=x"), (0, 0), "what is no number allows nothing");
+    assert_eq!(windows("s-maxage=1"), (0, 0), "it implies proxy-revalidate");
+    assert_eq!(windows("s-maxage=1, stale-while-revalidate=2"), (2_000, 0), "but here the origin wants it");
+    for forbidding in ["must-revalidate", "proxy-revalidate"] {
+        assert_eq!(windows(&format!("{forbidding}, stale-while-revalidate=2, stale-if-error=3")), (0, 0));
+    }
+}
+
+fn aged(lifetime_ms: u64) -> Freshness {
+    Freshness { lifetime_ms, age_at_store_ms: 0, stored_at_ms: T }
+}
+
+#[test]
+fn stale_windows_are_open_for_their_length_past_the_lifetime() {
+    let windows = StaleWindows { while_revalidate_ms: 100, if_error_ms: 300 };
+    for (now, open) in [(T, true), (T + 1_000, true), (T + 1_299, true), (T + 1_300, false)] {
+        assert_eq!(windows.are_open(&aged(1_000), now), open, "{now}");
+    }
+    assert!(!StaleWindows::default().are_open(&aged(1_000), T + 1_000));
+}
+
+#[test]
+fn a_request_takes_what_is_stale_unless_it_says_how_young_or_how_little_stale_it_must_be() {
+    let takes = |line: &str, past: u64| takes_stale(&map(&[("cache-control", line)]), &aged(10_000), T + 10_000 + past);
+    assert!(takes_stale(&HeaderMap::new(), &aged(10_000), T + 60_000));
+    assert!(takes("max-stale", 60_000) && takes("max-stale=5", 5_000) && !takes("max-stale=5", 5_001));
+    assert!(takes("max-age=15", 5_000) && !takes("max-age=15", 5_001) && !takes("max-age=0", 0));
+    assert!(!takes("min-fresh=0", 0), "fresh is fresh");
+}
+
+#[test]
+fn four_statuses_are_errors_for_which_a_stale_answer_may_stand_in() {
+    let errors: Vec<u16> =
+        (100..600).filter(|code| is_origin_error(StatusCode::from_u16(*code).expect("a status"))).collect();
+    assert_eq!(errors, [500, 502, 503, 504]);
+}
+
+#[test]
+fn what_is_not_there_may_be_stored_for_a_while_though_it_says_nothing_of_its_freshness() {
+    let verdict = |status: u16, lines: &[(&str, &str)], negative_ms| {
+        let status = StatusCode::from_u16(status).expect("a status");
+        judge_unsaid(&Method::GET, &HeaderMap::new(), status, &map(lines), (T, T), negative_ms)
+            .map(|storable| storable.freshness.lifetime_ms)
+    };
+    assert_eq!(verdict(404, &[], 5_000), Ok(5_000));
+    assert_eq!(verdict(410, &[], 5_000), Ok(5_000));
+    assert_eq!(verdict(404, &[("cache-control", "max-age=60")], 5_000), Ok(60_000), "what it says goes first");
+    assert_eq!(verdict(404, &[("cache-control", "no-store")], 5_000), Err(NotStorable::NoStore));
+    assert_eq!(verdict(404, &[], 0), Err(NotStorable::NoFreshness));
+    assert_eq!(verdict(200, &[], 5_000), Err(NotStorable::NoFreshness));
+}
+
+#[test]
+fn tags_are_read_from_all_lines_once_each_and_taken_off() {
+    let long = "x".repeat(1_025);
+    let mut headers =
+        map(&[("cache-tag", "red, blue ,,red"), ("Cache-Tag", "a b"), ("cache-tag", &long), ("via", "x")]);
+    assert_eq!(cache_tags(&headers), ["red", "blue", "a b"]);
+    let many = (0..2_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    assert_eq!(cache_tags(&map(&[("cache-tag", &many)])).len(), 1_000);
+    strip_cache_tags(&mut headers);
+    assert_eq!((headers.len(), cache_tags(&headers).len()), (1, 0));
 }

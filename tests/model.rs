@@ -5,7 +5,7 @@ mod common;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use common::{Random, Virtual, seed};
+use common::{Heard, Random, Virtual, seed};
 use nearcache::{Cache, Cause, EntryOptions, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -60,7 +60,7 @@ fn run(seed: u64, steps: u32, ttl: bool) {
         .max_entries(max_entries)
         .max_bytes(max_bytes)
         .max_entry_bytes(max_entry_bytes)
-        .eviction_listener(move |key, value, cause| heard.borrow_mut().push((key, value, cause)))
+        .plugin(Heard(move |key: &u8, value: &u64, cause| heard.borrow_mut().push((*key, *value, cause))))
         .runtime(world.clone())
         .build();
     let mut model = Model {
@@ -90,6 +90,7 @@ fn run(seed: u64, steps: u32, ttl: bool) {
                 let options = EntryOptions {
                     ttl: Some(if ttl { Ttl::Millis(millis) } else { Ttl::Forever }),
                     weight: Some(weight),
+                    ..EntryOptions::default()
                 };
                 let expires = now.saturating_add(millis);
                 let done = cache.insert_with(key, value, options);

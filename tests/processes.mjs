@@ -11,6 +11,9 @@ export async function freePort() {
   return port;
 }
 
+// Each server listens for the end of the process.
+process.setMaxListeners(100);
+
 /** A server that runs until it is stopped, at the latest with this process. */
 export function start(command, args, options) {
   // A group of its own, because these servers have children.

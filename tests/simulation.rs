@@ -1,8 +1,9 @@
-//! A deterministic simulation: virtual time, random interleavings of gets, loads that succeed, fail, never
-//! end or are lost with their request, drops, purges and time steps; the rules of the machine are
+//! A deterministic simulation: virtual time, random interleavings of gets, loads and batches that succeed, fail, never
+//! end or are lost with their request, writes, drops, purges and time steps; the rules of the machine are
 //! checked after every step. `SEED=n` (at compile time) picks the run, `STEPS` how long it is.
 
 mod common;
+mod simulated;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -10,44 +11,41 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use common::{Promiser, Random, Virtual, poll_once, promised, seed};
-use nearcache::{Cache, CallOptions, EntryOptions, LoadCtx, LoadError, Ttl};
+use common::{Heard, Promiser, Random, Virtual, World, poll_once, promised, seed};
+use nearcache::engine::Batched;
+use nearcache::options::Defaults;
+use nearcache::{Cache, CallOptions, EntryOptions, Got, LoadCtx, LoadError, Status, Ttl};
+use simulated::{Ends, Model, TAGS, Told, VIEWS, Value};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-const KEYS: u64 = 12;
-const MAX_ENTRIES: u64 = 5;
+/// Of all views.
+const KEYS: u64 = 5 * VIEWS;
+const MAX_ENTRIES: u64 = 6;
 const MAX_BYTES: u64 = 40;
 const TIMEOUT: u64 = 100;
 
-type Waiting = Pin<Box<dyn Future<Output = Result<Value, LoadError>>>>;
+type Waiting = Pin<Box<dyn Future<Output = Result<Got<Value>, LoadError>>>>;
+type Said = Result<(), String>;
 
-/// A value that knows where it is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Value {
-    key: u64,
-    id: u64,
-}
-
-/// What the world knows of a value.
-#[derive(Clone, Copy)]
-struct Origin {
-    /// When the load that brought it began, or when it was inserted, in purges of its key.
-    epoch: u64,
-    /// When it may be handed out for the last time; `None` before it is stored.
-    expires: Option<u64>,
-    shareable: bool,
+/// Ends a load or a batch or a write.
+enum End {
+    One(Promiser<Said>),
+    /// By place; too few when a place is missing.
+    Many(Promiser<Vec<Said>>, Vec<u64>),
 }
 
 struct Load {
-    key: u64,
-    epoch: u64,
+    keys: Vec<u64>,
+    /// When it began, by key.
+    epochs: Vec<(u64, u64)>,
     id: u64,
     request: u32,
     /// When its leader's wait ends, and with it its claim to the key.
     deadline: u64,
-    promiser: Promiser<Result<u64, String>>,
-    /// Shared with the loader's future: set when that is dropped.
+    is_write: bool,
+    end: End,
+    /// Shared with the load's future: set when that is dropped.
     gone: Rc<Cell<bool>>,
 }
 
@@ -56,192 +54,372 @@ struct Wait {
     key: u64,
     asked_at: u64,
     timeout: u64,
-    /// In purges of its key, when it asked.
-    epoch: u64,
+    soft: u64,
+    /// The number of the last purge, when it asked.
+    purges: u64,
     request: u32,
+    is_write: bool,
+    polled: bool,
 }
+
+/// What a load will say about what it brings.
+#[derive(Clone)]
+struct Plan {
+    ttl: Option<u64>,
+    revalidate: Option<u64>,
+    error: Option<u64>,
+    backoff: Option<u64>,
+    tags: Vec<usize>,
+    skip: bool,
+}
+
+impl Plan {
+    fn draw(random: &mut Random) -> Self {
+        let mut one = |odds, below| random.one_in(odds).then(|| random.below(below));
+        Self {
+            ttl: one(3, 60),
+            revalidate: one(3, 40),
+            error: one(3, 60),
+            backoff: one(3, 50),
+            tags: one(2, 1 << TAGS.len()).map_or(Vec::new(), |bits| (0..3).filter(|n| bits & (1 << n) != 0).collect()),
+            skip: random.one_in(8),
+        }
+    }
+
+    /// The loader's own word first.
+    fn or(&self, other: &Self) -> Self {
+        Self {
+            ttl: self.ttl.or(other.ttl),
+            revalidate: self.revalidate.or(other.revalidate),
+            error: self.error.or(other.error),
+            backoff: self.backoff.or(other.backoff),
+            tags: self.tags.iter().chain(&other.tags).copied().collect(),
+            skip: self.skip,
+        }
+    }
+
+    fn ends(&self, now: u64, view: u64) -> Ends {
+        let (ttl, revalidate, error) = DEFAULTS[view as usize];
+        Ends::new(now, self.ttl.unwrap_or(ttl), self.revalidate.unwrap_or(revalidate), self.error.unwrap_or(error))
+    }
+
+    fn say(&self, ctx: &LoadCtx<Value>) {
+        if let Some(ttl) = self.ttl {
+            ctx.set_ttl(Ttl::Millis(ttl));
+        }
+        if let Some(window) = self.revalidate {
+            ctx.set_stale_while_revalidate(Ttl::Millis(window));
+        }
+        if let Some(window) = self.error {
+            ctx.set_stale_if_error(Ttl::Millis(window));
+        }
+        if let Some(backoff) = self.backoff {
+            ctx.set_error_backoff(Ttl::Millis(backoff));
+        }
+        self.tags.iter().for_each(|tag| ctx.tag(TAGS[*tag]));
+        if self.skip {
+            ctx.skip();
+        }
+    }
+}
+
+/// ttl and windows of each view; a scope has those of the view above it.
+const DEFAULTS: [(u64, u64, u64); VIEWS as usize] = [(u64::MAX, 20, 0), (50, 0, 30), (50, 0, 30)];
+
+type Sut<const ALONE: bool> = Cache<u64, Value, Virtual<ALONE>>;
 
 struct Sim<const ALONE: bool> {
     seed: u64,
     step: u64,
     random: Random,
     world: Virtual<ALONE>,
-    cache: Cache<u64, Value, Virtual<ALONE>>,
+    views: Vec<Sut<ALONE>>,
+    batched: Vec<Batched<u64, Value, Virtual<ALONE>>>,
     waits: Vec<Wait>,
-    loads: Rc<RefCell<Vec<Load>>>,
-    origins: Rc<RefCell<HashMap<u64, Origin>>>,
-    /// Purges so far by key: a value from before the last one may not be found by a get.
-    epochs: Rc<RefCell<HashMap<u64, u64>>>,
-    next_id: Rc<Cell<u64>>,
+    shared: Shared,
     next_request: u32,
-    gets: u64,
+    gets: [u64; VIEWS as usize],
     heard: Rc<Cell<u64>>,
+    /// When it was, the step before.
+    then: u64,
+}
+
+/// What loads and batches share with the simulation.
+#[derive(Clone, Default)]
+struct Shared {
+    model: Rc<Model>,
+    loads: Rc<RefCell<Vec<Load>>>,
+    world: Rc<World>,
+    plans: Rc<RefCell<Option<Random>>>,
 }
 
 impl<const ALONE: bool> Sim<ALONE> {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, spawns: bool) -> Self {
         let world = Virtual::default();
+        world.0.seed(seed);
+        world.0.spawns.set(spawns);
         let heard = Rc::new(Cell::new(0));
         let count = heard.clone();
-        let cell: Rc<RefCell<Option<Cache<u64, Value, Virtual<ALONE>>>>> = Rc::default();
+        let cell: Rc<RefCell<Option<Sut<ALONE>>>> = Rc::default();
         let itself = cell.clone();
         let cache = Cache::builder()
             .max_entries(MAX_ENTRIES)
             .max_bytes(MAX_BYTES)
             .max_entry_bytes(20)
+            .stale_while_revalidate(Ttl::Millis(DEFAULTS[0].1))
+            .jitter(if seed.is_multiple_of(2) { 0.5 } else { 0.0 })
+            .refresh_ahead(if seed.is_multiple_of(3) { 1.0 } else { 0.0 })
             .hard_timeout(Ttl::Millis(TIMEOUT))
             .weigher(|_, value: &Value| (value.id % 23) as u32)
-            .eviction_listener(move |key: u64, value: Value, _| {
-                assert_eq!(key, value.key);
+            .plugin(Heard(move |key: &u64, value: &Value, _| {
+                assert_eq!(*key, value.key / VIEWS);
                 count.set(count.get() + 1);
                 // Rule 8: the user's code runs with nothing borrowed.
                 assert!(itself.borrow().as_ref().is_none_or(|cache| cache.len() as u64 <= MAX_ENTRIES));
-            })
+            }))
             .runtime(world.clone())
             .build();
         *cell.borrow_mut() = Some(cache.clone());
+        let mut defaults = cache.defaults();
+        defaults.life.ttl = Ttl::Millis(DEFAULTS[1].0);
+        defaults.life.stale_while_revalidate = Ttl::ZERO;
+        defaults.life.stale_if_error = Ttl::Millis(DEFAULTS[1].2);
+        let part = cache.namespace("a", Defaults { error_backoff: Ttl::Millis(15), ..defaults }).expect("the first");
+        let scope = part.scope("u");
+        let views = vec![cache, part, scope];
+        let shared = Shared { world: world.0.clone(), ..Shared::default() };
+        *shared.plans.borrow_mut() = Some(Random(seed ^ 0x5eed));
+        let batched = (0..VIEWS).map(|view| batched(&views, view, shared.clone(), world.clone())).collect();
         Self {
             seed,
             step: 0,
             random: Random(seed),
             world,
-            cache,
+            views,
+            batched,
             waits: Vec::new(),
-            loads: Rc::default(),
-            origins: Rc::default(),
-            epochs: Rc::default(),
-            next_id: Rc::new(Cell::new(1)),
+            shared,
             next_request: 1,
-            gets: 0,
+            gets: [0; VIEWS as usize],
             heard,
+            then: 0,
         }
     }
 
     fn at(&self) -> String {
-        format!("seed {} step {} alone {ALONE}", self.seed, self.step)
+        format!("seed {} step {} alone {ALONE} spawns {}", self.seed, self.step, self.world.0.spawns.get())
     }
 
-    fn epoch(&self, key: u64) -> u64 {
-        self.epochs.borrow().get(&key).copied().unwrap_or(0)
+    fn now(&self) -> u64 {
+        self.world.0.now()
     }
 
-    fn bump(&self, key: u64) {
-        *self.epochs.borrow_mut().entry(key).or_default() += 1;
+    fn view(&self, key: u64) -> &Sut<ALONE> {
+        &self.views[Model::view(key) as usize]
     }
 
     fn step(&mut self) {
         self.step += 1;
+        let then = self.now();
         let key = self.random.below(KEYS);
-        match self.random.below(16) {
+        self.request();
+        match self.random.below(22) {
             0 | 1 => self.get(key),
             2..=5 if self.waits.len() < 12 => self.ask(key),
-            6..=9 => self.settle(),
-            10 => self.abandon(),
-            11 if self.random.one_in(3) => {
-                self.cache.remove(&key);
-                self.bump(key);
+            6 if self.waits.len() < 12 => self.ask_batch(key),
+            7..=11 => self.settle(),
+            12 => self.abandon(),
+            13 if self.random.one_in(3) => {
+                self.view(key).remove(&(key / VIEWS));
+                self.shared.model.remove(key, KEYS);
             }
-            12 if self.random.one_in(3) => self.insert(key),
-            13 if self.random.one_in(20) => {
-                self.cache.clear();
-                (0..KEYS).for_each(|key| self.bump(key));
+            14 if self.random.one_in(3) => {
+                self.view(key).expire(&(key / VIEWS));
+                self.shared.model.expire(key, self.now());
             }
-            14 => self.world.0.advance(self.random.next() % 30),
-            _ => self.cache.sweep(1),
+            15 if self.random.one_in(3) => self.insert(key),
+            16 if self.random.one_in(20) => {
+                let view = Model::view(key);
+                self.view(key).clear();
+                self.shared.model.clear(|key| Model::view(key) >= view, KEYS);
+                if view == 0 {
+                    self.check_empty();
+                }
+            }
+            17 if self.random.one_in(3) => self.purge_tag(key),
+            18 if self.waits.len() < 12 => self.update(key),
+            19 | 20 => self.world.0.advance(self.random.next() % 30),
+            _ => self.views[0].sweep(1),
         }
-        self.world.0.run_tasks();
+        self.run_tasks();
         self.collect();
         // Loads that began just now start running before anything else happens.
-        self.world.0.run_tasks();
+        self.run_tasks();
         self.check();
+        self.then = then;
+    }
+
+    fn run_tasks(&self) {
+        self.world.0.run_tasks();
+    }
+
+    /// What begins from here on belongs to a new request.
+    fn request(&mut self) -> u32 {
+        self.next_request += 1;
+        self.enter(self.next_request);
+        self.next_request
+    }
+
+    fn enter(&self, request: u32) {
+        self.world.0.enter(request);
     }
 
     fn get(&mut self, key: u64) {
-        self.gets += 1;
-        if let Some(value) = self.cache.get(&key) {
-            self.check_handed_out(key, value);
+        self.gets[Model::view(key) as usize] += 1;
+        if let Some(value) = self.view(key).get(&(key / VIEWS)) {
+            self.shared.model.check_fresh(value, key, self.now(), &self.at());
         }
     }
 
-    /// Rules 3, 4 and 6 for a value that came from memory.
-    fn check_handed_out(&self, key: u64, value: Value) {
-        let origin = self.origins.borrow()[&value.id];
-        let at = self.at();
-        assert_eq!(value.key, key, "somebody else's answer, {at}");
-        assert!(origin.expires.is_some_and(|expires| self.world.0.now() < expires), "past its time, {at}");
-        assert_eq!(origin.epoch, self.epoch(key), "from before a purge, {at}");
-        assert!(origin.shareable, "a skipped value was stored, {at}");
+    fn options(&mut self, plan: &Plan) -> (CallOptions, u64, u64) {
+        let timeout = if self.random.one_in(4) { self.random.below(TIMEOUT) } else { TIMEOUT };
+        let soft = if self.random.one_in(3) { self.random.below(40) } else { u64::MAX };
+        let options = CallOptions {
+            ttl: plan.ttl.map(Ttl::Millis),
+            stale_while_revalidate: plan.revalidate.map(Ttl::Millis),
+            stale_if_error: plan.error.map(Ttl::Millis),
+            error_backoff: plan.backoff.map(Ttl::Millis),
+            tags: plan.tags.iter().map(|tag| TAGS[*tag].to_owned()).collect(),
+            soft_timeout: (soft != u64::MAX).then_some(Ttl::Millis(soft)),
+            hard_timeout: (timeout != TIMEOUT).then_some(Ttl::Millis(timeout)),
+            force_fresh: self.random.one_in(5),
+            ..CallOptions::default()
+        };
+        (options, timeout, soft)
     }
 
     fn ask(&mut self, key: u64) {
-        self.gets += 1;
-        let request = self.next_request;
-        self.next_request += 1;
-        self.world.0.enter(request);
-        let timeout = if self.random.one_in(4) { self.random.below(TIMEOUT) } else { TIMEOUT };
-        let options = CallOptions {
-            ttl: self.random.one_in(2).then(|| Ttl::Millis(self.random.below(60))),
-            hard_timeout: (timeout != TIMEOUT).then_some(Ttl::Millis(timeout)),
-            force_fresh: self.random.one_in(5),
-        };
-        let said = self.random.one_in(3).then(|| self.random.below(60));
-        let skip = self.random.one_in(6);
-        let ttl = match (said, options.ttl) {
-            (Some(said), _) => Some(said),
-            (None, Some(Ttl::Millis(millis))) => Some(millis),
-            _ => None,
-        };
-        let (cache, again) = (self.cache.clone(), self.cache.clone());
-        let (loads, origins, epochs) = (self.loads.clone(), self.origins.clone(), self.epochs.clone());
-        let (next_id, world) = (self.next_id.clone(), self.world.clone());
-        let now = self.world.0.now();
-        let deadline = now + timeout;
-        let load = move |ctx: LoadCtx| async move {
-            let id = next_id.replace(next_id.get() + 1);
-            let epoch = epochs.borrow().get(&key).copied().unwrap_or(0);
-            origins.borrow_mut().insert(id, Origin { epoch, expires: None, shareable: !skip });
+        let (asked, said) = (Plan::draw(&mut self.random), Plan::draw(&mut self.random));
+        let (options, timeout, soft) = self.options(&asked);
+        let deadline = self.now() + timeout;
+        let (cache, shared, world) = (self.view(key).clone(), self.shared.clone(), self.world.clone());
+        let again = cache.clone();
+        let load = move |ctx: LoadCtx<Value>| async move {
+            let plan = said.or(&asked);
+            let model = shared.model.clone();
+            let id = model.begin(key, &plan.tags, !plan.skip);
             let (promiser, promise) = promised();
-            let gone = Rc::new(Cell::new(false));
-            let _dropped = SetOnDrop(gone.clone());
-            loads.borrow_mut().push(Load { key, epoch, id, request, deadline, promiser, gone });
+            let _gone = shared.load(vec![key], id, deadline, false, End::One(promiser));
             // Rule 8 again: a loader may look into the cache.
-            again.peek(&key);
+            again.peek(&(key / VIEWS));
             let result = promise.await;
-            if let Some(said) = said {
-                ctx.set_ttl(Ttl::Millis(said));
-            }
-            if skip {
-                ctx.skip();
-            }
-            if let Some(origin) = origins.borrow_mut().get_mut(&id) {
-                origin.expires = Some(world.0.now().saturating_add(ttl.unwrap_or(u64::MAX)));
-            }
-            result.map(|id| Value { key, id })
+            said.say(&ctx);
+            settled(&model, &plan, key, id, world.0.now(), result)
         };
-        let future: Waiting = Box::pin(async move { cache.try_get_with_options(key, options, load).await });
-        self.waits.push(Wait { future, key, asked_at: now, timeout, epoch: self.epoch(key), request });
+        let future: Waiting = Box::pin(async move { cache.try_get_with_details(key / VIEWS, options, load).await });
+        self.wait(future, key, timeout, soft, false);
+    }
+
+    /// One key of a batch, or all of a view's.
+    fn ask_batch(&mut self, key: u64) {
+        let view = Model::view(key);
+        let batched = self.batched[view as usize].clone();
+        if self.random.one_in(3) {
+            // As `get_many` does, but so that each can be watched.
+            for key in (0..KEYS).filter(|key| Model::view(*key) == view) {
+                let batched = batched.clone();
+                let future = async move { batched.get_with_details(key / VIEWS, CallOptions::default()).await };
+                self.wait(Box::pin(future), key, TIMEOUT, u64::MAX, false);
+            }
+            return;
+        }
+        let (options, timeout, soft) = self.options(&NOTHING);
+        let future = async move { batched.get_with_details(key / VIEWS, options).await };
+        self.wait(Box::pin(future), key, timeout, soft, false);
+    }
+
+    fn wait(&mut self, future: Waiting, key: u64, timeout: u64, soft: u64, is_write: bool) {
+        let (asked_at, purges, request) = (self.now(), self.shared.model.purges(), self.world.0.request());
+        if !is_write {
+            self.gets[Model::view(key) as usize] += 1;
+        }
+        self.waits.push(Wait { future, key, asked_at, timeout, soft, purges, request, is_write, polled: false });
+    }
+
+    fn update(&mut self, key: u64) {
+        let plan = Plan { skip: false, ..Plan::draw(&mut self.random) };
+        let (mut options, mut timeout, _) = self.options(&plan);
+        if timeout == 0 {
+            (options.hard_timeout, timeout) = (Some(Ttl::Millis(1)), 1);
+        }
+        let model = self.shared.model.clone();
+        let id = model.begin(key, &plan.tags, true);
+        let (promiser, promise) = promised();
+        let gone = self.shared.load(vec![key], id, 0, true, End::One(promiser));
+        let mut told = Told { model: model.clone(), id, ends: None };
+        let world = self.world.clone();
+        let write = move |_: LoadCtx<Value>| async move {
+            let _gone = gone;
+            let result = promise.await;
+            told.ends = result.is_ok().then(|| plan.ends(world.0.now(), Model::view(key)));
+            drop(told);
+            result.map(|()| Value { key, id }).map_err(|_| format!("load {id}"))
+        };
+        let cache = self.view(key).clone();
+        let mut future: Waiting = Box::pin(async move {
+            let value = cache.update_with_options(key / VIEWS, options, write).await?;
+            Ok(Got { value, status: Status::Miss, age: Default::default(), ttl: Ttl::ZERO })
+        });
+        model.begin_write(key, id);
+        // At once, so that what else happens in this step comes after its beginning for both.
+        assert!(poll_once(&mut future).is_none());
+        self.wait(future, key, timeout, u64::MAX, true);
     }
 
     fn insert(&mut self, key: u64) {
-        let id = self.next_id.replace(self.next_id.get() + 1);
-        self.bump(key);
-        let ttl = self.random.below(60);
-        let origin = Origin { epoch: self.epoch(key), expires: Some(self.world.0.now() + ttl), shareable: true };
-        self.origins.borrow_mut().insert(id, origin);
-        let options = EntryOptions { ttl: Some(Ttl::Millis(ttl)), weight: None };
-        self.cache.insert_with(key, Value { key, id }, options);
+        let plan = Plan::draw(&mut self.random);
+        let model = self.shared.model.clone();
+        model.remove(key, KEYS);
+        let id = model.begin(key, &plan.tags, true);
+        model.stored(id, plan.ends(self.now(), Model::view(key)));
+        let options = EntryOptions {
+            ttl: plan.ttl.map(Ttl::Millis),
+            stale_while_revalidate: plan.revalidate.map(Ttl::Millis),
+            stale_if_error: plan.error.map(Ttl::Millis),
+            tags: plan.tags.iter().map(|tag| TAGS[*tag].to_owned()).collect(),
+            ..EntryOptions::default()
+        };
+        self.view(key).insert_with(key / VIEWS, Value { key, id }, options);
+    }
+
+    fn purge_tag(&mut self, key: u64) {
+        let view = Model::view(key);
+        let tag = self.random.below(TAGS.len() as u64) as usize;
+        let soft = self.random.one_in(2);
+        match soft {
+            true => self.view(key).expire_by_tag(TAGS[tag]),
+            false => self.view(key).remove_by_tag(TAGS[tag]),
+        };
+        self.shared.model.purge_tag(tag, |key| Model::view(key) >= view, soft.then_some(self.now()));
     }
 
     /// Ends a load, one way or the other; some never end.
     fn settle(&mut self) {
-        let loads = self.loads.borrow();
+        let loads = self.shared.loads.borrow();
         let open: Vec<&Load> = loads.iter().filter(|load| !load.gone.get() && load.id % 11 != 0).collect();
         if open.is_empty() {
             return;
         }
         let load = open[self.random.below(open.len() as u64) as usize];
-        let fails = self.random.one_in(4);
-        load.promiser.say(if fails { Err(format!("load {}", load.id)) } else { Ok(load.id) });
+        let said = |random: &mut Random, id| if random.one_in(3) { Err(format!("load {id}")) } else { Ok(()) };
+        match &load.end {
+            End::One(promiser) => promiser.say(said(&mut self.random, load.id)),
+            End::Many(promiser, ids) => {
+                let short = usize::from(self.random.one_in(6));
+                let all = ids.iter().skip(short).map(|id| said(&mut self.random, *id));
+                promiser.say(all.collect());
+            }
+        }
     }
 
     /// A waiter is dropped, or its request dies with all that it runs.
@@ -251,83 +429,199 @@ impl<const ALONE: bool> Sim<ALONE> {
         }
         let index = self.random.below(self.waits.len() as u64) as usize;
         let wait = self.waits.swap_remove(index);
-        if ALONE && self.random.one_in(2) {
-            self.world.0.kill(wait.request);
-            for load in self.loads.borrow().iter().filter(|load| load.request == wait.request) {
-                load.gone.set(true);
-            }
-            std::mem::forget(wait.future);
-        } else {
-            drop(wait.future);
+        if !wait.polled {
+            // It has not asked yet, and never will.
+            self.gets[Model::view(wait.key) as usize] -= u64::from(!wait.is_write);
+        }
+        if !(ALONE && wait.polled && self.random.one_in(2)) {
+            return;
+        }
+        self.world.0.kill(wait.request);
+        for load in self.shared.loads.borrow().iter().filter(|load| load.request == wait.request) {
+            load.gone.set(true);
+        }
+        let (killed, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waits).into_iter().partition(|other| other.request == wait.request);
+        self.waits = rest;
+        std::mem::forget(wait.future);
+        for other in killed {
+            self.gets[Model::view(other.key) as usize] -= u64::from(!other.is_write && !other.polled);
+            std::mem::forget(other.future);
         }
     }
 
     fn collect(&mut self) {
         let mut waits = std::mem::take(&mut self.waits);
         waits.retain_mut(|wait| {
-            self.world.0.enter(wait.request);
+            self.enter(wait.request);
+            let first = !std::mem::replace(&mut wait.polled, true);
+            let hits = first.then(|| self.view(wait.key).stats().hits);
             let Some(result) = poll_once(&mut wait.future) else { return true };
-            let at = self.at();
-            let waited = self.world.0.now() - wait.asked_at;
-            match result {
-                Ok(value) => {
-                    assert_eq!(value.key, wait.key, "somebody else's answer, {at}");
-                    // Rule 4: nobody gets what began before a purge that came before he asked.
-                    assert!(self.origins.borrow()[&value.id].epoch >= wait.epoch, "joined a purged load, {at}");
-                }
-                Err(LoadError::TimedOut { after_millis }) => {
-                    assert_eq!(after_millis, wait.timeout);
-                    assert!(waited >= wait.timeout, "timed out too early, {at}");
-                }
-                Err(LoadError::Loader(error)) => assert!(error.to_string().starts_with("load "), "{at}"),
-                Err(other) => panic!("{other}, {at}"),
-            }
+            let from_memory = hits.is_some_and(|hits| self.view(wait.key).stats().hits > hits);
+            self.check_result(wait, from_memory, result);
             false
         });
         self.waits = waits;
     }
 
+    fn check_result(&self, wait: &Wait, from_memory: bool, result: Result<Got<Value>, LoadError>) {
+        let (at, now, model, key) = (self.at(), self.now(), &self.shared.model, wait.key);
+        let waited = now - wait.asked_at;
+        match result {
+            Ok(Got { value, status, .. }) => match status {
+                Status::Hit => model.check_fresh(value, key, now, &at),
+                Status::Stale => model.check_stale(value, key, now, &at),
+                Status::Miss | Status::Coalesced => model.check_loaded(value, key, wait.purges, &at),
+                Status::StaleIfError => model.check_last_good(value, key, self.then, wait.purges, true, &at),
+                Status::StaleOnTimeout => {
+                    assert!(waited >= wait.soft, "too soft, {at}");
+                    model.check_last_good(value, key, now, model.purges(), false, &at);
+                }
+            },
+            Err(LoadError::TimedOut { after_millis }) => {
+                assert_eq!(after_millis, wait.timeout);
+                assert!(waited >= wait.timeout, "timed out too early, {at}");
+                if wait.is_write {
+                    model.remove(key, KEYS);
+                }
+            }
+            Err(LoadError::Loader(error)) => {
+                let text = error.to_string();
+                let id = text.strip_prefix("load ").and_then(|id| id.parse().ok()).expect("a load's own error");
+                if from_memory {
+                    model.check_failure(id, key, now, &at);
+                }
+            }
+            Err(LoadError::Batch { keys, results }) => assert_eq!(keys, results + 1, "{at}"),
+            Err(other) => panic!("{other}, request {} write {}, {at}", wait.request, wait.is_write),
+        }
+    }
+
     fn check(&mut self) {
         let at = self.at();
-        // Rule 1: one live load a key (of an epoch), unless its leader gave it up at his deadline.
-        self.loads.borrow_mut().retain(|load| !load.gone.get());
-        let mut live: HashMap<(u64, u64), u32> = HashMap::new();
-        for load in self.loads.borrow().iter().filter(|load| self.world.0.now() < load.deadline) {
-            *live.entry((load.key, load.epoch)).or_default() += 1;
+        // Rule 1: one live load a key, unless it was cut loose or its leader gave it up at his deadline.
+        let mut loads = self.shared.loads.borrow_mut();
+        loads.retain(|load| !load.gone.get());
+        let mut live: HashMap<(u64, (u64, u64)), u32> = HashMap::new();
+        for load in loads.iter().filter(|load| self.now() < load.deadline && !load.is_write) {
+            for (key, epoch) in load.keys.iter().zip(&load.epochs) {
+                *live.entry((*key, *epoch)).or_default() += 1;
+            }
         }
+        drop(loads);
         assert!(live.values().all(|count| *count == 1), "two live loads of a key, {at}");
         // Rule 2: nobody waits past his deadline.
         for wait in &self.waits {
-            assert!(self.world.0.now() - wait.asked_at < wait.timeout.max(1), "still waiting, {at}");
+            assert!(self.now() - wait.asked_at < wait.timeout.max(1), "still waiting, {at}");
         }
         // Rule 5.
-        assert!(self.cache.len() as u64 <= MAX_ENTRIES && self.cache.weight() <= MAX_BYTES, "out of bounds, {at}");
-        let entries: Vec<_> = self.cache.iter().collect();
-        for (key, value) in &entries {
-            self.check_handed_out(*key, *value);
+        let cache = &self.views[0];
+        assert!(cache.len() as u64 <= MAX_ENTRIES && cache.weight() <= MAX_BYTES, "out of bounds, {at}");
+        let mut weight = 0;
+        for (view, cache) in self.views.iter().enumerate() {
+            for (key, value) in cache.iter() {
+                self.shared.model.check_fresh(value, key * VIEWS + view as u64, self.now(), &at);
+                weight += value.id % 23;
+            }
         }
-        let weight: u64 = entries.iter().map(|(_, value)| value.id % 23).sum();
-        assert!(self.cache.weight() >= weight, "{at}");
+        assert!(cache.weight() >= weight, "{at}");
         // Rule 7, for every get that has been polled.
-        let stats = self.cache.stats();
-        assert_eq!(stats.hits + stats.misses + stats.coalesced, self.gets, "{at}");
+        let stats = cache.stats();
+        assert_eq!(stats.gets(), self.gets.iter().sum::<u64>(), "{at}");
+        assert_eq!(self.views[1].stats().gets(), self.gets[1] + self.gets[2], "of the namespace, {at}");
         let gone = stats.evicted_size + stats.evicted_expired + stats.evicted_replaced + stats.evicted_removed;
-        assert_eq!(stats.inserts, gone + self.cache.len() as u64, "{at}");
-        assert_eq!(gone, self.heard.get(), "the listener missed something, {at}");
+        assert!(stats.inserts - gone <= cache.len() as u64, "{at}");
+        assert_eq!(gone, self.heard.get(), "the plugin missed something, {at}");
+    }
+
+    fn check_empty(&self) {
+        let stats = self.views[0].stats();
+        let gone = stats.evicted_size + stats.evicted_expired + stats.evicted_replaced + stats.evicted_removed;
+        assert_eq!((self.views[0].len(), stats.inserts), (0, gone), "{}", self.at());
     }
 
     /// In the end everyone settles, and nothing is left of the loads.
     fn finish(mut self) {
         self.world.0.advance(TIMEOUT + 1);
-        self.world.0.run_tasks();
-        self.collect();
+        for _ in 0..3 {
+            self.run_tasks();
+            self.collect();
+        }
         assert!(self.waits.is_empty(), "somebody hangs, {}", self.at());
+        // What waits in the background since a moment ago.
+        self.world.0.advance(TIMEOUT + 1);
+        self.run_tasks();
         // Rule 9: what was lost or abandoned is cleaned up, here by the sweep.
         if ALONE {
-            (0..100).for_each(|_| self.cache.sweep(1));
+            (0..100).for_each(|_| self.views[0].sweep(1));
         }
-        assert_eq!(self.cache.loads_in_flight(), 0, "a load outlived its waiters, {}", self.at());
+        assert_eq!(self.views[0].loads_in_flight(), 0, "a load outlived its waiters, {}", self.at());
+        self.views[0].clear();
+        self.check_empty();
     }
+}
+
+const NOTHING: Plan = Plan { ttl: None, revalidate: None, error: None, backoff: None, tags: Vec::new(), skip: false };
+
+impl Shared {
+    /// Notes a load; it is there until what is returned is dropped.
+    fn load(&self, keys: Vec<u64>, id: u64, deadline: u64, is_write: bool, end: End) -> SetOnDrop {
+        let gone = Rc::new(Cell::new(false));
+        let epochs = keys.iter().map(|key| self.model.epoch(*key)).collect();
+        let (request, of_load) = (self.world.request(), gone.clone());
+        self.loads.borrow_mut().push(Load { keys, epochs, id, request, deadline, is_write, end, gone: of_load });
+        SetOnDrop(gone)
+    }
+}
+
+/// Tells the model how a load ended.
+fn settled(model: &Model, plan: &Plan, key: u64, id: u64, now: u64, said: Said) -> Result<Value, String> {
+    let view = Model::view(key);
+    match said {
+        Ok(()) => model.stored(id, plan.ends(now, view)),
+        Err(_) => model.failed(id, now + plan.backoff.unwrap_or(if view == 0 { 0 } else { 15 })),
+    }
+    said.map(|()| Value { key, id }).map_err(|_| format!("load {id}"))
+}
+
+fn batched<const ALONE: bool>(
+    views: &[Sut<ALONE>],
+    view: u64,
+    shared: Shared,
+    world: Virtual<ALONE>,
+) -> Batched<u64, Value, Virtual<ALONE>> {
+    let load = move |keys: Vec<u64>, ctxs: Vec<LoadCtx<Value>>| {
+        let (shared, world) = (shared.clone(), world.clone());
+        async move {
+            let keys: Vec<u64> = keys.into_iter().map(|key| key * VIEWS + view).collect();
+            let mut unique = keys.clone();
+            unique.sort_unstable();
+            unique.dedup();
+            assert_eq!(unique.len(), keys.len(), "a key twice in a batch");
+            assert!(keys.len() <= 4, "more than a batch holds");
+            let model = shared.model.clone();
+            let plans: Vec<Plan> = match shared.plans.borrow_mut().as_mut() {
+                Some(random) => keys.iter().map(|_| Plan::draw(random)).collect(),
+                None => Vec::new(),
+            };
+            let begin = |(key, plan): (&u64, &Plan)| model.begin(*key, &plan.tags, !plan.skip);
+            let ids: Vec<u64> = keys.iter().zip(&plans).map(begin).collect();
+            let (promiser, promise) = promised();
+            // Which leader's deadline it has is not known here, so that it's held to none.
+            let _gone = shared.load(keys.clone(), ids[0], 0, false, End::Many(promiser, ids.clone()));
+            let said = promise.await;
+            ctxs.iter().zip(&plans).for_each(|(ctx, plan)| plan.say(ctx));
+            let now = world.0.now();
+            if said.len() < keys.len() {
+                let rest = |(id, plan): (&u64, &Plan)| model.failed(*id, now + plan.backoff.unwrap_or(50));
+                ids.iter().zip(&plans).for_each(rest);
+                return said.into_iter().map(|_| Err("too few".to_owned())).collect::<Vec<_>>();
+            }
+            let all = said.into_iter().enumerate();
+            all.map(|(n, said)| settled(&model, &plans[n], keys[n], ids[n], now, said)).collect()
+        }
+    };
+    views[view as usize].batched(load).max_batch_size(4)
 }
 
 struct SetOnDrop(Rc<Cell<bool>>);
@@ -351,7 +645,7 @@ fn run<const ALONE: bool>() {
     const ROUND: u64 = 2_000;
     println!("seed {}, {STEPS} steps", seed());
     for round in 0..STEPS / ROUND {
-        let mut sim = Sim::<ALONE>::new(seed() + round);
+        let mut sim = Sim::<ALONE>::new(seed() + round, round % 2 == 0);
         (0..ROUND).for_each(|_| sim.step());
         sim.finish();
     }

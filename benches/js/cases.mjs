@@ -41,6 +41,7 @@ async function timed(ops, run) {
 }
 
 const load = async (key) => key;
+const loadBatch = async (keys) => keys.slice();
 
 export const cases = {
   "get, set on miss": async (contender) => {
@@ -89,6 +90,15 @@ export const cases = {
       for (let i = 0; i < OPS; i++) await fetch(keys[draws[i]]);
     });
   },
+  "await wrapped hit, Zipf": async (contender) => {
+    const wrapped = (await contender()).wrap(ENTRIES, load);
+    const keys = urls(ENTRIES);
+    const draws = zipf(ENTRIES, OPS);
+    for (const key of keys) await wrapped(key);
+    return timed(OPS, async () => {
+      for (let i = 0; i < OPS; i++) await wrapped(keys[draws[i]]);
+    });
+  },
   "await miss, trivial loader": async (contender) => {
     const { fetch } = (await contender()).make(ENTRIES, load);
     const keys = urls(KEYS);
@@ -107,6 +117,21 @@ export const cases = {
         for (let i = 0; i < 1_000; i++) waiting[i] = fetch(key);
         await Promise.all(waiting);
       }
+    });
+  },
+  "1,000 keys in one tick, cold": async (contender) => {
+    const { make } = await contender();
+    const keys = urls(1_000);
+    return timed(500_000, async () => {
+      for (let round = 0; round < 500; round++) await make(keys.length, loadBatch).fetchAll(keys);
+    });
+  },
+  "1,000 keys in one tick, warm": async (contender) => {
+    const { fetchAll } = (await contender()).make(ENTRIES, loadBatch);
+    const keys = urls(1_000);
+    await fetchAll(keys);
+    return timed(500_000, async () => {
+      for (let round = 0; round < 500; round++) await fetchAll(keys);
     });
   },
   "bytes per entry": async (contender) => {

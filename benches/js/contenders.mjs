@@ -1,5 +1,5 @@
 // The caches that are compared, each behind the same four words: get, set, fetch (get or load), with a
-// limit of entries and a ttl that never passes during a run.
+// limit of entries and a ttl that never passes during a run. Some have a fifth, wrap: a function with a cache in front.
 
 const TTL = 3_600_000;
 
@@ -7,14 +7,13 @@ export const contenders = {
   map: async () => {
     return { make: () => plain(new Map()) };
   },
-  nearcache: async () => {
-    const { NearCache } = await import("nearcache");
-    return {
-      make(max, load) {
-        const cache = new NearCache({ maxEntries: max, ttl: TTL });
-        return { cache, get: (k) => cache.get(k), set: (k, v) => cache.set(k, v), fetch: (k) => cache.getOrSet(k, load) };
-      },
-    };
+  nearcache: () => nearcache({}),
+  "nearcache, told of misses": () => nearcache({ plugins: [{ miss: () => {} }] }),
+  "nearcache, told of hits": () => nearcache({ plugins: [{ hit: () => {} }] }),
+  "nearcache, stale windows": () => nearcache({ staleWhileRevalidate: TTL, staleIfError: TTL, refreshAhead: 1, jitter: 0.1 }),
+  "nearcache, getOrSet": async () => {
+    const { make } = await nearcache({});
+    return { wrap: (max, fn) => make(max, fn).fetch };
   },
   "lru-cache": () => lruCache({}),
   "lru-cache, exact time": () => lruCache({ ttlResolution: 0 }),
@@ -29,6 +28,23 @@ export const contenders = {
         const cache = createCache({ ttl: TTL / 1000, storage: { type: "memory", options: { size: max } } }).define("load", load);
         return { cache, fetch: (k) => cache.load(k) };
       },
+      wrap(max, fn) {
+        return this.make(max, fn).fetch;
+      },
+    };
+  },
+  dataloader: async () => batched((await import("dataloader")).default),
+  "nearcache's DataLoader": async () => batched((await import("nearcache")).DataLoader),
+  "nearcache's batch": async () => {
+    const { NearCache } = await import("nearcache");
+    // Loaders are made anew all the time; a cache is emptied.
+    let cache;
+    return {
+      make(max, load) {
+        cache ??= new NearCache({ maxEntries: max, ttl: TTL, batch: { load } });
+        cache.clear();
+        return { fetchAll: (keys) => cache.getMany(keys) };
+      },
     };
   },
   cachified: async () => {
@@ -42,15 +58,39 @@ export const contenders = {
   },
 };
 
+async function nearcache(options) {
+  const { NearCache } = await import("nearcache");
+  return {
+    make(max, load) {
+      const cache = new NearCache({ maxEntries: max, ttl: TTL, ...options });
+      return { cache, get: (k) => cache.get(k), set: (k, v) => cache.set(k, v), fetch: (k) => cache.getOrSet(k, load) };
+    },
+    wrap: (max, fn) => new NearCache({ maxEntries: max, ttl: TTL, ...options }).wrap(fn),
+  };
+}
+
 async function lruCache(options) {
   const { LRUCache } = await import("lru-cache");
   return {
+    wrap(max, fn) {
+      return this.make(max, fn).fetch;
+    },
     make(max, load) {
       const cache = new LRUCache({ max, ttl: TTL, ...options, ...(load && { fetchMethod: load }) });
       return { cache, get: (k) => cache.get(k), set: (k, v) => cache.set(k, v), fetch: (k) => cache.fetch(k) };
     },
   };
 }
+
+function batched(DataLoader) {
+  return { make: (_, load) => ({ fetchAll: loadAll(new DataLoader(load)) }) };
+}
+
+const loadAll = (loader) => (keys) => {
+  const loads = new Array(keys.length);
+  for (let i = 0; i < keys.length; i++) loads[i] = loader.load(keys[i]);
+  return Promise.all(loads);
+};
 
 function plain(cache) {
   return { cache, get: (k) => cache.get(k), set: (k, v) => cache.set(k, v) };

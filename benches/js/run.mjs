@@ -1,5 +1,5 @@
 // All contenders in all cases, each in a process of its own, round by round, so that a slow moment of the
-// machine hits everyone. Prints medians, and their ratios to lru-cache with a ttl.
+// machine hits everyone. Prints medians, and their ratios to lru-cache with a ttl, or to dataloader.
 // `node run.mjs [ROUNDS] [CASE]`; needs Node 22 and the built package.
 
 import { spawnSync } from "node:child_process";
@@ -8,12 +8,18 @@ import { fileURLToPath } from "node:url";
 const BASE = "lru-cache";
 const table = {
   "get, set on miss": ["map", "nearcache", BASE, "lru-cache, exact time", "quick-lru"],
-  hit: ["map", "nearcache", BASE, "lru-cache, exact time", "quick-lru"],
+  hit: [
+    "map", "nearcache", "nearcache, told of misses", "nearcache, told of hits", "nearcache, stale windows", BASE,
+    "lru-cache, exact time", "quick-lru",
+  ],
   "set that evicts": ["nearcache", BASE, "lru-cache, exact time", "quick-lru"],
   "await hit, one hot key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "await hit, Zipf": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
+  "await wrapped hit, Zipf": ["nearcache", "nearcache, getOrSet", BASE, "async-cache-dedupe"],
   "await miss, trivial loader": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "1,000 gets of one cold key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
+  "1,000 keys in one tick, cold": ["dataloader", "nearcache's DataLoader", "nearcache's batch"],
+  "1,000 keys in one tick, warm": ["dataloader", "nearcache's DataLoader", "nearcache's batch"],
   "bytes per entry": ["map", "nearcache", BASE, "quick-lru"],
 };
 
@@ -36,11 +42,12 @@ for (const [name, contenders] of Object.entries(table)) {
   for (let round = 0; round < rounds; round++) {
     for (const contender of contenders) times.get(contender).push(run(contender, name));
   }
-  const base = median(times.get(BASE));
+  const baseline = times.has(BASE) ? BASE : "dataloader";
+  const base = median(times.get(baseline));
   console.log(`\n${name}`);
   for (const [contender, all] of times) {
     const mine = median(all);
     const spread = `${Math.min(...all).toFixed(0)}–${Math.max(...all).toFixed(0)}`;
-    console.log(`  ${contender.padEnd(24)}${mine.toFixed(0).padStart(9)}  ${(mine / base).toFixed(2).padStart(5)} × ${BASE}   (${spread})`);
+    console.log(`  ${contender.padEnd(24)}${mine.toFixed(0).padStart(9)}  ${(mine / base).toFixed(2).padStart(5)} × ${baseline}   (${spread})`);
   }
 }

@@ -28,6 +28,13 @@ export class Alarm implements Pending {
     host.alarmSet(this);
   }
 
+  /** Does not ring any more, until it is set anew. */
+  off(): void {
+    clearTimeout(this.timer);
+    this.#at = Infinity;
+    host.alarmOff(this);
+  }
+
   readonly #fire = (): void => {
     this.#at = Infinity;
     host.alarmOff(this);

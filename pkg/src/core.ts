@@ -1,24 +1,37 @@
 // The wasm side, and the bits in which it answers. `src/js/mod.rs` has the same names.
 
-export { Core, read_bytes, read_count, read_duration } from "../generated/nearcache_bg.js";
+export { Core, read_bytes, read_count, read_duration, read_factor, read_fraction } from "../generated/nearcache_bg.js";
 
-/** The low bits of an answer: a slot, or 0 for none. */
+/** The low bits of an answer: a slot or an index, or 0 for none. */
 export const SLOT = (1 << 27) - 1;
 /** Answers from here on say that there are departures to fetch. */
 export const DEPARTED = 2 ** 31;
-/** Of `ask`: join the flight in the low bits. */
-export const JOIN = 1 << 30;
 /** Of `departure`: the key goes too. */
 export const VACATED = 1 << 30;
 /** Of `insert`: the key that lies in the slot has made way. */
 export const EVICTED = 1 << 30;
-/** Of `ask`: lead a new flight. */
-export const LEAD = 1 << 29;
 /** The flight has ended. */
-export const OVER = 1 << 28;
-/** Of `ask`: no number is left. */
-export const FULL = 1 << 27;
-/** For a ttl or timeout: the default. */
-export const DEFAULT = NaN;
+export const OVER = 1 << 30;
+
+/** What an answer is about, between slot and flags. */
+export function kind(code: number): number {
+  return (code >>> 27) & 7;
+}
+/** Of `ask`: without a kind, a hit. */
+export const JOIN = 1;
+export const LEAD = 2;
+export const FULL = 3;
+export const STALE = 4;
+export const REFRESH_AHEAD = 5;
+export const REFRESH_STALE = 6;
+export const FAILED = 7;
+/** Of `fail`. */
+export const RESCUED = 1;
+export const REMEMBERED = 2;
+/** Of `departure`: why the value left; without a kind, there was none. */
+export const CAUSES = [undefined, "size", "expired", "replaced", "removed"] as const;
+
 /** For a ttl: don't store. */
 export const SKIP = -1;
+/** For figures: of all spaces. */
+export const ALL = -1;

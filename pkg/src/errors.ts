@@ -1,5 +1,12 @@
 /** What can go wrong in the cache itself. A loader's own error is passed on as it is. */
-export type NearCacheErrorCode = "ERR_OPTION" | "ERR_TIMEOUT" | "ERR_RECURSIVE_LOAD" | "ERR_TOO_MANY_LOADS" | "ERR_BYTES";
+export type NearCacheErrorCode =
+  | "ERR_OPTION"
+  | "ERR_TIMEOUT"
+  | "ERR_RECURSIVE_LOAD"
+  | "ERR_TOO_MANY_LOADS"
+  | "ERR_BYTES"
+  | "ERR_BATCH"
+  | "ERR_KEY";
 
 /** An error of the cache's own. `code` stays the same across versions; `message` is for people. */
 export class NearCacheError extends Error {
@@ -36,5 +43,13 @@ export function recursive(key: unknown): NearCacheError {
     "ERR_RECURSIVE_LOAD",
     `the loader of ${showKey(key)} asked the cache for that very key, which it is loading; ${advice}`,
     key,
+  );
+}
+
+export function misshapen(values: unknown, keys: number): NearCacheError {
+  const got = Array.isArray(values) ? `${values.length} values` : showKey(values);
+  return new NearCacheError(
+    "ERR_BATCH",
+    `batch.load was asked for ${keys} key${keys === 1 ? "" : "s"} and brought ${got}; it wants an array with a value or an Error for each`,
   );
 }

@@ -10,6 +10,11 @@ export interface Host {
   keepAlive(promise: Promise<unknown>): void;
   /** Calls back as soon as the present task has ended, without holding a process. */
   nextTask(callback: () => void): void;
+  /**
+   * Calls back when the promise jobs that are pending, and those they lead to, have run, as far as the place
+   * lets that be seen. `gathered` is what they may add to meanwhile.
+   */
+  afterPromiseJobs(callback: () => void, gathered: ArrayLike<unknown>): void;
   /** Called with each alarm that is set, and again when it is set anew. */
   alarmSet(alarm: Pending): void;
   /** Called when an alarm is no longer set. */
@@ -24,10 +29,36 @@ export interface Pending {
 
 const nothing = () => {};
 
+/** So many turns of the promise jobs that add nothing count as the end of them all. */
+const QUIET_TURNS = 64;
+
+/**
+ * For workerd, where the next task may be another request's and may not exist at all (outside a request there
+ * are no timers): takes its turn among the promise jobs until nothing has come for a while. All of
+ * one request's promise jobs run before any code of another's, so what is gathered this way never mixes requests.
+ */
+function afterQuietTurns(callback: () => void, gathered: ArrayLike<unknown>): void {
+  // None yet, so that of two that are complete the one that began first is called first.
+  let held = -1;
+  let quiet = 0;
+  const turn = (): void => {
+    if (gathered.length !== held) {
+      held = gathered.length;
+      quiet = 0;
+    } else if (++quiet === QUIET_TURNS) {
+      callback();
+      return;
+    }
+    queueMicrotask(turn);
+  };
+  queueMicrotask(turn);
+}
+
 export const host: Host = {
   requestBound: false,
   keepAlive: nothing,
   nextTask: (callback) => setTimeout(callback, 0),
+  afterPromiseJobs: afterQuietTurns,
   alarmSet: nothing,
   alarmOff: nothing,
 };

@@ -1,4 +1,4 @@
-import { read_bytes, read_count, read_duration } from "./core.js";
+import { read_bytes, read_count, read_duration, read_factor, read_fraction } from "./core.js";
 import { NearCacheError } from "./errors.js";
 
 /** Milliseconds from 0 on, `Infinity`, or a text like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. */
@@ -17,6 +17,14 @@ export function bytes(option: string, given: unknown): number {
   return typeof given === "number" && given >= 0 ? given : read(read_bytes, option, given);
 }
 
+export function fraction(option: string, given: unknown): number {
+  return read(read_fraction, option, given);
+}
+
+export function factor(option: string, given: unknown): number {
+  return read(read_factor, option, given);
+}
+
 export function fn<T>(option: string, given: T): T {
   if (typeof given === "function") return given;
   throw refusal(option, show(given), "a function");
@@ -27,26 +35,43 @@ export function flag(option: string, given: unknown): boolean {
   throw refusal(option, show(given), "true or false");
 }
 
+/** A name that is part of a longer one: U+0000 stands between the parts. */
+export function name(option: string, given: unknown): string {
+  if (typeof given === "string" && given !== "" && !given.includes("\0")) return given;
+  throw refusal(option, show(given), "a text that is not empty and has no U+0000");
+}
+
+export function names(option: string, given: unknown): readonly string[] {
+  if (!Array.isArray(given)) throw refusal(option, show(given), "an array of texts");
+  return given.map((one, index) => name(`${option}[${index}]`, one));
+}
+
 export function abortSignal(option: string, given: AbortSignal): AbortSignal {
   // Not `instanceof`: a signal may come from another realm.
   if (typeof given?.throwIfAborted === "function" && typeof given.addEventListener === "function") return given;
   throw refusal(option, show(given), "an AbortSignal");
 }
 
+/** A whole number from 1 on, or `Infinity`. */
+export function size(option: string, given: unknown): number {
+  if (typeof given === "number" && given >= 1 && (Number.isInteger(given) || given === Infinity)) return given;
+  throw refusal(option, show(given), "a whole number from 1 on, or Infinity");
+}
+
 /** Refuses what is not among the options, so that a misspelt one does not go unnoticed. */
-export function known(given: object, allowed: ReadonlySet<string>): void {
-  if (typeof given !== "object" || given === null) throw refusal("options", show(given), "an object");
+export function known(given: object, allowed: ReadonlySet<string>, what = "options"): void {
+  if (typeof given !== "object" || given === null) throw refusal(what, show(given), "an object");
   for (const name in given) {
     if (!allowed.has(name)) throw refusal(name, "an option of that name", `one of ${[...allowed].join(", ")}`);
   }
 }
 
-function refusal(option: string, given: string, allowed: string): NearCacheError {
+export function refusal(option: string, given: string, allowed: string): NearCacheError {
   return new NearCacheError("ERR_OPTION", `${option}: got ${given}, wants ${allowed}`);
 }
 
 /** As `src/js/options.rs` shows it. */
-function show(given: unknown): string {
+export function show(given: unknown): string {
   switch (typeof given) {
     case "string":
       return JSON.stringify(given.slice(0, 60));

@@ -1,44 +1,75 @@
-/** What happened since the cache was made, and what it holds. Every get is exactly one of hit, miss, coalesced. */
+/**
+ * What happened since the cache was made, and what it holds. Every get is exactly one of hit, stale hit, miss,
+ * coalesced. Rates are from 0 to 1, and 0 before there is anything to divide.
+ */
 export interface Stats {
-  /** Gets answered from memory. */
+  /** Gets answered from memory with a fresh value, or with the error of a load that failed a moment ago. */
   hits: number;
+  /** Gets answered from memory with a stale value, while it was refreshed or could not be. */
+  staleHits: number;
   /** Gets that found nothing: they began a load, or came back empty-handed. */
   misses: number;
   /** Gets that joined a load under way. */
   coalesced: number;
   /** Loads begun. */
   loads: number;
+  /** Those of them that were begun in the background, for a value that was handed out. */
+  refreshes: number;
   /** Loads that ended with an error. */
   loadFailures: number;
+  /** Those of them that were answered with the last good value. */
+  rescues: number;
   /** Loads that nobody waited for any more, or whose request ended under them. */
   loadsAbandoned: number;
-  /** Values stored, by `set` or by a load. */
+  /** Waits that ended at `softTimeout`, with the last good value. */
+  softTimeouts: number;
+  /** Waits that ended at `hardTimeout`, with an error. */
+  timeouts: number;
+  /** Values stored, by `set`, `update` or a load. */
   sets: number;
   /** Values not stored: too large, zero ttl, skipped, or superseded while loading. */
   rejected: number;
-  /** Waits that ended at their deadline. */
-  timeouts: number;
   /** Values that left, by cause. */
   evictions: { size: number; expired: number; replaced: number; removed: number };
-  /** Entries held. */
+  /**
+   * How long loads took that ended, in milliseconds. Quantiles are within 6.25 % of the truth.
+   */
+  loadLatency: { count: number; mean: number; p50: number; p90: number; p99: number; max: number };
+  /** Calls for several keys at once, and how many keys they had. */
+  batches: { count: number; meanSize: number; maxSize: number };
+  /** Entries held, memories of failed loads included. */
   entries: number;
   /** Their bytes, as `bytes` and `sizeOf` counted them. */
   bytes: number;
-  /** Loads under way. */
+  /** Loads under way in the whole cache. */
   inFlight: number;
-  /** Hits per get, from 0 to 1; 0 before the first get. */
+  /** Hits and stale hits per get. */
   hitRate: number;
+  /** Failed loads per load that ended. */
+  errorRate: number;
 }
 
 /** `counters` as `src/js/mod.rs` orders them. */
-export function toStats(counters: ArrayLike<number>, entries: number, bytes: number, inFlight: number): Stats {
-  const [hits, misses, coalesced, loads, loadFailures, loadsAbandoned, sets, rejected, timeouts, ...left] =
-    Array.from(counters) as [number, number, number, number, number, number, number, number, number, ...number[]];
-  const [size, expired, replaced, removed] = left as [number, number, number, number];
-  const evictions = { size, expired, replaced, removed };
-  const hitRate = hits / Math.max(hits + misses + coalesced, 1);
+export function toStats(counters: Float64Array, entries: number, bytes: number, inFlight: number): Stats {
+  let at = 0;
+  const next = (): number => counters[at++]!;
+  const [hits, staleHits, misses, coalesced] = [next(), next(), next(), next()];
+  const [loads, loadFailures, loadsAbandoned, refreshes, rescues] = [next(), next(), next(), next(), next()];
+  const [softTimeouts, timeouts, sets, rejected] = [next(), next(), next(), next()];
+  const evictions = { size: next(), expired: next(), replaced: next(), removed: next() };
+  const [count, sum, p50, p90, p99, max] = [next(), next(), next(), next(), next(), next()];
+  const [batches, keys, maxSize] = [next(), next(), next()];
   return {
-    hits, misses, coalesced, loads, loadFailures, loadsAbandoned, sets, rejected, timeouts, evictions,
-    entries, bytes, inFlight, hitRate,
+    hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, rescues, loadsAbandoned, softTimeouts, timeouts,
+    sets, rejected, evictions,
+    loadLatency: { count, mean: ratio(sum, count), p50, p90, p99, max },
+    batches: { count: batches, meanSize: ratio(keys, batches), maxSize },
+    entries, bytes, inFlight,
+    hitRate: ratio(hits + staleHits, hits + staleHits + misses + coalesced),
+    errorRate: ratio(loadFailures, count),
   };
+}
+
+function ratio(part: number, whole: number): number {
+  return part / Math.max(whole, 1);
 }

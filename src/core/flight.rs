@@ -1,6 +1,7 @@
 //! Loads under way. A flight is attached to its key's slot from its start until it settles, is
 //! abandoned, or is superseded; askers join only attached flights.
 
+use crate::core::flow::Query;
 use crate::core::slab::Slot;
 use crate::time::Timestamp;
 
@@ -43,12 +44,28 @@ struct Flight {
     waiters: u32,
     /// Where its value goes; `None` once it is superseded, and in a free place.
     slot: Option<Slot>,
+    /// Who counts it.
+    space: u8,
+    began: Timestamp,
+    /// The last tag purge when it began.
+    since: u64,
     /// The deadline of the one who began it. From then on nobody joins: a load that never ends must not
     /// hold its key.
     joinable_until: Timestamp,
     /// The latest deadline of all who wait. After it nobody can be waiting, whatever the count says:
     /// in a Worker, waiters vanish with their requests and never say so.
     awaited_until: Timestamp,
+}
+
+/// A flight that was.
+pub(crate) struct Ended {
+    /// Where its value goes.
+    pub slot: Option<Slot>,
+    /// Who counts it.
+    pub space: u8,
+    pub began: Timestamp,
+    /// The last tag purge when it began.
+    pub since: u64,
 }
 
 /// All flights, and the places where flights were.
@@ -68,26 +85,25 @@ impl Flights {
     }
 
     /// A new flight with one waiter. `None` when 2^21 loads are under way.
-    pub fn begin(&mut self, slot: Slot, deadline: Timestamp) -> Option<FlightId> {
-        let number = match self.free.pop() {
-            Some(number) => number,
-            None => {
-                let number = u32::try_from(self.places.len()).ok().filter(|n| *n < 1 << NUMBER_BITS)?;
-                self.places.push(Flight {
-                    generation: 0,
-                    waiters: 0,
-                    slot: None,
-                    joinable_until: deadline,
-                    awaited_until: deadline,
-                });
-                number
-            }
+    pub fn begin(&mut self, slot: Slot, query: &Query, since: u64) -> Option<FlightId> {
+        let Query { space, now: began, deadline, .. } = *query;
+        let flight = Flight {
+            generation: 0,
+            waiters: 1,
+            slot: Some(slot),
+            space,
+            began,
+            since,
+            joinable_until: deadline,
+            awaited_until: deadline,
+        };
+        let Some(number) = self.free.pop() else {
+            let number = u32::try_from(self.places.len()).ok().filter(|n| *n < 1 << NUMBER_BITS)?;
+            self.places.push(flight);
+            return Some(FlightId { number, generation: 0 });
         };
         let place = self.places.get_mut(number as usize)?;
-        place.waiters = 1;
-        place.slot = Some(slot);
-        place.joinable_until = deadline;
-        place.awaited_until = deadline;
+        *place = Flight { generation: place.generation, ..flight };
         Some(FlightId { number, generation: place.generation })
     }
 
@@ -103,11 +119,6 @@ impl Flights {
         self.get(id).is_some()
     }
 
-    /// The slot the flight is attached to.
-    pub fn slot(&self, id: FlightId) -> Option<Slot> {
-        self.get(id)?.slot
-    }
-
     /// The id of the live flight at this number.
     pub fn id_at(&self, number: u32) -> Option<FlightId> {
         let generation = self.places.get(number as usize)?.generation;
@@ -115,8 +126,20 @@ impl Flights {
         self.is_live(id).then_some(id)
     }
 
-    pub fn is_joinable(&self, id: FlightId, now: Timestamp) -> bool {
-        self.get(id).is_some_and(|flight| now < flight.joinable_until)
+    /// Whether one who asks now may have what this load brings: it is not overdue, and no tag that it might
+    /// bear was purged (the last time at `purges`) since it began.
+    pub fn is_joinable(&self, id: FlightId, now: Timestamp, purges: u64) -> bool {
+        self.get(id).is_some_and(|flight| now < flight.joinable_until && flight.since == purges)
+    }
+
+    /// The slot the flight is attached to.
+    pub fn slot(&self, id: FlightId) -> Option<Slot> {
+        self.get(id)?.slot
+    }
+
+    /// Who counts it.
+    pub fn space(&self, id: FlightId) -> u8 {
+        self.get(id).map_or(0, |flight| flight.space)
     }
 
     pub fn join(&mut self, id: FlightId, deadline: Timestamp) {
@@ -155,12 +178,13 @@ impl Flights {
         }
     }
 
-    pub fn end(&mut self, id: FlightId) {
-        if let Some(flight) = self.get_mut(id) {
-            flight.waiters = 0;
-            flight.slot = None;
-            flight.generation = flight.generation.wrapping_add(1);
-            self.free.push(id.number);
-        }
+    /// Frees the flight's place; what was known of it, `None` if it had ended before.
+    pub fn end(&mut self, id: FlightId) -> Option<Ended> {
+        let flight = self.get_mut(id)?;
+        flight.waiters = 0;
+        flight.generation = flight.generation.wrapping_add(1);
+        let ended = Ended { slot: flight.slot.take(), space: flight.space, began: flight.began, since: flight.since };
+        self.free.push(id.number);
+        Some(ended)
     }
 }

@@ -1,30 +1,41 @@
 //! The pure machine: what is stored, for how long, what goes first, and which load belongs to which
 //! key. It knows neither keys nor values nor a clock; a driver ([`engine`](crate::engine) for Rust, the
-//! npm class for JS) maps keys to [`Slot`]s, keeps the values, and passes `now` in.
+//! npm class for JS) maps keys to [`Slot`]s, keeps the values, and passes `now` and random numbers in.
 //!
 //! A driver drains [`Machine::poll_departure`] after every call that takes `&mut self`, and before it
 //! writes a value to a slot.
 
+mod aging;
 mod deadlines;
 mod flight;
 mod flow;
+mod histogram;
 pub(crate) mod policy;
+mod purge;
 pub(crate) mod slab;
 mod stats;
+mod store;
+mod tags;
+mod writes;
 
 use std::collections::VecDeque;
 
 pub use deadlines::Deadlines;
 pub use flight::FlightId;
-pub use flow::{Answer, Ask, Outcome, Settled};
+pub use flow::{Answer, Ask, Outcome, Query, Settled};
+pub use histogram::Histogram;
 pub use slab::Slot;
 pub use stats::Stats;
+pub use writes::WriteId;
 
-use crate::options::Limits;
+use crate::options::{Life, Limits};
 use crate::time::{Timestamp, Ttl};
+use aging::{Aging, Standing};
 use flight::Flights;
 use policy::lru;
 use slab::{Slab, State};
+use tags::Tags;
+use writes::Writes;
 
 /// Why a value left the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,10 +55,32 @@ pub enum Cause {
 pub struct Departure {
     /// Where it lay.
     pub slot: Slot,
-    /// Why the value left; `None` where there was only a key whose load has ended.
+    /// Why the value left; `None` where there was only the memory of a failed load, or a key whose load has ended.
     pub cause: Option<Cause>,
-    /// Whether the key goes too. If not, a load for it is under way.
+    /// Whether the key goes too. If not, it is being loaded or written.
     pub vacated: bool,
+}
+
+/// How a value is to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep<'a> {
+    /// How long.
+    pub life: Life,
+    /// What it counts against `max_bytes`.
+    pub weight: u32,
+    /// By what names it can be purged together with others.
+    pub tags: &'a [String],
+    /// A random number from 0 to 1, looked at where `life` has jitter.
+    pub draw: f64,
+}
+
+/// How old a value is, and how long it stays fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age {
+    /// Milliseconds since it was stored.
+    pub millis: u64,
+    /// How long it is still fresh; zero for a stale one.
+    pub ttl: Ttl,
 }
 
 /// How many entries a writing operation looks at for dead ones. One would keep pace with insertions; two
@@ -55,10 +88,15 @@ pub struct Departure {
 const SWEEP: u32 = 2;
 
 /// The numbers behind a cache.
+///
+/// Its gets are counted by space: a number from 0 on for each part of the cache whose figures are wanted apart.
 pub struct Machine {
     limits: Limits,
     slab: Slab,
+    aging: Aging,
+    tags: Tags,
     flights: Flights,
+    writes: Writes,
     departures: VecDeque<Departure>,
     entries: u32,
     weight: u64,
@@ -66,23 +104,43 @@ pub struct Machine {
     mortal: u32,
     hand: u32,
     sweeps_flights: bool,
-    stats: Stats,
+    /// From which the birth of an entry that lives so long is told.
+    usual_ttl: Ttl,
+    /// By space; never empty.
+    stats: Vec<Stats>,
+    /// By space; never empty.
+    held: Vec<Held>,
+}
+
+/// What a space holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Entries, as [`Machine::len`] counts them.
+    pub entries: u32,
+    /// The sum of their weights.
+    pub weight: u64,
 }
 
 impl Machine {
-    /// An empty machine. Nothing is allocated ahead.
-    pub fn new(limits: Limits) -> Self {
+    /// An empty machine. Nothing is allocated ahead. An entry that lives for `usual_ttl` takes 8 bytes less than
+    /// another.
+    pub fn new(limits: Limits, usual_ttl: Ttl) -> Self {
         Self {
             limits,
             slab: Slab::new(limits.max_entries()),
+            aging: Aging::default(),
+            tags: Tags::default(),
             flights: Flights::new(),
+            writes: Writes::default(),
             departures: VecDeque::new(),
             entries: 0,
             weight: 0,
             mortal: 0,
             hand: 0,
             sweeps_flights: true,
-            stats: Stats::default(),
+            usual_ttl,
+            stats: vec![Stats::default()],
+            held: vec![Held::default()],
         }
     }
 
@@ -92,17 +150,51 @@ impl Machine {
         self.sweeps_flights = false;
     }
 
+    /// The number of a new space; `None` when there are 256.
+    pub fn add_space(&mut self) -> Option<u8> {
+        let space = u8::try_from(self.stats.len()).ok()?;
+        self.stats.push(Stats::default());
+        self.held.push(Held::default());
+        Some(space)
+    }
+
+    /// What a space holds.
+    pub fn space_held(&self, space: u8) -> Held {
+        self.held.get(usize::from(space)).copied().unwrap_or_default()
+    }
+
     /// The bounds it keeps.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The counters.
-    pub fn stats(&self) -> &Stats {
-        &self.stats
+    /// The counters of a space.
+    pub fn space_stats(&self, space: u8) -> Stats {
+        self.stats.get(usize::from(space)).cloned().unwrap_or_default()
     }
 
-    /// Entries with a value, dead ones that no operation has met yet included.
+    /// The counters of all spaces together.
+    pub fn stats(&self) -> Stats {
+        self.stats.iter().fold(Stats::default(), |mut sum, stats| {
+            sum.merge(stats);
+            sum
+        })
+    }
+
+    /// Counts a batch of so many keys.
+    pub fn count_batch(&mut self, space: u8, keys: u64) {
+        self.count(usize::from(space), |stats| {
+            stats.batches += 1;
+            stats.batch_sizes.record(keys);
+        });
+    }
+
+    /// Counts a get that was answered with the last good value because its load is slow.
+    pub fn count_soft_timeout(&mut self, space: u8) {
+        self.count(usize::from(space), |stats| stats.soft_timeouts += 1);
+    }
+
+    /// Entries, dead ones that no operation has met yet and memories of failed loads included.
     pub fn len(&self) -> usize {
         self.entries as usize
     }
@@ -122,88 +214,128 @@ impl Machine {
         self.flights.live()
     }
 
-    /// A get that returns only what is there: `true` for a hit. O(1).
+    /// A get that returns only what is there and fresh: `true` for a hit. O(1).
     #[inline]
     pub fn touch(&mut self, slot: Slot, now: Timestamp) -> bool {
         if self.hit(slot, now) {
             return true;
         }
-        self.stats.misses += 1;
-        self.expire(slot, now);
+        let space = self.space_of(slot);
+        if self.standing(slot, now) == Standing::Ageing {
+            lru::touch(&mut self.slab, slot);
+            self.count(space, |stats| stats.hits += 1);
+            return true;
+        }
+        self.count(space, |stats| stats.misses += 1);
+        self.expire_dead(slot, now);
         false
     }
 
-    /// As [`touch`](Self::touch), but what is no hit is left as it is and not counted.
+    /// As [`touch`](Self::touch) for a value that needs no second look, such as whether to refresh it ahead. What
+    /// does, and what is no hit, is left as it is and not counted.
     #[inline]
     pub fn hit(&mut self, slot: Slot, now: Timestamp) -> bool {
-        let ready = self.is_ready(slot, now);
-        if ready {
+        let Some(entry) = self.slab.get(slot) else { return false };
+        let hit = entry.state() == State::Ready && entry.is_plain_at(now);
+        if hit {
+            let space = entry.space();
             lru::touch(&mut self.slab, slot);
-            self.stats.hits += 1;
+            self.count(space, |stats| stats.hits += 1);
         }
-        ready
+        hit
     }
 
     /// A get that returns only what is there, of a key that is not.
-    pub fn miss(&mut self, now: Timestamp) {
-        self.stats.misses += 1;
+    pub fn miss(&mut self, space: u8, now: Timestamp) {
+        self.count(usize::from(space), |stats| stats.misses += 1);
         self.sweep(now, SWEEP);
     }
 
-    /// Whether the slot holds a value that may still be handed out. Changes nothing.
+    /// Whether the slot holds a fresh value. Changes nothing.
     #[inline]
-    pub fn is_ready(&self, slot: Slot, now: Timestamp) -> bool {
-        self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready && now < entry.expires())
+    pub fn is_fresh(&self, slot: Slot, now: Timestamp) -> bool {
+        matches!(self.standing(slot, now), Standing::Fresh | Standing::Ageing)
     }
 
-    /// Milliseconds until the slot's value expires; `None` if it holds none that may be handed out.
-    pub fn remaining(&self, slot: Slot, now: Timestamp) -> Option<Ttl> {
-        let entry = self.slab.get(slot).filter(|_| self.is_ready(slot, now))?;
-        Some(match entry.expires() {
-            Timestamp::NEVER => Ttl::Forever,
-            expires => Ttl::Millis(expires.millis_since(now)),
+    /// Whether the slot holds a value that may be handed out where a load fails or is slow, or to its loader.
+    pub fn is_usable(&self, slot: Slot, now: Timestamp) -> bool {
+        self.standing(slot, now) != Standing::Dead
+    }
+
+    /// How old the slot's value is and how long it stays fresh; `None` if it holds none that may be handed out.
+    pub fn age(&self, slot: Slot, now: Timestamp) -> Option<Age> {
+        let entry = self.slab.get(slot).filter(|_| self.is_usable(slot, now))?;
+        let windows = self.aging.windows(slot);
+        let fresh_until = windows.map_or_else(|| entry.plain_until(), |w| Some(w.fresh_until));
+        let fresh_until = fresh_until.filter(|end| *end != Timestamp::NEVER);
+        let born = entry.born().or_else(|| self.aging.born(slot)).or_else(|| match self.usual_ttl {
+            Ttl::Millis(usual) => Some(Timestamp::from_millis(entry.plain_until()?.as_millis().saturating_sub(usual))),
+            Ttl::Forever => None,
+        });
+        Some(Age {
+            millis: now.millis_since(born.unwrap_or(now)),
+            ttl: fresh_until.map_or(Ttl::Forever, |end| Ttl::Millis(end.millis_since(now))),
         })
     }
 
-    /// Stores a value for a new key (`None`) or in its slot, superseding a load under way. O(1) and
-    /// amortised as many evictions as insertions.
+    /// Stores a value for a new key of this space (`None`) or in its slot, superseding loads and writes under
+    /// way. O(1) and its tags, and amortised as many evictions as insertions.
     ///
     /// `None`: it may not be stored (zero ttl, or heavier than the limits allow); a value that was there is gone too.
-    pub fn insert(&mut self, slot: Option<Slot>, now: Timestamp, ttl: Ttl, weight: u32) -> Option<Slot> {
+    pub fn insert(&mut self, slot: Option<Slot>, space: u8, now: Timestamp, keep: &Keep<'_>) -> Option<Slot> {
         if let Some(slot) = slot {
-            self.detach(slot);
+            self.supersede(slot);
         }
-        let stored = self.store(slot, now, ttl, weight);
+        let stored = self.store(slot, space, now, keep, None);
         self.sweep(now, SWEEP);
         stored
     }
 
-    /// Removes the key and its value, superseding a load under way: what that load brings goes only to
-    /// those who wait for it already. O(1).
-    pub fn remove(&mut self, slot: Slot) {
+    /// Begins to write a key through to its source, superseding a load under way and other writes of the key.
+    /// The value that is there stays until the end. `None` when there is no number left.
+    pub fn begin_write(&mut self, slot: Option<Slot>, space: u8) -> Option<(Slot, WriteId)> {
+        let slot = match slot {
+            Some(slot) => slot,
+            None => self.take(space)?,
+        };
         self.detach(slot);
+        Some((slot, self.writes.begin(slot, self.tags.purges())))
+    }
+
+    /// For a write that may be lost with the request that runs it: its key's value goes now, as what the source has
+    /// may never be known, and after `lost_at` the write counts as ended.
+    pub fn expect_loss(&mut self, id: WriteId, slot: Slot, lost_at: Timestamp) {
+        self.writes.set_lost_at(id, lost_at);
         self.drop_value(slot, Some(Cause::Removed));
     }
 
-    /// Removes everything, as [`remove`](Self::remove) would, without a departure for each. Returns the
-    /// slots that held a value, the most recently used first. O(n).
-    pub fn clear(&mut self) -> Vec<Slot> {
-        let held = lru::newest_first(&mut self.slab);
-        self.flights.detach_all();
-        self.slab = Slab::new(self.limits.max_entries());
-        self.stats.evicted_removed += u64::from(self.entries);
-        self.entries = 0;
-        self.weight = 0;
-        self.mortal = 0;
-        self.hand = 0;
-        held
-    }
-
-    /// The slots whose values may be handed out, the most recently used first. O(n).
-    pub fn newest_first(&mut self, now: Timestamp) -> Vec<Slot> {
-        let mut order = lru::newest_first(&mut self.slab);
-        order.retain(|slot| self.is_ready(*slot, now));
-        order
+    /// Ends a write: with what the source now has, or `None` where that is not known. `slot` is the key's now.
+    ///
+    /// The value is stored if nothing else wrote or removed the key meanwhile; if something did, nobody knows
+    /// whose came last at the source, and the key is removed. Loads that began meanwhile are superseded; what
+    /// they brought meanwhile was not stored.
+    pub fn end_write(
+        &mut self,
+        id: WriteId,
+        slot: Option<Slot>,
+        now: Timestamp,
+        keep: Option<&Keep<'_>>,
+    ) -> Option<Slot> {
+        let write = self.writes.end(id);
+        let slot = slot?;
+        let space = self.space_of(slot) as u8;
+        let good = |keep: &&Keep<'_>| {
+            write.is_some_and(|write| {
+                !write.doomed && write.slot == Some(slot) && !self.tags.beat(write.since, keep.tags)
+            })
+        };
+        match keep.filter(good) {
+            Some(keep) => self.insert(Some(slot), space, now, keep),
+            None => {
+                self.remove(slot);
+                None
+            }
+        }
     }
 
     /// Whether [`poll_departure`](Self::poll_departure) has something to say.
@@ -224,11 +356,23 @@ impl Machine {
         self.departures.pop_front()
     }
 
+    /// The slots whose values are fresh, the most recently used first. O(n).
+    pub fn newest_first(&mut self, now: Timestamp) -> Vec<Slot> {
+        let mut order = lru::newest_first(&mut self.slab);
+        order.retain(|slot| self.is_fresh(*slot, now));
+        order
+    }
+
     /// Looks at the next `count` slots and removes what is dead there. Every insertion and every miss
     /// does some of this, so that nothing dead stays while the cache is in use.
     pub fn sweep(&mut self, now: Timestamp, count: u32) {
         if self.sweeps_flights && self.flights.live() > 0 {
             self.sweep_flight(now);
+        }
+        if let Some(lost) = self.writes.take_lost(now)
+            && let Some(slot) = lost.slot
+        {
+            self.remove(slot);
         }
         if self.mortal == 0 {
             return;
@@ -236,113 +380,52 @@ impl Machine {
         let slots = self.slab.slots();
         for _ in 0..count.min(slots) {
             self.hand = if self.hand + 1 < slots { self.hand + 1 } else { 1 };
-            // What holds no value never expires, so the moment alone decides.
-            if self.slab.at(self.hand).is_some_and(|entry| now >= entry.expires())
+            // What holds nothing is plain for ever, so the moment alone decides.
+            if self.slab.at(self.hand).is_some_and(|entry| !entry.is_plain_at(now))
                 && let Some(slot) = Slot::new(self.hand)
             {
-                self.drop_value(slot, Some(Cause::Expired));
+                self.expire_dead(slot, now);
             }
         }
     }
 
-    /// Removes the value if it is dead.
+    /// What may be done with what the slot holds.
     #[inline]
-    fn expire(&mut self, slot: Slot, now: Timestamp) {
-        if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready && now >= entry.expires()) {
+    fn standing(&self, slot: Slot, now: Timestamp) -> Standing {
+        match self.slab.get(slot) {
+            Some(entry) if entry.state() == State::Ready => match entry.is_plain_at(now) {
+                true => Standing::Fresh,
+                false => self.aging.windows(slot).map_or(Standing::Dead, |windows| windows.standing(now)),
+            },
+            _ => Standing::Dead,
+        }
+    }
+
+    /// Whether the slot remembers that its key's load failed a moment ago.
+    fn is_failed(&self, slot: Slot, now: Timestamp) -> bool {
+        self.slab.get(slot).is_some_and(|entry| entry.state() == State::Failed && entry.is_plain_at(now))
+    }
+
+    /// Removes what is there if it is dead.
+    #[inline]
+    fn expire_dead(&mut self, slot: Slot, now: Timestamp) {
+        let held = |state| matches!(state, State::Ready | State::Failed);
+        if self.slab.get(slot).is_some_and(|entry| held(entry.state()) && !entry.is_plain_at(now))
+            && self.standing(slot, now) == Standing::Dead
+        {
             self.drop_value(slot, Some(Cause::Expired));
         }
     }
 
-    /// Puts a value's numbers in a slot and makes room for them. The caller has seen to flights.
-    fn store(&mut self, slot: Option<Slot>, now: Timestamp, ttl: Ttl, weight: u32) -> Option<Slot> {
-        if ttl == Ttl::Millis(0) || !self.limits.admit(weight) {
-            self.stats.rejected += 1;
-            if let Some(slot) = slot {
-                self.drop_value(slot, Some(Cause::Replaced));
-            }
-            return None;
-        }
-        let slot = match slot {
-            Some(slot) => slot,
-            None => {
-                // Room is made first, so that the new entry takes the old one's slot.
-                if self.entries >= self.limits.max_entries() {
-                    self.evict();
-                }
-                self.slab.take()?
-            }
-        };
-        let expires = now.after(ttl);
-        let entry = self.slab.get_mut(slot)?;
-        let replaced = (entry.state() == State::Ready).then(|| entry.expires());
-        entry.set_state(State::Ready);
-        entry.set_expires(expires);
-        let old_weight = self.slab.weight(slot);
-        self.slab.set_weight(slot, weight);
-        self.weight += u64::from(weight);
-        self.mortal += u32::from(expires != Timestamp::NEVER);
-        self.stats.inserts += 1;
-        match replaced {
-            Some(expires) => {
-                self.weight -= u64::from(old_weight);
-                self.mortal -= u32::from(expires != Timestamp::NEVER);
-                self.stats.evicted_replaced += 1;
-                lru::touch(&mut self.slab, slot);
-            }
-            None => {
-                self.entries += 1;
-                lru::link_newest(&mut self.slab, slot);
-            }
-        }
-        while self.limits.exceeded_by(self.entries, self.weight) {
-            if !self.evict() {
-                break;
-            }
-        }
-        Some(slot)
+    #[inline]
+    fn space_of(&self, slot: Slot) -> usize {
+        self.slab.get(slot).map_or(0, slab::Entry::space)
     }
 
-    /// Removes the entry that the policy can spare most; `false` if there is none.
-    fn evict(&mut self) -> bool {
-        let victim = lru::oldest(&mut self.slab);
-        if let Some(victim) = victim {
-            self.drop_value(victim, Some(Cause::Size));
-        }
-        victim.is_some()
-    }
-
-    /// Ends whatever the slot holds and reports it. The key stays where a flight is attached to it.
-    fn drop_value(&mut self, slot: Slot, cause: Option<Cause>) {
-        let Some(entry) = self.slab.get_mut(slot) else { return };
-        let state = entry.state();
-        if state == State::Free {
-            return;
-        }
-        let vacated = entry.flight().is_none();
-        let expires = entry.expires();
-        entry.set_expires(Timestamp::NEVER);
-        entry.set_state(State::Pending);
-        let mut gone = None;
-        if state == State::Ready {
-            gone = cause;
-            self.entries -= 1;
-            self.weight -= u64::from(self.slab.weight(slot));
-            self.slab.set_weight(slot, 0);
-            self.mortal -= u32::from(expires != Timestamp::NEVER);
-            lru::unlink(&mut self.slab, slot);
-            match cause {
-                Some(Cause::Size) => self.stats.evicted_size += 1,
-                Some(Cause::Expired) => self.stats.evicted_expired += 1,
-                Some(Cause::Replaced) => self.stats.evicted_replaced += 1,
-                Some(Cause::Removed) => self.stats.evicted_removed += 1,
-                None => {}
-            }
-        }
-        if vacated {
-            self.slab.release(slot);
-        }
-        if vacated || gone.is_some() {
-            self.departures.push_back(Departure { slot, cause: gone, vacated });
+    #[inline]
+    fn count(&mut self, space: usize, f: impl FnOnce(&mut Stats)) {
+        if let Some(stats) = self.stats.get_mut(space) {
+            f(stats);
         }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum State {
     Pending,
     /// A value.
     Ready,
+    /// The memory of a load that failed: until it expires, the key is not loaded again.
+    Failed,
 }
 
 #[derive(Clone, Copy)]
@@ -47,34 +49,65 @@ pub(crate) struct Entry {
     pub newer: u32,
     /// The neighbour used less recently.
     pub older: u32,
-    /// State in the two highest bits, flight number + 1 in the others (0: none).
+    /// State in the two highest bits, then eight of the space, then flight number + 1 (0: none).
     meta: u32,
-    /// In two halves, which need no padding.
+    /// A moment, in two halves, which need no padding. See [`expires`](Self::expires).
     expires: [u32; 2],
 }
 
 const STATE_SHIFT: u32 = 30;
-const FLIGHT_MASK: u32 = (1 << STATE_SHIFT) - 1;
+const SPACE_SHIFT: u32 = 22;
+const FLIGHT_MASK: u32 = (1 << SPACE_SHIFT) - 1;
+/// Above every moment that a clock can show; below it, the moment the value was stored.
+const IMMORTAL: u64 = 1 << 63;
 
 impl Entry {
     const EMPTY: Self = Self { newer: 0, older: 0, meta: 0, expires: [u32::MAX; 2] };
 
     #[inline]
-    pub fn expires(&self) -> Timestamp {
+    fn moment(&self) -> u64 {
         let [high, low] = self.expires;
-        Timestamp::from_millis((u64::from(high) << 32) | u64::from(low))
+        (u64::from(high) << 32) | u64::from(low)
     }
 
-    pub fn set_expires(&mut self, expires: Timestamp) {
-        let millis = expires.as_millis();
-        self.expires = [(millis >> 32) as u32, millis as u32];
+    /// Whether this moment is before the one until which the entry's value may be handed out without another
+    /// thought: its expiry, or, if there is a record of it in [`Aging`](super::aging::Aging), one before.
+    #[inline]
+    pub fn is_plain_at(&self, now: Timestamp) -> bool {
+        now.as_millis() < self.moment()
+    }
+
+    /// Until when; `None` for ever.
+    pub fn plain_until(&self) -> Option<Timestamp> {
+        Some(self.moment()).filter(|moment| moment & IMMORTAL == 0).map(Timestamp::from_millis)
+    }
+
+    /// When an entry was stored that is plain for ever.
+    pub fn born(&self) -> Option<Timestamp> {
+        Some(self.moment()).filter(|moment| moment & IMMORTAL != 0).map(|m| Timestamp::from_millis(m & !IMMORTAL))
+    }
+
+    /// Plain until `until`, or, stored at `born`, for ever.
+    pub fn set_plain_until(&mut self, until: Option<Timestamp>, born: Timestamp) {
+        let moment = until.map_or(born.as_millis() | IMMORTAL, Timestamp::as_millis);
+        self.expires = [(moment >> 32) as u32, moment as u32];
+    }
+
+    #[inline]
+    pub fn space(&self) -> usize {
+        (self.meta >> SPACE_SHIFT) as usize & 0xff
+    }
+
+    pub fn set_space(&mut self, space: u8) {
+        self.meta = (self.meta & !(0xff << SPACE_SHIFT)) | (u32::from(space) << SPACE_SHIFT);
     }
 
     pub fn state(&self) -> State {
         match self.meta >> STATE_SHIFT {
             0 => State::Free,
             1 => State::Pending,
-            _ => State::Ready,
+            2 => State::Ready,
+            _ => State::Failed,
         }
     }
 
@@ -83,8 +116,9 @@ impl Entry {
             State::Free => 0,
             State::Pending => 1,
             State::Ready => 2,
+            State::Failed => 3,
         };
-        self.meta = (self.meta & FLIGHT_MASK) | (bits << STATE_SHIFT);
+        self.meta = (self.meta & !(3 << STATE_SHIFT)) | (bits << STATE_SHIFT);
     }
 
     /// The number of the flight that loads this key.

@@ -1,10 +1,14 @@
-//! What happened, counted. Every get is exactly one of hit, miss and coalesced.
+//! What happened, counted. Every get is exactly one of hit, stale hit, miss and coalesced.
+
+use super::Histogram;
 
 /// Counters since the cache was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Gets answered from memory.
+    /// Gets answered from memory with a fresh value.
     pub hits: u64,
+    /// Gets answered from memory with a value past its time to live, while it was refreshed or could not be.
+    pub stale_hits: u64,
     /// Gets that found nothing: they began a load, or returned empty-handed.
     pub misses: u64,
     /// Gets that joined a load under way. One whose load is lost asks again and counts as what that finds.
@@ -15,12 +19,20 @@ pub struct Stats {
     pub load_failures: u64,
     /// Loads that nobody waited for any more, or whose request ended under them.
     pub loads_abandoned: u64,
+    /// Those of the loads that were begun in the background, for a value that was handed out.
+    pub refreshes: u64,
+    /// Failed loads answered with the last good value.
+    pub rescues: u64,
+    /// Waits that ended at their soft deadline, with an older value.
+    pub soft_timeouts: u64,
+    /// Waits that ended at their (hard) deadline, with an error.
+    pub timeouts: u64,
     /// Entries stored, by insert or by a load.
     pub inserts: u64,
     /// Values that were not stored: too large, zero ttl, skipped, or superseded while loading.
     pub rejected: u64,
-    /// Waits that ended at their deadline.
-    pub timeouts: u64,
+    /// Calls that loaded several keys at once.
+    pub batches: u64,
     /// Entries that made room for others.
     pub evicted_size: u64,
     /// Entries whose time had passed.
@@ -29,4 +41,100 @@ pub struct Stats {
     pub evicted_replaced: u64,
     /// Entries removed by the user.
     pub evicted_removed: u64,
+    /// How long loads took, in milliseconds: each that ended with a value or an error, none that was abandoned.
+    pub load_millis: Histogram,
+    /// How many keys each batch loaded.
+    pub batch_sizes: Histogram,
+}
+
+impl Stats {
+    /// All gets.
+    pub fn gets(&self) -> u64 {
+        self.hits + self.stale_hits + self.misses + self.coalesced
+    }
+
+    /// Hits and stale hits per get, from 0 to 1; 0 before the first get.
+    pub fn hit_rate(&self) -> f64 {
+        rate(self.hits + self.stale_hits, self.gets())
+    }
+
+    /// Failures per load that ended with a value or an error, from 0 to 1; 0 before the first.
+    pub fn error_rate(&self) -> f64 {
+        rate(self.load_failures, self.load_millis.count())
+    }
+
+    /// Counts what `other` has counted, as if it had happened here.
+    pub fn merge(&mut self, other: &Self) {
+        self.combine(other, u64::saturating_add);
+        self.load_millis.merge(&other.load_millis);
+        self.batch_sizes.merge(&other.batch_sizes);
+    }
+
+    /// What happened after `earlier`, an older copy of these figures.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut newer = Self {
+            load_millis: self.load_millis.since(&earlier.load_millis),
+            batch_sizes: self.batch_sizes.since(&earlier.batch_sizes),
+            ..Self::default()
+        };
+        newer.combine(self, |_, now| now);
+        // What a lost load takes back may have been counted before.
+        newer.combine(earlier, u64::saturating_sub);
+        newer
+    }
+
+    /// Each counter becomes what `with` makes of it and its counterpart.
+    fn combine(&mut self, other: &Self, with: fn(u64, u64) -> u64) {
+        // By name and without `..`, so that no counter is forgotten.
+        let Self {
+            hits,
+            stale_hits,
+            misses,
+            coalesced,
+            loads,
+            load_failures,
+            loads_abandoned,
+            refreshes,
+            rescues,
+            soft_timeouts,
+            timeouts,
+            inserts,
+            rejected,
+            batches,
+            evicted_size,
+            evicted_expired,
+            evicted_replaced,
+            evicted_removed,
+            load_millis: _,
+            batch_sizes: _,
+        } = self;
+        for (mine, theirs) in [
+            (hits, other.hits),
+            (stale_hits, other.stale_hits),
+            (misses, other.misses),
+            (coalesced, other.coalesced),
+            (loads, other.loads),
+            (load_failures, other.load_failures),
+            (loads_abandoned, other.loads_abandoned),
+            (refreshes, other.refreshes),
+            (rescues, other.rescues),
+            (soft_timeouts, other.soft_timeouts),
+            (timeouts, other.timeouts),
+            (inserts, other.inserts),
+            (rejected, other.rejected),
+            (batches, other.batches),
+            (evicted_size, other.evicted_size),
+            (evicted_expired, other.evicted_expired),
+            (evicted_replaced, other.evicted_replaced),
+            (evicted_removed, other.evicted_removed),
+        ] {
+            *mine = with(*mine, theirs);
+        }
+    }
+}
+
+/// `part` per `whole`, and 0 of nothing.
+fn rate(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part.min(whole) as f64 / whole as f64 }
 }

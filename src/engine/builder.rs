@@ -1,25 +1,58 @@
 //! How a cache is made.
 
 use std::cell::RefCell;
+use std::error::Error;
 use std::hash::Hash;
 use std::rc::Rc;
 
-use super::cache::{Cache, Inner, Listener, Weigher};
+use futures_util::future::LocalBoxFuture;
+
+use super::cache::{Cache, Inner, Rules, Weigher};
+use super::plugin::Plugin;
 use super::runtime::{Local, Runtime};
 use super::shelf::Shelf;
-use crate::core::{Cause, Machine};
+use super::view::View;
+use crate::core::Machine;
 use crate::options::{Defaults, Limits};
 use crate::time::Ttl;
 
-/// Options of a [`Cache`]. Every combination is valid.
+/// Options of a [`Cache`]. Every combination is valid: a number out of bounds counts as the nearest within.
+///
+/// ```
+/// use nearcache::{Cache, LoadError};
+/// use std::time::Duration;
+///
+/// let cache: Cache<u64, Option<String>> = Cache::builder()
+///     .max_entries(10_000)
+///     .time_to_live(Duration::from_secs(60))
+///     .stale_while_revalidate(Duration::from_secs(30)) // nobody waits for a refresh
+///     .stale_if_error(Duration::from_secs(3_600)) // a failure is answered with the last good value
+///     .error_backoff(Duration::from_secs(5)) // and the origin is left alone
+///     .refresh_ahead(1.0) // XFetch
+///     .jitter(0.1)
+///     .negative_ttl(Duration::from_secs(10)) // for `None`
+///     .soft_timeout(Duration::from_millis(200))
+///     .hard_timeout(Duration::from_secs(5))
+///     .build();
+///
+/// # futures::executor::block_on(async {
+/// let failing = || cache.try_get_with(7, async |_| Err("down"));
+/// assert!(matches!(failing().await, Err(LoadError::Loader(_))));
+/// let again = cache.try_get_with(7, async |_| Ok::<_, &str>(Some("not asked".to_owned()))).await;
+/// assert_eq!(again.unwrap_err().to_string(), "the loader failed: down");
+/// # });
+/// ```
 pub struct Builder<K, V, R = Local> {
     max_entries: u64,
     max_bytes: u64,
     max_entry_bytes: u64,
     defaults: Defaults,
+    tags: Vec<String>,
     weigher: Option<Weigher<K, V>>,
-    listener: Option<Listener<K, V>>,
+    rules: Rules<V>,
+    plugins: Vec<Box<dyn Plugin<K, V>>>,
     clone_key: Option<fn(&K) -> K>,
+    random: Option<RefCell<Box<dyn FnMut() -> f64>>>,
     runtime: R,
 }
 
@@ -30,9 +63,12 @@ impl<K, V> Default for Builder<K, V> {
             max_bytes: u64::MAX,
             max_entry_bytes: u64::MAX,
             defaults: Defaults::default(),
+            tags: Vec::new(),
             weigher: None,
-            listener: None,
+            rules: Rules::default(),
+            plugins: Vec::new(),
             clone_key: None,
+            random: None,
             runtime: Local::default(),
         }
     }
@@ -62,18 +98,104 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
-    /// How long an entry may be handed out, in whole milliseconds (the rest is dropped). Without end if
-    /// nothing is said; with 0 nothing is stored.
+    /// How long an entry is fresh, in whole milliseconds (the rest is dropped). Without end if nothing is said;
+    /// with 0 nothing is stored. Unless one of the stale windows below is set, it is gone then.
     #[must_use]
     pub fn time_to_live(mut self, ttl: impl Into<Ttl>) -> Self {
-        self.defaults.ttl = ttl.into();
+        self.defaults.life.ttl = ttl.into();
         self
     }
 
-    /// How long a get may wait for a load: 30 seconds if nothing is said.
+    /// For how long after its ttl a value is still handed out at once by the gets that load, while one refresh
+    /// runs in the background (RFC 5861, 3). Zero if nothing is said. Where the runtime
+    /// [can't](Runtime::can_spawn) run anything in the background, the get that begins the refresh waits for it.
+    #[must_use]
+    pub fn stale_while_revalidate(mut self, window: impl Into<Ttl>) -> Self {
+        self.defaults.life.stale_while_revalidate = window.into();
+        self
+    }
+
+    /// For how long after its ttl a value is handed out instead of a load's error (RFC 5861, 4), and instead of
+    /// waiting longer than [`soft_timeout`](Self::soft_timeout). Counted from the end of the ttl, like
+    /// `stale_while_revalidate`. Zero if nothing is said.
+    #[must_use]
+    pub fn stale_if_error(mut self, window: impl Into<Ttl>) -> Self {
+        self.defaults.life.stale_if_error = window.into();
+        self
+    }
+
+    /// Refreshes a loaded value in the background before its ttl ends, at a random moment, the earlier the longer its
+    /// load took: XFetch with this beta (Vattani, Chierichetti, Lowenstein, VLDB 2015). 1 is what the paper finds
+    /// best, more refreshes earlier, 0 (if nothing is said) never; NaN and less than 0 count as 0. The value is handed
+    /// out at once, as fresh. Needs a runtime that [can](Runtime::can_spawn) run things in the background.
+    #[must_use]
+    pub fn refresh_ahead(mut self, beta: f64) -> Self {
+        self.defaults.life.refresh_ahead = beta;
+        self
+    }
+
+    /// Takes up to this part of each ttl off at random, so that what was stored together does not expire together.
+    /// From 0 (if nothing is said) to 1; what lies outside counts as the nearer of them, and NaN as 0.
+    #[must_use]
+    pub fn jitter(mut self, part: f64) -> Self {
+        self.defaults.life.jitter = part;
+        self
+    }
+
+    /// For how long after a load that failed the key is not loaded again: until then gets are answered with the stale
+    /// value if there is one, else with the same error. Zero if nothing is said. An error that is kept takes an entry's
+    /// place and weighs nothing.
+    #[must_use]
+    pub fn error_backoff(mut self, backoff: impl Into<Ttl>) -> Self {
+        self.defaults.error_backoff = backoff.into();
+        self
+    }
+
+    /// [`error_backoff`](Self::error_backoff) by rule: for loaders' own errors, which the rule may downcast. Where it
+    /// says `None`, and for other failures, the one without a rule is taken.
+    #[must_use]
+    pub fn error_backoff_by(mut self, rule: impl Fn(&(dyn Error + 'static)) -> Option<Ttl> + 'static) -> Self {
+        self.rules.backoff = Some(Box::new(rule));
+        self
+    }
+
+    /// How long a value lives that means "nothing there", by your rule, if it is loaded. Wins over `time_to_live` and
+    /// a call's ttl, not over the loader's.
+    #[must_use]
+    pub fn negative_ttl_if(mut self, ttl: impl Into<Ttl>, rule: impl Fn(&V) -> bool + 'static) -> Self {
+        self.defaults.negative_ttl = Some(ttl.into());
+        self.rules.is_negative = Some(Box::new(rule));
+        self
+    }
+
+    /// Tags that every entry bears.
+    #[must_use]
+    pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long a get waits for a load before it is content with an older value, if one may still be handed out (see
+    /// [`stale_if_error`](Self::stale_if_error)). The load goes on, unless nobody else waits and the runtime
+    /// [can't](Runtime::can_spawn) run it in the background. Without end if nothing is said.
+    #[must_use]
+    pub fn soft_timeout(mut self, timeout: impl Into<Ttl>) -> Self {
+        self.defaults.soft_timeout = timeout.into();
+        self
+    }
+
+    /// How long a get may wait for a load, and a refresh in the background may run: 30 seconds if nothing is said.
     #[must_use]
     pub fn hard_timeout(mut self, timeout: impl Into<Ttl>) -> Self {
         self.defaults.hard_timeout = timeout.into();
+        self
+    }
+
+    /// Another source of random numbers, at least 0 and below 1, than the [runtime's](Runtime::random): for tests.
+    /// If it calls the cache in turn, that call takes the runtime's.
+    #[must_use]
+    pub fn random(mut self, random: impl FnMut() -> f64 + 'static) -> Self {
+        self.random = Some(RefCell::new(Box::new(random)));
         self
     }
 
@@ -84,9 +206,12 @@ impl<K, V, R> Builder<K, V, R> {
             max_bytes: self.max_bytes,
             max_entry_bytes: self.max_entry_bytes,
             defaults: self.defaults,
+            tags: self.tags,
             weigher: self.weigher,
-            listener: self.listener,
+            rules: self.rules,
+            plugins: self.plugins,
             clone_key: self.clone_key,
+            random: self.random,
             runtime,
         }
     }
@@ -102,12 +227,29 @@ impl<K: Clone, V, R> Builder<K, V, R> {
         self
     }
 
-    /// Told of every value that leaves, and why, after the operation that did it, with nothing borrowed:
-    /// it may call the cache. Where the key stays (a newer value took the place), it is cloned.
+    /// One more set of hooks. They are called in the order they were given.
     #[must_use]
-    pub fn eviction_listener(mut self, listener: impl Fn(K, V, Cause) + 'static) -> Self {
-        self.listener = Some(Rc::new(listener));
+    pub fn plugin(mut self, plugin: impl Plugin<K, V> + 'static) -> Self {
+        self.plugins.push(Box::new(plugin));
         self.clone_key = Some(K::clone);
+        self
+    }
+}
+
+impl<K, T: 'static, R> Builder<K, Option<T>, R> {
+    /// How long `None` lives if it is loaded. Wins over `time_to_live` and a call's ttl, not over the loader's.
+    #[must_use]
+    pub fn negative_ttl(self, ttl: impl Into<Ttl>) -> Self {
+        self.negative_ttl_if(ttl, Option::is_none)
+    }
+}
+
+impl<K, V> Builder<K, V, Local> {
+    /// How to run what nobody waits for, on the present thread: `|task| { tokio::task::spawn_local(task); }`, say. In
+    /// wasm it is there already.
+    #[must_use]
+    pub fn spawner(mut self, spawn: impl Fn(LocalBoxFuture<'static, ()>) + 'static) -> Self {
+        self.runtime.set_spawner(Rc::new(spawn));
         self
     }
 }
@@ -116,9 +258,11 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
     /// The cache, empty. Nothing is allocated ahead.
     pub fn build(self) -> Cache<K, V, R> {
         let limits = Limits::new(self.max_entries, self.max_bytes, self.max_entry_bytes);
-        let shelf = RefCell::new(Shelf::new(Machine::new(limits)));
-        let Self { defaults, weigher, listener, clone_key, runtime, .. } = self;
-        Cache { inner: Rc::new(Inner { shelf, runtime, defaults, weigher, listener, clone_key }) }
+        let Self { mut defaults, tags, weigher, rules, plugins, clone_key, random, runtime, .. } = self;
+        defaults.life = defaults.life.bounded();
+        let shelf = RefCell::new(Shelf::new(Machine::new(limits, defaults.life.ttl)));
+        let inner = Rc::new(Inner { shelf, runtime, weigher, rules, plugins, clone_key, random });
+        Cache { inner, room: None, view: Rc::new(View { space: 0, defaults, tags }) }
     }
 }
 

@@ -1,61 +1,22 @@
 //! Gets that load what is not there, and share the load.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::error::Error;
 use std::future::Future;
 use std::hash::Hash;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::cache::{Cache, Inner};
+use super::call::{CallOptions, Got, LoadCtx, Status, Terms};
+use super::polling;
 use super::runtime::Runtime;
-use super::shelf::{Flying, Gone};
-use crate::core::{Answer, Ask, FlightId, Machine, Outcome, Settled};
+use super::seat::{Brought, Ended, Guard, Seat, Times};
+use super::shelf::{Flying, Gone, Shelf};
+use crate::core::{Answer, Ask, FlightId, Keep, Machine, Outcome, Query, Settled, Slot};
 use crate::error::LoadError;
 use crate::time::{Timestamp, Ttl};
-
-/// How one get differs from the cache's defaults.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CallOptions {
-    /// How long what is loaded may be handed out, unless the loader says otherwise.
-    pub ttl: Option<Ttl>,
-    /// How long this get may wait.
-    pub hard_timeout: Option<Ttl>,
-    /// Load even if a value is there, which stays until the new one comes and if the load fails. A load
-    /// already under way will do.
-    pub force_fresh: bool,
-}
-
-/// What a loader may say about the value it brings. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct LoadCtx {
-    said: Rc<Said>,
-}
-
-#[derive(Debug, Default)]
-struct Said {
-    ttl: Cell<Option<Ttl>>,
-    weight: Cell<Option<u32>>,
-    skip: Cell<bool>,
-}
-
-impl LoadCtx {
-    /// How long the value may be handed out. Wins over the caller's and the cache's.
-    pub fn set_ttl(&self, ttl: impl Into<Ttl>) {
-        self.said.ttl.set(Some(ttl.into()));
-    }
-
-    /// What the value counts against `max_bytes`. Wins over the weigher.
-    pub fn set_weight(&self, weight: u32) {
-        self.said.weight.set(Some(weight));
-    }
-
-    /// Hand the value to those who wait and don't store it.
-    pub fn skip(&self) {
-        self.said.skip.set(true);
-    }
-}
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// The value, or what `load` brings, which is then stored. Those who ask for the key meanwhile wait for
@@ -63,24 +24,27 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     ///
     /// # Errors
     /// As [`try_get_with`](Self::try_get_with), but for the loader's own.
-    pub async fn get_with<F>(&self, key: K, load: impl FnOnce(LoadCtx) -> F + 'static) -> Result<V, LoadError>
+    pub async fn get_with<F>(&self, key: K, load: impl FnOnce(LoadCtx<V>) -> F + 'static) -> Result<V, LoadError>
     where
         F: Future<Output = V> + 'static,
     {
-        let infallible = |ctx| async move { Ok::<_, std::convert::Infallible>(load(ctx).await) };
-        self.try_get_with(key, infallible).await
+        let infallible = |ctx| async move { Ok(load(ctx).await) };
+        self.fetch(key, CallOptions::default(), false, infallible).await.map(|got| got.value)
     }
 
     /// The value, or what `load` brings. An error goes to everyone who waits, and nothing is stored: the
-    /// next get loads anew.
+    /// next get loads anew, unless [`error_backoff`](super::Builder::error_backoff) is set.
     ///
     /// The load is driven by all who wait for it, so it survives the one who began it; when the last of
     /// them is dropped, so is the load. It may call the cache, but for its own key that is an error.
     ///
+    /// A stale value is handed out within [`stale_while_revalidate`](super::Builder::stale_while_revalidate), and
+    /// within [`stale_if_error`](super::Builder::stale_if_error) if the load fails or is slow.
+    ///
     /// # Errors
     /// [`LoadError::Loader`] with the loader's error; [`LoadError::TimedOut`] when `hard_timeout` passes
     /// first; [`LoadError::Recursive`] in a loader that asks for its own key; [`LoadError::Full`].
-    pub async fn try_get_with<F, E>(&self, key: K, load: impl FnOnce(LoadCtx) -> F + 'static) -> Result<V, LoadError>
+    pub async fn try_get_with<F, E>(&self, key: K, load: impl FnOnce(LoadCtx<V>) -> F + 'static) -> Result<V, LoadError>
     where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<Box<dyn Error + 'static>> + 'static,
@@ -96,240 +60,368 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         &self,
         key: K,
         options: CallOptions,
-        load: impl FnOnce(LoadCtx) -> F + 'static,
+        load: impl FnOnce(LoadCtx<V>) -> F + 'static,
     ) -> Result<V, LoadError>
     where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<Box<dyn Error + 'static>> + 'static,
     {
+        self.fetch(key, options, false, |ctx| own_errors(load(ctx))).await.map(|got| got.value)
+    }
+
+    /// [`try_get_with_options`](Self::try_get_with_options), and how the value was come by.
+    ///
+    /// ```
+    /// use nearcache::{Cache, CallOptions, Status, Ttl};
+    ///
+    /// # futures::executor::block_on(async {
+    /// let cache: Cache<&str, u64> = Cache::new_with_max_entries(1_000);
+    /// let options = CallOptions { ttl: Some(Ttl::Millis(60_000)), ..CallOptions::default() };
+    /// let get = || cache.try_get_with_details("answer", options.clone(), async |_| Ok::<_, &str>(42));
+    /// assert_eq!(get().await?.status, Status::Miss);
+    /// let got = get().await?;
+    /// assert_eq!((got.value, got.status), (42, Status::Hit));
+    /// # Ok::<_, nearcache::LoadError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn try_get_with_details<F, E>(
+        &self,
+        key: K,
+        options: CallOptions,
+        load: impl FnOnce(LoadCtx<V>) -> F + 'static,
+    ) -> Result<Got<V>, LoadError>
+    where
+        F: Future<Output = Result<V, E>> + 'static,
+        E: Into<Box<dyn Error + 'static>> + 'static,
+    {
+        self.fetch(key, options, true, |ctx| own_errors(load(ctx))).await
+    }
+
+    /// All of the above. `details`: whether age and ttl are wanted.
+    pub(super) async fn fetch<F>(
+        &self,
+        key: K,
+        options: CallOptions,
+        details: bool,
+        load: impl FnOnce(LoadCtx<V>) -> F + 'static,
+    ) -> Result<Got<V>, LoadError>
+    where
+        F: Future<Output = Result<V, LoadError>> + 'static,
+    {
         let inner = &self.inner;
-        let limit = options.hard_timeout.unwrap_or(inner.defaults.hard_timeout);
-        let mut now = inner.now();
-        let deadline = now.after(limit);
+        let defaults = &self.view.defaults;
+        let limit = options.hard_timeout.unwrap_or(defaults.hard_timeout);
+        let now = inner.now();
+        let soft = now.after(options.soft_timeout.unwrap_or(defaults.soft_timeout));
+        let mut times = Times { now, soft, deadline: now.after(limit), limit };
         let ask = if options.force_fresh { Ask::Fresh } else { Ask::Stored };
-        let (mut key, mut load) = (Some(key), Some(load));
+        let (mut key, mut load) = (Some(key), Some((load, options)));
         loop {
-            let seat = match inner.ask(&mut key, now, ask, deadline)? {
-                Found::Value(value) => return Ok(value),
-                Found::Seat(seat) => seat,
-                Found::Lead(mut seat, weighed_key) => {
-                    let Some(load) = load.take() else { return Err(LoadError::Reentrant) };
-                    let ttl = options.ttl.unwrap_or(inner.defaults.ttl);
-                    let flight = seat.guard.flight;
-                    let task =
-                        lead(Lead { inner: inner.clone(), flight, ttl, key: weighed_key }, load, seat.result.clone());
-                    seat.task = Some(inner.runtime.share(Box::pin(task)));
-                    inner.publish(&seat);
+            let mut seat = match self.ask(&mut key, ask, details, &times)? {
+                Found::Got(got) => return Ok(got),
+                Found::Follow(seat) => seat,
+                Found::Lead(Lead { seat, key: told_key, last, now: handed_out }) => {
+                    let Some((load, options)) = load.take() else { return Err(LoadError::Reentrant) };
+                    let terms = Terms::new(options, defaults);
+                    let seat = self.begin(seat, told_key, terms, LoadCtx::new(last), times.now, load);
+                    if let Some(got) = handed_out {
+                        seat.wait_in_background(times);
+                        return Ok(got);
+                    }
                     seat
                 }
             };
-            let leader = seat.leader;
-            match seat.wait(now, deadline, limit).await {
-                Some(result) => return result,
+            let status = if seat.leader { Status::Miss } else { Status::Coalesced };
+            match seat.wait(&times, || self.older(key.as_ref()?)).await {
+                Ended::Brought(Brought { result, rescued, age }) => {
+                    let status = if rescued { Status::StaleIfError } else { status };
+                    return result.map(|value| Got::new(value, status, age));
+                }
+                Ended::Soft(got) => {
+                    seat.wait_in_background(times);
+                    return Ok(got);
+                }
+                Ended::TimedOut(after_millis) => return Err(LoadError::TimedOut { after_millis }),
                 // The task was lost with the request that ran it. Whoever sees this first takes the lead.
-                None if leader => return Err(LoadError::Lost),
-                None => now = inner.now(),
+                Ended::Lost if seat.leader => return Err(LoadError::Lost),
+                Ended::Lost => times.now = inner.now(),
             }
         }
     }
+
+    /// Asks for a key, and tells the plugins what came of it.
+    fn ask(&self, key: &mut Option<K>, ask: Ask, details: bool, times: &Times) -> Result<Found<K, V, R>, LoadError> {
+        let inner = &self.inner;
+        let found = inner.with(|shelf| self.ask_shelf(shelf, key, ask, details, times));
+        let found = found.unwrap_or(Err(LoadError::Reentrant));
+        if inner.has_plugins() {
+            let known = key.as_ref();
+            match &found {
+                Ok(Found::Got(got)) | Ok(Found::Lead(Lead { now: Some(got), .. })) => match got.status {
+                    Status::Stale => inner.tell_of(known, |plugin, key| plugin.stale(key)),
+                    _ => inner.tell_of(known, |plugin, key| plugin.hit(key)),
+                },
+                Ok(Found::Lead(lead)) => inner.tell_of(lead.key.as_ref(), |plugin, key| plugin.miss(Some(key))),
+                Err(LoadError::Loader(_)) => inner.tell_of(known, |plugin, key| plugin.hit(key)),
+                Ok(Found::Follow(_)) | Err(_) => {}
+            }
+        }
+        found
+    }
+
+    fn ask_shelf(
+        &self,
+        shelf: &mut Shelf<K, V, R>,
+        key: &mut Option<K>,
+        ask: Ask,
+        details: bool,
+        times: &Times,
+    ) -> Result<Found<K, V, R>, LoadError> {
+        let (inner, room, now) = (&self.inner, self.room.as_ref(), times.now);
+        let Some(wanted) = key.as_ref() else { return Err(LoadError::Lost) };
+        let hash = shelf.hash(room, wanted);
+        let known = shelf.find_hashed(hash, room, wanted);
+        let got = |shelf: &Shelf<K, V, R>, slot, status| {
+            let value = shelf.value(slot).cloned().ok_or(LoadError::Lost)?;
+            Ok(Got::new(value, status, details.then(|| shelf.machine.age(slot, now)).flatten()))
+        };
+        // Most gets end here, and need no query.
+        if let Some(slot) = known.filter(|slot| ask == Ask::Stored && shelf.machine.hit(*slot, now)) {
+            return got(shelf, slot, Status::Hit).map(Found::Got);
+        }
+        let background = R::RUNS_ALONE || inner.runtime.can_spawn();
+        let query = Query {
+            space: self.view.space,
+            now,
+            deadline: times.deadline,
+            ask,
+            background,
+            draw: known.is_some_and(|slot| shelf.machine.is_fresh(slot, now)).then(|| inner.draw()),
+        };
+        let answer = shelf.machine.ask(known, &query);
+        inner.drain(shelf);
+        let (slot, flight, now) = match answer {
+            Answer::Hit(slot) => return got(shelf, slot, Status::Hit).map(Found::Got),
+            Answer::Stale(slot) => return got(shelf, slot, Status::Stale).map(Found::Got),
+            Answer::Failed(slot) => return Err(shelf.failure(slot).cloned().unwrap_or(LoadError::Lost)),
+            Answer::Full => return Err(LoadError::Full),
+            Answer::Join(flight) if polling::is_inside(flight, inner.address()) => {
+                shelf.machine.leave(flight, 1);
+                return Err(LoadError::Recursive);
+            }
+            Answer::Join(flight) => {
+                let Some(flying) = shelf.flying(flight).cloned() else {
+                    shelf.machine.leave(flight, 1);
+                    return Err(LoadError::Lost);
+                };
+                return Ok(Found::Follow(self.seat(flight, false, Some(flying.task), flying.result)));
+            }
+            Answer::Refresh { slot, flight, stale } => {
+                (slot, flight, Some(got(shelf, slot, if stale { Status::Stale } else { Status::Hit })?))
+            }
+            Answer::Lead(slot, flight) => (slot, flight, None),
+        };
+        if R::RUNS_ALONE {
+            shelf.machine.hold(flight);
+        }
+        let told_key = inner.clone_key.and_then(|clone| key.as_ref().map(clone));
+        if known.is_none()
+            && let Some(key) = key.take()
+        {
+            shelf.place(slot, room, key, hash);
+        }
+        let last = shelf.machine.is_usable(slot, times.now).then(|| shelf.value(slot).cloned()).flatten();
+        let seat = self.seat(flight, true, None, Rc::default());
+        Ok(Found::Lead(Lead { seat, key: told_key, last, now }))
+    }
+
+    fn seat(
+        &self,
+        flight: FlightId,
+        leader: bool,
+        task: Option<R::Task>,
+        result: Rc<OnceCell<Brought<V>>>,
+    ) -> Seat<K, V, R> {
+        let guard = Guard { inner: self.inner.clone(), flight, space: self.view.space, armed: true };
+        Seat { guard, leader, task, result }
+    }
+
+    /// Makes the task that everyone waits for, and lets others join it.
+    fn begin<F>(
+        &self,
+        mut seat: Seat<K, V, R>,
+        key: Option<K>,
+        terms: Terms,
+        ctx: LoadCtx<V>,
+        began: Timestamp,
+        load: impl FnOnce(LoadCtx<V>) -> F + 'static,
+    ) -> Seat<K, V, R>
+    where
+        F: Future<Output = Result<V, LoadError>> + 'static,
+    {
+        let flight = seat.guard.flight;
+        let task = Loading { cache: self.clone(), flight, key, terms, began, result: seat.result.clone() };
+        let task = self.inner.runtime.share(Box::pin(task.run(ctx, load)));
+        let flying = Flying { task: task.clone(), result: seat.result.clone() };
+        self.inner.with(|shelf| shelf.set_flying(flight, flying));
+        seat.task = Some(task);
+        seat
+    }
+
+    /// A value that a wait may be content with at its soft deadline. Counts.
+    fn older(&self, key: &K) -> Option<Got<V>> {
+        let now = self.inner.now();
+        let got = self.inner.with(|shelf| {
+            let slot = shelf.find(self.room.as_ref(), key).filter(|slot| shelf.machine.is_usable(*slot, now))?;
+            let value = shelf.value(slot).cloned()?;
+            shelf.machine.count_soft_timeout(self.view.space);
+            Some(Got::new(value, Status::StaleOnTimeout, shelf.machine.age(slot, now)))
+        });
+        got.flatten()
+    }
+}
+
+/// What a loader's own error becomes.
+async fn own_errors<V, E>(load: impl Future<Output = Result<V, E>>) -> Result<V, LoadError>
+where
+    E: Into<Box<dyn Error + 'static>>,
+{
+    load.await.map_err(|error| LoadError::Loader(Rc::from(error.into())))
 }
 
 /// What asking for a key came to.
 enum Found<K: Hash + Eq, V, R: Runtime> {
-    Value(V),
-    Seat(Seat<K, V, R>),
-    /// The key is there when the weigher will want to see it.
-    Lead(Seat<K, V, R>, Option<K>),
+    Got(Got<V>),
+    Follow(Seat<K, V, R>),
+    Lead(Lead<K, V, R>),
 }
 
-impl<K: Hash + Eq, V: Clone, R: Runtime> Inner<K, V, R> {
-    fn ask(
-        self: &Rc<Self>,
-        key: &mut Option<K>,
-        now: Timestamp,
-        ask: Ask,
-        deadline: Timestamp,
-    ) -> Result<Found<K, V, R>, LoadError> {
-        let seat = |flight, leader, task, result| Seat {
-            guard: Guard { inner: self.clone(), flight, armed: true },
-            leader,
-            task,
-            result,
-        };
-        let found = self.with(|shelf| {
-            let Some(wanted) = key.as_ref() else { return Err(LoadError::Lost) };
-            let hash = shelf.hash(wanted);
-            let known = shelf.find_hashed(hash, wanted);
-            let answer = shelf.machine.ask(known, now, ask, deadline);
-            self.drain(shelf);
-            match answer {
-                Answer::Hit(slot) => shelf.value(slot).cloned().map(Found::Value).ok_or(LoadError::Lost),
-                Answer::Full => Err(LoadError::Full),
-                Answer::Join(flight) if polling::is_inside(flight, self.address()) => {
-                    shelf.machine.leave(flight, 1);
-                    Err(LoadError::Recursive)
-                }
-                Answer::Join(flight) => {
-                    let Some(flying) = shelf.flying(flight).cloned() else {
-                        shelf.machine.leave(flight, 1);
-                        return Err(LoadError::Lost);
-                    };
-                    Ok(Found::Seat(seat(flight, false, Some(flying.task), flying.result)))
-                }
-                Answer::Lead(slot, flight) => {
-                    if R::RUNS_ALONE {
-                        shelf.machine.hold(flight);
-                    }
-                    let weighed = self.clone_key.filter(|_| self.weigher.is_some());
-                    let weighed_key = weighed.and_then(|clone| key.as_ref().map(clone));
-                    if known.is_none()
-                        && let Some(key) = key.take()
-                    {
-                        shelf.place(slot, key, hash);
-                    }
-                    Ok(Found::Lead(seat(flight, true, None, Rc::default()), weighed_key))
-                }
-            }
-        });
-        found.unwrap_or(Err(LoadError::Reentrant))
-    }
+/// A load to begin.
+struct Lead<K: Hash + Eq, V, R: Runtime> {
+    seat: Seat<K, V, R>,
+    /// There when the weigher or a plugin will want to see it.
+    key: Option<K>,
+    /// The last good value, for the loader.
+    last: Option<V>,
+    /// What to hand out now, while the load runs in the background.
+    now: Option<Got<V>>,
+}
 
-    /// Lets others join the load.
-    fn publish(&self, seat: &Seat<K, V, R>) {
-        if let Some(task) = seat.task.clone() {
-            let flying = Flying { task, result: seat.result.clone() };
-            self.with(|shelf| shelf.set_flying(seat.guard.flight, flying));
-        }
-    }
-
+impl<K, V, R: Runtime> Inner<K, V, R> {
     /// Names the cache among all on this thread.
     fn address(&self) -> usize {
         std::ptr::from_ref(self) as *const () as usize
     }
 }
 
-/// A place among those who wait for a load.
-struct Seat<K: Hash + Eq, V, R: Runtime> {
-    guard: Guard<K, V, R>,
-    leader: bool,
-    task: Option<R::Task>,
-    result: Rc<OnceCell<Result<V, LoadError>>>,
-}
+impl<K: Hash + Eq, V: Clone, R: Runtime> Inner<K, V, R> {
+    /// What the weigher says of a value that a load brought.
+    pub fn weigh(&self, key: Option<&K>, value: &V) -> u32 {
+        self.weigher.as_ref().zip(key).map_or(0, |(weigh, key)| weigh(key, value))
+    }
 
-impl<K: Hash + Eq, V: Clone, R: Runtime> Seat<K, V, R> {
-    /// What the load brought; `None` if it was lost and there is time to load again.
-    async fn wait(mut self, now: Timestamp, deadline: Timestamp, limit: Ttl) -> Option<Result<V, LoadError>> {
-        let inner = self.guard.inner.clone();
-        let mut task = self.task.take()?;
-        // A timer is made only for a load that is not there at once.
-        let mut slept = pin!(async {
-            match limit {
-                Ttl::Millis(_) => inner.runtime.sleep(deadline.millis_since(now)).await,
-                Ttl::Forever => std::future::pending().await,
-            }
-        });
-        let ended = std::future::poll_fn(|cx| match Pin::new(&mut task).poll(cx) {
-            Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending => slept.as_mut().poll(cx).map(|()| false),
-        });
-        let ended = ended.await;
-        if let Some(result) = self.result.get().cloned() {
-            self.guard.armed = false;
-            return Some(result);
+    /// Whether the user's rule calls a value "nothing there".
+    pub fn is_negative(&self, value: &V) -> bool {
+        self.rules.is_negative.as_ref().is_some_and(|rule| rule(value))
+    }
+
+    /// For how long an error keeps its key from being loaded, by the user's rule.
+    fn backoff_by_rule(&self, error: &LoadError) -> Option<Ttl> {
+        match (&self.rules.backoff, error) {
+            (Some(rule), LoadError::Loader(error)) => rule(&**error),
+            _ => None,
         }
-        if ended && (self.leader || inner.now() < deadline) {
-            self.guard.armed = false;
-            self.guard.end(if self.leader { Machine::abandon } else { Machine::lost });
-            return None;
-        }
-        self.guard.time_out();
-        let Ttl::Millis(after_millis) = limit else { return None };
-        Some(Err(LoadError::TimedOut { after_millis }))
     }
 }
 
-/// Sees to it that a waiter who is dropped is not counted for ever.
-struct Guard<K: Hash + Eq, V, R: Runtime> {
-    inner: Rc<Inner<K, V, R>>,
+/// A load under way.
+struct Loading<K, V, R: Runtime> {
+    cache: Cache<K, V, R>,
     flight: FlightId,
-    armed: bool,
-}
-
-impl<K: Hash + Eq, V, R: Runtime> Guard<K, V, R> {
-    fn time_out(&mut self) {
-        self.armed = false;
-        self.end(|machine, flight| machine.time_out(flight, 1));
-    }
-
-    fn abandon(&mut self) {
-        self.end(Machine::abandon);
-    }
-
-    /// Does what may end the flight, and lets go of its task, with nothing borrowed.
-    fn end(&self, f: impl FnOnce(&mut Machine, FlightId) -> bool) {
-        let flight = self.flight;
-        let task = self.inner.with(|shelf| f(&mut shelf.machine, flight).then(|| shelf.take_flying(flight)));
-        drop(task);
-    }
-}
-
-impl<K: Hash + Eq, V, R: Runtime> Drop for Guard<K, V, R> {
-    fn drop(&mut self) {
-        if self.armed {
-            self.end(|machine, flight| machine.leave(flight, 1));
-        }
-    }
-}
-
-struct Lead<K: Hash + Eq, V, R: Runtime> {
-    inner: Rc<Inner<K, V, R>>,
-    flight: FlightId,
-    ttl: Ttl,
     key: Option<K>,
+    terms: Terms,
+    began: Timestamp,
+    result: Rc<OnceCell<Brought<V>>>,
 }
 
-/// The task that everyone waits for: runs the loader, stores what it brings, and leaves the result.
-async fn lead<K, V, R, F, E>(
-    lead: Lead<K, V, R>,
-    load: impl FnOnce(LoadCtx) -> F,
-    result: Rc<OnceCell<Result<V, LoadError>>>,
-) where
-    K: Hash + Eq,
-    V: Clone,
-    R: Runtime,
-    F: Future<Output = Result<V, E>>,
-    E: Into<Box<dyn Error + 'static>>,
-{
-    let Lead { inner, flight, ttl, key } = lead;
-    // If this task is dropped or the loader panics, the flight ends with it.
-    let mut abandoned = Abandoned { guard: Guard { inner: inner.clone(), flight, armed: false }, armed: true };
-    let ctx = LoadCtx::default();
-    let said = ctx.said.clone();
-    let run = async { load(ctx).await };
-    let brought = polling::Inside::new(flight, inner.address(), pin!(run)).await;
-    let (outcome, brought) = match brought {
-        Ok(value) if said.skip.get() => (Outcome::Skip, Ok(value)),
-        Ok(value) => {
-            let weight = said.weight.get().unwrap_or_else(|| inner.weigh(key.as_ref(), &value));
-            (Outcome::Store { ttl: said.ttl.get().unwrap_or(ttl), weight }, Ok(value))
-        }
-        Err(error) => (Outcome::Fail, Err(LoadError::Loader(Rc::from(error.into())))),
-    };
-    let now = inner.now();
-    let stored = brought.clone();
-    // The result comes before anyone is woken.
-    let _ = result.set(brought);
-    let ended = inner.with(|shelf| {
-        let settled = shelf.machine.settle(flight, now, outcome);
+impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
+    /// The task that everyone waits for: runs the loader, stores what it brings, and leaves the result.
+    async fn run<F>(self, ctx: LoadCtx<V>, load: impl FnOnce(LoadCtx<V>) -> F)
+    where
+        F: Future<Output = Result<V, LoadError>>,
+    {
+        let inner = self.cache.inner.clone();
+        // If this task is dropped or the loader panics, the flight ends with it.
+        let guard = Guard { inner: inner.clone(), flight: self.flight, space: self.cache.view.space, armed: false };
+        let mut abandoned = Abandoned { guard, armed: true };
+        let said = ctx.said.clone();
+        let run = async { load(ctx).await };
+        let brought = polling::Inside::new(self.flight, inner.address(), pin!(run)).await;
+        let (tags, terms) =
+            (self.cache.tag_names(self.terms.tags.iter().chain(said.tags.borrow().iter())), &self.terms);
+        let outcome = match &brought {
+            Ok(_) if said.skip.get() => Outcome::Skip,
+            Ok(value) => {
+                let life = terms.life(&said, || inner.is_negative(value));
+                let weight = said.weight.get().or(terms.weight);
+                let weight = weight.unwrap_or_else(|| inner.weigh(self.key.as_ref(), value));
+                Outcome::Store(Keep { life, weight, tags: &tags, draw: inner.draw_for(&life) })
+            }
+            Err(error) => {
+                let said = said.backoff.get().or(terms.backoff).or_else(|| inner.backoff_by_rule(error));
+                Outcome::Fail { backoff: said.unwrap_or(self.cache.view.defaults.error_backoff) }
+            }
+        };
+        let now = inner.now();
+        let error = brought.as_ref().err().cloned();
+        let ended = inner.with(|shelf| self.settle(shelf, now, outcome, brought));
+        abandoned.armed = false;
+        // Its last handle may be dropped with this, and with it what the user has in there.
+        drop(ended);
+        let took = Duration::from_millis(now.millis_since(self.began));
+        inner.tell_of(self.key.as_ref(), |plugin, key| match &error {
+            None => plugin.load(key, took),
+            Some(error) => plugin.error(key, error, took),
+        });
+    }
+
+    fn settle(
+        &self,
+        shelf: &mut Shelf<K, V, R>,
+        now: Timestamp,
+        outcome: Outcome<'_>,
+        brought: Result<V, LoadError>,
+    ) -> Option<Flying<V, R>> {
+        let inner = &self.cache.inner;
+        let settled = shelf.machine.settle(self.flight, now, outcome);
         inner.drain(shelf);
-        match (settled, stored) {
-            (Settled::Stored(slot), Ok(value)) => inner.put(shelf, slot, value),
-            (_, stored) => shelf.gone.push(Gone { key: None, value: stored.ok(), cause: None }),
+        let mut left = Brought { result: brought.clone(), rescued: false, age: None };
+        let mut unstored = brought.ok();
+        match (settled, &left.result) {
+            (Settled::Stored(slot), _) => {
+                left.age = shelf.machine.age(slot, now);
+                if let Some(value) = unstored.take() {
+                    inner.put(shelf, slot, value);
+                }
+            }
+            (Settled::Rescued(slot), _) => self.rescue(shelf, slot, now, &mut left),
+            (Settled::Remembered(slot), Err(error)) => shelf.remember(slot, error.clone()),
+            _ => {}
         }
-        (settled != Settled::Late).then(|| shelf.take_flying(flight))
-    });
-    abandoned.armed = false;
-    drop(ended);
+        shelf.gone.push(Gone { key: None, value: unstored, cause: None });
+        // The result comes before anyone is woken.
+        let _ = self.result.set(left);
+        (settled != Settled::Late).then(|| shelf.take_flying(self.flight)).flatten()
+    }
+
+    fn rescue(&self, shelf: &Shelf<K, V, R>, slot: Slot, now: Timestamp, left: &mut Brought<V>) {
+        if let Some(value) = shelf.value(slot).cloned() {
+            *left = Brought { result: Ok(value), rescued: true, age: shelf.machine.age(slot, now) };
+        }
+    }
 }
 
 struct Abandoned<K: Hash + Eq, V, R: Runtime> {
@@ -340,52 +432,7 @@ struct Abandoned<K: Hash + Eq, V, R: Runtime> {
 impl<K: Hash + Eq, V, R: Runtime> Drop for Abandoned<K, V, R> {
     fn drop(&mut self) {
         if self.armed {
-            self.guard.abandon();
-        }
-    }
-}
-
-/// Which loads are being polled, so that one that asks for its own key is told so.
-mod polling {
-    use super::*;
-
-    thread_local! {
-        static STACK: RefCell<Vec<(FlightId, usize)>> = const { RefCell::new(Vec::new()) };
-    }
-
-    /// Whether the caller runs inside this load of the cache at this address.
-    pub fn is_inside(flight: FlightId, cache: usize) -> bool {
-        STACK.with(|stack| stack.try_borrow().is_ok_and(|stack| stack.contains(&(flight, cache))))
-    }
-
-    /// A load that knows when it is being polled.
-    pub struct Inside<'a, F> {
-        flight: FlightId,
-        cache: usize,
-        load: Pin<&'a mut F>,
-    }
-
-    impl<'a, F> Inside<'a, F> {
-        pub fn new(flight: FlightId, cache: usize, load: Pin<&'a mut F>) -> Self {
-            Self { flight, cache, load }
-        }
-    }
-
-    impl<F: Future> Future for Inside<'_, F> {
-        type Output = F::Output;
-
-        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-            STACK.with(|stack| stack.borrow_mut().push((self.flight, self.cache)));
-            let _popped = Popped;
-            self.load.as_mut().poll(cx)
-        }
-    }
-
-    struct Popped;
-
-    impl Drop for Popped {
-        fn drop(&mut self) {
-            STACK.with(|stack| stack.borrow_mut().pop());
+            self.guard.end(Machine::abandon);
         }
     }
 }

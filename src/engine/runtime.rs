@@ -1,6 +1,8 @@
 //! What the engine needs of the place it runs in.
 
+use std::fmt;
 use std::future::Future;
+use std::rc::Rc;
 
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
@@ -38,6 +40,22 @@ pub trait Runtime: 'static {
 
     /// Makes a task that many can wait for. Does not poll it before it returns.
     fn share(&self, task: LocalBoxFuture<'static, ()>) -> Self::Task;
+
+    /// Whether [`spawn`](Self::spawn) runs what it is given.
+    fn can_spawn(&self) -> bool {
+        false
+    }
+
+    /// Runs a future that nobody waits for; drops it where that can't be done.
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
+        drop(task);
+    }
+
+    /// A random number, at least 0 and below 1. Asked for only when a value is stored with jitter or comes near
+    /// its end with `refresh_ahead`. The default is `Math.random()` in wasm and SplitMix64 natively.
+    fn random(&self) -> f64 {
+        super::random::random()
+    }
 }
 
 /// Any single-threaded executor: a task is driven by whoever waits for it.
@@ -45,14 +63,32 @@ pub trait Runtime: 'static {
 /// Natively the clock is monotonic and timers come from `futures-timer`; in wasm they are `Date.now()` and
 /// `setTimeout`. In a Cloudflare Worker, where one request may not wait for another's future, the
 /// Worker's own runtime takes this one's place.
-#[derive(Clone, Copy, Debug)]
+///
+/// Background loads run by `wasm_bindgen_futures::spawn_local` in wasm, and natively by what the
+/// [builder](super::Builder::spawner) is given; without that there are none.
+#[derive(Clone)]
 pub struct Local {
     clock: clock::Clock,
+    spawner: Option<Spawner>,
+}
+
+pub(super) type Spawner = Rc<dyn Fn(LocalBoxFuture<'static, ()>)>;
+
+impl Local {
+    pub(super) fn set_spawner(&mut self, spawner: Spawner) {
+        self.spawner = Some(spawner);
+    }
 }
 
 impl Default for Local {
     fn default() -> Self {
-        Self { clock: clock::Clock::start() }
+        Self { clock: clock::Clock::start(), spawner: clock::spawner() }
+    }
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local").field("can_spawn", &self.can_spawn()).finish_non_exhaustive()
     }
 }
 
@@ -82,6 +118,16 @@ impl Runtime for Local {
 
     fn share(&self, task: LocalBoxFuture<'static, ()>) -> Self::Task {
         task.shared()
+    }
+
+    fn can_spawn(&self) -> bool {
+        self.spawner.is_some()
+    }
+
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
+        if let Some(spawner) = &self.spawner {
+            spawner(task);
+        }
     }
 }
 
@@ -129,6 +175,11 @@ mod clock {
         }
     }
 
+    /// There is no executor that all native programs have.
+    pub fn spawner() -> Option<super::Spawner> {
+        None
+    }
+
     pub async fn sleep(millis: u64) {
         futures_timer::Delay::new(Duration::from_millis(millis)).await;
     }
@@ -158,6 +209,11 @@ mod clock {
         pub fn lower_bound(self) -> Timestamp {
             js_clock::now()
         }
+    }
+
+    /// The host's own queue.
+    pub fn spawner() -> Option<super::Spawner> {
+        Some(std::rc::Rc::new(wasm_bindgen_futures::spawn_local))
     }
 
     pub use js_clock::sleep;

@@ -74,6 +74,23 @@ pub fn judge(
     request_time: u64,
     response_time: u64,
 ) -> Result<Storable, NotStorable> {
+    judge_unsaid(request_method, request_headers, status, response_headers, (request_time, response_time), 0)
+}
+
+/// As [`judge`], of what says nothing about its freshness and is not there (404, 410): that is fresh for so many
+/// milliseconds, counted from now (a heuristic, RFC 9111 §4.2.2). 0 stores none. The times are [`judge`]'s two.
+///
+/// # Errors
+///
+/// As there.
+pub fn judge_unsaid(
+    request_method: &Method,
+    request_headers: &HeaderMap,
+    status: StatusCode,
+    response_headers: &HeaderMap,
+    (request_time, response_time): (u64, u64),
+    negative_ms: u64,
+) -> Result<Storable, NotStorable> {
     judge_request(request_method, request_headers)?;
     judge_status(status)?;
     let control = CacheControl::parse(response_headers);
@@ -95,7 +112,10 @@ pub fn judge(
     if request_headers.contains_key(AUTHORIZATION) && !shareable {
         return Err(NotStorable::Authorization);
     }
+    let negative = (negative_ms > 0 && matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE))
+        .then_some(Freshness { lifetime_ms: negative_ms, age_at_store_ms: 0, stored_at_ms: response_time });
     let freshness = Freshness::of_response(&control, response_headers, request_time, response_time)
+        .or(negative)
         .ok_or(NotStorable::NoFreshness)?;
     if freshness.lifetime_ms == 0 {
         return Err(NotStorable::ZeroLifetime);

@@ -40,6 +40,20 @@ pub fn read_bytes(option: &str, given: &JsValue) -> Result<f64, JsError> {
     read.ok_or_else(|| refuse(option, given, "bytes from 0 on, or Infinity"))
 }
 
+/// A part of a whole: from 0 to 1.
+#[wasm_bindgen]
+pub fn read_fraction(option: &str, given: &JsValue) -> Result<f64, JsError> {
+    let read = given.as_f64().filter(|part| (0.0..=1.0).contains(part));
+    read.ok_or_else(|| refuse(option, given, "a number from 0 to 1"))
+}
+
+/// A factor from 0 on.
+#[wasm_bindgen]
+pub fn read_factor(option: &str, given: &JsValue) -> Result<f64, JsError> {
+    let read = given.as_f64().filter(|factor| *factor >= 0.0 && factor.is_finite());
+    read.ok_or_else(|| refuse(option, given, "a number from 0 on"))
+}
+
 fn refuse(option: &str, given: &JsValue, allowed: &'static str) -> JsError {
     JsError::from(OptionError { option: option.to_owned(), given: describe(given), allowed })
 }

@@ -2,8 +2,11 @@
 //! cache keep, and shares loads across requests. What may be kept and handed out is [`http`](crate::http)'s to
 //! say; how loads are shared, [`engine`](crate::engine)'s. Here are the Worker's own matters.
 
+mod admin;
+mod alone;
 mod body;
 mod config;
+mod fill;
 mod headers;
 mod origin;
 mod proxy;
@@ -14,7 +17,7 @@ mod store;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use worker::{Context, Env, Request, Response, Result, event};
+use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};
 
 use config::Config;
 use proxy::Proxy;
@@ -26,10 +29,23 @@ thread_local! {
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    let var = |name: &str| env.var(name).ok().map(|value| value.to_string());
-    let make = || Config::read(var).map(|config| Rc::new(Proxy::new(config))).map_err(|error| error.to_string());
-    match PROXY.with(|proxy| proxy.get_or_init(make).clone()) {
+    match proxy(&env) {
         Ok(proxy) => proxy.answer(request).await,
         Err(error) => reply::misconfigured(&error),
     }
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    match proxy(&env) {
+        Ok(proxy) => proxy.keep_fresh().await,
+        Err(error) => worker::console_error!("nearcache: wrong configuration: {error}"),
+    }
+}
+
+/// The isolate's proxy.
+fn proxy(env: &Env) -> std::result::Result<Rc<Proxy>, String> {
+    let var = |name: &str| env.var(name).ok().map(|value| value.to_string());
+    let make = || Config::read(var).map(|config| Rc::new(Proxy::new(config))).map_err(|error| error.to_string());
+    PROXY.with(|proxy| proxy.get_or_init(make).clone())
 }

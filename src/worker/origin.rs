@@ -20,6 +20,8 @@ pub(super) enum OriginError {
     Unreachable(String),
     /// No answer in time; the deadline in milliseconds.
     TimedOut(u64),
+    /// It says itself that it has failed.
+    Failed(StatusCode),
 }
 
 impl OriginError {
@@ -27,6 +29,7 @@ impl OriginError {
         match self {
             Self::Unreachable(_) => StatusCode::BAD_GATEWAY,
             Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Failed(status) => *status,
         }
     }
 
@@ -35,6 +38,7 @@ impl OriginError {
         match self {
             Self::Unreachable(_) => "origin-unreachable",
             Self::TimedOut(_) => "origin-timeout",
+            Self::Failed(_) => "origin-error",
         }
     }
 }
@@ -44,6 +48,7 @@ impl fmt::Display for OriginError {
         match self {
             Self::Unreachable(reason) => write!(f, "the origin could not be reached: {reason}"),
             Self::TimedOut(millis) => write!(f, "the origin gave no answer within {millis} ms"),
+            Self::Failed(status) => write!(f, "the origin answered {}", status.as_u16()),
         }
     }
 }

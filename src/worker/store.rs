@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ::http::{HeaderMap, StatusCode};
 use js_sys::Uint8Array;
 
-use crate::http::{Freshness, Vary};
+use crate::http::{Freshness, StaleWindows, Vary};
 
 /// Names an entry: a target, or one variant of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +51,7 @@ pub(super) struct Stored {
     /// On the JS heap. Never written to.
     pub body: Uint8Array,
     pub freshness: Freshness,
+    pub stale: StaleWindows,
 }
 
 /// What an entry takes besides what it holds: slots, reference counts, tables.

@@ -20,9 +20,18 @@ pub struct World {
     sleepers: RefCell<Vec<(u64, Waker)>>,
     request: Cell<u32>,
     tasks: RefCell<Vec<(u32, Alone)>>,
+    /// Whether futures that nobody waits for can be run.
+    pub spawns: Cell<bool>,
+    spawned: RefCell<Vec<(u32, LocalBoxFuture<'static, ()>)>>,
+    random: RefCell<Option<Random>>,
 }
 
 impl World {
+    /// A world whose random numbers come from this seed.
+    pub fn seed(&self, seed: u64) {
+        *self.random.borrow_mut() = Some(Random(seed));
+    }
+
     pub fn now(&self) -> u64 {
         self.now.get()
     }
@@ -40,11 +49,24 @@ impl World {
         self.request.set(request);
     }
 
-    /// Polls every task that runs alone.
+    pub fn request(&self) -> u32 {
+        self.request.get()
+    }
+
+    /// Polls every task that runs alone, and what was spawned, each in its own request.
     pub fn run_tasks(&self) {
-        let tasks: Vec<Alone> = self.tasks.borrow().iter().map(|(_, task)| task.clone()).collect();
-        tasks.iter().for_each(Alone::run);
+        let tasks = self.tasks.borrow().clone();
+        for (request, task) in tasks {
+            self.enter(request);
+            task.run();
+        }
         self.tasks.borrow_mut().retain(|(_, task)| !task.0.ended.get());
+        let mut spawned = self.spawned.take();
+        spawned.retain_mut(|(request, future)| {
+            self.enter(*request);
+            poll_once(future).is_none()
+        });
+        self.spawned.borrow_mut().extend(spawned);
     }
 
     /// Ends a request: its tasks are gone, as if they had never been.
@@ -53,6 +75,10 @@ impl World {
         let (killed, rest): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|(owner, _)| *owner == request);
         *self.tasks.borrow_mut() = rest;
         killed.iter().for_each(|(_, task)| task.end());
+        let spawned = self.spawned.take();
+        let (killed, rest): (Vec<_>, Vec<_>) = spawned.into_iter().partition(|(owner, _)| *owner == request);
+        self.spawned.borrow_mut().extend(rest);
+        killed.into_iter().for_each(std::mem::forget);
     }
 }
 
@@ -86,6 +112,18 @@ impl<const ALONE: bool> Runtime for Virtual<ALONE> {
         let task = Alone(Rc::new(AloneState { future: RefCell::new(Some(task)), ..AloneState::default() }));
         self.0.tasks.borrow_mut().push((self.0.request.get(), task.clone()));
         Task::Alone(task)
+    }
+
+    fn can_spawn(&self) -> bool {
+        self.0.spawns.get()
+    }
+
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
+        self.0.spawned.borrow_mut().push((self.0.request.get(), task));
+    }
+
+    fn random(&self) -> f64 {
+        self.0.random.borrow_mut().get_or_insert(Random(seed())).unit()
     }
 }
 
@@ -172,6 +210,15 @@ impl<T> Future for Promised<T> {
     }
 }
 
+/// A plugin that hears what leaves.
+pub struct Heard<F>(pub F);
+
+impl<K, V, F: Fn(&K, &V, nearcache::Cause)> nearcache::Plugin<K, V> for Heard<F> {
+    fn evict(&self, key: &K, value: &V, cause: nearcache::Cause) {
+        (self.0)(key, value, cause);
+    }
+}
+
 /// A seeded generator (SplitMix64): small, good enough, the same everywhere.
 pub struct Random(pub u64);
 
@@ -187,6 +234,11 @@ impl Random {
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
+    }
+
+    /// At least 0 and below 1.
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     pub fn one_in(&mut self, n: u64) -> bool {

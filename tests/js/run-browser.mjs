@@ -5,6 +5,7 @@ import { createReadStream, existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { chromium } from "playwright-core";
+import { compile } from "./compile.mjs";
 import { limit, report, settings } from "./report.mjs";
 import { root } from "./workerd.mjs";
 
@@ -16,6 +17,7 @@ if (!existsSync(executablePath)) {
 }
 const types = { ".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm", ".html": "text/html" };
 const given = settings();
+await compile();
 
 const page = `<!doctype html>
 <script type="importmap">{"imports": {"nearcache": "/pkg/dist/entrypoints/browser.js"}}</script>

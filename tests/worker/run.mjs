@@ -3,41 +3,11 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import net from "node:net";
+import { agent, get, path, sleep, target } from "./client.mjs";
 import { startOrigin } from "./origin.mjs";
+import { operated, stale } from "./stale.mjs";
 import { startWorkerd, startWrangler } from "./workerd.mjs";
 
-const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
-const agent = new http.Agent({ keepAlive: true, maxSockets: 1_000 });
-let next = 0;
-
-/** A path nobody has asked for, with what the origin should do about it. */
-function target(options = {}, path = `/t${++next}`) {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(options)) {
-    for (const one of [value].flat()) query.append(name, one);
-  }
-  return `${path}?${query}`;
-}
-
-/** node:http, because fetch hides and adds too much. */
-function get(server, target, { method = "GET", headers = {}, body } = {}) {
-  return new Promise((resolve, reject) => {
-    const request = http.request(`${server.url}${target}`, { method, headers, agent }, (response) => {
-      const chunks = [];
-      response.on("data", (chunk) => chunks.push(chunk));
-      response.on("error", reject);
-      response.on("end", () => {
-        const text = Buffer.concat(chunks).toString();
-        const cache = response.headers["cache-status"] ?? "";
-        resolve({ status: response.statusCode, headers: response.headers, raw: response.rawHeaders, text, cache });
-      });
-    });
-    request.on("error", reject);
-    request.end(body);
-  });
-}
-
-const path = (target) => target.split("?")[0];
 const FRESH = "Cache-Control:max-age=60";
 
 const tests = {
@@ -254,7 +224,7 @@ const tests = {
 
 /** Storms: what a request costs when many ask at once. */
 async function storm({ server, origin }, requests, keys) {
-  const prefix = `/storm${++next}-`;
+  const prefix = `${path(target())}-storm`;
   const start = Date.now();
   const answers = await Promise.all(
     Array.from({ length: requests }, (_, i) => get(server, target({ h: FRESH, delay: 300 }, `${prefix}${i % keys}`))),
@@ -291,6 +261,12 @@ async function misconfigured() {
     'ORIGIN: got "ftp://x"': { ORIGIN: "ftp://x" },
     'MAX_BYTES: got "lots"': { ORIGIN: "http://127.0.0.1:1", MAX_BYTES: "lots" },
     'HARD_TIMEOUT: got "soon"': { ORIGIN: "http://127.0.0.1:1", HARD_TIMEOUT: "soon" },
+    'STALE_IF_ERROR: got "yes", wants a duration': { ORIGIN: "http://127.0.0.1:1", STALE_IF_ERROR: "yes" },
+    'JITTER: got "2", wants a number from 0 to 1': { ORIGIN: "http://127.0.0.1:1", JITTER: "2" },
+    'REFRESH_AHEAD: got "-1"': { ORIGIN: "http://127.0.0.1:1", REFRESH_AHEAD: "-1" },
+    'KEEP_FRESH: got "news"': { ORIGIN: "http://127.0.0.1:1", KEEP_FRESH: "news" },
+    "ADMIN_TOKEN: got something else, wants 16 or more": { ORIGIN: "http://127.0.0.1:1", ADMIN_TOKEN: "secret" },
+    'HEALTH_MAX_ERROR_RATE: got "5%"': { ORIGIN: "http://127.0.0.1:1", HEALTH_MAX_ERROR_RATE: "5%" },
   };
   for (const [message, vars] of Object.entries(broken)) {
     const server = await startWorkerd(vars);
@@ -328,6 +304,22 @@ async function memory(origin) {
   }
 }
 
+/** A cron trigger, as wrangler dev lets it be pulled. */
+async function scheduled() {
+  const fresh = target({ h: FRESH });
+  const server = await startWrangler({ ...vars, KEEP_FRESH: fresh });
+  try {
+    const first = await get(server, fresh);
+    assert.equal((await get(server, "/cdn-cgi/handler/scheduled")).status, 200);
+    const second = await get(server, fresh);
+    assert.notEqual(second.text, first.text);
+    assert.match(second.cache, /; hit;/);
+    assert.equal(origin.calls(path(fresh)), 2);
+  } finally {
+    server.stop();
+  }
+}
+
 let passed = 0;
 let failed = 0;
 async function check(title, run) {
@@ -359,8 +351,16 @@ for (const [name, start] of [["workerd", startWorkerd], ["wrangler dev", startWr
   if (failed) console.log(server.log().split("\n").slice(-20).join("\n"));
   server.stop();
 }
+for (const { vars, tests } of [stale, operated]) {
+  const server = await startWorkerd({ ...vars, ORIGIN: origin.url });
+  for (const [title, run] of Object.entries(tests)) {
+    if (!only || title.includes(only)) await check(`workerd: ${title}`, () => run({ server, origin }));
+  }
+  server.stop();
+}
 if (!only) {
   await check("a wrong configuration says so at the first request", misconfigured);
+  await check("a scheduled event loads KEEP_FRESH anew", scheduled);
   await check("an origin that is down is a 502", originDown);
   await check("memory stays under the byte budget", () => memory(origin));
 }

@@ -19,5 +19,6 @@ host.nextTask = (callback) => {
   callbacks.push(callback);
   channel.port2.postMessage(undefined);
 };
+host.afterPromiseJobs = (callback) => host.nextTask(callback);
 
 export * from "../index.js";

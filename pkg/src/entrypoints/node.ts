@@ -6,6 +6,9 @@ const module = new WebAssembly.Module(readFileSync(new URL("../../generated/near
 glue.__wbg_set_wasm(new WebAssembly.Instance(module, { "./nearcache_bg.js": glue }).exports);
 
 host.nextTask = (callback) => setImmediate(callback).unref();
+// A tick's callbacks run when no promise job is left, if they are asked for by a promise job.
+const resolved = Promise.resolve();
+host.afterPromiseJobs = (callback) => void resolved.then(() => process.nextTick(callback));
 
 // A deadline should not keep a process alive whose loads have all come home, and should when one has not:
 // timers are unreferenced, and those still needed are referenced when nothing else is left to do.

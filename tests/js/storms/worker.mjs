@@ -5,6 +5,9 @@ import { NearCache } from "nearcache";
 import { host } from "../../../pkg/dist/host.js";
 
 const caches = new Map();
+/** Options that a request may say, for the cache that it makes or for its call. */
+const NUMBERS = ["ttl", "staleWhileRevalidate", "staleIfError", "errorBackoff", "hardTimeout"];
+const numbers = (given) => Object.fromEntries(NUMBERS.filter((name) => name in given).map((name) => [name, Number(given[name])]));
 const { keepAlive } = host;
 
 export default {
@@ -15,8 +18,9 @@ export default {
     if (url.pathname === "/ready") return new Response("ready");
 
     let cache = caches.get(given.cache);
-    if (cache === undefined) caches.set(given.cache, (cache = new NearCache(given.ttl ? { ttl: Number(given.ttl) } : {})));
+    if (cache === undefined) caches.set(given.cache, (cache = new NearCache(numbers(given))));
     if (url.pathname === "/delete") return Response.json(cache.delete(given.key));
+    if (url.pathname === "/peek") return Response.json(cache.peek(given.key) ?? null);
     if (url.pathname === "/stats") return Response.json(cache.stats());
 
     async function load(key, ctx) {
@@ -27,11 +31,14 @@ export default {
     }
     const options = {
       ...(given.timeout && { hardTimeout: Number(given.timeout) }),
+      ...(given.soft && { softTimeout: Number(given.soft) }),
+      ...(given.details && { details: true }),
       ...(given.leave && { signal: AbortSignal.timeout(Number(given.leave)) }),
     };
     const get = (key) => {
       if (given.lose) host.keepAlive = given.lose === "throw" ? () => { throw new Error("no waitUntil"); } : () => {};
       try {
+        if (given.write) return cache.update(key, load, options);
         return cache.getOrSet(key, load, options);
       } finally {
         host.keepAlive = keepAlive;

@@ -8,6 +8,10 @@ const FUNCTION = "a function";
 const SIGNAL = "an AbortSignal";
 const BOOLEAN = "true or false";
 const OBJECT = "an object";
+const LIFE_OPTIONS = "ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff";
+const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, ${LIFE_OPTIONS}, softTimeout, hardTimeout, sizeOf, batch, plugins, name, clock, random`;
+const SET_OPTIONS = `${LIFE_OPTIONS}, bytes, tags`;
+const GET_OPTIONS = `${SET_OPTIONS}, hardTimeout, signal, softTimeout, forceFresh, details`;
 
 // What was given, how the error shows it.
 const notDurations = [[-1, "-1"], [NaN, "NaN"], [-Infinity, "-Infinity"], ["", '""'], ["5", '"5"'], ["m", '"m"'], ["-5m", '"-5m"'], ["5 weeks", '"5 weeks"'],
@@ -29,15 +33,15 @@ const wrongForCache = [
   ...wrong("clock", notFunctions, FUNCTION),
   ...wrong("ttl", notDurations, DURATION),
   ...wrong("hardTimeout", notDurations, DURATION),
-  [{ max: 5 }, "max: got an option of that name, wants one of maxEntries, maxBytes, maxEntryBytes, sizeOf, ttl, hardTimeout, clock"],
-  [{ maxentries: 5 }, "maxentries: got an option of that name, wants one of maxEntries, maxBytes, maxEntryBytes, sizeOf, ttl, hardTimeout, clock"],
+  [{ max: 5 }, `max: got an option of that name, wants one of ${CACHE_OPTIONS}`],
+  [{ maxentries: 5 }, `maxentries: got an option of that name, wants one of ${CACHE_OPTIONS}`],
   ...notObjects.map(([value, shown]) => [value, `options: got ${shown}, wants ${OBJECT}`]),
 ];
 const wrongForSet = [
   ...wrong("ttl", notDurations, DURATION),
   ...wrong("bytes", notBytes, BYTES),
-  [{ tll: 5 }, "tll: got an option of that name, wants one of ttl, bytes"],
-  [{ hardTimeout: 5 }, "hardTimeout: got an option of that name, wants one of ttl, bytes"],
+  [{ tll: 5 }, `tll: got an option of that name, wants one of ${SET_OPTIONS}`],
+  [{ hardTimeout: 5 }, `hardTimeout: got an option of that name, wants one of ${SET_OPTIONS}`],
   ...notObjects.map(([value, shown]) => [value, `options: got ${shown}, wants ${OBJECT}`]),
 ];
 const wrongForGet = [
@@ -46,9 +50,81 @@ const wrongForGet = [
   ...wrong("hardTimeout", notDurations, DURATION),
   ...wrong("signal", notSignals, SIGNAL),
   ...wrong("forceFresh", notBooleans, BOOLEAN),
-  [{ timeout: 5 }, "timeout: got an option of that name, wants one of ttl, bytes, hardTimeout, forceFresh, signal"],
+  [{ timeout: 5 }, `timeout: got an option of that name, wants one of ${GET_OPTIONS}`],
   ...notObjects.map(([value, shown]) => [value, `options: got ${shown}, wants ${OBJECT}`]),
 ];
+
+const FRACTION = "a number from 0 to 1";
+const FACTOR = "a number from 0 on";
+const ARRAY = "an array of texts";
+const NAME = "a text that is not empty and has no U+0000";
+const notFractions = [[-0.1, "-0.1"], [1.1, "1.1"], [NaN, "NaN"], [Infinity, "Infinity"], ["0.5", '"0.5"'], [null, "null"], [true, "true"]];
+const notFactors = [[-1, "-1"], [NaN, "NaN"], [Infinity, "Infinity"], ["1", '"1"'], [null, "null"], [{}, "an object"]];
+const notArrays = [["t", '"t"'], [null, "null"], [5, "5"], [{}, "an object"], [new Set(), "an object"]];
+const notBackoffs = notDurations.filter(([value]) => typeof value !== "function");
+
+// What a value's life takes, wherever it is said.
+const wrongLife = [
+  ...wrong("ttl", notDurations, DURATION),
+  ...wrong("staleWhileRevalidate", notDurations, DURATION),
+  ...wrong("staleIfError", notDurations, DURATION),
+  ...wrong("negativeTtl", notDurations, DURATION),
+  ...wrong("errorBackoff", notBackoffs, DURATION),
+  ...wrong("refreshAhead", notFactors, FACTOR),
+  ...wrong("jitter", notFractions, FRACTION),
+  ...wrong("swr", notDurations, DURATION),
+  [{ swr: 5, staleWhileRevalidate: 5 }, "swr: got staleWhileRevalidate as well, wants one of the two names"],
+];
+const wrongWait = [...wrong("softTimeout", notDurations, DURATION), ...wrong("hardTimeout", notDurations, DURATION)];
+const wrongEntry = [
+  ...wrongLife,
+  ...wrong("bytes", notBytes, BYTES),
+  ...wrong("tags", notArrays, ARRAY),
+  ...[["", '""'], [5, "5"], [null, "null"], ["a\0b", '"a\\u0000b"']].map(([tag, shown]) => [{ tags: ["good", tag] }, `tags[1]: got ${shown}, wants ${NAME}`]),
+];
+const unknown = (names) => Object.keys(names).map((name) => [{ [name]: names[name] }, new RegExp(`^${name}: got an option of that name, wants one of ttl, `)]);
+const wrongByCall = {
+  "new NearCache": [(options) => new NearCache(options), [...wrongLife, ...wrongWait, ...wrong("sizeOf", notFunctions, FUNCTION), ...wrong("random", notFunctions, FUNCTION), ...wrong("clock", notFunctions, FUNCTION),
+    ...[[null, "null"], [{}, "an object"], ["p", '"p"']].map(([plugins, shown]) => [{ plugins }, `plugins: got ${shown}, wants an array of plugins`]), [{ tags: [] }, /^tags: got an option of that name/]]],
+  namespace: [(options) => new NearCache().namespace("n", options), [...wrongLife, ...wrongWait, ...wrong("sizeOf", notFunctions, FUNCTION), ...unknown({ maxEntries: 1, maxBytes: 1, maxEntryBytes: 1, clock: Date.now, random: Math.random, plugins: [] }), [null, "options: got null, wants an object"]]],
+  set: [(options) => new NearCache().set("k", 1, options), [...wrongEntry, ...unknown({ softTimeout: 1, hardTimeout: 1, signal: 1, forceFresh: true, details: true, sizeOf: () => 1 })]],
+  getOrSet: [(options) => new NearCache().getOrSet("k", () => 1, options), [...wrongEntry, ...wrongWait, ...wrong("details", notBooleans, BOOLEAN), ...wrong("forceFresh", notBooleans, BOOLEAN), ...unknown({ sizeOf: () => 1, batch: {} })]],
+  getMany: [(options) => new NearCache().getMany(["k"], (keys) => keys, options), [...wrongEntry, ...wrongWait, ...unknown({ details: true })]],
+  update: [(options) => new NearCache().update("k", () => 1, options), [...wrongEntry, ...wrong("hardTimeout", notDurations, DURATION), ...wrong("signal", notSignals, SIGNAL), ...unknown({ softTimeout: 1, forceFresh: true, details: true })]],
+};
+for (const [call, [make, cases]] of Object.entries(wrongByCall)) {
+  test(`every wrong option of ${call} is an error that names it`, async () => {
+    for (const [options, message] of cases) {
+      await rejects(async () => make(options), { code: "ERR_OPTION", message });
+    }
+  });
+}
+
+test("every wrong word of a loader is an error that names it, and nothing is stored", async () => {
+  const words = ["ttl", "staleWhileRevalidate", "staleIfError", "refreshAhead", "jitter", "bytes", "tags"];
+  for (const [options, message] of wrongEntry) {
+    const [word] = Object.keys(options);
+    if (!words.includes(word) || Object.keys(options).length > 1) continue;
+    for (const begin of ["getOrSet", "update"]) {
+      const cache = new NearCache();
+      await rejects(cache[begin]("k", (_, ctx) => Object.assign(ctx, options)), { code: "ERR_OPTION", message: `ctx.${message}` });
+      equal([cache.size, cache.stats().inFlight], [0, 0]);
+    }
+  }
+});
+
+test("the ends of what a life may be are allowed, in numbers and texts", async () => {
+  const least = { ttl: 0, staleWhileRevalidate: 0, staleIfError: 0, refreshAhead: 0, jitter: 0, negativeTtl: 0, errorBackoff: 0 };
+  const most = { ttl: Infinity, staleWhileRevalidate: Infinity, staleIfError: Infinity, refreshAhead: 1e300, jitter: 1, negativeTtl: Infinity, errorBackoff: Infinity };
+  const texts = { ttl: "1d", staleWhileRevalidate: "1h", staleIfError: "1.5m", refreshAhead: 1, jitter: 0.5, negativeTtl: "1s", errorBackoff: "1ms" };
+  for (const life of [least, most, texts]) {
+    const cache = new NearCache({ ...life, softTimeout: Infinity });
+    cache.namespace("n", { ...life, softTimeout: 0 }).set("k", 1, { ...life, tags: [], bytes: 0 });
+    equal(await cache.getOrSet("k", (_, ctx) => (Object.assign(ctx, { ...life, negativeTtl: undefined, tags: [] }), 1), { ...life, softTimeout: "1h" }), 1);
+    equal(await cache.update("k", () => 1, life), 1);
+    equal(await cache.getMany([1], (keys) => keys, life), [1]);
+  }
+});
 
 test("a wrong option of a cache is an error that names it, what it got and what it wants", () => {
   for (const [options, message] of wrongForCache) {
@@ -79,7 +155,7 @@ test("a wrong option of getOrSet rejects, does not throw, and no load begins", a
 test("a loader that is no function rejects", async () => {
   const cache = new NearCache();
   for (const [loader, shown] of [[undefined, "undefined"], ...notFunctions]) {
-    await rejects(cache.getOrSet("k", loader), { code: "ERR_OPTION", message: `loader: got ${shown}, wants a function` });
+    await rejects(cache.getOrSet("k", loader), { code: "ERR_OPTION", message: `loader: got ${shown}, wants a function${loader === undefined ? ", or a cache that was made with `batch`" : ""}` });
   }
 });
 

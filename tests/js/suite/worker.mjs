@@ -1,6 +1,7 @@
 // Runs the suite inside a request. What happens at global scope, outside any request, is looked at there.
 
 import { NearCache } from "nearcache";
+import { sleep } from "../runner.mjs";
 import { equal, run, test } from "./all.mjs";
 
 const early = new NearCache({ hardTimeout: "30s" }).set("set", 1);
@@ -14,8 +15,40 @@ test("a cache may be filled at global scope, where a Worker has neither timers n
   equal([early.get("async"), early.stats().inFlight], [3, 0]);
 });
 
+let rounds = 0;
+let ended = 0;
+const loader = async () => {
+  await sleep(20);
+  if (++rounds === 3) throw new Error("no");
+  return rounds;
+};
+const keeper = early.keepFresh([{ key: "kept", loader }], { every: "1m" });
+let self;
+
+test("a keeper's rounds run in scheduled events, and requests get what they bring", async () => {
+  // It answers before what the handler gave to waitUntil has ended.
+  const event = async () => {
+    const wanted = ended + 1;
+    await self.scheduled({ scheduledTime: new Date(), cron: "* * * * *" });
+    while (ended < wanted) await sleep(5);
+  };
+  const got = [early.get("kept")];
+  for (let i = 0; i < 4; i++) {
+    await event();
+    got.push(early.get("kept"));
+  }
+  equal(got, [undefined, 1, 2, 2, 4]);
+  await Promise.all([event(), event()]);
+  await sleep(50);
+  equal([early.get("kept"), early.stats().inFlight], [5, 0], "two at once share their load");
+});
+
 export default {
-  async fetch(request) {
+  async scheduled(event, env, ctx) {
+    ctx.waitUntil(keeper.run().finally(() => ended++));
+  },
+  async fetch(request, env, ctx) {
+    self = ctx.exports.default;
     const { seed, only } = await request.json();
     return Response.json(await run({ seed, only, runtime: "workerd" }));
   },

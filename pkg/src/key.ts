@@ -1,0 +1,179 @@
+// A key from arguments. What matters is that two lists of arguments which a function can tell apart never get one
+// key: that would hand one user's answer to another. So every value is written in a form that says where it ends
+// (a text by its length, so that no text can pass for something else), and what can't be told from another by its
+// content is refused: functions, class instances (they may hold private fields, and a `toJSON` may leave out
+// just what differs), properties that are hidden.
+//
+// Two exceptions, where to tell apart would only cost hits: the order of an object's properties and of a Map's and
+// Set's entries, and -0, which is 0, as a Map has it.
+
+import { NearCacheError } from "./errors.js";
+import { show } from "./options.js";
+
+/** Begins every composed key. A text of the user's that begins with it is composed too. */
+const MARK = "\0";
+/** Deeper ones are refused, before the stack ends. */
+const DEEPEST = 200;
+
+/** How an error names the argument of an index. */
+type Names = (index: number) => string;
+const byIndex: Names = (index) => `args[${index}]`;
+
+/**
+ * A key for a `Map`, equal for equal arguments only. A single text, number, boolean, bigint, null or
+ * undefined is its own key; anything else becomes a text, in time and length as its content.
+ *
+ * @throws {NearCacheError} `ERR_KEY`, naming what no key can be made of.
+ */
+export function keyOf(args: readonly unknown[], names?: Names): unknown {
+  if (args.length === 1) {
+    const only = args[0];
+    switch (typeof only) {
+      case "string":
+        if (only.charCodeAt(0) !== 0) return only;
+        break;
+      case "number":
+        return only === 0 ? 0 : only;
+      case "boolean":
+      case "bigint":
+      case "undefined":
+        return only;
+      default:
+        if (only === null) return null;
+    }
+  }
+  return textKey(args, "", names);
+}
+
+/** As `keyOf`, but always a text. `lead` goes before the arguments, and begins as no argument's text does. */
+export function textKey(args: readonly unknown[], lead = "", names = byIndex): string {
+  const top: Place = { parent: undefined, name: undefined, value: names, depth: 0 };
+  let text = MARK + lead;
+  for (let i = 0; i < args.length; i++) text += write(args[i], top, i);
+  return text;
+}
+
+/** A text so that it says itself where it ends. */
+export function quote(text: string): string {
+  return `"${text.length}:${text}`;
+}
+
+/** Where we are, against cycles and for errors: in this value, which its parent has under this name. */
+interface Place {
+  readonly parent: Place | undefined;
+  readonly name: unknown;
+  readonly value: unknown;
+  readonly depth: number;
+}
+
+/** The value's text. None is the beginning of another, and none begins with `]`, `}` or `@`. */
+function write(value: unknown, parent: Place, name: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return quote(value);
+    case "number":
+      return `#${value};`;
+    case "bigint":
+      return `n${value};`;
+    case "boolean":
+      return value ? "T" : "F";
+    case "undefined":
+      return "U";
+    case "object":
+      return value === null ? "N" : writeObject(value, { parent, name, value, depth: parent.depth + 1 });
+    default:
+      throw refusal({ parent, name, value, depth: 0 }, show(value));
+  }
+}
+
+function writeObject(value: object, place: Place): string {
+  for (let above = place.parent; above !== undefined; above = above.parent) {
+    if (above.value === value) throw refusal(place, "a cycle");
+  }
+  if (place.depth > DEEPEST) throw refusal(place, `something more than ${DEEPEST} deep`);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return writePlain(value as Record<string, unknown>, place);
+  if (prototype === Array.prototype) return writeArray(value as unknown[], place);
+  const writeBuiltin = BUILTIN.get(prototype);
+  if (writeBuiltin === undefined) throw refusal(place, instance(value));
+  if (Reflect.ownKeys(value).length !== ownOf(value)) throw refusal(place, `${instance(value)} with properties of its own`);
+  return writeBuiltin(value, place);
+}
+
+function writePlain(value: Record<string, unknown>, place: Place): string {
+  const names = Reflect.ownKeys(value);
+  for (const name of names) {
+    if (typeof name === "symbol") throw refusal(place, "an object with a symbol among its properties");
+    if (!Object.prototype.propertyIsEnumerable.call(value, name)) throw refusal(place, "an object with a hidden property");
+  }
+  let text = "{";
+  for (const name of (names as string[]).sort()) text += quote(name) + write(value[name], place, name);
+  return `${text}}`;
+}
+
+function writeArray(value: unknown[], place: Place): string {
+  let text = "[";
+  for (let i = 0; i < value.length; i++) {
+    if (!Object.hasOwn(value, i)) throw refusal(place, "an array with a hole");
+    text += write(value[i], place, i);
+  }
+  // Its items and its length.
+  if (Reflect.ownKeys(value).length !== value.length + 1) throw refusal(place, "an array with properties of its own");
+  return `${text}]`;
+}
+
+type Write<T> = (value: T, place: Place) => string;
+
+const BUILTIN = new Map<unknown, Write<any>>();
+function builtin<T>(type: { readonly prototype: T; readonly name: string }, content: Write<T>): void {
+  BUILTIN.set(type.prototype, (value: T, place) => `(${type.name}:${content(value, place)}`);
+}
+builtin(Date, (date) => `${date.getTime()};`);
+builtin(RegExp, ({ source, flags, lastIndex }) => quote(source) + quote(flags) + quote(String(lastIndex)));
+builtin(URL, ({ href }) => quote(href));
+builtin(URLSearchParams, (parameters) => quote(parameters.toString()));
+builtin(Map, (map, place) => unordered(map, ([key, value]) => write(key, place, key) + write(value, place, key)));
+builtin(Set, (set, place) => unordered(set, (value) => write(value, place, value)));
+builtin(ArrayBuffer, (buffer) => quote(latin1(new Uint8Array(buffer))));
+for (const type of [
+  Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array,
+  BigInt64Array, BigUint64Array, DataView,
+]) {
+  builtin<ArrayBufferView>(type, (view) => quote(latin1(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))));
+}
+
+function unordered<T>(items: Iterable<T>, text: (item: T) => string): string {
+  return `{${Array.from(items, text).sort().join("")}}`;
+}
+
+/** Bytes as a text of as many characters. */
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return text;
+}
+
+/** How many properties of its own a builtin has when nobody has added any. */
+function ownOf(value: object): number {
+  if (value instanceof RegExp) return 1;
+  return ArrayBuffer.isView(value) && !(value instanceof DataView) ? (value as Uint8Array).length : 0;
+}
+
+function instance(value: object): string {
+  const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
+  return typeof name === "string" && name !== "" ? `an instance of ${name}` : "an instance of a class";
+}
+
+function refusal(place: Place, got: string): NearCacheError {
+  return new NearCacheError("ERR_KEY", `${path(place)}: got ${got}, wants plain data, so that a key tells it from any other; give getKey`);
+}
+
+function path({ parent, name }: Place): string {
+  if (parent === undefined) return "";
+  const { value } = parent;
+  if (parent.parent === undefined) return (value as Names)(name as number);
+  if (Array.isArray(value)) return `${path(parent)}[${name}]`;
+  if (value instanceof Map) return `${path(parent)}.get(${show(name)})`;
+  if (value instanceof Set) return `${path(parent)}.has(${show(name)})`;
+  return `${path(parent)}.${name as string}`;
+}

@@ -1,0 +1,234 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import { Alarm } from "./alarm.js";
+import { now } from "./clock.js";
+import type { Loader } from "./flight.js";
+import { host } from "./host.js";
+import type { GetOrSetOptions, NearCache } from "./index.js";
+import { abortSignal, count, duration, flag, fn, known, refusal, show, type Duration } from "./options.js";
+
+/** A key to load, and how. */
+export interface WarmupEntry<K, V> {
+  key: K;
+  /** Default: the `loader` of the whole. */
+  loader?: Loader<K, V>;
+  options?: GetOrSetOptions;
+}
+
+/** Keys to load: a Map from each to its loader, or a list, which may come bit by bit. */
+export type WarmupEntries<K, V> = ReadonlyMap<K, Loader<K, V>> | Iterable<WarmupEntry<K, V>> | AsyncIterable<WarmupEntry<K, V>>;
+
+/** How far a warm-up is. */
+export interface WarmupProgress<K> {
+  /** Keys that are through, loaded or failed. */
+  done: number;
+  /** Of so many, if the entries have a `size` or `length`. */
+  total: number | undefined;
+  /** The last of them. */
+  key: K;
+  /** Its error, if it failed. */
+  error?: unknown;
+}
+
+export interface WarmupOptions<K, V> {
+  /** Loads at most so many at once: a whole number from 1 on. Default 10. */
+  concurrency?: number;
+  /** The loader of entries that bring none. */
+  loader?: Loader<K, V>;
+  /** Told of every key. What it throws is ignored. */
+  onProgress?: (progress: WarmupProgress<K>) => void;
+  /** Ends it with the signal's reason, and takes it out of the loads under way. */
+  signal?: AbortSignal;
+}
+
+export interface WarmupResult<K> {
+  /** Keys that now have a value, or had one. */
+  loaded: number;
+  failed: { key: K; error: unknown }[];
+}
+
+export interface KeepFreshOptions<K, V> {
+  /** The time from the beginning of one round to that of the next, which waits for the end of the one before. */
+  every: Duration;
+  /** Loads at most so many at once. Default 10. */
+  concurrency?: number;
+  /** The loader of entries that bring none. */
+  loader?: Loader<K, V>;
+  /** Told of each key that failed in a round that a timer began, and of a list that could not be had, without a key. */
+  onError?: (error: unknown, key?: K) => void;
+  /**
+   * Whether a timer begins the rounds. Default: yes, but not in Workers, whose timers end with the request; there a Durable
+   * Object may say `true`, and others call `run`.
+   */
+  timers?: boolean;
+}
+
+/** Loads chosen keys again and again, before anyone has to wait for them. */
+export interface Keeper<K> extends Disposable {
+  /**
+   * One round, now. For a Worker's `scheduled`: `ctx.waitUntil(keeper.run())`. Outside of Workers it is the round under way,
+   * if there is one. Rejects only if the list could not be had.
+   */
+  run(): Promise<WarmupResult<K>>;
+  /** No timer begins a round any more. One under way goes on. */
+  stop(): void;
+}
+
+const WARMUP_OPTIONS = new Set(["concurrency", "loader", "onProgress", "signal"]);
+const KEEP_OPTIONS = new Set(["every", "concurrency", "loader", "onError", "timers"]);
+const ENTRY = new Set(["key", "loader", "options"]);
+const CONCURRENCY = 10;
+
+/** `NearCache.warmup`. */
+export async function warmup<K, V>(
+  cache: NearCache<K, V>,
+  entries: WarmupEntries<K, V>,
+  options: WarmupOptions<K, V> = {},
+): Promise<WarmupResult<K>> {
+  known(options, WARMUP_OPTIONS);
+  const { onProgress, signal } = options;
+  const run: Round<K, V> = {
+    ...parse(options),
+    call: signal === undefined ? {} : { signal: abortSignal("signal", signal) },
+    onProgress: onProgress === undefined ? undefined : fn("onProgress", onProgress),
+  };
+  listable(entries);
+  if (signal === undefined) return round(cache, entries, run);
+  signal.throwIfAborted();
+  let abort!: () => void;
+  const aborted = new Promise<never>((_, reject) => (abort = () => reject(signal.reason)));
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([round(cache, entries, run), aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** `NearCache.keepFresh`. */
+export function keepFresh<K, V>(
+  cache: NearCache<K, V>,
+  entries: WarmupEntries<K, V> | (() => WarmupEntries<K, V>),
+  options: KeepFreshOptions<K, V>,
+): Keeper<K> {
+  known(options, KEEP_OPTIONS);
+  const { onError, timers = !host.requestBound } = options;
+  const every = duration("every", options.every);
+  if (every === 0) throw refusal("every", "0", "more than that");
+  if (onError !== undefined) fn("onError", onError);
+  flag("timers", timers);
+  const settings: Round<K, V> = { ...parse(options), call: { forceFresh: true }, onProgress: undefined };
+  if (typeof entries !== "function") {
+    listable(entries);
+    const walked: unknown = (entries as Partial<Iterable<unknown>>)[Symbol.iterator]?.() ?? (entries as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    if (walked === entries) throw refusal("entries", "what can be walked only once", "a list, a Map, or a function that returns one");
+  }
+
+  const begin = async (): Promise<WarmupResult<K>> => {
+    const list = typeof entries === "function" ? entries() : entries;
+    listable(list);
+    return round(cache, list, settings);
+  };
+  let underWay: Promise<WarmupResult<K>> | undefined;
+  const run = (): Promise<WarmupResult<K>> => {
+    // In a Worker a round may die with its request, and then never ends. Loads are shared anyway.
+    if (host.requestBound) return begin();
+    return (underWay ??= begin().finally(() => (underWay = undefined)));
+  };
+  if (!timers || every === Infinity) return keeper(run, () => {});
+
+  let stopped = false;
+  let due = 0;
+  const ring = async (at: number): Promise<void> => {
+    if (at < due) return wait(at);
+    const began = now();
+    try {
+      const { failed } = await run();
+      for (const { key, error } of failed) quietly(() => onError?.(error, key));
+    } catch (error) {
+      quietly(() => onError?.(error));
+    }
+    if (stopped) return;
+    const ended = now();
+    due = Math.min(Math.max(began + every, ended), ended + every);
+    wait(ended);
+  };
+  const alarm = new Alarm(() => false, (at) => void ring(at));
+  const wait = (at: number): void => alarm.set(due, at);
+  due = now() + every;
+  wait(now());
+  return keeper(run, () => {
+    stopped = true;
+    alarm.off();
+  });
+}
+
+function keeper<K>(run: () => Promise<WarmupResult<K>>, stop: () => void): Keeper<K> {
+  return { run, stop, [Symbol.dispose]: stop };
+}
+
+interface Round<K, V> {
+  readonly concurrency: number;
+  readonly loader: Loader<K, V> | undefined;
+  /** What each call is made with, over its own options. */
+  readonly call: GetOrSetOptions;
+  readonly onProgress: ((progress: WarmupProgress<K>) => void) | undefined;
+}
+
+function parse<K, V>({ concurrency = CONCURRENCY, loader }: Pick<WarmupOptions<K, V>, "concurrency" | "loader">) {
+  if (count("concurrency", concurrency) === 0) throw refusal("concurrency", "0", "a whole number from 1 on");
+  return { concurrency, loader: loader === undefined ? undefined : fn("loader", loader) };
+}
+
+async function round<K, V>(cache: NearCache<K, V>, entries: WarmupEntries<K, V>, settings: Round<K, V>): Promise<WarmupResult<K>> {
+  const { concurrency, loader, call, onProgress } = settings;
+  const result: WarmupResult<K> = { loaded: 0, failed: [] };
+  const total = (entries as { size?: number }).size ?? (entries as { length?: number }).length;
+  const through = (progress: { key: K; error?: unknown }): void => {
+    if (call.signal?.aborted) return;
+    const done = result.loaded + result.failed.length;
+    if (onProgress !== undefined) quietly(() => onProgress({ done, total, ...progress }));
+  };
+  const load = async ({ key, loader: own = loader, options }: WarmupEntry<K, V>): Promise<void> => {
+    try {
+      await cache.getOrSet(key, own as Loader<K, V>, together(options, call));
+      result.loaded++;
+    } catch (error) {
+      result.failed.push({ key, error });
+      through({ key, error });
+      return;
+    }
+    through({ key });
+  };
+
+  const running = new Set<Promise<void>>();
+  for await (const entry of entries instanceof Map ? fromMap<K, V>(entries) : (entries as Iterable<WarmupEntry<K, V>>)) {
+    if (call.signal?.aborted) break;
+    known(entry, ENTRY);
+    const loading: Promise<void> = load(entry).finally(() => running.delete(loading));
+    running.add(loading);
+    if (running.size >= concurrency) await Promise.race(running);
+  }
+  await Promise.all(running);
+  return result;
+}
+
+function* fromMap<K, V>(map: ReadonlyMap<K, Loader<K, V>>): Iterable<WarmupEntry<K, V>> {
+  for (const [key, loader] of map) yield { key, loader };
+}
+
+/** An entry's options and ours, which go first; either's signal ends it. */
+function together(own: GetOrSetOptions | undefined, ours: GetOrSetOptions): GetOrSetOptions {
+  if (own?.signal === undefined || ours.signal === undefined) return { ...own, ...ours };
+  return { ...own, ...ours, signal: AbortSignal.any([own.signal, ours.signal]) };
+}
+
+function listable(entries: unknown): void {
+  const list = entries as Partial<Iterable<unknown> & AsyncIterable<unknown>> | null | undefined;
+  if (typeof entries === "object" && (list?.[Symbol.iterator] ?? list?.[Symbol.asyncIterator]) !== undefined) return;
+  throw refusal("entries", show(entries), "a Map from keys to loaders, or a list of {key, loader, options}");
+}
+
+/** Calls what is the user's. That it throws or rejects is not our failure. */
+function quietly(call: () => unknown): void {
+  new Promise((resolve) => resolve(call())).catch(() => {});
+}

@@ -1,0 +1,220 @@
+import type { GetOrSetOptions, NearCache } from "./index.js";
+import { keyOf, quote, textKey } from "./key.js";
+import { count, fn as isFunction, known, refusal, show } from "./options.js";
+import { GET_OPTIONS } from "./policy.js";
+import { CALL, PART } from "./view.js";
+
+/** How a function is wrapped: with what every `getOrSet` is called, and how a key is made of arguments. */
+export interface WrapOptions<Args extends readonly unknown[] = any[]> extends GetOrSetOptions {
+  /**
+   * The key for these arguments: anything that `wrap` takes as an argument. Default: all of them. For methods, `this` is
+   * the instance.
+   */
+  getKey?: (this: any, ...args: Args) => unknown;
+  /** Arguments that are not part of the key, by index from 0: one, or a list. Not together with `getKey`. */
+  skipArgs?: number | readonly number[];
+  /** Functions of one name share their entries, in one cache. Default: each has its own, even if wrapped twice. */
+  name?: string;
+}
+
+/** How a method is wrapped. */
+export interface CachedOptions<V = any> extends WrapOptions {
+  /** Where the entries lie. */
+  cache: NearCache<any, V>;
+  /**
+   * Whether each instance has entries of its own. Default `true`. With `false` instances share what has the same key:
+   * for classes made anew in each request, with a `getKey` that names all that an answer depends on.
+   */
+  perInstance?: boolean;
+}
+
+type AnyFunction = (this: any, ...args: any[]) => any;
+
+/** The function as it is if it returns a promise (generics and overloads stay), else with a promise of what it returns. */
+export type Promised<F extends AnyFunction> = [ReturnType<F>, Promise<Awaited<ReturnType<F>>>] extends [
+  Promise<Awaited<ReturnType<F>>>,
+  ReturnType<F>,
+]
+  ? F
+  : (this: ThisParameterType<F>, ...args: Parameters<F>) => Promise<Awaited<ReturnType<F>>>;
+
+/**
+ * A function with a cache in front. Arguments are compared by content. What no key can be made of (functions,
+ * instances of classes, a `Request`) makes a call reject with `ERR_KEY`, and wants `getKey` or `skipArgs`.
+ */
+export type Wrapped<F extends AnyFunction> = Promised<F> & {
+  /** Calls the function even if its value is there, as `forceFresh` does. */
+  readonly refresh: Promised<F>;
+  /** Removes what is held for these arguments, as `delete` does. Throws `ERR_KEY`. */
+  readonly invalidate: (...args: Parameters<F>) => boolean;
+  /** The function itself. Nothing is looked up, stored or shared. */
+  readonly bypass: F;
+  /** The part of the cache that holds this function's entries: `wrapped.cache.peek(wrapped.key(…))`. */
+  readonly cache: NearCache<unknown, Awaited<ReturnType<F>>>;
+  /** The key there for these arguments. Throws `ERR_KEY`. */
+  readonly key: (...args: Parameters<F>) => unknown;
+};
+
+const WRAP_OPTIONS = new Set(["getKey", "skipArgs", "name", ...GET_OPTIONS]);
+const CACHED_OPTIONS = new Set(["cache", "perInstance", ...WRAP_OPTIONS]);
+
+/** `NearCache.wrap`. */
+export function wrap<V, F extends (this: void, ...args: any[]) => V | PromiseLike<V>>(
+  cache: NearCache<any, V>,
+  fn: F,
+  options: WrapOptions<Parameters<F>> = {},
+): Wrapped<F> {
+  known(options, WRAP_OPTIONS);
+  // No `this`: a method that needs one fails, loudly, instead of mixing its objects' answers.
+  return build(cache, isFunction("fn", fn), options, () => undefined, () => "") as Wrapped<F>;
+}
+
+/**
+ * A decorator (TC39's, TypeScript 5's without `experimentalDecorators`) that puts a cache before an async method:
+ * of instances or static, public or private.
+ *
+ * ```ts
+ * class Users {
+ *   @cached({ cache, ttl: "1m" })
+ *   async find(id: string): Promise<User> { … }
+ * }
+ * cached.of(users, users.find).invalidate("ann");
+ * ```
+ *
+ * Entries of different instances never mix, nor do those of a class and of classes that inherit its static method.
+ * They are told apart by a number each gets at its first call, so entries are of no use to anyone once their
+ * instance is gone, and stay until their time has passed or room is needed.
+ *
+ * @throws {NearCacheError} `ERR_OPTION`, naming the option, what it got and what it wants.
+ */
+export function cached<V>(options: CachedOptions<V>) {
+  known(options, CACHED_OPTIONS);
+  const { cache, perInstance = true, ...rest } = options;
+  if (typeof cache?.[PART] !== "function") throw refusal("cache", show(cache), "a NearCache");
+  if (typeof perInstance !== "boolean") throw refusal("perInstance", show(perInstance), "true or false");
+  return <This, F extends (this: This, ...args: any[]) => Promise<V>>(method: F, context: ClassMethodDecoratorContext<This, F>): F => {
+    if (context?.kind !== "method") throw refusal("@cached", show(context?.kind), "a method, and standard decorators, not experimentalDecorators");
+    let home: unknown;
+    if (context.static) context.addInitializer(function () { home = this; });
+    const receiver = (self: unknown): unknown => {
+      if (!methods.has(self as AnyFunction)) return self;
+      throw refusal("this", "the method itself", `cached.of(object, object.${String(context.name)}).refresh(…) and the like`);
+    };
+    const wrapped = build(cache, method, rest, receiver, perInstance ? (self) => (self === home ? "" : number(self)) : () => "");
+    methods.add(wrapped);
+    return wrapped as unknown as F;
+  };
+}
+
+/**
+ * The controls of a decorated method (`refresh`, `invalidate`, `bypass`, `key`, `cache`), for one object; of a static method, for
+ * its class. A decorator can't show them in a method's type, and they need to know whose they are.
+ *
+ * @throws {NearCacheError} `ERR_OPTION` if the method is not decorated.
+ */
+cached.of = <F extends AnyFunction>(object: object, method: F): Wrapped<F> => {
+  if (!methods.has(method)) throw refusal("method", show(method), "a method with @cached");
+  const { refresh, invalidate, bypass, key, cache } = method as unknown as Wrapped<AnyFunction>;
+  const bind = (control: AnyFunction): AnyFunction => control.bind(object);
+  return Object.assign(bind(method), {
+    refresh: bind(refresh), invalidate: bind(invalidate), bypass: bind(bypass), key: bind(key), cache,
+  }) as unknown as Wrapped<F>;
+};
+
+/** Decorated methods. */
+const methods = new WeakSet<AnyFunction>();
+
+/** `receiver`: the `this` that the function gets. `owner`: what goes into a key for it; "" if nothing. */
+function build(
+  cache: NearCache<any, any>,
+  fn: AnyFunction,
+  options: WrapOptions,
+  receiver: (self: unknown) => unknown,
+  owner: (self: unknown) => string,
+): Wrapped<AnyFunction> {
+  const { getKey, skipArgs, name, ...rest } = options;
+  const part = partOf(cache, fn, name);
+  const prepare = select(getKey, skipArgs);
+  const plain = Object.keys(rest).length === 0 ? undefined : rest;
+  // Durations and the like are read again at each load, but not at each hit.
+  const calm = rest.forceFresh === undefined && rest.signal === undefined ? rest : undefined;
+  const fresh = { ...rest, forceFresh: true };
+
+  const keyFor = (self: unknown, args: unknown[]): unknown => {
+    const lead = owner(self);
+    const { chosen, names } = prepare === undefined ? { chosen: args, names: undefined } : prepare(self, args);
+    return lead === "" ? keyOf(chosen, names) : textKey(chosen, lead, names);
+  };
+  const ask = (given: unknown, args: unknown[], call: GetOrSetOptions | undefined): Promise<unknown> => {
+    let self: unknown;
+    let key: unknown;
+    try {
+      self = receiver(given);
+      key = keyFor(self, args);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const load = (): unknown => fn.apply(self, args);
+    return call !== undefined && call === calm ? part[CALL](key, load, call) : part.getOrSet(key, load, call);
+  };
+
+  function wrapped(this: unknown, ...args: unknown[]): Promise<unknown> {
+    return ask(this, args, plain);
+  }
+  Object.defineProperty(wrapped, "name", { value: fn.name, configurable: true });
+  return Object.assign(wrapped, {
+    refresh(this: unknown, ...args: unknown[]) {
+      return ask(this, args, fresh);
+    },
+    invalidate(this: unknown, ...args: unknown[]) {
+      return part.delete(keyFor(receiver(this), args));
+    },
+    bypass(this: unknown, ...args: unknown[]): unknown {
+      return fn.apply(receiver(this), args);
+    },
+    cache: part,
+    key(this: unknown, ...args: unknown[]) {
+      return keyFor(receiver(this), args);
+    },
+  });
+}
+
+interface Chosen {
+  readonly chosen: unknown[];
+  readonly names: ((index: number) => string) | undefined;
+}
+
+/** What of the arguments makes the key; `undefined` if all do. */
+function select(getKey: unknown, skipArgs: unknown): ((self: unknown, args: unknown[]) => Chosen) | undefined {
+  if (getKey !== undefined) {
+    const ask = isFunction("getKey", getKey) as AnyFunction;
+    if (skipArgs !== undefined) throw refusal("skipArgs", "a value beside getKey", "one of the two");
+    const names = () => "what getKey returned";
+    return (self, args) => ({ chosen: [ask.apply(self, args)], names });
+  }
+  if (skipArgs === undefined) return undefined;
+  const skipped = new Set((Array.isArray(skipArgs) ? skipArgs : [skipArgs]).map((index) => count("skipArgs", index)));
+  return (_, args) => {
+    const kept = Array.from(args.keys()).filter((index) => !skipped.has(index));
+    return { chosen: kept.map((index) => args[index]), names: (index) => `args[${kept[index]}]` };
+  };
+}
+
+let wraps = 0;
+
+/** A part of the cache that no other function has, unless they have one name, and nobody else can name. */
+function partOf(cache: NearCache<any, any>, fn: AnyFunction, name: unknown): NearCache<any, any> {
+  if (name !== undefined && typeof name !== "string") throw refusal("name", show(name), "a text");
+  return cache[PART](name === undefined ? `\0${fn.name}#${++wraps}` : `\0${quote(name)}`);
+}
+
+const numbers = new WeakMap<object, number>();
+let numbered = 0;
+
+/** Which instance it is. `this` may be anything, if only by `call`. */
+function number(self: unknown): string {
+  if ((typeof self !== "object" || self === null) && typeof self !== "function") return `@${textKey([self])};`;
+  let known = numbers.get(self);
+  if (known === undefined) numbers.set(self, (known = ++numbered));
+  return `@${known};`;
+}

@@ -1,0 +1,36 @@
+//! A cache's figures, as they are shown and judged.
+
+use std::hash::Hash;
+
+use super::cache::Cache;
+use super::runtime::Runtime;
+use crate::figures::{self, Health, Thresholds, Window};
+
+impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
+    /// A page for Prometheus (text format 0.0.4, [`CONTENT_TYPE`](figures::CONTENT_TYPE)) of the whole cache, each
+    /// [namespace](Self::namespace) apart, under this name.
+    pub fn prometheus(&self, name: &str) -> String {
+        let page = self.inner.with(|shelf| {
+            let mut spaces: Vec<_> = shelf.spaces.iter().map(|(room, space)| (*space, room.name())).collect();
+            spaces.sort();
+            let names: Vec<String> = spaces.into_iter().map(|(_, name)| name).collect();
+            figures::page(&shelf.machine, name, &names)
+        });
+        page.unwrap_or_default()
+    }
+
+    /// Whether all has been well lately, by [`stats`](Self::stats) of this handle. The window is the caller's to keep.
+    ///
+    /// ```
+    /// use nearcache::{Cache, figures::{Thresholds, Window}};
+    ///
+    /// let cache: Cache<u64, String> = Cache::new_with_max_entries(1_000);
+    /// let mut lately = Window::new(60_000);
+    /// let wanted = Thresholds::default().min_hit_rate(0.5)?.max_error_rate(0.05)?.max_latency(2_000);
+    /// assert!(cache.health(&wanted, &mut lately).ok);
+    /// # Ok::<_, nearcache::OptionError>(())
+    /// ```
+    pub fn health(&self, thresholds: &Thresholds, lately: &mut Window) -> Health {
+        figures::health(&lately.recent(self.inner.now(), &self.stats()), thresholds)
+    }
+}

@@ -1,0 +1,138 @@
+//! Whether all is well, by thresholds that the user sets.
+
+use crate::core::Stats;
+use crate::error::OptionError;
+
+/// What counts as well. Nothing does harm unless a threshold is set for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    min_hit_rate: Option<f64>,
+    max_error_rate: Option<f64>,
+    max_timeout_rate: Option<f64>,
+    max_latency: Option<u64>,
+    min_samples: u64,
+}
+
+impl Default for Thresholds {
+    /// No threshold, and 20 samples before one would count.
+    fn default() -> Self {
+        let min_samples = 20;
+        Self { min_hit_rate: None, max_error_rate: None, max_timeout_rate: None, max_latency: None, min_samples }
+    }
+}
+
+impl Thresholds {
+    /// At least this share of gets are hits, stale ones included ([`Stats::hit_rate`]).
+    ///
+    /// # Errors
+    /// If it is not within 0 and 1.
+    pub fn min_hit_rate(self, rate: f64) -> Result<Self, OptionError> {
+        Ok(Self { min_hit_rate: Some(read_rate("min_hit_rate", rate)?), ..self })
+    }
+
+    /// At most this share of ended loads have failed ([`Stats::error_rate`]), those rescued by an older value
+    /// included.
+    ///
+    /// # Errors
+    /// If it is not within 0 and 1.
+    pub fn max_error_rate(self, rate: f64) -> Result<Self, OptionError> {
+        Ok(Self { max_error_rate: Some(read_rate("max_error_rate", rate)?), ..self })
+    }
+
+    /// At most this share of gets that waited for a load have timed out. An origin that never answers is found
+    /// by this alone: its loads neither fail nor take a time that could be told.
+    ///
+    /// # Errors
+    /// If it is not within 0 and 1.
+    pub fn max_timeout_rate(self, rate: f64) -> Result<Self, OptionError> {
+        Ok(Self { max_timeout_rate: Some(read_rate("max_timeout_rate", rate)?), ..self })
+    }
+
+    /// Of a hundred loads, 99 take at most so many milliseconds (the 0.99 quantile, known to within 6.25 % of
+    /// itself).
+    #[must_use]
+    pub fn max_latency(self, millis: u64) -> Self {
+        Self { max_latency: Some(millis), ..self }
+    }
+
+    /// A check of fewer samples than this is passed: a cold cache is not a sick one. 20 if not set; at least 1.
+    #[must_use]
+    pub fn min_samples(self, samples: u64) -> Self {
+        Self { min_samples: samples.max(1), ..self }
+    }
+}
+
+/// A verdict, and what it rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// Whether every check is passed.
+    pub ok: bool,
+    /// One for each threshold that is set.
+    pub checks: Vec<Check>,
+}
+
+/// One figure and its threshold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Check {
+    /// `hit_rate`, `error_rate`, `timeout_rate` or `latency_p99`.
+    pub name: &'static str,
+    /// A share from 0 to 1, or milliseconds; 0 without samples.
+    pub value: f64,
+    /// The last value that would be well.
+    pub threshold: f64,
+    /// Of how many gets or loads it was made.
+    pub samples: u64,
+    /// Whether the value is well, or made of too few samples to say.
+    pub ok: bool,
+}
+
+/// Holds figures against thresholds. They should be [recent](super::Window::recent) ones.
+pub fn health(recent: &Stats, thresholds: &Thresholds) -> Health {
+    let Thresholds { min_hit_rate, max_error_rate, max_timeout_rate, max_latency, min_samples } = *thresholds;
+    let mut checks = Vec::new();
+    let mut check = |name, samples: u64, value: f64, threshold: f64, well: fn(&f64, &f64) -> bool| {
+        let ok = samples < min_samples || well(&value, &threshold);
+        checks.push(Check { name, value, threshold, samples, ok });
+    };
+    if let Some(threshold) = min_hit_rate {
+        check("hit_rate", recent.gets(), recent.hit_rate(), threshold, f64::ge);
+    }
+    let ended = recent.load_millis.count();
+    if let Some(threshold) = max_error_rate {
+        check("error_rate", ended, recent.error_rate(), threshold, f64::le);
+    }
+    if let Some(threshold) = max_timeout_rate {
+        // Of waits that ended in this window some began in an earlier one.
+        let waits = (recent.loads.saturating_sub(recent.refreshes) + recent.coalesced).max(recent.timeouts);
+        let rate = if waits == 0 { 0.0 } else { recent.timeouts as f64 / waits as f64 };
+        check("timeout_rate", waits, rate, threshold, f64::le);
+    }
+    if let Some(threshold) = max_latency {
+        let millis = recent.load_millis.quantile(0.99).unwrap_or(0);
+        check("latency_p99", ended, millis as f64, threshold as f64, f64::le);
+    }
+    Health { ok: checks.iter().all(|check| check.ok), checks }
+}
+
+fn read_rate(option: &str, rate: f64) -> Result<f64, OptionError> {
+    let refuse = || OptionError { option: option.to_owned(), given: describe(rate), allowed: "a number from 0 to 1" };
+    (0.0..=1.0).contains(&rate).then_some(rate).ok_or_else(refuse)
+}
+
+/// To six digits, and rounded away from zero, so that what is just out of range looks so. By hand: formatting
+/// floats would be a fifth of the wasm that ships.
+fn describe(number: f64) -> String {
+    let sign = if number < 0.0 { "-" } else { "" };
+    let millionths = (number.abs() * 1e6).ceil();
+    if number.is_nan() {
+        "NaN".to_owned()
+    } else if number.is_infinite() {
+        format!("{sign}Infinity")
+    } else if millionths > 1e18 {
+        format!("{sign}1000000000000 or beyond")
+    } else {
+        let millionths = millionths as u64;
+        let digits = format!("{sign}{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
+        digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+}

@@ -1,0 +1,39 @@
+//! What happened lately. Figures of a whole life go numb: after a million hits a thousand failures are nothing.
+
+use crate::core::Stats;
+use crate::time::Timestamp;
+
+/// Remembers older figures, to tell newer ones from them. It is moved on by those who ask it and needs no timer;
+/// two copies of the figures are all it holds.
+#[derive(Clone, Debug)]
+pub struct Window {
+    millis: u64,
+    /// What the answer is counted from.
+    base: Stats,
+    /// What it will be counted from once this is old enough.
+    next: Option<(Timestamp, Stats)>,
+}
+
+impl Window {
+    /// A window of at least `millis` milliseconds. 0 is from one call to the next.
+    pub fn new(millis: u64) -> Self {
+        Self { millis, base: Stats::default(), next: None }
+    }
+
+    /// What happened lately: in the last `millis` at least, and in twice that and the time between two calls at
+    /// most. Until `millis` have passed since the first call: everything. `stats` are the figures of the whole life
+    /// as of `now`. O(buckets of the histograms).
+    pub fn recent(&mut self, now: Timestamp, stats: &Stats) -> Stats {
+        match &mut self.next {
+            None => self.next = Some((now, stats.clone())),
+            // A clock that went back would hold the window for as long again.
+            Some((since, _)) if now < *since => *since = now,
+            Some((since, next)) if now.millis_since(*since) >= self.millis => {
+                *since = now;
+                self.base = std::mem::replace(next, stats.clone());
+            }
+            Some(_) => {}
+        }
+        stats.since(&self.base)
+    }
+}

@@ -1,0 +1,116 @@
+//! The core's figures as JS takes them.
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::{Core, to_time};
+use crate::core::Stats;
+use crate::figures::{self, Thresholds, Window};
+
+/// A window of figures that was asked for, by whose figures and how long.
+pub(super) struct Asked {
+    space: i32,
+    millis: f64,
+    window: Window,
+}
+
+/// More windows than this are not kept: they are asked for by programs that know what they want.
+const MOST_WINDOWS: usize = 64;
+
+#[wasm_bindgen]
+impl Core {
+    /// The figures of a space, or of all (-1), in the order of `pkg/src/stats.ts`.
+    pub fn counters(&self, space: i32) -> Vec<f64> {
+        let s = self.stats(space);
+        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|q| s.load_millis.quantile(q).unwrap_or(0));
+        [
+            s.hits,
+            s.stale_hits,
+            s.misses,
+            s.coalesced,
+            s.loads,
+            s.load_failures,
+            s.loads_abandoned,
+            s.refreshes,
+            s.rescues,
+            s.soft_timeouts,
+            s.timeouts,
+            s.inserts,
+            s.rejected,
+            s.evicted_size,
+            s.evicted_expired,
+            s.evicted_replaced,
+            s.evicted_removed,
+            s.load_millis.count(),
+            s.load_millis.sum(),
+            p50,
+            p90,
+            p99,
+            s.load_millis.max(),
+            s.batches,
+            s.batch_sizes.sum(),
+            s.batch_sizes.max(),
+        ]
+        .map(|count| count as f64)
+        .to_vec()
+    }
+
+    /// A page for Prometheus. `namespaces` are the names of the spaces from 1 on.
+    pub fn prometheus(&self, cache: &str, namespaces: Vec<String>) -> String {
+        figures::page(&self.machine, cache, &namespaces)
+    }
+
+    /// What became of the thresholds (NaN: none) on hit rate, error rate, timeout rate and latency, in this order:
+    /// for each one that is set value, samples, and 1 if it is well.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn health(
+        &mut self,
+        space: i32,
+        now: f64,
+        window: f64,
+        min_hit_rate: f64,
+        max_error_rate: f64,
+        max_timeout_rate: f64,
+        max_latency: f64,
+        min_samples: f64,
+    ) -> Vec<f64> {
+        let set = |rate: f64| !rate.is_nan();
+        let mut thresholds = Thresholds::default().min_samples(min_samples as u64);
+        // JS has checked the rates; a wrong one would be none.
+        if let Some(with) = set(min_hit_rate).then(|| thresholds.min_hit_rate(min_hit_rate).ok()).flatten() {
+            thresholds = with;
+        }
+        if let Some(with) = set(max_error_rate).then(|| thresholds.max_error_rate(max_error_rate).ok()).flatten() {
+            thresholds = with;
+        }
+        if let Some(with) = set(max_timeout_rate).then(|| thresholds.max_timeout_rate(max_timeout_rate).ok()).flatten()
+        {
+            thresholds = with;
+        }
+        if set(max_latency) {
+            thresholds = thresholds.max_latency(max_latency as u64);
+        }
+        let recent = self.recent(space, now, window);
+        let checks = figures::health(&recent, &thresholds).checks;
+        checks.iter().flat_map(|check| [check.value, check.samples as f64, f64::from(u8::from(check.ok))]).collect()
+    }
+}
+
+impl Core {
+    fn recent(&mut self, space: i32, now: f64, millis: f64) -> Stats {
+        let stats = self.stats(space);
+        let known = self.windows.iter().position(|asked| asked.space == space && asked.millis == millis);
+        let at = known.unwrap_or_else(|| {
+            self.windows.truncate(MOST_WINDOWS - 1);
+            self.windows.push(Asked { space, millis, window: Window::new(millis as u64) });
+            self.windows.len() - 1
+        });
+        match self.windows.get_mut(at) {
+            Some(asked) => asked.window.recent(to_time(now), &stats),
+            None => stats,
+        }
+    }
+
+    fn stats(&self, space: i32) -> Stats {
+        u8::try_from(space).map_or_else(|_| self.machine.stats(), |space| self.machine.space_stats(space))
+    }
+}

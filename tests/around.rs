@@ -1,0 +1,234 @@
+//! What goes around a cache: plugins, warm-up, refreshing on a schedule, wrapped functions.
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::{Virtual, poll_once, promised};
+use nearcache::engine::{Progress, SlowLoads};
+use nearcache::{Cache, CallOptions, Cause, LoadCtx, LoadError, Plugin, Ttl};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+type Log = Rc<RefCell<Vec<String>>>;
+
+struct Logs(Log);
+
+impl Logs {
+    fn note(&self, text: String) {
+        self.0.borrow_mut().push(text);
+    }
+}
+
+impl Plugin<u32, u32> for Logs {
+    fn hit(&self, key: &u32) {
+        self.note(format!("hit {key}"));
+    }
+    fn stale(&self, key: &u32) {
+        self.note(format!("stale {key}"));
+    }
+    fn miss(&self, key: Option<&u32>) {
+        self.note(format!("miss {key:?}"));
+    }
+    fn load(&self, key: &u32, took: Duration) {
+        self.note(format!("load {key} {took:?}"));
+    }
+    fn error(&self, key: &u32, error: &LoadError, took: Duration) {
+        self.note(format!("error {key} {} {took:?}", error.code()));
+    }
+    fn evict(&self, key: &u32, value: &u32, cause: Cause) {
+        self.note(format!("evict {key} {value} {cause:?}"));
+    }
+    fn expire(&self, key: &u32) {
+        self.note(format!("expire {key}"));
+    }
+    fn batch(&self, keys: usize, took: Duration) {
+        self.note(format!("batch {keys} {took:?}"));
+    }
+}
+
+fn say(log: &Log) -> Vec<String> {
+    log.take()
+}
+
+#[test]
+fn plugins_hear_of_everything_in_order() {
+    let (log, world) = (Log::default(), Virtual::<false>::default());
+    world.0.spawns.set(true);
+    let cache: Cache<u32, u32, _> = Cache::builder()
+        .time_to_live(Ttl::Millis(100))
+        .stale_while_revalidate(Ttl::Millis(50))
+        .plugin(Logs(log.clone()))
+        .runtime(world.clone())
+        .build();
+    let ask = |result: Result<u32, &'static str>, millis| {
+        let (promiser, promise) = promised();
+        let mut got = Box::pin(cache.try_get_with(1, |_| promise));
+        let now = poll_once(&mut got);
+        world.0.run_tasks();
+        world.0.advance(millis);
+        promiser.say(result);
+        world.0.run_tasks();
+        now.or_else(|| poll_once(&mut got)).expect("settled").ok()
+    };
+    assert_eq!((cache.get(&1), say(&log)), (None, vec!["miss None".to_owned()]));
+    assert_eq!(ask(Err("no"), 5), None);
+    assert_eq!(say(&log), ["miss Some(1)", "error 1 ERR_LOADER 5ms"]);
+    assert_eq!(ask(Ok(7), 20), Some(7));
+    assert_eq!(say(&log), ["miss Some(1)", "load 1 20ms"]);
+    assert_eq!((ask(Ok(8), 0), cache.get(&1)), (Some(7), Some(7)));
+    assert_eq!(say(&log), ["hit 1", "hit 1"]);
+    world.0.advance(100);
+    assert_eq!(cache.get(&1), None);
+    assert_eq!(say(&log), ["miss Some(1)"], "it is there, but stale");
+    assert_eq!(ask(Ok(9), 0), Some(7));
+    assert_eq!(say(&log), ["stale 1", "evict 1 7 Replaced", "load 1 0ns"]);
+    world.0.advance(150);
+    cache.sweep(10);
+    assert_eq!(say(&log), ["evict 1 9 Expired", "expire 1"]);
+    let batched = cache.batched(|keys: Vec<u32>, _| async move { keys.into_iter().map(Ok::<_, &str>).collect() });
+    let mut many = Box::pin(batched.get_many([1, 2]));
+    assert!(poll_once(&mut many).is_none() && poll_once(&mut many).is_some());
+    assert_eq!(say(&log), ["miss Some(1)", "miss Some(2)", "batch 2 0ns", "load 1 0ns", "load 2 0ns"]);
+}
+
+#[test]
+fn a_plugin_that_panics_harms_nothing_and_the_next_is_still_called() {
+    if cfg!(target_family = "wasm") {
+        return; // a panic ends a wasm instance; there is nothing to survive
+    }
+    struct Clumsy;
+    impl Plugin<u32, u32> for Clumsy {
+        fn hit(&self, _: &u32) {
+            panic!("clumsy");
+        }
+        fn evict(&self, _: &u32, _: &u32, _: Cause) {
+            panic!("clumsy");
+        }
+    }
+    let log = Log::default();
+    let cache: Cache<u32, u32> = Cache::builder().max_entries(1).plugin(Clumsy).plugin(Logs(log.clone())).build();
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    cache.insert(1, 1);
+    assert_eq!(cache.get(&1), Some(1));
+    cache.insert(2, 2);
+    std::panic::set_hook(hook);
+    assert_eq!((cache.len(), say(&log)), (1, vec!["hit 1".to_owned(), "evict 1 1 Size".to_owned()]));
+}
+
+#[test]
+fn slow_loads_are_told_of() {
+    let (slow, world) = (Rc::new(RefCell::new(Vec::new())), Virtual::<false>::default());
+    let told = slow.clone();
+    let tell = move |key: &u32, took: Duration| told.borrow_mut().push((*key, took.as_millis()));
+    let cache: Cache<u32, u32, _> =
+        Cache::builder().plugin(SlowLoads::new(Duration::from_millis(10), tell)).runtime(world.clone()).build();
+    for (key, millis) in [(1, 9), (2, 10)] {
+        let (promiser, promise) = promised();
+        let mut got = Box::pin(cache.get_with(key, |_| promise));
+        assert!(poll_once(&mut got).is_none());
+        world.0.advance(millis);
+        promiser.say(5);
+        assert!(poll_once(&mut got).is_some());
+    }
+    assert_eq!(*slow.borrow(), [(2, 10)]);
+}
+
+type Loading = Pin<Box<dyn Future<Output = Result<u32, &'static str>>>>;
+
+#[test]
+fn warming_up_is_bounded_tells_how_far_it_is_and_goes_on_after_errors() {
+    let cache: Cache<u32, u32> = Cache::new_with_max_entries(100);
+    cache.insert(3, 33);
+    let (running, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let items = (0..20_u32).map(|key| {
+        let (running, most) = (running.clone(), most.clone());
+        let load = move |_: LoadCtx<u32>| -> Loading {
+            Box::pin(async move {
+                running.set(running.get() + 1);
+                most.set(most.get().max(running.get()));
+                let mut waited = false;
+                std::future::poll_fn(|cx| {
+                    cx.waker().wake_by_ref();
+                    if std::mem::replace(&mut waited, true) { ().into() } else { std::task::Poll::Pending }
+                })
+                .await;
+                running.set(running.get() - 1);
+                if key % 7 == 5 { Err("no") } else { Ok(key) }
+            })
+        };
+        (key, load)
+    });
+    let mut steps = Vec::new();
+    let options = CallOptions { ttl: Some(Ttl::Millis(60_000)), ..CallOptions::default() };
+    let warmed = futures::executor::block_on(cache.warmup(items, options, 4, |progress| steps.push(progress)));
+    let mut failed: Vec<u32> = warmed.failed.iter().map(|(key, _)| *key).collect();
+    failed.sort_unstable();
+    assert_eq!((warmed.loaded, failed), (17, vec![5, 12, 19]));
+    assert!(warmed.failed.iter().all(|(_, error)| error.to_string() == "the loader failed: no"));
+    assert_eq!((steps.len(), steps.last()), (20, Some(&Progress { done: 20, failed: 3 })));
+    assert_eq!((most.get(), cache.get(&3), cache.get(&4)), (4, Some(33), Some(4)), "what is there is not loaded");
+}
+
+#[test]
+fn chosen_keys_are_kept_fresh_until_the_handle_goes() {
+    let world = Virtual::<false>::default();
+    let cache: Cache<u32, u32, _> = Cache::builder().time_to_live(Ttl::Millis(1_000)).runtime(world.clone()).build();
+    let loads = Rc::new(Cell::new(0));
+    let load = {
+        let loads = loads.clone();
+        move |key, _: LoadCtx<u32>| {
+            let n = loads.replace(loads.get() + 1);
+            async move { if n == 1 { Err("no") } else { Ok(key * 100 + n) } }
+        }
+    };
+    let refused = cache.keep_fresh([1, 2], Ttl::Millis(10), load.clone()).expect_err("nothing to run it");
+    assert_eq!(refused.option, "keep_fresh");
+    world.0.spawns.set(true);
+    let handle = cache.keep_fresh([1, 2], Ttl::Millis(10), load).expect("a spawner");
+    let pass = |millis| {
+        world.0.run_tasks();
+        world.0.advance(millis);
+        world.0.run_tasks();
+    };
+    pass(9);
+    assert_eq!(loads.get(), 0);
+    pass(1);
+    assert_eq!((loads.get(), cache.get(&1), cache.get(&2)), (2, Some(100), None));
+    pass(10);
+    assert_eq!((loads.get(), cache.get(&1), cache.get(&2)), (4, Some(102), Some(203)), "an error is not the end");
+    drop(handle);
+    pass(100);
+    assert_eq!(loads.get(), 4);
+}
+
+#[test]
+fn a_wrapped_function_is_asked_once_a_key_refreshed_forgotten_and_bypassed() {
+    let calls = Rc::new(Cell::new(0));
+    let function = {
+        let calls = calls.clone();
+        move |key: u32| {
+            let n = calls.get() + 1;
+            calls.set(n);
+            async move { if key == 0 { Err("zero") } else { Ok(key * 100 + n) } }
+        }
+    };
+    let cache: Cache<u32, u32> = Cache::new_with_max_entries(100);
+    let options = CallOptions { tags: vec!["wrapped".to_owned()], ..CallOptions::default() };
+    let wrapped = cache.wrap(function).with_options(options);
+    futures::executor::block_on(async {
+        assert_eq!((wrapped.call(1).await.ok(), wrapped.call(1).await.ok(), calls.get()), (Some(101), Some(101), 1));
+        assert_eq!((wrapped.refresh(1).await.ok(), wrapped.call(1).await.ok()), (Some(102), Some(102)));
+        assert_eq!((wrapped.bypass(1).await, wrapped.call(1).await.ok()), (Ok(103), Some(102)));
+        assert_eq!((wrapped.invalidate(&1), wrapped.call(1).await.ok()), (Some(102), Some(104)));
+        assert_eq!(wrapped.call(0).await.expect_err("an error").to_string(), "the loader failed: zero");
+        assert_eq!(wrapped.bypass(0).await, Err("zero"));
+        assert_eq!(wrapped.clone().call_with_details(1).await.expect("a value").status.as_str(), "hit");
+        assert_eq!((cache.remove_by_tag("wrapped"), cache.len()), (1, 0));
+    });
+}

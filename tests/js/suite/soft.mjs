@@ -1,0 +1,126 @@
+// softTimeout: the last good value in place of a slow load. Its timers are real, and short.
+
+import { NearCache } from "nearcache";
+import { equal, handClock, held, rejects, settleDown, sleep, test } from "../runner.mjs";
+
+async function warm(options) {
+  const clock = handClock();
+  const cache = new NearCache({ clock, ttl: 100, staleIfError: 1000, softTimeout: 5, ...options });
+  await cache.getOrSet("k", () => "old");
+  clock.pass(150);
+  return { cache, clock };
+}
+
+test("after softTimeout the stale value is handed out, and the load goes on and is stored", async () => {
+  const { cache } = await warm();
+  const load = held();
+  const got = await Promise.all([cache.getOrSet("k", load, { details: true }), cache.getOrSet("k", load, { softTimeout: "6ms" })]);
+  equal(got, [{ value: "old", status: "stale-on-timeout", age: 150, ttl: 0 }, "old"]);
+  equal([load.loads.length, load.loads[0].ctx.signal.aborted, cache.stats().inFlight], [1, false, 1]);
+  load.loads[0].resolve("new");
+  await settleDown();
+  const { softTimeouts, timeouts, loadsAbandoned } = cache.stats();
+  equal([cache.get("k"), softTimeouts, timeouts, loadsAbandoned], ["new", 2, 0, 0]);
+});
+
+test("without a value to fall back on softTimeout waits", async () => {
+  const cache = new NearCache({ softTimeout: 3, hardTimeout: 25 });
+  const load = held();
+  const get = cache.getOrSet("k", load);
+  await sleep(10);
+  load.loads[0].resolve("late");
+  equal(await get, "late");
+  await rejects(cache.getOrSet("j", load), { code: "ERR_TIMEOUT" });
+  equal(cache.stats().softTimeouts, 0);
+});
+
+test("a value past its last moment does not stand in for a slow load", async () => {
+  const { cache, clock } = await warm();
+  const load = held();
+  const get = cache.getOrSet("k", load, { softTimeout: 10 });
+  clock.pass(10_000);
+  await sleep(20);
+  load.loads[0].resolve("new");
+  equal([await get, cache.stats().softTimeouts], ["new", 0]);
+});
+
+test("a load that is quicker than softTimeout, or fails before it, is not waited out", async () => {
+  const { cache } = await warm();
+  equal(await cache.getOrSet("k", async () => "new", { details: true }), { value: "new", status: "miss", age: 0, ttl: 100 });
+  equal(await cache.getOrSet("k", () => Promise.reject(new Error("no")), { forceFresh: true, details: true }), { value: "new", status: "stale-if-error", age: 0, ttl: 100 });
+  equal(cache.stats().softTimeouts, 0);
+});
+
+test("forceFresh falls back on any value when it takes longer than softTimeout", async () => {
+  const cache = new NearCache({ softTimeout: 4 }).set("k", "there");
+  const load = held();
+  equal((await cache.getOrSet("k", load, { forceFresh: true, details: true })).status, "stale-on-timeout");
+  load.loads[0].resolve("forced");
+  await settleDown();
+  equal(cache.get("k"), "forced");
+});
+
+test("a signal after softTimeout, and hardTimeout, change nothing for the load", async () => {
+  const { cache } = await warm();
+  const load = held();
+  const controller = new AbortController();
+  equal(await cache.getOrSet("k", load, { signal: controller.signal }), "old");
+  controller.abort();
+  await settleDown();
+  equal([load.loads[0].ctx.signal.aborted, cache.stats().inFlight], [false, 1]);
+  load.loads[0].resolve("new");
+  await settleDown();
+  equal(cache.get("k"), "new");
+});
+
+test("a signal before softTimeout takes the caller out", async () => {
+  const { cache } = await warm({ softTimeout: 20 });
+  const load = held();
+  const controller = new AbortController();
+  const get = cache.getOrSet("k", load, { signal: controller.signal });
+  controller.abort(new Error("left"));
+  await rejects(get, { message: "left" });
+  await sleep(30);
+  equal([load.loads[0].ctx.signal.aborted, cache.stats().softTimeouts], [true, 0]);
+});
+
+test("the load that outlives its callers' softTimeout ends at their hardTimeout", async () => {
+  const { cache } = await warm({ hardTimeout: 20 });
+  const load = held();
+  equal(await cache.getOrSet("k", load), "old");
+  await sleep(50);
+  equal([load.loads[0].ctx.signal.aborted, cache.stats().inFlight], [true, 0]);
+  equal(await cache.getOrSet("k", () => "new"), "new");
+});
+
+test("what is written while a slow load is waited for will do at softTimeout", async () => {
+  const { cache } = await warm();
+  const load = held();
+  const get = cache.getOrSet("k", load);
+  cache.set("k", "set");
+  equal(await get, "set");
+  load.loads[0].resolve("late");
+  await settleDown();
+  equal(cache.get("k"), "set");
+});
+
+test("what is deleted while a slow load is waited for is not handed out at softTimeout", async () => {
+  const { cache } = await warm();
+  const load = held();
+  const get = cache.getOrSet("k", load);
+  cache.delete("k");
+  await sleep(15);
+  load.loads[0].resolve("loaded");
+  equal([await get, cache.get("k")], ["loaded", undefined]);
+});
+
+test("a call's short hardTimeout is counted from the call, however busy the task was", async () => {
+  // The symptom: the deadline was counted from a reading of the clock that the task had made long before.
+  const cache = new NearCache();
+  for (let i = 0; i < 40; i++) cache.get(i);
+  const end = Date.now() + 40;
+  while (Date.now() < end);
+  const start = Date.now();
+  await rejects(cache.getOrSet("k", () => new Promise(() => {}), { hardTimeout: 30 }), { code: "ERR_TIMEOUT" });
+  equal(Date.now() - start >= 28, true, `${Date.now() - start} ms`);
+});
