@@ -95,8 +95,7 @@ export class Loads<K, V> {
       if (hooks.hit !== undefined) this.tell("hit", call);
     } else {
       call.status = "stale";
-      const cause = this.core.is_loading(slot) ? "revalidate" : "error";
-      if (hooks.stale !== undefined) this.tellStale(call, cause);
+      if (hooks.stale !== undefined) this.tellStale(call, this.core.is_loading(slot) ? "revalidate" : "error");
     }
     if (answer !== STALE) {
       // The cache itself waits for what it refreshes, until the same deadline as anybody else.
@@ -106,7 +105,6 @@ export class Loads<K, V> {
     return Promise.resolve(value);
   }
 
-  /** What `details` tells of a value in memory. */
   private lead(call: Call<K, V>, known: number | undefined, slot: number, now: number): Promise<V> {
     const { key, deadline, policy } = call;
     // What lies there after the core has let go of the dead may be used.
@@ -368,6 +366,7 @@ export class Loads<K, V> {
     if (code >= DEPARTED) this.shelf.drain();
   }
 
+  /** Notes what `details` tells of a value in memory. */
   private date(call: Call<K, V>, slot: number, now: number): void {
     if (!call.detailed) return;
     call.age = this.core.age(slot, now);
@@ -416,6 +415,6 @@ export function startTimer(callback: () => void, millis: number): ReturnType<typ
   }
 }
 
-export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return value instanceof Promise || (typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function");
 }
