@@ -70,6 +70,20 @@ test("refresh calls the function anew, invalidate removes, bypass goes past the 
   equal([wrapped.cache.get(wrapped.key("a")), wrapped.cache.has(wrapped.key("b"))], ["a4", false]);
 });
 
+test("forceFresh and a signal hold for hits of a wrapped function too, other options are for loads", async () => {
+  const cache = new NearCache();
+  let calls = 0;
+  const fresh = cache.wrap(() => ++calls, { forceFresh: true });
+  equal([await fresh("a"), await fresh("a")], [1, 2]);
+  const controller = new AbortController();
+  const heeds = cache.wrap(() => ++calls, { signal: controller.signal });
+  equal([await heeds("a"), await heeds("a")], [3, 3]);
+  controller.abort(new Error("gone"));
+  await rejects(heeds("a"), { message: "gone" });
+  const lives = cache.wrap(() => ++calls, { ttl: "1h", tags: ["t"] });
+  equal([await lives("a"), await lives("a"), cache.deleteByTag("t"), await lives("a")], [4, 4, 1, 5]);
+});
+
 test("bypass gives what the function gives, at once", () => {
   const wrapped = new NearCache().wrap((n) => n + 1);
   equal(wrapped.bypass(1), 2);
