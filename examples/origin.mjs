@@ -8,21 +8,32 @@ import { fileURLToPath } from "node:url";
 const routes = {
   "/": {
     about: "this page, cached for 60 s",
-    answer: (call) => ({ type: "text/html; charset=utf-8", headers: { "Cache-Control": "public, max-age=60" }, body: page(call) }),
+    answer: (call) => ({
+      type: "text/html; charset=utf-8",
+      headers: { "Cache-Control": "public, max-age=60" },
+      body: page(call),
+    }),
   },
   "/short": { about: "cached for 5 s", answer: () => ({ headers: { "Cache-Control": "max-age=5" } }) },
-  "/fast": { about: "cached for 60 s, and no slower than it must be", fast: true, answer: () => ({ headers: { "Cache-Control": "max-age=60" } }) },
-  "/shared": { about: "60 s for shared caches (s-maxage), none for browsers", answer: () => ({ headers: { "Cache-Control": "max-age=0, s-maxage=60" } }) },
+  "/fast": {
+    about: "cached for 60 s, and no slower than it must be",
+    fast: true,
+    answer: () => ({ headers: { "Cache-Control": "max-age=60" } }),
+  },
+  "/shared": {
+    about: "60 s for shared caches (s-maxage), none for browsers",
+    answer: () => ({ headers: { "Cache-Control": "max-age=0, s-maxage=60" } }),
+  },
   "/vary": {
     about: "one answer per Accept-Language",
     answer: (call, request) => ({
-      headers: { "Cache-Control": "max-age=60", "Vary": "Accept-Language" },
+      headers: { "Cache-Control": "max-age=60", Vary: "Accept-Language" },
       body: `${/^de\b/.test(request.headers["accept-language"] ?? "") ? "Guten Tag" : "Good day"}. ${call}`,
     }),
   },
   "/etag": {
     about: "60 s, with an ETag: ask with If-None-Match for a 304",
-    answer: () => ({ headers: { "Cache-Control": "max-age=60", "ETag": '"nearcache"' }, body: "always the same\n" }),
+    answer: () => ({ headers: { "Cache-Control": "max-age=60", ETag: '"nearcache"' }, body: "always the same\n" }),
   },
   "/big": {
     about: "4 MiB (or ?mb=N): more than the Worker keeps, streams through",
@@ -32,9 +43,15 @@ const routes = {
       body: Buffer.alloc(Math.min(Number(url.searchParams.get("mb") ?? 4) || 4, 64) * 2 ** 20, "nearcache "),
     }),
   },
-  "/private": { about: "private: never shared, and nobody queues for it", answer: () => ({ headers: { "Cache-Control": "private, max-age=60" } }) },
+  "/private": {
+    about: "private: never shared, and nobody queues for it",
+    answer: () => ({ headers: { "Cache-Control": "private, max-age=60" } }),
+  },
   "/no-store": { about: "no-store: asked for each time", answer: () => ({ headers: { "Cache-Control": "no-store" } }) },
-  "/cookie": { about: "Set-Cookie: never shared", answer: (call) => ({ headers: { "Cache-Control": "max-age=60", "Set-Cookie": `call=${/\d+/.exec(call)}` } }) },
+  "/cookie": {
+    about: "Set-Cookie: never shared",
+    answer: (call) => ({ headers: { "Cache-Control": "max-age=60", "Set-Cookie": `call=${/\d+/.exec(call)}` } }),
+  },
   "/error": { about: "500, not cached", answer: () => ({ status: 500 }) },
   "/gone": { about: "closes the connection without an answer", answer: () => undefined },
   "/hang": { about: "never answers", answer: () => new Promise(() => {}) },
@@ -87,7 +104,9 @@ const page = (call) => `<!doctype html>
 <p>${call}</p>
 <p>Load it again: while it is cached, the answer stays this one and comes at once. What the cache did is in the
 answer's Cache-Status and Age.</p>
-<table>${Object.entries(routes).map(([path, { about }]) => `<tr><td><a href="${path}">${path}</a><td>${about}`).join("\n")}</table>
+<table>${Object.entries(routes)
+  .map(([path, { about }]) => `<tr><td><a href="${path}">${path}</a><td>${about}`)
+  .join("\n")}</table>
 </html>
 `;
 

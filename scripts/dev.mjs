@@ -24,13 +24,25 @@ function freePort(port) {
 }
 
 if (!Number.isInteger(port) || port < 1 || port > 65_535) give_up(`PORT is ${process.env.PORT}, wanted a port number`);
-await freePort(port).catch(() => give_up(`port ${port} is in use; try PORT=${port === 65_535 ? 8788 : port + 1} scripts/dev`));
+await freePort(port).catch(() =>
+  give_up(`port ${port} is in use; try PORT=${port === 65_535 ? 8788 : port + 1} scripts/dev`),
+);
 const demo = process.env.ORIGIN ? undefined : await startOrigin();
 const origin = process.env.ORIGIN || demo.url;
 
 const wrangler = spawn(
   "wrangler",
-  ["dev", "--ip", "127.0.0.1", "--port", `${port}`, "--inspector-port", `${await freePort(0)}`, "--var", `ORIGIN:${origin}`]
+  [
+    "dev",
+    "--ip",
+    "127.0.0.1",
+    "--port",
+    `${port}`,
+    "--inspector-port",
+    `${await freePort(0)}`,
+    "--var",
+    `ORIGIN:${origin}`,
+  ]
     // The page is for trying things out, so it is not in wrangler.toml: a deployed Worker has only the origin's pages.
     .concat("--assets", "build/assets", "--show-interactive-dev-session=false"),
   { stdio: ["ignore", "inherit", "inherit"] },

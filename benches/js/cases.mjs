@@ -4,7 +4,8 @@ const KEYS = 100_000;
 const ENTRIES = 10_000;
 const OPS = 1_000_000;
 
-const urls = (n) => Array.from({ length: n }, (_, i) => `https://api.example.com/v1/things/${String(i).padStart(14, "0")}`);
+const urls = (n) =>
+  Array.from({ length: n }, (_, i) => `https://api.example.com/v1/things/${String(i).padStart(14, "0")}`);
 
 /** `count` indexes below `n`, the same for every contender. */
 function zipf(n, count) {
@@ -19,7 +20,7 @@ function zipf(n, count) {
   return Uint32Array.from({ length: count }, () => {
     const at = random() * sum;
     let low = 0;
-    for (let high = n - 1; low < high; ) {
+    for (let high = n - 1; low < high;) {
       const middle = (low + high) >> 1;
       if (cumulative[middle] < at) low = middle + 1;
       else high = middle;

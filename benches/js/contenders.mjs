@@ -10,7 +10,8 @@ export const contenders = {
   nearcache: () => nearcache({}),
   "nearcache, told of misses": () => nearcache({ plugins: [{ miss: () => {} }] }),
   "nearcache, told of hits": () => nearcache({ plugins: [{ hit: () => {} }] }),
-  "nearcache, stale windows": () => nearcache({ staleWhileRevalidate: TTL, staleIfError: TTL, refreshAhead: 1, jitter: 0.1 }),
+  "nearcache, stale windows": () =>
+    nearcache({ staleWhileRevalidate: TTL, staleIfError: TTL, refreshAhead: 1, jitter: 0.1 }),
   "nearcache, getOrSet": async () => {
     const { make } = await nearcache({});
     return { wrap: (max, fn) => make(max, fn).fetch };
@@ -25,7 +26,10 @@ export const contenders = {
     const { createCache } = await import("async-cache-dedupe");
     return {
       make(max, load) {
-        const cache = createCache({ ttl: TTL / 1000, storage: { type: "memory", options: { size: max } } }).define("load", load);
+        const cache = createCache({ ttl: TTL / 1000, storage: { type: "memory", options: { size: max } } }).define(
+          "load",
+          load,
+        );
         return { cache, fetch: (k) => cache.load(k) };
       },
       wrap(max, fn) {

@@ -9,8 +9,14 @@ const BASE = "lru-cache";
 const table = {
   "get, set on miss": ["map", "nearcache", BASE, "lru-cache, exact time", "quick-lru"],
   hit: [
-    "map", "nearcache", "nearcache, told of misses", "nearcache, told of hits", "nearcache, stale windows", BASE,
-    "lru-cache, exact time", "quick-lru",
+    "map",
+    "nearcache",
+    "nearcache, told of misses",
+    "nearcache, told of hits",
+    "nearcache, stale windows",
+    BASE,
+    "lru-cache, exact time",
+    "quick-lru",
   ],
   "set that evicts": ["nearcache", BASE, "lru-cache, exact time", "quick-lru"],
   "await hit, one hot key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
@@ -28,7 +34,9 @@ const only = process.argv[3];
 const file = fileURLToPath(new URL("case.mjs", import.meta.url));
 
 function run(contender, name) {
-  const { stdout, stderr, status } = spawnSync(process.execPath, ["--expose-gc", file, contender, name], { encoding: "utf8" });
+  const { stdout, stderr, status } = spawnSync(process.execPath, ["--expose-gc", file, contender, name], {
+    encoding: "utf8",
+  });
   if (status !== 0) throw new Error(`${contender}, ${name}: ${stderr}`);
   return Number(stdout);
 }
@@ -48,6 +56,8 @@ for (const [name, contenders] of Object.entries(table)) {
   for (const [contender, all] of times) {
     const mine = median(all);
     const spread = `${Math.min(...all).toFixed(0)}–${Math.max(...all).toFixed(0)}`;
-    console.log(`  ${contender.padEnd(24)}${mine.toFixed(0).padStart(9)}  ${(mine / base).toFixed(2).padStart(5)} × ${baseline}   (${spread})`);
+    console.log(
+      `  ${contender.padEnd(24)}${mine.toFixed(0).padStart(9)}  ${(mine / base).toFixed(2).padStart(5)} × ${baseline}   (${spread})`,
+    );
   }
 }

@@ -1,10 +1,13 @@
 // graphql/dataloader's class: change the import, and nothing else.
 import { DataLoader } from "nearcache";
 
-const users = new DataLoader(async (ids) => {
-  console.log("load", ids);
-  return ids.map((id) => `user ${id}`);
-}, { maxBatchSize: 2, name: "users" });
+const users = new DataLoader(
+  async (ids) => {
+    console.log("load", ids);
+    return ids.map((id) => `user ${id}`);
+  },
+  { maxBatchSize: 2, name: "users" },
+);
 
 console.log(await Promise.all([users.load(1), users.load(2), users.load(1), users.load(3)]));
 users.clear(1).prime(4, "user four");

@@ -18,7 +18,9 @@ await cache.getOrSet("never", slow(1_000)).catch((error) => console.log(error.co
 // A signal takes one caller out. The loader's own signal aborts when the last one has left.
 const leave = new AbortController();
 const loader = (key, { signal }) =>
-  new Promise((_, reject) => signal.addEventListener("abort", () => (console.log("the load may stop"), reject(signal.reason))));
+  new Promise((_, reject) =>
+    signal.addEventListener("abort", () => (console.log("the load may stop"), reject(signal.reason))),
+  );
 const one = cache.getOrSet("x", loader, { signal: leave.signal });
 leave.abort(new Error("the visitor has gone"));
 await one.catch((error) => console.log(error.message));

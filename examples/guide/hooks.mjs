@@ -12,7 +12,9 @@ const slowLoads = (limit) => ({
 const cache = new NearCache({ maxEntries: 1, ttl: 1_000, plugins: [slowLoads(100)], clock: () => now });
 cache.on("miss", ({ key, cause }) => console.log(`miss: ${key}, ${cause}`)); // why was it no hit?
 cache.on("evict", ({ key, value, cause }) => console.log(`evict: ${key} = ${value}, ${cause}`));
-const off = cache.on("hit", () => { throw new Error("a hook that throws harms nothing"); });
+const off = cache.on("hit", () => {
+  throw new Error("a hook that throws harms nothing");
+});
 
 const load = (ms) => async () => ((now += ms), "v");
 await cache.getOrSet("a", load(50));
@@ -21,7 +23,11 @@ off();
 now += 2_000;
 await cache.getOrSet("a", load(500));
 await cache.getOrSet("b", load(10));
-await cache.getOrSet("c", async () => { throw new Error("down"); }).catch(() => {});
+await cache
+  .getOrSet("c", async () => {
+    throw new Error("down");
+  })
+  .catch(() => {});
 
 // prints:
 // miss: a, absent

@@ -19,12 +19,18 @@ now += 31_000;
 await users.getOrSet("nobody", absent);
 console.log("and after half a minute", calls);
 
-const missing = () => { calls++; throw new NotFound("no such user"); };
+const missing = () => {
+  calls++;
+  throw new NotFound("no such user");
+};
 calls = 0;
 for (let i = 0; i < 3; i++) await users.getOrSet("gone", missing).catch((error) => console.log(error.message));
 console.log("asked for gone", calls);
 
-const secret = (key, ctx) => { ctx.skip(); return "for you only"; };
+const secret = (key, ctx) => {
+  ctx.skip();
+  return "for you only";
+};
 console.log(await users.getOrSet("token", secret), users.has("token"));
 
 // prints:

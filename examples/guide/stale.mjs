@@ -25,7 +25,9 @@ await price(); // stale, at once; the refresh runs behind
 await price();
 
 now += 120_000;
-origin = async () => { throw new Error("down"); };
+origin = async () => {
+  throw new Error("down");
+};
 await price(); // too old to be handed out without asking, and the origin fails
 now += 1_000;
 await price(); // nobody asks the origin again so soon

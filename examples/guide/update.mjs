@@ -13,7 +13,11 @@ await cache.update("cart", write(2));
 console.log(cache.get("cart"));
 
 // If the write fails, nobody knows what the source has: the key is not left stale.
-await cache.update("cart", async () => { throw new Error("timeout at the source"); }).catch((error) => console.log(error.message));
+await cache
+  .update("cart", async () => {
+    throw new Error("timeout at the source");
+  })
+  .catch((error) => console.log(error.message));
 console.log(cache.get("cart"));
 
 // The same where something else wrote the key meanwhile.

@@ -8,12 +8,19 @@ const load = async (key) => {
   return `${key} ${round}`;
 };
 
-const { loaded, failed } = await rates.warmup(["EUR", "USD", "XXX"].map((key) => ({ key })), {
-  loader: load,
-  concurrency: 2,
-  onProgress: ({ done, total, key, error }) => console.log(`${done}/${total} ${key}${error ? `: ${error.message}` : ""}`),
-});
-console.log(loaded, failed.map(({ key }) => key));
+const { loaded, failed } = await rates.warmup(
+  ["EUR", "USD", "XXX"].map((key) => ({ key })),
+  {
+    loader: load,
+    concurrency: 2,
+    onProgress: ({ done, total, key, error }) =>
+      console.log(`${done}/${total} ${key}${error ? `: ${error.message}` : ""}`),
+  },
+);
+console.log(
+  loaded,
+  failed.map(({ key }) => key),
+);
 
 // Where timers may live. In a Worker: `scheduled: (event, env, ctx) => ctx.waitUntil(keeper.run())`.
 const keeper = rates.keepFresh([{ key: "EUR" }], { every: "30s", loader: load });

@@ -131,7 +131,10 @@ export class DataLoader<K, V, C = K> {
       return this.#fail(batch, new TypeError(`${EXPECTED}, but the function errored synchronously: ${String(error)}.`));
     }
     if (typeof loaded?.then !== "function") {
-      return this.#fail(batch, new TypeError(`${EXPECTED}, but the function did not return a Promise: ${String(loaded)}.`));
+      return this.#fail(
+        batch,
+        new TypeError(`${EXPECTED}, but the function did not return a Promise: ${String(loaded)}.`),
+      );
     }
     Promise.resolve(loaded)
       .then((values) => {
@@ -181,7 +184,8 @@ export declare namespace DataLoader {
 }
 
 // Texts and checks are dataloader's, because programs and their tests look at them.
-const EXPECTED = "DataLoader must be constructed with a function which accepts Array<key> and returns Promise<Array<value>>";
+const EXPECTED =
+  "DataLoader must be constructed with a function which accepts Array<key> and returns Promise<Array<value>>";
 
 const itself = (error: unknown): any => error;
 
@@ -206,12 +210,14 @@ function check(keys: readonly unknown[], values: unknown): void {
 
 function validSize(given: number | undefined): number {
   if (given === undefined) return Infinity;
-  if (typeof given !== "number" || given < 1) throw new TypeError(`maxBatchSize must be a positive number: ${given as any}`);
+  if (typeof given !== "number" || given < 1)
+    throw new TypeError(`maxBatchSize must be a positive number: ${given as any}`);
   return given;
 }
 
 function validFunction<F>(option: string, given: F | undefined): F | undefined {
-  if (given !== undefined && typeof given !== "function") throw new TypeError(`${option} must be a function: ${given as any}`);
+  if (given !== undefined && typeof given !== "function")
+    throw new TypeError(`${option} must be a function: ${given as any}`);
   return given;
 }
 

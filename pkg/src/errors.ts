@@ -1,12 +1,6 @@
 /** What can go wrong in the cache itself. A loader's own error is passed on as it is. */
 export type NearCacheErrorCode =
-  | "ERR_OPTION"
-  | "ERR_TIMEOUT"
-  | "ERR_RECURSIVE_LOAD"
-  | "ERR_TOO_MANY_LOADS"
-  | "ERR_BYTES"
-  | "ERR_BATCH"
-  | "ERR_KEY";
+  "ERR_OPTION" | "ERR_TIMEOUT" | "ERR_RECURSIVE_LOAD" | "ERR_TOO_MANY_LOADS" | "ERR_BYTES" | "ERR_BATCH" | "ERR_KEY";
 
 /** An error of the cache's own. `code` stays the same across versions; `message` is for people. */
 export class NearCacheError extends Error {
@@ -34,7 +28,11 @@ export function showKey(key: unknown): string {
 
 export function timedOut(key: unknown, hardTimeout: number): NearCacheError {
   const hint = "the load is slow, or never ends, or waits for itself";
-  return new NearCacheError("ERR_TIMEOUT", `no value for ${showKey(key)} within ${hardTimeout} ms (hardTimeout); ${hint}`, key);
+  return new NearCacheError(
+    "ERR_TIMEOUT",
+    `no value for ${showKey(key)} within ${hardTimeout} ms (hardTimeout); ${hint}`,
+    key,
+  );
 }
 
 export function recursive(key: unknown): NearCacheError {

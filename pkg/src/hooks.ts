@@ -52,7 +52,15 @@ export interface Events<K, V> {
 export type Plugin<K, V> = { [E in keyof Events<K, V>]?: (event: Events<K, V>[E]) => unknown };
 
 const EVENTS: ReadonlySet<string> = new Set<keyof Events<unknown, unknown>>([
-  "hit", "stale", "miss", "coalesced", "load", "error", "evict", "expire", "batch",
+  "hit",
+  "stale",
+  "miss",
+  "coalesced",
+  "load",
+  "error",
+  "evict",
+  "expire",
+  "batch",
 ]);
 
 /** So deep hooks are told of what hooks cause. */
@@ -82,10 +90,13 @@ export class Hooks<K, V> {
     for (const event of EVENTS as ReadonlySet<keyof Events<K, V>>) {
       if (plugin[event] === undefined) continue;
       fn(event, plugin[event]);
-      added.push([event, (told: { place: Place }) => {
-        if (isWithin(told.place, place)) return plugin[event]?.(told as never);
-        return undefined;
-      }]);
+      added.push([
+        event,
+        (told: { place: Place }) => {
+          if (isWithin(told.place, place)) return plugin[event]?.(told as never);
+          return undefined;
+        },
+      ]);
     }
     for (const [event, hook] of added) this[event] = [...(this[event] ?? []), hook];
     return () => {

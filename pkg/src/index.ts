@@ -10,7 +10,14 @@ import { estimate, keepNext, weigh } from "./keeping.js";
 import { Loads } from "./loads.js";
 import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, show, type Duration } from "./options.js";
 import {
-  type ErrorBackoff, GET_OPTIONS, LIFE_OPTIONS, policy, type Policy, SET_OPTIONS, UPDATE_OPTIONS, USUAL,
+  type ErrorBackoff,
+  GET_OPTIONS,
+  LIFE_OPTIONS,
+  policy,
+  type Policy,
+  SET_OPTIONS,
+  UPDATE_OPTIONS,
+  USUAL,
 } from "./policy.js";
 import { Room } from "./room.js";
 import { Shelf } from "./shelf.js";
@@ -18,7 +25,13 @@ import { toStats, type Stats } from "./stats.js";
 import { Updates } from "./updates.js";
 import { CALL, type Habits, PART, View } from "./view.js";
 import {
-  keepFresh, warmup, type Keeper, type KeepFreshOptions, type WarmupEntries, type WarmupOptions, type WarmupResult,
+  keepFresh,
+  warmup,
+  type Keeper,
+  type KeepFreshOptions,
+  type WarmupEntries,
+  type WarmupOptions,
+  type WarmupResult,
 } from "./warmup.js";
 import { wrap, type Wrapped, type WrapOptions } from "./wrap.js";
 
@@ -31,7 +44,13 @@ export type { Duration } from "./options.js";
 export type { ErrorBackoff } from "./policy.js";
 export type { Stats } from "./stats.js";
 export type {
-  Keeper, KeepFreshOptions, WarmupEntries, WarmupEntry, WarmupOptions, WarmupProgress, WarmupResult,
+  Keeper,
+  KeepFreshOptions,
+  WarmupEntries,
+  WarmupEntry,
+  WarmupOptions,
+  WarmupProgress,
+  WarmupResult,
 } from "./warmup.js";
 export { cached, type CachedOptions, type Wrapped, type WrapOptions } from "./wrap.js";
 
@@ -151,7 +170,14 @@ export interface DetailedOptions<K = unknown> extends GetOrSetOptions<K> {
 const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
 const VIEW_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "sizeOf", "batch"]);
 const CACHE_OPTIONS = new Set([
-  "maxEntries", "maxBytes", "maxEntryBytes", ...VIEW_OPTIONS, "plugins", "name", "clock", "random",
+  "maxEntries",
+  "maxBytes",
+  "maxEntryBytes",
+  ...VIEW_OPTIONS,
+  "plugins",
+  "name",
+  "clock",
+  "random",
 ]);
 const MAX_ENTRIES = 10_000;
 const ignore = (): void => {};
@@ -207,7 +233,11 @@ export class NearCache<K = unknown, V = unknown> {
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
     const room = new Room<K>(0, []);
     const habits = { policy: USUAL, sizeOf: weighs ? estimate : undefined, batcher: undefined };
-    this.#view = new View(room, undefined, this.#habits(habits, options, () => room));
+    this.#view = new View(
+      room,
+      undefined,
+      this.#habits(habits, options, () => room),
+    );
     const most = count("maxEntries", maxEntries);
     const { ttl } = this.#view.habits.policy;
     this.#core = new Core(most, maxBytes, maxEntryBytes, ttl, !host.requestBound);
@@ -232,7 +262,9 @@ export class NearCache<K = unknown, V = unknown> {
   /** As `get`, but counts nothing and leaves the order of use as it is. */
   peek(key: K): V | undefined {
     const slot = this.#view.slots.get(key);
-    return slot !== undefined && this.#core.is_fresh(slot, this.#shelf.now()) ? (this.#shelf.values[slot] as V) : undefined;
+    return slot !== undefined && this.#core.is_fresh(slot, this.#shelf.now())
+      ? (this.#shelf.values[slot] as V)
+      : undefined;
   }
 
   /** Whether there is a fresh value. Counts nothing. */
@@ -495,7 +527,10 @@ export class NearCache<K = unknown, V = unknown> {
    *
    * @throws {NearCacheError} `ERR_OPTION`. Wrong values of `getOrSet`'s own options make calls reject.
    */
-  wrap<F extends (this: void, ...args: any[]) => V | PromiseLike<V>>(fn: F, options?: WrapOptions<Parameters<F>>): Wrapped<F> {
+  wrap<F extends (this: void, ...args: any[]) => V | PromiseLike<V>>(
+    fn: F,
+    options?: WrapOptions<Parameters<F>>,
+  ): Wrapped<F> {
     return wrap<V, F>(this, fn, options);
   }
 
@@ -597,7 +632,8 @@ export class NearCache<K = unknown, V = unknown> {
     let value: V | undefined;
     let code = 0;
     const held = this.#shelf.holds(slot);
-    if (slot === undefined) code = this.#core.miss(this.#view.room.space, this.#clock === undefined ? recent() : this.#clock());
+    if (slot === undefined)
+      code = this.#core.miss(this.#view.room.space, this.#clock === undefined ? recent() : this.#clock());
     else {
       code = this.#core.touch(slot, this.#shelf.now());
       if (code === 1) value = this.#shelf.values[slot] as V;
@@ -665,8 +701,21 @@ export class NearCache<K = unknown, V = unknown> {
     }
     const deadline = Math.floor(now) + said.hardTimeout;
     return {
-      view, key, loader, policy: said, tags, bytes: weight, fresh, deadline, signal, background: false,
-      detailed, status: "miss", age: 0, ttl: 0, flight: undefined,
+      view,
+      key,
+      loader,
+      policy: said,
+      tags,
+      bytes: weight,
+      fresh,
+      deadline,
+      signal,
+      background: false,
+      detailed,
+      status: "miss",
+      age: 0,
+      ttl: 0,
+      flight: undefined,
     };
   }
 

@@ -96,7 +96,8 @@ function writeObject(value: object, place: Place): string {
   if (prototype === Array.prototype) return writeArray(value as unknown[], place);
   const writeBuiltin = BUILTIN.get(prototype);
   if (writeBuiltin === undefined) throw refusal(place, instance(value));
-  if (Reflect.ownKeys(value).length !== ownOf(value)) throw refusal(place, `${instance(value)} with properties of its own`);
+  if (Reflect.ownKeys(value).length !== ownOf(value))
+    throw refusal(place, `${instance(value)} with properties of its own`);
   return writeBuiltin(value, place);
 }
 
@@ -104,7 +105,8 @@ function writePlain(value: Record<string, unknown>, place: Place): string {
   const names = Reflect.ownKeys(value);
   for (const name of names) {
     if (typeof name === "symbol") throw refusal(place, "an object with a symbol among its properties");
-    if (!Object.prototype.propertyIsEnumerable.call(value, name)) throw refusal(place, "an object with a hidden property");
+    if (!Object.prototype.propertyIsEnumerable.call(value, name))
+      throw refusal(place, "an object with a hidden property");
   }
   let text = "{";
   for (const name of (names as string[]).sort()) text += quote(name) + write(value[name], place, name);
@@ -136,10 +138,22 @@ builtin(Map, (map, place) => unordered(map, ([key, value]) => write(key, place, 
 builtin(Set, (set, place) => unordered(set, (value) => write(value, place, value)));
 builtin(ArrayBuffer, (buffer) => quote(latin1(new Uint8Array(buffer))));
 for (const type of [
-  Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array,
-  BigInt64Array, BigUint64Array, DataView,
+  Int8Array,
+  Uint8Array,
+  Uint8ClampedArray,
+  Int16Array,
+  Uint16Array,
+  Int32Array,
+  Uint32Array,
+  Float32Array,
+  Float64Array,
+  BigInt64Array,
+  BigUint64Array,
+  DataView,
 ]) {
-  builtin<ArrayBufferView>(type, (view) => quote(latin1(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))));
+  builtin<ArrayBufferView>(type, (view) =>
+    quote(latin1(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))),
+  );
 }
 
 function unordered<T>(items: Iterable<T>, text: (item: T) => string): string {
@@ -165,7 +179,10 @@ function instance(value: object): string {
 }
 
 function refusal(place: Place, got: string): NearCacheError {
-  return new NearCacheError("ERR_KEY", `${path(place)}: got ${got}, wants plain data, so that a key tells it from any other; give getKey`);
+  return new NearCacheError(
+    "ERR_KEY",
+    `${path(place)}: got ${got}, wants plain data, so that a key tells it from any other; give getKey`,
+  );
 }
 
 function path({ parent, name }: Place): string {

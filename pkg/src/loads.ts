@@ -1,6 +1,18 @@
 import { Alarm, LONGEST } from "./alarm.js";
 import {
-  type Core, DEPARTED, FAILED, FULL, JOIN, kind, LEAD, OVER, REFRESH_AHEAD, REFRESH_STALE, REMEMBERED, RESCUED, SLOT,
+  type Core,
+  DEPARTED,
+  FAILED,
+  FULL,
+  JOIN,
+  kind,
+  LEAD,
+  OVER,
+  REFRESH_AHEAD,
+  REFRESH_STALE,
+  REMEMBERED,
+  RESCUED,
+  SLOT,
   STALE,
 } from "./core.js";
 import { NearCacheError, recursive, showKey, timedOut } from "./errors.js";
@@ -22,7 +34,10 @@ export class Loads<K, V> {
     private readonly random: () => number,
   ) {
     this.core = shelf.core;
-    this.alarm = new Alarm(() => this.core.in_flight() > 0, (at) => this.ring(at));
+    this.alarm = new Alarm(
+      () => this.core.in_flight() > 0,
+      (at) => this.ring(at),
+    );
   }
 
   /** Asks the core, and does as it says. */
@@ -416,5 +431,8 @@ export function startTimer(callback: () => void, millis: number): ReturnType<typ
 }
 
 function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return value instanceof Promise || (typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function");
+  return (
+    value instanceof Promise ||
+    (typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function")
+  );
 }

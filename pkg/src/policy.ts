@@ -20,7 +20,14 @@ export interface Policy<K> {
 
 /** The names of the options of `LifeOptions` and of the calls that take them. */
 export const LIFE_OPTIONS = [
-  "ttl", "staleWhileRevalidate", "swr", "staleIfError", "refreshAhead", "jitter", "negativeTtl", "errorBackoff",
+  "ttl",
+  "staleWhileRevalidate",
+  "swr",
+  "staleIfError",
+  "refreshAhead",
+  "jitter",
+  "negativeTtl",
+  "errorBackoff",
 ];
 export const SET_OPTIONS = new Set([...LIFE_OPTIONS, "bytes", "tags"]);
 export const UPDATE_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "signal"]);
@@ -45,11 +52,7 @@ export type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
 type Read<K> = LifeOptions<K> & Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout">;
 
 /** `base`, with what `given` says instead. `prefix` names where it was given in errors. */
-export function policy<K>(
-  base: Policy<K>,
-  given: Given<K>,
-  prefix = "",
-): Policy<K> {
+export function policy<K>(base: Policy<K>, given: Given<K>, prefix = ""): Policy<K> {
   const { ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff } = given;
   const { softTimeout, hardTimeout } = given;
   if (staleWhileRevalidate !== undefined && swr !== undefined) {
@@ -58,8 +61,7 @@ export function policy<K>(
   const [named, window] = swr === undefined ? ["staleWhileRevalidate", staleWhileRevalidate] : ["swr", swr];
   return {
     ttl: ttl === undefined ? base.ttl : duration(`${prefix}ttl`, ttl),
-    staleWhileRevalidate:
-      window === undefined ? base.staleWhileRevalidate : duration(prefix + named, window),
+    staleWhileRevalidate: window === undefined ? base.staleWhileRevalidate : duration(prefix + named, window),
     staleIfError: staleIfError === undefined ? base.staleIfError : duration(`${prefix}staleIfError`, staleIfError),
     refreshAhead: refreshAhead === undefined ? base.refreshAhead : factor(`${prefix}refreshAhead`, refreshAhead),
     jitter: jitter === undefined ? base.jitter : fraction(`${prefix}jitter`, jitter),
@@ -76,5 +78,7 @@ function backoff<K>(option: string, given: ErrorBackoff<K>): Policy<K>["errorBac
 
 /** Whether a value kept so has more to it than the moment it expires. */
 export function isPlain(policy: Policy<never>): boolean {
-  return policy.staleWhileRevalidate === 0 && policy.staleIfError === 0 && policy.refreshAhead === 0 && policy.jitter === 0;
+  return (
+    policy.staleWhileRevalidate === 0 && policy.staleIfError === 0 && policy.refreshAhead === 0 && policy.jitter === 0
+  );
 }

@@ -83,7 +83,8 @@ export class Shelf<K, V> {
   }
 
   clear(): void {
-    if (this.hooks.evict !== undefined) for (let slot = 1; slot < this.values.length; slot++) this.leaves(slot, "removed");
+    if (this.hooks.evict !== undefined)
+      for (let slot = 1; slot < this.values.length; slot++) this.leaves(slot, "removed");
     this.core.clear();
     this.root.room.empty();
     this.keys = [undefined];

@@ -15,7 +15,8 @@ export interface WarmupEntry<K, V> {
 }
 
 /** Keys to load: a Map from each to its loader, or a list, which may come bit by bit. */
-export type WarmupEntries<K, V> = ReadonlyMap<K, Loader<K, V>> | Iterable<WarmupEntry<K, V>> | AsyncIterable<WarmupEntry<K, V>>;
+export type WarmupEntries<K, V> =
+  ReadonlyMap<K, Loader<K, V>> | Iterable<WarmupEntry<K, V>> | AsyncIterable<WarmupEntry<K, V>>;
 
 /** How far a warm-up is. */
 export interface WarmupProgress<K> {
@@ -119,8 +120,11 @@ export function keepFresh<K, V>(
   const settings: Round<K, V> = { ...parse(options), call: { forceFresh: true }, onProgress: undefined };
   if (typeof entries !== "function") {
     listable(entries);
-    const walked: unknown = (entries as Partial<Iterable<unknown>>)[Symbol.iterator]?.() ?? (entries as AsyncIterable<unknown>)[Symbol.asyncIterator]();
-    if (walked === entries) throw refusal("entries", "what can be walked only once", "a list, a Map, or a function that returns one");
+    const walked: unknown =
+      (entries as Partial<Iterable<unknown>>)[Symbol.iterator]?.() ??
+      (entries as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    if (walked === entries)
+      throw refusal("entries", "what can be walked only once", "a list, a Map, or a function that returns one");
   }
 
   const begin = async (): Promise<WarmupResult<K>> => {
@@ -152,7 +156,10 @@ export function keepFresh<K, V>(
     due = Math.min(Math.max(began + every, ended), ended + every);
     wait(ended);
   };
-  const alarm = new Alarm(() => false, (at) => void ring(at));
+  const alarm = new Alarm(
+    () => false,
+    (at) => void ring(at),
+  );
   const wait = (at: number): void => alarm.set(due, at);
   due = now() + every;
   wait(now());
@@ -179,7 +186,11 @@ function parse<K, V>({ concurrency = CONCURRENCY, loader }: Pick<WarmupOptions<K
   return { concurrency, loader: loader === undefined ? undefined : fn("loader", loader) };
 }
 
-async function round<K, V>(cache: NearCache<K, V>, entries: WarmupEntries<K, V>, settings: Round<K, V>): Promise<WarmupResult<K>> {
+async function round<K, V>(
+  cache: NearCache<K, V>,
+  entries: WarmupEntries<K, V>,
+  settings: Round<K, V>,
+): Promise<WarmupResult<K>> {
   const { concurrency, loader, call, onProgress } = settings;
   const result: WarmupResult<K> = { loaded: 0, failed: [] };
   const total = (entries as { size?: number }).size ?? (entries as { length?: number }).length;
@@ -201,7 +212,9 @@ async function round<K, V>(cache: NearCache<K, V>, entries: WarmupEntries<K, V>,
   };
 
   const running = new Set<Promise<void>>();
-  for await (const entry of entries instanceof Map ? fromMap<K, V>(entries) : (entries as Iterable<WarmupEntry<K, V>>)) {
+  for await (const entry of entries instanceof Map
+    ? fromMap<K, V>(entries)
+    : (entries as Iterable<WarmupEntry<K, V>>)) {
     if (call.signal?.aborted) break;
     known(entry, ENTRY);
     const loading: Promise<void> = load(entry).finally(() => running.delete(loading));

@@ -66,7 +66,13 @@ export function wrap<V, F extends (this: void, ...args: any[]) => V | PromiseLik
 ): Wrapped<F> {
   known(options, WRAP_OPTIONS);
   // No `this`: a method that needs one fails, loudly, instead of mixing its objects' answers.
-  return build(cache, isFunction("fn", fn), options, () => undefined, () => "") as Wrapped<F>;
+  return build(
+    cache,
+    isFunction("fn", fn),
+    options,
+    () => undefined,
+    () => "",
+  ) as Wrapped<F>;
 }
 
 /**
@@ -92,15 +98,32 @@ export function cached<V>(options: CachedOptions<V>) {
   const { cache, perInstance = true, ...rest } = options;
   if (typeof cache?.[PART] !== "function") throw refusal("cache", show(cache), "a NearCache");
   if (typeof perInstance !== "boolean") throw refusal("perInstance", show(perInstance), "true or false");
-  return <This, F extends (this: This, ...args: any[]) => Promise<V>>(method: F, context: ClassMethodDecoratorContext<This, F>): F => {
-    if (context?.kind !== "method") throw refusal("@cached", show(context?.kind), "a method, and standard decorators, not experimentalDecorators");
+  return <This, F extends (this: This, ...args: any[]) => Promise<V>>(
+    method: F,
+    context: ClassMethodDecoratorContext<This, F>,
+  ): F => {
+    if (context?.kind !== "method")
+      throw refusal("@cached", show(context?.kind), "a method, and standard decorators, not experimentalDecorators");
     let home: unknown;
-    if (context.static) context.addInitializer(function () { home = this; });
+    if (context.static)
+      context.addInitializer(function () {
+        home = this;
+      });
     const receiver = (self: unknown): unknown => {
       if (!methods.has(self as AnyFunction)) return self;
-      throw refusal("this", "the method itself", `cached.of(object, object.${String(context.name)}).refresh(…) and the like`);
+      throw refusal(
+        "this",
+        "the method itself",
+        `cached.of(object, object.${String(context.name)}).refresh(…) and the like`,
+      );
     };
-    const wrapped = build(cache, method, rest, receiver, perInstance ? (self) => (self === home ? "" : number(self)) : () => "");
+    const wrapped = build(
+      cache,
+      method,
+      rest,
+      receiver,
+      perInstance ? (self) => (self === home ? "" : number(self)) : () => "",
+    );
     methods.add(wrapped);
     return wrapped as unknown as F;
   };
@@ -117,7 +140,11 @@ cached.of = <F extends AnyFunction>(object: object, method: F): Wrapped<F> => {
   const { refresh, invalidate, bypass, key, cache } = method as unknown as Wrapped<AnyFunction>;
   const bind = (control: AnyFunction): AnyFunction => control.bind(object);
   return Object.assign(bind(method), {
-    refresh: bind(refresh), invalidate: bind(invalidate), bypass: bind(bypass), key: bind(key), cache,
+    refresh: bind(refresh),
+    invalidate: bind(invalidate),
+    bypass: bind(bypass),
+    key: bind(key),
+    cache,
   }) as unknown as Wrapped<F>;
 };
 

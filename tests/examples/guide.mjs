@@ -10,7 +10,9 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 let failed = 0;
 const files = readdirSync(folder).filter((name) => /\.(mjs|ts)$/.test(name));
 for (const name of files) {
-  const wanted = readFileSync(folder + name, "utf8").split("\n// prints:\n")[1]?.replace(/^\/\/ ?/gm, "");
+  const wanted = readFileSync(folder + name, "utf8")
+    .split("\n// prints:\n")[1]
+    ?.replace(/^\/\/ ?/gm, "");
   const { stdout, stderr, status } = name.endsWith(".ts") ? typed(name) : node(folder + name);
   if (status === 0 && wanted !== undefined && stdout === wanted) continue;
   failed++;
@@ -26,7 +28,11 @@ function node(file) {
 /** Standard decorators are not in Node 22, so TypeScript goes through esbuild. */
 function typed(name) {
   const out = `${folder}${name}.mjs`;
-  const built = spawnSync(`${root}node_modules/.bin/esbuild`, [folder + name, `--outfile=${out}`, "--target=es2022", "--format=esm"], { encoding: "utf8" });
+  const built = spawnSync(
+    `${root}node_modules/.bin/esbuild`,
+    [folder + name, `--outfile=${out}`, "--target=es2022", "--format=esm"],
+    { encoding: "utf8" },
+  );
   try {
     return built.status === 0 ? node(out) : built;
   } finally {

@@ -38,7 +38,7 @@ export async function startOrigin({ delay = 300 } = {}) {
   return {
     port: server.address().port,
     /** Calls of this path, or all. */
-    calls: (path) => (path === undefined ? [...calls.values()].reduce((a, b) => a + b, 0) : calls.get(path) ?? 0),
+    calls: (path) => (path === undefined ? [...calls.values()].reduce((a, b) => a + b, 0) : (calls.get(path) ?? 0)),
     /** The most calls at one moment since this was last asked. */
     peak: () => {
       const was = peak;

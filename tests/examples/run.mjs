@@ -29,7 +29,11 @@ const origin = await startOrigin({ delay: ORIGIN_DELAY });
 let worker;
 try {
   await test("the example type-checks, strictly", () => {
-    const tsc = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, "-p", `${root}examples/js-worker`], { encoding: "utf8" });
+    const tsc = spawnSync(
+      process.execPath,
+      [`${root}node_modules/typescript/bin/tsc`, "-p", `${root}examples/js-worker`],
+      { encoding: "utf8" },
+    );
     assert.equal(tsc.status, 0, tsc.stdout + tsc.stderr);
   });
   worker = await startWrangler("examples/js-worker", { ORIGIN: `http://127.0.0.1:${origin.port}` });
@@ -51,11 +55,16 @@ async function get(path, init) {
 }
 
 async function run() {
-  for (const [n, delay] of [[1, 300], [50, 1000], [500, 5000]]) {
+  for (const [n, delay] of [
+    [1, 300],
+    [50, 1000],
+    [500, 5000],
+  ]) {
     await test(`${n} concurrent requests for one cold URL: all answered, the origin is asked once`, async () => {
       const path = `/page/storm-${n}?delay=${delay}`;
       const answers = await times(n, () => get(path));
-      for (const { status, text } of answers) assert.deepEqual([status, text], [200, `GET ${path} for anyone, call 1\n`]);
+      for (const { status, text } of answers)
+        assert.deepEqual([status, text], [200, `GET ${path} for anyone, call 1\n`]);
       assert.equal(origin.calls(path), 1);
       const did = (what) => answers.filter((answer) => answer.did.startsWith(`nearcache; ${what}; ttl=`)).length;
       assert.equal(did("fwd=uri-miss; stored"), 1);
@@ -67,7 +76,9 @@ async function run() {
   await test("500 requests over 100 cold URLs: the origin is asked 100 times", async () => {
     const before = origin.calls();
     const answers = await times(500, (i) => get(`/page/many-${i % 100}?delay=1000`));
-    answers.forEach(({ status, text }, i) => assert.deepEqual([status, text], [200, `GET /page/many-${i % 100}?delay=1000 for anyone, call 1\n`]));
+    answers.forEach(({ status, text }, i) =>
+      assert.deepEqual([status, text], [200, `GET /page/many-${i % 100}?delay=1000 for anyone, call 1\n`]),
+    );
     assert.equal(origin.calls() - before, 100);
   });
 
@@ -88,7 +99,10 @@ async function run() {
       await get(path);
       await sleep(150);
     }
-    assert.ok(origin.calls(path) === 3 || origin.calls(path) === 4, `${origin.calls(path)} calls in 5.5 s with a ttl of 2 s`);
+    assert.ok(
+      origin.calls(path) === 3 || origin.calls(path) === 4,
+      `${origin.calls(path)} calls in 5.5 s with a ttl of 2 s`,
+    );
   });
 
   await test("s-maxage beats max-age, and the Age an answer came with counts", async () => {
@@ -134,7 +148,10 @@ async function run() {
 
   await test("a personal request does not get what is stored for all, nor join a load for all", async () => {
     const path = "/page/mixed?delay=800";
-    const [, own] = await Promise.all([get(path), sleep(100).then(() => get(path, { headers: { cookie: "a=1", "x-who": "me" } }))]);
+    const [, own] = await Promise.all([
+      get(path),
+      sleep(100).then(() => get(path, { headers: { cookie: "a=1", "x-who": "me" } })),
+    ]);
     assert.equal(own.text, `GET ${path} for me, call 2\n`);
     assert.equal((await get(path, { headers: { cookie: "a=1", "x-who": "me" } })).text, `GET ${path} for me, call 3\n`);
   });
@@ -150,7 +167,8 @@ async function run() {
   await test("a body above the bound goes through whole, and is not stored", async () => {
     const path = "/page/large?size=3000000";
     const answers = await times(5, () => get(path));
-    for (const { status, text } of answers) assert.equal(status === 200 && text.length > 3_000_000 && text.endsWith("xxx"), true);
+    for (const { status, text } of answers)
+      assert.equal(status === 200 && text.length > 3_000_000 && text.endsWith("xxx"), true);
     assert.equal(origin.calls(path), 5);
     await get("/page/fits?size=1000000");
     const { did, text } = await get("/page/fits?size=1000000");
@@ -210,7 +228,8 @@ async function run() {
     const start = Date.now();
     const shared = times(5, () => get("/page/slow?delay=13000"));
     const answers = [...(await shared), await get("/page/slow", { method: "POST" })];
-    for (const { status, text } of answers.slice(0, 5)) assert.deepEqual([status, text], [504, `the origin did not answer within ${TIMEOUT} ms\n`]);
+    for (const { status, text } of answers.slice(0, 5))
+      assert.deepEqual([status, text], [504, `the origin did not answer within ${TIMEOUT} ms\n`]);
     assert.ok(Date.now() - start < TIMEOUT + 3000);
     assert.equal(origin.calls("/page/slow?delay=13000"), 1);
     const { status } = await get("/page/slow?delay=13000", { headers: { cookie: "a=1" } });

@@ -31,12 +31,34 @@ export async function freePort() {
 export async function startWrangler(folder, vars, limit = 60_000) {
   const [port, inspector] = [await freePort(), await freePort()];
   const state = mkdtempSync(join(tmpdir(), "nearcache-wrangler-"));
-  const args = ["dev", "--ip", "127.0.0.1", "--port", port, "--inspector-port", inspector, "--persist-to", state,
-    "--show-interactive-dev-session=false", ...Object.entries(vars).flatMap(([name, value]) => ["--var", `${name}:${value}`])];
+  const args = [
+    "dev",
+    "--ip",
+    "127.0.0.1",
+    "--port",
+    port,
+    "--inspector-port",
+    inspector,
+    "--persist-to",
+    state,
+    "--show-interactive-dev-session=false",
+    ...Object.entries(vars).flatMap(([name, value]) => ["--var", `${name}:${value}`]),
+  ];
   const bin = join(root, "node_modules/.bin");
-  const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, WRANGLER_SEND_METRICS: "false",
-    CLOUDFLARE_CF_FETCH_ENABLED: "false", CI: "1", NO_COLOR: "1" };
-  const child = spawn(join(bin, "wrangler"), args.map(String), { cwd: join(root, folder), env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const env = {
+    ...process.env,
+    PATH: `${bin}:${process.env.PATH}`,
+    WRANGLER_SEND_METRICS: "false",
+    CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    CI: "1",
+    NO_COLOR: "1",
+  };
+  const child = spawn(join(bin, "wrangler"), args.map(String), {
+    cwd: join(root, folder),
+    env,
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   running.add(child);
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (log += data));
@@ -49,8 +71,15 @@ export async function startWrangler(folder, vars, limit = 60_000) {
     rmSync(state, { recursive: true, force: true });
   };
   const url = `http://127.0.0.1:${port}`;
-  for (const end = Date.now() + limit; ; ) {
-    if (/Ready on/.test(log) && (await fetch(url, { method: "HEAD" }).then(() => true, () => false))) break;
+  for (const end = Date.now() + limit; ;) {
+    if (
+      /Ready on/.test(log) &&
+      (await fetch(url, { method: "HEAD" }).then(
+        () => true,
+        () => false,
+      ))
+    )
+      break;
     if (child.exitCode !== null || Date.now() > end) {
       await stop();
       throw new Error(`wrangler dev did not get ready:\n${log}`);

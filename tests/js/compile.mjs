@@ -4,5 +4,10 @@ import { build } from "esbuild";
 /** Compiles the one file of the suite that is TypeScript, beside itself. */
 export function compile() {
   const file = (name) => fileURLToPath(new URL(`suite/${name}`, import.meta.url));
-  return build({ entryPoints: [file("decorators.ts")], outfile: file("decorators.js"), target: "es2022", logLevel: "warning" });
+  return build({
+    entryPoints: [file("decorators.ts")],
+    outfile: file("decorators.js"),
+    target: "es2022",
+    logLevel: "warning",
+  });
 }

@@ -17,7 +17,8 @@ export function limit(millis, what) {
 
 /** One line a failure, the sum, and the exit code. */
 export function report(runtime, { passed, failed, failures }, seed) {
-  for (const { title, error } of failures) console.log(`${runtime}: FAILED ${title}: ${error.split("\n").slice(0, 3).join(" | ")}`);
+  for (const { title, error } of failures)
+    console.log(`${runtime}: FAILED ${title}: ${error.split("\n").slice(0, 3).join(" | ")}`);
   if (seed !== undefined) console.log(`${runtime}: seed ${seed}`);
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;

@@ -51,7 +51,10 @@ function storm(title, body) {
     const logged = worker.log.length;
     await body(title);
     for (const line of worker.log.slice(logged).join("").split("\n")) {
-      ok(!/had hung|on behalf of a different request|can never settle|unhandled|not complete within/i.test(line), `the runtime's log: ${line}; silence`);
+      ok(
+        !/had hung|on behalf of a different request|can never settle|unhandled|not complete within/i.test(line),
+        `the runtime's log: ${line}; silence`,
+      );
     }
   });
 }
@@ -82,7 +85,10 @@ storm("a batch that another request fills goes at once, in its opener's request"
   const parameters = { window: 5_000, max: 10 };
   await Promise.all(Array.from({ length: 20 }, (_, i) => get(name, keysOf(i, 5), parameters)));
   const { sizes, mixed } = await stats(name);
-  ok(sizes.every((size) => size === 10), `${sizes}: all full; it`);
+  ok(
+    sizes.every((size) => size === 10),
+    `${sizes}: all full; it`,
+  );
   equal(sizes.length, 10);
   ok(mixed > 0 && Date.now() - start < 4_000, `${Date.now() - start} ms, ${mixed} mixed; soon`);
 });
@@ -100,9 +106,12 @@ storm("a batch goes on when the request that filled it dies", async (name) => {
 
 storm("an origin that fails fails every request of the batch, and the next batch is another", async (name) => {
   origin.failing = true;
-  const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => send("/get", { batcher: name, keys: `k${i}`, window: 50 }).answer));
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, i) => send("/get", { batcher: name, keys: `k${i}`, window: 50 }).answer),
+  );
   origin.failing = false;
-  for (const { status, text } of answers) ok(status === 502 && /the origin says 503/.test(text), `${status} ${text}; the error`);
+  for (const { status, text } of answers)
+    ok(status === 502 && /the origin says 503/.test(text), `${status} ${text}; the error`);
   await get(name, ["k"]);
 });
 
@@ -125,7 +134,12 @@ for (const [how, parameters] of Object.entries(deaths)) {
       await Promise.all([joined, ...Array.from({ length: 5 }, (_, i) => get(name, keysOf(100 + i, 2), batch))]);
       const { sizes, errors } = await stats(name);
       // What a living opener's batch brings nobody asks for again.
-      if (lose === undefined) equal(sizes.reduce((a, b) => a + b, 0), 51, "keys asked for");
+      if (lose === undefined)
+        equal(
+          sizes.reduce((a, b) => a + b, 0),
+          51,
+          "keys asked for",
+        );
       equal(errors, 0);
     });
   }
@@ -140,7 +154,12 @@ for (const lose of [undefined, "drop"]) {
     opener.cancel();
     await joined;
     await get(name, ["later"], batch);
-    if (lose === undefined) equal((await stats(name)).sizes.reduce((a, b) => a + b, 0), 42, "keys asked for");
+    if (lose === undefined)
+      equal(
+        (await stats(name)).sizes.reduce((a, b) => a + b, 0),
+        42,
+        "keys asked for",
+      );
   });
 }
 

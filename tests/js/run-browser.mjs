@@ -15,7 +15,12 @@ if (!existsSync(executablePath)) {
   console.log(`browser: FAILED there is no ${executablePath}; install chromium or set CHROMIUM\n0 passed, 1 failed`);
   process.exit(1);
 }
-const types = { ".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm", ".html": "text/html" };
+const types = {
+  ".mjs": "text/javascript",
+  ".js": "text/javascript",
+  ".wasm": "application/wasm",
+  ".html": "text/html",
+};
 const given = settings();
 await compile();
 
@@ -38,8 +43,16 @@ await new Promise((resolve) => server.once("listening", resolve));
 
 const browser = await chromium.launch({
   executablePath,
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync"],
+  args: [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
 });
 try {
   const tab = await browser.newPage();
@@ -51,7 +64,11 @@ try {
     await tab.waitForFunction(() => globalThis.result !== undefined, undefined, { timeout: 100_000 });
     report("browser", await tab.evaluate(() => globalThis.result), given.seed);
   } catch (error) {
-    report("browser", { passed: 0, failed: 1, failures: [{ title: "the page", error: `${error.message} ${errors.join(" ")}` }] });
+    report("browser", {
+      passed: 0,
+      failed: 1,
+      failures: [{ title: "the page", error: `${error.message} ${errors.join(" ")}` }],
+    });
   }
 } finally {
   await browser.close();

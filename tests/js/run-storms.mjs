@@ -31,9 +31,26 @@ async function inWrangler() {
     `name = "storms"\nmain = ${JSON.stringify(entry)}\ncompatibility_date = "${COMPATIBILITY_DATE}"\n[vars]\nORIGIN_URL = "http://${origin.address}"\n`,
   );
   mkdirSync(join(folder, "home"));
-  const args = ["dev", "--local", "--ip=127.0.0.1", `--port=${port}`, `--inspector-port=${await freePort()}`, "--show-interactive-dev-session=false"];
-  const env = { ...process.env, WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", CI: "1", PATH: `${root}node_modules/.bin:${process.env.PATH}` };
-  const child = start(join(root, "node_modules/.bin/wrangler"), args, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  const args = [
+    "dev",
+    "--local",
+    "--ip=127.0.0.1",
+    `--port=${port}`,
+    `--inspector-port=${await freePort()}`,
+    "--show-interactive-dev-session=false",
+  ];
+  const env = {
+    ...process.env,
+    WRANGLER_SEND_METRICS: "false",
+    CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    CI: "1",
+    PATH: `${root}node_modules/.bin:${process.env.PATH}`,
+  };
+  const child = start(join(root, "node_modules/.bin/wrangler"), args, {
+    cwd: folder,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const log = [];
   child.stdout.on("data", (data) => log.push(String(data)));
   child.stderr.on("data", (data) => log.push(String(data)));
@@ -95,7 +112,12 @@ async function storm(name, wanted, body) {
       sent.push(checked);
       return checked;
     },
-    many: (count, parameters, expect) => Promise.all(Array.from({ length: count }, (_, i) => api.get(typeof parameters === "function" ? parameters(i) : parameters, expect))),
+    many: (count, parameters, expect) =>
+      Promise.all(
+        Array.from({ length: count }, (_, i) =>
+          api.get(typeof parameters === "function" ? parameters(i) : parameters, expect),
+        ),
+      ),
     /** A request that dies. */
     doomed: (parameters) => send(worker.url, "/get", { cache: name, key: "k", ...parameters }),
     other: (path, parameters) => send(worker.url, path, { cache: name, key: "k", ...parameters }).answer,
@@ -106,16 +128,26 @@ async function storm(name, wanted, body) {
   await body(api).catch((error) => complain(name, error.message));
   const answers = await Promise.all(sent);
   const wrong = answers.filter((answer) => answer.wrong !== undefined);
-  for (const answer of wrong.slice(0, 3)) complain(name, `${answer.wrong}: ${answer.status} ${answer.text.slice(0, 200)}`);
+  for (const answer of wrong.slice(0, 3))
+    complain(name, `${answer.wrong}: ${answer.status} ${answer.text.slice(0, 200)}`);
   const [least, most] = [wanted].flat().concat(wanted);
   if (api.calls() < least || api.calls() > most) complain(name, `${api.calls()} origin calls, wanted ${wanted}`);
   const { text } = await api.other("/stats");
   if (!/"inFlight":0\b/.test(text)) complain(name, `loads still in flight: ${text.slice(0, 300)}`);
   for (const line of new Set(worker.log.slice(logged).join("").split("\n"))) {
-    if (/had hung|on behalf of a different request|can never settle|unhandled|not complete within/i.test(line)) complain(name, `the runtime's log: ${line.slice(0, 300)}`);
+    if (/had hung|on behalf of a different request|can never settle|unhandled|not complete within/i.test(line))
+      complain(name, `the runtime's log: ${line.slice(0, 300)}`);
   }
-  rows.push({ name, requests: sent.length, answered: sent.length - wrong.length, failures: wrong.length, calls: api.calls(), wanted,
-    millis: Date.now() - start, good: failures.length === before });
+  rows.push({
+    name,
+    requests: sent.length,
+    answered: sent.length - wrong.length,
+    failures: wrong.length,
+    calls: api.calls(),
+    wanted,
+    millis: Date.now() - start,
+    good: failures.length === before,
+  });
 }
 
 function isValue({ status, text }) {
@@ -124,14 +156,21 @@ function isValue({ status, text }) {
   if (!/ call \d+$/.test(value)) return "a strange value";
   return after === "after" ? undefined : "no I/O afterwards";
 }
-const isError = (pattern) => ({ status, text }) => (status === 502 && pattern.test(text) ? undefined : "not the error wanted");
+const isError =
+  (pattern) =>
+  ({ status, text }) =>
+    status === 502 && pattern.test(text) ? undefined : "not the error wanted";
 const isTimeout = isError(/ERR_TIMEOUT/);
 
 for (const requests of [1, 50, 500]) {
   for (const keys of [1, 100]) {
-    await storm(`${requests} request${requests > 1 ? "s" : ""}, ${keys} cold key${keys > 1 ? "s" : ""}`, Math.min(requests, keys), async ({ many }) => {
-      await many(requests, (i) => ({ key: i % keys }));
-    });
+    await storm(
+      `${requests} request${requests > 1 ? "s" : ""}, ${keys} cold key${keys > 1 ? "s" : ""}`,
+      Math.min(requests, keys),
+      async ({ many }) => {
+        await many(requests, (i) => ({ key: i % keys }));
+      },
+    );
   }
 }
 const hundred = Array.from({ length: 100 }, (_, i) => `k${i}`).join();
@@ -168,10 +207,14 @@ for (const [how, parameters] of Object.entries(deaths)) {
     // Where the load dies before it has asked the origin, the follower's call is the first. What was asked in
     // the leader's last moment may get there or not.
     const calls = parameters.pause ? 1 : parameters.die.endsWith("later") ? 2 : [1, 2];
-    await storm(`leader ${how}, its load lost (waitUntil ${lose === "drop" ? "ignored" : "throws"})`, calls, async (api) => {
-      api.doomed({ ...parameters, lose });
-      await followers(api);
-    });
+    await storm(
+      `leader ${how}, its load lost (waitUntil ${lose === "drop" ? "ignored" : "throws"})`,
+      calls,
+      async (api) => {
+        api.doomed({ ...parameters, lose });
+        await followers(api);
+      },
+    );
   }
 }
 for (const pause of [0, 150]) {
@@ -301,7 +344,10 @@ await storm("ttl 300 ms passes across requests", 2, async (api) => {
   const second = await ask();
   if (Date.now() - start < 250) {
     api.check(second.value === first.value, "the second is the first's");
-    api.check(second.remainingTtl < first.remainingTtl, `remainingTtl ${first.remainingTtl}, then ${second.remainingTtl}`);
+    api.check(
+      second.remainingTtl < first.remainingTtl,
+      `remainingTtl ${first.remainingTtl}, then ${second.remainingTtl}`,
+    );
   }
   await sleep(600);
   const third = await ask();
@@ -309,29 +355,44 @@ await storm("ttl 300 ms passes across requests", 2, async (api) => {
 });
 
 // Stale values across requests. A value is loaded, its time passes, and what comes then is told by its status.
-const isStatus = (...statuses) => ({ status, text }) => {
-  if (status !== 200) return "no value";
-  const got = JSON.parse(text);
-  return statuses.includes(got.value?.status) && got.after === "after" ? undefined : `wanted status ${statuses.join(" or ")}`;
-};
+const isStatus =
+  (...statuses) =>
+  ({ status, text }) => {
+    if (status !== 200) return "no value";
+    const got = JSON.parse(text);
+    return statuses.includes(got.value?.status) && got.after === "after"
+      ? undefined
+      : `wanted status ${statuses.join(" or ")}`;
+  };
 const swr = { ttl: 50, staleWhileRevalidate: 60_000, details: "yes" };
 /** Loads the value, and lets its time pass. */
 async function age(api, options) {
   await api.get(options, isStatus("miss"));
   await sleep(120);
 }
-await storm("50 stale hits are answered at once and cost one origin call, which ends after the answers", 2, async (api) => {
-  await age(api, swr);
-  const start = Date.now();
-  await api.many(50, swr, isStatus("stale"));
-  api.check(Date.now() - start < DELAY, `answered after ${Date.now() - start} ms`);
-  api.check(/"inFlight":1\b/.test((await api.other("/stats")).text), "the refresh is not under way after the answers");
-  await sleep(DELAY + 150 - (Date.now() - start));
-  const { text } = await api.other("/peek");
-  api.check(text === "null" || /call 2/.test(text), `held after the refresh: ${text}`);
-  api.check(/"refreshes":1\b/.test((await api.other("/stats")).text), "one refresh");
-});
-for (const [how, parameters] of Object.entries({ "throws": { die: "throw" }, "returns early": { die: "return" }, "client leaves": {} })) {
+await storm(
+  "50 stale hits are answered at once and cost one origin call, which ends after the answers",
+  2,
+  async (api) => {
+    await age(api, swr);
+    const start = Date.now();
+    await api.many(50, swr, isStatus("stale"));
+    api.check(Date.now() - start < DELAY, `answered after ${Date.now() - start} ms`);
+    api.check(
+      /"inFlight":1\b/.test((await api.other("/stats")).text),
+      "the refresh is not under way after the answers",
+    );
+    await sleep(DELAY + 150 - (Date.now() - start));
+    const { text } = await api.other("/peek");
+    api.check(text === "null" || /call 2/.test(text), `held after the refresh: ${text}`);
+    api.check(/"refreshes":1\b/.test((await api.other("/stats")).text), "one refresh");
+  },
+);
+for (const [how, parameters] of Object.entries({
+  throws: { die: "throw" },
+  "returns early": { die: "return" },
+  "client leaves": {},
+})) {
   await storm(`the request that refreshes: ${how}; its refresh is brought home all the same`, 2, async (api) => {
     await age(api, swr);
     const dying = api.doomed({ ...swr, ...parameters });
@@ -342,22 +403,26 @@ for (const [how, parameters] of Object.entries({ "throws": { die: "throw" }, "re
     await sleep(DELAY + 150);
     api.check(/"inFlight":0\b.*/.test((await api.other("/stats")).text), "the refresh has not come home");
   });
-  await storm(`the request that refreshes: ${how}, its refresh lost; there is another after its deadline`, [3, 5], async (api) => {
-    const short = { ...swr, hardTimeout: 600 };
-    await age(api, short);
-    const dying = api.doomed({ ...short, ...parameters, lose: "drop" });
-    await sleep(how === "client leaves" ? 30 : 0);
-    if (how === "client leaves") dying.cancel();
-    await sleep(20);
-    await api.many(20, short, isStatus("stale"));
-    await sleep(700);
-    await api.get(short, isStatus("stale"));
-    await sleep(DELAY + 150);
-    const { text } = await api.other("/stats");
-    api.check(/"sets":2\b/.test(text), `stored: ${text}`);
-    // Misses sweep away what was lost without anybody waiting for it.
-    for (const key of ["x", "y"]) await api.get({ ...short, key }, isStatus("miss"));
-  });
+  await storm(
+    `the request that refreshes: ${how}, its refresh lost; there is another after its deadline`,
+    [3, 5],
+    async (api) => {
+      const short = { ...swr, hardTimeout: 600 };
+      await age(api, short);
+      const dying = api.doomed({ ...short, ...parameters, lose: "drop" });
+      await sleep(how === "client leaves" ? 30 : 0);
+      if (how === "client leaves") dying.cancel();
+      await sleep(20);
+      await api.many(20, short, isStatus("stale"));
+      await sleep(700);
+      await api.get(short, isStatus("stale"));
+      await sleep(DELAY + 150);
+      const { text } = await api.other("/stats");
+      api.check(/"sets":2\b/.test(text), `stored: ${text}`);
+      // Misses sweep away what was lost without anybody waiting for it.
+      for (const key of ["x", "y"]) await api.get({ ...short, key }, isStatus("miss"));
+    },
+  );
 }
 await storm("softTimeout across requests: the stale value, while one load goes on", 2, async (api) => {
   const soft = { ttl: 50, staleIfError: 60_000, soft: 100, details: "yes" };
@@ -369,14 +434,18 @@ await storm("softTimeout across requests: the stale value, while one load goes o
   const { text } = await api.other("/stats");
   api.check(/"sets":2\b/.test(text) && /"softTimeouts":20\b/.test(text), `figures: ${text}`);
 });
-await storm("softTimeout, and the leader dies with its load lost: followers get the stale value", [2, 3], async (api) => {
-  const soft = { ttl: 50, staleIfError: 60_000, soft: 200, details: "yes" };
-  await age(api, soft);
-  api.doomed({ ...soft, die: "return later", after: 60, lose: "drop" });
-  await sleep(20);
-  await api.many(20, soft, isStatus("stale-on-timeout"));
-  await sleep(2 * DELAY);
-});
+await storm(
+  "softTimeout, and the leader dies with its load lost: followers get the stale value",
+  [2, 3],
+  async (api) => {
+    const soft = { ttl: 50, staleIfError: 60_000, soft: 200, details: "yes" };
+    await age(api, soft);
+    api.doomed({ ...soft, die: "return later", after: 60, lose: "drop" });
+    await sleep(20);
+    await api.many(20, soft, isStatus("stale-on-timeout"));
+    await sleep(2 * DELAY);
+  },
+);
 await storm("stale-if-error: an origin that fails is answered for by the last good value", [2, 6], async (api) => {
   const stale = { ttl: 50, staleIfError: 60_000, details: "yes" };
   await age(api, stale);
@@ -406,32 +475,47 @@ await storm("update: its value is there for other requests", 1, async (api) => {
 for (const lose of [undefined, "drop"]) {
   for (const [how, parameters] of Object.entries(deaths)) {
     // Each later get loads: while the write is under way, nothing is stored.
-    await storm(`update in a request that ${how}${lose ? ", its write lost" : ""}: the old value is not served afterwards`, [2, 8], async (api) => {
-      const first = await api.get({});
-      api.doomed({ ...parameters, write: "yes", ...(lose && { lose }) });
-      await sleep(60);
-      const during = await api.many(5, {});
-      await sleep(DELAY);
-      const later = await api.many(5, {});
-      for (const { text } of [...during, ...later]) api.check(JSON.parse(text).value !== JSON.parse(first.text).value, `served: ${text}`);
-    });
+    await storm(
+      `update in a request that ${how}${lose ? ", its write lost" : ""}: the old value is not served afterwards`,
+      [2, 8],
+      async (api) => {
+        const first = await api.get({});
+        api.doomed({ ...parameters, write: "yes", ...(lose && { lose }) });
+        await sleep(60);
+        const during = await api.many(5, {});
+        await sleep(DELAY);
+        const later = await api.many(5, {});
+        for (const { text } of [...during, ...later])
+          api.check(JSON.parse(text).value !== JSON.parse(first.text).value, `served: ${text}`);
+      },
+    );
   }
 }
-await storm("update waits across requests no longer than its deadline, and leaves nothing behind", [2, 4], async (api) => {
-  await api.get({});
-  origin.hanging = true;
-  await api.get({ write: "yes", timeout: 200 }, isTimeout);
-  origin.hanging = false;
-  api.check((await api.other("/peek")).text === "null", "the old value is there");
-  await api.many(5, {});
-});
+await storm(
+  "update waits across requests no longer than its deadline, and leaves nothing behind",
+  [2, 4],
+  async (api) => {
+    await api.get({});
+    origin.hanging = true;
+    await api.get({ write: "yes", timeout: 200 }, isTimeout);
+    origin.hanging = false;
+    api.check((await api.other("/peek")).text === "null", "the old value is there");
+    await api.many(5, {});
+  },
+);
 
 worker.stop();
 origin.stop();
 const width = Math.max(...rows.map(({ name }) => name.length));
 console.log(`${"case".padEnd(width)}  requests  answered  failures  origin calls (wanted)     ms`);
 for (const { name, requests, answered, failures, calls, wanted, millis } of rows) {
-  const cells = [String(requests).padStart(8), String(answered).padStart(8), String(failures).padStart(8), `${calls} (${[wanted].flat().join("–")})`.padStart(21), String(millis).padStart(5)];
+  const cells = [
+    String(requests).padStart(8),
+    String(answered).padStart(8),
+    String(failures).padStart(8),
+    `${calls} (${[wanted].flat().join("–")})`.padStart(21),
+    String(millis).padStart(5),
+  ];
   console.log(`${name.padEnd(width)}  ${cells.join("  ")}`);
 }
 for (const failure of failures) console.log(`storms: FAILED ${failure}`);

@@ -14,5 +14,10 @@ const given = settings();
 const response = await fetch(worker.url, { method: "POST", body: JSON.stringify(given) });
 const text = await response.text();
 if (response.ok) report("workerd", JSON.parse(text), given.seed);
-else report("workerd", { passed: 0, failed: 1, failures: [{ title: "the request", error: `${response.status} ${text} ${worker.log.join("")}` }] });
+else
+  report("workerd", {
+    passed: 0,
+    failed: 1,
+    failures: [{ title: "the request", error: `${response.status} ${text} ${worker.log.join("")}` }],
+  });
 worker.stop();

@@ -98,7 +98,9 @@ function same(a, b) {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
   const names = Object.keys(a);
-  return names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && same(a[name], b[name]));
+  return (
+    names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && same(a[name], b[name]))
+  );
 }
 
 function show(value) {
@@ -107,7 +109,9 @@ function show(value) {
   if (typeof value === "string") return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(show).join(", ")}]`;
   if (typeof value === "object" && value !== null) {
-    return `{${Object.entries(value).map(([name, v]) => `${name}: ${show(v)}`).join(", ")}}`;
+    return `{${Object.entries(value)
+      .map(([name, v]) => `${name}: ${show(v)}`)
+      .join(", ")}}`;
   }
   return String(value);
 }

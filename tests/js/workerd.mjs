@@ -83,9 +83,13 @@ const config :Workerd.Config = (
 );
 `,
   );
-  const child = start(join(root, "node_modules/.bin/workerd"), ["serve", join(folder, "config.capnp"), "--control-fd=3"], {
-    stdio: ["ignore", "pipe", "pipe", "pipe"],
-  });
+  const child = start(
+    join(root, "node_modules/.bin/workerd"),
+    ["serve", join(folder, "config.capnp"), "--control-fd=3"],
+    {
+      stdio: ["ignore", "pipe", "pipe", "pipe"],
+    },
+  );
   const log = [];
   child.stdout.on("data", (data) => log.push(String(data)));
   child.stderr.on("data", (data) => log.push(String(data)));

@@ -3,7 +3,17 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -30,7 +40,9 @@ const EXPECTED = { values: ["A"], loads: 1, coalesced: 99, keys: ["c", "b"], evi
 function run(command, args, cwd) {
   const result = spawnSync(command, args, { cwd, env, encoding: "utf8", timeout: 120_000 });
   if (result.status !== 0) {
-    throw new Error(`${command} ${args.join(" ")}: exit ${result.status}\n${result.error ?? ""}${result.stdout}${result.stderr}`);
+    throw new Error(
+      `${command} ${args.join(" ")}: exit ${result.status}\n${result.error ?? ""}${result.stdout}${result.stderr}`,
+    );
   }
   return result.stdout;
 }
@@ -43,7 +55,11 @@ function project(name) {
   cpSync(path.join(here, "projects", name), folder, { recursive: true });
   cpSync(path.join(here, "projects/exercise.mjs"), path.join(folder, "exercise.mjs"));
   writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name, version: "1.0.0", private: true }));
-  run("npm", ["install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", tarball], folder);
+  run(
+    "npm",
+    ["install", "--offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", tarball],
+    folder,
+  );
   assert.ok(!statSync(path.join(folder, "node_modules/nearcache"), { throwIfNoEntry: true }).isSymbolicLink());
   return folder;
 }
@@ -59,13 +75,33 @@ const tests = {
     ];
     const strange = contents.filter(({ path }) => !wanted.some((pattern) => pattern.test(path)));
     assert.deepEqual(strange, []);
-    for (const needed of ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE", "dist/index.js", "dist/index.d.ts"]) {
-      assert.ok(contents.find(({ path, size }) => path === needed && size > 0), `${needed} is missing or empty`);
+    for (const needed of [
+      "README.md",
+      "CHANGELOG.md",
+      "LICENSE-MIT",
+      "LICENSE-APACHE",
+      "dist/index.js",
+      "dist/index.d.ts",
+    ]) {
+      assert.ok(
+        contents.find(({ path, size }) => path === needed && size > 0),
+        `${needed} is missing or empty`,
+      );
     }
     const own = JSON.parse(readFileSync(path.join(root, "pkg/package.json"), "utf8"));
-    const targets = Object.values(own.exports).flatMap((target) => (typeof target === "string" ? target : Object.values(target)));
-    for (const target of targets) assert.ok(contents.some((file) => `./${file.path}` === target), `${target} is missing`);
-    assert.deepEqual([own.dependencies, own.scripts], [undefined, undefined], "nothing more is installed or run at the user's");
+    const targets = Object.values(own.exports).flatMap((target) =>
+      typeof target === "string" ? target : Object.values(target),
+    );
+    for (const target of targets)
+      assert.ok(
+        contents.some((file) => `./${file.path}` === target),
+        `${target} is missing`,
+      );
+    assert.deepEqual(
+      [own.dependencies, own.scripts],
+      [undefined, undefined],
+      "nothing more is installed or run at the user's",
+    );
   },
 
   "crate and package have one version"() {
@@ -74,7 +110,9 @@ const tests = {
   },
 
   "the built files name no folder of the machine that built them"() {
-    const folders = [root.replace(/\/$/, ""), process.env.HOME, process.env.CARGO_HOME].filter((folder) => folder?.length > 2);
+    const folders = [root.replace(/\/$/, ""), process.env.HOME, process.env.CARGO_HOME].filter(
+      (folder) => folder?.length > 2,
+    );
     for (const { path: name } of contents) {
       const file = readFileSync(path.join(root, "pkg", name), "latin1");
       for (const folder of folders) assert.ok(!file.includes(`${folder}/`), `${name} names ${folder}`);
@@ -88,11 +126,18 @@ const tests = {
 
   "Node requires it, the same module"() {
     const folder = path.join(temp, "node");
-    assert.deepEqual(JSON.parse(run(process.execPath, ["--throw-deprecation", "require.cjs"], folder)), { a: 1, same: true });
+    assert.deepEqual(JSON.parse(run(process.execPath, ["--throw-deprecation", "require.cjs"], folder)), {
+      a: 1,
+      same: true,
+    });
   },
 
   "every other Node on PATH imports it, if it is 20 or newer"() {
-    const others = new Set(process.env.PATH.split(path.delimiter).map((folder) => path.join(folder, "node")).filter(existsSync));
+    const others = new Set(
+      process.env.PATH.split(path.delimiter)
+        .map((folder) => path.join(folder, "node"))
+        .filter(existsSync),
+    );
     for (const node of others) {
       const version = run(node, ["-v"]).trim();
       if (Number(/^v(\d+)/.exec(version)[1]) < 20) continue;
@@ -102,13 +147,23 @@ const tests = {
 
   "strict TypeScript finds its types, generic in key and value, and wrong use is an error"() {
     const folder = project("types");
-    const strict = { strict: true, noEmit: true, skipLibCheck: false, target: "ES2022", exactOptionalPropertyTypes: true };
+    const strict = {
+      strict: true,
+      noEmit: true,
+      skipLibCheck: false,
+      target: "ES2022",
+      exactOptionalPropertyTypes: true,
+    };
     const settings = {
       bundler: { module: "ESNext", moduleResolution: "bundler", lib: ["ES2022", "DOM"], types: [] },
       nodenext: { module: "nodenext", moduleResolution: "nodenext", lib: ["ES2022", "DOM"], types: [] },
       // Without DOM's types, in a Worker: those of Cloudflare, which don't pass their own check with skipLibCheck off.
       worker: {
-        module: "ESNext", moduleResolution: "bundler", customConditions: ["workerd"], lib: ["ES2022"], skipLibCheck: true,
+        module: "ESNext",
+        moduleResolution: "bundler",
+        customConditions: ["workerd"],
+        lib: ["ES2022"],
+        skipLibCheck: true,
         types: [path.join(root, "node_modules/@cloudflare/workers-types")],
       },
     };
@@ -122,7 +177,10 @@ const tests = {
   async "a Vite build runs in Chromium"() {
     const folder = project("vite");
     run("vite", ["build", "--logLevel", "warn"], folder);
-    assert.ok(readdirSync(path.join(folder, "dist/assets")).some((name) => name.endsWith(".wasm")), "the wasm is an asset");
+    assert.ok(
+      readdirSync(path.join(folder, "dist/assets")).some((name) => name.endsWith(".wasm")),
+      "the wasm is an asset",
+    );
     const server = await serve(path.join(folder, "dist"));
     assert.deepEqual(await inChromium(`${server.url}/`), EXPECTED);
     server.stop();
@@ -130,7 +188,10 @@ const tests = {
 
   async "Vite's dev server runs it in Chromium"() {
     const port = await freePort();
-    const server = start("vite", ["--host", "127.0.0.1", "--port", `${port}`, "--strictPort"], { cwd: path.join(temp, "vite"), env });
+    const server = start("vite", ["--host", "127.0.0.1", "--port", `${port}`, "--strictPort"], {
+      cwd: path.join(temp, "vite"),
+      env,
+    });
     await server.answers(`http://127.0.0.1:${port}/`);
     assert.deepEqual(await inChromium(`http://127.0.0.1:${port}/`), EXPECTED);
     server.stop();
@@ -220,10 +281,14 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exi
 process.on("exit", () => rmSync(temp, { recursive: true, force: true }));
 
 mkdirSync(path.join(temp, "tarball"));
-const [packed] = JSON.parse(run("npm", ["pack", "--json", "--pack-destination", path.join(temp, "tarball")], path.join(root, "pkg")));
+const [packed] = JSON.parse(
+  run("npm", ["pack", "--json", "--pack-destination", path.join(temp, "tarball")], path.join(root, "pkg")),
+);
 tarball = path.join(temp, "tarball", packed.filename);
 contents = packed.files;
-console.log(`${packed.filename}: ${contents.length} files, ${packed.size} bytes packed, ${packed.unpackedSize} unpacked`);
+console.log(
+  `${packed.filename}: ${contents.length} files, ${packed.size} bytes packed, ${packed.unpackedSize} unpacked`,
+);
 for (const [name, body] of Object.entries(tests)) await test(name, body);
 await browser?.close();
 console.log(`${passed} passed, ${failed} failed`);

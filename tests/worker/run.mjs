@@ -46,8 +46,14 @@ const tests = {
       answers.push(await get(server, t));
       assert.equal(new Set(answers.map(({ text }) => text)).size, 4, `${why}: four requests, four answers`);
       assert.equal(origin.calls(path(t)), 4);
-      assert.ok(answers.every(({ cache }) => cache.includes("fwd=") && !cache.includes("stored")), answers[0].cache);
-      assert.ok(answers.some(({ cache }) => cache.includes(why)), `${why}: ${answers.map(({ cache }) => cache).join(" | ")}`);
+      assert.ok(
+        answers.every(({ cache }) => cache.includes("fwd=") && !cache.includes("stored")),
+        answers[0].cache,
+      );
+      assert.ok(
+        answers.some(({ cache }) => cache.includes(why)),
+        `${why}: ${answers.map(({ cache }) => cache).join(" | ")}`,
+      );
     }
   },
   async "a Set-Cookie reaches its own client"({ server }) {
@@ -106,7 +112,9 @@ const tests = {
   async "a storm over variants asks once for each"({ server, origin }) {
     const t = target({ h: [FRESH, "Vary:X-Kind"], echo: "x-kind", delay: 200 });
     const answers = await Promise.all(
-      Array.from({ length: 60 }, (_, i) => get(server, t, { headers: { "X-Kind": `kind${i % 3}` } }).then((a) => [i, a])),
+      Array.from({ length: 60 }, (_, i) =>
+        get(server, t, { headers: { "X-Kind": `kind${i % 3}` } }).then((a) => [i, a]),
+      ),
     );
     for (const [i, { text, status }] of answers) assert.ok(status === 200 && text.includes(`kind${i % 3}`), text);
     assert.equal(origin.calls(path(t)), 3);
@@ -249,7 +257,13 @@ async function leaderLeaves({ server, origin }, at, followers) {
   const answers = await Promise.all(waiting);
   const late = await get(server, t);
   const failed = [...answers, late].filter(({ status }) => status !== 200).length;
-  const row = { "leader leaves after ms": at, followers, answered: answers.length + 1 - failed, failed, "origin calls": origin.calls(path(t)) };
+  const row = {
+    "leader leaves after ms": at,
+    followers,
+    answered: answers.length + 1 - failed,
+    failed,
+    "origin calls": origin.calls(path(t)),
+  };
   assert.equal(failed, 0, JSON.stringify(row));
   assert.ok(origin.calls(path(t)) <= 2, JSON.stringify(row));
   return row;
@@ -336,14 +350,23 @@ async function check(title, run) {
 const only = process.argv[2];
 const origin = await startOrigin();
 const vars = { ORIGIN: origin.url, MAX_ENTRY_BYTES: "200000", HARD_TIMEOUT: "2s" };
-for (const [name, start] of [["workerd", startWorkerd], ["wrangler dev", startWrangler]]) {
+for (const [name, start] of [
+  ["workerd", startWorkerd],
+  ["wrangler dev", startWrangler],
+]) {
   const server = await start(vars);
   const context = { server, origin };
   for (const [title, run] of Object.entries(tests)) {
     if (!only || title.includes(only)) await check(`${name}: ${title}`, () => run(context));
   }
   if (!only) {
-    for (const [requests, keys] of [[1, 1], [50, 1], [500, 1], [50, 100], [500, 100]]) {
+    for (const [requests, keys] of [
+      [1, 1],
+      [50, 1],
+      [500, 1],
+      [50, 100],
+      [500, 100],
+    ]) {
       await check(`${name}: storm`, () => storm(context, requests, keys));
     }
     for (const at of [0, 100, 300]) await check(`${name}: leader`, () => leaderLeaves(context, at, 20));

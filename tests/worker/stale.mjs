@@ -46,7 +46,10 @@ export const stale = {
       assert.ok(origin.calls(path(t)) <= 3);
     },
     async "without a window, or after it, nothing stale is handed out"({ server }) {
-      for (const field of ["Cache-Control:max-age=1", "Cache-Control:max-age=1, stale-while-revalidate=60, must-revalidate"]) {
+      for (const field of [
+        "Cache-Control:max-age=1",
+        "Cache-Control:max-age=1, stale-while-revalidate=60, must-revalidate",
+      ]) {
         const t = target({ h: field });
         const first = await get(server, t);
         await aSecond();
@@ -59,7 +62,11 @@ export const stale = {
       const t = target({ h: "Cache-Control:max-age=1, stale-while-revalidate=60" });
       const first = await get(server, t);
       await aSecond();
-      for (const headers of [{ "Cache-Control": "max-age=0" }, { "Cache-Control": "no-cache" }, { "Cache-Control": "min-fresh=1" }]) {
+      for (const headers of [
+        { "Cache-Control": "max-age=0" },
+        { "Cache-Control": "no-cache" },
+        { "Cache-Control": "min-fresh=1" },
+      ]) {
         const answer = await get(server, t, { headers });
         assert.ok(call(answer) > call(first), JSON.stringify(headers));
       }
@@ -76,7 +83,10 @@ export const stale = {
         // While the key rests nobody asks the origin.
         const calls = origin.calls(path(t));
         const resting = await Promise.all([1, 2, 3].map(() => get(server, t)));
-        assert.ok(resting.every(({ text, cache }) => text === first.text && /; hit; ttl=-\d$/.test(cache)), resting[0].cache);
+        assert.ok(
+          resting.every(({ text, cache }) => text === first.text && /; hit; ttl=-\d$/.test(cache)),
+          resting[0].cache,
+        );
         assert.equal(origin.calls(path(t)), calls);
       }
     },
@@ -144,7 +154,10 @@ export const stale = {
     },
     async "what is not there is remembered for NEGATIVE_TTL"({ server, origin }) {
       const t = target({ status: 404 });
-      assert.deepEqual([(await get(server, t)).status, (await get(server, t)).status, origin.calls(path(t))], [404, 404, 1]);
+      assert.deepEqual(
+        [(await get(server, t)).status, (await get(server, t)).status, origin.calls(path(t))],
+        [404, 404, 1],
+      );
       await aSecond();
       await get(server, t);
       assert.equal(origin.calls(path(t)), 2);
@@ -160,7 +173,9 @@ const TOKEN = "a token of 24 characters".replaceAll(" ", "-");
 const operator = { Authorization: `Bearer ${TOKEN}` };
 const purge = async (server, body) => {
   const { status, text } = await get(server, "/_nearcache/purge", {
-    method: "POST", headers: operator, body: typeof body === "string" ? body : JSON.stringify(body),
+    method: "POST",
+    headers: operator,
+    body: typeof body === "string" ? body : JSON.stringify(body),
   });
   return { status, ...JSON.parse(text) };
 };
@@ -168,8 +183,15 @@ const purge = async (server, body) => {
 /** With defaults for answers that say nothing of stale windows, and a token. */
 export const operated = {
   vars: {
-    ADMIN_TOKEN: TOKEN, STALE_WHILE_REVALIDATE: "1m", STALE_IF_ERROR: "1m", SLOW_LOAD_LOG: "250ms", REFRESH_AHEAD: "0.001",
-    JITTER: "0.05", HEALTH_MIN_HIT_RATE: "0.99", HEALTH_MAX_LATENCY: "10s", KEEP_FRESH: "/kept?h=Cache-Control:max-age=60",
+    ADMIN_TOKEN: TOKEN,
+    STALE_WHILE_REVALIDATE: "1m",
+    STALE_IF_ERROR: "1m",
+    SLOW_LOAD_LOG: "250ms",
+    REFRESH_AHEAD: "0.001",
+    JITTER: "0.05",
+    HEALTH_MIN_HIT_RATE: "0.99",
+    HEALTH_MAX_LATENCY: "10s",
+    KEEP_FRESH: "/kept?h=Cache-Control:max-age=60",
   },
   tests: {
     async "the variables' windows hold where an answer says nothing of them, and not with s-maxage"({ server }) {
@@ -186,7 +208,10 @@ export const operated = {
       for (const t of [one, two, three]) assert.equal((await get(server, t)).headers["cache-tag"], undefined);
       assert.deepEqual(await purge(server, { tags: ["red"] }), { status: 200, purged: 2 });
       for (const t of [one, two, three]) await get(server, t);
-      assert.deepEqual([one, two, three].map((t) => origin.calls(path(t))), [2, 2, 1]);
+      assert.deepEqual(
+        [one, two, three].map((t) => origin.calls(path(t))),
+        [2, 2, 1],
+      );
     },
     async "a soft purge leaves the stale answer while a refresh runs"({ server }) {
       const t = target({ h: ["Cache-Control:max-age=60", "Cache-Tag:soft"] });
@@ -199,10 +224,10 @@ export const operated = {
     async "a URL is purged with all its variants, and everything with everything"({ server, origin }) {
       const t = target({ h: ["Cache-Control:max-age=60", "Vary:Accept-Language"] });
       const ask = (language) => get(server, t, { headers: { "Accept-Language": language } });
-      await ask("de"), await ask("fr"), await ask("de");
+      (await ask("de"), await ask("fr"), await ask("de"));
       assert.equal(origin.calls(path(t)), 2);
       assert.equal((await purge(server, { urls: [t] })).purged, 3, "the two, and the marker");
-      await ask("de"), await ask("fr");
+      (await ask("de"), await ask("fr"));
       assert.equal(origin.calls(path(t)), 4);
       assert.ok((await purge(server, { everything: true })).purged > 0);
       await ask("de");
@@ -212,8 +237,13 @@ export const operated = {
       const t = target({ h: ["Cache-Control:max-age=60", "Cache-Tag:kept"] });
       await get(server, t);
       for (const [body, wrong] of [
-        ["{", /no JSON object; wants \{"tags"/], ["[]", /nothing to purge/], ["{}", /nothing to purge/], [{ tags: "kept" }, /^tags: wants an array of texts/],
-        [{ tags: ["kept", 1] }, /^tags:/], [{ urls: ["x"] }, /^urls: wants an array of paths/], [{ everything: 1 }, /^everything: wants true or false/],
+        ["{", /no JSON object; wants \{"tags"/],
+        ["[]", /nothing to purge/],
+        ["{}", /nothing to purge/],
+        [{ tags: "kept" }, /^tags: wants an array of texts/],
+        [{ tags: ["kept", 1] }, /^tags:/],
+        [{ urls: ["x"] }, /^urls: wants an array of paths/],
+        [{ everything: 1 }, /^everything: wants true or false/],
         [{ tags: ["kept"], softly: true }, /^softly is not known; wants/],
       ]) {
         const { status, error } = await purge(server, body);
@@ -235,7 +265,17 @@ export const operated = {
       assert.match(page.text, /^nearcache_requests_total\{cache="nearcache",layer="memory",result="hit"\} [1-9]/m);
       const health = await get(server, "/_nearcache/health", { headers: operator });
       const { ok, checks } = JSON.parse(health.text);
-      assert.deepEqual([health.status, ok, checks.map(({ name, ok }) => [name, ok])], [503, false, [["hit_rate", false], ["latency_p99", true]]]);
+      assert.deepEqual(
+        [health.status, ok, checks.map(({ name, ok }) => [name, ok])],
+        [
+          503,
+          false,
+          [
+            ["hit_rate", false],
+            ["latency_p99", true],
+          ],
+        ],
+      );
     },
     async "slow loads are logged"({ server }) {
       const t = target({ h: "Cache-Control:max-age=60", delay: 300 });

@@ -53,7 +53,18 @@ export async function startWrangler(vars) {
     config,
     JSON.stringify({ name: "nearcache-test", main: path.join(built, "index.js"), compatibility_date: "2026-11-01" }),
   );
-  const args = ["dev", "--config", config, "--ip", "127.0.0.1", "--port", `${port}`, "--inspector-port", `${inspector}`, ...list];
+  const args = [
+    "dev",
+    "--config",
+    config,
+    "--ip",
+    "127.0.0.1",
+    "--port",
+    `${port}`,
+    "--inspector-port",
+    `${inspector}`,
+    ...list,
+  ];
   const child = start(path.join(root, "node_modules/.bin/wrangler"), args, options());
   const server = await ready(child, port);
   return { ...server, stop: () => (server.stop(), rmSync(folder, { recursive: true, force: true })) };

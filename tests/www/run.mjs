@@ -10,14 +10,23 @@ const root = new URL("../../", import.meta.url).pathname;
 const dist = `${root}www/dist`;
 const shots = `${root}build/screenshots`;
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const args = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 let passed = 0;
 let failed = 0;
 
 const build = spawnSync(`${root}scripts/build-www`, { stdio: "inherit" });
 if (build.status !== 0) throw new Error("scripts/build-www failed");
-if (!existsSync(executablePath)) throw new Error(`no Chromium at ${executablePath}: install it, or name it in CHROMIUM`);
+if (!existsSync(executablePath))
+  throw new Error(`no Chromium at ${executablePath}: install it, or name it in CHROMIUM`);
 mkdirSync(shots, { recursive: true });
 
 const server = await serve(dist, "/some/where/");
@@ -25,12 +34,22 @@ const browser = await chromium.launch({ executablePath, args });
 
 /** Each test has a page of its own, which may neither complain nor ask for anything from elsewhere. */
 async function test(title, body, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1400, height: 1000 }, colorScheme: "light", ...options });
+  const context = await browser.newContext({
+    viewport: { width: 1400, height: 1000 },
+    colorScheme: "light",
+    ...options,
+  });
   const page = await context.newPage();
   const complaints = [];
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("request", (request) => request.url().startsWith(server.url) || request.url().startsWith("data:") || complaints.push(`asks for ${request.url()}`));
+  page.on(
+    "request",
+    (request) =>
+      request.url().startsWith(server.url) ||
+      request.url().startsWith("data:") ||
+      complaints.push(`asks for ${request.url()}`),
+  );
   page.setDefaultTimeout(10_000);
   try {
     await page.goto(server.url);
@@ -42,7 +61,9 @@ async function test(title, body, options = {}) {
   } catch (error) {
     failed++;
     await page.screenshot({ path: `${shots}/failed-${failed}.png`, fullPage: true }).catch(() => {});
-    console.log(`FAILED  ${title}\n        ${String(error.stack).split("\n").slice(0, 14).join("\n        ")}${complaints.map((c) => `\n        console: ${c}`).join("")}`);
+    console.log(
+      `FAILED  ${title}\n        ${String(error.stack).split("\n").slice(0, 14).join("\n        ")}${complaints.map((c) => `\n        console: ${c}`).join("")}`,
+    );
   } finally {
     await context.close();
   }
@@ -52,7 +73,8 @@ const figure = async (page, name, panel = "storm") => {
   const text = await page.locator(`#${panel}-figures [data-stat="${name}"]`).textContent();
   return Number(text.replace(/,/g, ""));
 };
-const figures = async (page, names, panel) => Object.fromEntries(await Promise.all(names.map(async (name) => [name, await figure(page, name, panel)])));
+const figures = async (page, names, panel) =>
+  Object.fromEntries(await Promise.all(names.map(async (name) => [name, await figure(page, name, panel)])));
 const fill = (page, name, value, form = "storm") => page.locator(`#${form}-${name}`).fill(String(value));
 const status = (page) => page.locator("#storm-status").textContent();
 /** Presses the button, and waits until all have their answer. */
@@ -67,8 +89,14 @@ const begun = (page) => page.locator('#with .status[data-pending="true"]').waitF
 async function noOverflow(page) {
   const wide = await page.evaluate(() => {
     const room = document.documentElement.clientWidth;
-    const out = [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > room + 0.5);
-    return { room, scroll: document.documentElement.scrollWidth, out: out.slice(0, 5).map((each) => each.id || each.className || each.tagName) };
+    const out = [...document.querySelectorAll("body *")].filter(
+      (each) => each.getBoundingClientRect().right > room + 0.5,
+    );
+    return {
+      room,
+      scroll: document.documentElement.scrollWidth,
+      out: out.slice(0, 5).map((each) => each.id || each.className || each.tagName),
+    };
   });
   assert.deepEqual([wide.scroll, wide.out], [wide.room, []]);
 }
@@ -82,9 +110,18 @@ try {
     await page.waitForTimeout(400);
     await page.screenshot({ path: `${shots}/storm-under-way.png` });
     await over(page);
-    assert.match(await status(page), /^1,000 gets, 1 load: 1 called the loader, 999 waited with it\. All over after (8\d\d|9\d\d) ms\.$/);
-    assert.deepEqual(await figures(page, ["hits", "misses", "coalesced", "loads", "failures", "entries"]),
-      { hits: 0, misses: 1, coalesced: 999, loads: 1, failures: 0, entries: 1 });
+    assert.match(
+      await status(page),
+      /^1,000 gets, 1 load: 1 called the loader, 999 waited with it\. All over after (8\d\d|9\d\d) ms\.$/,
+    );
+    assert.deepEqual(await figures(page, ["hits", "misses", "coalesced", "loads", "failures", "entries"]), {
+      hits: 0,
+      misses: 1,
+      coalesced: 999,
+      loads: 1,
+      failures: 0,
+      entries: 1,
+    });
     const wait = Number.parseFloat(await page.locator('#storm-latencies [data-stat="wait-p50"]').textContent());
     assert.ok(wait > 700 && wait < 1000, `half waited ${wait} ms for a load of 800 ms`);
     await page.locator("#fire-without").click();
@@ -98,7 +135,12 @@ try {
     await fire(page);
     await fire(page);
     assert.match(await status(page), /^1,000 gets, no load: 1,000 from memory\. All over /);
-    assert.deepEqual(await figures(page, ["hits", "misses", "coalesced", "loads"]), { hits: 1000, misses: 1, coalesced: 999, loads: 1 });
+    assert.deepEqual(await figures(page, ["hits", "misses", "coalesced", "loads"]), {
+      hits: 1000,
+      misses: 1,
+      coalesced: 999,
+      loads: 1,
+    });
     assert.equal(await page.locator('#storm-figures [data-stat="hit-rate"]').textContent(), "50.0%");
   });
 
@@ -131,7 +173,10 @@ try {
     await fill(page, "latency", 200);
     await page.getByRole("switch", { name: "loader fails" }).first().check();
     await fire(page);
-    assert.match(await status(page), /1,000 got the error “the pretend origin answered 500”\. Nothing was stored; the next get loads anew\.$/);
+    assert.match(
+      await status(page),
+      /1,000 got the error “the pretend origin answered 500”\. Nothing was stored; the next get loads anew\.$/,
+    );
     assert.deepEqual(await figures(page, ["loads", "failures", "entries"]), { loads: 1, failures: 1, entries: 0 });
     await page.waitForTimeout(700);
     await page.screenshot({ path: `${shots}/failing.png` });
@@ -160,14 +205,23 @@ try {
   await test("10,000 gets are drawn without dropping frames for long", async (page) => {
     await fill(page, "gets", 10_000);
     await fill(page, "latency", 600);
-    const steps = page.evaluate(() => new Promise((resolve) => {
-      const times = [];
-      const frame = (now) => (times.push(now) < 121 ? requestAnimationFrame(frame) : resolve(times.slice(1).map((time, i) => time - times[i])));
-      requestAnimationFrame(frame);
-    }));
+    const steps = page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const times = [];
+          const frame = (now) =>
+            times.push(now) < 121
+              ? requestAnimationFrame(frame)
+              : resolve(times.slice(1).map((time, i) => time - times[i]));
+          requestAnimationFrame(frame);
+        }),
+    );
     await fire(page);
     const sorted = (await steps).sort((a, b) => a - b);
-    assert.ok(sorted[60] < 25 && sorted[108] < 50, `frames came within ${sorted[60]} ms, nine in ten within ${sorted[108]} ms`);
+    assert.ok(
+      sorted[60] < 25 && sorted[108] < 50,
+      `frames came within ${sorted[60]} ms, nine in ten within ${sorted[108]} ms`,
+    );
     assert.deepEqual(await figures(page, ["coalesced", "loads"]), { coalesced: 9999, loads: 1 });
   });
 
@@ -184,8 +238,13 @@ try {
       if (act === "delete") await page.screenshot({ path: `${shots}/delete-during-load.png` });
       await over(page);
       assert.match(await status(page), /^2,000 gets, 2 loads: 2 called the loader, 1,998 waited with them/);
-      assert.deepEqual(await figures(page, ["hits", "misses", "coalesced", "not-stored", "entries"]),
-        { hits: 0, misses: 2, coalesced: 1998, "not-stored": 1, entries: 1 });
+      assert.deepEqual(await figures(page, ["hits", "misses", "coalesced", "not-stored", "entries"]), {
+        hits: 0,
+        misses: 2,
+        coalesced: 1998,
+        "not-stored": 1,
+        entries: 1,
+      });
     });
   }
 
@@ -205,14 +264,22 @@ try {
     await fill(page, "hardTimeout", "-1");
     assert.match(await page.locator("#storm-hardTimeout-error").textContent(), /^hardTimeout: got -1, wants /);
     await fill(page, "gets", "many");
-    assert.match(await page.locator("#storm-gets-error").textContent(), /^gets: got "many", wants a whole number from 1 to 10000$/);
+    assert.match(
+      await page.locator("#storm-gets-error").textContent(),
+      /^gets: got "many", wants a whole number from 1 to 10000$/,
+    );
     await fill(page, "maxEntries", "1.5", "traffic");
     assert.match(await page.locator("#traffic-maxEntries-error").textContent(), /^maxEntries: got 1.5, wants /);
     await page.locator("#fire").click();
     assert.equal(await page.evaluate(() => document.activeElement.id), "storm-gets");
     assert.equal(await figure(page, "loads"), 0);
     await page.screenshot({ path: `${shots}/wrong-input.png` });
-    for (const [name, value] of [["ttl", "5s"], ["hardTimeout", "1m"], ["gets", "10"]]) await fill(page, name, value);
+    for (const [name, value] of [
+      ["ttl", "5s"],
+      ["hardTimeout", "1m"],
+      ["gets", "10"],
+    ])
+      await fill(page, name, value);
     assert.equal(await page.locator("#storm-form [aria-invalid]").count(), 0);
     await fire(page);
     assert.deepEqual(await figures(page, ["misses", "coalesced"]), { misses: 1, coalesced: 9 });
@@ -224,13 +291,20 @@ try {
     await page.keyboard.press("Enter");
     await over(page);
     assert.equal(await figure(page, "loads"), 1);
-    const named = await page.evaluate(() => [...document.querySelectorAll("input, button")].filter((each) => !(each.labels?.length || each.textContent.trim())).length);
+    const named = await page.evaluate(
+      () =>
+        [...document.querySelectorAll("input, button")].filter(
+          (each) => !(each.labels?.length || each.textContent.trim()),
+        ).length,
+    );
     assert.equal(named, 0);
   });
 
   await test("a hit is measured in nanoseconds", async (page) => {
     const place = page.locator('#storm-latencies [data-stat="hit-p50"]');
-    await page.waitForFunction(() => /^\d+ ns$/.test(document.querySelector('#storm-latencies [data-stat="hit-p50"]').textContent));
+    await page.waitForFunction(() =>
+      /^\d+ ns$/.test(document.querySelector('#storm-latencies [data-stat="hit-p50"]').textContent),
+    );
     const ns = Number.parseInt(await place.textContent());
     assert.ok(ns >= 5 && ns < 1000, `${ns} ns`);
   });
@@ -238,14 +312,24 @@ try {
   await test("steady traffic: a bounded cache, a hit rate that settles, and drawing that keeps up", async (page) => {
     await page.locator("#run").click();
     await page.waitForTimeout(4000);
-    const frames = await page.evaluate(() => new Promise((resolve) => {
-      const times = [];
-      const frame = (now) => (times.push(now) < 61 ? requestAnimationFrame(frame) : resolve(times));
-      requestAnimationFrame(frame);
-    }));
-    const steps = frames.slice(1).map((time, i) => time - frames[i]).sort((a, b) => a - b);
+    const frames = await page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const times = [];
+          const frame = (now) => (times.push(now) < 61 ? requestAnimationFrame(frame) : resolve(times));
+          requestAnimationFrame(frame);
+        }),
+    );
+    const steps = frames
+      .slice(1)
+      .map((time, i) => time - frames[i])
+      .sort((a, b) => a - b);
     assert.ok(steps[30] < 25, `half of the frames came within ${steps[30]} ms`);
-    const { hits, misses, coalesced, loads, entries } = await figures(page, ["hits", "misses", "coalesced", "loads", "entries"], "traffic");
+    const { hits, misses, coalesced, loads, entries } = await figures(
+      page,
+      ["hits", "misses", "coalesced", "loads", "entries"],
+      "traffic",
+    );
     assert.ok(hits + misses + coalesced > 4000, `${hits + misses + coalesced} gets`);
     assert.ok(hits / (hits + misses + coalesced) > 0.4, "the head of the crowd is held");
     assert.ok(entries <= 100 && entries > 50, `${entries} entries`);
@@ -264,27 +348,42 @@ try {
     assert.ok((await figure(page, "hits", "traffic")) - stopped < 1500, "it stops");
   });
 
-  for (const [width, colorScheme] of [[1400, "light"], [1400, "dark"], [400, "light"], [400, "dark"], [820, "light"], [320, "light"]]) {
-    await test(`nothing is wider than a ${colorScheme} screen of ${width} pixels`, async (page) => {
-      await noOverflow(page);
-      await fill(page, "ttl", "abc");
-      await noOverflow(page);
-      await fill(page, "ttl", "5s");
-      await fire(page);
-      await page.locator("#fire-without").click();
-      await page.locator("#run").click();
-      await over(page, "without");
-      await page.waitForTimeout(2500);
-      await noOverflow(page);
-      await page.screenshot({ path: `${shots}/page-${width}-${colorScheme}.png`, fullPage: true });
-    }, { viewport: { width, height: 900 }, colorScheme });
+  for (const [width, colorScheme] of [
+    [1400, "light"],
+    [1400, "dark"],
+    [400, "light"],
+    [400, "dark"],
+    [820, "light"],
+    [320, "light"],
+  ]) {
+    await test(
+      `nothing is wider than a ${colorScheme} screen of ${width} pixels`,
+      async (page) => {
+        await noOverflow(page);
+        await fill(page, "ttl", "abc");
+        await noOverflow(page);
+        await fill(page, "ttl", "5s");
+        await fire(page);
+        await page.locator("#fire-without").click();
+        await page.locator("#run").click();
+        await over(page, "without");
+        await page.waitForTimeout(2500);
+        await noOverflow(page);
+        await page.screenshot({ path: `${shots}/page-${width}-${colorScheme}.png`, fullPage: true });
+      },
+      { viewport: { width, height: 900 }, colorScheme },
+    );
   }
 
-  await test("with reduced motion nothing flies", async (page) => {
-    await fill(page, "latency", 100);
-    await fire(page);
-    assert.equal(await figure(page, "coalesced"), 999);
-  }, { reducedMotion: "reduce" });
+  await test(
+    "with reduced motion nothing flies",
+    async (page) => {
+      await fill(page, "latency", 100);
+      await fire(page);
+      assert.equal(await figure(page, "coalesced"), 999);
+    },
+    { reducedMotion: "reduce" },
+  );
 } finally {
   await browser.close();
   await server.stop();

@@ -43,7 +43,8 @@ export function drawScene(view: View, scene: Scene | undefined): boolean {
 
   drawAxis(view, palette, x, end, bottom, right);
   view.g.fillStyle = palette.line;
-  for (const y of [askedTop + askedHeight + 1, loadsTop + loadsHeight + 1]) view.g.fillRect(MARGIN, Math.round(y), width - 2 * MARGIN, 1);
+  for (const y of [askedTop + askedHeight + 1, loadsTop + loadsHeight + 1])
+    view.g.fillRect(MARGIN, Math.round(y), width - 2 * MARGIN, 1);
   const answered = gets === 0 ? "answered" : `answered ${count(scene!.order.length)} of ${count(gets)}`;
   view.text("asked", MARGIN, askedTop - 8, palette.soft);
   view.text("loads", MARGIN, loadsTop - 5, palette.soft);
@@ -117,7 +118,14 @@ function axisEnd(scene: Scene | undefined, now: number): number {
   return Math.max(40, scene.expected * 1.04, (scene.pending ? now : last) * 1.02);
 }
 
-function drawAxis(view: View, palette: Palette, x: (time: number) => number, end: number, bottom: number, right: number): void {
+function drawAxis(
+  view: View,
+  palette: Palette,
+  x: (time: number) => number,
+  end: number,
+  bottom: number,
+  right: number,
+): void {
   const { g } = view;
   g.fillStyle = palette.line;
   g.fillRect(MARGIN, bottom, view.width - 2 * MARGIN, 1);
@@ -135,7 +143,15 @@ function niceStep(least: number): number {
   return power * ([1, 2, 2.5, 5].find((digit) => digit * power >= least) ?? 10);
 }
 
-function drawLoads(view: View, palette: Palette, loads: Load[], x: (time: number) => number, now: number, top: number, height: number): void {
+function drawLoads(
+  view: View,
+  palette: Palette,
+  loads: Load[],
+  x: (time: number) => number,
+  now: number,
+  top: number,
+  height: number,
+): void {
   const { g } = view;
   const pitch = Math.min(26, height / Math.max(loads.length, 1));
   const told = pitch >= 20;

@@ -76,10 +76,17 @@ function largestSide(cells: number, width: number, height: number): number {
 export class Recency {
   readonly #rows: { row: HTMLElement; key: HTMLElement; bar: HTMLElement; left: HTMLElement }[] = [];
 
-  constructor(readonly list: HTMLElement, rows: number) {
+  constructor(
+    readonly list: HTMLElement,
+    rows: number,
+  ) {
     for (let i = 0; i < rows; i++) {
       const row = document.createElement("li");
-      const [key, track, left] = ["span", "span", "span"].map((tag) => document.createElement(tag)) as [HTMLElement, HTMLElement, HTMLElement];
+      const [key, track, left] = ["span", "span", "span"].map((tag) => document.createElement(tag)) as [
+        HTMLElement,
+        HTMLElement,
+        HTMLElement,
+      ];
       const bar = document.createElement("i");
       track.className = "track";
       track.append(bar);

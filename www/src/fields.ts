@@ -8,7 +8,11 @@ export type Reader<T> = (text: string) => T;
 export class Fields<T extends object> {
   readonly #readers: [HTMLInputElement, keyof T, Reader<unknown>][] = [];
 
-  constructor(readonly form: HTMLFormElement, readers: { [N in keyof T]: Reader<T[N]> | "switch" }, changed: (values: T | undefined) => void) {
+  constructor(
+    readonly form: HTMLFormElement,
+    readers: { [N in keyof T]: Reader<T[N]> | "switch" },
+    changed: (values: T | undefined) => void,
+  ) {
     for (const name of Object.keys(readers) as (keyof T & string)[]) {
       const input = form.elements.namedItem(name) as HTMLInputElement;
       const reader = readers[name];

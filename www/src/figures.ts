@@ -14,11 +14,20 @@ const COUNTERS: [name: string, title: string, of: (stats: Stats) => string][] = 
   ["failures", "loads that ended with an error", (s) => count(s.loadFailures)],
   ["timeouts", "waits that met their hardTimeout", (s) => count(s.timeouts)],
   ["not stored", "a zero ttl, or superseded while loading", (s) => count(s.rejected)],
-  ["evictions", "values that left: for size, expired, replaced, removed", ({ evictions: e }) => count(e.size + e.expired + e.replaced + e.removed)],
+  [
+    "evictions",
+    "values that left: for size, expired, replaced, removed",
+    ({ evictions: e }) => count(e.size + e.expired + e.replaced + e.removed),
+  ],
   ["entries", "held now", (s) => count(s.entries)],
 ];
 
-const WAITS: [string, number][] = [["p50", 0.5], ["p95", 0.95], ["p99", 0.99], ["max", 1]];
+const WAITS: [string, number][] = [
+  ["p50", 0.5],
+  ["p95", 0.95],
+  ["p99", 0.99],
+  ["max", 1],
+];
 
 export class Figures {
   readonly #counters: [HTMLElement, (stats: Stats) => string][];
@@ -37,7 +46,10 @@ export class Figures {
   show(stats: Stats, waits: Quantiles, probe: Probe): void {
     for (const [place, of] of this.#counters) set(place, of(stats));
     const { size, expired, replaced, removed } = stats.evictions;
-    set(this.#causes, `size ${count(size)} · expired ${count(expired)} · replaced ${count(replaced)} · removed ${count(removed)}`);
+    set(
+      this.#causes,
+      `size ${count(size)} · expired ${count(expired)} · replaced ${count(replaced)} · removed ${count(removed)}`,
+    );
     const hits = probe.hits.at(0.5, 0.99);
     this.#hits.forEach((place, i) => set(place, Number.isNaN(hits[i]) ? "–" : ns(hits[i]!)));
     const quantiles = waits.at(...WAITS.map(([, rank]) => rank));
@@ -46,7 +58,11 @@ export class Figures {
 }
 
 function add(list: HTMLElement, name: string, title: string): HTMLElement {
-  const [item, term, value] = ["div", "dt", "dd"].map((tag) => document.createElement(tag)) as [HTMLElement, HTMLElement, HTMLElement];
+  const [item, term, value] = ["div", "dt", "dd"].map((tag) => document.createElement(tag)) as [
+    HTMLElement,
+    HTMLElement,
+    HTMLElement,
+  ];
   term.textContent = name;
   if (title !== "") item.title = title;
   value.dataset.stat = name.replace(/ /g, "-");

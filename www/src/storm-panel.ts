@@ -27,15 +27,19 @@ export class StormPanel {
 
   constructor(readonly probe: Probe) {
     this.#without = new Pane("without", () => this.#past);
-    this.#fields = new Fields<StormSettings>($("#storm-form"), {
-      gets: whole("gets", 1, 10_000),
-      keys: whole("keys", 1, 10_000),
-      spread: whole("arriving over", 0, 60_000),
-      latency: whole("loader takes", 0, 60_000),
-      ttl: option<Duration>("ttl"),
-      hardTimeout: option<Duration>("hardTimeout"),
-      failing: "switch",
-    }, (settings) => this.#changed(settings));
+    this.#fields = new Fields<StormSettings>(
+      $("#storm-form"),
+      {
+        gets: whole("gets", 1, 10_000),
+        keys: whole("keys", 1, 10_000),
+        spread: whole("arriving over", 0, 60_000),
+        latency: whole("loader takes", 0, 60_000),
+        ttl: option<Duration>("ttl"),
+        hardTimeout: option<Duration>("hardTimeout"),
+        failing: "switch",
+      },
+      (settings) => this.#changed(settings),
+    );
     this.#changed(this.#fields.read());
     $("#storm-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -77,9 +81,12 @@ export class StormPanel {
     set($("#delete"), keys === 1 ? "delete the key" : `delete the ${count(keys)} keys`);
     const wait = toMs(ttl);
     $<HTMLButtonElement>("#expire").disabled = !(wait > 0 && wait < Infinity);
-    set($("#storm-code"), `const cache = new NearCache();
+    set(
+      $("#storm-code"),
+      `const cache = new NearCache();
 // ${count(gets)} × at once${keys === 1 ? "" : `, over ${count(keys)} keys`}; load takes ${ms(latency)}
-await cache.getOrSet("key-1", load, { ttl: ${JSON.stringify(ttl)}, hardTimeout: ${JSON.stringify(hardTimeout)} });`);
+await cache.getOrSet("key-1", load, { ttl: ${JSON.stringify(ttl)}, hardTimeout: ${JSON.stringify(hardTimeout)} });`,
+    );
   }
 
   /** Goes on while the key's time runs, but writes only a few times a second. */
@@ -93,7 +100,12 @@ await cache.getOrSet("key-1", load, { ttl: ${JSON.stringify(ttl)}, hardTimeout: 
     this.#over = over;
     if (busy && !news && !this.#slowly(now)) return true;
     this.#figures.show(this.#storm.cache.stats(), this.#storm.waits, this.probe);
-    const word = typeof state === "string" ? state : state === Infinity ? "in memory for good" : `in memory, ${(state / 1000).toFixed(1)} s left`;
+    const word =
+      typeof state === "string"
+        ? state
+        : state === Infinity
+          ? "in memory for good"
+          : `in memory, ${(state / 1000).toFixed(1)} s left`;
     const place = $("#keystate");
     set(place, `key-1 is ${word}`);
     place.dataset.state = typeof state === "string" ? state : "held";
@@ -108,7 +120,10 @@ class Pane {
   readonly #number: HTMLElement;
   readonly #unit: HTMLElement;
 
-  constructor(name: string, readonly scene: () => Scene | undefined) {
+  constructor(
+    name: string,
+    readonly scene: () => Scene | undefined,
+  ) {
     const root = $(`#${name}`);
     this.#view = new View(root.querySelector("canvas")!, () => this.#draw());
     this.#status = root.querySelector(".status")!;

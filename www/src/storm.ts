@@ -34,24 +34,30 @@ export class Storm {
       let led = false;
       const mine = scene.ask();
       const from = performance.now();
-      const answer = this.cache.getOrSet(key, (key, ctx) => {
-        led = true;
-        const load = scene.beginLoad(key);
-        const value = pretend(latency, failing, ctx.signal);
-        value.then(
-          () => scene.endLoad(load, "answered"),
-          () => scene.endLoad(load, ctx.signal.aborted ? "given up" : "failed"),
-        );
-        return value;
-      }, { ttl, hardTimeout });
-      const kind = led ? "load" : held ? "hit" : "join";
-      answer.then(
-        () => {
-          if (kind !== "hit") this.waits.add(performance.now() - from);
-          scene.answer(mine, kind);
+      const answer = this.cache.getOrSet(
+        key,
+        (key, ctx) => {
+          led = true;
+          const load = scene.beginLoad(key);
+          const value = pretend(latency, failing, ctx.signal);
+          value.then(
+            () => scene.endLoad(load, "answered"),
+            () => scene.endLoad(load, ctx.signal.aborted ? "given up" : "failed"),
+          );
+          return value;
         },
-        (error: unknown) => scene.fail(mine, error),
-      ).finally(changed);
+        { ttl, hardTimeout },
+      );
+      const kind = led ? "load" : held ? "hit" : "join";
+      answer
+        .then(
+          () => {
+            if (kind !== "hit") this.waits.add(performance.now() - from);
+            scene.answer(mine, kind);
+          },
+          (error: unknown) => scene.fail(mine, error),
+        )
+        .finally(changed);
     };
     spreadOut(settings, get);
     changed();
@@ -77,7 +83,9 @@ export class Storm {
   state(): number | "loading" | "cold" {
     const left = this.cache.remainingTtl("key-1");
     if (left !== undefined) return left;
-    return this.scene?.loads.some((load) => load.key === "key-1" && load.ended === undefined && !load.beaten) ? "loading" : "cold";
+    return this.scene?.loads.some((load) => load.key === "key-1" && load.ended === undefined && !load.beaten)
+      ? "loading"
+      : "cold";
   }
 }
 

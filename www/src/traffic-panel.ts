@@ -26,15 +26,22 @@ export class TrafficPanel {
   readonly #slowly = everyMs(200);
   #ttl: number;
 
-  constructor(readonly probe: Probe, readonly started: () => void) {
-    this.#fields = new Fields<TrafficSettings>($("#traffic-form"), {
-      rate: whole("gets per second", 1, 100_000),
-      keys: whole("keys", 1, 2_000),
-      maxEntries: option<number>("maxEntries"),
-      ttl: option<Duration>("ttl"),
-      latency: whole("loader takes", 0, 60_000),
-      failing: "switch",
-    }, (settings) => this.#changed(settings));
+  constructor(
+    readonly probe: Probe,
+    readonly started: () => void,
+  ) {
+    this.#fields = new Fields<TrafficSettings>(
+      $("#traffic-form"),
+      {
+        rate: whole("gets per second", 1, 100_000),
+        keys: whole("keys", 1, 2_000),
+        maxEntries: option<number>("maxEntries"),
+        ttl: option<Duration>("ttl"),
+        latency: whole("loader takes", 0, 60_000),
+        failing: "switch",
+      },
+      (settings) => this.#changed(settings),
+    );
     const settings = this.#fields.read()!;
     this.#traffic = new Traffic(settings);
     this.#ttl = toMs(settings.ttl);
@@ -47,7 +54,9 @@ export class TrafficPanel {
     });
     $("#traffic-delete").addEventListener("click", () => this.#act(() => this.#traffic.cache.delete("key-1")));
     $("#traffic-clear").addEventListener("click", () => this.#act(() => this.#traffic.cache.clear()));
-    $("#traffic-expire").addEventListener("click", () => this.#act(() => this.#traffic.pass(this.#ttl < Infinity ? this.#ttl : 0)));
+    $("#traffic-expire").addEventListener("click", () =>
+      this.#act(() => this.#traffic.pass(this.#ttl < Infinity ? this.#ttl : 0)),
+    );
     this.#act(() => {});
   }
 
@@ -67,7 +76,10 @@ export class TrafficPanel {
     const button = $("#run");
     set(button, on ? "Stop the traffic" : "Start the traffic");
     button.setAttribute("aria-pressed", String(on));
-    set($("#traffic-status"), on ? "The head of the crowd is held at once; the tail comes and goes." : "Stopped. What is held still expires.");
+    set(
+      $("#traffic-status"),
+      on ? "The head of the crowd is held at once; the tail comes and goes." : "Stopped. What is held still expires.",
+    );
     this.#traffic.resume(performance.now());
     paint(this.#paint);
     if (on) this.started();
@@ -97,7 +109,8 @@ export class TrafficPanel {
     set($("#rate"), `${count(stats.entries)} of ${count(keys)} keys held, room for ${count(maxEntries)}`);
     const status = $("#traffic-status");
     status.classList.toggle("bad", traffic.failure !== undefined);
-    if (traffic.failure !== undefined) set(status, `Loads fail: “${traffic.failure}”. What is held is still handed out until its ttl ends.`);
+    if (traffic.failure !== undefined)
+      set(status, `Loads fail: “${traffic.failure}”. What is held is still handed out until its ttl ends.`);
     else if (this.running && stats.loadFailures > 0) set(status, "Loads succeed again.");
   }
 

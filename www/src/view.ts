@@ -26,7 +26,10 @@ export class View {
   readonly font: string;
 
   /** `redraw` is painted when the size or the colours have changed. */
-  constructor(readonly canvas: HTMLCanvasElement, redraw: (now: number) => boolean) {
+  constructor(
+    readonly canvas: HTMLCanvasElement,
+    redraw: (now: number) => boolean,
+  ) {
     this.g = canvas.getContext("2d")!;
     this.font = `12px ${getComputedStyle(document.body).fontFamily}`;
     new ResizeObserver(() => {

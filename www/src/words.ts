@@ -30,7 +30,12 @@ export function summary(scene: Scene): string {
     const under = loads.filter((load) => load.ended === undefined).length;
     return `${plural(asked.length, "get")}: ${count(asked.length - order.length)} wait for ${plural(under, "load")}.`;
   }
-  const [led, joined, hits, failed] = [scene.count("load"), scene.count("join"), scene.count("hit"), scene.count("fail")];
+  const [led, joined, hits, failed] = [
+    scene.count("load"),
+    scene.count("join"),
+    scene.count("hit"),
+    scene.count("fail"),
+  ];
   const last = Math.max(0, ...loads.map((load) => load.ended!), scene.answered[order.at(-1)!]!);
   const parts: string[] = [];
   if (hits > 0) parts.push(`${count(hits)} from memory`);

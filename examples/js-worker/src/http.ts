@@ -5,8 +5,17 @@ const PERSONAL = ["authorization", "cookie", "range", "upgrade"];
 /** Left out of a request whose answer is for everyone, which must not be "you have it already". */
 const CONDITIONS = ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range"];
 /** Belong to one connection, or to the encoding that the body came in. */
-const OF_THE_HOP = ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-  "content-length", "content-encoding"];
+const OF_THE_HOP = [
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "content-length",
+  "content-encoding",
+];
 const STATUSES = new Set([200, 301, 308, 404, 410]);
 
 export function isPersonal(request: Request): boolean {
@@ -14,7 +23,11 @@ export function isPersonal(request: Request): boolean {
 }
 
 /** Asks the origin. `shared`: for everyone. `within`: at most so many milliseconds until the headers are there. */
-export async function ask(url: string, request: Request, how: { signal?: AbortSignal; shared?: true; within?: number }) {
+export async function ask(
+  url: string,
+  request: Request,
+  how: { signal?: AbortSignal; shared?: true; within?: number },
+) {
   const headers = new Headers(request.headers);
   if (how.shared) {
     for (const name of CONDITIONS) headers.delete(name);

@@ -2,7 +2,12 @@ import { NearCache, NearCacheError } from "nearcache";
 import { ask, bodyUpTo, headersToKeep, isPersonal, shareableFor } from "./http.js";
 
 /** What requests share: plain values. A Response belongs to the request that fetched it. */
-interface Page { status: number; headers: [string, string][]; body: ArrayBuffer; born: number }
+interface Page {
+  status: number;
+  headers: [string, string][];
+  body: ArrayBuffer;
+  born: number;
+}
 
 const MAX_BODY = 1 << 20;
 const TIMEOUT = 10_000;
@@ -33,14 +38,24 @@ export default {
       });
       if (page === null) {
         if (!mine) return await pass("fwd=bypass; detail=not-shared");
-        return reply(new Response(mine.body, { status: mine.status, headers: headersToKeep(mine) }), "fwd=uri-miss; detail=not-shared");
+        return reply(
+          new Response(mine.body, { status: mine.status, headers: headersToKeep(mine) }),
+          "fwd=uri-miss; detail=not-shared",
+        );
       }
       const did = held ? "hit" : mine ? "fwd=uri-miss; stored" : "fwd=uri-miss; collapsed";
-      const response = reply(new Response(page.body, page), `${did}; ttl=${Math.floor((pages.remainingTtl(url) ?? 0) / 1000)}`);
-      response.headers.set("age", `${Number(response.headers.get("age") ?? 0) + Math.floor((Date.now() - page.born) / 1000)}`);
+      const response = reply(
+        new Response(page.body, page),
+        `${did}; ttl=${Math.floor((pages.remainingTtl(url) ?? 0) / 1000)}`,
+      );
+      response.headers.set(
+        "age",
+        `${Number(response.headers.get("age") ?? 0) + Math.floor((Date.now() - page.born) / 1000)}`,
+      );
       return response;
     } catch (error) {
-      const late = (error instanceof NearCacheError && error.code === "ERR_TIMEOUT") || (error as Error).name === "TimeoutError";
+      const late =
+        (error instanceof NearCacheError && error.code === "ERR_TIMEOUT") || (error as Error).name === "TimeoutError";
       const text = late ? `the origin did not answer within ${TIMEOUT} ms` : `the origin can't be reached: ${error}`;
       return reply(new Response(`${text}\n`, { status: late ? 504 : 502 }), "fwd=uri-miss; detail=origin-failed");
     }

@@ -2,7 +2,8 @@
 
 import { equal, ok, rejects, settleDown, sleep, test, throws } from "../runner.mjs";
 
-const EXPECTED = "DataLoader must be constructed with a function which accepts Array<key> and returns Promise<Array<value>>";
+const EXPECTED =
+  "DataLoader must be constructed with a function which accepts Array<key> and returns Promise<Array<value>>";
 
 export function behaviours(whose, DataLoader) {
   const it = (title, body) => test(`${whose}: ${title}`, body);
@@ -17,7 +18,8 @@ export function behaviours(whose, DataLoader) {
     return { loader, batches };
   }
   const numbers = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
-  const outcomes = async (promises) => (await Promise.allSettled(promises)).map(({ value, reason }) => (reason ? reason.message : value));
+  const outcomes = async (promises) =>
+    (await Promise.allSettled(promises)).map(({ value, reason }) => (reason ? reason.message : value));
 
   it("keys of one tick are one call, in their order", async () => {
     const { loader, batches } = recorded();
@@ -40,7 +42,9 @@ export function behaviours(whose, DataLoader) {
     const { loader, batches } = recorded();
     await new Promise((resolve) => {
       setTimeout(() => {
-        const second = Promise.resolve().then(() => undefined).then(() => loader.load(2));
+        const second = Promise.resolve()
+          .then(() => undefined)
+          .then(() => loader.load(2));
         resolve(Promise.all([loader.load(1), second]));
       }, 0);
     });
@@ -85,7 +89,9 @@ export function behaviours(whose, DataLoader) {
 
   it("a known key settles together with the batch that its call fell into", async () => {
     let go;
-    const { loader } = recorded({}, (keys) => (keys[0] === "known" ? keys : new Promise((resolve) => (go = () => resolve(keys)))));
+    const { loader } = recorded({}, (keys) =>
+      keys[0] === "known" ? keys : new Promise((resolve) => (go = () => resolve(keys))),
+    );
     await loader.load("known");
     let settled = 0;
     loader.load("known").then(() => settled++);
@@ -115,7 +121,11 @@ export function behaviours(whose, DataLoader) {
     const { loader } = recorded();
     loader.prime("known", "known");
     const order = [];
-    await Promise.all([loader.load("known").then((v) => order.push(v)), loader.load("a").then((v) => order.push(v)), loader.load("b").then((v) => order.push(v))]);
+    await Promise.all([
+      loader.load("known").then((v) => order.push(v)),
+      loader.load("a").then((v) => order.push(v)),
+      loader.load("b").then((v) => order.push(v)),
+    ]);
     equal(order, ["a", "b", "known"]);
   });
 
@@ -127,13 +137,23 @@ export function behaviours(whose, DataLoader) {
 
   it("maxBatchSize counts a key once, however often it is asked for", async () => {
     const { loader, batches } = recorded({ maxBatchSize: 3 });
-    equal(await Promise.all(["a", "b", "a", "a", "c", "b", "d"].map((key) => loader.load(key))), ["a", "b", "a", "a", "c", "b", "d"]);
+    equal(await Promise.all(["a", "b", "a", "a", "c", "b", "d"].map((key) => loader.load(key))), [
+      "a",
+      "b",
+      "a",
+      "a",
+      "c",
+      "b",
+      "d",
+    ]);
     equal(batches, [["a", "b", "c"], ["d"]]);
   });
 
   it("a known key after a full batch waits for the next batch, not for the full one", async () => {
     let go;
-    const { loader } = recorded({ maxBatchSize: 1 }, (keys) => (keys[0] === 1 ? keys : new Promise((resolve) => (go = () => resolve(keys)))));
+    const { loader } = recorded({ maxBatchSize: 1 }, (keys) =>
+      keys[0] === 1 ? keys : new Promise((resolve) => (go = () => resolve(keys))),
+    );
     await loader.load(1);
     const cold = loader.load(2);
     equal(await loader.load(1), 1);
@@ -179,7 +199,12 @@ export function behaviours(whose, DataLoader) {
   it("prime gives a value, a promise of one, or an Error, unless the key is known", async () => {
     const { loader, batches } = recorded();
     ok(loader.prime("a", 1) === loader);
-    loader.prime("a", 2).prime("b", Promise.resolve(3)).prime("c", new Error("primed")).prime("c", 4).prime("u", undefined);
+    loader
+      .prime("a", 2)
+      .prime("b", Promise.resolve(3))
+      .prime("c", new Error("primed"))
+      .prime("c", 4)
+      .prime("u", undefined);
     equal(await outcomes(["a", "b", "c", "u", "d"].map((key) => loader.load(key))), [1, 3, "primed", undefined, "d"]);
     equal(batches, [["d"]]);
     loader.prime("d", 5);
@@ -194,7 +219,12 @@ export function behaviours(whose, DataLoader) {
 
   it("an Error among the values fails its key alone, and stays until it is cleared", async () => {
     const { loader, batches } = recorded({}, (keys) => keys.map((key) => (key % 2 ? new Error(`odd: ${key}`) : key)));
-    equal(await outcomes([loader.load(1), loader.load(2), loader.load(3), loader.load(1)]), ["odd: 1", 2, "odd: 3", "odd: 1"]);
+    equal(await outcomes([loader.load(1), loader.load(2), loader.load(3), loader.load(1)]), [
+      "odd: 1",
+      2,
+      "odd: 3",
+      "odd: 1",
+    ]);
     const error = await rejects(loader.load(1), { message: "odd: 1" });
     ok((await rejects(loader.load(1))) === error);
     equal(batches.length, 1);
@@ -203,9 +233,27 @@ export function behaviours(whose, DataLoader) {
   });
 
   it("values that are falsy, or promises themselves, arrive", async () => {
-    const values = [null, undefined, 0, "", false, NaN, Promise.resolve("resolved"), Promise.reject(new Error("rejected"))];
+    const values = [
+      null,
+      undefined,
+      0,
+      "",
+      false,
+      NaN,
+      Promise.resolve("resolved"),
+      Promise.reject(new Error("rejected")),
+    ];
     const { loader } = recorded({}, () => values);
-    equal(await outcomes(values.map((_, i) => loader.load(i))), [null, undefined, 0, "", false, NaN, "resolved", "rejected"]);
+    equal(await outcomes(values.map((_, i) => loader.load(i))), [
+      null,
+      undefined,
+      0,
+      "",
+      false,
+      NaN,
+      "resolved",
+      "rejected",
+    ]);
   });
 
   it("a batch that fails as a whole fails all its keys with that error, and forgets them", async () => {
@@ -215,7 +263,10 @@ export function behaviours(whose, DataLoader) {
     ok(a === b);
     failing = false;
     equal(await Promise.all([loader.load(1), loader.load(2)]), [1, 2]);
-    equal(batches, [[1, 2], [1, 2]]);
+    equal(batches, [
+      [1, 2],
+      [1, 2],
+    ]);
   });
 
   it("anything may be thrown, undefined too", async () => {
@@ -230,25 +281,47 @@ export function behaviours(whose, DataLoader) {
       [() => null, `${EXPECTED}, but the function did not return a Promise: null.`],
       [() => undefined, `${EXPECTED}, but the function did not return a Promise: undefined.`],
       [(keys) => keys, `${EXPECTED}, but the function did not return a Promise: 1,2.`],
-      [() => { throw new Error("at once"); }, `${EXPECTED}, but the function errored synchronously: Error: at once.`],
+      [
+        () => {
+          throw new Error("at once");
+        },
+        `${EXPECTED}, but the function errored synchronously: Error: at once.`,
+      ],
       [async () => null, `${EXPECTED}, but the function did not return a Promise of an Array: null.`],
       [async () => "12", `${EXPECTED}, but the function did not return a Promise of an Array: 12.`],
-      [async () => ({ length: 2 }), `${EXPECTED}, but the function did not return a Promise of an Array: [object Object].`],
-      [async () => [1], `${EXPECTED}, but the function did not return a Promise of an Array of the same length as the Array of keys.\n\nKeys:\n1,2\n\nValues:\n1`],
-      [async () => [], `${EXPECTED}, but the function did not return a Promise of an Array of the same length as the Array of keys.\n\nKeys:\n1,2\n\nValues:\n`],
+      [
+        async () => ({ length: 2 }),
+        `${EXPECTED}, but the function did not return a Promise of an Array: [object Object].`,
+      ],
+      [
+        async () => [1],
+        `${EXPECTED}, but the function did not return a Promise of an Array of the same length as the Array of keys.\n\nKeys:\n1,2\n\nValues:\n1`,
+      ],
+      [
+        async () => [],
+        `${EXPECTED}, but the function did not return a Promise of an Array of the same length as the Array of keys.\n\nKeys:\n1,2\n\nValues:\n`,
+      ],
     ];
     for (const [bring, message] of cases) {
       let calls = 0;
       const loader = new DataLoader((keys) => (calls++, bring(keys)));
-      const [error] = await Promise.all([rejects(loader.load(1), { name: "TypeError", message }), rejects(loader.load(2), { message })]);
+      const [error] = await Promise.all([
+        rejects(loader.load(1), { name: "TypeError", message }),
+        rejects(loader.load(2), { message }),
+      ]);
       ok(error instanceof TypeError);
-      await rejects(loader.loadMany([1, 2]).then(([first]) => Promise.reject(first)), { message });
+      await rejects(
+        loader.loadMany([1, 2]).then(([first]) => Promise.reject(first)),
+        { message },
+      );
       equal(calls, 2, "calls");
     }
   });
 
   it("a thenable that brings something like an array will do", async () => {
-    const loader = new DataLoader((keys) => ({ then: (resolve) => Promise.resolve({ length: keys.length, 0: "zero", 1: "one" }).then(resolve) }));
+    const loader = new DataLoader((keys) => ({
+      then: (resolve) => Promise.resolve({ length: keys.length, 0: "zero", 1: "one" }).then(resolve),
+    }));
     equal(await loader.loadMany(["a", "b"]), ["zero", "one"]);
   });
 
@@ -257,7 +330,10 @@ export function behaviours(whose, DataLoader) {
     const [a, bad, b] = await loader.loadMany(["a", "bad", "b"]);
     equal([a, bad instanceof Error, bad.message, b], ["a", true, "bad", "b"]);
     equal([await loader.loadMany([]), await loader.loadMany({ length: 2, 0: "x", 1: "y" })], [[], ["x", "y"]]);
-    equal(batches, [["a", "bad", "b"], ["x", "y"]]);
+    equal(batches, [
+      ["a", "bad", "b"],
+      ["x", "y"],
+    ]);
   });
 
   it("null, undefined and what is no array are refused with a TypeError at once; 0 and the like are keys", async () => {
@@ -267,7 +343,8 @@ export function behaviours(whose, DataLoader) {
     throws(() => loader.load(null), { name: "TypeError", message: `${wants} null.` });
     throws(() => loader.loadMany([1, null]), { name: "TypeError", message: `${wants} null.` });
     const many = "The loader.loadMany() function must be called with Array<key> but got:";
-    for (const given of [undefined, null, 1, "ab"]) throws(() => loader.loadMany(given), { name: "TypeError", message: `${many} ${given}.` });
+    for (const given of [undefined, null, 1, "ab"])
+      throws(() => loader.loadMany(given), { name: "TypeError", message: `${many} ${given}.` });
     throws(() => loader.loadMany({ length: 1 }), { message: `${many} [object Object].` });
     equal(await loader.loadMany([0, "", false, NaN]), [0, "", false, NaN]);
     await loader.load(1);
@@ -277,13 +354,24 @@ export function behaviours(whose, DataLoader) {
     const make = (options) => () => new DataLoader(async (keys) => keys, options);
     throws(() => new DataLoader(), { name: "TypeError", message: `${EXPECTED}, but got: undefined.` });
     throws(() => new DataLoader({}), { name: "TypeError", message: `${EXPECTED}, but got: [object Object].` });
-    for (const size of ["10", null]) throws(make({ maxBatchSize: size }), { name: "TypeError", message: `maxBatchSize must be a positive number: ${size}` });
-    for (const size of [0, -1]) throws(make({ maxBatchSize: size }), { name: "TypeError", message: `maxBatchSize must be a positive number: ${size}` });
+    for (const size of ["10", null])
+      throws(make({ maxBatchSize: size }), {
+        name: "TypeError",
+        message: `maxBatchSize must be a positive number: ${size}`,
+      });
+    for (const size of [0, -1])
+      throws(make({ maxBatchSize: size }), {
+        name: "TypeError",
+        message: `maxBatchSize must be a positive number: ${size}`,
+      });
     for (const option of ["cacheKeyFn", "batchScheduleFn"]) {
       throws(make({ [option]: "not one" }), { name: "TypeError", message: `${option} must be a function: not one` });
       throws(make({ [option]: null }), { name: "TypeError", message: `${option} must be a function: null` });
     }
-    throws(make({ cacheMap: {} }), { name: "TypeError", message: "Custom cacheMap missing methods: get, set, delete, clear" });
+    throws(make({ cacheMap: {} }), {
+      name: "TypeError",
+      message: "Custom cacheMap missing methods: get, set, delete, clear",
+    });
     throws(make({ cacheMap: { get() {}, clear() {} } }), { message: "Custom cacheMap missing methods: set, delete" });
     for (const options of [undefined, {}]) make(options)();
   });
@@ -341,14 +429,20 @@ export function behaviours(whose, DataLoader) {
     const stash = new Map();
     const calls = [];
     const cacheMap = Object.fromEntries(
-      ["get", "set", "delete", "clear"].map((name) => [name, (...given) => (calls.push([name, given[0]]), stash[name](...given))]),
+      ["get", "set", "delete", "clear"].map((name) => [
+        name,
+        (...given) => (calls.push([name, given[0]]), stash[name](...given)),
+      ]),
     );
     const { loader, batches } = recorded({ cacheMap });
     equal(await loader.loadMany(["a", "b"]), ["a", "b"]);
     equal([[...stash.keys()], await stash.get("a")], [["a", "b"], "a"]);
     await loader.load("a");
     loader.clear("b").prime("b", 2).prime("a", 1).clearAll();
-    equal(calls.map(([name]) => name), ["get", "set", "get", "set", "get", "delete", "get", "set", "get", "clear"]);
+    equal(
+      calls.map(([name]) => name),
+      ["get", "set", "get", "set", "get", "delete", "get", "set", "get", "clear"],
+    );
     equal([stash.size, batches], [0, [["a", "b"]]]);
   });
 
@@ -375,7 +469,13 @@ export function behaviours(whose, DataLoader) {
       }
     }
     const loader = new Logged(async (keys) => keys);
-    equal([await loader.loadMany([1, 2]), loader.asked], [[1, 2], [1, 2]]);
+    equal(
+      [await loader.loadMany([1, 2]), loader.asked],
+      [
+        [1, 2],
+        [1, 2],
+      ],
+    );
   });
 
   it("a batch that fails clears its keys by way of clear", async () => {

@@ -8,7 +8,12 @@ const KEYS = [0, 1, 2, 3, "a", "b", "", false, NaN, { id: 1 }, { id: 2 }];
 export async function walk(DataLoader, seed) {
   const random = randomFrom(seed);
   const log = [];
-  const show = (value) => (value instanceof Error ? `${value.name}: ${value.message}` : typeof value === "object" ? JSON.stringify(value) : String(value));
+  const show = (value) =>
+    value instanceof Error
+      ? `${value.name}: ${value.message}`
+      : typeof value === "object"
+        ? JSON.stringify(value)
+        : String(value);
   const pick = () => KEYS[random(KEYS.length)];
   const some = () => Array.from({ length: random(5) }, pick);
 
@@ -27,7 +32,13 @@ export async function walk(DataLoader, seed) {
   const loader = new DataLoader(function (keys) {
     const batch = batches++;
     log.push(`batch ${batch}: ${keys.map(show)}`);
-    const values = keys.map((key) => (random(5) === 0 ? new Error(`batch ${batch} fails ${show(key)}`) : random(6) === 0 ? Promise.resolve(`late ${batch} ${show(key)}`) : `batch ${batch} ${show(key)}`));
+    const values = keys.map((key) =>
+      random(5) === 0
+        ? new Error(`batch ${batch} fails ${show(key)}`)
+        : random(6) === 0
+          ? Promise.resolve(`late ${batch} ${show(key)}`)
+          : `batch ${batch} ${show(key)}`,
+    );
     switch (random(14)) {
       case 0:
         throw new Error(`batch ${batch} throws`);
@@ -61,7 +72,8 @@ export async function walk(DataLoader, seed) {
     log.push(`call ${call}: ${what}`);
     waits.push(
       promise.then(
-        (value) => (outcomes[call] = `task ${task}: call ${call} gets ${Array.isArray(value) ? value.map(show) : show(value)}`),
+        (value) =>
+          (outcomes[call] = `task ${task}: call ${call} gets ${Array.isArray(value) ? value.map(show) : show(value)}`),
         (error) => (outcomes[call] = `task ${task}: call ${call} fails ${show(error)}`),
       ),
     );
@@ -77,7 +89,9 @@ export async function walk(DataLoader, seed) {
         log.push("clearAll");
         return void loader.clearAll();
       case 2: {
-        const value = [`primed ${calls}`, Promise.resolve(`promised ${calls}`), new Error(`primed ${calls}`)][random(3)];
+        const value = [`primed ${calls}`, Promise.resolve(`promised ${calls}`), new Error(`primed ${calls}`)][
+          random(3)
+        ];
         log.push(`prime ${show(key)}`);
         return void loader.prime(key, value);
       }

@@ -70,7 +70,13 @@ export default {
       shared ??= env.ORIGIN.fetch("http://origin/turns").then((response) => response.text());
       await shared;
     }
-    if (given.lose) host.keepAlive = given.lose === "throw" ? () => { throw new Error("no waitUntil"); } : () => {};
+    if (given.lose)
+      host.keepAlive =
+        given.lose === "throw"
+          ? () => {
+              throw new Error("no waitUntil");
+            }
+          : () => {};
     const values = Promise.all(
       given.keys.split(",").map(async (key, i) => {
         for (let turn = 0; turn < i % 20; turn++) await undefined;

@@ -7,14 +7,16 @@ import { host } from "../../../pkg/dist/host.js";
 const caches = new Map();
 /** Options that a request may say, for the cache that it makes or for its call. */
 const NUMBERS = ["ttl", "staleWhileRevalidate", "staleIfError", "errorBackoff", "hardTimeout"];
-const numbers = (given) => Object.fromEntries(NUMBERS.filter((name) => name in given).map((name) => [name, Number(given[name])]));
+const numbers = (given) =>
+  Object.fromEntries(NUMBERS.filter((name) => name in given).map((name) => [name, Number(given[name])]));
 const { keepAlive } = host;
 
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);
     const given = Object.fromEntries(url.searchParams);
-    const ask = (path, init) => (env.ORIGIN ? env.ORIGIN.fetch(`http://origin${path}`, init) : fetch(env.ORIGIN_URL + path, init));
+    const ask = (path, init) =>
+      env.ORIGIN ? env.ORIGIN.fetch(`http://origin${path}`, init) : fetch(env.ORIGIN_URL + path, init);
     if (url.pathname === "/ready") return new Response("ready");
 
     let cache = caches.get(given.cache);
@@ -36,7 +38,13 @@ export default {
       ...(given.leave && { signal: AbortSignal.timeout(Number(given.leave)) }),
     };
     const get = (key) => {
-      if (given.lose) host.keepAlive = given.lose === "throw" ? () => { throw new Error("no waitUntil"); } : () => {};
+      if (given.lose)
+        host.keepAlive =
+          given.lose === "throw"
+            ? () => {
+                throw new Error("no waitUntil");
+              }
+            : () => {};
       try {
         if (given.write) return cache.update(key, load, options);
         return cache.getOrSet(key, load, options);
@@ -67,7 +75,10 @@ export default {
       return Response.json({ value, after, remainingTtl: remainingTtl === Infinity ? "Infinity" : remainingTtl });
     } catch (error) {
       if (given.linger) await scheduler.wait(Number(given.linger));
-      return Response.json({ error: String(error?.message ?? error), name: error?.name, code: error?.code }, { status: 502 });
+      return Response.json(
+        { error: String(error?.message ?? error), name: error?.name, code: error?.code },
+        { status: 502 },
+      );
     }
   },
 };

@@ -11,10 +11,19 @@ const uniform = (seed) => {
 /** How often, of so many keys loaded in `delta`, a get `left` before the end refreshes. */
 async function refreshed({ beta, delta, left, keys = 4000, options = {} }) {
   const clock = handClock();
-  const cache = new NearCache({ clock, ttl: 10_000, random: uniform(context.seed), ...(beta !== undefined && { refreshAhead: beta }) });
+  const cache = new NearCache({
+    clock,
+    ttl: 10_000,
+    random: uniform(context.seed),
+    ...(beta !== undefined && { refreshAhead: beta }),
+  });
   for (let key = 0; key < keys; key++) {
     const start = clock.now;
-    await cache.getOrSet(key, (_, ctx) => (clock.pass(delta), options.ctx !== undefined && (ctx.refreshAhead = options.ctx), 1), options.call);
+    await cache.getOrSet(
+      key,
+      (_, ctx) => (clock.pass(delta), options.ctx !== undefined && (ctx.refreshAhead = options.ctx), 1),
+      options.call,
+    );
     clock.now = start;
   }
   clock.pass(delta + 10_000 - left);
@@ -36,7 +45,10 @@ test("refreshes ahead are as likely as XFetch says: exp(-left / (beta * delta))"
         const got = await refreshed({ beta, delta, left, keys: 1500 });
         // Five standard deviations.
         const margin = 5 * Math.sqrt((wanted * (1 - wanted)) / 1500) + 1e-3;
-        ok(Math.abs(got - wanted) < margin, `seed ${context.seed}, beta ${beta}, delta ${delta}, left ${left}: ${got}, wanted ${wanted}; it`);
+        ok(
+          Math.abs(got - wanted) < margin,
+          `seed ${context.seed}, beta ${beta}, delta ${delta}, left ${left}: ${got}, wanted ${wanted}; it`,
+        );
       }
     }
   }
@@ -86,7 +98,10 @@ test("what was set, not loaded, is not refreshed ahead, nor is what never ends",
   cache.set("set", 1);
   await cache.getOrSet("for ever", () => (clock.pass(50), 1), { ttl: Infinity });
   clock.pass(49);
-  equal([await cache.getOrSet("set", () => 2), await cache.getOrSet("for ever", () => 2), cache.stats().refreshes], [1, 1, 0]);
+  equal(
+    [await cache.getOrSet("set", () => 2), await cache.getOrSet("for ever", () => 2), cache.stats().refreshes],
+    [1, 1, 0],
+  );
 });
 
 test("a refresh ahead is a hit in the background: one at a time, and the next value's life is whole", async () => {
@@ -107,7 +122,13 @@ test("a refresh ahead is a hit in the background: one at a time, and the next va
 
 test("jitter takes off at most its part of the ttl, evenly", async () => {
   for (const jitter of [0.1, 0.5, 1]) {
-    const cache = new NearCache({ clock: handClock(), ttl: 10_000, maxEntries: 5000, jitter, random: uniform(context.seed) });
+    const cache = new NearCache({
+      clock: handClock(),
+      ttl: 10_000,
+      maxEntries: 5000,
+      jitter,
+      random: uniform(context.seed),
+    });
     const ttls = [];
     for (let i = 0; i < 3000; i++) {
       if (i % 2) cache.set(i, i);
@@ -115,7 +136,10 @@ test("jitter takes off at most its part of the ttl, evenly", async () => {
       ttls.push(cache.remainingTtl(i));
     }
     const least = 10_000 * (1 - jitter);
-    ok(ttls.every((ttl) => ttl >= Math.max(least, 1) && ttl <= 10_000), `from ${Math.min(...ttls)} to ${Math.max(...ttls)}: within bounds`);
+    ok(
+      ttls.every((ttl) => ttl >= Math.max(least, 1) && ttl <= 10_000),
+      `from ${Math.min(...ttls)} to ${Math.max(...ttls)}: within bounds`,
+    );
     for (let part = 0; part < 4; part++) {
       const low = least + (part * jitter * 10_000) / 4;
       const share = ttls.filter((ttl) => ttl >= low && ttl < low + (jitter * 10_000) / 4).length / ttls.length;
@@ -126,10 +150,24 @@ test("jitter takes off at most its part of the ttl, evenly", async () => {
 
 test("jitter: the loader's, the call's, the cache's; none by default; a ttl of 0 or without end stays", async () => {
   const cache = new NearCache({ clock: handClock(), ttl: 1000, jitter: 0.5, random: () => 0.5 });
-  const left = async (loader, options) => (await cache.getOrSet("k", loader, { forceFresh: true, ...options }), cache.remainingTtl("k"));
-  equal([await left(() => 1), await left(() => 1, { jitter: 0.2 }), await left((_, ctx) => (ctx.jitter = 1), { jitter: 0.2 })], [750, 900, 500]);
+  const left = async (loader, options) => (
+    await cache.getOrSet("k", loader, { forceFresh: true, ...options }),
+    cache.remainingTtl("k")
+  );
+  equal(
+    [
+      await left(() => 1),
+      await left(() => 1, { jitter: 0.2 }),
+      await left((_, ctx) => (ctx.jitter = 1), { jitter: 0.2 }),
+    ],
+    [750, 900, 500],
+  );
   equal([await left(() => 1, { ttl: Infinity }), await left(() => 1, { ttl: 0 })], [Infinity, undefined]);
-  equal(new NearCache({ clock: handClock(), ttl: 7, jitter: 1, random: () => 0.999999999 }).set("k", 1).remainingTtl("k"), 1, "never to nothing: the ttl");
+  equal(
+    new NearCache({ clock: handClock(), ttl: 7, jitter: 1, random: () => 0.999999999 }).set("k", 1).remainingTtl("k"),
+    1,
+    "never to nothing: the ttl",
+  );
   let drawn = 0;
   await new NearCache({ ttl: 5, random: () => (drawn++, 0) }).set("k", 1).getOrSet("k", () => 2);
   equal(drawn, 0, "numbers drawn for nothing");

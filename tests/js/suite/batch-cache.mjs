@@ -17,7 +17,13 @@ const all = (cache, keys, options) => Promise.all(keys.map((key) => cache.getOrS
 test("keys asked for in one tick are one call, without duplicates", async () => {
   const { cache, batches } = batched();
   const later = settleDown().then(() => cache.getOrSet("c"));
-  equal(await all(cache, ["a", "b", "a", "b", "a"]), ["value of a", "value of b", "value of a", "value of b", "value of a"]);
+  equal(await all(cache, ["a", "b", "a", "b", "a"]), [
+    "value of a",
+    "value of b",
+    "value of a",
+    "value of b",
+    "value of a",
+  ]);
   equal([await later, batches], ["value of c", [["a", "b", "c"]]]);
   const { hits, misses, coalesced, loads, batches: figures } = cache.stats();
   equal([hits, misses, coalesced, loads, figures], [0, 3, 3, 3, { count: 1, meanSize: 3, maxSize: 3 }]);
@@ -45,24 +51,55 @@ test("hits do not wait for a window, and what is under way is joined", async () 
 test("maxBatchSize and batchWindow shape the calls", async () => {
   const { cache, batches } = batched({ maxBatchSize: 2, batchWindow: "1h" });
   await all(cache, ["a", "b", "c", "d"]);
-  equal(batches, [["a", "b"], ["c", "d"]]);
+  equal(batches, [
+    ["a", "b"],
+    ["c", "d"],
+  ]);
   equal(cache.stats().batches, { count: 2, meanSize: 2, maxSize: 2 });
   const windowed = batched({ batchWindow: 15 });
   const first = windowed.cache.getOrSet("a");
   await sleep(2);
-  equal([await windowed.cache.getOrSet("b"), await first, windowed.batches], ["value of b", "value of a", [["a", "b"]]]);
+  equal(
+    [await windowed.cache.getOrSet("b"), await first, windowed.batches],
+    ["value of b", "value of a", [["a", "b"]]],
+  );
 });
 
 test("the error of one key fails that key alone, and only it is loaded again", async () => {
   const { cache, batches } = batched({}, {}, async (keys) => keys.map((key) => (key === "x" ? down : key)));
-  const settled = await Promise.allSettled([cache.getOrSet("a"), cache.getOrSet("x"), cache.getOrSet("x"), cache.getOrSet("b")]);
-  equal(settled.map(({ value, reason }) => value ?? reason), ["a", down, down, "b"]);
+  const settled = await Promise.allSettled([
+    cache.getOrSet("a"),
+    cache.getOrSet("x"),
+    cache.getOrSet("x"),
+    cache.getOrSet("b"),
+  ]);
+  equal(
+    settled.map(({ value, reason }) => value ?? reason),
+    ["a", down, down, "b"],
+  );
   equal(await cache.getMany(["a", "x", "b"]), ["a", down, "b"]);
   equal([batches, cache.stats().loadFailures, cache.size], [[["a", "x", "b"], ["x"]], 2, 2]);
 });
 
 test("a throw or a wrong result fails every key, and nothing is kept, unless errorBackoff says so", async () => {
-  const wrong = [[() => { throw down; }, /^down$/], [async () => { throw down; }, /^down$/], [async () => [1], /brought 1 values/], [async () => "ab", /brought "ab"/], [async () => undefined, /undefined/], [() => [1, 2, 3], /3 values/]];
+  const wrong = [
+    [
+      () => {
+        throw down;
+      },
+      /^down$/,
+    ],
+    [
+      async () => {
+        throw down;
+      },
+      /^down$/,
+    ],
+    [async () => [1], /brought 1 values/],
+    [async () => "ab", /brought "ab"/],
+    [async () => undefined, /undefined/],
+    [() => [1, 2, 3], /3 values/],
+  ];
   for (const [bring, message] of wrong) {
     for (const errorBackoff of [0, 50]) {
       const { cache, batches } = batched({}, { errorBackoff }, bring);
@@ -70,7 +107,10 @@ test("a throw or a wrong result fails every key, and nothing is kept, unless err
         const results = await Promise.allSettled([cache.getOrSet("a"), cache.getOrSet("b")]);
         ok(results.every(({ reason }) => message.test(reason.message)));
       }
-      equal([batches.length, cache.size, cache.has("a"), cache.stats().inFlight], [errorBackoff ? 1 : 2, errorBackoff ? 2 : 0, false, 0]);
+      equal(
+        [batches.length, cache.size, cache.has("a"), cache.stats().inFlight],
+        [errorBackoff ? 1 : 2, errorBackoff ? 2 : 0, false, 0],
+      );
     }
   }
 });
@@ -84,7 +124,8 @@ test("each key has its own context: ttl, tags, skip, stale, bytes", async () => 
       if (key === "tagged") ctx.tags = ["t"];
       if (key === "skip") ctx.skip();
       return ctx.stale === undefined ? key : `${ctx.stale} again`;
-    }));
+    }),
+  );
   await all(cache, ["short", "tagged", "skip", "usual"], { tags: ["all"] });
   equal([cache.remainingTtl("short"), cache.has("skip"), cache.remainingTtl("usual")], [7, false, 100]);
   equal([cache.deleteByTag("t"), cache.has("tagged")], [1, false]);
@@ -108,7 +149,13 @@ test("stale windows hold for keys of a batch", async () => {
   bad = true;
   clock.pass(160);
   const got = await Promise.all(["a", "b"].map((key) => cache.getOrSet(key, undefined, { details: true })));
-  equal(got.map(({ value, status }) => [value, status]), [["a 2", "stale-if-error"], ["b 2", "stale-if-error"]]);
+  equal(
+    got.map(({ value, status }) => [value, status]),
+    [
+      ["a 2", "stale-if-error"],
+      ["b 2", "stale-if-error"],
+    ],
+  );
   equal([await cache.getOrSet("a"), batches.length], ["a 2", 3]);
 });
 
@@ -122,20 +169,41 @@ test("getMany makes one call for what is missing, in the order of the keys", asy
 test("getMany may bring its own load and options", async () => {
   const cache = new NearCache({ clock: handClock() });
   const calls = [];
-  const load = (keys, contexts) => (calls.push([keys, contexts.length]), keys.map((key) => (key === 2 ? down : key * 10)));
+  const load = (keys, contexts) => (
+    calls.push([keys, contexts.length]),
+    keys.map((key) => (key === 2 ? down : key * 10))
+  );
   equal(await cache.getMany([1, 2, 3], load, { ttl: 50, tags: ["t"] }), [10, down, 30]);
-  equal([calls, cache.remainingTtl(1), cache.stats().batches.count, cache.deleteByTag("t")], [[[[1, 2, 3], 3]], 50, 1, 2]);
-  equal(await cache.getMany([4], () => Promise.reject("no Error")).then(([error]) => [error instanceof Error, error.cause]), [true, "no Error"]);
+  equal(
+    [calls, cache.remainingTtl(1), cache.stats().batches.count, cache.deleteByTag("t")],
+    [[[[1, 2, 3], 3]], 50, 1, 2],
+  );
+  equal(
+    await cache.getMany([4], () => Promise.reject("no Error")).then(([error]) => [error instanceof Error, error.cause]),
+    [true, "no Error"],
+  );
 });
 
 test("getMany rejects only where options or loader are wrong, and then loads nothing", async () => {
   // The symptom: a wrong option became each key's value.
   const { cache, batches } = batched();
-  for (const [options, message] of [[{ ttl: -1 }, /^ttl: got -1/], [{ tags: "t" }, /^tags: got "t"/], [{ details: true }, /^details: got an option of that name/], [{ bytes: "1" }, /^bytes/], [{ signal: 1 }, /^signal/], [null, /^options: got null/], [{ forceFresh: 1 }, /^forceFresh/]]) {
-    for (const keys of [["a"], []]) await rejects(cache.getMany(keys, undefined, options), { code: "ERR_OPTION", message });
+  for (const [options, message] of [
+    [{ ttl: -1 }, /^ttl: got -1/],
+    [{ tags: "t" }, /^tags: got "t"/],
+    [{ details: true }, /^details: got an option of that name/],
+    [{ bytes: "1" }, /^bytes/],
+    [{ signal: 1 }, /^signal/],
+    [null, /^options: got null/],
+    [{ forceFresh: 1 }, /^forceFresh/],
+  ]) {
+    for (const keys of [["a"], []])
+      await rejects(cache.getMany(keys, undefined, options), { code: "ERR_OPTION", message });
   }
   await rejects(cache.getMany(["a"], 5), { code: "ERR_OPTION", message: "batch.load: got 5, wants a function" });
-  await rejects(new NearCache().getMany(["a"]), { code: "ERR_OPTION", message: /^loader: got undefined, wants a function, or a cache/ });
+  await rejects(new NearCache().getMany(["a"]), {
+    code: "ERR_OPTION",
+    message: /^loader: got undefined, wants a function, or a cache/,
+  });
   equal([batches, cache.stats().misses], [[], 0]);
 });
 
@@ -163,14 +231,24 @@ test("a namespace's batch is its own: its figures and events too", async () => {
   await n.getMany(["c"], (keys) => keys);
   await cache.namespace("heir").getOrSet("d");
   await settleDown();
-  equal([n.stats().batches.count, cache.namespace("heir").stats().batches.count, cache.stats().batches.count], [2, 0, 3]);
-  equal(events, [[["a", "a", "b"], ["n"]], [["c"], ["n"]], [["d"], []]]);
+  equal(
+    [n.stats().batches.count, cache.namespace("heir").stats().batches.count, cache.stats().batches.count],
+    [2, 0, 3],
+  );
+  equal(events, [
+    [["a", "a", "b"], ["n"]],
+    [["c"], ["n"]],
+    [["d"], []],
+  ]);
 });
 
 test("a wrong batch is an error that names it", () => {
   const make = (batch) => () => new NearCache({ batch });
   throws(make(null), { code: "ERR_OPTION", message: "batch: got null, wants an object" });
-  throws(make(() => []), { code: "ERR_OPTION", message: "batch: got a function, wants an object" });
+  throws(
+    make(() => []),
+    { code: "ERR_OPTION", message: "batch: got a function, wants an object" },
+  );
   throws(make({}), { code: "ERR_OPTION", message: "batch.load: got undefined, wants a function" });
   throws(make({ load: () => [], batchWindow: "soon" }), { code: "ERR_OPTION", message: /^batchWindow: got "soon"/ });
   throws(make({ load: () => [], maxBatchSize: 0 }), { code: "ERR_OPTION", message: /^maxBatchSize: got 0/ });

@@ -7,7 +7,9 @@ function recorded(options = {}, bring = (keys) => keys) {
   const batches = [];
   const ends = [];
   const load = (keys, items) => (batches.push(keys.map((key, i) => [key, items[i]])), bring(keys, items));
-  const batcher = new Batcher({ load, ...options }, (keys, millis, error) => ends.push({ size: keys.length, millis, error }));
+  const batcher = new Batcher({ load, ...options }, (keys, millis, error) =>
+    ends.push({ size: keys.length, millis, error }),
+  );
   return { batcher, batches, ends };
 }
 const all = (batcher, keys) => Promise.all(keys.map((key) => batcher.load(key, `item ${key}`)));
@@ -19,14 +21,23 @@ test("a batcher makes one call of the keys of one tick and hands each item along
     return batcher.load(3, "c");
   })();
   equal(await Promise.all([batcher.load(1, "a"), batcher.load(2, "b"), deep]), [10, 20, 30]);
-  equal(batches, [[[1, "a"], [2, "b"], [3, "c"]]]);
+  equal(batches, [
+    [
+      [1, "a"],
+      [2, "b"],
+      [3, "c"],
+    ],
+  ]);
   equal([ends.length, ends[0].size, ends[0].error], [1, 3, undefined]);
 });
 
 test("a batcher asks twice for a key that it is asked for twice", async () => {
   const { batcher, batches } = recorded();
   equal(await all(batcher, ["k", "k"]), ["k", "k"]);
-  equal(batches.map((batch) => batch.length), [2]);
+  equal(
+    batches.map((batch) => batch.length),
+    [2],
+  );
 });
 
 test("a batcher's load may give its values at once", async () => {
@@ -36,13 +47,19 @@ test("a batcher's load may give its values at once", async () => {
 test("maxBatchSize cuts a batcher's tick into calls of that size", async () => {
   const { batcher, batches } = recorded({ maxBatchSize: 2 });
   equal(await all(batcher, [1, 2, 3, 4, 5]), [1, 2, 3, 4, 5]);
-  equal(batches.map((batch) => batch.map(([key]) => key)), [[1, 2], [3, 4], [5]]);
+  equal(
+    batches.map((batch) => batch.map(([key]) => key)),
+    [[1, 2], [3, 4], [5]],
+  );
 });
 
 test("an Error instance fails its key alone", async () => {
   const { batcher, ends } = recorded({}, async (keys) => keys.map((key) => (key === 2 ? new Error("no 2") : key)));
   const results = await Promise.allSettled([1, 2, 3].map((key) => batcher.load(key)));
-  equal(results.map(({ value, reason }) => reason?.message ?? value), [1, "no 2", 3]);
+  equal(
+    results.map(({ value, reason }) => reason?.message ?? value),
+    [1, "no 2", 3],
+  );
   equal(ends[0].error, undefined);
 });
 
@@ -52,11 +69,16 @@ test("what load throws, at once or later, fails every key of its batch and of no
     const fail = () => {
       throw failure;
     };
-    const { batcher, ends } = recorded({ maxBatchSize: 2 }, (keys) => (keys[0] !== 1 ? keys : later ? settleDown().then(fail) : fail()));
+    const { batcher, ends } = recorded({ maxBatchSize: 2 }, (keys) =>
+      keys[0] !== 1 ? keys : later ? settleDown().then(fail) : fail(),
+    );
     const results = await Promise.allSettled([1, 2, 3].map((key) => batcher.load(key)));
     ok(results[0].reason === failure && results[1].reason === failure && results[2].value === 3);
     await settleDown();
-    equal(ends.map(({ size, error }) => [size, error?.message]).sort(), [[1, undefined], [2, "down"]]);
+    equal(ends.map(({ size, error }) => [size, error?.message]).sort(), [
+      [1, undefined],
+      [2, "down"],
+    ]);
   }
 });
 
@@ -71,10 +93,15 @@ test("a result that is no array, or of another length, fails every key with ERR_
   ];
   for (const [result, message] of cases) {
     const { batcher, ends } = recorded({}, async () => result);
-    const [error] = await Promise.all([rejects(batcher.load(1), { code: "ERR_BATCH", message }), rejects(batcher.load(2), { code: "ERR_BATCH" })]);
+    const [error] = await Promise.all([
+      rejects(batcher.load(1), { code: "ERR_BATCH", message }),
+      rejects(batcher.load(2), { code: "ERR_BATCH" }),
+    ]);
     ok(error instanceof NearCacheError && ends[0].error === error);
   }
-  await rejects(recorded({}, () => []).batcher.load(1), { message: `batch.load was asked for 1 key and brought 0 values; ${wants}` });
+  await rejects(recorded({}, () => []).batcher.load(1), {
+    message: `batch.load was asked for 1 key and brought 0 values; ${wants}`,
+  });
 });
 
 test("a load that takes keys out of its array is found out", async () => {
@@ -112,9 +139,14 @@ test("a full batch does not wait for its window", async () => {
 });
 
 test("a batch's load may ask the batcher again", async () => {
-  const { batcher, batches } = recorded({}, (keys) => Promise.all(keys.map((key) => (key === 0 ? 0 : batcher.load(key - 1)))));
+  const { batcher, batches } = recorded({}, (keys) =>
+    Promise.all(keys.map((key) => (key === 0 ? 0 : batcher.load(key - 1)))),
+  );
   equal(await all(batcher, [3, 1]), [0, 0]);
-  equal(batches.map((batch) => batch.map(([key]) => key)), [[3, 1], [2, 0], [1], [0]]);
+  equal(
+    batches.map((batch) => batch.map(([key]) => key)),
+    [[3, 1], [2, 0], [1], [0]],
+  );
 });
 
 test("a batcher's options are checked at the door", () => {
@@ -123,7 +155,10 @@ test("a batcher's options are checked at the door", () => {
   throws(make({ batchWindow: "tick" }), { code: "ERR_OPTION", message: /^batchWindow: got "tick"/ });
   throws(make({ batchWindow: -1 }), { code: "ERR_OPTION" });
   for (const maxBatchSize of [0, 1.5, -1, NaN, "10", null]) {
-    throws(make({ maxBatchSize }), { code: "ERR_OPTION", message: /^maxBatchSize: got .*, wants a whole number from 1 on, or Infinity$/ });
+    throws(make({ maxBatchSize }), {
+      code: "ERR_OPTION",
+      message: /^maxBatchSize: got .*, wants a whole number from 1 on, or Infinity$/,
+    });
   }
   throws(() => new Batcher(null), { code: "ERR_OPTION", message: "batch: got null, wants an object" });
   throws(make({ window: 1 }), { code: "ERR_OPTION", message: /^window: / });

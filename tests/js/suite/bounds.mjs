@@ -101,16 +101,25 @@ test("without a sizeOf strings, binary data and small values are weighed", () =>
     cache.clear();
     return cache.set("k", value).stats().bytes;
   };
-  equal([weigh("abc"), weigh(new Uint8Array(10)), weigh(new ArrayBuffer(11)), weigh(new DataView(new ArrayBuffer(5)))], [6, 10, 11, 5]);
+  equal(
+    [weigh("abc"), weigh(new Uint8Array(10)), weigh(new ArrayBuffer(11)), weigh(new DataView(new ArrayBuffer(5)))],
+    [6, 10, 11, 5],
+  );
   equal([weigh(1), weigh(null), weigh(undefined), weigh(true), weigh(1n), weigh(Symbol())], [8, 8, 8, 8, 8, 8]);
 });
 
 test("a value of unknown size is an error that says what to do, and changes nothing", async () => {
   const cache = new NearCache({ maxBytes: 100 }).set("k", "old");
   const error = throws(() => cache.set("k", {}), { name: "NearCacheError", code: "ERR_BYTES", key: "k" });
-  equal(error.message, 'the bytes of the value for "k" are unknown; say {bytes} with the value, or ctx.bytes in the loader, or give the cache a sizeOf');
+  equal(
+    error.message,
+    'the bytes of the value for "k" are unknown; say {bytes} with the value, or ctx.bytes in the loader, or give the cache a sizeOf',
+  );
   equal(cache.get("k"), "old");
-  await rejects(cache.getOrSet("j", () => ({})), { code: "ERR_BYTES" });
+  await rejects(
+    cache.getOrSet("j", () => ({})),
+    { code: "ERR_BYTES" },
+  );
   equal([cache.has("j"), cache.stats().inFlight], [false, 0]);
   equal(await cache.getOrSet("j", (_, ctx) => ((ctx.bytes = 5), {})), {});
 });
@@ -130,9 +139,14 @@ test("parts of a byte are counted as a whole one", () => {
 test("bounds hold with many loads under way", async () => {
   const cache = new NearCache({ maxEntries: 5, clock: handClock() });
   const gates = [];
-  const loads = Array.from({ length: 50 }, (_, i) => cache.getOrSet(i, () => new Promise((resolve) => gates.push(() => resolve(i)))));
+  const loads = Array.from({ length: 50 }, (_, i) =>
+    cache.getOrSet(i, () => new Promise((resolve) => gates.push(() => resolve(i)))),
+  );
   equal([cache.size, cache.stats().inFlight], [0, 50]);
   for (const open of gates) open();
-  equal(await Promise.all(loads), Array.from({ length: 50 }, (_, i) => i));
+  equal(
+    await Promise.all(loads),
+    Array.from({ length: 50 }, (_, i) => i),
+  );
   equal([...cache.keys()], [49, 48, 47, 46, 45]);
 });

@@ -19,9 +19,17 @@ test("DataLoader: a cacheMap or batchScheduleFn that throws fails its call and n
     if (failing) throw new Error("on purpose");
   };
   const stash = new Map();
-  const cacheMap = { get: (key) => stash.get(key), set: (key, value) => (fail(), stash.set(key, value)), delete: (key) => stash.delete(key), clear() {} };
+  const cacheMap = {
+    get: (key) => stash.get(key),
+    set: (key, value) => (fail(), stash.set(key, value)),
+    delete: (key) => stash.delete(key),
+    clear() {},
+  };
   const byMap = new DataLoader(async (keys) => keys, { cacheMap });
-  const bySchedule = new DataLoader(async (keys) => keys, { cache: false, batchScheduleFn: (send) => (fail(), queueMicrotask(send)) });
+  const bySchedule = new DataLoader(async (keys) => keys, {
+    cache: false,
+    batchScheduleFn: (send) => (fail(), queueMicrotask(send)),
+  });
   for (const loader of [byMap, bySchedule]) await rejects(() => loader.load(1), { message: "on purpose" });
   failing = false;
   equal([await byMap.load(1), await bySchedule.load(1)], [1, 1]);

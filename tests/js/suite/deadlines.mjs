@@ -7,7 +7,10 @@ test("a wait ends at its hardTimeout with a typed error that names key and optio
   const cache = new NearCache({ hardTimeout: 30 });
   const start = Date.now();
   const error = await rejects(cache.getOrSet("k", never), { name: "NearCacheError", code: "ERR_TIMEOUT", key: "k" });
-  equal(error.message, 'no value for "k" within 30 ms (hardTimeout); the load is slow, or never ends, or waits for itself');
+  equal(
+    error.message,
+    'no value for "k" within 30 ms (hardTimeout); the load is slow, or never ends, or waits for itself',
+  );
   ok(error instanceof Error && Date.now() - start >= 29 && Date.now() - start < 1000, `${Date.now() - start} ms`);
   equal([cache.stats().timeouts, cache.stats().inFlight], [1, 0]);
 });
@@ -175,7 +178,9 @@ test("many deadlines at once are all met", async () => {
   const cache = new NearCache();
   const start = Date.now();
   const results = await Promise.all(
-    Array.from({ length: 500 }, (_, i) => cache.getOrSet(i % 50, never, { hardTimeout: 20 + (i % 7) * 5 }).catch((error) => error.code)),
+    Array.from({ length: 500 }, (_, i) =>
+      cache.getOrSet(i % 50, never, { hardTimeout: 20 + (i % 7) * 5 }).catch((error) => error.code),
+    ),
   );
   ok(results.every((code) => code === "ERR_TIMEOUT"));
   ok(Date.now() - start < 3000, `${context.runtime}: ${Date.now() - start} ms`);

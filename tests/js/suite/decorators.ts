@@ -34,7 +34,13 @@ class Users {
     return `${this.kind} ${of}`;
   }
 
-  @cached({ cache, perInstance: false, getKey(this: Users, id: string) { return [this.table, id]; } })
+  @cached({
+    cache,
+    perInstance: false,
+    getKey(this: Users, id: string) {
+      return [this.table, id];
+    },
+  })
   async shared(id: string): Promise<string> {
     calls.push(`shared ${this.table} ${id}`);
     return `${this.table} ${id}`;
@@ -62,7 +68,9 @@ async function during<T>(body: () => Promise<T>): Promise<[T, string[]]> {
 
 test("a decorated method keeps its this, and instances never mix", async () => {
   const [a, b] = [new Users("a"), new Users("b")];
-  const [values, called] = await during(() => Promise.all([a.find("1"), b.find("1"), a.find("1"), b.find("1"), a.find("1", 2)]));
+  const [values, called] = await during(() =>
+    Promise.all([a.find("1"), b.find("1"), a.find("1"), b.find("1"), a.find("1", 2)]),
+  );
   equal(values, ["a 1 1 1", "b 1 1 2", "a 1 1 1", "b 1 1 2", "a 1 2 3"]);
   equal([called, a.find.name, Object.keys(a)], [["a 1", "b 1", "a 1"], "find", ["table"]]);
 });
@@ -71,7 +79,10 @@ test("cached.of gives a decorated method's controls for one object", async () =>
   const [a, b] = [new Users("a"), new Users("b")];
   await during(() => Promise.all([a.find("1"), b.find("1")]));
   const find = cached.of(a, a.find);
-  equal([await find("1"), await find.refresh("1"), await a.find("1"), await b.find("1")], ["a 1 1 1", "a 1 1 3", "a 1 1 3", "b 1 1 2"]);
+  equal(
+    [await find("1"), await find.refresh("1"), await a.find("1"), await b.find("1")],
+    ["a 1 1 1", "a 1 1 3", "a 1 1 3", "b 1 1 2"],
+  );
   equal([await find.bypass("1"), await a.find("1")], ["a 1 1 4", "a 1 1 3"]);
   equal([find.cache.get(find.key("1")), find.key("1") === cached.of(b, b.find).key("1")], ["a 1 1 3", false]);
   equal([find.invalidate("1"), find.invalidate("1"), await b.find("1")], [true, false, "b 1 1 2"]);
@@ -85,19 +96,33 @@ test("a decorated method's controls without their object are an error, not silen
   throws(() => (a.find as any).invalidate("1"), { code: "ERR_OPTION", message });
   await rejects((a.find as any).refresh("1"), { code: "ERR_OPTION", message });
   await a.find("1");
-  equal([await refresh.call(a, "1") === (await a.find("1")), invalidate.call(a, "1")], [true, true]);
+  equal([(await refresh.call(a, "1")) === (await a.find("1")), invalidate.call(a, "1")], [true, true]);
 });
 
 test("a private method may be decorated", async () => {
   const [a, b] = [new Users("a"), new Users("b")];
   const [values, called] = await during(() => Promise.all([a.hidden("1"), a.hidden("1"), b.hidden("1")]));
-  equal([values, called], [["a 1", "a 1", "b 1"], ["hidden a 1", "hidden b 1"]]);
+  equal(
+    [values, called],
+    [
+      ["a 1", "a 1", "b 1"],
+      ["hidden a 1", "hidden b 1"],
+    ],
+  );
   equal([a.forget("1"), a.forget("1"), b.forget("1")], [true, false, true]);
 });
 
 test("a static method's entries are its class's, and not those of classes that inherit it", async () => {
-  const [values, called] = await during(() => Promise.all([Users.count("x"), Admins.count("x"), Users.count("x"), Admins.count("x")]));
-  equal([values, called], [["any x", "admins x", "any x", "admins x"], ["count any x", "count admins x"]]);
+  const [values, called] = await during(() =>
+    Promise.all([Users.count("x"), Admins.count("x"), Users.count("x"), Admins.count("x")]),
+  );
+  equal(
+    [values, called],
+    [
+      ["any x", "admins x", "any x", "admins x"],
+      ["count any x", "count admins x"],
+    ],
+  );
   equal([cached.of(Admins, Admins.count).invalidate("x"), cached.of(Users, Users.count).invalidate("x")], [true, true]);
 });
 
@@ -108,14 +133,28 @@ test("an overriding method reaches the decorated one by super", async () => {
 });
 
 test("instances share entries if perInstance is false, and getKey has their this", async () => {
-  const [values, called] = await during(() => Promise.all([new Users("a").shared("1"), new Users("a").shared("1"), new Users("b").shared("1")]));
-  equal([values, called], [["a 1", "a 1", "b 1"], ["shared a 1", "shared b 1"]]);
+  const [values, called] = await during(() =>
+    Promise.all([new Users("a").shared("1"), new Users("a").shared("1"), new Users("b").shared("1")]),
+  );
+  equal(
+    [values, called],
+    [
+      ["a 1", "a 1", "b 1"],
+      ["shared a 1", "shared b 1"],
+    ],
+  );
 });
 
 test("with a getKey, too, instances do not mix", async () => {
   const [a, b] = [new Users("a"), new Users("b")];
   const [values, called] = await during(() => Promise.all([a.lower("X"), a.lower("x"), b.lower("x")]));
-  equal([values, called], [["a X", "a X", "b x"], ["lower a X", "lower b x"]]);
+  equal(
+    [values, called],
+    [
+      ["a X", "a X", "b x"],
+      ["lower a X", "lower b x"],
+    ],
+  );
 });
 
 test("a decorated method called without an object shares nothing with any", async () => {

@@ -11,7 +11,9 @@ const root = { namespaces: [], scope: undefined };
 function told(options = {}) {
   const clock = handClock();
   const log = [];
-  const plugin = Object.fromEntries(EVENTS.map((event) => [event, ({ place, ...rest }) => (log.push([event, rest]), equal(place, root))]));
+  const plugin = Object.fromEntries(
+    EVENTS.map((event) => [event, ({ place, ...rest }) => (log.push([event, rest]), equal(place, root))]),
+  );
   const cache = new NearCache({ clock, ttl: 100, ...options, plugins: [plugin] });
   return { cache, clock, log, take: () => log.splice(0) };
 }
@@ -25,13 +27,28 @@ test("hit and miss are told of get and getOrSet, with the cause of the miss", as
   await cache.getOrSet("k", () => 2, { ttl: 5 });
   cache.peek("k");
   cache.has("k");
-  equal(take(), [["miss", { key: "k", cause: "absent" }], ["hit", { key: "k" }], ["hit", { key: "k" }], ["hit", { key: "k" }]]);
+  equal(take(), [
+    ["miss", { key: "k", cause: "absent" }],
+    ["hit", { key: "k" }],
+    ["hit", { key: "k" }],
+    ["hit", { key: "k" }],
+  ]);
   clock.pass(100);
   cache.get("k");
-  equal(take(), [["expire", { key: "k", value: 1 }], ["miss", { key: "k", cause: "expired" }]]);
+  equal(take(), [
+    ["expire", { key: "k", value: 1 }],
+    ["miss", { key: "k", cause: "expired" }],
+  ]);
   cache.set("k", 3);
   await cache.getOrSet("k", () => 4, { forceFresh: true });
-  equal(take().map(([event, { cause }]) => [event, cause]), [["miss", "forced"], ["evict", "replaced"], ["load", undefined]]);
+  equal(
+    take().map(([event, { cause }]) => [event, cause]),
+    [
+      ["miss", "forced"],
+      ["evict", "replaced"],
+      ["load", undefined],
+    ],
+  );
 });
 
 test("a key that is loading, or was deleted while it is written, is absent, not expired", async () => {
@@ -45,7 +62,12 @@ test("a key that is loading, or was deleted while it is written, is absent, not 
   cache.get("k");
   load.loads.forEach(({ resolve }) => resolve(1));
   await Promise.all([get, update]);
-  equal(take().filter(([event]) => event === "miss").map(([, { cause }]) => cause), ["absent", "absent", "absent"]);
+  equal(
+    take()
+      .filter(([event]) => event === "miss")
+      .map(([, { cause }]) => cause),
+    ["absent", "absent", "absent"],
+  );
 });
 
 test("load and error are told with their duration, after the miss and before the caller hears of it", async () => {
@@ -55,31 +77,61 @@ test("load and error are told with their duration, after the miss and before the
   clock.pass(7);
   load.loads[0].resolve(1);
   await Promise.all(gets);
-  equal(take(), [["miss", { key: "k", cause: "absent" }], ["coalesced", { key: "k" }], ["load", { key: "k", duration: 7, background: false }], "caller"]);
+  equal(take(), [
+    ["miss", { key: "k", cause: "absent" }],
+    ["coalesced", { key: "k" }],
+    ["load", { key: "k", duration: 7, background: false }],
+    "caller",
+  ]);
   await rejects(cache.getOrSet("e", () => (clock.pass(3), Promise.reject(down))));
-  equal(take(), [["miss", { key: "e", cause: "absent" }], ["error", { key: "e", duration: 3, background: false, error: down }]]);
+  equal(take(), [
+    ["miss", { key: "e", cause: "absent" }],
+    ["error", { key: "e", duration: 3, background: false, error: down }],
+  ]);
 });
 
 test("stale is told with its cause: revalidate, error, timeout", async () => {
-  const { cache, clock, take } = told({ swr: 50, staleIfError: 200, errorBackoff: 20, softTimeout: 3, hardTimeout: 500 });
+  const { cache, clock, take } = told({
+    swr: 50,
+    staleIfError: 200,
+    errorBackoff: 20,
+    softTimeout: 3,
+    hardTimeout: 500,
+  });
   await cache.getOrSet("k", () => 1);
   clock.pass(100);
   take();
   equal(await cache.getOrSet("k", () => Promise.reject(down)), 1);
   await settleDown();
-  equal(take(), [["stale", { key: "k", cause: "revalidate" }], ["error", { key: "k", duration: 0, background: true, error: down }]]);
+  equal(take(), [
+    ["stale", { key: "k", cause: "revalidate" }],
+    ["error", { key: "k", duration: 0, background: true, error: down }],
+  ]);
   await cache.getOrSet("k", () => 2);
   equal(take(), [["stale", { key: "k", cause: "error" }]]);
   clock.pass(60);
   await cache.getOrSet("k", () => Promise.reject(down));
-  equal(take().map(([event, { cause }]) => [event, cause]), [["miss", "expired"], ["error", undefined], ["stale", "error"]]);
+  equal(
+    take().map(([event, { cause }]) => [event, cause]),
+    [
+      ["miss", "expired"],
+      ["error", undefined],
+      ["stale", "error"],
+    ],
+  );
   clock.pass(20);
   const load = held();
   equal(await cache.getOrSet("k", load), 1);
-  equal(take(), [["miss", { key: "k", cause: "expired" }], ["stale", { key: "k", cause: "timeout" }]]);
+  equal(take(), [
+    ["miss", { key: "k", cause: "expired" }],
+    ["stale", { key: "k", cause: "timeout" }],
+  ]);
   load.loads[0].resolve(2);
   await settleDown();
-  equal(take().map(([event]) => event), ["evict", "load"]);
+  equal(
+    take().map(([event]) => event),
+    ["evict", "load"],
+  );
 });
 
 test("evict is told with value and cause, expire when the dead is met", async () => {
@@ -88,18 +140,34 @@ test("evict is told with value and cause, expire when the dead is met", async ()
   equal(take(), [["evict", { key: "a", value: 1, cause: "size" }]]);
   cache.set("b", 4);
   cache.delete("b");
-  equal(take(), [["evict", { key: "b", value: 2, cause: "replaced" }], ["evict", { key: "b", value: 4, cause: "removed" }]]);
+  equal(take(), [
+    ["evict", { key: "b", value: 2, cause: "replaced" }],
+    ["evict", { key: "b", value: 4, cause: "removed" }],
+  ]);
   cache.set("t", 5, { tags: ["t"] });
   cache.deleteByTag("t");
   cache.expire("c");
-  equal(take(), [["evict", { key: "t", value: 5, cause: "removed" }], ["expire", { key: "c", value: 3 }]]);
+  equal(take(), [
+    ["evict", { key: "t", value: 5, cause: "removed" }],
+    ["expire", { key: "c", value: 3 }],
+  ]);
   cache.set("d", 6).set("e", 7);
   cache.clear();
-  equal(take(), [["evict", { key: "d", value: 6, cause: "removed" }], ["evict", { key: "e", value: 7, cause: "removed" }]]);
+  equal(take(), [
+    ["evict", { key: "d", value: 6, cause: "removed" }],
+    ["evict", { key: "e", value: 7, cause: "removed" }],
+  ]);
   cache.set("f", 8);
   clock.pass(100);
   await cache.getOrSet("f", () => 9);
-  equal(take().map(([event, { value, cause }]) => [event, value ?? cause]), [["expire", 8], ["miss", "expired"], ["load", undefined]]);
+  equal(
+    take().map(([event, { value, cause }]) => [event, value ?? cause]),
+    [
+      ["expire", 8],
+      ["miss", "expired"],
+      ["load", undefined],
+    ],
+  );
 });
 
 test("failures that are remembered are hits, and leave without a word", async () => {
@@ -112,11 +180,22 @@ test("failures that are remembered are hits, and leave without a word", async ()
   cache.get("k");
   await rejects(cache.getOrSet("k", () => Promise.reject(down)));
   cache.set("j", 1);
-  equal(take().map(([event]) => event), ["miss", "miss", "error"]);
+  equal(
+    take().map(([event]) => event),
+    ["miss", "miss", "error"],
+  );
 });
 
 test("batch is told with its keys, its duration and the error that it failed with", async () => {
-  const { cache, take } = told({ batch: { load: async (keys) => keys.map((key) => { if (key === "x") throw down; return key; }) } });
+  const { cache, take } = told({
+    batch: {
+      load: async (keys) =>
+        keys.map((key) => {
+          if (key === "x") throw down;
+          return key;
+        }),
+    },
+  });
   await Promise.all([cache.getOrSet("a"), cache.getOrSet("b")]);
   await settleDown();
   const [, { keys, duration, error }] = take().find(([event]) => event === "batch");
@@ -130,7 +209,20 @@ test("batch is told with its keys, its duration and the error that it failed wit
 test("a hook that throws, or whose promise rejects, harms nothing, and others are told", async () => {
   const cache = new NearCache();
   const seen = [];
-  const bad = [() => { throw down; }, () => Promise.reject(down), async () => { throw down; }, () => ({ get then() { throw down; } })];
+  const bad = [
+    () => {
+      throw down;
+    },
+    () => Promise.reject(down),
+    async () => {
+      throw down;
+    },
+    () => ({
+      get then() {
+        throw down;
+      },
+    }),
+  ];
   for (const event of EVENTS) {
     for (const hook of bad) cache.on(event, hook);
     cache.on(event, () => seen.push(event));
@@ -143,10 +235,7 @@ test("a hook that throws, or whose promise rejects, harms nothing, and others ar
 
 test("a hook may use the cache: delete the key of the event, load it, set others", async () => {
   const cache = new NearCache({ maxEntries: 3 });
-  const off = [
-    cache.on("load", ({ key }) => cache.delete(key)),
-    cache.on("hit", ({ key }) => cache.delete(key)),
-  ];
+  const off = [cache.on("load", ({ key }) => cache.delete(key)), cache.on("hit", ({ key }) => cache.delete(key))];
   equal([await cache.getOrSet("k", () => 1), cache.has("k")], [1, false]);
   cache.set("k", 2);
   equal([cache.get("k"), cache.has("k")], [2, false]);
@@ -155,8 +244,14 @@ test("a hook may use the cache: delete the key of the event, load it, set others
   off.forEach((end) => end());
 
   const asked = [];
-  const end = cache.on("miss", ({ key, cause }) => cause === "absent" && asked.push(cache.getOrSet(key, () => "by the hook")));
-  equal([await cache.getOrSet("m", async () => "loaded"), await asked[0], cache.get("m")], ["loaded", "loaded", "loaded"]);
+  const end = cache.on(
+    "miss",
+    ({ key, cause }) => cause === "absent" && asked.push(cache.getOrSet(key, () => "by the hook")),
+  );
+  equal(
+    [await cache.getOrSet("m", async () => "loaded"), await asked[0], cache.get("m")],
+    ["loaded", "loaded", "loaded"],
+  );
   equal([cache.get("n"), await asked[1], cache.get("n")], [undefined, "by the hook", "by the hook"]);
   end();
 
@@ -212,13 +307,22 @@ test("a hook may end itself, and add others", () => {
 test("hooks of a part are told of that part and what is within", async () => {
   const cache = new NearCache();
   const parts = {
-    root: cache, n: cache.namespace("n"), nm: cache.namespace("n").namespace("m"), s: cache.scope("s"), st: cache.scope("s").scope("t"), ns: cache.namespace("n").scope("s"),
+    root: cache,
+    n: cache.namespace("n"),
+    nm: cache.namespace("n").namespace("m"),
+    s: cache.scope("s"),
+    st: cache.scope("s").scope("t"),
+    ns: cache.namespace("n").scope("s"),
   };
-  const seen = Object.fromEntries(Object.entries(parts).map(([name, part]) => {
-    const keys = [];
-    part.on("hit", ({ key, place }) => keys.push(`${key} ${[...place.namespaces, place.scope ?? ""].join("/").replace("\0", ">")}`));
-    return [name, keys];
-  }));
+  const seen = Object.fromEntries(
+    Object.entries(parts).map(([name, part]) => {
+      const keys = [];
+      part.on("hit", ({ key, place }) =>
+        keys.push(`${key} ${[...place.namespaces, place.scope ?? ""].join("/").replace("\0", ">")}`),
+      );
+      return [name, keys];
+    }),
+  );
   for (const [name, part] of Object.entries(parts)) part.set(name, 1).get(name);
   const [r, n, nm, s, st, ns] = ["root ", "n n/", "nm n/m/", "s s", "st s>t", "ns n/s"];
   equal(seen, { root: [r, n, nm, s, st, ns], n: [n, nm, ns], nm: [nm], s: [s, st, ns], st: [st], ns: [ns] });
@@ -233,7 +337,12 @@ test("evict and expire tell the place of the key", () => {
   cache.scope("s").set("a", 3);
   cache.namespace("n").scope("s").set("a", 4);
   cache.clear();
-  equal(places, [["a", [], undefined], ["a", ["n"], undefined], ["a", [], "s"], ["a", ["n"], "s"]]);
+  equal(places, [
+    ["a", [], undefined],
+    ["a", ["n"], undefined],
+    ["a", [], "s"],
+    ["a", ["n"], "s"],
+  ]);
 });
 
 /** Warns of loads that take long. */
@@ -271,11 +380,18 @@ test("a plugin keeps its this, and may be an object of a class", () => {
 test("wrong hooks and plugins are errors that name them", () => {
   const cache = new NearCache();
   const names = EVENTS.join(", ");
-  throws(() => cache.on("hits", () => {}), { code: "ERR_OPTION", message: `hits: got an option of that name, wants one of ${names}` });
-  for (const hook of [undefined, null, 5, {}]) throws(() => cache.on("hit", hook), { code: "ERR_OPTION", message: /got .*, wants a function/ });
+  throws(() => cache.on("hits", () => {}), {
+    code: "ERR_OPTION",
+    message: `hits: got an option of that name, wants one of ${names}`,
+  });
+  for (const hook of [undefined, null, 5, {}])
+    throws(() => cache.on("hit", hook), { code: "ERR_OPTION", message: /got .*, wants a function/ });
   throws(() => cache.use({ hit: 5 }), { code: "ERR_OPTION", message: "hit: got 5, wants a function" });
   throws(() => cache.use(null), { code: "ERR_OPTION", message: "plugin: got null, wants an object" });
-  throws(() => new NearCache({ plugins: {} }), { code: "ERR_OPTION", message: "plugins: got an object, wants an array of plugins" });
+  throws(() => new NearCache({ plugins: {} }), {
+    code: "ERR_OPTION",
+    message: "plugins: got an object, wants an array of plugins",
+  });
   throws(() => new NearCache({ plugins: [{ hot: () => {} }] }), { code: "ERR_OPTION", message: /^hot: / });
   cache.set("k", 1).get("k");
 });

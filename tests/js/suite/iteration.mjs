@@ -6,14 +6,21 @@ const abc = (options) => new NearCache(options).set("a", 1).set("b", 2).set("c",
 test("iteration goes from the most recently used to the least", () => {
   const cache = abc();
   cache.get("a");
-  const entries = [["a", 1], ["c", 3], ["b", 2]];
+  const entries = [
+    ["a", 1],
+    ["c", 3],
+    ["b", 2],
+  ];
   equal([...cache], entries);
   equal([...cache.entries()], entries);
   equal([...cache.keys()], ["a", "c", "b"]);
   equal([...cache.values()], [1, 3, 2]);
   const seen = [];
   cache.forEach((value, key, self) => seen.push([key, value, self === cache]));
-  equal(seen, entries.map(([key, value]) => [key, value, true]));
+  equal(
+    seen,
+    entries.map(([key, value]) => [key, value, true]),
+  );
 });
 
 test("iteration is no use and no get", () => {

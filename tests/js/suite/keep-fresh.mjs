@@ -60,7 +60,10 @@ test("rounds never overlap, and the next one comes after a slow one", async () =
 test("run does one round, over values that are there, which stay if it fails", async () => {
   const cache = new NearCache().set("a", "old").set("b", "old");
   const error = new Error("no");
-  const entries = new Map([["a", async () => "new"], ["b", () => Promise.reject(error)]]);
+  const entries = new Map([
+    ["a", async () => "new"],
+    ["b", () => Promise.reject(error)],
+  ]);
   const keeper = cache.keepFresh(entries, { every: "1h", timers: false });
   equal(await keeper.run(), { loaded: 1, failed: [{ key: "b", error }] });
   equal([cache.get("a"), cache.get("b")], ["new", "old"]);
@@ -68,7 +71,10 @@ test("run does one round, over values that are there, which stay if it fails", a
 
 test("an entry's options hold in every round, but for forceFresh", async () => {
   const cache = new NearCache().set("a", "old");
-  const keeper = cache.keepFresh([{ key: "a", loader: () => "new", options: { ttl: "1m", forceFresh: false } }], { every: "1h", timers: false });
+  const keeper = cache.keepFresh([{ key: "a", loader: () => "new", options: { ttl: "1m", forceFresh: false } }], {
+    every: "1h",
+    timers: false,
+  });
   await keeper.run();
   equal([cache.get("a"), cache.remainingTtl("a") <= 60_000], ["new", true]);
 });
@@ -76,7 +82,11 @@ test("an entry's options hold in every round, but for forceFresh", async () => {
 test("a list may be made anew for each round", async () => {
   const cache = new NearCache();
   let keys = ["a"];
-  const keeper = cache.keepFresh(() => keys.map((key) => ({ key })), { every: "1h", loader: async (key) => key, timers: false });
+  const keeper = cache.keepFresh(() => keys.map((key) => ({ key })), {
+    every: "1h",
+    loader: async (key) => key,
+    timers: false,
+  });
   equal((await keeper.run()).loaded, 1);
   keys = ["b", "c"];
   equal([(await keeper.run()).loaded, [...cache.keys()]], [2, ["c", "b", "a"]]);
@@ -94,7 +104,10 @@ test("run is the round under way, where one can last; in a Worker it may be anot
   await settleDown();
   equal([lists, load.loads.length], [inWorker() ? 2 : 1, 1]);
   load.loads[0].resolve(1);
-  equal(await Promise.all(rounds), [{ loaded: 1, failed: [] }, { loaded: 1, failed: [] }]);
+  equal(await Promise.all(rounds), [
+    { loaded: 1, failed: [] },
+    { loaded: 1, failed: [] },
+  ]);
 });
 
 test("no timer is started where timers end with the request, unless one says so", async () => {
@@ -111,7 +124,10 @@ test("onError is told of keys and lists that fail in a timer's round, which goes
   let rounds = 0;
   const entries = () => {
     if (++rounds === 2) throw new Error("no list");
-    return [{ key: "a", loader: () => Promise.reject(new Error("no")) }, { key: "b", loader: () => rounds }];
+    return [
+      { key: "a", loader: () => Promise.reject(new Error("no")) },
+      { key: "b", loader: () => rounds },
+    ];
   };
   const onError = (error, ...key) => {
     told.push([error.message, ...key]);
@@ -127,7 +143,10 @@ test("onError is told of keys and lists that fail in a timer's round, which goes
 test("a round keeps to its concurrency", async () => {
   const cache = new NearCache();
   const load = held();
-  const keeper = cache.keepFresh([1, 2, 3].map((key) => ({ key })), { every: "1h", loader: load, concurrency: 2, timers: false });
+  const keeper = cache.keepFresh(
+    [1, 2, 3].map((key) => ({ key })),
+    { every: "1h", loader: load, concurrency: 2, timers: false },
+  );
   const round = keeper.run();
   await settleDown();
   equal(load.loads.length, 2);
@@ -179,10 +198,22 @@ test("a wrong option of keepFresh is an error that names it", () => {
     [entries, { ...good, onError: 5 }, "onError: got 5, wants a function"],
     [entries, { ...good, timers: 1 }, "timers: got 1, wants true or false"],
     [entries, { ...good, loader: 1 }, "loader: got 1, wants a function"],
-    [entries, { ...good, tiemrs: true }, "tiemrs: got an option of that name, wants one of every, concurrency, loader, onError, timers"],
+    [
+      entries,
+      { ...good, tiemrs: true },
+      "tiemrs: got an option of that name, wants one of every, concurrency, loader, onError, timers",
+    ],
     [entries, undefined, "options: got undefined, wants an object"],
-    [entries.values(), good, "entries: got what can be walked only once, wants a list, a Map, or a function that returns one"],
-    [(async function* () {})(), good, "entries: got what can be walked only once, wants a list, a Map, or a function that returns one"],
+    [
+      entries.values(),
+      good,
+      "entries: got what can be walked only once, wants a list, a Map, or a function that returns one",
+    ],
+    [
+      (async function* () {})(),
+      good,
+      "entries: got what can be walked only once, wants a list, a Map, or a function that returns one",
+    ],
     [5, good, "entries: got 5, wants a Map from keys to loaders, or a list of {key, loader, options}"],
   ]) {
     throws(() => cache.keepFresh(given, options), { code: "ERR_OPTION", message });

@@ -15,7 +15,10 @@ test("different keys are loaded side by side", async () => {
   const cache = new NearCache();
   const load = held();
   const gets = ["a", "b", "c"].map((key) => cache.getOrSet(key, load));
-  equal(load.loads.map(({ key }) => key), ["a", "b", "c"]);
+  equal(
+    load.loads.map(({ key }) => key),
+    ["a", "b", "c"],
+  );
   for (const { key, resolve } of load.loads.reverse()) resolve(key.toUpperCase());
   equal(await Promise.all(gets), ["A", "B", "C"]);
 });
@@ -34,7 +37,10 @@ test("a loader may be sync, async, or return anything with a then", async () => 
   equal(await cache.getOrSet("async", async (key) => key + 1), "async1");
   equal(await cache.getOrSet("thenable", (key) => ({ then: (resolve) => resolve(key + 1) })), "thenable1");
   equal(await cache.getOrSet("undefined", () => undefined), undefined);
-  equal([cache.get("sync"), cache.get("async"), cache.get("thenable"), cache.has("undefined")], ["sync1", "async1", "thenable1", true]);
+  equal(
+    [cache.get("sync"), cache.get("async"), cache.get("thenable"), cache.has("undefined")],
+    ["sync1", "async1", "thenable1", true],
+  );
 });
 
 test("a sync load is stored at once", () => {
@@ -47,19 +53,28 @@ test("a thenable may hold another, fail, throw, or answer twice", async () => {
   const cache = new NearCache();
   const nested = { then: (resolve) => resolve({ then: (inner) => inner("deep") }) };
   equal([await cache.getOrSet("nested", () => nested), cache.get("nested")], ["deep", "deep"]);
-  await rejects(cache.getOrSet("fails", () => ({ then: (_, reject) => reject(new Error("no")) })), { message: "no" });
+  await rejects(
+    cache.getOrSet("fails", () => ({ then: (_, reject) => reject(new Error("no")) })),
+    { message: "no" },
+  );
   const thrower = {
     then() {
       throw new Error("then threw");
     },
   };
-  await rejects(cache.getOrSet("throws", () => thrower), { message: "then threw" });
+  await rejects(
+    cache.getOrSet("throws", () => thrower),
+    { message: "then threw" },
+  );
   const getter = {
     get then() {
       throw new Error("getter threw");
     },
   };
-  await rejects(cache.getOrSet("getter", () => getter), { message: "getter threw" });
+  await rejects(
+    cache.getOrSet("getter", () => getter),
+    { message: "getter threw" },
+  );
   const twice = {
     then(resolve, reject) {
       resolve("first");
@@ -123,7 +138,10 @@ test("a failed load leaves an old value where it is", async () => {
 test("the value is stored before those who wait hear of it", async () => {
   const cache = new NearCache();
   const load = held();
-  const seen = [cache.getOrSet("k", load).then(() => cache.get("k")), cache.getOrSet("k", load).then(() => cache.get("k"))];
+  const seen = [
+    cache.getOrSet("k", load).then(() => cache.get("k")),
+    cache.getOrSet("k", load).then(() => cache.get("k")),
+  ];
   load.loads[0].resolve(1);
   equal(await Promise.all(seen), [1, 1]);
 });
@@ -140,7 +158,11 @@ test("forceFresh loads though a value is there, which serves others meanwhile", 
 test("forceFresh joins a load that is under way", async () => {
   const cache = new NearCache();
   const load = held();
-  const gets = [cache.getOrSet("k", load), cache.getOrSet("k", load, { forceFresh: true }), cache.getOrSet("k", load, { forceFresh: true })];
+  const gets = [
+    cache.getOrSet("k", load),
+    cache.getOrSet("k", load, { forceFresh: true }),
+    cache.getOrSet("k", load, { forceFresh: true }),
+  ];
   equal(load.loads.length, 1);
   load.loads[0].resolve(1);
   equal(await Promise.all(gets), [1, 1, 1]);
@@ -198,15 +220,29 @@ test("ctx tells the key and has a signal that is not aborted", async () => {
   const cache = new NearCache();
   const key = { id: 1 };
   let seen;
-  await cache.getOrSet(key, (given, ctx) => (seen = [given === key, ctx.key === key, ctx.signal instanceof AbortSignal, ctx.signal.aborted], 1));
+  await cache.getOrSet(
+    key,
+    (given, ctx) => (
+      (seen = [given === key, ctx.key === key, ctx.signal instanceof AbortSignal, ctx.signal.aborted]),
+      1
+    ),
+  );
   equal(seen, [true, true, true, false]);
 });
 
 test("what ctx says wrongly is an error for all who wait, and nothing is stored", async () => {
   const cache = new NearCache();
   const cases = [
-    ["ttl", -1, 'ctx.ttl: got -1, wants milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"'],
-    ["ttl", "soon", 'ctx.ttl: got "soon", wants milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"'],
+    [
+      "ttl",
+      -1,
+      'ctx.ttl: got -1, wants milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"',
+    ],
+    [
+      "ttl",
+      "soon",
+      'ctx.ttl: got "soon", wants milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"',
+    ],
     ["bytes", NaN, "ctx.bytes: got NaN, wants bytes from 0 on, or Infinity"],
   ];
   for (const [name, value, message] of cases) {
@@ -238,8 +274,8 @@ test("a loader may clear the cache; its value then goes to its caller only", asy
 test("a hit gives what was stored, the same object", async () => {
   const cache = new NearCache();
   const value = { deep: [] };
-  equal(await cache.getOrSet("k", () => value) === value, true);
-  equal(await cache.getOrSet("k", () => ({})) === value, true);
+  equal((await cache.getOrSet("k", () => value)) === value, true);
+  equal((await cache.getOrSet("k", () => ({}))) === value, true);
 });
 
 test("ten thousand loads at once all come home", async () => {
@@ -259,5 +295,11 @@ test("a load that ends after everything else has been used again touches nothing
   load.loads[0].resolve("late");
   equal(await first, "late");
   await settleDown();
-  equal([...cache], [[99, 99], [98, 98]]);
+  equal(
+    [...cache],
+    [
+      [99, 99],
+      [98, 98],
+    ],
+  );
 });

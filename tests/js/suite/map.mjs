@@ -40,8 +40,39 @@ test("values that look like nothing are values", () => {
 test("keys are anything a Map takes, compared as a Map does", () => {
   const [object, array, symbol, regexp] = [{}, [], Symbol("s"), /x/];
   const fn = () => {};
-  const keys = [NaN, 0, 1, "0", "1", "", "NaN", "null", null, undefined, "undefined", true, "true", 1n, 2n ** 70n, object, {}, array,
-    symbol, Symbol("s"), Symbol.iterator, regexp, fn, new Date(0), Infinity, -Infinity, "\u0000", "\ud800", "é", "e\u0301", "x".repeat(100_000)];
+  const keys = [
+    NaN,
+    0,
+    1,
+    "0",
+    "1",
+    "",
+    "NaN",
+    "null",
+    null,
+    undefined,
+    "undefined",
+    true,
+    "true",
+    1n,
+    2n ** 70n,
+    object,
+    {},
+    array,
+    symbol,
+    Symbol("s"),
+    Symbol.iterator,
+    regexp,
+    fn,
+    new Date(0),
+    Infinity,
+    -Infinity,
+    "\u0000",
+    "\ud800",
+    "é",
+    "e\u0301",
+    "x".repeat(100_000),
+  ];
   const cache = new NearCache();
   const map = new Map();
   keys.forEach((key, i) => {

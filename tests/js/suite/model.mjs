@@ -54,7 +54,8 @@ async function walk(seed, steps, { maxEntries, maxBytes, ttls }) {
   const cache = new NearCache({ maxEntries, maxBytes, clock, hardTimeout: Infinity });
   const model = new Model(maxEntries, maxBytes, clock);
   const open = [];
-  const fail = (step, error) => new Error(`seed ${seed}, bounds ${maxEntries}/${maxBytes}, step ${step}: ${error.message}`);
+  const fail = (step, error) =>
+    new Error(`seed ${seed}, bounds ${maxEntries}/${maxBytes}, step ${step}: ${error.message}`);
   const ttl = () => (ttls ? [0, 1, 5, 20, 100, Infinity][random(6)] : random(20) === 0 ? 0 : Infinity);
   const bytes = () => random(12);
 
@@ -90,7 +91,11 @@ async function walk(seed, steps, { maxEntries, maxBytes, ttls }) {
           equal(cache.get(key), model.get(key)?.value, "get");
           break;
         case 2:
-          equal([cache.peek(key), cache.has(key)], [model.find(key)?.value, model.find(key) !== undefined], "peek, has");
+          equal(
+            [cache.peek(key), cache.has(key)],
+            [model.find(key)?.value, model.find(key) !== undefined],
+            "peek, has",
+          );
           break;
         case 3: {
           const entry = model.find(key);
@@ -144,10 +149,22 @@ async function walk(seed, steps, { maxEntries, maxBytes, ttls }) {
         }
       }
       const live = model.live;
-      equal([...cache].map(([k]) => KEYS.findIndex((other) => Object.is(other, k))), live.map(({ key: k }) => KEYS.findIndex((other) => Object.is(other, k))), "order");
-      equal([...cache.values()], live.map(({ value }) => value), "values");
+      equal(
+        [...cache].map(([k]) => KEYS.findIndex((other) => Object.is(other, k))),
+        live.map(({ key: k }) => KEYS.findIndex((other) => Object.is(other, k))),
+        "order",
+      );
+      equal(
+        [...cache.values()],
+        live.map(({ value }) => value),
+        "values",
+      );
       const { entries, bytes: weight, inFlight } = cache.stats();
-      equal([entries >= live.length, entries <= maxEntries, weight <= maxBytes, inFlight], [true, true, true, open.length], "bounds");
+      equal(
+        [entries >= live.length, entries <= maxEntries, weight <= maxBytes, inFlight],
+        [true, true, true, open.length],
+        "bounds",
+      );
       if (!ttls) equal([entries, weight], [model.entries.length, model.bytes], "entries, bytes");
     } catch (error) {
       throw fail(step, error);
@@ -262,7 +279,12 @@ test("random use of windows, failures, expire, tags and namespaces agrees with w
       const key = random(3);
       const name = `${at}:${key}`;
       const view = views[at];
-      const life = { ttl: [0, 5, 20, Infinity][random(4)], swr: [0, 0, 10, 30][random(4)], sie: [0, 0, 15, 40][random(4)], tags: [`t${random(2)}`, `u${random(2)}`] };
+      const life = {
+        ttl: [0, 5, 20, Infinity][random(4)],
+        swr: [0, 0, 10, 30][random(4)],
+        sie: [0, 0, 15, 40][random(4)],
+        tags: [`t${random(2)}`, `u${random(2)}`],
+      };
       const kept = { ttl: life.ttl, staleWhileRevalidate: life.swr, staleIfError: life.sie, tags: life.tags };
       try {
         switch (random(10)) {
@@ -285,7 +307,9 @@ test("random use of windows, failures, expire, tags and namespaces agrees with w
           case 3: {
             if (random(3) > 0) break;
             const tag = ["t0", "t1", "u0", "u1"][random(4)];
-            const all = [...lives.held.keys()].filter((one) => within[at].includes(Number(one[0])) && lives.of(one)?.tags.includes(tag));
+            const all = [...lives.held.keys()].filter(
+              (one) => within[at].includes(Number(one[0])) && lives.of(one)?.tags.includes(tag),
+            );
             if (random(2)) {
               equal(view.expireByTag(tag), all.filter((one) => lives.expire(one)).length, "expireByTag");
             } else {
@@ -313,7 +337,9 @@ test("random use of windows, failures, expire, tags and namespaces agrees with w
             };
             const forceFresh = random(5) === 0;
             const wanted = lives.get(name, forceFresh, outcome);
-            const got = await view.getOrSet(key, loader, { ...kept, errorBackoff: outcome.backoff, forceFresh, details: true }).catch((reason) => reason);
+            const got = await view
+              .getOrSet(key, loader, { ...kept, errorBackoff: outcome.backoff, forceFresh, details: true })
+              .catch((reason) => reason);
             equal(got, wanted, `getOrSet${forceFresh ? ", forced" : ""}`);
             gets++;
           }

@@ -5,16 +5,36 @@ import { equal, handClock, held, rejects, settleDown, test, throws } from "../ru
 
 test("a key in one part is not met in another", async () => {
   const root = new NearCache();
-  const parts = [root, root.namespace("a"), root.namespace("b"), root.namespace("a").namespace("b"), root.scope("a"), root.scope("b"),
-    root.namespace("a").scope("b"), root.scope("a").scope("b")];
+  const parts = [
+    root,
+    root.namespace("a"),
+    root.namespace("b"),
+    root.namespace("a").namespace("b"),
+    root.scope("a"),
+    root.scope("b"),
+    root.namespace("a").scope("b"),
+    root.scope("a").scope("b"),
+  ];
   for (const [i, part] of parts.entries()) {
-    equal([part.get("k"), part.has("k"), part.peek("k"), part.remainingTtl("k"), part.delete("k"), part.expire("k")], [undefined, false, undefined, undefined, false, false]);
+    equal(
+      [part.get("k"), part.has("k"), part.peek("k"), part.remainingTtl("k"), part.delete("k"), part.expire("k")],
+      [undefined, false, undefined, undefined, false, false],
+    );
     equal(await part.getOrSet("k", () => i), i);
   }
-  equal(parts.map((part) => part.get("k")), [0, 1, 2, 3, 4, 5, 6, 7]);
-  equal(parts.map((part) => [...part]), parts.map((_, i) => [["k", i]]));
+  equal(
+    parts.map((part) => part.get("k")),
+    [0, 1, 2, 3, 4, 5, 6, 7],
+  );
+  equal(
+    parts.map((part) => [...part]),
+    parts.map((_, i) => [["k", i]]),
+  );
   parts[3].delete("k");
-  equal(parts.map((part) => part.get("k")), [0, 1, 2, undefined, 4, 5, 6, 7]);
+  equal(
+    parts.map((part) => part.get("k")),
+    [0, 1, 2, undefined, 4, 5, 6, 7],
+  );
 });
 
 test("loads of one key in different parts are different loads, and purges beat their own", async () => {
@@ -35,8 +55,14 @@ test("the same name is the same part, with the same figures", () => {
   root.namespace("a").set("k", 1);
   root.namespace("a").namespace("b").set("k", 2);
   root.scope("s").set("k", 3);
-  equal([root.namespace("a").get("k"), root.namespace("a").namespace("b").get("k"), root.scope("s").get("k")], [1, 2, 3]);
-  equal([root.namespace("a").stats().hits, root.namespace("a").namespace("b").stats().hits, root.stats().hits], [1, 1, 3]);
+  equal(
+    [root.namespace("a").get("k"), root.namespace("a").namespace("b").get("k"), root.scope("s").get("k")],
+    [1, 2, 3],
+  );
+  equal(
+    [root.namespace("a").stats().hits, root.namespace("a").namespace("b").stats().hits, root.stats().hits],
+    [1, 1, 3],
+  );
 });
 
 test("a scope in a namespace is the namespace in the scope", () => {
@@ -55,7 +81,10 @@ test("parts share the bounds: the least recently used goes, wherever it is", () 
   s.set("j", 4, { bytes: 10 });
   equal([root.has("k"), a.has("k"), s.has("k"), s.has("j"), root.size, a.size], [true, false, true, true, 3, 0]);
   a.set("big", 5, { bytes: 90 });
-  equal([root.stats().bytes <= 100, a.get("big"), a.stats().bytes, a.stats().evictions.size, root.stats().evictions.size], [true, 5, 90, 1, 3]);
+  equal(
+    [root.stats().bytes <= 100, a.get("big"), a.stats().bytes, a.stats().evictions.size, root.stats().evictions.size],
+    [true, 5, 90, 1, 3],
+  );
 });
 
 test("a namespace has defaults of its own, over those of the part around it", async () => {
@@ -64,7 +93,19 @@ test("a namespace has defaults of its own, over those of the part around it", as
   const a = root.namespace("a", { ttl: 20 });
   const b = a.namespace("b", { negativeTtl: 3 });
   const ttl = (part, value = 1, options = {}) => part.set("k", value, options).remainingTtl("k");
-  equal([ttl(root), ttl(a), ttl(b), ttl(b, null), ttl(a, null), ttl(b, 1, { ttl: 7 }), ttl(a.scope("s")), ttl(root.namespace("a"))], [10, 20, 20, 3, 20, 7, 20, 10]);
+  equal(
+    [
+      ttl(root),
+      ttl(a),
+      ttl(b),
+      ttl(b, null),
+      ttl(a, null),
+      ttl(b, 1, { ttl: 7 }),
+      ttl(a.scope("s")),
+      ttl(root.namespace("a")),
+    ],
+    [10, 20, 20, 3, 20, 7, 20, 10],
+  );
   a.set("k", 1);
   clock.pass(22);
   equal((await a.getOrSet("k", () => 2, { details: true })).status, "stale");
@@ -83,7 +124,10 @@ test("a namespace's clear leaves what is not in it", async () => {
   root.namespace("c").set("k", 4);
   const gets = [a.getOrSet("loading", load), root.getOrSet("loading", load)];
   a.clear();
-  equal([root.size, a.size, a.namespace("b").size, a.scope("s").get("k"), root.get("k"), root.namespace("c").get("k")], [2, 0, 0, undefined, 0, 4]);
+  equal(
+    [root.size, a.size, a.namespace("b").size, a.scope("s").get("k"), root.get("k"), root.namespace("c").get("k")],
+    [2, 0, 0, undefined, 0, 4],
+  );
   load.loads.forEach(({ resolve }) => resolve(1));
   await Promise.all(gets);
   equal([a.has("loading"), root.has("loading")], [false, true]);
@@ -91,13 +135,22 @@ test("a namespace's clear leaves what is not in it", async () => {
 
 test("the root's clear empties every part", async () => {
   const root = new NearCache({ errorBackoff: 1e6 });
-  const parts = [root, root.namespace("a"), root.namespace("a").namespace("b"), root.scope("s"), root.namespace("a").scope("s")];
+  const parts = [
+    root,
+    root.namespace("a"),
+    root.namespace("a").namespace("b"),
+    root.scope("s"),
+    root.namespace("a").scope("s"),
+  ];
   for (const part of parts) {
     part.set("k", 1, { tags: ["t"] });
     await rejects(part.getOrSet("fails", () => Promise.reject(new Error("no"))));
   }
   root.clear();
-  equal(parts.map((part) => [part.size, part.has("k"), [...part]]), parts.map(() => [0, false, []]));
+  equal(
+    parts.map((part) => [part.size, part.has("k"), [...part]]),
+    parts.map(() => [0, false, []]),
+  );
   for (const part of parts) part.set("k", 2);
   equal([parts.map((part) => part.get("k")), root.size, parts[1].size, parts[2].size], [[2, 2, 2, 2, 2], 5, 2, 1]);
 });
@@ -106,7 +159,10 @@ test("there may be 255 namespaces, nested ones included, and an unlimited number
   const root = new NearCache();
   for (let i = 0; i < 127; i++) root.namespace(`n${i}`).namespace("inner");
   root.namespace("last").set("k", 1);
-  throws(() => root.namespace("one more"), { code: "ERR_OPTION", message: "namespace: got one too many, wants at most 255 of them in a cache" });
+  throws(() => root.namespace("one more"), {
+    code: "ERR_OPTION",
+    message: "namespace: got one too many, wants at most 255 of them in a cache",
+  });
   equal([root.namespace("last").get("k"), root.namespace("n5").namespace("inner").size], [1, 0]);
   for (let i = 0; i < 10_000; i++) root.scope(`s${i}`).set("k", i);
   equal([root.scope("s9999").get("k"), root.size], [9999, 10_000]);
@@ -114,25 +170,42 @@ test("there may be 255 namespaces, nested ones included, and an unlimited number
 
 test("a namespace that is refused for its options is not made", () => {
   const root = new NearCache();
-  for (let i = 0; i < 300; i++) throws(() => root.namespace("wrong", { ttl: -1 }), { code: "ERR_OPTION", message: /^ttl: got -1/ });
+  for (let i = 0; i < 300; i++)
+    throws(() => root.namespace("wrong", { ttl: -1 }), { code: "ERR_OPTION", message: /^ttl: got -1/ });
   for (let i = 0; i < 255; i++) root.namespace(`n${i}`);
 });
 
 test("wrong names of namespaces and scopes are errors", () => {
   const root = new NearCache();
   for (const wrong of ["", undefined, null, 5, {}, "a\0b"]) {
-    throws(() => root.namespace(wrong), { code: "ERR_OPTION", message: /^namespace: got .*, wants a text that is not empty and has no U\+0000$/ });
+    throws(() => root.namespace(wrong), {
+      code: "ERR_OPTION",
+      message: /^namespace: got .*, wants a text that is not empty and has no U\+0000$/,
+    });
     throws(() => root.scope(wrong), { code: "ERR_OPTION", message: /^scope: got / });
   }
 });
 
 test("names that look alike are different parts", () => {
   const root = new NearCache();
-  const parts = [root.scope("a/b"), root.scope("a").scope("b"), root.namespace("a").scope("b"), root.namespace("a/b"), root.namespace("__proto__"), root.scope("__proto__")];
+  const parts = [
+    root.scope("a/b"),
+    root.scope("a").scope("b"),
+    root.namespace("a").scope("b"),
+    root.namespace("a/b"),
+    root.namespace("__proto__"),
+    root.scope("__proto__"),
+  ];
   for (const [i, part] of parts.entries()) part.set("k", i, { tags: ["b", "t"] });
-  equal(parts.map((part) => part.get("k")), [0, 1, 2, 3, 4, 5]);
+  equal(
+    parts.map((part) => part.get("k")),
+    [0, 1, 2, 3, 4, 5],
+  );
   equal([parts[1].deleteByTag("t"), parts[3].deleteByTag("t"), parts[4].deleteByTag("t")], [1, 1, 1]);
-  equal(parts.map((part) => part.has("k")), [true, false, true, false, false, true]);
+  equal(
+    parts.map((part) => part.has("k")),
+    [true, false, true, false, false, true],
+  );
 });
 
 test("iteration of a part is its own, in the order of use", () => {
@@ -140,7 +213,15 @@ test("iteration of a part is its own, in the order of use", () => {
   const [a, s] = [root.namespace("a"), root.scope("s")];
   for (const key of [1, 2, 3]) for (const part of [root, a, s]) part.set(key, key);
   a.get(1);
-  equal([[...root.keys()], [...a.keys()], [...s.keys()], [...a.values()]], [[3, 2, 1], [1, 3, 2], [3, 2, 1], [1, 3, 2]]);
+  equal(
+    [[...root.keys()], [...a.keys()], [...s.keys()], [...a.values()]],
+    [
+      [3, 2, 1],
+      [1, 3, 2],
+      [3, 2, 1],
+      [1, 3, 2],
+    ],
+  );
   let seen = 0;
   s.forEach((_, key, cache) => (seen++, cache.delete(key)));
   equal([seen, s.size, root.size, a.size], [3, 6, 6, 3]);
@@ -155,18 +236,45 @@ test("figures are counted where the key is", async () => {
   a.get("nothing");
   a.delete("k");
   root.get("nothing");
-  const figures = ({ hits, misses, loads, sets, evictions, entries }) => [hits, misses, loads, sets, evictions.removed, entries];
-  equal([figures(a.stats()), figures(root.stats())], [[1, 3, 2, 2, 1, 1], [1, 4, 2, 2, 1, 1]]);
+  const figures = ({ hits, misses, loads, sets, evictions, entries }) => [
+    hits,
+    misses,
+    loads,
+    sets,
+    evictions.removed,
+    entries,
+  ];
+  equal(
+    [figures(a.stats()), figures(root.stats())],
+    [
+      [1, 3, 2, 2, 1, 1],
+      [1, 4, 2, 2, 1, 1],
+    ],
+  );
 });
 
 test("a scope that holds nothing costs nothing", async () => {
   const { Scope, Room } = await import("../../../pkg/dist/room.js");
   const room = new Room(0, []);
   const scope = new Scope(room, "s");
-  equal([scope.get("k"), scope.size, [...scope.values()], scope.delete("k"), room.scopes.size], [undefined, 0, [], false, 0]);
+  equal(
+    [scope.get("k"), scope.size, [...scope.values()], scope.delete("k"), room.scopes.size],
+    [undefined, 0, [], false, 0],
+  );
   scope.set("k", 1);
   scope.set("j", 2);
-  equal([scope.get("k"), scope.size, room.scopes.size, scope.delete("k"), room.scopes.size, scope.delete("j"), room.scopes.size], [1, 2, 1, true, 1, true, 0]);
+  equal(
+    [
+      scope.get("k"),
+      scope.size,
+      room.scopes.size,
+      scope.delete("k"),
+      room.scopes.size,
+      scope.delete("j"),
+      room.scopes.size,
+    ],
+    [1, 2, 1, true, 1, true, 0],
+  );
 });
 
 test("update and getMany work in parts as anywhere", async () => {

@@ -5,14 +5,21 @@ import { equal, handClock, test } from "../runner.mjs";
 
 const make = (options) => new NearCache({ clock: handClock(), ttl: 1000, negativeTtl: 10, ...options });
 const ways = {
-  "getOrSet": (cache, value, options) => cache.getOrSet("k", () => value, options),
-  "set": async (cache, value, options) => cache.set("k", value, options),
-  "update": (cache, value, options) => cache.update("k", async () => value, options),
+  getOrSet: (cache, value, options) => cache.getOrSet("k", () => value, options),
+  set: async (cache, value, options) => cache.set("k", value, options),
+  update: (cache, value, options) => cache.update("k", async () => value, options),
 };
 
 for (const [way, store] of Object.entries(ways)) {
   test(`negativeTtl is the ttl of undefined and null, and of nothing else: ${way}`, async () => {
-    for (const [value, ttl] of [[undefined, 10], [null, 10], [0, 1000], ["", 1000], [false, 1000], [NaN, 1000]]) {
+    for (const [value, ttl] of [
+      [undefined, 10],
+      [null, 10],
+      [0, 1000],
+      ["", 1000],
+      [false, 1000],
+      [NaN, 1000],
+    ]) {
       const cache = make();
       await store(cache, value);
       equal([cache.has("k"), cache.get("k"), cache.remainingTtl("k")], [true, value, ttl]);

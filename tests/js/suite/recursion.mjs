@@ -1,14 +1,17 @@
 import { NearCache } from "nearcache";
 import { equal, rejects, test } from "../runner.mjs";
 
-const text = 'the loader of "k" asked the cache for that very key, which it is loading; load it directly, or under another key';
+const text =
+  'the loader of "k" asked the cache for that very key, which it is loading; load it directly, or under another key';
 
 test("a loader that asks for its own key gets an error that says so, not a deadlock", async () => {
   const cache = new NearCache({ hardTimeout: 2000 });
   let inner;
   const value = await cache.getOrSet("k", async () => {
     inner = cache.getOrSet("k", () => 2);
-    return (await rejects(inner, { name: "NearCacheError", code: "ERR_RECURSIVE_LOAD", key: "k", message: text })) && "outer";
+    return (
+      (await rejects(inner, { name: "NearCacheError", code: "ERR_RECURSIVE_LOAD", key: "k", message: text })) && "outer"
+    );
   });
   equal([value, cache.get("k"), cache.stats().inFlight], ["outer", "outer", 0]);
 });
@@ -17,7 +20,10 @@ test("a loader that returns a load of its own key rejects with that error", asyn
   const cache = new NearCache({ hardTimeout: 2000 });
   const direct = () => cache.getOrSet("k", () => 2);
   await rejects(cache.getOrSet("k", direct), { code: "ERR_RECURSIVE_LOAD", message: text });
-  await rejects(cache.getOrSet("k", async () => cache.getOrSet("k", () => 2)), { code: "ERR_RECURSIVE_LOAD", message: text });
+  await rejects(
+    cache.getOrSet("k", async () => cache.getOrSet("k", () => 2)),
+    { code: "ERR_RECURSIVE_LOAD", message: text },
+  );
   const itself = (key) => cache.getOrSet(key, itself);
   await rejects(cache.getOrSet("k", itself), { code: "ERR_RECURSIVE_LOAD", message: text });
   equal([cache.has("k"), cache.stats().inFlight], [false, 0]);

@@ -5,7 +5,11 @@ test("a signal takes out its caller with its reason, and nobody else", async () 
   const cache = new NearCache();
   const load = held();
   const [a, b] = [new AbortController(), new AbortController()];
-  const gets = [cache.getOrSet("k", load, { signal: a.signal }), cache.getOrSet("k", load, { signal: b.signal }), cache.getOrSet("k", load)];
+  const gets = [
+    cache.getOrSet("k", load, { signal: a.signal }),
+    cache.getOrSet("k", load, { signal: b.signal }),
+    cache.getOrSet("k", load),
+  ];
   const reason = new Error("b leaves");
   b.abort(reason);
   equal(await rejects(gets[1]), reason);
@@ -77,7 +81,10 @@ test("a signal that the loader itself aborts takes its caller out", async () => 
   const cache = new NearCache();
   const controller = new AbortController();
   const reason = new Error("by the loader");
-  const get = cache.getOrSet("k", () => (controller.abort(reason), new Promise(() => {})), { signal: controller.signal, hardTimeout: 500 });
+  const get = cache.getOrSet("k", () => (controller.abort(reason), new Promise(() => {})), {
+    signal: controller.signal,
+    hardTimeout: 500,
+  });
   equal(await rejects(get), reason);
   equal(cache.stats().inFlight, 0);
 });
@@ -116,7 +123,10 @@ test("a caller who left is not counted again when the load fails or its deadline
   await rejects(left, { name: "AbortError" });
   await rejects(leader, { code: "ERR_TIMEOUT" });
   await sleep(20);
-  equal([load.loads.length, cache.stats().timeouts, cache.stats().inFlight, load.loads[0].ctx.signal.aborted], [1, 1, 1, false]);
+  equal(
+    [load.loads.length, cache.stats().timeouts, cache.stats().inFlight, load.loads[0].ctx.signal.aborted],
+    [1, 1, 1, false],
+  );
   load.loads[0].resolve("v");
   equal(await patient, "v");
 });
@@ -129,7 +139,10 @@ test("one signal may serve many calls", async () => {
   controller.abort();
   const results = await Promise.allSettled(gets);
   await settleDown();
-  equal(results.every(({ reason }) => reason?.name === "AbortError"), true);
+  equal(
+    results.every(({ reason }) => reason?.name === "AbortError"),
+    true,
+  );
   equal([load.loads.every(({ ctx }) => ctx.signal.aborted), cache.stats().inFlight], [true, 0]);
 });
 
@@ -140,7 +153,10 @@ test("a listener of ctx.signal may use the cache", async () => {
   const get = cache.getOrSet(
     "k",
     (_, ctx) => {
-      ctx.signal.addEventListener("abort", () => (again = cache.set("other", 1).getOrSet("k", () => "from the listener")));
+      ctx.signal.addEventListener(
+        "abort",
+        () => (again = cache.set("other", 1).getOrSet("k", () => "from the listener")),
+      );
       return new Promise(() => {});
     },
     { signal: controller.signal },

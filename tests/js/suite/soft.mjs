@@ -14,7 +14,10 @@ async function warm(options) {
 test("after softTimeout the stale value is handed out, and the load goes on and is stored", async () => {
   const { cache } = await warm();
   const load = held();
-  const got = await Promise.all([cache.getOrSet("k", load, { details: true }), cache.getOrSet("k", load, { softTimeout: "6ms" })]);
+  const got = await Promise.all([
+    cache.getOrSet("k", load, { details: true }),
+    cache.getOrSet("k", load, { softTimeout: "6ms" }),
+  ]);
   equal(got, [{ value: "old", status: "stale-on-timeout", age: 150, ttl: 0 }, "old"]);
   equal([load.loads.length, load.loads[0].ctx.signal.aborted, cache.stats().inFlight], [1, false, 1]);
   load.loads[0].resolve("new");
@@ -46,8 +49,18 @@ test("a value past its last moment does not stand in for a slow load", async () 
 
 test("a load that is quicker than softTimeout, or fails before it, is not waited out", async () => {
   const { cache } = await warm();
-  equal(await cache.getOrSet("k", async () => "new", { details: true }), { value: "new", status: "miss", age: 0, ttl: 100 });
-  equal(await cache.getOrSet("k", () => Promise.reject(new Error("no")), { forceFresh: true, details: true }), { value: "new", status: "stale-if-error", age: 0, ttl: 100 });
+  equal(await cache.getOrSet("k", async () => "new", { details: true }), {
+    value: "new",
+    status: "miss",
+    age: 0,
+    ttl: 100,
+  });
+  equal(await cache.getOrSet("k", () => Promise.reject(new Error("no")), { forceFresh: true, details: true }), {
+    value: "new",
+    status: "stale-if-error",
+    age: 0,
+    ttl: 100,
+  });
   equal(cache.stats().softTimeouts, 0);
 });
 
@@ -121,6 +134,9 @@ test("a call's short hardTimeout is counted from the call, however busy the task
   const end = Date.now() + 40;
   while (Date.now() < end);
   const start = Date.now();
-  await rejects(cache.getOrSet("k", () => new Promise(() => {}), { hardTimeout: 30 }), { code: "ERR_TIMEOUT" });
+  await rejects(
+    cache.getOrSet("k", () => new Promise(() => {}), { hardTimeout: 30 }),
+    { code: "ERR_TIMEOUT" },
+  );
   equal(Date.now() - start >= 28, true, `${Date.now() - start} ms`);
 });

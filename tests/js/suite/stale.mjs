@@ -37,7 +37,10 @@ test("swr is the same as staleWhileRevalidate, for a cache and for a call, and b
     equal((await details(cache, never)).status, "stale");
   }
   const message = "swr: got staleWhileRevalidate as well, wants one of the two names";
-  await rejects(new NearCache().getOrSet("k", never, { swr: 1, staleWhileRevalidate: 1 }), { code: "ERR_OPTION", message });
+  await rejects(new NearCache().getOrSet("k", never, { swr: 1, staleWhileRevalidate: 1 }), {
+    code: "ERR_OPTION",
+    message,
+  });
 });
 
 test("a window ends where ttl and it end together: the load is waited for", async () => {
@@ -53,7 +56,10 @@ test("a window ends where ttl and it end together: the load is waited for", asyn
 test("get, peek, has and iteration know nothing of stale values, and leave them", async () => {
   const { cache, clock } = await warm({ staleWhileRevalidate: 50 });
   clock.pass(100);
-  equal([cache.get("k"), cache.peek("k"), cache.has("k"), cache.remainingTtl("k"), [...cache], cache.size], [undefined, undefined, false, undefined, [], 1]);
+  equal(
+    [cache.get("k"), cache.peek("k"), cache.has("k"), cache.remainingTtl("k"), [...cache], cache.size],
+    [undefined, undefined, false, undefined, [], 1],
+  );
   equal(await cache.getOrSet("k", never), "old");
 });
 
@@ -62,7 +68,12 @@ test("a refresh that fails changes nothing, and the next get begins another", as
   clock.pass(100);
   equal(await cache.getOrSet("k", fails), "old");
   await settleDown();
-  equal(await cache.getOrSet("k", () => { throw down; }), "old");
+  equal(
+    await cache.getOrSet("k", () => {
+      throw down;
+    }),
+    "old",
+  );
   const load = held();
   equal(await cache.getOrSet("k", load), "old");
   equal([load.loads.length, cache.stats().loadFailures], [1, 2]);
@@ -220,8 +231,14 @@ test("a remembered error ends with its time, with delete, expire, set, clear and
     equal(await rejects(cache.getOrSet("k", fails)), down);
     clock.pass(49);
     const again = await Promise.allSettled([cache.getOrSet("k", never), cache.getOrSet("k", never)]);
-    equal(again.map(({ reason }) => reason), [down, down]);
-    equal([cache.get("k"), cache.peek("k"), cache.has("k"), [...cache], cache.size], [undefined, undefined, false, [], 1]);
+    equal(
+      again.map(({ reason }) => reason),
+      [down, down],
+    );
+    equal(
+      [cache.get("k"), cache.peek("k"), cache.has("k"), [...cache], cache.size],
+      [undefined, undefined, false, [], 1],
+    );
     await end({ cache, clock });
     equal(await cache.getOrSet("k", () => "new"), after);
   }
@@ -232,10 +249,19 @@ test("errorBackoff may be decided by the error and the key, and a rule that thro
   const told = [];
   const rule = (error, key) => {
     told.push([error, key]);
-    return { slow: "20ms", none: undefined, wrong: "a while", bad: -1 }[key] ?? (key === "throws" ? fails.call.nothing.here : undefined);
+    return (
+      { slow: "20ms", none: undefined, wrong: "a while", bad: -1 }[key] ??
+      (key === "throws" ? fails.call.nothing.here : undefined)
+    );
   };
   const cache = new NearCache({ clock, errorBackoff: rule });
-  for (const [key, calls] of [["slow", 1], ["none", 3], ["wrong", 3], ["bad", 3], ["throws", 3]]) {
+  for (const [key, calls] of [
+    ["slow", 1],
+    ["none", 3],
+    ["wrong", 3],
+    ["bad", 3],
+    ["throws", 3],
+  ]) {
     let made = 0;
     for (let i = 0; i < 3; i++) equal(await rejects(cache.getOrSet(key, () => (made++, fails()))), down);
     equal(made, calls, `calls of ${key}`);
@@ -255,8 +281,24 @@ test("errorBackoff: the loader's word before the call's before the cache's", asy
   equal(await lasts("cache", fails), 10);
   equal(await lasts("call", fails, { errorBackoff: 20 }), 20);
   equal(await lasts("rule", fails, { errorBackoff: () => 25 }), 25);
-  equal(await lasts("ctx", (_, ctx) => { ctx.errorBackoff = "30ms"; throw down; }, { errorBackoff: 20 }), 30);
-  equal(await lasts("none", (_, ctx) => { ctx.errorBackoff = 0; throw down; }), 0);
+  equal(
+    await lasts(
+      "ctx",
+      (_, ctx) => {
+        ctx.errorBackoff = "30ms";
+        throw down;
+      },
+      { errorBackoff: 20 },
+    ),
+    30,
+  );
+  equal(
+    await lasts("none", (_, ctx) => {
+      ctx.errorBackoff = 0;
+      throw down;
+    }),
+    0,
+  );
 });
 
 test("remembered errors are entries: they are bounded, and a cache without room remembers none", async () => {
@@ -342,8 +384,18 @@ test("details tell the status, age and ttl of every answer", async () => {
   await settleDown();
   clock.pass(60);
   equal(await details(cache, fails), { value: "v", status: "stale-if-error", age: 170, ttl: 0 });
-  equal(await cache.getOrSet("skip", (_, ctx) => (ctx.skip(), 1), { details: true }), { value: 1, status: "miss", age: 0, ttl: 0 });
-  equal(await cache.getOrSet("for ever", () => 1, { details: true, ttl: Infinity }), { value: 1, status: "miss", age: 0, ttl: Infinity });
+  equal(await cache.getOrSet("skip", (_, ctx) => (ctx.skip(), 1), { details: true }), {
+    value: 1,
+    status: "miss",
+    age: 0,
+    ttl: 0,
+  });
+  equal(await cache.getOrSet("for ever", () => 1, { details: true, ttl: Infinity }), {
+    value: 1,
+    status: "miss",
+    age: 0,
+    ttl: Infinity,
+  });
   clock.pass(3);
   equal(await cache.getOrSet("for ever", never, { details: true }), { value: 1, status: "hit", age: 3, ttl: Infinity });
   equal(await cache.getOrSet("for ever", never, { details: false }), 1);
@@ -408,7 +460,8 @@ async function windowOf(status, options, set) {
 for (const [option, measure] of Object.entries(lives)) {
   test(`${option}: what the loader says, then what the call says, then what the cache says`, async () => {
     const given = { cache: { [option]: 10 } };
-    const load = (call, ctx) => (cache) => cache.getOrSet("k", (_, c) => (ctx !== undefined && (c[option] = ctx), 1), call);
+    const load = (call, ctx) => (cache) =>
+      cache.getOrSet("k", (_, c) => (ctx !== undefined && (c[option] = ctx), 1), call);
     equal(await measure(given, load()), 10, "the cache's");
     equal(await measure(given, load({ [option]: 20 })), 20, "the call's");
     equal(await measure(given, load({ [option]: 20 }, "30ms")), 30, "the loader's");
@@ -416,7 +469,11 @@ for (const [option, measure] of Object.entries(lives)) {
     equal(await measure(given, (cache) => cache.set("k", 1)), 10, "the cache's, for set");
     equal(await measure(given, (cache) => cache.set("k", 1, { [option]: 20 })), 20, "set's");
     equal(await measure(given, (cache) => cache.update("k", () => 1, { [option]: 20 })), 20, "update's");
-    equal(await measure(given, (cache) => cache.update("k", (_, ctx) => ((ctx[option] = 30), 1), { [option]: 20 })), 30, "the writer's");
+    equal(
+      await measure(given, (cache) => cache.update("k", (_, ctx) => ((ctx[option] = 30), 1), { [option]: 20 })),
+      30,
+      "the writer's",
+    );
   });
 }
 

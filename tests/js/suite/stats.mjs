@@ -2,10 +2,27 @@ import { NearCache } from "nearcache";
 import { context, equal, handClock, held, randomFrom, rejects, sleep, test } from "../runner.mjs";
 
 const zero = {
-  hits: 0, staleHits: 0, misses: 0, coalesced: 0, loads: 0, refreshes: 0, loadFailures: 0, rescues: 0, loadsAbandoned: 0,
-  softTimeouts: 0, timeouts: 0, sets: 0, rejected: 0, evictions: { size: 0, expired: 0, replaced: 0, removed: 0 },
-  loadLatency: { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 }, batches: { count: 0, meanSize: 0, maxSize: 0 },
-  entries: 0, bytes: 0, inFlight: 0, hitRate: 0, errorRate: 0,
+  hits: 0,
+  staleHits: 0,
+  misses: 0,
+  coalesced: 0,
+  loads: 0,
+  refreshes: 0,
+  loadFailures: 0,
+  rescues: 0,
+  loadsAbandoned: 0,
+  softTimeouts: 0,
+  timeouts: 0,
+  sets: 0,
+  rejected: 0,
+  evictions: { size: 0, expired: 0, replaced: 0, removed: 0 },
+  loadLatency: { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 },
+  batches: { count: 0, meanSize: 0, maxSize: 0 },
+  entries: 0,
+  bytes: 0,
+  inFlight: 0,
+  hitRate: 0,
+  errorRate: 0,
 };
 
 test("a new cache's figures are zero", () => {
@@ -33,9 +50,19 @@ test("each thing that happens is counted once", async () => {
   load.loads[0].resolve(1);
   await Promise.all(gets);
   equal(cache.stats(), {
-    ...zero, hits: 2, misses: 6, coalesced: 1, loads: 4, loadFailures: 1, sets: 6, rejected: 1,
-    evictions: { size: 1, expired: 1, replaced: 1, removed: 1 }, entries: 2, hitRate: 2 / 9,
-    loadLatency: { ...zero.loadLatency, count: 4 }, errorRate: 1 / 4,
+    ...zero,
+    hits: 2,
+    misses: 6,
+    coalesced: 1,
+    loads: 4,
+    loadFailures: 1,
+    sets: 6,
+    rejected: 1,
+    evictions: { size: 1, expired: 1, replaced: 1, removed: 1 },
+    entries: 2,
+    hitRate: 2 / 9,
+    loadLatency: { ...zero.loadLatency, count: 4 },
+    errorRate: 1 / 4,
   });
 });
 

@@ -7,7 +7,10 @@ const fresh = (cache) => [...cache.keys()].sort();
 
 test("deleteByTag removes what bears the tag, by whoever said so, and counts it", async () => {
   const cache = new NearCache();
-  cache.set("set", 1, { tags: ["t", "u"] }).set("other", 1, { tags: ["u"] }).set("none", 1);
+  cache
+    .set("set", 1, { tags: ["t", "u"] })
+    .set("other", 1, { tags: ["u"] })
+    .set("none", 1);
   await cache.getOrSet("call", () => 1, { tags: ["t"] });
   await cache.getOrSet("ctx", (_, ctx) => ((ctx.tags = ["t"]), 1));
   await cache.getOrSet("both", (_, ctx) => ((ctx.tags = ["t"]), 1), { tags: ["u", "t", "t"] });
@@ -29,7 +32,10 @@ test("the call's tags and the loader's are both borne", async () => {
 test("expireByTag begins the stale windows, and counts what was fresh", async () => {
   const clock = handClock();
   const cache = new NearCache({ clock, ttl: 100 });
-  cache.set("soft", 1, { tags: ["t"], staleWhileRevalidate: 50 }).set("hard", 1, { tags: ["t"] }).set("other", 1);
+  cache
+    .set("soft", 1, { tags: ["t"], staleWhileRevalidate: 50 })
+    .set("hard", 1, { tags: ["t"] })
+    .set("other", 1);
   cache.set("stale", 1, { tags: ["t"], ttl: 5, staleWhileRevalidate: 500 });
   clock.pass(10);
   equal([cache.expireByTag("t"), cache.expireByTag("t"), fresh(cache), cache.size], [2, 0, ["other"], 3]);
@@ -40,7 +46,11 @@ test("expireByTag begins the stale windows, and counts what was fresh", async ()
 
 test("a load that turns out to bear a tag that was purged meanwhile is passed on and not stored", async () => {
   for (const purge of ["deleteByTag", "expireByTag"]) {
-    for (const [call, ctx] of [[["t"], undefined], [undefined, ["t"]], [["a"], ["b", "t"]]]) {
+    for (const [call, ctx] of [
+      [["t"], undefined],
+      [undefined, ["t"]],
+      [["a"], ["b", "t"]],
+    ]) {
       const cache = new NearCache({ staleWhileRevalidate: 100 });
       const load = held();
       const get = cache.getOrSet("k", load, { ...(call && { tags: call }) });
@@ -57,7 +67,10 @@ test("a load that turns out to bear a tag that was purged meanwhile is passed on
 });
 
 test("a load alone with its key is stored after a purge of another tag, and not after one of its own", async () => {
-  for (const [tag, stored] of [["other", true], ["t", false]]) {
+  for (const [tag, stored] of [
+    ["other", true],
+    ["t", false],
+  ]) {
     const cache = new NearCache();
     const load = held();
     const get = cache.getOrSet("k", load, { tags: ["t"] });
@@ -88,7 +101,11 @@ test("a refresh and an update under way obey a purge as well", async () => {
 test("purges of more tags than are remembered beat every tagged load under way, and no other", async () => {
   const cache = new NearCache();
   const load = held();
-  const gets = [cache.getOrSet("tagged", load, { tags: ["t0"] }), cache.getOrSet("last", load, { tags: ["t1999"] }), cache.getOrSet("plain", load)];
+  const gets = [
+    cache.getOrSet("tagged", load, { tags: ["t0"] }),
+    cache.getOrSet("last", load, { tags: ["t1999"] }),
+    cache.getOrSet("plain", load),
+  ];
   for (let i = 0; i < 2000; i++) cache.deleteByTag(`t${i}`);
   for (const { resolve } of load.loads) resolve(1);
   await Promise.all(gets);
@@ -127,7 +144,11 @@ test("random tags agree with a plain map", () => {
       case 0: {
         const tag = `t${random(40)}`;
         const keys = hit(tag);
-        equal(random(2) ? cache.deleteByTag(tag) : cache.expireByTag(tag), keys.length, `seed ${context.seed}, step ${step}: hit`);
+        equal(
+          random(2) ? cache.deleteByTag(tag) : cache.expireByTag(tag),
+          keys.length,
+          `seed ${context.seed}, step ${step}: hit`,
+        );
         for (const k of keys) model.delete(k);
         break;
       }
@@ -154,21 +175,36 @@ test("within a part of the cache a purge hits that part and what is within; from
   const fill = () => {
     const root = new NearCache();
     const parts = {
-      root, n: root.namespace("n"), nm: root.namespace("n").namespace("m"), s: root.scope("s"), ns: root.namespace("n").scope("s"),
-      st: root.scope("s").scope("t"), other: root.namespace("o"),
+      root,
+      n: root.namespace("n"),
+      nm: root.namespace("n").namespace("m"),
+      s: root.scope("s"),
+      ns: root.namespace("n").scope("s"),
+      st: root.scope("s").scope("t"),
+      other: root.namespace("o"),
     };
     for (const [name, part] of Object.entries(parts)) part.set("k", name, { tags: ["t"] });
     return parts;
   };
   const within = {
-    root: ["root", "n", "nm", "s", "ns", "st", "other"], n: ["n", "nm", "ns"], nm: ["nm"], s: ["s", "ns", "st"], ns: ["ns"], st: ["st"], other: ["other"],
+    root: ["root", "n", "nm", "s", "ns", "st", "other"],
+    n: ["n", "nm", "ns"],
+    nm: ["nm"],
+    s: ["s", "ns", "st"],
+    ns: ["ns"],
+    st: ["st"],
+    other: ["other"],
   };
   for (const [name, hit] of Object.entries(within)) {
     for (const purge of ["deleteByTag", "expireByTag", "clear"]) {
       const parts = fill();
       const count = parts[name][purge]("t");
       if (purge !== "clear") equal(count, hit.length, `${name}.${purge}`);
-      equal(Object.keys(parts).filter((part) => !parts[part].has("k")), Object.keys(parts).filter((part) => hit.includes(part)), `${name}.${purge} hit`);
+      equal(
+        Object.keys(parts).filter((part) => !parts[part].has("k")),
+        Object.keys(parts).filter((part) => hit.includes(part)),
+        `${name}.${purge} hit`,
+      );
     }
   }
 });
@@ -176,6 +212,7 @@ test("within a part of the cache a purge hits that part and what is within; from
 test("a wrong tag is an error", () => {
   const cache = new NearCache();
   for (const purge of ["deleteByTag", "expireByTag"]) {
-    for (const tag of [undefined, null, "", 5, "a\0b", ["t"]]) throws(() => cache[purge](tag), { code: "ERR_OPTION", message: /^tag: got .*, wants a text that is not empty/ });
+    for (const tag of [undefined, null, "", 5, "a\0b", ["t"]])
+      throws(() => cache[purge](tag), { code: "ERR_OPTION", message: /^tag: got .*, wants a text that is not empty/ });
   }
 });

@@ -7,7 +7,10 @@ test("a value is handed out until its ttl has passed, and not a millisecond long
   clock.pass(999);
   equal([cache.get("a"), cache.peek("a"), cache.has("a"), cache.remainingTtl("a")], [1, 1, true, 1]);
   clock.pass(1);
-  equal([cache.get("a"), cache.peek("a"), cache.has("a"), cache.remainingTtl("a")], [undefined, undefined, false, undefined]);
+  equal(
+    [cache.get("a"), cache.peek("a"), cache.has("a"), cache.remainingTtl("a")],
+    [undefined, undefined, false, undefined],
+  );
 });
 
 test("time zero is a time like any other", () => {
@@ -32,7 +35,10 @@ test("a call's ttl goes before the cache's", () => {
   const clock = handClock();
   const cache = new NearCache({ ttl: 100, clock });
   cache.set("short", 1, { ttl: 10 }).set("long", 2, { ttl: 1000 }).set("ever", 3, { ttl: Infinity }).set("usual", 4);
-  equal(["short", "long", "ever", "usual"].map((key) => cache.remainingTtl(key)), [10, 1000, Infinity, 100]);
+  equal(
+    ["short", "long", "ever", "usual"].map((key) => cache.remainingTtl(key)),
+    [10, 1000, Infinity, 100],
+  );
   clock.pass(10);
   equal(cache.has("short"), false);
   clock.pass(990);
@@ -46,12 +52,23 @@ test("the loader's ttl goes before the call's, and the call's before the cache's
   await cache.getOrSet("call", () => 1, { ttl: 200 });
   await cache.getOrSet("loader", (_, ctx) => ((ctx.ttl = 300), 1), { ttl: 200 });
   await cache.getOrSet("ever", async (_, ctx) => ((ctx.ttl = Infinity), 1), { ttl: 200 });
-  equal(["cache", "call", "loader", "ever"].map((key) => cache.remainingTtl(key)), [100, 200, 300, Infinity]);
+  equal(
+    ["cache", "call", "loader", "ever"].map((key) => cache.remainingTtl(key)),
+    [100, 200, 300, Infinity],
+  );
 });
 
 test("durations may be texts", () => {
   const clock = handClock();
-  const cases = { "250ms": 250, "30s": 30_000, "5m": 300_000, "2h": 7_200_000, "1d": 86_400_000, "1.5s": 1500, "0.25m": 15_000 };
+  const cases = {
+    "250ms": 250,
+    "30s": 30_000,
+    "5m": 300_000,
+    "2h": 7_200_000,
+    "1d": 86_400_000,
+    "1.5s": 1500,
+    "0.25m": 15_000,
+  };
   for (const [text, millis] of Object.entries(cases)) {
     equal(new NearCache({ ttl: text, clock }).set("a", 1).remainingTtl("a"), millis, text);
     equal(new NearCache({ clock }).set("a", 1, { ttl: text }).remainingTtl("a"), millis, text);

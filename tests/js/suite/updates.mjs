@@ -1,7 +1,19 @@
 // Writing through: the source first, and nothing in the cache that the source may not have.
 
 import { NearCache } from "nearcache";
-import { context, equal, handClock, held, ok, randomFrom, rejects, settleDown, sleep, test, throws } from "../runner.mjs";
+import {
+  context,
+  equal,
+  handClock,
+  held,
+  ok,
+  randomFrom,
+  rejects,
+  settleDown,
+  sleep,
+  test,
+  throws,
+} from "../runner.mjs";
 
 const down = new Error("down");
 const workerd = () => context.runtime === "workerd";
@@ -18,7 +30,16 @@ test("update writes to the source, then stores what the source has, and returns 
 });
 
 test("a writer that throws, at once or later, deletes the key, and the error is the caller's", async () => {
-  for (const writer of [() => { throw down; }, () => Promise.reject(down), async () => { await settleDown(); throw down; }]) {
+  for (const writer of [
+    () => {
+      throw down;
+    },
+    () => Promise.reject(down),
+    async () => {
+      await settleDown();
+      throw down;
+    },
+  ]) {
     for (const cache of [new NearCache(), new NearCache().set("k", "old")]) {
       equal(await rejects(cache.update("k", writer)), down);
       equal([cache.has("k"), cache.size], [false, 0]);
@@ -55,7 +76,11 @@ test("he who does not wait for the end, by a deadline or a signal, leaves no val
     const error = await rejects(update);
     ok(how === "signal" ? error === down : error.code === "ERR_TIMEOUT" && error.key === "k");
     equal([signal.aborted, cache.has("k")], [true, false]);
-    equal([await cache.getOrSet("k", () => "meanwhile"), cache.has("k")], ["meanwhile", false], "loaded while it is written");
+    equal(
+      [await cache.getOrSet("k", () => "meanwhile"), cache.has("k")],
+      ["meanwhile", false],
+      "loaded while it is written",
+    );
     cache.set("k", "set");
     write.loads[0].resolve("late");
     await settleDown();
@@ -79,7 +104,10 @@ test("what a load brings that ran during the write is passed on and not stored",
       let get = order === "before" ? cache.getOrSet("k", load) : undefined;
       const update = cache.update("k", write);
       get ??= cache.getOrSet("k", load);
-      const ends = [() => (load.loads[0].resolve("read"), settleDown()), () => (write.loads[0].resolve("written"), settleDown())];
+      const ends = [
+        () => (load.loads[0].resolve("read"), settleDown()),
+        () => (write.loads[0].resolve("written"), settleDown()),
+      ];
       for (const end of loadEndsFirst ? ends : ends.reverse()) await end();
       equal([await get, await update, cache.get("k"), cache.size], ["read", "written", "written", 1]);
     }
@@ -127,10 +155,22 @@ test("a writer may use the cache, its own key included", async () => {
 test("wrong options of update reject and write nothing", async () => {
   const cache = new NearCache().set("k", "old");
   const write = held();
-  for (const options of [null, 5, { ttl: -1 }, { tags: "t" }, { tags: [""] }, { forceFresh: true }, { softTimeout: 1 }, { details: true }, { signal: {} }, { jitter: 2 }]) {
+  for (const options of [
+    null,
+    5,
+    { ttl: -1 },
+    { tags: "t" },
+    { tags: [""] },
+    { forceFresh: true },
+    { softTimeout: 1 },
+    { details: true },
+    { signal: {} },
+    { jitter: 2 },
+  ]) {
     await rejects(cache.update("k", write, options), { code: "ERR_OPTION" });
   }
-  for (const writer of [undefined, null, "v"]) await rejects(cache.update("k", writer), { code: "ERR_OPTION", message: /^writer: got / });
+  for (const writer of [undefined, null, "v"])
+    await rejects(cache.update("k", writer), { code: "ERR_OPTION", message: /^writer: got / });
   equal([write.loads.length, cache.get("k")], [0, "old"]);
 });
 
@@ -148,7 +188,15 @@ test("whatever runs at once, what the cache holds in the end is what the source 
   const random = randomFrom(context.seed);
   for (let round = 0; round < 400; round++) {
     const clock = handClock();
-    const cache = new NearCache({ clock, maxEntries: random(4) === 0 ? 1 : 100, ttl: [20, Infinity][random(2)], staleWhileRevalidate: [0, 30][random(2)], staleIfError: [0, 30][random(2)], errorBackoff: [0, 10][random(2)], hardTimeout: Infinity });
+    const cache = new NearCache({
+      clock,
+      maxEntries: random(4) === 0 ? 1 : 100,
+      ttl: [20, Infinity][random(2)],
+      staleWhileRevalidate: [0, 30][random(2)],
+      staleIfError: [0, 30][random(2)],
+      errorBackoff: [0, 10][random(2)],
+      hardTimeout: Infinity,
+    });
     const views = [cache, cache.namespace("n"), cache.scope("s")];
     const source = new Map();
     const open = [];
@@ -224,7 +272,10 @@ test("whatever runs at once, what the cache holds in the end is what the source 
     for (const at of [0, 1, 2]) {
       for (const [key, value] of views[at]) {
         const wanted = source.get(`${at}:${key}`) ?? "none";
-        ok(value === wanted, `seed ${context.seed}, round ${round}, ${trace.join(" ")}: ${at}:${key} is ${value}, the source has ${wanted}; that`);
+        ok(
+          value === wanted,
+          `seed ${context.seed}, round ${round}, ${trace.join(" ")}: ${at}:${key} is ${value}, the source has ${wanted}; that`,
+        );
       }
     }
     equal([cache.stats().inFlight, cache.size <= cache.stats().entries], [0, true]);
@@ -232,7 +283,8 @@ test("whatever runs at once, what the cache holds in the end is what the source 
 });
 
 test("every order of the ends of an update, a load and a second of either ends with what the source has", async () => {
-  const orders = (list) => (list.length < 2 ? [list] : list.flatMap((one, i) => orders(list.toSpliced(i, 1)).map((rest) => [one, ...rest])));
+  const orders = (list) =>
+    list.length < 2 ? [list] : list.flatMap((one, i) => orders(list.toSpliced(i, 1)).map((rest) => [one, ...rest]));
   // Each is begun, gets to the source, and comes home: all interleavings of three of them.
   const steps = ["a", "a", "a", "b", "b", "b", "c", "c", "c"];
   const all = new Set();
@@ -242,7 +294,12 @@ test("every order of the ends of an update, a load and a second of either ends w
   };
   weave({ a: 3, b: 3, c: 3 }, "");
   equal([all.size, orders([1, 2, 3]).length], [1680, 6]);
-  for (const kinds of [["update", "load", "load"], ["update", "update", "load"], ["update", "delete", "load"], ["update", "update", "delete"]]) {
+  for (const kinds of [
+    ["update", "load", "load"],
+    ["update", "update", "load"],
+    ["update", "delete", "load"],
+    ["update", "update", "delete"],
+  ]) {
     for (const order of all) {
       const cache = new NearCache({ hardTimeout: Infinity });
       let source = 0;
@@ -266,7 +323,10 @@ test("every order of the ends of an update, a load and a second of either ends w
       }
       await settleDown();
       const held = cache.peek("k");
-      ok(held === undefined || held === source, `${kinds}, ${order}: the cache holds ${held}, the source ${source}; agreement`);
+      ok(
+        held === undefined || held === source,
+        `${kinds}, ${order}: the cache holds ${held}, the source ${source}; agreement`,
+      );
     }
   }
 });

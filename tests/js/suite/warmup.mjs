@@ -10,7 +10,15 @@ test("a warm-up loads a Map of loaders, a list, what comes bit by bit, and keys 
   }
   const cache = new NearCache();
   const done = { failed: [] };
-  equal(await cache.warmup(new Map([["a", loader], ["b", loader]])), { loaded: 2, ...done });
+  equal(
+    await cache.warmup(
+      new Map([
+        ["a", loader],
+        ["b", loader],
+      ]),
+    ),
+    { loaded: 2, ...done },
+  );
   equal(await cache.warmup(list("cd")), { loaded: 2, ...done });
   equal(await cache.warmup(new Set(list("ef"))), { loaded: 2, ...done });
   equal(await cache.warmup(later()), { loaded: 2, ...done });
@@ -21,7 +29,11 @@ test("a warm-up loads a Map of loaders, a list, what comes bit by bit, and keys 
 
 test("what is there already is not loaded again, unless forceFresh says so", async () => {
   const cache = new NearCache().set("a", "there").set("b", "there");
-  const result = await cache.warmup([...list("a"), ...list("b", { options: { forceFresh: true } }), ...list("c", { options: { ttl: "1m" } })]);
+  const result = await cache.warmup([
+    ...list("a"),
+    ...list("b", { options: { forceFresh: true } }),
+    ...list("c", { options: { ttl: "1m" } }),
+  ]);
   equal([result.loaded, cache.get("a"), cache.get("b"), cache.get("c")], [3, "there", "B", "C"]);
   ok(cache.remainingTtl("c") <= 60_000);
 });
@@ -30,9 +42,21 @@ test("a key that fails is reported and stops nothing", async () => {
   const cache = new NearCache();
   const error = new Error("no");
   const fails = async () => Promise.reject(error);
-  const result = await cache.warmup([{ key: "a", loader: fails }, ...list("b"), { key: "c" }, ...list("d", { options: { tll: 1 } }), ...list("e")]);
-  equal([result.loaded, result.failed.map(({ key }) => key), result.failed[0].error === error], [2, ["a", "c", "d"], true]);
-  equal(result.failed[1].error.message, "loader: got undefined, wants a function, or a cache that was made with `batch`");
+  const result = await cache.warmup([
+    { key: "a", loader: fails },
+    ...list("b"),
+    { key: "c" },
+    ...list("d", { options: { tll: 1 } }),
+    ...list("e"),
+  ]);
+  equal(
+    [result.loaded, result.failed.map(({ key }) => key), result.failed[0].error === error],
+    [2, ["a", "c", "d"], true],
+  );
+  equal(
+    result.failed[1].error.message,
+    "loader: got undefined, wants a function, or a cache that was made with `batch`",
+  );
   equal([cache.get("b"), cache.get("e")], ["B", "E"]);
 });
 
@@ -41,7 +65,7 @@ test("at most `concurrency` loads are under way, and the list is asked no sooner
   const load = held();
   let asked = 0;
   function* endless() {
-    for (; asked < 7; ) yield { key: asked++, loader: load };
+    for (; asked < 7;) yield { key: asked++, loader: load };
   }
   const warmup = cache.warmup(endless(), { concurrency: 3 });
   await settleDown();
@@ -77,11 +101,21 @@ test("onProgress is told of every key, and harms nothing when it throws or rejec
   };
   const onProgress = ({ error, ...rest }) => told.push({ ...rest, ...(error && { error: error.message }) });
   await cache.warmup([...list("a"), { key: "b", loader: fails }, ...list("c")], { concurrency: 1, onProgress });
-  equal(told, [{ done: 1, total: 3, key: "a" }, { done: 2, total: 3, key: "b", error: "no" }, { done: 3, total: 3, key: "c" }]);
+  equal(told, [
+    { done: 1, total: 3, key: "a" },
+    { done: 2, total: 3, key: "b", error: "no" },
+    { done: 3, total: 3, key: "c" },
+  ]);
   await cache.warmup(new Map([["d", loader]]), { onProgress });
   await cache.warmup(list("e").values(), { onProgress });
   equal([told[3].total, told[4].total], [1, undefined]);
-  for (const onProgress of [fails, async () => fails()]) equal(await cache.warmup([...list("ab"), { key: "x", loader: fails }], { onProgress }).then(({ loaded, failed }) => [loaded, failed.length]), [2, 1]);
+  for (const onProgress of [fails, async () => fails()])
+    equal(
+      await cache
+        .warmup([...list("ab"), { key: "x", loader: fails }], { onProgress })
+        .then(({ loaded, failed }) => [loaded, failed.length]),
+      [2, 1],
+    );
 });
 
 test("a signal ends it with its reason, begins nothing more, and takes it out of the loads under way", async () => {
@@ -104,7 +138,10 @@ test("a signal ends it with its reason, begins nothing more, and takes it out of
   controller.abort(new Error("enough"));
   await rejects(warmup, { message: "enough" });
   await settleDown();
-  equal([load.loads.map(({ ctx }) => ctx.signal.aborted), cache.stats().inFlight, told, closed], [[true, false], 1, [], true]);
+  equal(
+    [load.loads.map(({ ctx }) => ctx.signal.aborted), cache.stats().inFlight, told, closed],
+    [[true, false], 1, [], true],
+  );
   load.loads[1].resolve("v");
   equal(await other, "v");
   await rejects(cache.warmup(list("a"), options), { message: "enough" });
@@ -116,7 +153,9 @@ test("an entry's own signal ends that entry alone", async () => {
   const own = new AbortController();
   const whole = new AbortController();
   const load = held();
-  const warmup = cache.warmup([{ key: 1, loader: load, options: { signal: own.signal } }, ...list("a")], { signal: whole.signal });
+  const warmup = cache.warmup([{ key: 1, loader: load, options: { signal: own.signal } }, ...list("a")], {
+    signal: whole.signal,
+  });
   await settleDown();
   own.abort(new Error("this one"));
   const { loaded, failed } = await warmup;
@@ -150,9 +189,20 @@ test("a wrong option of a warm-up, or a wrong entry, is an error that names it",
   ]) {
     await rejects(cache.warmup(list("a"), options), { code: "ERR_OPTION", message });
   }
-  for (const [entries, shown] of [[undefined, "undefined"], [{}, "an object"], ["ab", '"ab"'], [null, "null"]]) {
-    await rejects(cache.warmup(entries), { code: "ERR_OPTION", message: `entries: got ${shown}, wants a Map from keys to loaders, or a list of {key, loader, options}` });
+  for (const [entries, shown] of [
+    [undefined, "undefined"],
+    [{}, "an object"],
+    ["ab", '"ab"'],
+    [null, "null"],
+  ]) {
+    await rejects(cache.warmup(entries), {
+      code: "ERR_OPTION",
+      message: `entries: got ${shown}, wants a Map from keys to loaders, or a list of {key, loader, options}`,
+    });
   }
-  await rejects(cache.warmup([{ key: 1, laoder: loader }]), { code: "ERR_OPTION", message: "laoder: got an option of that name, wants one of key, loader, options" });
+  await rejects(cache.warmup([{ key: 1, laoder: loader }]), {
+    code: "ERR_OPTION",
+    message: "laoder: got an option of that name, wants one of key, loader, options",
+  });
   equal(cache.size, 0);
 });

@@ -66,7 +66,10 @@ test("refresh calls the function anew, invalidate removes, bypass goes past the 
   const wrapped = cache.wrap(async (id) => `${id}${++version}`);
   equal([await wrapped("a"), await wrapped.refresh("a"), await wrapped("a")], ["a1", "a2", "a2"]);
   equal([await wrapped.bypass("a"), await wrapped("a")], ["a3", "a2"]);
-  equal([wrapped.invalidate("a"), wrapped.invalidate("a"), wrapped.invalidate("b"), await wrapped("a")], [true, false, false, "a4"]);
+  equal(
+    [wrapped.invalidate("a"), wrapped.invalidate("a"), wrapped.invalidate("b"), await wrapped("a")],
+    [true, false, false, "a4"],
+  );
   equal([wrapped.cache.get(wrapped.key("a")), wrapped.cache.has(wrapped.key("b"))], ["a4", false]);
 });
 
@@ -99,14 +102,34 @@ test("getKey makes the key of all arguments, skipArgs leaves some out", async ()
   await byId({ id: 1 }, "y");
   equal(fn.calls, 2);
 
-  for (const [skipArgs, same, other] of [[1, ["a", "z", "c"], ["a", "b", "z"]], [[0, 2], ["z", "b", "z", 4], ["a", "z", "c", 4]], [[], ["a", "b", "c"], ["a", "b"]], [2, ["a", "b"], ["a"]]]) {
+  for (const [skipArgs, same, other] of [
+    [1, ["a", "z", "c"], ["a", "b", "z"]],
+    [
+      [0, 2],
+      ["z", "b", "z", 4],
+      ["a", "z", "c", 4],
+    ],
+    [[], ["a", "b", "c"], ["a", "b"]],
+    [2, ["a", "b"], ["a"]],
+  ]) {
     const { key } = cache.wrap(fn, { skipArgs });
     const first = [...["a", "b", "c"], ...(same.length > 3 ? [4] : [])];
     equal([key(...first) === key(...same), key(...first) === key(...other)], [true, false], JSON.stringify(skipArgs));
   }
   const { key } = cache.wrap(fn, { skipArgs: 0 });
-  throws(() => key(() => 1, 2, () => 1), { code: "ERR_KEY", message: /^args\[2\]: got a function/ });
-  throws(() => cache.wrap(fn, { getKey: () => ({ a: Symbol() }) }).key(1), { code: "ERR_KEY", message: /^what getKey returned\.a: got a symbol/ });
+  throws(
+    () =>
+      key(
+        () => 1,
+        2,
+        () => 1,
+      ),
+    { code: "ERR_KEY", message: /^args\[2\]: got a function/ },
+  );
+  throws(() => cache.wrap(fn, { getKey: () => ({ a: Symbol() }) }).key(1), {
+    code: "ERR_KEY",
+    message: /^what getKey returned\.a: got a symbol/,
+  });
 });
 
 test("what getKey throws is the call's error", async () => {
@@ -128,13 +151,22 @@ test("options of getOrSet hold for every call", async () => {
 
 test("a wrapped function gets no this, so that objects' answers can't mix by it", async () => {
   const cache = new NearCache();
-  const users = { table: "users", find: cache.wrap(function (id) { return `${this?.table} ${id}`; }) };
-  equal([await users.find(1), users.find.bypass(1), await users.find.refresh(1)], ["undefined 1", "undefined 1", "undefined 1"]);
+  const users = {
+    table: "users",
+    find: cache.wrap(function (id) {
+      return `${this?.table} ${id}`;
+    }),
+  };
+  equal(
+    [await users.find(1), users.find.bypass(1), await users.find.refresh(1)],
+    ["undefined 1", "undefined 1", "undefined 1"],
+  );
 });
 
 test("a wrong option of wrap is an error that names it, what it got and what it wants", () => {
   const cache = new NearCache();
-  const names = "getKey, skipArgs, name, ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh";
+  const names =
+    "getKey, skipArgs, name, ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh";
   const COUNT = "a whole number from 0 to 16777215";
   const wrong = [
     [{ getKey: "id" }, 'getKey: got "id", wants a function'],
@@ -148,15 +180,21 @@ test("a wrong option of wrap is an error that names it, what it got and what it 
     [{ perInstance: false }, `perInstance: got an option of that name, wants one of ${names}`],
     [null, "options: got null, wants an object"],
   ];
-  for (const [options, message] of wrong) throws(() => cache.wrap(() => 1, options), { name: "NearCacheError", code: "ERR_OPTION", message });
-  for (const [fn, shown] of [[undefined, "undefined"], ["f", '"f"'], [{}, "an object"]]) {
+  for (const [options, message] of wrong)
+    throws(() => cache.wrap(() => 1, options), { name: "NearCacheError", code: "ERR_OPTION", message });
+  for (const [fn, shown] of [
+    [undefined, "undefined"],
+    ["f", '"f"'],
+    [{}, "an object"],
+  ]) {
     throws(() => cache.wrap(fn), { code: "ERR_OPTION", message: `fn: got ${shown}, wants a function` });
   }
 });
 
 test("a wrong option of cached is an error too, and so is what is no method", () => {
   const cache = new NearCache();
-  const names = "cache, perInstance, getKey, skipArgs, name, ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh";
+  const names =
+    "cache, perInstance, getKey, skipArgs, name, ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh";
   for (const [options, message] of [
     [{}, "cache: got undefined, wants a NearCache"],
     [{ cache: new Map() }, "cache: got an object, wants a NearCache"],
@@ -168,9 +206,15 @@ test("a wrong option of cached is an error too, and so is what is no method", ()
   }
   const decorate = cached({ cache });
   // As experimentalDecorators would, and as a field's.
-  throws(() => decorate({}, "find", {}), { code: "ERR_OPTION", message: /^@cached: got undefined, wants a method, and standard decorators/ });
+  throws(() => decorate({}, "find", {}), {
+    code: "ERR_OPTION",
+    message: /^@cached: got undefined, wants a method, and standard decorators/,
+  });
   throws(() => decorate(undefined, { kind: "field" }), { code: "ERR_OPTION", message: /^@cached: got "field"/ });
-  throws(() => cached.of({}, () => 1), { code: "ERR_OPTION", message: "method: got a function, wants a method with @cached" });
+  throws(() => cached.of({}, () => 1), {
+    code: "ERR_OPTION",
+    message: "method: got a function, wants a method with @cached",
+  });
 });
 
 test("a load of a wrapped function that is invalidated meanwhile is not kept", async () => {

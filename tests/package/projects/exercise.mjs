@@ -18,5 +18,12 @@ export async function exercise() {
     refused = error instanceof NearCacheError ? error.code : String(error);
   }
   const { coalesced } = cache.stats();
-  return { values: [...new Set(values)], loads, coalesced, keys: [...cache.keys()], evicted: cache.get("a") ?? null, refused };
+  return {
+    values: [...new Set(values)],
+    loads,
+    coalesced,
+    keys: [...cache.keys()],
+    evicted: cache.get("a") ?? null,
+    refused,
+  };
 }

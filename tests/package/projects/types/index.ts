@@ -1,6 +1,18 @@
 // Never run: it says what a strict TypeScript project may do with the package, and what is an error there.
 import {
-  cached, DataLoader, NearCache, NearCacheError, prometheus, type DetailedOptions, type Details, type Health, type Keeper, type LoadContext, type NearCacheErrorCode, type Stats, type WarmupResult,
+  cached,
+  DataLoader,
+  NearCache,
+  NearCacheError,
+  prometheus,
+  type DetailedOptions,
+  type Details,
+  type Health,
+  type Keeper,
+  type LoadContext,
+  type NearCacheErrorCode,
+  type Stats,
+  type WarmupResult,
 } from "nearcache";
 
 interface User {
@@ -9,7 +21,12 @@ interface User {
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const is = <T extends true>(): T | undefined => undefined;
 
-const users = new NearCache<number, User>({ maxEntries: 5, ttl: "90s", hardTimeout: 1_000, sizeOf: (user, id) => user.name.length + id });
+const users = new NearCache<number, User>({
+  maxEntries: 5,
+  ttl: "90s",
+  hardTimeout: 1_000,
+  sizeOf: (user, id) => user.name.length + id,
+});
 
 // What comes out has the type of what went in.
 const found = users.get(1);
@@ -22,7 +39,11 @@ const asked = users.getOrSet(1, async (id, ctx) => {
   return { name: `${id} ${signal.aborted}` };
 });
 is<Equal<typeof asked, Promise<User>>>();
-users.getOrSet(2, () => ({ name: "a loader need not be async" }), { ttl: 5, forceFresh: true, signal: new AbortController().signal });
+users.getOrSet(2, () => ({ name: "a loader need not be async" }), {
+  ttl: 5,
+  forceFresh: true,
+  signal: new AbortController().signal,
+});
 for (const [id, user] of users) is<Equal<[typeof id, typeof user], [number, User]>>();
 const chained: NearCache<number, User> = users.set(1, { name: "a" }, { ttl: "1m", bytes: 1 }).set(2, { name: "b" });
 const stats: Stats = chained.stats();
@@ -36,16 +57,25 @@ try {
 }
 
 // How values come to be and go.
-const detailed = users.getOrSet(3, async (_, ctx) => ctx.stale ?? { name: "new" }, { details: true, tags: ["all"], swr: "1m" });
+const detailed = users.getOrSet(3, async (_, ctx) => ctx.stale ?? { name: "new" }, {
+  details: true,
+  tags: ["all"],
+  swr: "1m",
+});
 is<Equal<typeof detailed, Promise<Details<User>>>>();
 declare const asking: DetailedOptions<number>;
 const detailedToo = users.getOrSet(3, undefined, asking);
 is<Equal<typeof detailedToo, Promise<Details<User>>>>();
-const many = users.getMany([1, 2], async (ids, contexts) => ids.map((id, at) => ((contexts[at]!.ttl = 5), { name: `${id}` })));
+const many = users.getMany([1, 2], async (ids, contexts) =>
+  ids.map((id, at) => ((contexts[at]!.ttl = 5), { name: `${id}` })),
+);
 is<Equal<typeof many, Promise<(User | Error)[]>>>();
 const updated = users.update(1, async (id) => ({ name: `${id}` }), { tags: ["all"] });
 is<Equal<typeof updated, Promise<User>>>();
-const orders = users.namespace<string, number>("orders", { ttl: "5m", batch: { load: (ids) => ids.map((id) => id.length) } });
+const orders = users.namespace<string, number>("orders", {
+  ttl: "5m",
+  batch: { load: (ids) => ids.map((id) => id.length) },
+});
 is<Equal<typeof orders, NearCache<string, number>>>();
 const count = orders.scope("user:42").getOrSet("a");
 is<Equal<typeof count, Promise<number>>>();
@@ -88,7 +118,11 @@ users.get(1).name;
 
 // A wrapped function is called as the function is; what it gives comes in a promise.
 const any = new NearCache();
-const find = users.wrap((id: number, retries?: number) => ({ name: `${id} ${retries}` }), { ttl: "1m", skipArgs: 1, getKey: (id, retries) => [id + (retries ?? 0)] });
+const find = users.wrap((id: number, retries?: number) => ({ name: `${id} ${retries}` }), {
+  ttl: "1m",
+  skipArgs: 1,
+  getKey: (id, retries) => [id + (retries ?? 0)],
+});
 is<Equal<Parameters<typeof find>, [id: number, retries?: number | undefined]>>();
 const given = find(1);
 is<Equal<typeof given, Promise<{ name: string }>>>();
@@ -123,7 +157,9 @@ find.invalidate(1, 2, 3);
 // @ts-expect-error a function whose values are not the cache's
 users.wrap(async (id: number) => id);
 // @ts-expect-error a function that needs a this
-any.wrap(function (this: User) { return this.name; });
+any.wrap(function (this: User) {
+  return this.name;
+});
 // @ts-expect-error getKey has the function's parameters
 any.wrap(async (id: number) => id, { getKey: (id: string) => id });
 // @ts-expect-error an option that does not exist
@@ -191,7 +227,12 @@ async function* later() {
   yield { key: 1 };
 }
 users.warmup(later(), { loader: () => ({ name: "" }), signal: new AbortController().signal });
-const keeper: Keeper<number> = users.keepFresh(() => [{ key: 1 }], { every: "1m", loader: () => ({ name: "" }), onError: (error, key) => void [error, key], timers: true });
+const keeper: Keeper<number> = users.keepFresh(() => [{ key: 1 }], {
+  every: "1m",
+  loader: () => ({ name: "" }),
+  onError: (error, key) => void [error, key],
+  timers: true,
+});
 keeper.run().then(({ failed }) => failed.map(({ key }) => key + 1));
 keeper.stop();
 // @ts-expect-error a key of another type
