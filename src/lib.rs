@@ -36,6 +36,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod core;
+#[cfg(any())]
 pub mod engine;
 pub mod error;
 pub mod figures;
@@ -48,7 +49,8 @@ pub mod time;
 #[cfg(all(feature = "worker", target_family = "wasm"))]
 mod worker;
 
-pub use crate::core::{Cause, Histogram, Stats};
+pub use crate::core::{Histogram, RemovalCause, Stats};
+#[cfg(any())]
 pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, LoadCtx, Plugin, Status};
 pub use crate::error::{LoadError, OptionError};
 pub use crate::time::{Timestamp, Ttl};

@@ -40,6 +40,11 @@ impl Limits {
         self.max_entry_bytes
     }
 
+    /// Whether entries' weights matter: then one whose weight nobody knows can't be stored.
+    pub fn weighs(&self) -> bool {
+        self.max_bytes < u64::MAX || self.max_entry_bytes < HEAVIEST
+    }
+
     /// Whether an entry of this weight may be stored at all.
     pub(crate) fn admit(&self, weight: u32) -> bool {
         weight <= self.max_entry_bytes && self.max_entries > 0
@@ -68,7 +73,7 @@ pub const DEFAULT_HARD_TIMEOUT: u64 = 30_000;
 /// After `ttl` come two windows, counted from its end, in which the value is stale: it may be handed out
 /// while it is revalidated, and instead of an error (RFC 5861). After the longer of them it is gone.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Life {
+pub struct EntryPolicy {
     /// How long it is fresh. Zero: it is not stored.
     pub ttl: Ttl,
     /// How long after that a get is answered with it at once, while one refresh runs.
@@ -82,18 +87,10 @@ pub struct Life {
     pub jitter: f64,
 }
 
-impl Life {
+impl EntryPolicy {
     /// Fresh for so long, and then gone.
     pub const fn of(ttl: Ttl) -> Self {
         Self { ttl, stale_while_revalidate: Ttl::ZERO, stale_if_error: Ttl::ZERO, refresh_ahead: 0.0, jitter: 0.0 }
-    }
-
-    /// The same, with numbers that make no sense brought to the nearest that do: a negative or undefined
-    /// `refresh_ahead` or `jitter` is 0, a `jitter` above 1 is 1.
-    #[must_use]
-    pub(crate) fn bounded(self) -> Self {
-        // `max` takes the other number where one is NaN.
-        Self { refresh_ahead: self.refresh_ahead.max(0.0), jitter: self.jitter.max(0.0).clamp(0.0, 1.0), ..self }
     }
 
     /// Whether more is to be known of a value than when it expires.
@@ -102,12 +99,12 @@ impl Life {
     }
 }
 
-/// What a call takes where it says nothing itself.
+/// How values are kept and waited for: what a cache, a namespace in it, or a call comes to, with nothing left unsaid.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Defaults {
-    /// How long an entry lives.
-    pub life: Life,
-    /// How long the answer to "nothing there" lives, instead of `life.ttl`; as long as any other if unsaid.
+pub struct Policy {
+    /// How an entry is kept.
+    pub entry: EntryPolicy,
+    /// How long the answer "nothing there" is fresh, instead of `entry.ttl`; as long as any other if unsaid.
     pub negative_ttl: Option<Ttl>,
     /// For how long after a failed load the key is not loaded again.
     pub error_backoff: Ttl,
@@ -117,14 +114,81 @@ pub struct Defaults {
     pub hard_timeout: Ttl,
 }
 
-impl Default for Defaults {
+impl Policy {
+    /// What a cache does if nobody says anything.
+    pub const USUAL: Self = Self {
+        entry: EntryPolicy::of(Ttl::Forever),
+        negative_ttl: None,
+        error_backoff: Ttl::ZERO,
+        soft_timeout: Ttl::Forever,
+        hard_timeout: Ttl::Millis(DEFAULT_HARD_TIMEOUT),
+    };
+}
+
+impl Default for Policy {
     fn default() -> Self {
+        Self::USUAL
+    }
+}
+
+/// What one speaker says of a [`Policy`]: a namespace, a call, or a loader about what it brings. `None` says nothing,
+/// and leaves it to the speaker before.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PolicyPatch {
+    /// [`EntryPolicy::ttl`].
+    pub ttl: Option<Ttl>,
+    /// [`EntryPolicy::stale_while_revalidate`].
+    pub stale_while_revalidate: Option<Ttl>,
+    /// [`EntryPolicy::stale_if_error`].
+    pub stale_if_error: Option<Ttl>,
+    /// [`EntryPolicy::refresh_ahead`].
+    pub refresh_ahead: Option<f64>,
+    /// [`EntryPolicy::jitter`].
+    pub jitter: Option<f64>,
+    /// [`Policy::negative_ttl`].
+    pub negative_ttl: Option<Ttl>,
+    /// [`Policy::error_backoff`].
+    pub error_backoff: Option<Ttl>,
+    /// [`Policy::soft_timeout`].
+    pub soft_timeout: Option<Ttl>,
+    /// [`Policy::hard_timeout`].
+    pub hard_timeout: Option<Ttl>,
+}
+
+impl Policy {
+    /// This policy with what `patch` says instead. Numbers that make no sense become the nearest that do: a negative or
+    /// undefined `refresh_ahead` or `jitter` is 0, a `jitter` above 1 is 1.
+    #[must_use]
+    pub fn patched(&self, patch: &PolicyPatch) -> Self {
+        let entry = &self.entry;
+        // `max` takes the other number where one is NaN.
+        let factor = |said: Option<f64>, or: f64| said.unwrap_or(or).max(0.0);
         Self {
-            life: Life::of(Ttl::Forever),
-            negative_ttl: None,
-            error_backoff: Ttl::ZERO,
-            soft_timeout: Ttl::Forever,
-            hard_timeout: Ttl::Millis(DEFAULT_HARD_TIMEOUT),
+            entry: EntryPolicy {
+                ttl: patch.ttl.unwrap_or(entry.ttl),
+                stale_while_revalidate: patch.stale_while_revalidate.unwrap_or(entry.stale_while_revalidate),
+                stale_if_error: patch.stale_if_error.unwrap_or(entry.stale_if_error),
+                refresh_ahead: factor(patch.refresh_ahead, entry.refresh_ahead),
+                jitter: factor(patch.jitter, entry.jitter).min(1.0),
+            },
+            negative_ttl: patch.negative_ttl.or(self.negative_ttl),
+            error_backoff: patch.error_backoff.unwrap_or(self.error_backoff),
+            soft_timeout: patch.soft_timeout.unwrap_or(self.soft_timeout),
+            hard_timeout: patch.hard_timeout.unwrap_or(self.hard_timeout),
         }
+    }
+
+    /// How a value is kept about which its loader, its writer or `insert` itself says `said`. What is said of the value
+    /// itself wins; then, where it is `absent` ("nothing there"), `negative_ttl`; then what this policy says of all.
+    pub fn of_value(&self, said: &PolicyPatch, absent: bool) -> EntryPolicy {
+        let patched = self.patched(said);
+        let negative = patched.negative_ttl.filter(|_| absent && said.ttl.is_none());
+        EntryPolicy { ttl: negative.unwrap_or(patched.entry.ttl), ..patched.entry }
+    }
+
+    /// For how long after a load that failed its key is not loaded again, if the loader, or the user's rule for this
+    /// error, says `said`.
+    pub fn backoff(&self, said: Option<Ttl>) -> Ttl {
+        said.unwrap_or(self.error_backoff)
     }
 }

@@ -53,12 +53,21 @@ pub enum Ttl {
 impl Ttl {
     /// No time at all.
     pub const ZERO: Self = Self::Millis(0);
+
+    /// The same, but what no clock will live to see is [`Forever`](Self::Forever).
+    pub(crate) const fn bounded(self) -> Self {
+        match self {
+            Self::Millis(millis) if millis >= Timestamp::LATEST.0 / 2 => Self::Forever,
+            ttl => ttl,
+        }
+    }
 }
 
 impl From<Duration> for Ttl {
-    /// Whole milliseconds; the rest is dropped, so that nothing outlives what was asked for.
+    /// Whole milliseconds; the rest is dropped, so that nothing outlives what was asked for. Spans of 10^8 years and
+    /// more, such as [`Duration::MAX`], are [`Ttl::Forever`].
     fn from(duration: Duration) -> Self {
-        Self::Millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX - 1))
+        Self::Millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).bounded()
     }
 }
 

@@ -1,13 +1,14 @@
 //! Entries as numbered slots. A slot's numbers lie side by side (20 bytes), because a hit reads and
 //! writes nearly all of them; weights, which it doesn't, are a column of their own that exists only where
-//! entries have weights. The key and the value lie elsewhere, on the driver's shelf.
+//! entries have weights. The key and the value are the driver's.
 
 use std::num::NonZeroU32;
 
+use super::partitions::PartitionId;
 use crate::time::Timestamp;
 
 /// The place of an entry. Slots are reused: a slot means something only while its key is in the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(NonZeroU32);
 
 impl Slot {
@@ -49,17 +50,18 @@ pub(crate) struct Entry {
     pub newer: u32,
     /// The neighbour used less recently.
     pub older: u32,
-    /// State in the two highest bits, then eight of the space, then flight number + 1 (0: none).
+    /// State in the two highest bits, then eight of the namespace, then flight number + 1 (0: none).
     meta: u32,
-    /// A moment, in two halves, which need no padding. See [`expires`](Self::expires).
+    /// A moment, in two halves, which need no padding: until when the value may be handed out without a check; or, with
+    /// the highest bit set, when a value was stored that never needs one.
     expires: [u32; 2],
 }
 
 const STATE_SHIFT: u32 = 30;
-const SPACE_SHIFT: u32 = 22;
-const FLIGHT_MASK: u32 = (1 << SPACE_SHIFT) - 1;
-/// Above every moment that a clock can show; below it, the moment the value was stored.
-const IMMORTAL: u64 = 1 << 63;
+const NAMESPACE_SHIFT: u32 = 22;
+const FLIGHT_MASK: u32 = (1 << NAMESPACE_SHIFT) - 1;
+/// Set in a moment that is no end: the value never expires by itself. Above every moment that a clock can show.
+const NEVER_EXPIRES: u64 = 1 << 63;
 
 impl Entry {
     const EMPTY: Self = Self { newer: 0, older: 0, meta: 0, expires: [u32::MAX; 2] };
@@ -70,36 +72,37 @@ impl Entry {
         (u64::from(high) << 32) | u64::from(low)
     }
 
-    /// Whether this moment is before the one until which the entry's value may be handed out without another
-    /// thought: its expiry, or, if there is a record of it in [`Aging`](super::aging::Aging), one before.
+    /// True if the value is certainly fresh at `now`. False means: look at the columns of
+    /// [`FreshnessColumns`](super::freshness::FreshnessColumns).
     #[inline]
-    pub fn is_plain_at(&self, now: Timestamp) -> bool {
+    pub fn is_fresh_without_check(&self, now: Timestamp) -> bool {
         now.as_millis() < self.moment()
     }
 
-    /// Until when; `None` for ever.
-    pub fn plain_until(&self) -> Option<Timestamp> {
-        Some(self.moment()).filter(|moment| moment & IMMORTAL == 0).map(Timestamp::from_millis)
+    /// Until when [`is_fresh_without_check`](Self::is_fresh_without_check) holds; `None` for ever.
+    pub fn no_check_until(&self) -> Option<Timestamp> {
+        Some(self.moment()).filter(|moment| moment & NEVER_EXPIRES == 0).map(Timestamp::from_millis)
     }
 
-    /// When an entry was stored that is plain for ever.
-    pub fn born(&self) -> Option<Timestamp> {
-        Some(self.moment()).filter(|moment| moment & IMMORTAL != 0).map(|m| Timestamp::from_millis(m & !IMMORTAL))
+    /// When a value was stored that never expires by itself.
+    pub fn stored_at(&self) -> Option<Timestamp> {
+        let moment = Some(self.moment()).filter(|moment| moment & NEVER_EXPIRES != 0);
+        moment.map(|moment| Timestamp::from_millis(moment & !NEVER_EXPIRES))
     }
 
-    /// Plain until `until`, or, stored at `born`, for ever.
-    pub fn set_plain_until(&mut self, until: Option<Timestamp>, born: Timestamp) {
-        let moment = until.map_or(born.as_millis() | IMMORTAL, Timestamp::as_millis);
+    /// Needs no check until `until`, or, stored at `stored_at`, for ever.
+    pub fn set_no_check_until(&mut self, until: Option<Timestamp>, stored_at: Timestamp) {
+        let moment = until.map_or(stored_at.as_millis() | NEVER_EXPIRES, Timestamp::as_millis);
         self.expires = [(moment >> 32) as u32, moment as u32];
     }
 
     #[inline]
-    pub fn space(&self) -> usize {
-        (self.meta >> SPACE_SHIFT) as usize & 0xff
+    pub fn namespace(&self) -> u8 {
+        (self.meta >> NAMESPACE_SHIFT) as u8
     }
 
-    pub fn set_space(&mut self, space: u8) {
-        self.meta = (self.meta & !(0xff << SPACE_SHIFT)) | (u32::from(space) << SPACE_SHIFT);
+    pub fn set_namespace(&mut self, namespace: u8) {
+        self.meta = (self.meta & !(0xff << NAMESPACE_SHIFT)) | (u32::from(namespace) << NAMESPACE_SHIFT);
     }
 
     pub fn state(&self) -> State {
@@ -137,6 +140,8 @@ pub(crate) struct Slab {
     entries: Vec<Entry>,
     /// As long as the highest slot that ever had a weight needs.
     weights: Vec<u32>,
+    /// As long as the highest slot that was ever in another partition than the root needs.
+    partitions: Vec<u32>,
     first_free: u32,
     /// How many entries are expected at the most; beyond it are only keys whose first load is under way.
     expected: usize,
@@ -144,7 +149,13 @@ pub(crate) struct Slab {
 
 impl Slab {
     pub fn new(expected: u32) -> Self {
-        Self { entries: vec![Entry::EMPTY], weights: Vec::new(), first_free: 0, expected: expected as usize }
+        Self {
+            entries: vec![Entry::EMPTY],
+            weights: Vec::new(),
+            partitions: Vec::new(),
+            first_free: 0,
+            expected: expected as usize,
+        }
     }
 
     /// Slots that exist, free ones included, plus the anchor.
@@ -167,12 +178,17 @@ impl Slab {
     }
 
     pub fn set_weight(&mut self, slot: Slot, weight: u32) {
-        if weight > 0 && self.weights.len() <= slot.index() {
-            self.weights.resize(slot.index() + 1, 0);
-        }
-        if let Some(place) = self.weights.get_mut(slot.index()) {
-            *place = weight;
-        }
+        set(&mut self.weights, slot, weight);
+    }
+
+    /// Whose key the slot holds.
+    #[inline]
+    pub fn partition(&self, slot: Slot) -> PartitionId {
+        PartitionId(self.partitions.get(slot.index()).copied().unwrap_or(0))
+    }
+
+    pub fn set_partition(&mut self, slot: Slot, partition: PartitionId) {
+        set(&mut self.partitions, slot, partition.0);
     }
 
     /// The anchor or an entry by number.
@@ -211,5 +227,15 @@ impl Slab {
             *entry = Entry { newer: next, ..Entry::EMPTY };
             self.first_free = slot.number();
         }
+    }
+}
+
+/// Writes to a column of numbers, which grows only for one that is not 0.
+fn set(column: &mut Vec<u32>, slot: Slot, value: u32) {
+    if value > 0 && column.len() <= slot.index() {
+        column.resize(slot.index() + 1, 0);
+    }
+    if let Some(place) = column.get_mut(slot.index()) {
+        *place = value;
     }
 }

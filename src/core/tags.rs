@@ -1,149 +1,218 @@
-//! Which entries bear which tags. A purge costs what it hits; a load that began before a purge of one of its
-//! tags is found out when it settles, since only then all its tags are known.
+//! Which entries bear which tags. A tag belongs to a part of the cache: an entry bears it once for each part that it lies
+//! in, so that a purge from there costs what it hits. A load that began before a purge of one of its tags is found out
+//! when it ends, since only then all its tags are known.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher;
 
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+
+use super::partitions::Part;
 use super::slab::Slot;
 
-/// A bond between an entry and a tag: a link in the list of each.
+/// A link between an entry and a tag, in the list of each.
 #[derive(Clone, Copy)]
-struct Bond {
+struct TagLink {
     slot: Slot,
     tag: u32,
     /// The neighbours among those with the same tag.
     next: Option<u32>,
-    before: Option<u32>,
+    previous: Option<u32>,
     /// The next of the same entry; in a free place, the next free one.
     sibling: Option<u32>,
 }
 
 struct Tag {
+    namespace: u8,
+    scope: Box<str>,
     name: Box<str>,
     first: Option<u32>,
+    /// The last purge of it that a load or write under way might have to heed; 0 for none.
+    purged_at: u64,
+}
+
+impl Tag {
+    fn is(&self, part: Part<'_>, name: &str) -> bool {
+        self.namespace == part.namespace && *self.name == *name && *self.scope == *part.scope
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Tags {
-    numbers: HashMap<Box<str>, u32>,
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     tags: Vec<Option<Tag>>,
     free_tags: Vec<u32>,
-    bonds: Vec<Bond>,
-    free_bond: Option<u32>,
-    /// The first bond of each entry; as long as the highest tagged slot needs.
+    links: Vec<TagLink>,
+    free_link: Option<u32>,
+    /// The first link of each entry; as long as the highest tagged slot needs.
     firsts: Vec<Option<u32>>,
     /// How many purges there have been.
     purges: u64,
-    /// Tags that were purged while loads were under way, and at which purge.
-    purged: HashMap<Box<str>, u64>,
-    /// What began before this purge counts as beaten whatever its tags: `purged` had grown too long.
-    forgotten: u64,
+    /// The tags whose `purged_at` is set.
+    purged: Vec<u32>,
+    /// What is tagged and began before this purge counts as purged, whatever its tags: `purged` had grown too long.
+    purge_floor: u64,
 }
 
 /// So many purged tags are remembered while there are loads under way that might bear them.
 const MOST_PURGED: usize = 1_024;
 
 impl Tags {
-    /// The number of the last purge: a load notes it when it begins.
+    /// The number of the last purge: loads, writes and waits note it when they begin.
     pub fn purges(&self) -> u64 {
         self.purges
     }
 
-    /// Whether a load with these tags that began after purge `since` has been purged meanwhile.
-    pub fn beat(&self, since: u64, tags: &[String]) -> bool {
-        let later = |tag: &String| self.purged.get(tag.as_str()).is_some_and(|purge| *purge > since);
-        !tags.is_empty() && (since < self.forgotten || tags.iter().any(later))
+    /// The last purge of one of these tags (each as the parts around it know it) after purge `since`.
+    pub fn purged_since<'a>(&self, since: u64, tags: impl Iterator<Item = (Part<'a>, &'a str)>) -> Option<u64> {
+        if since == self.purges {
+            return None;
+        }
+        let mut last = None;
+        for (part, name) in tags {
+            let purged = self.find(part, name).and_then(|number| self.tag(number)).map_or(0, |tag| tag.purged_at);
+            last = last.max(Some(purged.max(self.purge_floor)).filter(|purge| *purge > since));
+        }
+        last
     }
 
-    /// Ties an entry, which has no tags yet, to these.
-    pub fn tie(&mut self, slot: Slot, tags: &[String]) {
-        for (n, name) in tags.iter().enumerate() {
-            if !tags.iter().take(n).any(|earlier| earlier == name) {
-                self.tie_one(slot, name);
+    /// Links an entry, which has no tags yet, to these.
+    pub fn link<'a>(&mut self, slot: Slot, tags: impl Iterator<Item = (Part<'a>, &'a str)>) {
+        // A tag that is named twice is borne once. Few names are compared, many looked up.
+        let mut seen: Vec<u32> = Vec::new();
+        let mut many: HashMap<u32, ()> = HashMap::new();
+        for (part, name) in tags {
+            let Some(number) = self.number(part, name) else { return };
+            if seen.len() < 16 {
+                if seen.contains(&number) {
+                    continue;
+                }
+                seen.push(number);
+            } else {
+                if many.is_empty() {
+                    many.extend(seen.iter().map(|number| (*number, ())));
+                }
+                if many.insert(number, ()).is_some() {
+                    continue;
+                }
             }
+            self.link_one(slot, number);
         }
     }
 
-    fn tie_one(&mut self, slot: Slot, name: &str) -> Option<()> {
-        let tag = self.number(name)?;
+    fn link_one(&mut self, slot: Slot, tag: u32) -> Option<()> {
         if self.firsts.len() <= slot.index() {
             self.firsts.resize(slot.index() + 1, None);
         }
         let first = self.firsts.get_mut(slot.index())?;
         let head = &mut self.tags.get_mut(tag as usize)?.as_mut()?.first;
-        let bond = Bond { slot, tag, next: *head, before: None, sibling: *first };
-        let number = match self.free_bond {
+        let link = TagLink { slot, tag, next: *head, previous: None, sibling: *first };
+        let number = match self.free_link {
             Some(number) => {
-                let place = self.bonds.get_mut(number as usize)?;
-                self.free_bond = place.sibling;
-                *place = bond;
+                let place = self.links.get_mut(number as usize)?;
+                self.free_link = place.sibling;
+                *place = link;
                 number
             }
             None => {
-                self.bonds.push(bond);
-                u32::try_from(self.bonds.len() - 1).ok()?
+                self.links.push(link);
+                u32::try_from(self.links.len() - 1).ok()?
             }
         };
         *first = Some(number);
         let second = head.replace(number);
-        self.bond(second)?.before = Some(number);
+        self.link_at(second)?.previous = Some(number);
         Some(())
     }
 
-    /// Cuts an entry loose from all its tags. O(its tags).
-    pub fn untie(&mut self, slot: Slot) {
+    /// Takes all its tags off an entry. O(its tags).
+    pub fn unlink(&mut self, slot: Slot) {
         let mut next = self.firsts.get_mut(slot.index()).and_then(Option::take);
         while let Some(number) = next {
-            let Some(bond) = self.bond(next).copied() else { return };
-            next = bond.sibling;
-            if let Some(after) = self.bond(bond.next) {
-                after.before = bond.before;
+            let Some(link) = self.link_at(next).copied() else { return };
+            next = link.sibling;
+            if let Some(after) = self.link_at(link.next) {
+                after.previous = link.previous;
             }
-            match self.bond(bond.before) {
-                Some(before) => before.next = bond.next,
-                None => self.set_first(bond.tag, bond.next),
+            match self.link_at(link.previous) {
+                Some(previous) => previous.next = link.next,
+                None => self.set_first(link.tag, link.next),
             }
-            let free = self.free_bond.replace(number);
-            if let Some(bond) = self.bond(Some(number)) {
-                bond.sibling = free;
+            let free = self.free_link.replace(number);
+            if let Some(link) = self.link_at(Some(number)) {
+                link.sibling = free;
             }
         }
     }
 
-    /// Counts a purge of this tag, and lists the entries that bear it. `loading`: whether loads are under way.
-    pub fn purge(&mut self, name: &str, loading: bool) -> Vec<Slot> {
+    /// Counts a purge of this tag in this part, and lists the entries that bear it. `under_way`: whether there are
+    /// loads or writes that may turn out to bear it.
+    pub fn purge(&mut self, part: Part<'_>, name: &str, under_way: bool) -> Vec<Slot> {
         self.purges += 1;
-        if !loading || self.purged.len() >= MOST_PURGED {
-            self.forgotten = if loading { self.purges } else { self.forgotten };
-            self.purged.clear();
+        if !under_way || self.purged.len() >= MOST_PURGED {
+            self.purge_floor = if under_way { self.purges } else { self.purge_floor };
+            for number in std::mem::take(&mut self.purged) {
+                if let Some(Some(tag)) = self.tags.get_mut(number as usize) {
+                    tag.purged_at = 0;
+                }
+                self.forget_if_unused(number);
+            }
         }
-        if loading {
-            self.purged.insert(name.into(), self.purges);
+        let number = if under_way { self.number(part, name) } else { self.find(part, name) };
+        let Some(tag) = number.and_then(|number| self.tags.get_mut(number as usize)?.as_mut()) else {
+            return Vec::new();
+        };
+        if under_way {
+            if tag.purged_at == 0 {
+                self.purged.extend(number);
+            }
+            tag.purged_at = self.purges;
         }
         let mut slots = Vec::new();
-        let tag = self.numbers.get(name).and_then(|tag| self.tags.get(*tag as usize)?.as_ref());
-        let mut next = tag.and_then(|tag| tag.first);
-        while let Some(bond) = next.and_then(|number| self.bonds.get(number as usize)) {
-            slots.push(bond.slot);
-            next = bond.next;
+        let mut next = tag.first;
+        while let Some(link) = next.and_then(|number| self.links.get(number as usize)) {
+            slots.push(link.slot);
+            next = link.next;
         }
         slots
     }
 
     /// Forgets all entries.
     pub fn clear(&mut self) {
-        let Self { purges, purged, forgotten, .. } = std::mem::take(self);
-        *self = Self { purges, purged, forgotten, ..Self::default() };
-    }
-
-    fn bond(&mut self, number: Option<u32>) -> Option<&mut Bond> {
-        self.bonds.get_mut(number? as usize)
-    }
-
-    fn number(&mut self, name: &str) -> Option<u32> {
-        if let Some(number) = self.numbers.get(name) {
-            return Some(*number);
+        self.links = Vec::new();
+        self.free_link = None;
+        self.firsts = Vec::new();
+        for number in 0..self.tags.len() {
+            if let Some(Some(tag)) = self.tags.get_mut(number) {
+                tag.first = None;
+            }
+            self.forget_if_unused(number as u32);
         }
-        let tag = Some(Tag { name: name.into(), first: None });
+    }
+
+    fn link_at(&mut self, number: Option<u32>) -> Option<&mut TagLink> {
+        self.links.get_mut(number? as usize)
+    }
+
+    fn tag(&self, number: u32) -> Option<&Tag> {
+        self.tags.get(number as usize)?.as_ref()
+    }
+
+    fn hash(&self, part: Part<'_>, name: &str) -> u64 {
+        self.hasher.hash_one((part, name))
+    }
+
+    fn find(&self, part: Part<'_>, name: &str) -> Option<u32> {
+        let same = |number: &u32| self.tag(*number).is_some_and(|tag| tag.is(part, name));
+        self.index.find(self.hash(part, name), same).copied()
+    }
+
+    fn number(&mut self, part: Part<'_>, name: &str) -> Option<u32> {
+        if let Some(number) = self.find(part, name) {
+            return Some(number);
+        }
+        let Part { namespace, scope } = part;
+        let tag = Some(Tag { namespace, scope: scope.into(), name: name.into(), first: None, purged_at: 0 });
         let number = match self.free_tags.pop() {
             Some(number) => {
                 *self.tags.get_mut(number as usize)? = tag;
@@ -154,20 +223,35 @@ impl Tags {
                 u32::try_from(self.tags.len() - 1).ok()?
             }
         };
-        self.numbers.insert(name.into(), number);
+        let hash = self.hash(part, name);
+        let Self { index, tags, hasher, .. } = self;
+        let hash_of = |number: &u32| match tags.get(*number as usize) {
+            Some(Some(tag)) => hasher.hash_one((Part { namespace: tag.namespace, scope: &tag.scope }, &*tag.name)),
+            _ => 0,
+        };
+        index.insert_unique(hash, number, hash_of);
         Some(number)
     }
 
-    /// A tag that nobody bears is forgotten.
     fn set_first(&mut self, number: u32, first: Option<u32>) {
-        let Some(place) = self.tags.get_mut(number as usize) else { return };
-        match (first, place.take()) {
-            (Some(_), Some(tag)) => *place = Some(Tag { first, ..tag }),
-            (_, Some(tag)) => {
-                self.numbers.remove(&*tag.name);
-                self.free_tags.push(number);
-            }
-            (_, None) => {}
+        if let Some(Some(tag)) = self.tags.get_mut(number as usize) {
+            tag.first = first;
+        }
+        if first.is_none() {
+            self.forget_if_unused(number);
+        }
+    }
+
+    /// A tag that nothing bears, and that no load need heed, is forgotten.
+    fn forget_if_unused(&mut self, number: u32) {
+        let Some(tag) = self.tag(number).filter(|tag| tag.first.is_none() && tag.purged_at == 0) else { return };
+        let hash = self.hash(Part { namespace: tag.namespace, scope: &tag.scope }, &tag.name);
+        if let Ok(found) = self.index.find_entry(hash, |other| *other == number) {
+            found.remove();
+        }
+        if let Some(place) = self.tags.get_mut(number as usize) {
+            *place = None;
+            self.free_tags.push(number);
         }
     }
 }

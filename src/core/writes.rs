@@ -1,82 +1,150 @@
-//! Write-throughs under way: the source is being written, and only at the end is it known whether what it was
-//! written is what the cache may hold.
+//! Write-throughs under way: the source is being written, and only at the end is it known whether what it was written is
+//! what the cache may hold.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use hashbrown::HashMap;
 
 use super::slab::Slot;
+use crate::options::Policy;
 use crate::time::Timestamp;
 
-/// Names a write-through for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct WriteId(pub u32);
+/// Names a write-through: a number that is reused, and a generation that tells the uses apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WriteId {
+    number: u32,
+    generation: u32,
+}
+
+impl WriteId {
+    /// The reused number, dense enough to index an array.
+    pub const fn index(self) -> usize {
+        self.number as usize
+    }
+}
 
 pub(crate) struct Write {
-    id: WriteId,
     /// Its key's; `None` after a clear.
     pub slot: Option<Slot>,
     /// Something else was written or removed meanwhile: nobody knows which came last at the source.
-    pub doomed: bool,
+    pub conflicted: bool,
     /// The last tag purge when it began.
     pub since: u64,
-    /// After this moment nobody will say any more how it ended.
-    lost_at: Timestamp,
+    /// What the one who began it said of what it writes.
+    pub policy: Policy,
+    pub tags: Vec<String>,
+    pub weight: Option<u32>,
 }
 
-/// Few at any time, so that a list serves.
+/// So many moments of writes that ended in time are kept beside those under way before they are looked through.
+const TIDY_AT_LEAST: usize = 64;
+
 #[derive(Default)]
-pub(crate) struct Writes {
-    list: Vec<Write>,
-    next: u32,
+struct Place {
+    generation: u32,
+    write: Option<Write>,
 }
 
-impl Writes {
-    pub fn begin(&mut self, slot: Slot, since: u64) -> WriteId {
-        // After a clear nobody knows whose key a write is of.
-        let doomed = self.doom(slot) || self.list.iter().any(|write| write.slot.is_none());
-        let id = WriteId(self.next);
-        self.next = self.next.wrapping_add(1);
-        self.list.push(Write { id, slot: Some(slot), doomed, since, lost_at: Timestamp::NEVER });
-        id
-    }
+#[derive(Default)]
+pub(crate) struct WriteThroughs {
+    places: Vec<Place>,
+    free: Vec<u32>,
+    /// Those of each key.
+    by_slot: HashMap<Slot, Vec<u32>>,
+    /// When each counts as abandoned.
+    abandoned: BinaryHeap<Reverse<(Timestamp, WriteId)>>,
+    /// How many lost their key to a clear: nobody knows whose keys these were.
+    keyless: usize,
+}
 
-    pub fn end(&mut self, id: WriteId) -> Option<Write> {
-        let at = self.list.iter().position(|write| write.id == id)?;
-        Some(self.list.swap_remove(at))
-    }
-
-    pub fn set_lost_at(&mut self, id: WriteId, at: Timestamp) {
-        if let Some(write) = self.list.iter_mut().find(|write| write.id == id) {
-            write.lost_at = at;
+impl WriteThroughs {
+    /// A write begins that counts as abandoned from `abandoned_at` on. `None` when 2^32 are under way.
+    pub fn begin(&mut self, slot: Slot, write: Write, abandoned_at: Timestamp) -> Option<WriteId> {
+        let conflicted = self.conflict(slot) || self.keyless > 0;
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None => {
+                self.places.push(Place::default());
+                u32::try_from(self.places.len() - 1).ok()?
+            }
+        };
+        let place = self.places.get_mut(number as usize)?;
+        place.write = Some(Write { slot: Some(slot), conflicted, ..write });
+        let id = WriteId { number, generation: place.generation };
+        self.by_slot.entry(slot).or_default().push(number);
+        self.abandoned.push(Reverse((abandoned_at, id)));
+        if self.abandoned.len() > 2 * (self.places.len() - self.free.len()) + TIDY_AT_LEAST {
+            let Self { abandoned, places, .. } = self;
+            abandoned.retain(|Reverse((_, id))| places.get(id.index()).is_some_and(|p| p.generation == id.generation));
         }
+        Some(id)
+    }
+
+    /// The live write with this number.
+    pub fn id_at(&self, number: u32) -> Option<WriteId> {
+        let place = self.places.get(number as usize).filter(|place| place.write.is_some())?;
+        Some(WriteId { number, generation: place.generation })
+    }
+
+    /// O(1), but for the writes of the same key.
+    pub fn end(&mut self, id: WriteId) -> Option<Write> {
+        let place = self.places.get_mut(id.index()).filter(|place| place.generation == id.generation)?;
+        let write = place.write.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(id.number);
+        match write.slot {
+            None => self.keyless -= 1,
+            Some(slot) => {
+                if let Some(numbers) = self.by_slot.get_mut(&slot) {
+                    numbers.retain(|number| *number != id.number);
+                    if numbers.is_empty() {
+                        self.by_slot.remove(&slot);
+                    }
+                }
+            }
+        }
+        Some(write)
     }
 
     /// Ends a write that nobody will end any more.
-    pub fn take_lost(&mut self, now: Timestamp) -> Option<Write> {
-        let at = self.list.iter().position(|write| now > write.lost_at)?;
-        Some(self.list.swap_remove(at))
+    pub fn take_abandoned(&mut self, now: Timestamp) -> Option<Write> {
+        while let Some(Reverse((_, id))) = self.abandoned.peek().copied().filter(|Reverse((at, _))| now > *at) {
+            self.abandoned.pop();
+            if let Some(write) = self.end(id) {
+                return Some(write);
+            }
+        }
+        None
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.free.len() == self.places.len()
     }
 
     /// Whether a key must keep its slot, because it is being written.
     pub fn pins(&self, slot: Slot) -> bool {
-        self.list.iter().any(|write| write.slot == Some(slot))
+        !self.by_slot.is_empty() && self.by_slot.contains_key(&slot)
     }
 
     /// Tells the writes of a key that it was written or removed meanwhile; `true` if there are any.
-    pub fn doom(&mut self, slot: Slot) -> bool {
-        let mut any = false;
-        for write in self.list.iter_mut().filter(|write| write.slot == Some(slot)) {
-            write.doomed = true;
-            any = true;
+    pub fn conflict(&mut self, slot: Slot) -> bool {
+        let Self { places, by_slot, .. } = self;
+        let Some(numbers) = by_slot.get(&slot) else { return false };
+        for number in numbers {
+            if let Some(write) = places.get_mut(*number as usize).and_then(|place| place.write.as_mut()) {
+                write.conflicted = true;
+            }
         }
-        any
+        true
     }
 
-    pub fn doom_all(&mut self) {
-        for write in &mut self.list {
-            write.slot = None;
-            write.doomed = true;
+    pub fn conflict_all(&mut self) {
+        self.by_slot = HashMap::new();
+        for write in self.places.iter_mut().filter_map(|place| place.write.as_mut()) {
+            write.conflicted = true;
+            self.keyless += usize::from(write.slot.take().is_some());
         }
     }
 }

@@ -66,19 +66,18 @@ impl Held {
     }
 }
 
-/// A page of one cache in memory: the machine's spaces apart. `namespaces` are the names of those from 1 on.
-pub fn page(machine: &Machine, cache: &str, namespaces: &[String]) -> String {
-    let names = std::iter::once(None).chain(namespaces.iter().map(|name| Some(name.as_str())));
-    let spaces = (0..=u8::MAX).map(|space| {
-        let own = machine.space_held(space);
-        let whole = if space == 0 { Held::of(machine) } else { Held::default() };
+/// A page of one cache in memory, each namespace apart. O(namespaces and scopes with keys).
+pub fn page(machine: &Machine, cache: &str) -> String {
+    let figures = (0..=u8::MAX).zip(machine.held_by_namespace()).map(|(namespace, own)| {
+        let name = (namespace > 0).then(|| machine.namespace_path(namespace).join("/"));
+        let whole = if namespace == 0 { Held::of(machine) } else { Held::default() };
         let held = Held { entries: Some(u64::from(own.entries)), bytes: Some(own.weight), ..whole };
-        (machine.space_stats(space), held)
+        (name, (machine.namespace_stats(namespace), held))
     });
-    let figures: Vec<_> = names.zip(spaces).collect();
+    let figures: Vec<_> = figures.collect();
     let layers: Vec<Layer<'_>> = figures
         .iter()
-        .map(|(namespace, (stats, held))| Layer { cache, layer: "memory", namespace: *namespace, stats, held: *held })
+        .map(|(name, (stats, held))| Layer { cache, layer: "memory", namespace: name.as_deref(), stats, held: *held })
         .collect();
     prometheus(&layers)
 }

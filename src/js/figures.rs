@@ -8,7 +8,7 @@ use crate::figures::{self, Thresholds, Window};
 
 /// A window of figures that was asked for, by whose figures and how long.
 pub(super) struct Asked {
-    space: i32,
+    namespace: i32,
     millis: f64,
     window: Window,
 }
@@ -18,9 +18,9 @@ const MOST_WINDOWS: usize = 64;
 
 #[wasm_bindgen]
 impl Core {
-    /// The figures of a space, or of all (-1), in the order of `pkg/src/stats.ts`.
-    pub fn counters(&self, space: i32) -> Vec<f64> {
-        let s = self.stats(space);
+    /// The figures of a namenamespace, or of all (-1), in the order of `pkg/src/stats.ts`.
+    pub fn counters(&self, namespace: i32) -> Vec<f64> {
+        let s = self.stats(namespace);
         let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|q| s.load_millis.quantile(q).unwrap_or(0));
         [
             s.hits,
@@ -54,9 +54,9 @@ impl Core {
         .to_vec()
     }
 
-    /// A page for Prometheus. `namespaces` are the names of the spaces from 1 on.
-    pub fn prometheus(&self, cache: &str, namespaces: Vec<String>) -> String {
-        figures::page(&self.machine, cache, &namespaces)
+    /// A page for Prometheus.
+    pub fn prometheus(&self, cache: &str) -> String {
+        figures::page(&self.machine, cache)
     }
 
     /// What became of the thresholds (NaN: none) on hit rate, error rate, timeout rate and latency, in this order:
@@ -64,7 +64,7 @@ impl Core {
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
     pub fn health(
         &mut self,
-        space: i32,
+        namespace: i32,
         now: f64,
         window: f64,
         min_hit_rate: f64,
@@ -89,19 +89,19 @@ impl Core {
         if set(max_latency) {
             thresholds = thresholds.max_latency(max_latency as u64);
         }
-        let recent = self.recent(space, now, window);
+        let recent = self.recent(namespace, now, window);
         let checks = figures::health(&recent, &thresholds).checks;
         checks.iter().flat_map(|check| [check.value, check.samples as f64, f64::from(u8::from(check.ok))]).collect()
     }
 }
 
 impl Core {
-    fn recent(&mut self, space: i32, now: f64, millis: f64) -> Stats {
-        let stats = self.stats(space);
-        let known = self.windows.iter().position(|asked| asked.space == space && asked.millis == millis);
+    fn recent(&mut self, namespace: i32, now: f64, millis: f64) -> Stats {
+        let stats = self.stats(namespace);
+        let known = self.windows.iter().position(|asked| asked.namespace == namespace && asked.millis == millis);
         let at = known.unwrap_or_else(|| {
             self.windows.truncate(MOST_WINDOWS - 1);
-            self.windows.push(Asked { space, millis, window: Window::new(millis as u64) });
+            self.windows.push(Asked { namespace, millis, window: Window::new(millis as u64) });
             self.windows.len() - 1
         });
         match self.windows.get_mut(at) {
@@ -110,7 +110,8 @@ impl Core {
         }
     }
 
-    fn stats(&self, space: i32) -> Stats {
-        u8::try_from(space).map_or_else(|_| self.machine.stats(), |space| self.machine.space_stats(space))
+    fn stats(&self, namespace: i32) -> Stats {
+        u8::try_from(namespace)
+            .map_or_else(|_| self.machine.stats(), |namespace| self.machine.namespace_stats(namespace))
     }
 }

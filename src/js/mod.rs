@@ -1,93 +1,89 @@
 //! The wasm-bindgen side of the npm class: conversions and calls, no decisions.
 //!
-//! The JS side maps keys to slots and keeps the values; what crosses is numbers. Answers are packed into
-//! one `u32`: a slot or index in the low 27 bits (0: none), a kind in the next three, and two flags above;
-//! `pkg/src/core.ts` names the same bits.
+//! The JS side maps keys to slots and keeps the values; what crosses is numbers. An answer has a slot or the place of a
+//! group of waiters in its low 27 bits (0: none), a kind in the next four, and the flag `NEWS` above; where it is an
+//! `f64`, a second number stands above these 32 bits: a flight's, a write's, or milliseconds. `pkg/src/core.ts` names the
+//! same bits. A number that is not said is NaN.
 
+mod codes;
 mod figures;
 mod options;
+mod policies;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::core::{Answer, Ask, Cause, Deadlines, FlightId, Keep, Machine, Outcome, Query, Settled, Slot, WriteId};
-use crate::options::{Life, Limits};
+use crate::core::{
+    Answer, Ask, Brought, Counted, FlightId, Machine, MissCause, NewValue, Node, Outcome, Part, PartitionId,
+    RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who, WriteThrough,
+};
+use crate::options::{Limits, Policy, PolicyPatch};
 use crate::time::{Timestamp, Ttl};
-
-/// There are departures to fetch.
-const DEPARTED: u32 = 1 << 31;
-/// Of `departure`: the key goes too.
-const VACATED: u32 = 1 << 30;
-/// Of `insert`: the key that lies in the slot has made way. The most usual departure needs no call of its own.
-const EVICTED: u32 = 1 << 30;
-/// Of `settle`: nobody waited any more; of `leave` and its like: the flight has ended.
-const OVER: u32 = 1 << 30;
-
-const KIND_SHIFT: u32 = 27;
-/// Of `ask`.
-const JOIN: u32 = 1 << KIND_SHIFT;
-const LEAD: u32 = 2 << KIND_SHIFT;
-const FULL: u32 = 3 << KIND_SHIFT;
-const STALE: u32 = 4 << KIND_SHIFT;
-const REFRESH_AHEAD: u32 = 5 << KIND_SHIFT;
-const REFRESH_STALE: u32 = 6 << KIND_SHIFT;
-const FAILED: u32 = 7 << KIND_SHIFT;
-/// Of `fail`.
-const RESCUED: u32 = 1 << KIND_SHIFT;
-const REMEMBERED: u32 = 2 << KIND_SHIFT;
-
-/// What the next value is kept with, besides ttl and bytes.
-#[derive(Default)]
-struct Besides {
-    stale_while_revalidate: f64,
-    stale_if_error: f64,
-    refresh_ahead: f64,
-    jitter: f64,
-    draw: f64,
-    tags: Vec<String>,
-}
+use codes::*;
+use policies::Policies;
 
 /// The machine behind one cache.
 #[wasm_bindgen]
 pub struct Core {
     machine: Machine,
-    /// The waits of all flights by deadline, where one timer serves them all.
-    deadlines: Option<Deadlines>,
-    flight: FlightId,
-    write: WriteId,
-    besides: Option<Besides>,
+    policies: Policies,
     windows: Vec<figures::Asked>,
 }
 
 #[wasm_bindgen]
 impl Core {
-    /// Numbers as `options.rs` has checked them: infinity is no bound. With `shared_timer` the waits'
-    /// deadlines are kept here.
+    /// Numbers as `options.rs` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
     #[wasm_bindgen(constructor)]
     pub fn new(max_entries: f64, max_bytes: f64, max_entry_bytes: f64, usual_ttl: f64, shared_timer: bool) -> Core {
         let limits = Limits::new(max_entries as u64, max_bytes as u64, max_entry_bytes as u64);
-        let mut machine = Machine::new(limits, to_ttl(usual_ttl));
-        if shared_timer {
-            machine.keep_flights();
-        }
-        Core {
-            machine,
-            deadlines: shared_timer.then(Deadlines::default),
-            flight: FlightId::from_bits(0),
-            write: WriteId(0),
-            besides: None,
-            windows: Vec::new(),
-        }
+        let timers = if shared_timer { Timers::Shared } else { Timers::Own };
+        let machine = Machine::new(limits, to_ttl(usual_ttl), timers);
+        Core { machine, policies: Policies::default(), windows: Vec::new() }
     }
 
-    /// The number of a new space; -1 when there is none left.
-    pub fn add_space(&mut self) -> i32 {
-        self.machine.add_space().map_or(-1, i32::from)
+    /// The number of the policy that says what `base` does (0: what a cache does if nobody says anything) but for the
+    /// numbers here. It holds for ever, and is the same for the same numbers.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn policy(
+        &mut self,
+        base: u32,
+        ttl: f64,
+        stale_while_revalidate: f64,
+        stale_if_error: f64,
+        refresh_ahead: f64,
+        jitter: f64,
+        negative_ttl: f64,
+        error_backoff: f64,
+        soft_timeout: f64,
+        hard_timeout: f64,
+    ) -> u32 {
+        let patch = PolicyPatch {
+            negative_ttl: said_ttl(negative_ttl),
+            error_backoff: said_ttl(error_backoff),
+            soft_timeout: said_ttl(soft_timeout),
+            hard_timeout: said_ttl(hard_timeout),
+            ..to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter)
+        };
+        self.policies.add(self.policies.get(base).patched(&patch))
     }
 
-    /// 1 for a hit, 0 or `DEPARTED` otherwise.
+    /// The number of the namespace of this name in another (0: the root); -1 when there is none left.
+    pub fn namespace(&mut self, parent: u8, name: &str) -> i32 {
+        self.machine.namespace(parent, name).map_or(-1, i32::from)
+    }
+
+    /// The number of a part of the cache, whose names of scopes are joined by U+0000. A scope's holds until the next
+    /// scope is opened, and while it has keys.
+    pub fn open(&mut self, namespace: u8, scope: &str) -> u32 {
+        self.machine.open_partition(Part { namespace, scope }).map_or(0, |partition| partition.0)
+    }
+
+    /// `HIT`, or `MISS` with a cause, and `NEWS`.
     pub fn touch(&mut self, slot: u32, now: f64) -> u32 {
-        let Some(slot) = Slot::new(slot) else { return 0 };
-        if self.machine.touch(slot, to_time(now)) { 1 } else { self.departed() }
+        let Some(slot) = Slot::new(slot) else { return MISS_ABSENT };
+        match self.machine.touch(slot, to_time(now)) {
+            Touched::Hit => HIT,
+            Touched::Miss(cause) => miss(cause) | self.news(),
+        }
     }
 
     /// As `touch`, but what needs a second look, or is no hit, is left to `touch` or `ask`, and not counted here.
@@ -95,10 +91,10 @@ impl Core {
         Slot::new(slot).is_some_and(|slot| self.machine.hit(slot, to_time(now)))
     }
 
-    /// A get of a key that has no slot. 0 or `DEPARTED`.
-    pub fn miss(&mut self, space: u8, now: f64) -> u32 {
-        self.machine.miss(space, to_time(now));
-        self.departed()
+    /// A get of a key that has no slot. 0 or `NEWS`.
+    pub fn miss(&mut self, namespace: u8, now: f64) -> u32 {
+        self.machine.miss(namespace, to_time(now));
+        self.news()
     }
 
     pub fn is_fresh(&self, slot: u32, now: f64) -> bool {
@@ -108,11 +104,6 @@ impl Core {
     /// Whether there is a value to fall back on.
     pub fn is_usable(&self, slot: u32, now: f64) -> bool {
         Slot::new(slot).is_some_and(|slot| self.machine.is_usable(slot, to_time(now)))
-    }
-
-    /// Whether the key's load is under way.
-    pub fn is_loading(&self, slot: u32) -> bool {
-        Slot::new(slot).is_some_and(|slot| self.machine.flight_of(slot).is_some())
     }
 
     /// How long the value stays fresh: milliseconds, infinity, 0 for a stale one, or -1 for none that may be
@@ -131,184 +122,336 @@ impl Core {
         age.map_or(0.0, |age| age.millis as f64)
     }
 
-    /// What the value that is stored next is kept with, besides its ttl and bytes.
-    pub fn keep_next(
+    /// Stores a value of a policy, about which nothing else is said. The slot (0: not stored), `EVICTED` and `NEWS`.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn insert(
         &mut self,
+        slot: u32,
+        partition: u32,
+        now: f64,
+        policy: u32,
+        bytes: f64,
+        absent: bool,
+        random: f64,
+    ) -> u32 {
+        self.put(slot, partition, now, policy, bytes, absent, random, &PolicyPatch::default(), &[])
+    }
+
+    /// As `insert`, with what is said of this value.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn insert_with(
+        &mut self,
+        slot: u32,
+        partition: u32,
+        now: f64,
+        policy: u32,
+        bytes: f64,
+        absent: bool,
+        random: f64,
+        ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
         jitter: f64,
-        draw: f64,
+        negative_ttl: f64,
         tags: Option<Vec<String>>,
-    ) {
-        let tags = tags.unwrap_or_default();
-        self.besides = Some(Besides { stale_while_revalidate, stale_if_error, refresh_ahead, jitter, draw, tags });
+    ) -> u32 {
+        let said = PolicyPatch {
+            negative_ttl: said_ttl(negative_ttl),
+            ..to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter)
+        };
+        self.put(slot, partition, now, policy, bytes, absent, random, &said, &tags.unwrap_or_default())
     }
 
-    /// The slot (0: not stored), `EVICTED` and `DEPARTED`.
-    pub fn insert(&mut self, slot: u32, space: u8, now: f64, ttl: f64, bytes: f64) -> u32 {
-        let known = Slot::new(slot);
-        let besides = self.besides.take();
-        let keep = keep(&besides, ttl, bytes);
-        let stored = self.machine.insert(known, space, to_time(now), &keep);
-        let evicted = stored.filter(|_| known.is_none()).and_then(|slot| self.machine.poll_departure_from(slot));
-        stored.map_or(0, Slot::number) | if evicted.is_some() { EVICTED } else { 0 } | self.departed()
-    }
-
-    /// 0 or `DEPARTED`.
+    /// 0 or `NEWS`.
     pub fn remove(&mut self, slot: u32) -> u32 {
         if let Some(slot) = Slot::new(slot) {
             self.machine.remove(slot);
         }
-        self.departed()
+        self.news()
     }
 
-    /// 1 if there was a fresh value, and `DEPARTED`.
+    /// 1 if there was a fresh value, and `NEWS`.
     pub fn expire(&mut self, slot: u32, now: f64) -> u32 {
         let fresh = Slot::new(slot).is_some_and(|slot| self.machine.expire(slot, to_time(now)));
-        u32::from(fresh) | self.departed()
+        u32::from(fresh) | self.news()
     }
 
-    /// How many entries bore the tag. There may be departures.
-    pub fn remove_tag(&mut self, tag: &str) -> usize {
-        self.machine.remove_tag(tag)
+    /// How many entries of a part and within it bore the tag. There may be news.
+    pub fn remove_tag(&mut self, namespace: u8, scope: &str, tag: &str) -> usize {
+        self.machine.remove_tag(Part { namespace, scope }, tag)
     }
 
-    /// How many fresh entries bore the tag. There may be departures.
-    pub fn expire_tag(&mut self, tag: &str, now: f64) -> usize {
-        self.machine.expire_tag(tag, to_time(now))
+    /// How many fresh entries of a part and within it bore the tag. There may be news.
+    pub fn expire_tag(&mut self, namespace: u8, scope: &str, tag: &str, now: f64) -> usize {
+        self.machine.expire_tag(Part { namespace, scope }, tag, to_time(now))
     }
 
+    /// Removes everything in a part and within it. There may be news.
+    pub fn remove_within(&mut self, namespace: u8, scope: &str) {
+        self.machine.remove_within(Part { namespace, scope });
+    }
+
+    /// Removes everything, without news of each.
     pub fn clear(&mut self) {
         self.machine.clear();
     }
 
-    /// A slot with its cause as its kind, `VACATED`, and `DEPARTED` while there are more; 0 if there was none.
-    pub fn departure(&mut self) -> u32 {
-        let Some(departure) = self.machine.poll_departure() else { return 0 };
-        let cause = match departure.cause {
+    /// The next of what left: a slot with its cause as its kind and `KEY_REMOVED`; 0 when there is none.
+    pub fn removal(&mut self) -> u32 {
+        let Some(removal) = self.machine.poll_removal() else { return 0 };
+        let cause = match removal.cause {
             None => 0,
-            Some(Cause::Size) => 1,
-            Some(Cause::Expired) => 2,
-            Some(Cause::Replaced) => 3,
-            Some(Cause::Removed) => 4,
+            Some(RemovalCause::Size) => 1,
+            Some(RemovalCause::Expired) => 2,
+            Some(RemovalCause::Replaced) => 3,
+            Some(RemovalCause::Removed) => 4,
         };
-        let vacated = if departure.vacated { VACATED } else { 0 };
-        departure.slot.number() | (cause << KIND_SHIFT) | vacated | self.departed()
+        removal.slot.number() | (cause << KIND_SHIFT) | if removal.key_removed { KEY_REMOVED } else { 0 }
     }
 
-    /// A slot to hand out with `STALE`, `REFRESH_AHEAD`, `REFRESH_STALE`, `FAILED` or, for a hit, without; that of
-    /// a new load with `LEAD`; the index of a flight with `JOIN`; `FULL`. And `DEPARTED`. Without a `draw` (NaN)
-    /// nothing is refreshed ahead.
-    pub fn ask(&mut self, slot: u32, space: u8, now: f64, fresh: bool, timeout: f64, draw: f64) -> u32 {
-        let now = to_time(now);
-        let query = Query {
-            space,
-            now,
-            deadline: now.after(to_ttl(timeout)),
-            ask: if fresh { Ask::Fresh } else { Ask::Stored },
-            background: true,
-            draw: Some(draw).filter(|draw| *draw > 0.0),
+    /// The next flight that nobody can be waiting for any more; -1 when there is none.
+    pub fn ended(&mut self) -> i32 {
+        self.machine.poll_ended().map_or(-1, |flight| flight.index() as i32)
+    }
+
+    /// The next group of the flight that has just ended who are to ask again; -1 when there is none.
+    pub fn ask_again(&mut self) -> i32 {
+        self.machine.poll_ask_again().map_or(-1, |wait| wait.group as i32)
+    }
+
+    /// Asks for a key under a policy, for the first time, with nothing else said. `asker` is the flight whose loader asks
+    /// (-1: none); without a `random` (NaN) nothing is refreshed ahead.
+    ///
+    /// A slot to hand out with `HIT`, `STALE_…`, `FAILED` or `REFRESH_…`, the last with a flight above; a group with `JOIN`
+    /// and its flight above; a slot with `LEAD_…` and the flight above, whose leader's group is 0; `RECURSIVE`,
+    /// `TIMED_OUT`, `FULL`. And `NEWS`.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn ask(
+        &mut self,
+        slot: u32,
+        partition: u32,
+        now: f64,
+        policy: u32,
+        force_fresh: bool,
+        random: f64,
+        asker: i32,
+    ) -> f64 {
+        let policy = *self.policies.get(policy);
+        let ask = self.question(slot, partition, now, &policy, force_fresh, random, asker);
+        self.answer(&ask)
+    }
+
+    /// As `ask`, with what else may be said of it. `again`: 0 for the first time, else what it was counted as when it
+    /// asked at `asked_at`, 1 for a miss and 2 for a join.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn ask_with(
+        &mut self,
+        slot: u32,
+        partition: u32,
+        now: f64,
+        policy: u32,
+        force_fresh: bool,
+        random: f64,
+        asker: i32,
+        asked_at: f64,
+        again: u8,
+        ttl: f64,
+        stale_while_revalidate: f64,
+        stale_if_error: f64,
+        refresh_ahead: f64,
+        jitter: f64,
+        negative_ttl: f64,
+        error_backoff: f64,
+        soft_timeout: f64,
+        hard_timeout: f64,
+        bytes: f64,
+        tags: Option<Vec<String>>,
+    ) -> f64 {
+        let patch = PolicyPatch {
+            negative_ttl: said_ttl(negative_ttl),
+            error_backoff: said_ttl(error_backoff),
+            soft_timeout: said_ttl(soft_timeout),
+            hard_timeout: said_ttl(hard_timeout),
+            ..to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter)
         };
-        let code = match self.machine.ask(Slot::new(slot), &query) {
-            Answer::Hit(slot) => slot.number(),
-            Answer::Stale(slot) => STALE | slot.number(),
-            Answer::Failed(slot) => FAILED | slot.number(),
-            Answer::Join(flight) => {
-                self.keep(query.deadline, flight);
-                JOIN | flight.index() as u32
+        let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
+        let ask = Ask {
+            asked_at: to_time(asked_at),
+            again: match again {
+                0 => None,
+                1 => Some(Counted::Miss),
+                _ => Some(Counted::Coalesced),
+            },
+            tags: &tags,
+            weight: to_weight(bytes),
+            ..self.question(slot, partition, now, &policy, force_fresh, random, asker)
+        };
+        self.answer(&ask)
+    }
+
+    /// A load brought a value, of which its loader said nothing but perhaps its bytes. The slot where the value belongs
+    /// with `STORED`, or `NOT_STORED` or `FLIGHT_ENDED`; `ASK_AGAIN` if some who waited are to; `NEWS`; above, how many
+    /// milliseconds it took.
+    pub fn brought(&mut self, flight: u32, now: f64, bytes: f64, absent: bool, random: f64) -> f64 {
+        self.bring(flight, now, bytes, absent, random, false, &PolicyPatch::default(), &[])
+    }
+
+    /// As `brought`, with what the loader said.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn brought_with(
+        &mut self,
+        flight: u32,
+        now: f64,
+        bytes: f64,
+        absent: bool,
+        random: f64,
+        skip: bool,
+        ttl: f64,
+        stale_while_revalidate: f64,
+        stale_if_error: f64,
+        refresh_ahead: f64,
+        jitter: f64,
+        tags: Option<Vec<String>>,
+    ) -> f64 {
+        let said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        self.bring(flight, now, bytes, absent, random, skip, &said, &tags.unwrap_or_default())
+    }
+
+    /// A load failed; `backoff` is what its loader or the user's rule says. The slot of a value to fall back on with
+    /// `RESCUED`, that where the error belongs with `FAILURE_CACHED`, `NOT_STORED` or `FLIGHT_ENDED`; `NEWS`; above, how
+    /// many milliseconds it took.
+    pub fn failed(&mut self, flight: u32, now: f64, backoff: f64) -> f64 {
+        let Some(flight) = self.flight(flight) else { return f64::from(FLIGHT_ENDED) };
+        let settled = self.machine.failed(flight, to_time(now), said_ttl(backoff));
+        self.settled(settled, false)
+    }
+
+    /// A waiter of a group (`background`: the cache itself) leaves before its deadline. `LAST` if nobody waits any more:
+    /// the flight has ended, and its load is to stop. And `NEWS`.
+    pub fn leave(&mut self, flight: u32, group: u32, asker: i32, background: bool) -> u32 {
+        let Some(wait) = self.wait(flight, group) else { return 0 };
+        let who = self.who(asker, background);
+        let last = self.machine.leave(wait, who);
+        self.last(last)
+    }
+
+    /// As `leave`, at its hard deadline.
+    pub fn time_out(&mut self, flight: u32, group: u32, asker: i32, background: bool) -> u32 {
+        let Some(wait) = self.wait(flight, group) else { return 0 };
+        let who = self.who(asker, background);
+        let last = self.machine.time_out(wait, who);
+        self.last(last)
+    }
+
+    /// The next group whose deadline has come, with its flight above: `SOFT`, or `TIMED_OUT`, with `LAST` as in `leave`;
+    /// -1 when there is none. There may be news.
+    pub fn timeout(&mut self, now: f64) -> f64 {
+        match self.machine.timeout(to_time(now)) {
+            None => -1.0,
+            Some(Wake::Soft(wait)) => with(wait.group | SOFT, wait.flight.index()),
+            Some(Wake::TimedOut { wait, last }) => {
+                with(wait.group | TIMED_OUT | if last { LAST } else { 0 }, wait.flight.index())
             }
-            Answer::Lead(slot, flight) => LEAD | self.lead(slot, flight, query.deadline),
-            Answer::Refresh { slot, flight, stale } => {
-                let kind = if stale { REFRESH_STALE } else { REFRESH_AHEAD };
-                kind | self.lead(slot, flight, query.deadline)
-            }
-            Answer::Full => FULL,
-        };
-        code | self.departed()
-    }
-
-    /// The index of a flight, some of whose waits have reached their deadline; -1 when there is none.
-    pub fn due(&mut self, now: f64) -> i32 {
-        let Self { machine, deadlines, .. } = self;
-        let due =
-            deadlines.as_mut().and_then(|d| d.pop_due(to_time(now), |id| machine.is_live(FlightId::from_bits(id))));
-        due.map_or(-1, |id| FlightId::from_bits(id).index() as i32)
-    }
-
-    /// The earliest deadline of a live flight; infinity if there is none.
-    pub fn next_deadline(&mut self) -> f64 {
-        let Self { machine, deadlines, .. } = self;
-        let next = deadlines.as_mut().and_then(|d| d.next(|id| machine.is_live(FlightId::from_bits(id))));
-        next.map_or(f64::INFINITY, |at| at.as_millis() as f64)
-    }
-
-    /// The flight of the last `ask` that began one.
-    pub fn flight(&self) -> f64 {
-        self.flight.to_bits() as f64
-    }
-
-    /// The slot where the value belongs (0: nowhere), with `OVER` and `DEPARTED`. A negative `ttl` means: don't
-    /// store.
-    pub fn settle(&mut self, flight: f64, now: f64, ttl: f64, bytes: f64) -> u32 {
-        let besides = self.besides.take();
-        let outcome = if ttl < 0.0 { Outcome::Skip } else { Outcome::Store(keep(&besides, ttl, bytes)) };
-        self.end(flight, now, outcome)
-    }
-
-    /// As `settle`, for a load that failed: the slot of a value to fall back on with `RESCUED`, that where the
-    /// error belongs with `REMEMBERED`.
-    pub fn fail(&mut self, flight: f64, now: f64, backoff: f64) -> u32 {
-        self.end(flight, now, Outcome::Fail { backoff: to_ttl(backoff) })
-    }
-
-    /// So many waiters leave before their deadline. `OVER` if they were the last; `DEPARTED`.
-    pub fn leave(&mut self, flight: f64, waiters: u32) -> u32 {
-        let over = self.machine.leave(to_flight(flight), waiters);
-        self.over(over)
-    }
-
-    /// As `leave`, at their deadline.
-    pub fn time_out(&mut self, flight: f64, waiters: u32) -> u32 {
-        let over = self.machine.time_out(to_flight(flight), waiters);
-        self.over(over)
-    }
-
-    /// A follower found the load lost with its request. As `leave`.
-    pub fn lost(&mut self, flight: f64, space: u8) -> u32 {
-        let over = self.machine.lost(to_flight(flight), space);
-        self.over(over)
-    }
-
-    /// The slot of a key that is being written through, and `DEPARTED`; 0 if there is no number left.
-    pub fn begin_write(&mut self, slot: u32, space: u8) -> u32 {
-        let Some((slot, write)) = self.machine.begin_write(Slot::new(slot), space) else { return 0 };
-        self.write = write;
-        slot.number() | self.departed()
-    }
-
-    /// The write is in a request that may die: its key's value goes now, and after `lost_at` it counts as ended.
-    /// 0 or `DEPARTED`.
-    pub fn expect_loss(&mut self, write: u32, slot: u32, lost_at: f64) -> u32 {
-        if let Some(slot) = Slot::new(slot) {
-            self.machine.expect_loss(WriteId(write), slot, to_time(lost_at));
         }
-        self.departed()
     }
 
-    /// The write of the last `begin_write`.
-    pub fn write(&self) -> u32 {
-        self.write.0
+    /// The earliest deadline of a wait; infinity if there is none.
+    pub fn next_deadline(&mut self) -> f64 {
+        self.machine.next_deadline().map_or(f64::INFINITY, |at| at.as_millis() as f64)
     }
 
-    /// The slot where the value belongs (0: nowhere), and `DEPARTED`. A negative `ttl` means: what the source has
-    /// is not known, or not to be stored.
-    pub fn end_write(&mut self, write: u32, slot: u32, now: f64, ttl: f64, bytes: f64) -> u32 {
-        let besides = self.besides.take();
-        let keep = keep(&besides, ttl, bytes);
-        let keep = Some(&keep).filter(|_| ttl >= 0.0);
-        let stored = self.machine.end_write(WriteId(write), Slot::new(slot), to_time(now), keep);
-        stored.map_or(0, Slot::number) | self.departed()
+    /// A group's soft deadline has come, or that of one in it (`all`: false). 1 if the value in `slot`, which is the key's
+    /// now, will do; the cache itself then waits in their place. 0 if not: they wait on.
+    pub fn soften(&mut self, flight: u32, group: u32, slot: u32, now: f64, all: bool) -> u32 {
+        let Some(wait) = self.wait(flight, group) else { return 0 };
+        let callers = if all { self.machine.callers(wait) } else { 1 };
+        match self.machine.soften(wait, callers, Slot::new(slot), to_time(now), true) {
+            Softened::No => 0,
+            Softened::Yes | Softened::Held | Softened::Ended => 1,
+        }
+    }
+
+    /// A load is gone with its request. 0 or `NEWS`.
+    pub fn lost(&mut self, flight: u32) -> u32 {
+        if let Some(flight) = self.flight(flight) {
+            self.machine.lost(flight);
+        }
+        self.news()
+    }
+
+    /// Begins to write a key through. Its slot with the write's number above, and `NEWS`; -1 when there is none left.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn begin_write(
+        &mut self,
+        slot: u32,
+        partition: u32,
+        now: f64,
+        policy: u32,
+        may_vanish: bool,
+        ttl: f64,
+        stale_while_revalidate: f64,
+        stale_if_error: f64,
+        refresh_ahead: f64,
+        jitter: f64,
+        negative_ttl: f64,
+        hard_timeout: f64,
+        bytes: f64,
+        tags: Option<Vec<String>>,
+    ) -> f64 {
+        let patch = PolicyPatch {
+            negative_ttl: said_ttl(negative_ttl),
+            hard_timeout: said_ttl(hard_timeout),
+            ..to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter)
+        };
+        let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
+        let write = WriteThrough {
+            slot: Slot::new(slot),
+            partition: PartitionId(partition),
+            now: to_time(now),
+            policy: &policy,
+            tags: &tags,
+            weight: to_weight(bytes),
+            may_vanish,
+        };
+        match self.machine.begin_write(&write) {
+            Some((slot, write)) => with(slot.number() | self.news(), write.index()),
+            None => -1.0,
+        }
+    }
+
+    /// A write has failed, or nobody knows how it ended: `slot` is the key's now, which goes. 0 or `NEWS`.
+    pub fn write_failed(&mut self, write: u32, slot: u32, now: f64) -> u32 {
+        if let Some(write) = self.machine.write_at(write) {
+            self.machine.end_write(write, Slot::new(slot), to_time(now), None);
+        }
+        self.news()
+    }
+
+    /// A write has ended. The slot where the value belongs (0: nowhere), and `NEWS`.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn written(
+        &mut self,
+        write: u32,
+        slot: u32,
+        now: f64,
+        bytes: f64,
+        absent: bool,
+        random: f64,
+        skip: bool,
+        ttl: f64,
+        stale_while_revalidate: f64,
+        stale_if_error: f64,
+        refresh_ahead: f64,
+        jitter: f64,
+        tags: Option<Vec<String>>,
+    ) -> u32 {
+        let Some(write) = self.machine.write_at(write) else { return self.news() };
+        let (now, tags) = (to_time(now), tags.unwrap_or_default());
+        let said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random };
+        let stored = self.machine.end_write(write, Slot::new(slot), now, Some(&brought));
+        stored.map_or(0, Slot::number) | self.news()
     }
 
     /// The slots whose values are fresh, the most recently used first.
@@ -316,14 +459,14 @@ impl Core {
         self.machine.newest_first(to_time(now)).into_iter().map(Slot::number).collect()
     }
 
-    /// Entries of a space, or of all (-1).
-    pub fn len(&self, space: i32) -> usize {
-        u8::try_from(space).map_or_else(|_| self.machine.len(), |space| self.machine.space_held(space).entries as usize)
+    /// Entries of a part of the cache and within it.
+    pub fn len(&self, namespace: u8, scope: &str) -> u32 {
+        self.machine.held_within(Part { namespace, scope }).entries
     }
 
     /// Their bytes.
-    pub fn weight(&self, space: i32) -> f64 {
-        u8::try_from(space).map_or_else(|_| self.machine.weight(), |space| self.machine.space_held(space).weight) as f64
+    pub fn weight(&self, namespace: u8, scope: &str) -> f64 {
+        self.machine.held_within(Part { namespace, scope }).weight as f64
     }
 
     pub fn in_flight(&self) -> usize {
@@ -331,63 +474,150 @@ impl Core {
     }
 
     /// One more call for so many keys.
-    pub fn count_batch(&mut self, space: u8, keys: u32) {
-        self.machine.count_batch(space, u64::from(keys));
-    }
-
-    /// A get was answered with the last good value because its load is slow.
-    pub fn count_soft_timeout(&mut self, space: u8) {
-        self.machine.count_soft_timeout(space);
+    pub fn count_batch(&mut self, namespace: u8, keys: u32) {
+        self.machine.count_batch(namespace, u64::from(keys));
     }
 }
 
 impl Core {
-    fn keep(&mut self, deadline: Timestamp, flight: FlightId) {
-        let Self { machine, deadlines, .. } = self;
-        if let Some(deadlines) = deadlines {
-            deadlines.add(deadline, flight.to_bits(), |id| machine.is_live(FlightId::from_bits(id)));
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    fn put(
+        &mut self,
+        slot: u32,
+        partition: u32,
+        now: f64,
+        policy: u32,
+        bytes: f64,
+        absent: bool,
+        random: f64,
+        said: &PolicyPatch,
+        tags: &[String],
+    ) -> u32 {
+        let (known, weight) = (Slot::new(slot), to_weight(bytes));
+        let value = NewValue { policy: self.policies.get(policy), said, tags: [tags, &[]], weight, absent, random };
+        let stored = self.machine.insert(known, PartitionId(partition), to_time(now), &value);
+        let evicted = stored.filter(|_| known.is_none()).and_then(|slot| self.machine.poll_removal_from(slot));
+        stored.map_or(0, Slot::number) | if evicted.is_some() { EVICTED } else { 0 } | self.news()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    fn question<'a>(
+        &self,
+        slot: u32,
+        partition: u32,
+        now: f64,
+        policy: &'a Policy,
+        force_fresh: bool,
+        random: f64,
+        asker: i32,
+    ) -> Ask<'a> {
+        let now = to_time(now);
+        Ask {
+            slot: Slot::new(slot),
+            partition: PartitionId(partition),
+            now,
+            asked_at: now,
+            again: None,
+            policy,
+            tags: &[],
+            weight: None,
+            force_fresh,
+            background: true,
+            detached: false,
+            random: Some(random).filter(|random| *random > 0.0),
+            asker: self.node(asker),
         }
     }
 
-    fn lead(&mut self, slot: Slot, flight: FlightId, deadline: Timestamp) -> u32 {
-        self.flight = flight;
-        self.keep(deadline, flight);
-        slot.number()
+    fn answer(&mut self, ask: &Ask<'_>) -> f64 {
+        let code = match self.machine.ask(ask) {
+            Answer::Hit(slot) => f64::from(HIT | slot.number()),
+            Answer::Stale(slot, StaleCause::Revalidate) => f64::from(STALE_REVALIDATE | slot.number()),
+            Answer::Stale(slot, StaleCause::Error | StaleCause::Timeout) => f64::from(STALE_ERROR | slot.number()),
+            Answer::Failed(slot) => f64::from(FAILED | slot.number()),
+            Answer::Join(wait) => with(JOIN | wait.group, wait.flight.index()),
+            Answer::Lead(slot, flight, cause) => with(lead(cause) | slot.number(), flight.index()),
+            Answer::Refresh { slot, flight, stale } => {
+                with(if stale { REFRESH_STALE } else { REFRESH_AHEAD } | slot.number(), flight.index())
+            }
+            Answer::Recursive => f64::from(RECURSIVE),
+            Answer::TimedOut => f64::from(TIMED_OUT),
+            Answer::Full => f64::from(FULL),
+        };
+        code + f64::from(self.news())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    fn bring(
+        &mut self,
+        flight: u32,
+        now: f64,
+        bytes: f64,
+        absent: bool,
+        random: f64,
+        skip: bool,
+        said: &PolicyPatch,
+        tags: &[String],
+    ) -> f64 {
+        let Some(flight) = self.flight(flight) else { return f64::from(FLIGHT_ENDED) };
+        let brought = Brought { now: to_time(now), said, tags, weight: to_weight(bytes), absent, skip, random };
+        let settled = self.machine.brought(flight, &brought);
+        self.settled(settled, self.machine.must_ask_again())
+    }
+
+    fn settled(&self, settled: Settled, ask_again: bool) -> f64 {
+        let code = match settled.outcome {
+            Outcome::Stored(slot) => STORED | slot.number(),
+            Outcome::Rescued(slot) => RESCUED | slot.number(),
+            Outcome::FailureCached(slot) => FAILURE_CACHED | slot.number(),
+            Outcome::NotStored => NOT_STORED,
+            Outcome::FlightEnded => FLIGHT_ENDED,
+        };
+        let millis = settled.millis.min(LONGEST_TOLD) as usize;
+        with(code | if ask_again { ASK_AGAIN } else { 0 } | self.news(), millis)
+    }
+
+    fn flight(&self, number: u32) -> Option<FlightId> {
+        self.machine.flight_at(number)
+    }
+
+    fn wait(&self, flight: u32, group: u32) -> Option<WaitId> {
+        Some(WaitId { flight: self.flight(flight)?, group })
+    }
+
+    fn node(&self, asker: i32) -> Option<Node> {
+        self.flight(u32::try_from(asker).ok()?).map(Node::Flight)
+    }
+
+    fn who(&self, asker: i32, background: bool) -> Who {
+        if background { Who::Cache } else { Who::Caller(self.node(asker)) }
     }
 
     #[inline]
-    fn departed(&self) -> u32 {
-        if self.machine.has_departures() { DEPARTED } else { 0 }
+    fn news(&self) -> u32 {
+        if self.machine.has_news() { NEWS } else { 0 }
     }
 
-    fn over(&self, over: bool) -> u32 {
-        self.departed() | if over { OVER } else { 0 }
-    }
-
-    fn end(&mut self, flight: f64, now: f64, outcome: Outcome<'_>) -> u32 {
-        let code = match self.machine.settle(to_flight(flight), to_time(now), outcome) {
-            Settled::Stored(slot) => slot.number(),
-            Settled::Rescued(slot) => RESCUED | slot.number(),
-            Settled::Remembered(slot) => REMEMBERED | slot.number(),
-            Settled::Passed => 0,
-            Settled::Late => OVER,
-        };
-        code | self.departed()
+    fn last(&self, last: bool) -> u32 {
+        self.news() | if last { LAST } else { 0 }
     }
 }
 
-fn keep(besides: &Option<Besides>, ttl: f64, bytes: f64) -> Keep<'_> {
-    let life = Life::of(to_ttl(ttl));
-    let weight = bytes.ceil() as u32;
-    let Some(besides) = besides else { return Keep { life, weight, tags: &[], draw: 0.0 } };
-    let life = Life {
-        stale_while_revalidate: to_ttl(besides.stale_while_revalidate),
-        stale_if_error: to_ttl(besides.stale_if_error),
-        refresh_ahead: besides.refresh_ahead,
-        jitter: besides.jitter,
-        ..life
-    };
-    Keep { life, weight, tags: &besides.tags, draw: besides.draw }
+fn lead(cause: MissCause) -> u32 {
+    match cause {
+        MissCause::Absent => LEAD_ABSENT,
+        MissCause::Expired => LEAD_EXPIRED,
+        MissCause::Forced => LEAD_FORCED,
+    }
+}
+
+fn miss(cause: MissCause) -> u32 {
+    if cause == MissCause::Expired { MISS_EXPIRED } else { MISS_ABSENT }
+}
+
+/// A code with a number above it.
+fn with(code: u32, above: usize) -> f64 {
+    f64::from(code) + above as f64 * 4_294_967_296.0
 }
 
 // Casts from f64 saturate and truncate: what a clock or an option can't mean becomes the nearest thing it can.
@@ -400,6 +630,27 @@ fn to_ttl(millis: f64) -> Ttl {
     if millis == f64::INFINITY { Ttl::Forever } else { Ttl::Millis(millis as u64) }
 }
 
-fn to_flight(bits: f64) -> FlightId {
-    FlightId::from_bits(bits as u64)
+fn said_ttl(millis: f64) -> Option<Ttl> {
+    (!millis.is_nan()).then(|| to_ttl(millis))
+}
+
+fn to_weight(bytes: f64) -> Option<u32> {
+    (!bytes.is_nan()).then(|| bytes.ceil() as u32)
+}
+
+fn to_patch(
+    ttl: f64,
+    stale_while_revalidate: f64,
+    stale_if_error: f64,
+    refresh_ahead: f64,
+    jitter: f64,
+) -> PolicyPatch {
+    PolicyPatch {
+        ttl: said_ttl(ttl),
+        stale_while_revalidate: said_ttl(stale_while_revalidate),
+        stale_if_error: said_ttl(stale_if_error),
+        refresh_ahead: Some(refresh_ahead).filter(|factor| !factor.is_nan()),
+        jitter: Some(jitter).filter(|part| !part.is_nan()),
+        ..PolicyPatch::default()
+    }
 }

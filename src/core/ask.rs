@@ -1,0 +1,358 @@
+//! How a key is asked for, and what comes of it.
+
+use super::eviction::lru;
+use super::freshness::Freshness;
+use super::graph::Node;
+use super::loads::{Deadlines, Flight, FlightId, WaitId};
+use super::partitions::PartitionId;
+use super::slab::{Slot, State};
+use super::{Machine, SWEEP};
+use crate::options::Policy;
+use crate::time::Timestamp;
+
+/// A get that loads what is not there.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The key's, if it has one.
+    pub slot: Option<Slot>,
+    /// Whose key it is.
+    pub partition: PartitionId,
+    /// The moment.
+    pub now: Timestamp,
+    /// When it was first asked, which its deadlines count from: before `now` only for one that asks again.
+    pub asked_at: Timestamp,
+    /// What it was counted as when it asked before; `None` for the first time.
+    pub again: Option<Counted>,
+    /// How long it waits, and how what it loads is kept.
+    pub policy: &'a Policy,
+    /// By what names what it loads can be purged.
+    pub tags: &'a [String],
+    /// What it loads counts against `max_bytes`; `None`: unknown.
+    pub weight: Option<u32>,
+    /// What is stored will not do; a load already under way will.
+    pub force_fresh: bool,
+    /// Whether the driver can run a load that nobody waits for. If not, the asker waits for the refresh that it would
+    /// have begun.
+    pub background: bool,
+    /// Whether a load goes on when nobody waits for it any more.
+    pub detached: bool,
+    /// A random number above 0 and up to 1, for refreshing ahead; `None`: not now.
+    pub random: Option<f64>,
+    /// The load that asks, if a loader does.
+    pub asker: Option<Node>,
+}
+
+/// What to do about a key that was asked for. Each answer tells which event it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Hand out the value in this slot. Event: hit.
+    Hit(Slot),
+    /// Hand out the value in this slot, which is stale. Event: stale.
+    Stale(Slot, StaleCause),
+    /// Hand out the value in this slot, and begin this load in the background, where the cache itself waits for it.
+    /// Event: stale, by [`StaleCause::Revalidate`], or hit.
+    Refresh {
+        /// The value's.
+        slot: Slot,
+        /// The load's.
+        flight: FlightId,
+        /// Whether the value is stale; if not, it is refreshed ahead of its end.
+        stale: bool,
+    },
+    /// Hand out the error in this slot: the key's load failed a moment ago. Event: hit.
+    Failed(Slot),
+    /// Wait for this load. Event: coalesced.
+    Join(WaitId),
+    /// Begin this load, and wait for it in its first group; the key now has this slot. Event: miss.
+    Lead(Slot, FlightId, MissCause),
+    /// The load that asks is waited for, in a circle, by the one it asks for. Not counted as a get.
+    Recursive,
+    /// It asked again, and its deadline has passed.
+    TimedOut,
+    /// 2^21 loads are under way, or 2^32 keys are known: there is no number left. Event: miss, of what is absent.
+    Full,
+}
+
+/// Why a get found nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MissCause {
+    /// No value was there.
+    Absent,
+    /// The value that was there had passed its time.
+    Expired,
+    /// It asked for a fresh one.
+    Forced,
+}
+
+impl MissCause {
+    /// A stable name for programs: the same in both faces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Expired => "expired",
+            Self::Forced => "forced",
+        }
+    }
+}
+
+/// Why a get was answered with a stale value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StaleCause {
+    /// It is being refreshed.
+    Revalidate,
+    /// Its load has failed, now or a moment ago.
+    Error,
+    /// Its load takes longer than the get's soft timeout.
+    Timeout,
+}
+
+impl StaleCause {
+    /// A stable name for programs: the same in both faces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revalidate => "revalidate",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+/// What a get was counted as that now asks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It began the load.
+    Miss,
+    /// It joined it.
+    Coalesced,
+}
+
+/// What a get that loads nothing found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// A fresh value.
+    Hit,
+    /// None.
+    Miss(MissCause),
+}
+
+impl Deadlines {
+    /// Of a wait that began at `asked_at`.
+    pub fn of(policy: &Policy, asked_at: Timestamp) -> Self {
+        Self { soft: asked_at.after(policy.soft_timeout), hard: asked_at.after(policy.hard_timeout) }
+    }
+}
+
+impl Machine {
+    /// A get that returns only what is there and fresh. O(1).
+    #[inline]
+    pub fn touch(&mut self, slot: Slot, now: Timestamp) -> Touched {
+        if self.hit(slot, now) {
+            return Touched::Hit;
+        }
+        let namespace = self.namespace_of(slot);
+        if self.freshness_of(slot, now) == Freshness::RefreshDue {
+            lru::touch(&mut self.slab, slot);
+            self.count_in(namespace, |stats| stats.hits += 1);
+            return Touched::Hit;
+        }
+        self.count_in(namespace, |stats| stats.misses += 1);
+        let cause = self.miss_cause(Some(slot), false);
+        self.remove_expired(slot, now);
+        Touched::Miss(cause)
+    }
+
+    /// As [`touch`](Self::touch) for a value that needs no second look, such as whether to refresh it ahead. What
+    /// does, and what is no hit, is left as it is and not counted.
+    #[inline]
+    pub fn hit(&mut self, slot: Slot, now: Timestamp) -> bool {
+        let Some(entry) = self.slab.get(slot) else { return false };
+        let hit = entry.state() == State::Ready && entry.is_fresh_without_check(now);
+        if hit {
+            let namespace = entry.namespace();
+            lru::touch(&mut self.slab, slot);
+            self.count_in(namespace, |stats| stats.hits += 1);
+        }
+        hit
+    }
+
+    /// A get that returns only what is there, of a key that is not.
+    pub fn miss(&mut self, namespace: u8, now: Timestamp) {
+        self.count_in(namespace, |stats| stats.misses += 1);
+        self.sweep(now, SWEEP);
+    }
+
+    /// A get that loads what is not there. O(1).
+    ///
+    /// Who is told to join or to lead is counted among the flight's waiters until the flight ends or
+    /// [`leave`](Self::leave), [`time_out`](Self::time_out) or [`timeout`](Self::timeout) says otherwise. From the hard
+    /// deadline of the one who began the load on, nobody joins it: the next to ask begins anew.
+    pub fn ask(&mut self, ask: &Ask<'_>) -> Answer {
+        let now = ask.now;
+        // Entries are swept when a load ends.
+        let slot = if self.flights.live() == 0 && self.writes.is_empty() {
+            ask.slot.filter(|slot| self.slab.get(*slot).is_some_and(|entry| entry.state() != State::Free))
+        } else {
+            self.sweep_for(ask.slot, now, 0)
+        };
+        let answer = self.answer(slot, ask);
+        if let Some(slot) = slot
+            && matches!(answer, Answer::Recursive | Answer::TimedOut | Answer::Full)
+        {
+            self.vacate_pending(slot);
+        }
+        answer
+    }
+
+    fn answer(&mut self, slot: Option<Slot>, ask: &Ask<'_>) -> Answer {
+        let now = ask.now;
+        let deadlines = Deadlines::of(ask.policy, ask.asked_at);
+        if ask.again.is_some() && now >= deadlines.hard {
+            self.count(ask.partition, |stats| stats.timeouts += 1);
+            return Answer::TimedOut;
+        }
+        let stored = slot.filter(|_| !ask.force_fresh);
+        if let Some(answer) = stored.and_then(|slot| self.answer_from_store(slot, ask, deadlines)) {
+            return self.counted(answer, ask);
+        }
+        if let Some((slot, flight)) = slot.and_then(|slot| Some((slot, self.flight_of(slot)?))) {
+            if let Some(asker) = ask.asker
+                && self.graph.reaches(Node::Flight(flight), asker)
+            {
+                return Answer::Recursive;
+            }
+            if self.flights.is_joinable(flight, now)
+                && let Some((group, is_new)) = self.flights.join(flight, deadlines, self.tags.purges())
+            {
+                let wait = WaitId { flight, group };
+                if is_new {
+                    self.set_alarm(wait, deadlines);
+                }
+                if let Some(asker) = ask.asker {
+                    self.graph.add(asker, Node::Flight(flight));
+                }
+                self.count(ask.partition, |stats| stats.coalesced += 1);
+                return self.counted(Answer::Join(wait), ask);
+            }
+            self.detach(slot);
+        }
+        self.count(ask.partition, |stats| stats.misses += 1);
+        let cause = self.miss_cause(slot, ask.force_fresh);
+        let Some(slot) = slot.or_else(|| self.take(ask.partition)) else { return self.counted(Answer::Full, ask) };
+        let Some(flight) = self.begin(slot, ask, deadlines, false) else {
+            self.remove_expired(slot, now);
+            self.vacate_pending(slot);
+            return self.counted(Answer::Full, ask);
+        };
+        if let Some(asker) = ask.asker {
+            self.graph.add(asker, Node::Flight(flight));
+        }
+        // From here on the flight holds the key in its slot, whatever happens to an old value.
+        self.remove_expired(slot, now);
+        self.counted(Answer::Lead(slot, flight, cause), ask)
+    }
+
+    /// The answer where what is stored will do.
+    fn answer_from_store(&mut self, slot: Slot, ask: &Ask<'_>, deadlines: Deadlines) -> Option<Answer> {
+        let now = ask.now;
+        if self.hit(slot, now) {
+            return Some(Answer::Hit(slot));
+        }
+        if self.is_failed(slot, now) {
+            lru::touch(&mut self.slab, slot);
+            self.count(ask.partition, |stats| stats.hits += 1);
+            return Some(Answer::Failed(slot));
+        }
+        let freshness = self.freshness_of(slot, now);
+        let windows = *self.freshness.windows(slot)?;
+        let loading = self.flight_of(slot).is_some_and(|flight| self.flights.is_joinable(flight, now));
+        let may_load = !loading && now >= windows.retry_at;
+        let (stale, refresh) = match freshness {
+            Freshness::Fresh | Freshness::Expired => return None,
+            Freshness::RefreshDue => {
+                let due = ask.random.is_some_and(|random| windows.is_due(now, random));
+                (false, may_load && due && ask.background)
+            }
+            Freshness::StaleWhileRevalidate if may_load && !ask.background => return None,
+            Freshness::StaleWhileRevalidate => (true, may_load),
+            Freshness::StaleIfError if loading || may_load => return None,
+            Freshness::StaleIfError => (true, false),
+        };
+        lru::touch(&mut self.slab, slot);
+        self.count(ask.partition, |stats| if stale { stats.stale_hits += 1 } else { stats.hits += 1 });
+        let flight = if refresh {
+            self.detach(slot);
+            self.begin(slot, ask, deadlines, true)
+        } else {
+            None
+        };
+        Some(match (flight, stale) {
+            (Some(flight), stale) => {
+                self.count(ask.partition, |stats| stats.refreshes += 1);
+                Answer::Refresh { slot, flight, stale }
+            }
+            (None, true) => Answer::Stale(slot, if loading { StaleCause::Revalidate } else { StaleCause::Error }),
+            (None, false) => Answer::Hit(slot),
+        })
+    }
+
+    /// Attaches a new load to a key.
+    fn begin(&mut self, slot: Slot, ask: &Ask<'_>, deadlines: Deadlines, background: bool) -> Option<FlightId> {
+        let flight = Flight {
+            partition: ask.partition,
+            slot: Some(slot),
+            policy: *ask.policy,
+            tags: ask.tags.to_vec(),
+            weight: ask.weight,
+            began: ask.now,
+            since: self.tags.purges(),
+            background,
+            detached: ask.detached,
+        };
+        let flight = self.flights.begin(flight, deadlines)?;
+        if let Some(entry) = self.slab.get_mut(slot) {
+            entry.set_flight(Some(flight.number()));
+        }
+        self.set_alarm(WaitId { flight, group: 0 }, deadlines);
+        self.count(ask.partition, |stats| stats.loads += 1);
+        Some(flight)
+    }
+
+    /// Takes back what one who asks again was counted as before: a get is counted by how it ended up.
+    fn counted(&mut self, answer: Answer, ask: &Ask<'_>) -> Answer {
+        if let Some(before) = ask.again {
+            self.count(ask.partition, |stats| {
+                let before = match before {
+                    Counted::Miss => &mut stats.misses,
+                    Counted::Coalesced => &mut stats.coalesced,
+                };
+                *before = before.saturating_sub(1);
+            });
+        }
+        answer
+    }
+
+    /// Why nothing in the slot will do.
+    fn miss_cause(&self, slot: Option<Slot>, forced: bool) -> MissCause {
+        let ready = |slot| self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready);
+        match slot {
+            _ if forced => MissCause::Forced,
+            Some(slot) if ready(slot) => MissCause::Expired,
+            _ => MissCause::Absent,
+        }
+    }
+
+    /// The live load attached to a slot.
+    pub fn flight_of(&self, slot: Slot) -> Option<FlightId> {
+        self.flights.id_at(self.slab.get(slot)?.flight()?)
+    }
+
+    /// Cuts a key loose from its load, whose waiters stay.
+    pub(super) fn detach(&mut self, slot: Slot) {
+        if let Some(flight) = self.flight_of(slot) {
+            self.flights.detach(flight);
+        }
+        if let Some(entry) = self.slab.get_mut(slot) {
+            entry.set_flight(None);
+        }
+    }
+}

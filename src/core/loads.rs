@@ -1,0 +1,241 @@
+//! Loads under way, called flights, and the groups of those who wait for them. A flight is attached to its key's slot
+//! from its start until it ends or is superseded; only attached flights are joined.
+
+use super::partitions::PartitionId;
+use super::slab::Slot;
+use crate::options::Policy;
+use crate::time::Timestamp;
+
+/// Names one load for ever: a number that is reused, and a generation that tells the uses apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlightId {
+    number: u32,
+    generation: u32,
+}
+
+/// Flights' numbers have so many bits.
+pub const FLIGHT_BITS: u32 = 21;
+
+impl FlightId {
+    /// The reused number, dense enough to index an array.
+    pub const fn index(self) -> usize {
+        self.number as usize
+    }
+
+    pub(crate) const fn number(self) -> u32 {
+        self.number
+    }
+}
+
+/// Those who wait for one flight until the same moments: a place in the flight's list, which is never reused while the
+/// flight lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WaitId {
+    /// What they wait for.
+    pub flight: FlightId,
+    /// Their place in its list; the leader's is 0.
+    pub group: u32,
+}
+
+/// When a wait ends that its flight does not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// From then on a stale value will do.
+    pub soft: Timestamp,
+    /// Then it is an error.
+    pub hard: Timestamp,
+}
+
+struct Group {
+    deadlines: Deadlines,
+    /// The last tag purge when they asked.
+    since: u64,
+    /// Those who asked.
+    callers: u32,
+    /// Whether the cache itself waits, since somebody was content with a stale value.
+    held: bool,
+}
+
+/// What the one who began a load said, and what is known of it.
+pub(crate) struct Flight {
+    pub partition: PartitionId,
+    /// Where its value goes; `None` once it is superseded.
+    pub slot: Option<Slot>,
+    /// How what it brings is kept, unless the loader says otherwise.
+    pub policy: Policy,
+    pub tags: Vec<String>,
+    pub weight: Option<u32>,
+    pub began: Timestamp,
+    /// The last tag purge when it began.
+    pub since: u64,
+    /// Nobody waits but the cache itself: it refreshes what was handed out.
+    pub background: bool,
+    /// It goes on, though nobody waits, until it ends by itself or its leader's deadline has passed.
+    pub detached: bool,
+}
+
+#[derive(Default)]
+struct Place {
+    generation: u32,
+    flight: Option<Flight>,
+    groups: Vec<Group>,
+    /// Callers and holds of all groups.
+    waiters: u32,
+    /// The leader's hard deadline: from then on nobody joins, so that a load that never ends can't hold its key.
+    joinable_until: Timestamp,
+    /// The latest deadline of all who wait. After it nobody can be waiting, whatever the count says: in a Worker,
+    /// waiters vanish with their requests and never say so.
+    awaited_until: Timestamp,
+}
+
+/// All flights, and the places where flights were.
+#[derive(Default)]
+pub(crate) struct Flights {
+    places: Vec<Place>,
+    free: Vec<u32>,
+    hand: usize,
+}
+
+impl Flights {
+    pub fn live(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// A new flight with one waiter in its first group. `None` when 2^21 loads are under way.
+    pub fn begin(&mut self, flight: Flight, deadlines: Deadlines) -> Option<FlightId> {
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None => {
+                let number = u32::try_from(self.places.len()).ok().filter(|number| *number < 1 << FLIGHT_BITS)?;
+                self.places.push(Place::default());
+                number
+            }
+        };
+        let place = self.places.get_mut(number as usize)?;
+        let (callers, held) = if flight.background { (0, true) } else { (1, false) };
+        place.groups.push(Group { deadlines, since: flight.since, callers, held });
+        place.waiters = 1;
+        place.joinable_until = deadlines.hard;
+        place.awaited_until = deadlines.hard;
+        place.flight = Some(flight);
+        Some(FlightId { number, generation: place.generation })
+    }
+
+    fn place(&self, id: FlightId) -> Option<&Place> {
+        self.places.get(id.index()).filter(|place| place.generation == id.generation && place.flight.is_some())
+    }
+
+    fn place_mut(&mut self, id: FlightId) -> Option<&mut Place> {
+        self.places.get_mut(id.index()).filter(|place| place.generation == id.generation && place.flight.is_some())
+    }
+
+    pub fn get(&self, id: FlightId) -> Option<&Flight> {
+        self.place(id)?.flight.as_ref()
+    }
+
+    /// The live flight with this number.
+    pub fn id_at(&self, number: u32) -> Option<FlightId> {
+        let place = self.places.get(number as usize).filter(|place| place.flight.is_some())?;
+        Some(FlightId { number, generation: place.generation })
+    }
+
+    pub fn is_joinable(&self, id: FlightId, now: Timestamp) -> bool {
+        self.place(id).is_some_and(|place| now < place.joinable_until)
+    }
+
+    /// One waiter more, who asked after tag purge `since`. The place of its group, and whether that is new.
+    pub fn join(&mut self, id: FlightId, deadlines: Deadlines, since: u64) -> Option<(u32, bool)> {
+        let place = self.place_mut(id)?;
+        place.waiters = place.waiters.saturating_add(1);
+        place.awaited_until = place.awaited_until.max(deadlines.hard);
+        if let Some(last) = place.groups.last_mut()
+            && last.deadlines == deadlines
+            && last.since == since
+            && last.callers > 0
+        {
+            last.callers = last.callers.saturating_add(1);
+            return Some((u32::try_from(place.groups.len() - 1).ok()?, false));
+        }
+        place.groups.push(Group { deadlines, since, callers: 1, held: false });
+        Some((u32::try_from(place.groups.len() - 1).ok()?, true))
+    }
+
+    fn group(&self, wait: WaitId) -> Option<&Group> {
+        self.place(wait.flight)?.groups.get(wait.group as usize)
+    }
+
+    /// How many callers wait in a group.
+    pub fn callers(&self, wait: WaitId) -> u32 {
+        self.group(wait).map_or(0, |group| group.callers)
+    }
+
+    /// When the waits of a group end; `None` if nobody waits there any more.
+    pub fn deadlines(&self, wait: WaitId) -> Option<Deadlines> {
+        self.group(wait).filter(|group| group.callers > 0 || group.held).map(|group| group.deadlines)
+    }
+
+    /// So many callers of a group leave; with `release`, the cache's own wait there too. `true` if nobody waits for the
+    /// flight any more.
+    pub fn leave(&mut self, wait: WaitId, callers: u32, release: bool) -> bool {
+        let Some(place) = self.place_mut(wait.flight) else { return false };
+        let Some(group) = place.groups.get_mut(wait.group as usize) else { return false };
+        let callers = callers.min(group.callers);
+        group.callers -= callers;
+        let released = release && std::mem::take(&mut group.held);
+        place.waiters = place.waiters.saturating_sub(callers + u32::from(released));
+        (callers > 0 || released) && place.waiters == 0 && !place.flight.as_ref().is_some_and(|f| f.detached)
+    }
+
+    /// The cache itself waits in this group until its deadline. `false` if it does already.
+    pub fn hold(&mut self, wait: WaitId) -> bool {
+        let Some(place) = self.place_mut(wait.flight) else { return false };
+        let Some(group) = place.groups.get_mut(wait.group as usize).filter(|group| !group.held) else { return false };
+        group.held = true;
+        place.waiters = place.waiters.saturating_add(1);
+        true
+    }
+
+    /// The groups that asked at tag purge `purge` or later.
+    pub fn asked_since(&self, id: FlightId, purge: u64) -> Vec<u32> {
+        let groups = self.place(id).map_or(&[][..], |place| &place.groups);
+        let late = groups.iter().enumerate().filter(|(_, group)| group.since >= purge && group.callers > 0);
+        late.filter_map(|(at, _)| u32::try_from(at).ok()).collect()
+    }
+
+    /// Looks at the next place; the flight there, if nobody can be waiting for it any more.
+    pub fn sweep(&mut self, now: Timestamp) -> Option<FlightId> {
+        self.hand = if self.hand + 1 < self.places.len() { self.hand + 1 } else { 0 };
+        let place = self.places.get(self.hand)?;
+        (place.flight.is_some() && now > place.awaited_until)
+            .then_some(FlightId { number: self.hand as u32, generation: place.generation })
+    }
+
+    /// Cuts the flight loose from its key.
+    pub fn detach(&mut self, id: FlightId) {
+        if let Some(flight) = self.place_mut(id).and_then(|place| place.flight.as_mut()) {
+            flight.slot = None;
+        }
+    }
+
+    pub fn detach_all(&mut self) {
+        for flight in self.places.iter_mut().filter_map(|place| place.flight.as_mut()) {
+            flight.slot = None;
+        }
+    }
+
+    /// Frees the flight's place; what was known of it, `None` if it had ended before.
+    pub fn end(&mut self, id: FlightId) -> Option<Flight> {
+        let place = self.place_mut(id)?;
+        let flight = place.flight.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        // The list keeps its room for the next flight here, unless it was a long one.
+        if place.groups.capacity() > 64 {
+            place.groups = Vec::new()
+        } else {
+            place.groups.clear()
+        }
+        place.waiters = 0;
+        self.free.push(id.number);
+        Some(flight)
+    }
+}

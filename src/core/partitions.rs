@@ -1,0 +1,281 @@
+//! The parts of a cache. A namespace has figures and defaults of its own; a scope has neither, and there may be any
+//! number of them. The two commute: a partition is one path of namespaces and one path of scopes, however a handle
+//! came by them, and lies within another if both its paths do.
+
+use std::hash::{BuildHasher, Hash};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+/// Names a partition while it holds keys or a handle of it is kept; the root and namespaces without a scope for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PartitionId(pub u32);
+
+impl PartitionId {
+    /// The cache itself.
+    pub const ROOT: Self = Self(0);
+}
+
+/// What a part of a cache holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Entries: stale ones, remembered failures, and expired ones that no operation has met yet included.
+    pub entries: u32,
+    /// The sum of their weights.
+    pub weight: u64,
+}
+
+/// Where a part of a cache lies: a namespace by its number, and the names of scopes on the way, joined by
+/// [`join_scope`]; empty outside every scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Part<'a> {
+    /// 0 for the root.
+    pub namespace: u8,
+    /// Empty for none.
+    pub scope: &'a str,
+}
+
+struct Namespace {
+    parent: u8,
+    name: Box<str>,
+    /// The one without a scope.
+    partition: PartitionId,
+}
+
+struct Partition {
+    namespace: u8,
+    scope: Box<str>,
+    /// Keys and handles that name it. A scope without any is forgotten.
+    uses: u32,
+    held: Held,
+}
+
+/// All parts of one cache.
+pub(crate) struct Partitions {
+    namespaces: Vec<Namespace>,
+    list: Vec<Partition>,
+    free: Vec<u32>,
+    /// Scopes by namespace and name.
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// A scope that was opened last and may have got no key.
+    unused: Option<PartitionId>,
+}
+
+/// Stands between the names of nested scopes.
+const SEPARATOR: char = '\0';
+
+/// The name of the scope `name` within the scope `outer` (empty: none).
+pub fn join_scope(outer: &str, name: &str) -> String {
+    // A separator within a name must not make it look like two.
+    let name = match name.contains([SEPARATOR, '\u{1}']) {
+        true => name.replace('\u{1}', "\u{1}1").replace(SEPARATOR, "\u{1}0"),
+        false => name.to_owned(),
+    };
+    // Even an empty name is a step.
+    let name = if name.is_empty() { "\u{1}2".to_owned() } else { name };
+    if outer.is_empty() { name } else { format!("{outer}{SEPARATOR}{name}") }
+}
+
+impl<'a> Part<'a> {
+    /// This scope and those around it, the innermost first, and at last none.
+    fn scopes(self) -> impl Iterator<Item = &'a str> {
+        let mut next = Some(self.scope);
+        std::iter::from_fn(move || {
+            let scope = next?;
+            next = (!scope.is_empty()).then(|| scope.rfind(SEPARATOR).and_then(|at| scope.get(..at)).unwrap_or(""));
+            Some(scope)
+        })
+    }
+}
+
+fn is_scope_within(inner: &str, outer: &str) -> bool {
+    let rest = inner.strip_prefix(outer);
+    rest.is_some_and(|rest| outer.is_empty() || rest.is_empty() || rest.starts_with(SEPARATOR))
+}
+
+impl Partitions {
+    pub fn new() -> Self {
+        let root = Namespace { parent: 0, name: "".into(), partition: PartitionId::ROOT };
+        Self {
+            namespaces: vec![root],
+            list: vec![Partition::new(0, "")],
+            free: Vec::new(),
+            index: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            unused: None,
+        }
+    }
+
+    /// The number of the namespace of this name in another; made if it is new. `None` when there are 256.
+    pub fn namespace(&mut self, parent: u8, name: &str) -> Option<u8> {
+        let known = self.namespaces.iter().skip(1).position(|n| n.parent == parent && &*n.name == name);
+        if let Some(known) = known {
+            return u8::try_from(known + 1).ok();
+        }
+        let number = u8::try_from(self.namespaces.len()).ok()?;
+        let partition = self.add(Partition::new(number, ""))?;
+        self.namespaces.push(Namespace { parent, name: name.into(), partition });
+        Some(number)
+    }
+
+    /// How many namespaces there are, the root included.
+    pub fn namespaces(&self) -> usize {
+        self.namespaces.len()
+    }
+
+    /// The names on the way to a namespace.
+    pub fn path(&self, namespace: u8) -> Vec<&str> {
+        let mut names: Vec<_> = self.outwards(namespace).filter_map(|n| self.namespaces.get(usize::from(n))).collect();
+        names.pop();
+        names.iter().rev().map(|namespace| &*namespace.name).collect()
+    }
+
+    /// The partition there; made if it is new. It is forgotten when the next is opened unless it has got a key or been
+    /// [retained](Self::retain). `None` when all 2^32 numbers are taken.
+    pub fn open(&mut self, part: Part<'_>) -> Option<PartitionId> {
+        if part.scope.is_empty() {
+            return Some(self.namespaces.get(usize::from(part.namespace))?.partition);
+        }
+        let hash = self.hasher.hash_one(part);
+        let Self { index, list, .. } = self;
+        let same = |at: &u32| list.get(*at as usize).is_some_and(|partition| partition.part() == part);
+        if let Some(known) = index.find(hash, same) {
+            return Some(PartitionId(*known));
+        }
+        if let Some(unused) = self.unused.take() {
+            self.forget_if_unused(unused);
+        }
+        let id = self.add(Partition::new(part.namespace, part.scope))?;
+        let Self { index, list, hasher, .. } = self;
+        index.insert_unique(hash, id.0, |at| list.get(*at as usize).map_or(0, |p| hasher.hash_one(p.part())));
+        self.unused = Some(id);
+        Some(id)
+    }
+
+    /// One more key or handle there.
+    #[inline]
+    pub fn retain(&mut self, id: PartitionId) {
+        if let Some(partition) = self.list.get_mut(id.0 as usize) {
+            partition.uses += 1;
+        }
+    }
+
+    /// One key or handle less.
+    #[inline]
+    pub fn release(&mut self, id: PartitionId) {
+        if let Some(partition) = self.list.get_mut(id.0 as usize) {
+            partition.uses = partition.uses.saturating_sub(1);
+            if id != PartitionId::ROOT && partition.uses == 0 {
+                self.forget_if_unused(id);
+            }
+        }
+    }
+
+    /// The namespace that counts what happens there.
+    #[inline]
+    pub fn namespace_of(&self, id: PartitionId) -> u8 {
+        self.list.get(id.0 as usize).map_or(0, |partition| partition.namespace)
+    }
+
+    /// Where it lies.
+    pub fn part_of(&self, id: PartitionId) -> Part<'_> {
+        self.list.get(id.0 as usize).map_or(Part { namespace: 0, scope: "" }, Partition::part)
+    }
+
+    /// Whether it lies in `outer`, or is that.
+    pub fn is_within(&self, id: PartitionId, outer: Part<'_>) -> bool {
+        let part = self.part_of(id);
+        is_scope_within(part.scope, outer.scope) && self.outwards(part.namespace).any(|n| n == outer.namespace)
+    }
+
+    /// Each part that a partition lies in, itself included: whence a tag in it can be purged.
+    pub fn around(&self, id: PartitionId) -> impl Iterator<Item = Part<'_>> {
+        let part = self.part_of(id);
+        let scopes: Vec<&str> = part.scopes().collect();
+        self.outwards(part.namespace)
+            .flat_map(move |namespace| scopes.clone().into_iter().map(move |scope| Part { namespace, scope }))
+    }
+
+    #[inline]
+    pub fn held_mut(&mut self, id: PartitionId) -> Option<&mut Held> {
+        self.list.get_mut(id.0 as usize).map(|partition| &mut partition.held)
+    }
+
+    /// What lies in a part and within it. O(partitions).
+    pub fn held_within(&self, outer: Part<'_>) -> Held {
+        let ids = (0..self.list.len()).map(|id| PartitionId(id as u32));
+        let within = ids.filter(|id| self.is_within(*id, outer)).filter_map(|id| self.list.get(id.0 as usize));
+        within.fold(Held::default(), |sum, partition| Held {
+            entries: sum.entries + partition.held.entries,
+            weight: sum.weight + partition.held.weight,
+        })
+    }
+
+    /// What lies in each namespace and its scopes, but not in the namespaces within it. O(partitions).
+    pub fn held_by_namespace(&self) -> Vec<Held> {
+        let mut sums = vec![Held::default(); self.namespaces.len()];
+        for partition in &self.list {
+            if let Some(sum) = sums.get_mut(usize::from(partition.namespace)) {
+                sum.entries += partition.held.entries;
+                sum.weight += partition.held.weight;
+            }
+        }
+        sums
+    }
+
+    /// The cache has been emptied: no keys are left, handles are.
+    pub fn empty(&mut self) {
+        for partition in &mut self.list {
+            partition.held = Held::default();
+        }
+    }
+
+    /// A namespace and those around it, the root last.
+    fn outwards(&self, namespace: u8) -> impl Iterator<Item = u8> {
+        let mut next = Some(namespace);
+        std::iter::from_fn(move || {
+            let number = next?;
+            let parent = self.namespaces.get(usize::from(number)).map_or(0, |namespace| namespace.parent);
+            next = (number != 0).then_some(parent);
+            Some(number)
+        })
+    }
+
+    fn add(&mut self, partition: Partition) -> Option<PartitionId> {
+        if let Some(number) = self.free.pop()
+            && let Some(place) = self.list.get_mut(number as usize)
+        {
+            *place = partition;
+            return Some(PartitionId(number));
+        }
+        self.list.push(partition);
+        u32::try_from(self.list.len() - 1).ok().map(PartitionId)
+    }
+
+    fn forget_if_unused(&mut self, id: PartitionId) {
+        let Some(partition) = self.list.get(id.0 as usize) else { return };
+        if partition.uses > 0 || partition.scope.is_empty() {
+            return;
+        }
+        let hash = self.hasher.hash_one(partition.part());
+        if let Ok(found) = self.index.find_entry(hash, |at| *at == id.0) {
+            found.remove();
+            self.free.push(id.0);
+            self.unused = self.unused.filter(|unused| *unused != id);
+            if let Some(place) = self.list.get_mut(id.0 as usize) {
+                // Nothing lies there, and nothing that is looked for is called so.
+                *place = Partition::new(0, "\0");
+            }
+        }
+    }
+}
+
+impl Partition {
+    fn new(namespace: u8, scope: &str) -> Self {
+        Self { namespace, scope: scope.into(), uses: 0, held: Held::default() }
+    }
+
+    fn part(&self) -> Part<'_> {
+        Part { namespace: self.namespace, scope: &self.scope }
+    }
+}

@@ -1,0 +1,186 @@
+//! How loads end, and what becomes of what they bring. Every ending has a name.
+
+use super::entries::{Entry, names_around};
+use super::loads::{Flight, FlightId, WaitId};
+use super::slab::{Slot, State};
+use super::{Machine, RemovalCause, SWEEP};
+use crate::options::PolicyPatch;
+use crate::time::{Timestamp, Ttl};
+
+/// A value that a load brought, as far as the core need know.
+#[derive(Clone, Copy, Debug)]
+pub struct Brought<'a> {
+    /// The moment.
+    pub now: Timestamp,
+    /// What the loader said of it.
+    pub said: &'a PolicyPatch,
+    /// By what names the loader wants it purged, besides what its caller said.
+    pub tags: &'a [String],
+    /// What it counts against `max_bytes`, by the loader or the user's weigher; `None`: unknown, unless the caller said.
+    pub weight: Option<u32>,
+    /// Whether it means "nothing there".
+    pub absent: bool,
+    /// The loader does not want it stored.
+    pub skip: bool,
+    /// From 0 to 1, for jitter.
+    pub random: f64,
+}
+
+/// What became of what a load brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The value belongs in this slot, and goes to those who waited.
+    Stored(Slot),
+    /// The load failed, and those who waited get the last good value, which is in this slot. Event: stale.
+    Rescued(Slot),
+    /// The error goes to those who waited, and belongs in this slot.
+    FailureCached(Slot),
+    /// It goes to those who waited, and nowhere else.
+    NotStored,
+    /// The flight had ended before: nobody waits.
+    FlightEnded,
+}
+
+/// How a load ended. Event: load, or error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// What became of what it brought.
+    pub outcome: Outcome,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+    /// Whether nobody waited when it began: it refreshed what was handed out.
+    pub background: bool,
+    /// Nobody said what the value weighs, though the cache is bounded by weight: for those who wait this is an error, and
+    /// the load counts as failed.
+    pub unknown_weight: bool,
+}
+
+impl Settled {
+    const LATE: Self = Self { outcome: Outcome::FlightEnded, millis: 0, background: false, unknown_weight: false };
+}
+
+impl Machine {
+    /// A load brought a value. It is stored only if nothing superseded the load.
+    ///
+    /// Afterwards the driver polls, writes the value if it is stored, and wakes those who wait, but for the groups that
+    /// [`poll_ask_again`](Self::poll_ask_again) names.
+    pub fn brought(&mut self, flight: FlightId, brought: &Brought<'_>) -> Settled {
+        let now = brought.now;
+        let Some(known) = self.flights.get(flight) else { return Settled::LATE };
+        let weight = brought.weight.or(known.weight);
+        if weight.is_none() && self.limits.weighs() && !brought.skip {
+            return Settled { unknown_weight: true, ..self.failed(flight, now, None) };
+        }
+        let purged = {
+            let names = names_around(&self.partitions, known.partition, [&known.tags, brought.tags]);
+            self.tags.purged_since(known.since, names)
+        };
+        if let Some(purge) = purged {
+            for group in self.flights.asked_since(flight, purge) {
+                self.ask_again.push_back(WaitId { flight, group });
+            }
+        }
+        let Some((Flight { slot, partition, policy, tags, background, .. }, millis)) = self.end_load(flight, now)
+        else {
+            return Settled::LATE;
+        };
+        let outcome = match slot {
+            Some(slot) if brought.skip => {
+                // The loader has seen a newer value than the one stored and won't have it kept.
+                self.count(partition, |stats| stats.rejected += 1);
+                self.drop_value(slot, Some(RemovalCause::Replaced));
+                Outcome::NotStored
+            }
+            Some(slot) if purged.is_none() && !self.writes.pins(slot) => {
+                let entry = Entry {
+                    policy: policy.of_value(brought.said, brought.absent),
+                    weight: weight.unwrap_or(0),
+                    tags: [&tags, brought.tags],
+                    random: brought.random,
+                    load_millis: Some(millis),
+                };
+                self.store(Some(slot), partition, now, &entry).map_or(Outcome::NotStored, Outcome::Stored)
+            }
+            slot => {
+                self.count(partition, |stats| stats.rejected += 1);
+                if let Some(slot) = slot {
+                    self.vacate_pending(slot);
+                }
+                Outcome::NotStored
+            }
+        };
+        self.sweep_after(outcome, now);
+        Settled { outcome, millis, background, unknown_weight: false }
+    }
+
+    /// A load failed. `backoff`: for how long its key is not to be loaded again, if the loader or the user's rule says;
+    /// else as the one who began it did.
+    pub fn failed(&mut self, flight: FlightId, now: Timestamp, backoff: Option<Ttl>) -> Settled {
+        if let Some(slot) = self.flights.get(flight).and_then(|flight| flight.slot) {
+            // While the flight still holds the key in its slot, where the failure may have to be remembered.
+            self.remove_expired(slot, now);
+        }
+        let Some((Flight { slot, partition, policy, background, .. }, millis)) = self.end_load(flight, now) else {
+            return Settled::LATE;
+        };
+        self.count(partition, |stats| stats.load_failures += 1);
+        let outcome = match slot {
+            Some(slot) => {
+                let outcome = self.fail(slot, now, policy.backoff(backoff));
+                if matches!(outcome, Outcome::Rescued(_)) {
+                    self.count(partition, |stats| stats.rescues += 1);
+                }
+                outcome
+            }
+            None => Outcome::NotStored,
+        };
+        self.sweep_after(outcome, now);
+        Settled { outcome, millis, background, unknown_weight: false }
+    }
+
+    /// Whether [`poll_ask_again`](Self::poll_ask_again) has something to say.
+    #[inline]
+    pub fn must_ask_again(&self) -> bool {
+        !self.ask_again.is_empty()
+    }
+
+    /// Those who waited in a group of the flight that has just ended, and may not have what it brought, since they asked
+    /// after a tag was purged that it bears: they ask again.
+    pub fn poll_ask_again(&mut self) -> Option<WaitId> {
+        self.ask_again.pop_front()
+    }
+
+    /// A load of this key failed: what is there takes its place as far as it may, or the failure is remembered.
+    fn fail(&mut self, slot: Slot, now: Timestamp, backoff: Ttl) -> Outcome {
+        if let Some(windows) = self.freshness.windows_mut(slot) {
+            windows.retry_at = now.after(backoff);
+            return if windows.rescues(now) { Outcome::Rescued(slot) } else { Outcome::NotStored };
+        }
+        if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready) {
+            return Outcome::NotStored;
+        }
+        if backoff != Ttl::ZERO
+            && !self.writes.pins(slot)
+            && let Some(slot) = self.store_failure(slot, now, backoff)
+        {
+            return Outcome::FailureCached(slot);
+        }
+        self.drop_value(slot, None);
+        Outcome::NotStored
+    }
+
+    fn end_load(&mut self, id: FlightId, now: Timestamp) -> Option<(Flight, u64)> {
+        let flight = self.end_flight(id)?;
+        let millis = now.millis_since(flight.began);
+        self.count(flight.partition, |stats| stats.load_millis.record(millis));
+        Some((flight, millis))
+    }
+
+    fn sweep_after(&mut self, outcome: Outcome, now: Timestamp) {
+        let slot = match outcome {
+            Outcome::Stored(slot) | Outcome::Rescued(slot) | Outcome::FailureCached(slot) => Some(slot),
+            Outcome::NotStored | Outcome::FlightEnded => None,
+        };
+        self.sweep_for(slot, now, SWEEP);
+    }
+}

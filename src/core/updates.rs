@@ -1,0 +1,159 @@
+//! Values that come without a load: inserted, or written through to their source.
+
+use super::entries::{Entry, names_around};
+use super::partitions::PartitionId;
+use super::slab::Slot;
+use super::writes::Write;
+use super::{Brought, Machine, RemovalCause, SWEEP, WriteId};
+use crate::options::{Policy, PolicyPatch};
+use crate::time::{Timestamp, Ttl};
+
+/// A value that was set or written.
+#[derive(Clone, Copy, Debug)]
+pub struct NewValue<'a> {
+    /// How values are kept.
+    pub policy: &'a Policy,
+    /// What is said of this one.
+    pub said: &'a PolicyPatch,
+    /// By what names it can be purged: the caller's, and those of a writer.
+    pub tags: [&'a [String]; 2],
+    /// What it counts against `max_bytes`; `None`: unknown.
+    pub weight: Option<u32>,
+    /// Whether it means "nothing there".
+    pub absent: bool,
+    /// From 0 to 1, for jitter.
+    pub random: f64,
+}
+
+/// A write to a key's source that begins.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteThrough<'a> {
+    /// The key's, if it has one.
+    pub slot: Option<Slot>,
+    /// Whose key it is.
+    pub partition: PartitionId,
+    /// The moment.
+    pub now: Timestamp,
+    /// How long it may take, and how what is written is kept, unless the writer says otherwise.
+    pub policy: &'a Policy,
+    /// By what names it can be purged.
+    pub tags: &'a [String],
+    /// What it counts against `max_bytes`; `None`: unknown.
+    pub weight: Option<u32>,
+    /// Whether it may end without a word, with the request that runs it.
+    pub may_vanish: bool,
+}
+
+/// A write whose caller does not wait for its end counts as under way for so long after its deadline.
+const GRACE: Ttl = Ttl::Millis(30_000);
+
+/// A write without a deadline counts as abandoned after so long.
+const LONGEST_WRITE: Ttl = Ttl::Millis(900_000);
+
+impl Machine {
+    /// Stores a value for a new key of this partition (`None`) or in its slot, superseding loads and writes under way.
+    /// O(1) and its tags, and amortised as many evictions as insertions.
+    ///
+    /// `None`: it may not be stored (zero ttl, heavier than the limits allow, or of unknown weight in a cache that is
+    /// bounded by weight); a value that was there is gone too.
+    pub fn insert(
+        &mut self,
+        slot: Option<Slot>,
+        partition: PartitionId,
+        now: Timestamp,
+        value: &NewValue<'_>,
+    ) -> Option<Slot> {
+        let slot = self.sweep_for(slot, now, SWEEP);
+        if let Some(slot) = slot {
+            self.supersede(slot);
+        }
+        self.put(slot, partition, now, value)
+    }
+
+    fn put(
+        &mut self,
+        slot: Option<Slot>,
+        partition: PartitionId,
+        now: Timestamp,
+        value: &NewValue<'_>,
+    ) -> Option<Slot> {
+        let unknown = value.weight.is_none() && self.limits.weighs();
+        let entry = Entry {
+            policy: value.policy.of_value(value.said, value.absent),
+            // Heavier than any limit.
+            weight: if unknown { u32::MAX } else { value.weight.unwrap_or(0) },
+            tags: value.tags,
+            random: value.random,
+            load_millis: None,
+        };
+        self.store(slot, partition, now, &entry)
+    }
+
+    /// Begins to write a key through to its source, superseding a load under way and other writes of the key. The value
+    /// that is there stays until the end; not so if the write `may_vanish` with the request that runs it, since then
+    /// what the source has may never be known. `None` when there is no number left.
+    ///
+    /// A write counts as abandoned half a minute after its deadline, and after a quarter of an hour at the latest: then
+    /// the key is removed, and what its writer brings is not stored.
+    pub fn begin_write(&mut self, write: &WriteThrough<'_>) -> Option<(Slot, WriteId)> {
+        let WriteThrough { slot, partition, now, policy, tags, weight, may_vanish } = *write;
+        let slot = match self.sweep_for(slot, now, 0) {
+            Some(slot) => slot,
+            None => self.take(partition)?,
+        };
+        self.detach(slot);
+        let abandoned_at = now.after(policy.hard_timeout.min(LONGEST_WRITE)).after(GRACE);
+        let since = self.tags.purges();
+        let write = Write { slot: None, conflicted: false, since, policy: *policy, tags: tags.to_vec(), weight };
+        let id = self.writes.begin(slot, write, abandoned_at)?;
+        if may_vanish {
+            self.drop_value(slot, Some(RemovalCause::Removed));
+        }
+        Some((slot, id))
+    }
+
+    /// Ends a write: with what the source now has, or `None` where that is not known, or is not to be stored. `slot` is
+    /// the key's now.
+    ///
+    /// The value is stored if nothing else wrote or removed the key meanwhile; if something did, nobody knows
+    /// whose came last at the source, and the key is removed. Loads that began meanwhile are superseded; what
+    /// they brought meanwhile was not stored.
+    pub fn end_write(
+        &mut self,
+        id: WriteId,
+        slot: Option<Slot>,
+        now: Timestamp,
+        written: Option<&Brought<'_>>,
+    ) -> Option<Slot> {
+        let write = self.writes.end(id);
+        let slot = self.sweep_for(slot, now, SWEEP)?;
+        self.supersede(slot);
+        let partition = self.slab.partition(slot);
+        if let (Some(write), Some(written)) = (write, written.filter(|written| !written.skip)) {
+            let tags = [&write.tags[..], written.tags];
+            let purged = self.tags.purged_since(write.since, names_around(&self.partitions, partition, tags));
+            if !write.conflicted && write.slot == Some(slot) && purged.is_none() {
+                let weight = written.weight.or(write.weight);
+                let Brought { said, absent, random, .. } = *written;
+                let value = NewValue { policy: &write.policy, said, tags, weight, absent, random };
+                return self.put(Some(slot), partition, now, &value);
+            }
+        }
+        self.drop_value(slot, Some(RemovalCause::Removed));
+        None
+    }
+
+    /// The write under way with this number.
+    pub fn write_at(&self, number: u32) -> Option<WriteId> {
+        self.writes.id_at(number)
+    }
+
+    /// Ends a write that nobody will end any more: its key goes, since nobody knows what the source has.
+    pub(super) fn sweep_write(&mut self, now: Timestamp) {
+        if let Some(abandoned) = self.writes.take_abandoned(now)
+            && let Some(slot) = abandoned.slot
+        {
+            self.remove(slot);
+        }
+    }
+}
