@@ -1,9 +1,6 @@
 import { read_bytes, read_count, read_duration, read_factor, read_fraction } from "./core.js";
 import { NearCacheError } from "./errors.js";
 
-/** Milliseconds from 0 on, `Infinity`, or a text like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. */
-export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
-
 /** Whole milliseconds. */
 export function duration(option: string, given: unknown): number {
   return Math.floor(typeof given === "number" && given >= 0 ? given : read(read_duration, option, given));
