@@ -1,43 +1,7 @@
+import type { Ctx } from "./context.js";
 import type { Policy } from "./policy.js";
-import type { Duration, LoadContext, Loader, Status } from "./types.js";
+import type { Loader, Status } from "./types.js";
 import type { View } from "./view.js";
-
-export class Ctx<K, V> implements LoadContext<K, V> {
-  ttl: Duration | undefined = undefined;
-  staleWhileRevalidate: Duration | undefined = undefined;
-  staleIfError: Duration | undefined = undefined;
-  refreshAhead: number | undefined = undefined;
-  jitter: number | undefined = undefined;
-  errorBackoff: Duration | undefined = undefined;
-  tags: readonly string[] | undefined = undefined;
-  bytes: number | undefined = undefined;
-  skipped = false;
-  #controller: AbortController | undefined = undefined;
-  #reason: unknown = undefined;
-
-  constructor(
-    readonly key: K,
-    readonly stale: V | undefined,
-  ) {}
-
-  get signal(): AbortSignal {
-    // Most loaders never look, and a controller is dear.
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
-    }
-    return this.#controller.signal;
-  }
-
-  skip(): void {
-    this.skipped = true;
-  }
-
-  abort(reason: unknown): void {
-    this.#reason = reason;
-    this.#controller?.abort(reason);
-  }
-}
 
 /** A get, or a refresh of the cache's own, on its way to a value. */
 export interface Call<K, V> {

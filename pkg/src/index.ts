@@ -25,6 +25,7 @@ import type {
   Keeper,
   KeepFreshOptions,
   LoadContext,
+  Loaded,
   Loader,
   NearCacheOptions,
   Plugin,
@@ -62,6 +63,7 @@ export type {
   KeyEvent,
   LifeOptions,
   LoadContext,
+  Loaded,
   Loader,
   NearCacheOptions,
   Place,
@@ -108,7 +110,7 @@ const ignore = (): void => {};
  * const user = await users.getOrSet(id, (id, ctx) => fetchUser(id, { signal: ctx.signal }));
  * ```
  */
-export class NearCache<K = unknown, V = unknown> implements CacheLike<K, V> {
+export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   readonly #core: Core;
   readonly #shelf: Shelf<K, V>;
   readonly #loads: Loads<K, V>;
@@ -297,7 +299,11 @@ export class NearCache<K = unknown, V = unknown> implements CacheLike<K, V> {
   }
 
   /** As `getOrSet` without the option `details`, and with how the value came to be. */
-  getOrSet(key: K, loader: Loader<K, V> | undefined, options: DetailedOptions<K>): Promise<Details<V>>;
+  getOrSet<T extends V = V>(
+    key: K,
+    loader: Loader<K, V, T> | undefined,
+    options: DetailedOptions<K>,
+  ): Promise<Details<Loaded<V, T>>>;
   /**
    * The value, or what `loader` brings, which is then stored. However many ask meanwhile, the loader is
    * called once; if it throws, all who wait get its error, and the next call loads anew
@@ -309,8 +315,22 @@ export class NearCache<K = unknown, V = unknown> implements CacheLike<K, V> {
    * Rejects with the loader's error, the signal's reason, or a {@link NearCacheError}: `ERR_TIMEOUT`
    * after `hardTimeout`, `ERR_RECURSIVE_LOAD` in a loader that asks for its own key, `ERR_OPTION`, `ERR_BYTES`, `ERR_BATCH`.
    */
-  getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K>): Promise<V>;
-  getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K> | DetailedOptions<K>): Promise<V | Details<V>> {
+  getOrSet<T extends V = V>(
+    key: K,
+    loader?: Loader<K, V, T>,
+    options?: GetOrSetOptions<K> | DetailedOptions<K, false | undefined>,
+  ): Promise<Loaded<V, T>>;
+  /** As the two above, by the option `details`. */
+  getOrSet<T extends V = V>(
+    key: K,
+    loader: Loader<K, V, T> | undefined,
+    options: GetOrSetOptions<K> & { details?: boolean | undefined },
+  ): Promise<Loaded<V, T> | Details<Loaded<V, T>>>;
+  getOrSet(
+    key: K,
+    loader?: Loader<K, V>,
+    options?: GetOrSetOptions<K> & { details?: boolean | undefined },
+  ): Promise<unknown> {
     const slot = this.#view.slots.get(key);
     const hit = slot === undefined || options !== undefined ? undefined : this.#plainHit(key, slot);
     return hit ?? this.#ask(key, slot, loader, options);
@@ -329,11 +349,11 @@ export class NearCache<K = unknown, V = unknown> implements CacheLike<K, V> {
    *
    * Rejects only if the options or the loader are wrong.
    */
-  async getMany(
+  async getMany<T extends V = V>(
     keys: Iterable<K>,
-    load?: BatchOptions<K, V, LoadContext<K, V>>["load"],
+    load?: BatchOptions<K, T, LoadContext<K, V>>["load"],
     options?: GetOrSetOptions<K>,
-  ): Promise<(V | Error)[]> {
+  ): Promise<(Loaded<V, T> | Error)[]> {
     const batcher = load === undefined ? this.#batcher() : this.#batched({ load }, () => this.#view.room);
     if (options !== undefined) {
       known(options, GET_OPTIONS);
@@ -345,7 +365,7 @@ export class NearCache<K = unknown, V = unknown> implements CacheLike<K, V> {
     for (const key of keys) asked.push(this.getOrSet(key, loader, options));
     const settled = await Promise.allSettled(asked);
     return settled.map((one) => {
-      if (one.status === "fulfilled") return one.value;
+      if (one.status === "fulfilled") return one.value as Loaded<V, T>;
       return one.reason instanceof Error ? one.reason : new Error(String(one.reason), { cause: one.reason });
     });
   }
@@ -360,13 +380,13 @@ export class NearCache<K = unknown, V = unknown> implements CacheLike<K, V> {
    * Rejects with the writer's error, the signal's reason, or a {@link NearCacheError}: `ERR_TIMEOUT`, `ERR_OPTION`,
    * `ERR_BYTES`.
    */
-  update(key: K, writer: Loader<K, V>, options: UpdateOptions<K> = {}): Promise<V> {
+  update<T extends V = V>(key: K, writer: Loader<K, V, T>, options: UpdateOptions<K> = {}): Promise<Loaded<V, T>> {
     try {
       fn("writer", writer);
       known(options, UPDATE_OPTIONS);
       const call = this.#call(key, writer, options, this.#shelf.now());
       call.signal?.throwIfAborted();
-      return this.#updates.run(call);
+      return this.#updates.run(call) as Promise<unknown> as Promise<Loaded<V, T>>;
     } catch (error) {
       return Promise.reject(error);
     }

@@ -4,60 +4,63 @@
 
 import type { Stats } from "./stats.js";
 
-/** Milliseconds from 0 on, `Infinity`, or a text like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. */
-export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
+/**
+ * Milliseconds from 0 on, `Infinity`, or a string like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. Any string has this
+ * type, so that options need no `as const`; one that is no duration is `ERR_OPTION`.
+ */
+export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}` | (string & {});
 
 /** How long a value lives, and what happens around its end. */
-export interface LifeOptions<K = unknown> {
+export interface LifeOptions<K = any> {
   /** How long it is fresh. Default `Infinity`; 0: it is not stored. */
-  ttl?: Duration;
+  ttl?: Duration | undefined;
   /**
    * How long after `ttl` a `getOrSet` is answered with the stale value at once, while one refresh runs in the
    * background (RFC 5861), held by `waitUntil` in Workers. Default 0.
    */
-  staleWhileRevalidate?: Duration;
+  staleWhileRevalidate?: Duration | undefined;
   /** The same as `staleWhileRevalidate`. */
-  swr?: Duration;
+  swr?: Duration | undefined;
   /**
    * How long after `ttl` the value stands in for a load that fails (RFC 5861), or that takes longer than
    * `softTimeout`. Default 0.
    */
-  staleIfError?: Duration;
+  staleIfError?: Duration | undefined;
   /**
    * XFetch's beta (Vattani, Chierichetti, Lowenstein, VLDB 2015): from 0, which never refreshes early and is the
    * default; 1 is what the paper finds best. A `getOrSet` before the end of `ttl` refreshes the value in
    * the background with the probability `exp(-left / (beta * loadTime))`.
    */
-  refreshAhead?: number;
+  refreshAhead?: number | undefined;
   /** The part of `ttl`, from 0 to 1, that chance may take off, so that what came together does not go together. Default 0. */
-  jitter?: number;
+  jitter?: number | undefined;
   /** `ttl` for the values `undefined` and `null`, unless `set` or the loader itself says another. Default: as for any other. */
-  negativeTtl?: Duration;
+  negativeTtl?: Duration | undefined;
   /**
    * For how long after a failed load its key is not loaded again: gets are answered with the last good value, if
    * `staleIfError` allows, else with the same error. A function decides by the error. Default 0.
    */
-  errorBackoff?: ErrorBackoff<K>;
+  errorBackoff?: ErrorBackoff<K> | undefined;
 }
 
 /** For how long after a load that failed its key is not loaded again, by the error. */
 export type ErrorBackoff<K> = Duration | ((error: unknown, key: K) => Duration | undefined);
 
 /** How a cache, or a namespace in it, keeps values and waits for them, where a call says nothing else. */
-export interface DefaultOptions<K = unknown, V = unknown> extends LifeOptions<K> {
+export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
   /**
    * How long a `getOrSet` may wait if there is a stale value within `staleIfError` (or, for `forceFresh`, any): then
    * it is answered with that, and the load goes on. Default `Infinity`.
    */
-  softTimeout?: Duration;
+  softTimeout?: Duration | undefined;
   /** How long a `getOrSet` or `update` may wait: then it is `ERR_TIMEOUT`. Default `"30s"`. */
-  hardTimeout?: Duration;
+  hardTimeout?: Duration | undefined;
   /**
    * Bytes of a value, asked where a call says nothing and a byte bound is set. Default: strings as two bytes
    * a character, binary data by its length, numbers and the like as 8; anything else is an error.
    * May call the cache.
    */
-  sizeOf?: (value: V, key: K) => number;
+  sizeOf?: ((value: V, key: K) => number) | undefined;
   /**
    * Loads keys together. `getOrSet` without a loader and `getMany` use it. Its keys are shared, retried, kept and
    * counted as any others. `contexts[i]` is the {@link LoadContext} of `keys[i]`: ttl, tags and so on are said there.
@@ -66,25 +69,25 @@ export interface DefaultOptions<K = unknown, V = unknown> extends LifeOptions<K>
    * In Workers a batch in the microtask window has the keys of one request only. With a window in milliseconds, others
    * join it; the call is the first one's, who is kept alive for it, and should it be lost, they ask again.
    */
-  batch?: BatchOptions<K, V, LoadContext<K, V>>;
+  batch?: BatchOptions<K, V, LoadContext<K, V>> | undefined;
 }
 
 /** How a cache is made. Everything may be left out. */
-export interface NearCacheOptions<K = unknown, V = unknown> extends DefaultOptions<K, V> {
+export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V> {
   /** At most so many entries: a whole number from 0 to 16777215. Default 10000. */
-  maxEntries?: number;
+  maxEntries?: number | undefined;
   /** At most so many bytes in all entries together, as `bytes` and `sizeOf` count them. Default: no bound. */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /** A larger entry is handed out and not stored. Default: `maxBytes`; 4294967294 at the most. */
-  maxEntryBytes?: number;
+  maxEntryBytes?: number | undefined;
   /** Hooks: see `NearCache.on`. */
-  plugins?: readonly Plugin<K, V>[];
+  plugins?: readonly Plugin<K, V>[] | undefined;
   /** What the cache is called in its figures. Default `"default"`. */
-  name?: string;
+  name?: string | undefined;
   /** The time in milliseconds, for tests. Default `Date.now`. Timers stay real. */
-  clock?: () => number;
+  clock?: (() => number) | undefined;
   /** A random number from 0 (included) to 1 (not included), for `jitter` and `refreshAhead`. Default `Math.random`. */
-  random?: () => number;
+  random?: (() => number) | undefined;
 }
 
 /** How keys become batches. */
@@ -98,49 +101,49 @@ export interface BatchOptions<K, V, C> {
    * How long a batch takes keys after its first one. Default `"microtask"`: as long as promise jobs are pending (in
    * Workers, until 64 turns of them have brought no key), which costs no time.
    */
-  batchWindow?: "microtask" | Duration;
+  batchWindow?: "microtask" | Duration | undefined;
   /** At most so many keys a batch: a whole number from 1 on. A full one does not wait for its window. Default `Infinity`. */
-  maxBatchSize?: number;
+  maxBatchSize?: number | undefined;
 }
 
 /** What an entry is stored with, where it differs from the cache's options. */
-export interface SetOptions<K = unknown> extends LifeOptions<K> {
+export interface SetOptions<K = any> extends LifeOptions<K> {
   /** What it counts against `maxBytes`. */
-  bytes?: number;
+  bytes?: number | undefined;
   /** By what it can be purged together with others: see `NearCache.deleteByTag`. */
-  tags?: readonly string[];
+  tags?: readonly string[] | undefined;
 }
 
 /** How one `update` differs from the cache's options. */
-export interface UpdateOptions<K = unknown> extends SetOptions<K> {
+export interface UpdateOptions<K = any> extends SetOptions<K> {
   /** How long this call may wait. */
-  hardTimeout?: Duration;
+  hardTimeout?: Duration | undefined;
   /** Takes the caller out, with the signal's reason, and tells the writer's own signal. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** How one `getOrSet` differs from the cache's options. */
-export interface GetOrSetOptions<K = unknown> extends SetOptions<K> {
+export interface GetOrSetOptions<K = any> extends SetOptions<K> {
   /** How long this call may wait if there is a stale value that will do. */
-  softTimeout?: Duration;
+  softTimeout?: Duration | undefined;
   /** How long this call may wait. */
-  hardTimeout?: Duration;
+  hardTimeout?: Duration | undefined;
   /**
    * Load even if a value is there. The old one stays until the new one comes, and if the load fails.
    * A load already under way will do.
    */
-  forceFresh?: boolean;
+  forceFresh?: boolean | undefined;
   /** Takes this caller out, with the signal's reason. The load goes on while anyone else waits. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Asks for the {@link Details} of a value. */
-export interface DetailedOptions<K = unknown> extends GetOrSetOptions<K> {
-  details: true;
+export interface DetailedOptions<K = any, D extends boolean | undefined = true> extends GetOrSetOptions<K> {
+  details: D;
 }
 
 /** What a loader is told, and may say, about the value it brings. What it says wins over the call and the cache. */
-export interface LoadContext<K, V = unknown> {
+export interface LoadContext<K, V = any> {
   /** The key to load. */
   readonly key: K;
   /**
@@ -152,6 +155,8 @@ export interface LoadContext<K, V = unknown> {
   ttl: Duration | undefined;
   /** How long after that it may be handed out while it is refreshed. */
   staleWhileRevalidate: Duration | undefined;
+  /** The same as `staleWhileRevalidate`. */
+  swr: Duration | undefined;
   /** How long after that it may stand in for a load that fails or is slow. */
   staleIfError: Duration | undefined;
   /** XFetch's beta for this value: from 0 on. */
@@ -173,8 +178,13 @@ export interface LoadContext<K, V = unknown> {
 /**
  * Brings the value of a key, or throws. May use the cache. If it asks for its own key before its first `await`,
  * that is `ERR_RECURSIVE_LOAD` at once; after it JS can't tell who asks, and the wait ends at its deadline.
+ *
+ * `T` is what this loader brings to a cache of `V`.
  */
-export type Loader<K, V> = (key: K, ctx: LoadContext<K, V>) => V | PromiseLike<V>;
+export type Loader<K, V, T = V> = (key: K, ctx: LoadContext<K, V>) => T | PromiseLike<T>;
+
+/** What a call gives: the cache's values, or where their type was not stated, what its own loader brings. */
+export type Loaded<V, T> = unknown extends V ? T : V;
 
 /**
  * How a value came to be: from memory (`hit`), by a load (`miss`), by a load that was under way (`coalesced`); or
@@ -241,25 +251,25 @@ export interface Events<K, V> {
  * An object of hooks, one for each event that it cares for. What a hook throws is ignored, and a promise that it
  * returns is not waited for. What hooks cause is told as well, eight deep at the most.
  */
-export type Plugin<K, V> = { [E in keyof Events<K, V>]?: (event: Events<K, V>[E]) => unknown };
+export type Plugin<K, V> = { [E in keyof Events<K, V>]?: ((event: Events<K, V>[E]) => unknown) | undefined };
 
 /** What counts as well. A check that is left out is not made. */
 export interface HealthOptions {
   /** At least this share of gets are hits, stale ones included: from 0 to 1. */
-  minHitRate?: number;
+  minHitRate?: number | undefined;
   /** At most this share of loads fail, those answered with the last good value included: from 0 to 1. */
-  maxErrorRate?: number;
+  maxErrorRate?: number | undefined;
   /** At most this share of gets that wait for a load time out. The only check that sees an origin that never answers. */
-  maxTimeoutRate?: number;
+  maxTimeoutRate?: number | undefined;
   /** Of a hundred loads 99 take at most so long. */
-  maxLatency?: Duration;
+  maxLatency?: Duration | undefined;
   /** A check of fewer gets or loads than this is passed: a cold cache is not a sick one. Default 20. */
-  minSamples?: number;
+  minSamples?: number | undefined;
   /**
    * What happened in the last so many milliseconds counts, up to twice as many and the time between two calls; all there
    * was, until so much has passed since the first call with this window. Default `"1m"`.
    */
-  window?: Duration;
+  window?: Duration | undefined;
 }
 
 /** A verdict, and what it rests on. */
@@ -297,9 +307,17 @@ export interface CacheLike<K, V> {
   deleteByTag(tag: string): number;
   expireByTag(tag: string): number;
   clear(): void;
-  getOrSet(key: K, loader: Loader<K, V> | undefined, options: DetailedOptions<K>): Promise<Details<V>>;
-  getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K>): Promise<V>;
-  update(key: K, writer: Loader<K, V>, options?: UpdateOptions<K>): Promise<V>;
+  getOrSet<T extends V = V>(
+    key: K,
+    loader: Loader<K, V, T> | undefined,
+    options: DetailedOptions<K>,
+  ): Promise<Details<Loaded<V, T>>>;
+  getOrSet<T extends V = V>(
+    key: K,
+    loader?: Loader<K, V, T>,
+    options?: GetOrSetOptions<K> | DetailedOptions<K, false | undefined>,
+  ): Promise<Loaded<V, T>>;
+  update<T extends V = V>(key: K, writer: Loader<K, V, T>, options?: UpdateOptions<K>): Promise<Loaded<V, T>>;
   on<E extends keyof Events<K, V>>(event: E, hook: (event: Events<K, V>[E]) => unknown): () => void;
   entries(): IterableIterator<[K, V]>;
   keys(): IterableIterator<K>;
@@ -312,8 +330,8 @@ export interface CacheLike<K, V> {
 export interface WarmupEntry<K, V> {
   key: K;
   /** Default: the `loader` of the whole. */
-  loader?: Loader<K, V>;
-  options?: GetOrSetOptions;
+  loader?: Loader<K, V> | undefined;
+  options?: GetOrSetOptions | undefined;
 }
 
 /** Keys to load: a Map from each to its loader, or a list, which may come bit by bit. */
@@ -334,13 +352,13 @@ export interface WarmupProgress<K> {
 
 export interface WarmupOptions<K, V> {
   /** Loads at most so many at once: a whole number from 1 on. Default 10. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** The loader of entries that bring none. */
-  loader?: Loader<K, V>;
+  loader?: Loader<K, V> | undefined;
   /** Told of every key. What it throws is ignored. */
-  onProgress?: (progress: WarmupProgress<K>) => void;
+  onProgress?: ((progress: WarmupProgress<K>) => void) | undefined;
   /** Ends it with the signal's reason, and takes it out of the loads under way. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface WarmupResult<K> {
@@ -353,16 +371,16 @@ export interface KeepFreshOptions<K, V> {
   /** The time from the beginning of one round to that of the next, which waits for the end of the one before. */
   every: Duration;
   /** Loads at most so many at once. Default 10. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** The loader of entries that bring none. */
-  loader?: Loader<K, V>;
+  loader?: Loader<K, V> | undefined;
   /** Told of each key that failed in a round that a timer began, and of a list that could not be had, without a key. */
-  onError?: (error: unknown, key?: K) => void;
+  onError?: ((error: unknown, key?: K) => void) | undefined;
   /**
    * Whether a timer begins the rounds. Default: yes, but not in Workers, whose timers end with the request; there a Durable
    * Object may say `true`, and others call `run`.
    */
-  timers?: boolean;
+  timers?: boolean | undefined;
 }
 
 /** Loads chosen keys again and again, before anyone has to wait for them. */
@@ -382,11 +400,11 @@ export interface WrapOptions<Args extends readonly unknown[] = any[]> extends Ge
    * The key for these arguments: anything that `wrap` takes as an argument. Default: all of them. For methods, `this` is
    * the instance.
    */
-  getKey?: (this: any, ...args: Args) => unknown;
+  getKey?: ((this: any, ...args: Args) => unknown) | undefined;
   /** Arguments that are not part of the key, by index from 0: one, or a list. Not together with `getKey`. */
-  skipArgs?: number | readonly number[];
+  skipArgs?: number | readonly number[] | undefined;
   /** Functions of one name share their entries, in one cache. Default: each has its own, even if wrapped twice. */
-  name?: string;
+  name?: string | undefined;
 }
 
 /** How a method is wrapped. */
@@ -397,7 +415,7 @@ export interface CachedOptions<V = any> extends WrapOptions {
    * Whether each instance has entries of its own. Default `true`. With `false` instances share what has the same key:
    * for classes made anew in each request, with a `getKey` that names all that an answer depends on.
    */
-  perInstance?: boolean;
+  perInstance?: boolean | undefined;
 }
 
 export type AnyFunction = (this: any, ...args: any[]) => any;
