@@ -1,3 +1,4 @@
+import { unknown } from "./options.js";
 import type { Duration, LoadContext } from "./types.js";
 
 /** The context that a loader or writer gets. */
@@ -38,3 +39,19 @@ export class Ctx<K, V> implements LoadContext<K, V> {
     this.#controller?.abort(reason);
   }
 }
+
+const WORDS = new Set(Object.keys(new Ctx(undefined, undefined)));
+for (const ours of ["key", "stale", "skipped"]) WORDS.delete(ours);
+
+// A loader that misspells a word should hear of it. An assignment of a name that an object does not have goes up its
+// prototypes, and a proxy among them is told; what the object has never gets there, so that this costs nothing.
+// (An object that is not extensible costs more than all else about a context.)
+Object.setPrototypeOf(
+  Ctx.prototype,
+  new Proxy(Object.prototype, {
+    set(_, name, value) {
+      if (value !== undefined) throw unknown(String(name), "property", WORDS, "ctx.");
+      return true;
+    },
+  }),
+);

@@ -1,4 +1,4 @@
-import { fn, known } from "./options.js";
+import { fn, knownHooks } from "./options.js";
 import { isScopeWithin } from "./room.js";
 import type { Events, Place, Plugin } from "./types.js";
 
@@ -36,7 +36,7 @@ export class Hooks<K, V> {
 
   /** Adds a plugin's hooks for what happens in a place or within it; returns the way to take them out again. */
   add(plugin: Plugin<K, V>, place: Place): () => void {
-    known(plugin, EVENTS, "plugin");
+    knownHooks(plugin, EVENTS, "plugin");
     const added: [keyof Events<K, V>, Hook][] = [];
     for (const event of EVENTS as ReadonlySet<keyof Events<K, V>>) {
       if (plugin[event] === undefined) continue;

@@ -142,7 +142,10 @@ export interface DetailedOptions<K = any, D extends boolean | undefined = true> 
   details: D;
 }
 
-/** What a loader is told, and may say, about the value it brings. What it says wins over the call and the cache. */
+/**
+ * What a loader is told, and may say, about the value it brings. What it says wins over the call and the cache.
+ * To assign any other name throws `ERR_OPTION`.
+ */
 export interface LoadContext<K, V = any> {
   /** The key to load. */
   readonly key: K;
@@ -248,8 +251,10 @@ export interface Events<K, V> {
 }
 
 /**
- * An object of hooks, one for each event that it cares for. What a hook throws is ignored, and a promise that it
- * returns is not waited for. What hooks cause is told as well, eight deep at the most.
+ * An object with a hook for each event that it cares for, called with the object as `this`. It may have state and methods
+ * of its own, and be an instance of a class. A method whose name is nearly that of an event it has no hook for is taken
+ * for a slip, and is `ERR_OPTION`. What a hook throws is ignored, and a promise that it returns is not waited for. What
+ * hooks cause is told as well, eight deep at the most.
  */
 export type Plugin<K, V> = { [E in keyof Events<K, V>]?: ((event: Events<K, V>[E]) => unknown) | undefined };
 
