@@ -24,19 +24,11 @@ const ADVICE: Record<string, string> = {
   loader: "give getOrSet the loader",
 };
 
-/** Of the names, those that this one may be a slip or another library's word for; the closest only. */
+/** Of the names, those that this one may be a slip or another library's word for. */
 export function near(name: string, names: Iterable<string>): string[] {
   const said = plain(name);
-  let least = Math.min(2, Math.max(1, Math.floor(said.length / 3)));
-  let found: string[] = [];
-  for (const one of names) {
-    const steps = isElsewhere(one, said) ? 0 : distance(said, plain(one));
-    if (steps > least) continue;
-    if (steps < least) found = [];
-    least = steps;
-    found.push(one);
-  }
-  return found;
+  const slips = Math.min(2, Math.max(1, Math.floor(said.length / 3)));
+  return [...names].filter((one) => isElsewhere(one, said) || distance(said, plain(one)) <= slips);
 }
 
 /** The part of an error about an unknown name that tells what to write instead. */

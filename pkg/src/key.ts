@@ -135,7 +135,10 @@ type Kind = Builtin<any> | Write<any>;
 
 /** What a value is, by its prototype. */
 const KINDS = new Map<unknown, Kind>([[Array.prototype, writeArray]]);
-const BY_NAME = new Map<string, Kind>([["Array", writeArray]]);
+const BY_NAME = new Map<string, Kind>([
+  ["Object", writePlain],
+  ["Array", writeArray],
+]);
 function builtin<T>(
   type: { readonly prototype: T; readonly name: string },
   content: Write<T>,
@@ -216,8 +219,6 @@ function foreign(prototype: object): Kind | undefined {
   const type: unknown = Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
   if (typeof type !== "function" || type.prototype !== prototype) return undefined;
   const [, name] = /^function (\w+)\(\) \{\s*\[native code\]\s*\}$/.exec(Function.prototype.toString.call(type)) ?? [];
-  if (name === "Object") return Object.getPrototypeOf(prototype) === null ? writePlain : undefined;
-  if (name === "Array" && !Array.isArray(prototype)) return undefined;
   return BY_NAME.get(name!);
 }
 
