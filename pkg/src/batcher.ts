@@ -2,23 +2,8 @@ import { LONGEST } from "./alarm.js";
 import { Batch } from "./batch.js";
 import { misshapen } from "./errors.js";
 import { host } from "./host.js";
-import { duration, fn, known, size, type Duration } from "./options.js";
-
-/** How keys become batches. */
-export interface BatchOptions<K, V, C> {
-  /**
-   * Brings as many values as there are keys, in their order, or an Error instance where a key has failed.
-   * `contexts[i]` belongs to `keys[i]`. If it throws or brings anything else, every key of the batch fails.
-   */
-  load: (keys: readonly K[], contexts: readonly C[]) => readonly (V | Error)[] | PromiseLike<readonly (V | Error)[]>;
-  /**
-   * How long a batch takes keys after its first one. Default `"microtask"`: as long as promise jobs are pending (in
-   * Workers, until 64 turns of them have brought no key), which costs no time.
-   */
-  batchWindow?: "microtask" | Duration;
-  /** At most so many keys a batch: a whole number from 1 on. A full one does not wait for its window. Default `Infinity`. */
-  maxBatchSize?: number;
-}
+import { duration, fn, known, size } from "./options.js";
+import type { BatchOptions } from "./types.js";
 
 /** Told when a batch has ended: its keys, how long its call took in milliseconds, and what every key failed with, if so. */
 export type BatchEnded<K> = (keys: readonly K[], millis: number, error: unknown) => void;

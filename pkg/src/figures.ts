@@ -1,42 +1,6 @@
 import type { Core } from "./core.js";
-import { count, duration, fraction, known, type Duration } from "./options.js";
-
-/** What counts as well. A check that is left out is not made. */
-export interface HealthOptions {
-  /** At least this share of gets are hits, stale ones included: from 0 to 1. */
-  minHitRate?: number;
-  /** At most this share of loads fail, those answered with the last good value included: from 0 to 1. */
-  maxErrorRate?: number;
-  /** At most this share of gets that wait for a load time out. The only check that sees an origin that never answers. */
-  maxTimeoutRate?: number;
-  /** Of a hundred loads 99 take at most so long. */
-  maxLatency?: Duration;
-  /** A check of fewer gets or loads than this is passed: a cold cache is not a sick one. Default 20. */
-  minSamples?: number;
-  /**
-   * What happened in the last so many milliseconds counts, up to twice as many and the time between two calls; all there
-   * was, until so much has passed since the first call with this window. Default `"1m"`.
-   */
-  window?: Duration;
-}
-
-/** A verdict, and what it rests on. */
-export interface Health {
-  /** Whether every check is passed. */
-  readonly ok: boolean;
-  readonly checks: readonly Check[];
-}
-
-/** One figure and its threshold. */
-export interface Check {
-  readonly name: "hitRate" | "errorRate" | "timeoutRate" | "latency";
-  /** A share from 0 to 1, or milliseconds (the 0.99 quantile). */
-  readonly value: number;
-  readonly threshold: number;
-  /** Of how many gets or loads it was made. */
-  readonly samples: number;
-  readonly ok: boolean;
-}
+import { count, duration, fraction, known } from "./options.js";
+import type { Check, Health, HealthOptions } from "./types.js";
 
 const OPTIONS = new Set(["minHitRate", "maxErrorRate", "maxTimeoutRate", "maxLatency", "minSamples", "window"]);
 

@@ -1,171 +1,85 @@
-import { Batcher, type BatchOptions } from "./batcher.js";
+import { Batcher } from "./batcher.js";
 import { atMost, recent, upperBound } from "./clock.js";
 import { ALL, Core, DEPARTED, EVICTED, SLOT } from "./core.js";
 import { NearCacheError } from "./errors.js";
-import type { Call, Details, LoadContext, Loader } from "./flight.js";
-import { health, type Health, type HealthOptions, mergePages } from "./figures.js";
-import type { Events, Plugin } from "./hooks.js";
+import type { Call } from "./flight.js";
+import { health, mergePages } from "./figures.js";
 import { host } from "./host.js";
 import { estimate, keepNext, weigh } from "./keeping.js";
 import { Loads } from "./loads.js";
-import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, show, type Duration } from "./options.js";
-import {
-  type ErrorBackoff,
-  GET_OPTIONS,
-  LIFE_OPTIONS,
-  policy,
-  type Policy,
-  SET_OPTIONS,
-  UPDATE_OPTIONS,
-  USUAL,
-} from "./policy.js";
+import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, show } from "./options.js";
+import { GET_OPTIONS, LIFE_OPTIONS, policy, type Policy, SET_OPTIONS, UPDATE_OPTIONS, USUAL } from "./policy.js";
 import { Room } from "./room.js";
 import { Shelf } from "./shelf.js";
 import { toStats, type Stats } from "./stats.js";
+import type {
+  BatchOptions,
+  CacheLike,
+  DefaultOptions,
+  DetailedOptions,
+  Details,
+  Events,
+  GetOrSetOptions,
+  Health,
+  HealthOptions,
+  Keeper,
+  KeepFreshOptions,
+  LoadContext,
+  Loaded,
+  Loader,
+  NearCacheOptions,
+  Plugin,
+  SetOptions,
+  UpdateOptions,
+  WarmupEntries,
+  WarmupOptions,
+  WarmupResult,
+  Wrapped,
+  WrapOptions,
+} from "./types.js";
 import { Updates } from "./updates.js";
 import { CALL, type Habits, PART, View } from "./view.js";
-import {
-  keepFresh,
-  warmup,
-  type Keeper,
-  type KeepFreshOptions,
-  type WarmupEntries,
-  type WarmupOptions,
-  type WarmupResult,
-} from "./warmup.js";
-import { wrap, type Wrapped, type WrapOptions } from "./wrap.js";
+import { keepFresh, warmup } from "./warmup.js";
+import { wrap } from "./wrap.js";
 
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
-export type { Check, Health, HealthOptions } from "./figures.js";
-export type { Details, LoadContext, Loader, Status } from "./flight.js";
-export type { Events, KeyEvent, Place, Plugin } from "./hooks.js";
-export type { Duration } from "./options.js";
-export type { ErrorBackoff } from "./policy.js";
 export type { Stats } from "./stats.js";
 export type {
+  CachedOptions,
+  CacheLike,
+  Check,
+  DefaultOptions,
+  DetailedOptions,
+  Details,
+  Duration,
+  ErrorBackoff,
+  Events,
+  GetOrSetOptions,
+  Health,
+  HealthOptions,
   Keeper,
   KeepFreshOptions,
+  KeyEvent,
+  LifeOptions,
+  LoadContext,
+  Loaded,
+  Loader,
+  NearCacheOptions,
+  Place,
+  Plugin,
+  SetOptions,
+  Status,
+  UpdateOptions,
   WarmupEntries,
   WarmupEntry,
   WarmupOptions,
   WarmupProgress,
   WarmupResult,
-} from "./warmup.js";
-export { cached, type CachedOptions, type Wrapped, type WrapOptions } from "./wrap.js";
-
-/** How long a value lives, and what happens around its end. */
-export interface LifeOptions<K = unknown> {
-  /** How long it is fresh. Default `Infinity`; 0: it is not stored. */
-  ttl?: Duration;
-  /**
-   * How long after `ttl` a `getOrSet` is answered with the stale value at once, while one refresh runs in the
-   * background (RFC 5861), held by `waitUntil` in Workers. Default 0.
-   */
-  staleWhileRevalidate?: Duration;
-  /** The same as `staleWhileRevalidate`. */
-  swr?: Duration;
-  /**
-   * How long after `ttl` the value stands in for a load that fails (RFC 5861), or that takes longer than
-   * `softTimeout`. Default 0.
-   */
-  staleIfError?: Duration;
-  /**
-   * XFetch's beta (Vattani, Chierichetti, Lowenstein, VLDB 2015): from 0, which never refreshes early and is the
-   * default; 1 is what the paper finds best. A `getOrSet` before the end of `ttl` refreshes the value in
-   * the background with the probability `exp(-left / (beta * loadTime))`.
-   */
-  refreshAhead?: number;
-  /** The part of `ttl`, from 0 to 1, that chance may take off, so that what came together does not go together. Default 0. */
-  jitter?: number;
-  /** `ttl` for the values `undefined` and `null`, unless `set` or the loader itself says another. Default: as for any other. */
-  negativeTtl?: Duration;
-  /**
-   * For how long after a failed load its key is not loaded again: gets are answered with the last good value, if
-   * `staleIfError` allows, else with the same error. A function decides by the error. Default 0.
-   */
-  errorBackoff?: ErrorBackoff<K>;
-}
-
-/** How a cache, or a namespace in it, keeps values and waits for them, where a call says nothing else. */
-export interface DefaultOptions<K = unknown, V = unknown> extends LifeOptions<K> {
-  /**
-   * How long a `getOrSet` may wait if there is a stale value within `staleIfError` (or, for `forceFresh`, any): then
-   * it is answered with that, and the load goes on. Default `Infinity`.
-   */
-  softTimeout?: Duration;
-  /** How long a `getOrSet` or `update` may wait: then it is `ERR_TIMEOUT`. Default `"30s"`. */
-  hardTimeout?: Duration;
-  /**
-   * Bytes of a value, asked where a call says nothing and a byte bound is set. Default: strings as two bytes
-   * a character, binary data by its length, numbers and the like as 8; anything else is an error.
-   * May call the cache.
-   */
-  sizeOf?: (value: V, key: K) => number;
-  /**
-   * Loads keys together. `getOrSet` without a loader and `getMany` use it. Its keys are shared, retried, kept and
-   * counted as any others. `contexts[i]` is the {@link LoadContext} of `keys[i]`: ttl, tags and so on are said there.
-   * An `Error` among the values fails its key alone.
-   *
-   * In Workers a batch in the microtask window has the keys of one request only. With a window in milliseconds, others
-   * join it; the call is the first one's, who is kept alive for it, and should it be lost, they ask again.
-   */
-  batch?: BatchOptions<K, V, LoadContext<K, V>>;
-}
-
-/** How a cache is made. Everything may be left out. */
-export interface NearCacheOptions<K = unknown, V = unknown> extends DefaultOptions<K, V> {
-  /** At most so many entries: a whole number from 0 to 16777215. Default 10000. */
-  maxEntries?: number;
-  /** At most so many bytes in all entries together, as `bytes` and `sizeOf` count them. Default: no bound. */
-  maxBytes?: number;
-  /** A larger entry is handed out and not stored. Default: `maxBytes`; 4294967294 at the most. */
-  maxEntryBytes?: number;
-  /** Hooks: see {@link NearCache.on}. */
-  plugins?: readonly Plugin<K, V>[];
-  /** What the cache is called in its figures. Default `"default"`. */
-  name?: string;
-  /** The time in milliseconds, for tests. Default `Date.now`. Timers stay real. */
-  clock?: () => number;
-  /** A random number from 0 (included) to 1 (not included), for `jitter` and `refreshAhead`. Default `Math.random`. */
-  random?: () => number;
-}
-
-/** What an entry is stored with, where it differs from the cache's options. */
-export interface SetOptions<K = unknown> extends LifeOptions<K> {
-  /** What it counts against `maxBytes`. */
-  bytes?: number;
-  /** By what it can be purged together with others: see {@link NearCache.deleteByTag}. */
-  tags?: readonly string[];
-}
-
-/** How one `update` differs from the cache's options. */
-export interface UpdateOptions<K = unknown> extends SetOptions<K> {
-  /** How long this call may wait. */
-  hardTimeout?: Duration;
-  /** Takes the caller out, with the signal's reason, and tells the writer's own signal. */
-  signal?: AbortSignal;
-}
-
-/** How one `getOrSet` differs from the cache's options. */
-export interface GetOrSetOptions<K = unknown> extends SetOptions<K> {
-  /** How long this call may wait if there is a stale value that will do. */
-  softTimeout?: Duration;
-  /** How long this call may wait. */
-  hardTimeout?: Duration;
-  /**
-   * Load even if a value is there. The old one stays until the new one comes, and if the load fails.
-   * A load already under way will do.
-   */
-  forceFresh?: boolean;
-  /** Takes this caller out, with the signal's reason. The load goes on while anyone else waits. */
-  signal?: AbortSignal;
-}
-
-/** Asks for the {@link Details} of a value. */
-export interface DetailedOptions<K = unknown> extends GetOrSetOptions<K> {
-  details: true;
-}
+  Wrapped,
+  WrapOptions,
+} from "./types.js";
+export { cached } from "./wrap.js";
 
 const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
 const VIEW_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "sizeOf", "batch"]);
@@ -196,7 +110,7 @@ const ignore = (): void => {};
  * const user = await users.getOrSet(id, (id, ctx) => fetchUser(id, { signal: ctx.signal }));
  * ```
  */
-export class NearCache<K = unknown, V = unknown> {
+export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   readonly #core: Core;
   readonly #shelf: Shelf<K, V>;
   readonly #loads: Loads<K, V>;
@@ -385,7 +299,11 @@ export class NearCache<K = unknown, V = unknown> {
   }
 
   /** As `getOrSet` without the option `details`, and with how the value came to be. */
-  getOrSet(key: K, loader: Loader<K, V> | undefined, options: DetailedOptions<K>): Promise<Details<V>>;
+  getOrSet<T extends V = V>(
+    key: K,
+    loader: Loader<K, V, T> | undefined,
+    options: DetailedOptions<K>,
+  ): Promise<Details<Loaded<V, T>>>;
   /**
    * The value, or what `loader` brings, which is then stored. However many ask meanwhile, the loader is
    * called once; if it throws, all who wait get its error, and the next call loads anew
@@ -397,8 +315,22 @@ export class NearCache<K = unknown, V = unknown> {
    * Rejects with the loader's error, the signal's reason, or a {@link NearCacheError}: `ERR_TIMEOUT`
    * after `hardTimeout`, `ERR_RECURSIVE_LOAD` in a loader that asks for its own key, `ERR_OPTION`, `ERR_BYTES`, `ERR_BATCH`.
    */
-  getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K>): Promise<V>;
-  getOrSet(key: K, loader?: Loader<K, V>, options?: GetOrSetOptions<K> | DetailedOptions<K>): Promise<V | Details<V>> {
+  getOrSet<T extends V = V>(
+    key: K,
+    loader?: Loader<K, V, T>,
+    options?: GetOrSetOptions<K> | DetailedOptions<K, false | undefined>,
+  ): Promise<Loaded<V, T>>;
+  /** As the two above, by the option `details`. */
+  getOrSet<T extends V = V>(
+    key: K,
+    loader: Loader<K, V, T> | undefined,
+    options: GetOrSetOptions<K> & { details?: boolean | undefined },
+  ): Promise<Loaded<V, T> | Details<Loaded<V, T>>>;
+  getOrSet(
+    key: K,
+    loader?: Loader<K, V>,
+    options?: GetOrSetOptions<K> & { details?: boolean | undefined },
+  ): Promise<unknown> {
     const slot = this.#view.slots.get(key);
     const hit = slot === undefined || options !== undefined ? undefined : this.#plainHit(key, slot);
     return hit ?? this.#ask(key, slot, loader, options);
@@ -417,11 +349,11 @@ export class NearCache<K = unknown, V = unknown> {
    *
    * Rejects only if the options or the loader are wrong.
    */
-  async getMany(
+  async getMany<T extends V = V>(
     keys: Iterable<K>,
-    load?: BatchOptions<K, V, LoadContext<K, V>>["load"],
+    load?: BatchOptions<K, T, LoadContext<K, V>>["load"],
     options?: GetOrSetOptions<K>,
-  ): Promise<(V | Error)[]> {
+  ): Promise<(Loaded<V, T> | Error)[]> {
     const batcher = load === undefined ? this.#batcher() : this.#batched({ load }, () => this.#view.room);
     if (options !== undefined) {
       known(options, GET_OPTIONS);
@@ -433,7 +365,7 @@ export class NearCache<K = unknown, V = unknown> {
     for (const key of keys) asked.push(this.getOrSet(key, loader, options));
     const settled = await Promise.allSettled(asked);
     return settled.map((one) => {
-      if (one.status === "fulfilled") return one.value;
+      if (one.status === "fulfilled") return one.value as Loaded<V, T>;
       return one.reason instanceof Error ? one.reason : new Error(String(one.reason), { cause: one.reason });
     });
   }
@@ -448,13 +380,13 @@ export class NearCache<K = unknown, V = unknown> {
    * Rejects with the writer's error, the signal's reason, or a {@link NearCacheError}: `ERR_TIMEOUT`, `ERR_OPTION`,
    * `ERR_BYTES`.
    */
-  update(key: K, writer: Loader<K, V>, options: UpdateOptions<K> = {}): Promise<V> {
+  update<T extends V = V>(key: K, writer: Loader<K, V, T>, options: UpdateOptions<K> = {}): Promise<Loaded<V, T>> {
     try {
       fn("writer", writer);
       known(options, UPDATE_OPTIONS);
       const call = this.#call(key, writer, options, this.#shelf.now());
       call.signal?.throwIfAborted();
-      return this.#updates.run(call);
+      return this.#updates.run(call) as Promise<unknown> as Promise<Loaded<V, T>>;
     } catch (error) {
       return Promise.reject(error);
     }

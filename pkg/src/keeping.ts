@@ -1,6 +1,7 @@
+import type { Ctx } from "./context.js";
 import { type Core, SKIP } from "./core.js";
 import { NearCacheError, showKey } from "./errors.js";
-import type { Call, Ctx } from "./flight.js";
+import type { Call } from "./flight.js";
 import { bytes, duration, names } from "./options.js";
 import { isPlain, policy as readPolicy, type Policy } from "./policy.js";
 import type { View } from "./view.js";
@@ -74,10 +75,11 @@ function isAbsent(value: unknown): boolean {
 }
 
 function saysNothing(ctx: Ctx<unknown, unknown>): boolean {
-  const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter } = ctx;
+  const { ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter } = ctx;
   return (
     ttl === undefined &&
     staleWhileRevalidate === undefined &&
+    swr === undefined &&
     staleIfError === undefined &&
     refreshAhead === undefined &&
     jitter === undefined

@@ -91,14 +91,12 @@ function writeObject(value: object, place: Place): string {
     if (above.value === value) throw refusal(place, "a cycle");
   }
   if (place.depth > DEEPEST) throw refusal(place, `something more than ${DEEPEST} deep`);
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === Object.prototype || prototype === null) return writePlain(value as Record<string, unknown>, place);
-  if (prototype === Array.prototype) return writeArray(value as unknown[], place);
-  const writeBuiltin = BUILTIN.get(prototype);
-  if (writeBuiltin === undefined) throw refusal(place, instance(value));
-  if (Reflect.ownKeys(value).length !== ownOf(value))
+  const kind = kindOf(value);
+  if (kind === undefined) throw refusal(place, instance(value));
+  if (typeof kind === "function") return kind(value, place);
+  if (Reflect.ownKeys(value).length !== kind.own(value))
     throw refusal(place, `${instance(value)} with properties of its own`);
-  return writeBuiltin(value, place);
+  return `(${kind.name}:${kind.content(value, place)}`;
 }
 
 function writePlain(value: Record<string, unknown>, place: Place): string {
@@ -126,17 +124,58 @@ function writeArray(value: unknown[], place: Place): string {
 
 type Write<T> = (value: T, place: Place) => string;
 
-const BUILTIN = new Map<unknown, Write<any>>();
-function builtin<T>(type: { readonly prototype: T; readonly name: string }, content: Write<T>): void {
-  BUILTIN.set(type.prototype, (value: T, place) => `(${type.name}:${content(value, place)}`);
+/** A type whose instances are told apart by a content that only they have, as its own methods tell it. */
+interface Builtin<T> {
+  readonly name: string;
+  readonly content: Write<T>;
+  /** How many properties of its own an instance has when nobody has added any. */
+  own(value: T): number;
 }
-builtin(Date, (date) => `${date.getTime()};`);
-builtin(RegExp, ({ source, flags, lastIndex }) => quote(source) + quote(flags) + quote(String(lastIndex)));
-builtin(URL, ({ href }) => quote(href));
-builtin(URLSearchParams, (parameters) => quote(parameters.toString()));
-builtin(Map, (map, place) => unordered(map, ([key, value]) => write(key, place, key) + write(value, place, key)));
-builtin(Set, (set, place) => unordered(set, (value) => write(value, place, value)));
-builtin(ArrayBuffer, (buffer) => quote(latin1(new Uint8Array(buffer))));
+type Kind = Builtin<any> | Write<any>;
+
+/** What a value is, by its prototype. */
+const KINDS = new Map<unknown, Kind>([[Array.prototype, writeArray]]);
+const BY_NAME = new Map<string, Kind>([
+  ["Object", writePlain],
+  ["Array", writeArray],
+]);
+function builtin<T>(
+  type: { readonly prototype: T; readonly name: string },
+  content: Write<T>,
+  own: (value: T) => number = () => 0,
+): void {
+  const kind: Builtin<T> = { name: type.name, content, own };
+  KINDS.set(type.prototype, kind);
+  BY_NAME.set(type.name, kind);
+}
+/** An accessor as the language has it, which throws for what is only called so. */
+function read(type: { readonly prototype: object }, name: string, value: object): any {
+  return Reflect.get(type.prototype, name, value);
+}
+builtin(Date, (date) => `${Date.prototype.getTime.call(date)};`);
+builtin(
+  RegExp,
+  (re) => quote(read(RegExp, "source", re)) + quote(read(RegExp, "flags", re)) + quote(String(re.lastIndex)),
+  () => 1,
+);
+// Deno's have properties of their own.
+const url = new URL("http://a");
+const [urls, searches] = [Reflect.ownKeys(url).length, Reflect.ownKeys(url.searchParams).length];
+builtin(
+  URL,
+  ({ href }) => quote(href),
+  () => urls,
+);
+builtin(
+  URLSearchParams,
+  (parameters) => quote(parameters.toString()),
+  () => searches,
+);
+builtin(Map, (map, place) =>
+  unordered(Map.prototype.entries.call(map), ([key, value]) => write(key, place, key) + write(value, place, key)),
+);
+builtin(Set, (set, place) => unordered(Set.prototype.values.call(set), (value) => write(value, place, value)));
+builtin(ArrayBuffer, (buffer) => quote(latin1(new Uint8Array(buffer, 0, read(ArrayBuffer, "byteLength", buffer)))));
 for (const type of [
   Int8Array,
   Uint8Array,
@@ -151,9 +190,36 @@ for (const type of [
   BigUint64Array,
   DataView,
 ]) {
-  builtin<ArrayBufferView>(type, (view) =>
-    quote(latin1(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))),
+  builtin<ArrayBufferView>(
+    type,
+    (view) => quote(latin1(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))),
+    (view) => (type === DataView ? 0 : (view as Uint8Array).length),
   );
+}
+
+function kindOf(value: object): Kind | undefined {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return writePlain;
+  const kind = KINDS.get(prototype) ?? FOREIGN.get(prototype as object);
+  if (kind !== undefined) return kind;
+  const found = foreign(prototype as object);
+  if (found !== undefined) FOREIGN.set(prototype as object, found);
+  return found;
+}
+
+/** What values of other realms are: those of `vm`, Jest, frames. */
+const FOREIGN = new WeakMap<object, Kind>();
+
+/**
+ * What a prototype is in its own realm. Only a function of the language or its host shows itself as native code under
+ * a name: a class shows its source, and what is bound or a proxy no name. What host types of the same name may be is
+ * refused by the contents' own accessors.
+ */
+function foreign(prototype: object): Kind | undefined {
+  const type: unknown = Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
+  if (typeof type !== "function" || type.prototype !== prototype) return undefined;
+  const [, name] = /^function (\w+)\(\) \{\s*\[native code\]\s*\}$/.exec(Function.prototype.toString.call(type)) ?? [];
+  return BY_NAME.get(name!);
 }
 
 function unordered<T>(items: Iterable<T>, text: (item: T) => string): string {
@@ -165,12 +231,6 @@ function latin1(bytes: Uint8Array): string {
   let text = "";
   for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
   return text;
-}
-
-/** How many properties of its own a builtin has when nobody has added any. */
-function ownOf(value: object): number {
-  if (value instanceof RegExp) return 1;
-  return ArrayBuffer.isView(value) && !(value instanceof DataView) ? (value as Uint8Array).length : 0;
 }
 
 function instance(value: object): string {
@@ -190,7 +250,8 @@ function path({ parent, name }: Place): string {
   const { value } = parent;
   if (parent.parent === undefined) return (value as Names)(name as number);
   if (Array.isArray(value)) return `${path(parent)}[${name}]`;
-  if (value instanceof Map) return `${path(parent)}.get(${show(name)})`;
-  if (value instanceof Set) return `${path(parent)}.has(${show(name)})`;
+  const kind = kindOf(value as object);
+  if (kind === BY_NAME.get("Map")) return `${path(parent)}.get(${show(name)})`;
+  if (kind === BY_NAME.get("Set")) return `${path(parent)}.has(${show(name)})`;
   return `${path(parent)}.${name as string}`;
 }

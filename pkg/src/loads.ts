@@ -1,4 +1,5 @@
 import { Alarm, LONGEST } from "./alarm.js";
+import { Ctx } from "./context.js";
 import {
   type Core,
   DEPARTED,
@@ -16,10 +17,11 @@ import {
   STALE,
 } from "./core.js";
 import { NearCacheError, recursive, showKey, timedOut } from "./errors.js";
-import { type Call, Ctx, type Details, Flight, Wait } from "./flight.js";
+import { type Call, Flight, Wait } from "./flight.js";
 import { host } from "./host.js";
 import { backoff, keep, type Kept } from "./keeping.js";
 import { Remembered, type Shelf } from "./shelf.js";
+import type { Details } from "./types.js";
 
 /** Loads under way and those who wait for them: does what the core says, with promises and timers. */
 export class Loads<K, V> {

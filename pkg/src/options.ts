@@ -1,8 +1,6 @@
 import { read_bytes, read_count, read_duration, read_factor, read_fraction } from "./core.js";
 import { NearCacheError } from "./errors.js";
-
-/** Milliseconds from 0 on, `Infinity`, or a text like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. */
-export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
+import { instead, near } from "./hints.js";
 
 /** Whole milliseconds. */
 export function duration(option: string, given: unknown): number {
@@ -62,8 +60,37 @@ export function size(option: string, given: unknown): number {
 export function known(given: object, allowed: ReadonlySet<string>, what = "options"): void {
   if (typeof given !== "object" || given === null) throw refusal(what, show(given), "an object");
   for (const name in given) {
-    if (!allowed.has(name)) throw refusal(name, "an option of that name", `one of ${[...allowed].join(", ")}`);
+    if (!allowed.has(name)) throw unknown(name, "option", allowed);
   }
+}
+
+/**
+ * Takes an object of functions, some of which have these names, and whatever else it needs. Refuses one with a method
+ * that is nearly called so where it lacks the name itself, and one whose functions all have other names.
+ */
+export function knownHooks(given: object, allowed: ReadonlySet<string>, what: string): void {
+  if (typeof given !== "object" || given === null) throw refusal(what, show(given), "an object");
+  let has = false;
+  let other: string | undefined;
+  for (let holder = given; holder !== null && holder !== Object.prototype; holder = Object.getPrototypeOf(holder)) {
+    // Not by reading it, which might call a getter.
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(holder))) {
+      if (allowed.has(name)) has = true;
+      else if (typeof value === "function" && name !== "constructor") {
+        other ??= name;
+        if (near(name, allowed).some((meant) => !(meant in given))) throw unknown(name, "event", allowed);
+      }
+    }
+  }
+  if (!has && other !== undefined) throw unknown(other, "event", allowed);
+}
+
+export function unknown(name: string, what: string, allowed: ReadonlySet<string>, prefix = ""): NearCacheError {
+  const all = [...allowed].join(", ");
+  return new NearCacheError(
+    "ERR_OPTION",
+    `${prefix}${name}: unknown ${what}${instead(name, allowed)} Known are ${all}`,
+  );
 }
 
 export function refusal(option: string, given: string, allowed: string): NearCacheError {

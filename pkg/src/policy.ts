@@ -1,8 +1,5 @@
-import type { GetOrSetOptions, LifeOptions } from "./index.js";
-import { duration, factor, fn, fraction, refusal, type Duration } from "./options.js";
-
-/** For how long after a load that failed its key is not loaded again, by the error. */
-export type ErrorBackoff<K> = Duration | ((error: unknown, key: K) => Duration | undefined);
+import { duration, factor, fn, fraction, refusal } from "./options.js";
+import type { Duration, ErrorBackoff, GetOrSetOptions, LifeOptions } from "./types.js";
 
 /** How values are kept and waited for, read and checked: the cache's way, and where a call says more, the call's. */
 export interface Policy<K> {

@@ -1,6 +1,7 @@
+import { Ctx } from "./context.js";
 import { type Core, DEPARTED, SKIP, SLOT } from "./core.js";
 import { NearCacheError, timedOut } from "./errors.js";
-import { type Call, Ctx } from "./flight.js";
+import type { Call } from "./flight.js";
 import { host } from "./host.js";
 import { keep, type Kept } from "./keeping.js";
 import { keepAlive, startTimer } from "./loads.js";

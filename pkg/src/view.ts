@@ -1,13 +1,18 @@
 import type { Batcher } from "./batcher.js";
-import type { LoadContext } from "./flight.js";
-import type { Place } from "./hooks.js";
 import type { Policy } from "./policy.js";
 import { type Room, Scope, type Slots } from "./room.js";
+import type { CacheLike, GetOrSetOptions, LoadContext, Loader, Place } from "./types.js";
 
 /** Names the method of a cache that gives parts of it which only we can name. */
 export const PART = Symbol("part");
 /** Names the method of a cache that calls with options which don't change. */
 export const CALL = Symbol("call");
+
+/** A cache, with what only we can call. */
+export interface Internals<K, V> extends CacheLike<K, V> {
+  [PART](within: string): Internals<K, V>;
+  [CALL](key: K, loader: Loader<K, V>, options: GetOrSetOptions<K>): Promise<V>;
+}
 
 /** What calls on a part of a cache take where they say nothing. */
 export interface Habits<K, V> {

@@ -1,78 +1,19 @@
-/// <reference lib="esnext.disposable" preserve="true" />
 import { Alarm } from "./alarm.js";
 import { now } from "./clock.js";
-import type { Loader } from "./flight.js";
 import { host } from "./host.js";
-import type { GetOrSetOptions, NearCache } from "./index.js";
-import { abortSignal, count, duration, flag, fn, known, refusal, show, type Duration } from "./options.js";
-
-/** A key to load, and how. */
-export interface WarmupEntry<K, V> {
-  key: K;
-  /** Default: the `loader` of the whole. */
-  loader?: Loader<K, V>;
-  options?: GetOrSetOptions;
-}
-
-/** Keys to load: a Map from each to its loader, or a list, which may come bit by bit. */
-export type WarmupEntries<K, V> =
-  ReadonlyMap<K, Loader<K, V>> | Iterable<WarmupEntry<K, V>> | AsyncIterable<WarmupEntry<K, V>>;
-
-/** How far a warm-up is. */
-export interface WarmupProgress<K> {
-  /** Keys that are through, loaded or failed. */
-  done: number;
-  /** Of so many, if the entries have a `size` or `length`. */
-  total: number | undefined;
-  /** The last of them. */
-  key: K;
-  /** Its error, if it failed. */
-  error?: unknown;
-}
-
-export interface WarmupOptions<K, V> {
-  /** Loads at most so many at once: a whole number from 1 on. Default 10. */
-  concurrency?: number;
-  /** The loader of entries that bring none. */
-  loader?: Loader<K, V>;
-  /** Told of every key. What it throws is ignored. */
-  onProgress?: (progress: WarmupProgress<K>) => void;
-  /** Ends it with the signal's reason, and takes it out of the loads under way. */
-  signal?: AbortSignal;
-}
-
-export interface WarmupResult<K> {
-  /** Keys that now have a value, or had one. */
-  loaded: number;
-  failed: { key: K; error: unknown }[];
-}
-
-export interface KeepFreshOptions<K, V> {
-  /** The time from the beginning of one round to that of the next, which waits for the end of the one before. */
-  every: Duration;
-  /** Loads at most so many at once. Default 10. */
-  concurrency?: number;
-  /** The loader of entries that bring none. */
-  loader?: Loader<K, V>;
-  /** Told of each key that failed in a round that a timer began, and of a list that could not be had, without a key. */
-  onError?: (error: unknown, key?: K) => void;
-  /**
-   * Whether a timer begins the rounds. Default: yes, but not in Workers, whose timers end with the request; there a Durable
-   * Object may say `true`, and others call `run`.
-   */
-  timers?: boolean;
-}
-
-/** Loads chosen keys again and again, before anyone has to wait for them. */
-export interface Keeper<K> extends Disposable {
-  /**
-   * One round, now. For a Worker's `scheduled`: `ctx.waitUntil(keeper.run())`. Outside of Workers it is the round under way,
-   * if there is one. Rejects only if the list could not be had.
-   */
-  run(): Promise<WarmupResult<K>>;
-  /** No timer begins a round any more. One under way goes on. */
-  stop(): void;
-}
+import { abortSignal, count, duration, flag, fn, known, refusal, show } from "./options.js";
+import type {
+  CacheLike,
+  GetOrSetOptions,
+  Keeper,
+  KeepFreshOptions,
+  Loader,
+  WarmupEntries,
+  WarmupEntry,
+  WarmupOptions,
+  WarmupProgress,
+  WarmupResult,
+} from "./types.js";
 
 const WARMUP_OPTIONS = new Set(["concurrency", "loader", "onProgress", "signal"]);
 const KEEP_OPTIONS = new Set(["every", "concurrency", "loader", "onError", "timers"]);
@@ -81,7 +22,7 @@ const CONCURRENCY = 10;
 
 /** `NearCache.warmup`. */
 export async function warmup<K, V>(
-  cache: NearCache<K, V>,
+  cache: CacheLike<K, V>,
   entries: WarmupEntries<K, V>,
   options: WarmupOptions<K, V> = {},
 ): Promise<WarmupResult<K>> {
@@ -107,7 +48,7 @@ export async function warmup<K, V>(
 
 /** `NearCache.keepFresh`. */
 export function keepFresh<K, V>(
-  cache: NearCache<K, V>,
+  cache: CacheLike<K, V>,
   entries: WarmupEntries<K, V> | (() => WarmupEntries<K, V>),
   options: KeepFreshOptions<K, V>,
 ): Keeper<K> {
@@ -187,7 +128,7 @@ function parse<K, V>({ concurrency = CONCURRENCY, loader }: Pick<WarmupOptions<K
 }
 
 async function round<K, V>(
-  cache: NearCache<K, V>,
+  cache: CacheLike<K, V>,
   entries: WarmupEntries<K, V>,
   settings: Round<K, V>,
 ): Promise<WarmupResult<K>> {

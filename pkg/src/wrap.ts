@@ -1,66 +1,15 @@
-import type { GetOrSetOptions, NearCache } from "./index.js";
 import { keyOf, quote, textKey } from "./key.js";
 import { count, fn as isFunction, known, refusal, show } from "./options.js";
 import { GET_OPTIONS } from "./policy.js";
-import { CALL, PART } from "./view.js";
-
-/** How a function is wrapped: with what every `getOrSet` is called, and how a key is made of arguments. */
-export interface WrapOptions<Args extends readonly unknown[] = any[]> extends GetOrSetOptions {
-  /**
-   * The key for these arguments: anything that `wrap` takes as an argument. Default: all of them. For methods, `this` is
-   * the instance.
-   */
-  getKey?: (this: any, ...args: Args) => unknown;
-  /** Arguments that are not part of the key, by index from 0: one, or a list. Not together with `getKey`. */
-  skipArgs?: number | readonly number[];
-  /** Functions of one name share their entries, in one cache. Default: each has its own, even if wrapped twice. */
-  name?: string;
-}
-
-/** How a method is wrapped. */
-export interface CachedOptions<V = any> extends WrapOptions {
-  /** Where the entries lie. */
-  cache: NearCache<any, V>;
-  /**
-   * Whether each instance has entries of its own. Default `true`. With `false` instances share what has the same key:
-   * for classes made anew in each request, with a `getKey` that names all that an answer depends on.
-   */
-  perInstance?: boolean;
-}
-
-type AnyFunction = (this: any, ...args: any[]) => any;
-
-/** The function as it is if it returns a promise (generics and overloads stay), else with a promise of what it returns. */
-export type Promised<F extends AnyFunction> = [ReturnType<F>, Promise<Awaited<ReturnType<F>>>] extends [
-  Promise<Awaited<ReturnType<F>>>,
-  ReturnType<F>,
-]
-  ? F
-  : (this: ThisParameterType<F>, ...args: Parameters<F>) => Promise<Awaited<ReturnType<F>>>;
-
-/**
- * A function with a cache in front. Arguments are compared by content. What no key can be made of (functions,
- * instances of classes, a `Request`) makes a call reject with `ERR_KEY`, and wants `getKey` or `skipArgs`.
- */
-export type Wrapped<F extends AnyFunction> = Promised<F> & {
-  /** Calls the function even if its value is there, as `forceFresh` does. */
-  readonly refresh: Promised<F>;
-  /** Removes what is held for these arguments, as `delete` does. Throws `ERR_KEY`. */
-  readonly invalidate: (...args: Parameters<F>) => boolean;
-  /** The function itself. Nothing is looked up, stored or shared. */
-  readonly bypass: F;
-  /** The part of the cache that holds this function's entries: `wrapped.cache.peek(wrapped.key(…))`. */
-  readonly cache: NearCache<unknown, Awaited<ReturnType<F>>>;
-  /** The key there for these arguments. Throws `ERR_KEY`. */
-  readonly key: (...args: Parameters<F>) => unknown;
-};
+import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types.js";
+import { CALL, type Internals, PART } from "./view.js";
 
 const WRAP_OPTIONS = new Set(["getKey", "skipArgs", "name", ...GET_OPTIONS]);
 const CACHED_OPTIONS = new Set(["cache", "perInstance", ...WRAP_OPTIONS]);
 
 /** `NearCache.wrap`. */
 export function wrap<V, F extends (this: void, ...args: any[]) => V | PromiseLike<V>>(
-  cache: NearCache<any, V>,
+  cache: Internals<any, V>,
   fn: F,
   options: WrapOptions<Parameters<F>> = {},
 ): Wrapped<F> {
@@ -95,7 +44,8 @@ export function wrap<V, F extends (this: void, ...args: any[]) => V | PromiseLik
  */
 export function cached<V>(options: CachedOptions<V>) {
   known(options, CACHED_OPTIONS);
-  const { cache, perInstance = true, ...rest } = options;
+  const { cache: given, perInstance = true, ...rest } = options;
+  const cache = given as Internals<any, V>;
   if (typeof cache?.[PART] !== "function") throw refusal("cache", show(cache), "a NearCache");
   if (typeof perInstance !== "boolean") throw refusal("perInstance", show(perInstance), "true or false");
   return <This, F extends (this: This, ...args: any[]) => Promise<V>>(
@@ -153,7 +103,7 @@ const methods = new WeakSet<AnyFunction>();
 
 /** `receiver`: the `this` that the function gets. `owner`: what goes into a key for it; "" if nothing. */
 function build(
-  cache: NearCache<any, any>,
+  cache: Internals<any, any>,
   fn: AnyFunction,
   options: WrapOptions,
   receiver: (self: unknown) => unknown,
@@ -230,7 +180,7 @@ function select(getKey: unknown, skipArgs: unknown): ((self: unknown, args: unkn
 let wraps = 0;
 
 /** A part of the cache that no other function has, unless they have one name, and nobody else can name. */
-function partOf(cache: NearCache<any, any>, fn: AnyFunction, name: unknown): NearCache<any, any> {
+function partOf(cache: Internals<any, any>, fn: AnyFunction, name: unknown): Internals<any, any> {
   if (name !== undefined && typeof name !== "string") throw refusal("name", show(name), "a text");
   return cache[PART](name === undefined ? `\0${fn.name}#${++wraps}` : `\0${quote(name)}`);
 }

@@ -377,12 +377,57 @@ test("a plugin keeps its this, and may be an object of a class", () => {
   equal(counter.hits, 2);
 });
 
+test("a plugin may have fields and methods that are no hooks", () => {
+  class Metrics {
+    hits = 0;
+    names = ["a"];
+    onReport = () => {};
+    hit() {
+      this.hits++;
+    }
+    misses() {
+      return 0;
+    }
+    miss() {}
+    report() {
+      return this.hits;
+    }
+    get error() {
+      throw new Error("not to be read before there is one");
+    }
+  }
+  const metrics = new (class extends Metrics {
+    get error() {
+      return undefined;
+    }
+  })();
+  const plain = { hits: 0, hit: () => plain.hits++, version: "1", reset: () => {} };
+  new NearCache({ plugins: [metrics, plain, {}] }).set("k", 1).get("k");
+  equal([metrics.report(), plain.hits], [1, 1]);
+});
+
+test("a plugin's hook with a slip in its name is an error, also in a class", () => {
+  const cache = new NearCache();
+  class Slip {
+    hit() {}
+    expired() {}
+  }
+  for (const [plugin, message] of [
+    [new Slip(), /^expired: unknown event, did you mean expire\? Known are hit, /],
+    [{ hit() {}, onMiss() {} }, /^onMiss: unknown event, did you mean miss\?/],
+    [{ evicted() {} }, /^evicted: unknown event, did you mean evict\?/],
+    [{ start() {}, stop() {} }, /^start: unknown event\. Known are hit, /],
+  ]) {
+    throws(() => cache.use(plugin), { code: "ERR_OPTION", message });
+  }
+});
+
 test("wrong hooks and plugins are errors that name them", () => {
   const cache = new NearCache();
   const names = EVENTS.join(", ");
   throws(() => cache.on("hits", () => {}), {
     code: "ERR_OPTION",
-    message: `hits: got an option of that name, wants one of ${names}`,
+    message: `hits: unknown event, did you mean hit? Known are ${names}`,
   });
   for (const hook of [undefined, null, 5, {}])
     throws(() => cache.on("hit", hook), { code: "ERR_OPTION", message: /got .*, wants a function/ });
@@ -392,6 +437,9 @@ test("wrong hooks and plugins are errors that name them", () => {
     code: "ERR_OPTION",
     message: "plugins: got an object, wants an array of plugins",
   });
-  throws(() => new NearCache({ plugins: [{ hot: () => {} }] }), { code: "ERR_OPTION", message: /^hot: / });
+  throws(() => new NearCache({ plugins: [{ hot: () => {} }] }), {
+    code: "ERR_OPTION",
+    message: /^hot: unknown event, did you mean hit\?/,
+  });
   cache.set("k", 1).get("k");
 });

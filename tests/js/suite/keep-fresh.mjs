@@ -201,7 +201,7 @@ test("a wrong option of keepFresh is an error that names it", () => {
     [
       entries,
       { ...good, tiemrs: true },
-      "tiemrs: got an option of that name, wants one of every, concurrency, loader, onError, timers",
+      "tiemrs: unknown option, did you mean timers? Known are every, concurrency, loader, onError, timers",
     ],
     [entries, undefined, "options: got undefined, wants an object"],
     [

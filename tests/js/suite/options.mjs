@@ -87,15 +87,15 @@ const wrongForCache = [
   ...wrong("clock", notFunctions, FUNCTION),
   ...wrong("ttl", notDurations, DURATION),
   ...wrong("hardTimeout", notDurations, DURATION),
-  [{ max: 5 }, `max: got an option of that name, wants one of ${CACHE_OPTIONS}`],
-  [{ maxentries: 5 }, `maxentries: got an option of that name, wants one of ${CACHE_OPTIONS}`],
+  [{ max: 5 }, `max: unknown option, did you mean maxEntries? Known are ${CACHE_OPTIONS}`],
+  [{ maxentries: 5 }, `maxentries: unknown option, did you mean maxEntries? Known are ${CACHE_OPTIONS}`],
   ...notObjects.map(([value, shown]) => [value, `options: got ${shown}, wants ${OBJECT}`]),
 ];
 const wrongForSet = [
   ...wrong("ttl", notDurations, DURATION),
   ...wrong("bytes", notBytes, BYTES),
-  [{ tll: 5 }, `tll: got an option of that name, wants one of ${SET_OPTIONS}`],
-  [{ hardTimeout: 5 }, `hardTimeout: got an option of that name, wants one of ${SET_OPTIONS}`],
+  [{ tll: 5 }, `tll: unknown option, did you mean ttl? Known are ${SET_OPTIONS}`],
+  [{ hardTimeout: 5 }, `hardTimeout: unknown option. Known are ${SET_OPTIONS}`],
   ...notObjects.map(([value, shown]) => [value, `options: got ${shown}, wants ${OBJECT}`]),
 ];
 const wrongForGet = [
@@ -104,7 +104,7 @@ const wrongForGet = [
   ...wrong("hardTimeout", notDurations, DURATION),
   ...wrong("signal", notSignals, SIGNAL),
   ...wrong("forceFresh", notBooleans, BOOLEAN),
-  [{ timeout: 5 }, `timeout: got an option of that name, wants one of ${GET_OPTIONS}`],
+  [{ timeout: 5 }, `timeout: unknown option, did you mean hardTimeout? Known are ${GET_OPTIONS}`],
   ...notObjects.map(([value, shown]) => [value, `options: got ${shown}, wants ${OBJECT}`]),
 ];
 
@@ -165,7 +165,7 @@ const wrongEntry = [
 const unknown = (names) =>
   Object.keys(names).map((name) => [
     { [name]: names[name] },
-    new RegExp(`^${name}: got an option of that name, wants one of ttl, `),
+    new RegExp(`^${name}: unknown option[^]* Known are ttl, `),
   ]);
 const wrongByCall = {
   "new NearCache": [
@@ -181,7 +181,7 @@ const wrongByCall = {
         [{}, "an object"],
         ["p", '"p"'],
       ].map(([plugins, shown]) => [{ plugins }, `plugins: got ${shown}, wants an array of plugins`]),
-      [{ tags: [] }, /^tags: got an option of that name/],
+      [{ tags: [] }, /^tags: unknown option/],
     ],
   ],
   namespace: [
@@ -246,6 +246,67 @@ test("every wrong word of a loader is an error that names it, and nothing is sto
       );
       equal([cache.size, cache.stats().inFlight], [0, 0]);
     }
+  }
+});
+
+test("a word that a loader may not set is an error where it sets it, and so is a slip", async () => {
+  const cache = new NearCache();
+  for (const begin of ["getOrSet", "update"]) {
+    let reached = false;
+    const load = async (_, ctx) => {
+      ctx.swrr = 1;
+      reached = true;
+    };
+    await rejects(cache[begin]("k", load), {
+      code: "ERR_OPTION",
+      message: /^ctx\.swrr: unknown property, did you mean swr\? Known are ttl, staleWhileRevalidate, swr, [^]*bytes$/,
+    });
+    for (const word of ["tag", "skipp", "negativeTtl", "toString"]) {
+      const set = (_, ctx) => Object.assign(ctx, { [word]: 1 });
+      await rejects(cache[begin]("k", set), { code: "ERR_OPTION", message: new RegExp(`^ctx\\.${word}: `) });
+    }
+    equal([reached, cache.size], [false, 0]);
+  }
+});
+
+test("a loader's swr is its staleWhileRevalidate, alone or beside its ttl", async () => {
+  let now = 0;
+  const cache = new NearCache({ clock: () => now, ttl: 10 });
+  await cache.getOrSet("alone", (_, ctx) => ((ctx.swr = "1s"), 1));
+  await cache.getOrSet("beside", (_, ctx) => (Object.assign(ctx, { ttl: 10, swr: 1_000 }), 1));
+  now = 100;
+  for (const key of ["alone", "beside"]) {
+    equal((await cache.getOrSet(key, () => 2, { details: true })).status, "stale");
+  }
+  const both = (_, ctx) => Object.assign(ctx, { swr: 1, staleWhileRevalidate: 1 });
+  await rejects(cache.getOrSet("both", both), {
+    message: "ctx.swr: got staleWhileRevalidate as well, wants one of the two names",
+  });
+});
+
+test("an unknown option is told by the name it may be a slip or another library's word for", () => {
+  const meant = {
+    maxSize: "did you mean maxEntries or maxBytes?",
+    maxAge: "did you mean ttl?",
+    ttlMs: "did you mean ttl?",
+    stdTTL: "did you mean ttl?",
+    max_entries: "did you mean maxEntries?",
+    maxEntrys: "did you mean maxEntries?",
+    sizeCalculation: "did you mean sizeOf?",
+    stale: "did you mean staleWhileRevalidate?",
+    timeout: "did you mean hardTimeout?",
+    ramdom: "did you mean random?",
+    updateAgeOnGet: "a get never lengthens a lifetime.",
+    dispose: 'use on("evict") and on("expire").',
+    fetchMethod: "give getOrSet the loader.",
+  };
+  for (const [name, hint] of Object.entries(meant)) {
+    const message = `${name}: unknown option, ${hint} Known are ${CACHE_OPTIONS}`;
+    throws(() => new NearCache({ [name]: 1 }), { code: "ERR_OPTION", message });
+  }
+  for (const name of ["x", "", "anything", "__proto__x", "toString"]) {
+    const message = `${name}: unknown option. Known are ${CACHE_OPTIONS}`;
+    throws(() => new NearCache({ [name]: 1 }), { code: "ERR_OPTION", message });
   }
 });
 

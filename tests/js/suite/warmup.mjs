@@ -184,7 +184,7 @@ test("a wrong option of a warm-up, or a wrong entry, is an error that names it",
     [{ loader: 5 }, "loader: got 5, wants a function"],
     [{ onProgress: {} }, "onProgress: got an object, wants a function"],
     [{ signal: {} }, "signal: got an object, wants an AbortSignal"],
-    [{ concurency: 5 }, `concurency: got an option of that name, wants one of ${names}`],
+    [{ concurency: 5 }, `concurency: unknown option, did you mean concurrency? Known are ${names}`],
     [null, "options: got null, wants an object"],
   ]) {
     await rejects(cache.warmup(list("a"), options), { code: "ERR_OPTION", message });
@@ -202,7 +202,7 @@ test("a wrong option of a warm-up, or a wrong entry, is an error that names it",
   }
   await rejects(cache.warmup([{ key: 1, laoder: loader }]), {
     code: "ERR_OPTION",
-    message: "laoder: got an option of that name, wants one of key, loader, options",
+    message: "laoder: unknown option, did you mean loader? Known are key, loader, options",
   });
   equal(cache.size, 0);
 });

@@ -176,8 +176,8 @@ test("a wrong option of wrap is an error that names it, what it got and what it 
     [{ skipArgs: "0" }, `skipArgs: got "0", wants ${COUNT}`],
     [{ skipArgs: 0, getKey: () => 1 }, "skipArgs: got a value beside getKey, wants one of the two"],
     [{ name: 5 }, "name: got 5, wants a text"],
-    [{ key: 5 }, `key: got an option of that name, wants one of ${names}`],
-    [{ perInstance: false }, `perInstance: got an option of that name, wants one of ${names}`],
+    [{ key: 5 }, `key: unknown option, did you mean getKey? Known are ${names}`],
+    [{ perInstance: false }, `perInstance: unknown option. Known are ${names}`],
     [null, "options: got null, wants an object"],
   ];
   for (const [options, message] of wrong)
@@ -199,7 +199,7 @@ test("a wrong option of cached is an error too, and so is what is no method", ()
     [{}, "cache: got undefined, wants a NearCache"],
     [{ cache: new Map() }, "cache: got an object, wants a NearCache"],
     [{ cache, perInstance: 1 }, "perInstance: got 1, wants true or false"],
-    [{ cache, tll: 1 }, `tll: got an option of that name, wants one of ${names}`],
+    [{ cache, tll: 1 }, `tll: unknown option, did you mean ttl? Known are ${names}`],
     [undefined, "options: got undefined, wants an object"],
   ]) {
     throws(() => cached(options), { code: "ERR_OPTION", message });

@@ -5,6 +5,7 @@ import {
   NearCache,
   NearCacheError,
   prometheus,
+  type CacheLike,
   type DetailedOptions,
   type Details,
   type Health,
@@ -105,8 +106,8 @@ users.set(1, "user");
 users.getOrSet(1, async () => "user");
 // @ts-expect-error an option that does not exist
 new NearCache({ maxEntrys: 5 });
-// @ts-expect-error a duration without a unit
-new NearCache({ ttl: "5" });
+// @ts-expect-error a duration is a number or a string
+new NearCache({ ttl: true });
 // @ts-expect-error a bound is a number
 new NearCache({ maxEntries: "5" });
 // @ts-expect-error the key is read-only
@@ -116,8 +117,73 @@ users.size = 0;
 // @ts-expect-error what may be missing must be looked at first
 users.get(1).name;
 
-// A wrapped function is called as the function is; what it gives comes in a promise.
+// Where a cache does not state the type of its values, each call has its loader's.
 const any = new NearCache();
+const inferred = any.getOrSet("a", async (_, ctx) => ({ name: String(ctx.key) }));
+is<Equal<typeof inferred, Promise<{ name: string }>>>();
+const inferredToo = any.getOrSet("a", () => 1, { details: true });
+is<Equal<typeof inferredToo, Promise<Details<number>>>>();
+const written = any.update("a", async () => "new");
+is<Equal<typeof written, Promise<string>>>();
+const some = any.getMany([1], async (ids, contexts) => ids.map((id, at) => (contexts[at]!.skip(), `${id}`)));
+is<Equal<typeof some, Promise<(string | Error)[]>>>();
+const unstated = new NearCache<string, unknown>();
+const ofUnknown = unstated.getOrSet("a", async () => 1n);
+is<Equal<typeof ofUnknown, Promise<bigint>>>();
+const narrower = users.getOrSet(1, async () => ({ name: "a", age: 1 }));
+is<Equal<typeof narrower, Promise<User>>>();
+const maybe = new NearCache<string, User | undefined>();
+const absent = maybe.getOrSet("a", async () => undefined);
+is<Equal<typeof absent, Promise<User | undefined>>>();
+function through<V>(cache: NearCache<string, V>, load: (key: string) => Promise<V>): Promise<V> {
+  return cache.getOrSet("a", load);
+}
+through(new NearCache<string, User>(), async (name) => ({ name }));
+
+// Options may come from a variable, with whatever it may hold.
+declare const wantsDetails: boolean;
+const either = users.getOrSet(1, () => ({ name: "" }), { details: wantsDetails });
+is<Equal<typeof either, Promise<User | Details<User>>>>();
+const without = users.getOrSet(1, () => ({ name: "" }), { details: false });
+is<Equal<typeof without, Promise<User>>>();
+const lifetimes = { ttl: "5m", staleWhileRevalidate: "1h" };
+new NearCache(lifetimes).set("a", 1, lifetimes);
+users.getOrSet(1, (_, ctx) => ((ctx.swr = lifetimes.ttl), { name: "" }), lifetimes);
+declare const maybeSignal: AbortSignal | undefined;
+declare const maybeNumber: number | undefined;
+users.getOrSet(1, undefined, { signal: maybeSignal, bytes: maybeNumber, forceFresh: undefined });
+users.update(1, () => ({ name: "" }), { signal: maybeSignal, ttl: maybeNumber });
+users.warmup([{ key: 1, loader: undefined }], { signal: maybeSignal, concurrency: maybeNumber });
+new NearCache({ maxBytes: maybeNumber, sizeOf: undefined, plugins: undefined, batch: undefined, clock: undefined });
+users.health({ minHitRate: maybeNumber });
+users.use({ hit: undefined });
+// @ts-expect-error an unknown option beside a variable's
+users.getOrSet(1, () => ({ name: "" }), { signal: maybeSignal, tll: 5 });
+
+// A function that takes any cache takes each, and one that takes a cache of some values no other.
+function sizes(...caches: NearCache[]): number[] {
+  return caches.map((cache) => cache.size);
+}
+sizes(users, orders, any, unstated);
+const like: CacheLike<number, User> = users;
+like.get(1)?.name.trim();
+function ofUsers(cache: NearCache<number, User>): number {
+  return cache.size;
+}
+ofUsers(any);
+// @ts-expect-error a cache of other values
+ofUsers(orders);
+class Counter {
+  hits = 0;
+  hit(): void {
+    this.hits++;
+  }
+}
+new NearCache<number, User>({ plugins: [new Counter()] });
+// @ts-expect-error an object of hooks with one that is none
+users.use({ hits: () => {} });
+
+// A wrapped function is called as the function is; what it gives comes in a promise.
 const find = users.wrap((id: number, retries?: number) => ({ name: `${id} ${retries}` }), {
   ttl: "1m",
   skipArgs: 1,

@@ -1,0 +1,57 @@
+import { unknown } from "./options.js";
+import type { Duration, LoadContext } from "./types.js";
+
+/** The context that a loader or writer gets. */
+export class Ctx<K, V> implements LoadContext<K, V> {
+  ttl: Duration | undefined = undefined;
+  staleWhileRevalidate: Duration | undefined = undefined;
+  swr: Duration | undefined = undefined;
+  staleIfError: Duration | undefined = undefined;
+  refreshAhead: number | undefined = undefined;
+  jitter: number | undefined = undefined;
+  errorBackoff: Duration | undefined = undefined;
+  tags: readonly string[] | undefined = undefined;
+  bytes: number | undefined = undefined;
+  skipped = false;
+  #controller: AbortController | undefined = undefined;
+  #reason: unknown = undefined;
+
+  constructor(
+    readonly key: K,
+    readonly stale: V | undefined,
+  ) {}
+
+  get signal(): AbortSignal {
+    // Most loaders never look, and a controller is dear.
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  skip(): void {
+    this.skipped = true;
+  }
+
+  abort(reason: unknown): void {
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+  }
+}
+
+const WORDS = new Set(Object.keys(new Ctx(undefined, undefined)));
+for (const ours of ["key", "stale", "skipped"]) WORDS.delete(ours);
+
+// A loader that misspells a word should hear of it. An assignment of a name that an object does not have goes up its
+// prototypes, and a proxy among them is told; what the object has never gets there, so that this costs nothing.
+// (An object that is not extensible costs more than all else about a context.)
+Object.setPrototypeOf(
+  Ctx.prototype,
+  new Proxy(Object.prototype, {
+    set(_, name, value) {
+      if (value !== undefined) throw unknown(String(name), "property", WORDS, "ctx.");
+      return true;
+    },
+  }),
+);

@@ -1,0 +1,63 @@
+// What somebody may have meant who wrote a name that we don't have. Only read when an error is made.
+
+/** A name of ours, and what other caches call it, in lower case. */
+const ELSEWHERE = `
+maxEntries max maxsize maxkeys maxitems limit capacity
+maxBytes maxsize maxmemory
+maxEntryBytes maxentrysize
+ttl maxage stdttl expires expiresin expiry lifetime
+sizeOf sizecalculation length weigher
+staleWhileRevalidate stale grace allowstale
+staleIfError allowstaleonfetchrejection
+hardTimeout timeout
+forceFresh forcerefresh nocache
+batchWindow batchschedulefn
+getKey key keyfn cachekey cachekeyfn resolver serialize
+evict dispose eviction removed`;
+
+/** What has no option here, and what to use in its stead. */
+const ADVICE: Record<string, string> = {
+  updateageonget: "a get never lengthens a lifetime",
+  dispose: 'use on("evict") and on("expire")',
+  onevict: 'use on("evict")',
+  fetchmethod: "give getOrSet the loader",
+  loader: "give getOrSet the loader",
+};
+
+/** Of the names, those that this one may be a slip or another library's word for. */
+export function near(name: string, names: Iterable<string>): string[] {
+  const said = plain(name);
+  const slips = Math.min(2, Math.max(1, Math.floor(said.length / 3)));
+  return [...names].filter((one) => isElsewhere(one, said) || distance(said, plain(one)) <= slips);
+}
+
+/** The part of an error about an unknown name that tells what to write instead. */
+export function instead(name: string, names: Iterable<string>): string {
+  const meant = near(name, names);
+  if (meant.length > 0) return `, did you mean ${meant.join(" or ")}?`;
+  const advice = ADVICE[plain(name)] ?? ADVICE[name.toLowerCase()];
+  return advice === undefined ? "." : `, ${advice}.`;
+}
+
+/** Without what libraries differ in: case, underscores, a unit at the end, `on` before an event. */
+function plain(name: string): string {
+  return name.replace(/^on(?=[A-Z])|_|-|(_?[mM]s|Seconds|Millis)$/g, "").toLowerCase();
+}
+
+function isElsewhere(ours: string, said: string): boolean {
+  return ELSEWHERE.split("\n").some((line) => line.startsWith(`${ours} `) && line.split(" ").includes(said));
+}
+
+/** Levenshtein's: how many letters to change, put in or leave out. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const changed = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(changed, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

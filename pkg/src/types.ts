@@ -1,0 +1,451 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// The types of the public face, and their docs. What calls do stands at the class, in index.ts. This file imports
+// nothing but types, so that every other may import it.
+
+import type { Stats } from "./stats.js";
+
+/**
+ * Milliseconds from 0 on, `Infinity`, or a string like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. Any string has this
+ * type, so that options need no `as const`; one that is no duration is `ERR_OPTION`.
+ */
+export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}` | (string & {});
+
+/** How long a value lives, and what happens around its end. */
+export interface LifeOptions<K = any> {
+  /** How long it is fresh. Default `Infinity`; 0: it is not stored. */
+  ttl?: Duration | undefined;
+  /**
+   * How long after `ttl` a `getOrSet` is answered with the stale value at once, while one refresh runs in the
+   * background (RFC 5861), held by `waitUntil` in Workers. Default 0.
+   */
+  staleWhileRevalidate?: Duration | undefined;
+  /** The same as `staleWhileRevalidate`. */
+  swr?: Duration | undefined;
+  /**
+   * How long after `ttl` the value stands in for a load that fails (RFC 5861), or that takes longer than
+   * `softTimeout`. Default 0.
+   */
+  staleIfError?: Duration | undefined;
+  /**
+   * XFetch's beta (Vattani, Chierichetti, Lowenstein, VLDB 2015): from 0, which never refreshes early and is the
+   * default; 1 is what the paper finds best. A `getOrSet` before the end of `ttl` refreshes the value in
+   * the background with the probability `exp(-left / (beta * loadTime))`.
+   */
+  refreshAhead?: number | undefined;
+  /** The part of `ttl`, from 0 to 1, that chance may take off, so that what came together does not go together. Default 0. */
+  jitter?: number | undefined;
+  /** `ttl` for the values `undefined` and `null`, unless `set` or the loader itself says another. Default: as for any other. */
+  negativeTtl?: Duration | undefined;
+  /**
+   * For how long after a failed load its key is not loaded again: gets are answered with the last good value, if
+   * `staleIfError` allows, else with the same error. A function decides by the error. Default 0.
+   */
+  errorBackoff?: ErrorBackoff<K> | undefined;
+}
+
+/** For how long after a load that failed its key is not loaded again, by the error. */
+export type ErrorBackoff<K> = Duration | ((error: unknown, key: K) => Duration | undefined);
+
+/** How a cache, or a namespace in it, keeps values and waits for them, where a call says nothing else. */
+export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
+  /**
+   * How long a `getOrSet` may wait if there is a stale value within `staleIfError` (or, for `forceFresh`, any): then
+   * it is answered with that, and the load goes on. Default `Infinity`.
+   */
+  softTimeout?: Duration | undefined;
+  /** How long a `getOrSet` or `update` may wait: then it is `ERR_TIMEOUT`. Default `"30s"`. */
+  hardTimeout?: Duration | undefined;
+  /**
+   * Bytes of a value, asked where a call says nothing and a byte bound is set. Default: strings as two bytes
+   * a character, binary data by its length, numbers and the like as 8; anything else is an error.
+   * May call the cache.
+   */
+  sizeOf?: ((value: V, key: K) => number) | undefined;
+  /**
+   * Loads keys together. `getOrSet` without a loader and `getMany` use it. Its keys are shared, retried, kept and
+   * counted as any others. `contexts[i]` is the {@link LoadContext} of `keys[i]`: ttl, tags and so on are said there.
+   * An `Error` among the values fails its key alone.
+   *
+   * In Workers a batch in the microtask window has the keys of one request only. With a window in milliseconds, others
+   * join it; the call is the first one's, who is kept alive for it, and should it be lost, they ask again.
+   */
+  batch?: BatchOptions<K, V, LoadContext<K, V>> | undefined;
+}
+
+/** How a cache is made. Everything may be left out. */
+export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V> {
+  /** At most so many entries: a whole number from 0 to 16777215. Default 10000. */
+  maxEntries?: number | undefined;
+  /** At most so many bytes in all entries together, as `bytes` and `sizeOf` count them. Default: no bound. */
+  maxBytes?: number | undefined;
+  /** A larger entry is handed out and not stored. Default: `maxBytes`; 4294967294 at the most. */
+  maxEntryBytes?: number | undefined;
+  /** Hooks: see `NearCache.on`. */
+  plugins?: readonly Plugin<K, V>[] | undefined;
+  /** What the cache is called in its figures. Default `"default"`. */
+  name?: string | undefined;
+  /** The time in milliseconds, for tests. Default `Date.now`. Timers stay real. */
+  clock?: (() => number) | undefined;
+  /** A random number from 0 (included) to 1 (not included), for `jitter` and `refreshAhead`. Default `Math.random`. */
+  random?: (() => number) | undefined;
+}
+
+/** How keys become batches. */
+export interface BatchOptions<K, V, C> {
+  /**
+   * Brings as many values as there are keys, in their order, or an Error instance where a key has failed.
+   * `contexts[i]` belongs to `keys[i]`. If it throws or brings anything else, every key of the batch fails.
+   */
+  load: (keys: readonly K[], contexts: readonly C[]) => readonly (V | Error)[] | PromiseLike<readonly (V | Error)[]>;
+  /**
+   * How long a batch takes keys after its first one. Default `"microtask"`: as long as promise jobs are pending (in
+   * Workers, until 64 turns of them have brought no key), which costs no time.
+   */
+  batchWindow?: "microtask" | Duration | undefined;
+  /** At most so many keys a batch: a whole number from 1 on. A full one does not wait for its window. Default `Infinity`. */
+  maxBatchSize?: number | undefined;
+}
+
+/** What an entry is stored with, where it differs from the cache's options. */
+export interface SetOptions<K = any> extends LifeOptions<K> {
+  /** What it counts against `maxBytes`. */
+  bytes?: number | undefined;
+  /** By what it can be purged together with others: see `NearCache.deleteByTag`. */
+  tags?: readonly string[] | undefined;
+}
+
+/** How one `update` differs from the cache's options. */
+export interface UpdateOptions<K = any> extends SetOptions<K> {
+  /** How long this call may wait. */
+  hardTimeout?: Duration | undefined;
+  /** Takes the caller out, with the signal's reason, and tells the writer's own signal. */
+  signal?: AbortSignal | undefined;
+}
+
+/** How one `getOrSet` differs from the cache's options. */
+export interface GetOrSetOptions<K = any> extends SetOptions<K> {
+  /** How long this call may wait if there is a stale value that will do. */
+  softTimeout?: Duration | undefined;
+  /** How long this call may wait. */
+  hardTimeout?: Duration | undefined;
+  /**
+   * Load even if a value is there. The old one stays until the new one comes, and if the load fails.
+   * A load already under way will do.
+   */
+  forceFresh?: boolean | undefined;
+  /** Takes this caller out, with the signal's reason. The load goes on while anyone else waits. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Asks for the {@link Details} of a value. */
+export interface DetailedOptions<K = any, D extends boolean | undefined = true> extends GetOrSetOptions<K> {
+  details: D;
+}
+
+/**
+ * What a loader is told, and may say, about the value it brings. What it says wins over the call and the cache.
+ * To assign any other name throws `ERR_OPTION`.
+ */
+export interface LoadContext<K, V = any> {
+  /** The key to load. */
+  readonly key: K;
+  /**
+   * The last good value, if there is one that may still be used: stale, or to be replaced by `forceFresh`. For
+   * conditional requests: return it again if it turns out to be good still.
+   */
+  readonly stale: V | undefined;
+  /** How long the value is fresh. 0: it is not stored. */
+  ttl: Duration | undefined;
+  /** How long after that it may be handed out while it is refreshed. */
+  staleWhileRevalidate: Duration | undefined;
+  /** The same as `staleWhileRevalidate`. */
+  swr: Duration | undefined;
+  /** How long after that it may stand in for a load that fails or is slow. */
+  staleIfError: Duration | undefined;
+  /** XFetch's beta for this value: from 0 on. */
+  refreshAhead: number | undefined;
+  /** The part of `ttl`, from 0 to 1, that chance may take off. */
+  jitter: number | undefined;
+  /** If this load fails: for how long the key is not loaded again. */
+  errorBackoff: Duration | undefined;
+  /** What the value can be purged by, besides the tags of the call. */
+  tags: readonly string[] | undefined;
+  /** What the value counts against `maxBytes`. */
+  bytes: number | undefined;
+  /** Aborts when nobody waits for the load any more. Hand it to `fetch`. */
+  readonly signal: AbortSignal;
+  /** Give the value to those who wait, and don't store it. */
+  skip(): void;
+}
+
+/**
+ * Brings the value of a key, or throws. May use the cache. If it asks for its own key before its first `await`,
+ * that is `ERR_RECURSIVE_LOAD` at once; after it JS can't tell who asks, and the wait ends at its deadline.
+ *
+ * `T` is what this loader brings to a cache of `V`.
+ */
+export type Loader<K, V, T = V> = (key: K, ctx: LoadContext<K, V>) => T | PromiseLike<T>;
+
+/** What a call gives: the cache's values, or where their type was not stated, what its own loader brings. */
+export type Loaded<V, T> = unknown extends V ? T : V;
+
+/**
+ * How a value came to be: from memory (`hit`), by a load (`miss`), by a load that was under way (`coalesced`); or
+ * stale: while it is refreshed, or may not be loaded after a failure (`stale`), because its load has just failed
+ * (`stale-if-error`), or is slow (`stale-on-timeout`).
+ */
+export type Status = "hit" | "miss" | "coalesced" | "stale" | "stale-if-error" | "stale-on-timeout";
+
+/** A value, and how it came to be. */
+export interface Details<V> {
+  readonly value: V;
+  readonly status: Status;
+  /** Milliseconds since it was stored; 0 for one that was not. */
+  readonly age: number;
+  /** Milliseconds that it stays fresh: 0 for one that is stale or was not stored. */
+  readonly ttl: number;
+}
+
+/** What every event tells. */
+export interface KeyEvent<K> {
+  readonly key: K;
+  /** Where the key is. */
+  readonly place: Place;
+}
+
+/** A part of a cache. */
+export interface Place {
+  /** The names of the namespaces on the way there; none for the cache itself. */
+  readonly namespaces: readonly string[];
+  readonly scope: string | undefined;
+}
+
+/** What happens in a cache, by name. */
+export interface Events<K, V> {
+  /** A get was answered with a fresh value. */
+  hit: KeyEvent<K>;
+  /**
+   * A get was answered with a stale value: while it is refreshed or may not be loaded yet, because the load
+   * failed, or because it is slow.
+   */
+  stale: KeyEvent<K> & { readonly cause: "revalidate" | "error" | "timeout" };
+  /** A get found nothing: no such key, one whose value is too old, or it asked for a fresh one. */
+  miss: KeyEvent<K> & { readonly cause: "absent" | "expired" | "forced" };
+  /** A get joined a load under way. */
+  coalesced: KeyEvent<K>;
+  /** A load brought a value, after so many milliseconds. `background`: nobody waited for it when it began. */
+  load: KeyEvent<K> & { readonly duration: number; readonly background: boolean };
+  /** A load failed. */
+  error: KeyEvent<K> & { readonly duration: number; readonly background: boolean; readonly error: unknown };
+  /** A value left: it made room, a newer one took its place, or it was removed. */
+  evict: KeyEvent<K> & { readonly value: V; readonly cause: "size" | "replaced" | "removed" };
+  /** A value left because its time had passed. It is told when the dead value is met, which may be later. */
+  expire: KeyEvent<K> & { readonly value: V };
+  /** A batch ended: so many keys, so many milliseconds, and the error of the call as a whole if it failed. */
+  batch: {
+    readonly keys: readonly K[];
+    readonly place: Place;
+    readonly duration: number;
+    readonly error: unknown;
+  };
+}
+
+/**
+ * An object with a hook for each event that it cares for, called with the object as `this`. It may have state and methods
+ * of its own, and be an instance of a class. A method whose name is nearly that of an event it has no hook for is taken
+ * for a slip, and is `ERR_OPTION`. What a hook throws is ignored, and a promise that it returns is not waited for. What
+ * hooks cause is told as well, eight deep at the most.
+ */
+export type Plugin<K, V> = { [E in keyof Events<K, V>]?: ((event: Events<K, V>[E]) => unknown) | undefined };
+
+/** What counts as well. A check that is left out is not made. */
+export interface HealthOptions {
+  /** At least this share of gets are hits, stale ones included: from 0 to 1. */
+  minHitRate?: number | undefined;
+  /** At most this share of loads fail, those answered with the last good value included: from 0 to 1. */
+  maxErrorRate?: number | undefined;
+  /** At most this share of gets that wait for a load time out. The only check that sees an origin that never answers. */
+  maxTimeoutRate?: number | undefined;
+  /** Of a hundred loads 99 take at most so long. */
+  maxLatency?: Duration | undefined;
+  /** A check of fewer gets or loads than this is passed: a cold cache is not a sick one. Default 20. */
+  minSamples?: number | undefined;
+  /**
+   * What happened in the last so many milliseconds counts, up to twice as many and the time between two calls; all there
+   * was, until so much has passed since the first call with this window. Default `"1m"`.
+   */
+  window?: Duration | undefined;
+}
+
+/** A verdict, and what it rests on. */
+export interface Health {
+  /** Whether every check is passed. */
+  readonly ok: boolean;
+  readonly checks: readonly Check[];
+}
+
+/** One figure and its threshold. */
+export interface Check {
+  readonly name: "hitRate" | "errorRate" | "timeoutRate" | "latency";
+  /** A share from 0 to 1, or milliseconds (the 0.99 quantile). */
+  readonly value: number;
+  readonly threshold: number;
+  /** Of how many gets or loads it was made. */
+  readonly samples: number;
+  readonly ok: boolean;
+}
+
+/**
+ * What a `NearCache` does with keys and values, by the names and with the docs of the class. Types beside the class
+ * name a cache by this interface, and what only needs a cache can be tested with another.
+ */
+export interface CacheLike<K, V> {
+  readonly name: string;
+  readonly size: number;
+  get(key: K): V | undefined;
+  peek(key: K): V | undefined;
+  has(key: K): boolean;
+  remainingTtl(key: K): number | undefined;
+  set(key: K, value: V, options?: SetOptions<K>): unknown;
+  delete(key: K): boolean;
+  expire(key: K): boolean;
+  deleteByTag(tag: string): number;
+  expireByTag(tag: string): number;
+  clear(): void;
+  getOrSet<T extends V = V>(
+    key: K,
+    loader: Loader<K, V, T> | undefined,
+    options: DetailedOptions<K>,
+  ): Promise<Details<Loaded<V, T>>>;
+  getOrSet<T extends V = V>(
+    key: K,
+    loader?: Loader<K, V, T>,
+    options?: GetOrSetOptions<K> | DetailedOptions<K, false | undefined>,
+  ): Promise<Loaded<V, T>>;
+  update<T extends V = V>(key: K, writer: Loader<K, V, T>, options?: UpdateOptions<K>): Promise<Loaded<V, T>>;
+  on<E extends keyof Events<K, V>>(event: E, hook: (event: Events<K, V>[E]) => unknown): () => void;
+  entries(): IterableIterator<[K, V]>;
+  keys(): IterableIterator<K>;
+  values(): IterableIterator<V>;
+  [Symbol.iterator](): IterableIterator<[K, V]>;
+  stats(): Stats;
+}
+
+/** A key to load, and how. */
+export interface WarmupEntry<K, V> {
+  key: K;
+  /** Default: the `loader` of the whole. */
+  loader?: Loader<K, V> | undefined;
+  options?: GetOrSetOptions | undefined;
+}
+
+/** Keys to load: a Map from each to its loader, or a list, which may come bit by bit. */
+export type WarmupEntries<K, V> =
+  ReadonlyMap<K, Loader<K, V>> | Iterable<WarmupEntry<K, V>> | AsyncIterable<WarmupEntry<K, V>>;
+
+/** How far a warm-up is. */
+export interface WarmupProgress<K> {
+  /** Keys that are through, loaded or failed. */
+  done: number;
+  /** Of so many, if the entries have a `size` or `length`. */
+  total: number | undefined;
+  /** The last of them. */
+  key: K;
+  /** Its error, if it failed. */
+  error?: unknown;
+}
+
+export interface WarmupOptions<K, V> {
+  /** Loads at most so many at once: a whole number from 1 on. Default 10. */
+  concurrency?: number | undefined;
+  /** The loader of entries that bring none. */
+  loader?: Loader<K, V> | undefined;
+  /** Told of every key. What it throws is ignored. */
+  onProgress?: ((progress: WarmupProgress<K>) => void) | undefined;
+  /** Ends it with the signal's reason, and takes it out of the loads under way. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface WarmupResult<K> {
+  /** Keys that now have a value, or had one. */
+  loaded: number;
+  failed: { key: K; error: unknown }[];
+}
+
+export interface KeepFreshOptions<K, V> {
+  /** The time from the beginning of one round to that of the next, which waits for the end of the one before. */
+  every: Duration;
+  /** Loads at most so many at once. Default 10. */
+  concurrency?: number | undefined;
+  /** The loader of entries that bring none. */
+  loader?: Loader<K, V> | undefined;
+  /** Told of each key that failed in a round that a timer began, and of a list that could not be had, without a key. */
+  onError?: ((error: unknown, key?: K) => void) | undefined;
+  /**
+   * Whether a timer begins the rounds. Default: yes, but not in Workers, whose timers end with the request; there a Durable
+   * Object may say `true`, and others call `run`.
+   */
+  timers?: boolean | undefined;
+}
+
+/** Loads chosen keys again and again, before anyone has to wait for them. */
+export interface Keeper<K> extends Disposable {
+  /**
+   * One round, now. For a Worker's `scheduled`: `ctx.waitUntil(keeper.run())`. Outside of Workers it is the round under way,
+   * if there is one. Rejects only if the list could not be had.
+   */
+  run(): Promise<WarmupResult<K>>;
+  /** No timer begins a round any more. One under way goes on. */
+  stop(): void;
+}
+
+/** How a function is wrapped: with what every `getOrSet` is called, and how a key is made of arguments. */
+export interface WrapOptions<Args extends readonly unknown[] = any[]> extends GetOrSetOptions {
+  /**
+   * The key for these arguments: anything that `wrap` takes as an argument. Default: all of them. For methods, `this` is
+   * the instance.
+   */
+  getKey?: ((this: any, ...args: Args) => unknown) | undefined;
+  /** Arguments that are not part of the key, by index from 0: one, or a list. Not together with `getKey`. */
+  skipArgs?: number | readonly number[] | undefined;
+  /** Functions of one name share their entries, in one cache. Default: each has its own, even if wrapped twice. */
+  name?: string | undefined;
+}
+
+/** How a method is wrapped. */
+export interface CachedOptions<V = any> extends WrapOptions {
+  /** Where the entries lie. */
+  cache: CacheLike<any, V>;
+  /**
+   * Whether each instance has entries of its own. Default `true`. With `false` instances share what has the same key:
+   * for classes made anew in each request, with a `getKey` that names all that an answer depends on.
+   */
+  perInstance?: boolean | undefined;
+}
+
+export type AnyFunction = (this: any, ...args: any[]) => any;
+
+/** The function as it is if it returns a promise (generics and overloads stay), else with a promise of what it returns. */
+export type Promised<F extends AnyFunction> = [ReturnType<F>, Promise<Awaited<ReturnType<F>>>] extends [
+  Promise<Awaited<ReturnType<F>>>,
+  ReturnType<F>,
+]
+  ? F
+  : (this: ThisParameterType<F>, ...args: Parameters<F>) => Promise<Awaited<ReturnType<F>>>;
+
+/**
+ * A function with a cache in front. Arguments are compared by content. What no key can be made of (functions,
+ * instances of classes, a `Request`) makes a call reject with `ERR_KEY`, and wants `getKey` or `skipArgs`.
+ */
+export type Wrapped<F extends AnyFunction> = Promised<F> & {
+  /** Calls the function even if its value is there, as `forceFresh` does. */
+  readonly refresh: Promised<F>;
+  /** Removes what is held for these arguments, as `delete` does. Throws `ERR_KEY`. */
+  readonly invalidate: (...args: Parameters<F>) => boolean;
+  /** The function itself. Nothing is looked up, stored or shared. */
+  readonly bypass: F;
+  /** The part of the cache that holds this function's entries: `wrapped.cache.peek(wrapped.key(…))`. */
+  readonly cache: CacheLike<unknown, Awaited<ReturnType<F>>>;
+  /** The key there for these arguments. Throws `ERR_KEY`. */
+  readonly key: (...args: Parameters<F>) => unknown;
+};
