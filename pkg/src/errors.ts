@@ -1,6 +1,13 @@
 /** What can go wrong in the cache itself. A loader's own error is passed on as it is. */
 export type NearCacheErrorCode =
-  "ERR_OPTION" | "ERR_TIMEOUT" | "ERR_RECURSIVE_LOAD" | "ERR_TOO_MANY_LOADS" | "ERR_BYTES" | "ERR_BATCH" | "ERR_KEY";
+  | "ERR_OPTION"
+  | "ERR_TIMEOUT"
+  | "ERR_RECURSIVE_LOAD"
+  | "ERR_TOO_MANY_LOADS"
+  | "ERR_BYTES"
+  | "ERR_BATCH"
+  | "ERR_KEY"
+  | "ERR_WASM";
 
 /** An error of the cache's own. `code` stays the same across versions; `message` is for people. */
 export class NearCacheError extends Error {

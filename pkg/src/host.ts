@@ -62,3 +62,53 @@ export const host: Host = {
   alarmSet: nothing,
   alarmOff: nothing,
 };
+
+// What a program replaces later, as tests do that fake the time, is no business of these: they never wait for time.
+const { MessageChannel, process, setImmediate } = globalThis as Partial<typeof globalThis>;
+
+/** Fills in the host by what is there, for entry points that do not know where they run. */
+export function useSurroundings(): void {
+  // Node, Deno and Bun; a page that a test runner simulates in Node has no setImmediate.
+  if (process?.versions?.node !== undefined) {
+    if (setImmediate !== undefined) useNode(process, setImmediate);
+  } else if (MessageChannel !== undefined) {
+    useMessages(new MessageChannel());
+  }
+}
+
+function useNode(process: NodeJS.Process, immediate: typeof setImmediate & {}): void {
+  host.nextTask = (callback) => void immediate(callback).unref();
+  // A tick's callbacks run when no promise job is left, if they are asked for by a promise job.
+  const resolved = Promise.resolve();
+  const { nextTick } = process;
+  host.afterPromiseJobs = (callback) => void resolved.then(() => nextTick(callback));
+
+  // A deadline should not keep a process alive whose loads have all come home, and should when one has not:
+  // timers are unreferenced, and those still needed are referenced when nothing else is left to do.
+  const alarms = new Set<Pending>();
+  const refNeeded = () => {
+    for (const alarm of alarms) {
+      if (alarm.isNeeded()) (alarm.timer as NodeJS.Timeout).ref();
+    }
+  };
+  host.alarmSet = (alarm) => {
+    (alarm.timer as NodeJS.Timeout).unref();
+    if (alarms.size === 0) process.on("beforeExit", refNeeded);
+    alarms.add(alarm);
+  };
+  host.alarmOff = (alarm) => {
+    alarms.delete(alarm);
+    if (alarms.size === 0) process.off("beforeExit", refNeeded);
+  };
+}
+
+/** Timers of hidden pages are held back; messages are not. */
+function useMessages(channel: MessageChannel): void {
+  const callbacks: (() => void)[] = [];
+  channel.port1.onmessage = () => callbacks.splice(0).forEach((callback) => callback());
+  host.nextTask = (callback) => {
+    callbacks.push(callback);
+    channel.port2.postMessage(undefined);
+  };
+  host.afterPromiseJobs = (callback) => host.nextTask(callback);
+}

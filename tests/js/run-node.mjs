@@ -5,6 +5,7 @@ import { limit, report, settings } from "./report.mjs";
 
 // A process that does not end by itself, because a timer holds it, is a failure too.
 limit(100_000, "node");
+console.log(`Node ${process.version}`);
 await compile();
 const { run } = await import("./suite/all.mjs");
 const given = settings();

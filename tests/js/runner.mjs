@@ -141,9 +141,8 @@ export function handClock(start = 1_000_000) {
 export function held() {
   const loads = [];
   const loader = (key, ctx) => {
-    const { promise, resolve, reject } = Promise.withResolvers();
-    loads.push({ key, ctx, resolve, reject });
-    return promise;
+    // Node 20 has no Promise.withResolvers.
+    return new Promise((resolve, reject) => loads.push({ key, ctx, resolve, reject }));
   };
   loader.loads = loads;
   return loader;

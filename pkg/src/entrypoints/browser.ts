@@ -1,24 +1,21 @@
-import * as glue from "../../generated/nearcache_bg.js";
-import { host } from "../host.js";
+// For pages, and bundlers that make pages: the wasm is a file of its own, which is fetched.
 
-const imports = { "./nearcache_bg.js": glue };
-const response = await fetch(new URL("../../generated/nearcache_bg.wasm", import.meta.url));
-if (!response.ok) throw new Error(`nearcache: ${response.url} answered ${response.status}, wanted the wasm`);
-// Streaming wants the content type application/wasm, which not every static server sends.
-const streams = response.headers.get("content-type")?.startsWith("application/wasm");
-const { instance } = streams
-  ? await WebAssembly.instantiateStreaming(response, imports)
-  : await WebAssembly.instantiate(await response.arrayBuffer(), imports);
-glue.__wbg_set_wasm(instance.exports);
+import { wasmError } from "../core.js";
+import { useSurroundings } from "../host.js";
+import { init } from "../start.js";
 
-// Timers of hidden pages are held back; messages are not.
-const channel = new MessageChannel();
-const callbacks: (() => void)[] = [];
-channel.port1.onmessage = () => callbacks.splice(0).forEach((callback) => callback());
-host.nextTask = (callback) => {
-  callbacks.push(callback);
-  channel.port2.postMessage(undefined);
-};
-host.afterPromiseJobs = (callback) => host.nextTask(callback);
+useSurroundings();
+const url = new URL("../nearcache.wasm", import.meta.url);
+
+/*! Where there is no top-level await (iife, CommonJS, es2020, service workers), import "nearcache/inline". */
+await fetch(url)
+  .then(init)
+  .catch((cause: unknown) => {
+    throw wasmError(
+      `${(cause as Error).message} (${url}). The file belongs beside the JS: copy it there, or import "nearcache/inline", which ` +
+        'has it embedded, or hand it to init of "nearcache/init"',
+      cause,
+    );
+  });
 
 export * from "../index.js";

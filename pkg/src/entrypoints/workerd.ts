@@ -1,10 +1,10 @@
 import { waitUntil } from "cloudflare:workers";
-import module from "../../generated/nearcache_bg.wasm";
-import * as glue from "../../generated/nearcache_bg.js";
+import module from "../nearcache.wasm";
 import { host } from "../host.js";
+import { initSync } from "../start.js";
 
-glue.__wbg_set_wasm(new WebAssembly.Instance(module, { "./nearcache_bg.js": glue }).exports);
 host.requestBound = true;
 host.keepAlive = waitUntil;
+initSync(module);
 
 export * from "../index.js";
