@@ -1,3 +1,4 @@
+import { deferred } from "./deferred.js";
 import { host } from "./host.js";
 
 /**
@@ -11,7 +12,7 @@ export class Batch<K, V> {
   closed = false;
   /** Resolved when the call has come to an end, well or not. Only a runtime rejects it: with the request it belongs to. */
   readonly ended: Promise<void>;
-  private end!: () => void;
+  private readonly end: () => void;
   private over = false;
   private values: ArrayLike<V | Error> = [];
   private failed = false;
@@ -19,7 +20,7 @@ export class Batch<K, V> {
   private picked = 0;
 
   constructor() {
-    this.ended = new Promise((resolve) => (this.end = resolve));
+    ({ promise: this.ended, resolve: this.end } = deferred<void>());
   }
 
   /** Adds a key and promises its value; `lost` brings it if the batch's request goes before the batch has ended. */
@@ -53,14 +54,19 @@ export class Batch<K, V> {
 
   // Apart from `add`, so that only here a scope must be kept for each key.
   private indexed(index: number, lost: (() => Promise<V>) | undefined): Promise<V> {
-    return this.ended.then(
-      () => this.pick(index),
-      (error) => {
-        if (this.over) return this.pick(index);
-        if (lost === undefined) throw error;
-        return lost();
-      },
+    // A DataLoader remembers what it promised, and may be several requests'.
+    const { promise, resolve } = deferred<V>();
+    resolve(
+      this.ended.then(
+        () => this.pick(index),
+        (error) => {
+          if (this.over) return this.pick(index);
+          if (lost === undefined) throw error;
+          return lost();
+        },
+      ),
     );
+    return promise;
   }
 
   private readonly pickNext = (): V => this.pick(this.picked++);

@@ -1,5 +1,6 @@
 import { LONGEST } from "./alarm.js";
 import { Batch } from "./batch.js";
+import { deferred } from "./deferred.js";
 import { misshapen } from "./errors.js";
 import { host } from "./host.js";
 import { duration, fn, known, size } from "./options.js";
@@ -75,9 +76,10 @@ export class Batcher<K, V, C = undefined> {
   /** Sends the batch when its window has passed or it is full. There are no timers outside a request. */
   #wait(batch: Gathering<K, V, C>, window: number): boolean {
     // Another request may fill the batch; it is sent by a promise job of this one.
-    const go = new Promise<void>((resolve) => (batch.go = resolve));
+    const { promise: go, resolve } = deferred<void>();
+    batch.go = resolve;
     try {
-      batch.timer = setTimeout(batch.go!, window);
+      batch.timer = setTimeout(resolve, window);
       host.keepAlive(batch.ended);
     } catch {
       if (batch.timer === undefined) return false;

@@ -1,4 +1,5 @@
 import type { Ctx } from "./context.js";
+import { deferred } from "./deferred.js";
 import type { Policy } from "./policy.js";
 import type { Loader, Status } from "./types.js";
 import type { View } from "./view.js";
@@ -29,19 +30,16 @@ export interface Call<K, V> {
 /** Callers who wait for one flight until the same moment, and share a promise. */
 export class Wait<V> {
   callers = 1;
-  resolve!: (value: V | PromiseLike<V>) => void;
-  reject!: (error: unknown) => void;
   readonly promise: Promise<V>;
+  readonly resolve: (value: V | PromiseLike<V>) => void;
+  readonly reject: (error: unknown) => void;
 
   constructor(
     readonly deadline: number,
     /** The `hardTimeout` that the deadline came from, for its error. */
     readonly timeout: number,
   ) {
-    this.promise = new Promise<V>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
+    ({ promise: this.promise, resolve: this.resolve, reject: this.reject } = deferred<V>());
   }
 }
 

@@ -16,6 +16,7 @@ import {
   SLOT,
   STALE,
 } from "./core.js";
+import { deferred } from "./deferred.js";
 import { NearCacheError, recursive, showKey, timedOut } from "./errors.js";
 import { type Call, Flight, Wait } from "./flight.js";
 import { host } from "./host.js";
@@ -159,10 +160,13 @@ export class Loads<K, V> {
 
   /** In a Worker the load outlives the request's answer, and is told to stop in its own request. */
   private bind(flight: Flight<K, V>): void {
-    const home = new Promise<unknown>((resolve) => (flight.home = resolve)).then((reason) => {
-      if (reason !== undefined) flight.ctx.abort(reason);
-    });
-    keepAlive(home);
+    const home = deferred<unknown>();
+    flight.home = home.resolve;
+    keepAlive(
+      home.promise.then((reason) => {
+        if (reason !== undefined) flight.ctx.abort(reason);
+      }),
+    );
   }
 
   private join(call: Call<K, V>, flight: Flight<K, V>, now: number): Promise<V> {
@@ -222,47 +226,47 @@ export class Loads<K, V> {
    * too, sees to its own, so that nobody's end is taken for the load's.
    */
   private follow(call: Call<K, V>, flight: Flight<K, V>, now: number): Promise<V> {
-    return new Promise<V>((resolve, reject) => {
-      const { signal, deadline } = call;
-      let waits = true;
-      const leave = (): boolean => {
-        if (!waits) return false;
-        waits = false;
-        flight.first.callers--;
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
-        return true;
-      };
-      const abort = (): void => {
-        if (call.status === "stale-on-timeout" || !leave()) return;
-        reject(signal!.reason);
-        this.left(flight, this.core.leave(flight.id, 1));
-      };
-      const late = (): void => {
+    const { promise, resolve, reject } = deferred<V>();
+    const { signal, deadline } = call;
+    let waits = true;
+    const leave = (): boolean => {
+      if (!waits) return false;
+      waits = false;
+      flight.first.callers--;
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+      return true;
+    };
+    const abort = (): void => {
+      if (call.status === "stale-on-timeout" || !leave()) return;
+      reject(signal!.reason);
+      this.left(flight, this.core.leave(flight.id, 1));
+    };
+    const late = (): void => {
+      if (!leave()) return;
+      reject(timedOut(call.key, call.policy.hardTimeout));
+      this.left(flight, this.core.time_out(flight.id, 1));
+    };
+    const timer = deadline < Infinity ? startTimer(late, deadline - now) : undefined;
+    signal?.addEventListener("abort", abort, { once: true });
+    flight.first.promise.then(
+      (value) => {
+        if (leave()) resolve(value);
+      },
+      (error) => {
+        const now = this.shelf.now();
+        if (waits && !flight.failed && now >= deadline) late();
         if (!leave()) return;
-        reject(timedOut(call.key, call.policy.hardTimeout));
-        this.left(flight, this.core.time_out(flight.id, 1));
-      };
-      const timer = deadline < Infinity ? startTimer(late, deadline - now) : undefined;
-      signal?.addEventListener("abort", abort, { once: true });
-      flight.first.promise.then(
-        (value) => {
-          if (leave()) resolve(value);
-        },
-        (error) => {
-          const now = this.shelf.now();
-          if (waits && !flight.failed && now >= deadline) late();
-          if (!leave()) return;
-          if (flight.failed) reject(error);
-          else {
-            // The load has not failed, so the rejection is the runtime's: the leader's request has ended.
-            this.lost(flight, call);
-            resolve(this.begin(call, call.view.slots.get(call.key), now));
-          }
-        },
-      );
-      if (signal?.aborted) abort();
-    });
+        if (flight.failed) reject(error);
+        else {
+          // The load has not failed, so the rejection is the runtime's: the leader's request has ended.
+          this.lost(flight, call);
+          resolve(this.begin(call, call.view.slots.get(call.key), now));
+        }
+      },
+    );
+    if (signal?.aborted) abort();
+    return promise;
   }
 
   /** A wait that a signal can end. */

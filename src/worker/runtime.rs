@@ -24,13 +24,18 @@ extern "C" {
     pub(super) fn wait_until(promise: &Promise);
 }
 
-/// Runs a task to its end, though the request may be answered before.
+/// Runs a task to its end, though the request may be answered before. The promise is fit for other requests to wait for.
 pub(super) fn run_on(task: impl Future<Output = ()> + 'static) -> Promise {
-    let promise = future_to_promise(std::panic::AssertUnwindSafe(async move {
+    // workerd knows by a mark whose a promise is, and only this way of making one keeps the mark when V8 has
+    // compiled the code around it: see docs/workerd-promises.md.
+    let ended = Promise::<JsValue, JsValue>::with_resolvers();
+    let (promise, resolve) = (ended.promise(), ended.resolve());
+    let run = future_to_promise(std::panic::AssertUnwindSafe(async move {
         task.await;
+        let _ = resolve.call1(&JsValue::UNDEFINED, &JsValue::UNDEFINED);
         Ok(JsValue::UNDEFINED)
     }));
-    wait_until(&promise);
+    wait_until(&run);
     promise
 }
 

@@ -1,0 +1,12 @@
+import { spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import http from "node:http";
+const [way="async", rounds="300", ...flags] = process.argv.slice(2);
+writeFileSync("config.run.capnp", readFileSync("config.capnp","utf8").replace("v8Flags = []", `v8Flags = [${flags.map(f=>JSON.stringify(f)).join()}]`));
+const child = spawn("/work/wt/storms/node_modules/.bin/workerd", ["serve","config.run.capnp","--control-fd=3"], {stdio:["ignore","ignore","ignore","pipe"]});
+const port = await new Promise(r=>child.stdio[3].on("data", d=>{const p=/"port":(\d+)/.exec(d)?.[1]; if(p) r(p)}));
+const agent = new http.Agent({keepAlive:true});
+const ask = (k,b) => new Promise(res=>{ const c=http.request({port,agent,method:"POST",path:`/${way}?${k}`,timeout:5000}, r=>{let t="";r.on("data",d=>t+=d);r.on("end",()=>res(r.statusCode===200&&t===`value ${b}`?"right":r.statusCode))}); c.on("error",e=>res(e.code)); c.on("timeout",()=>c.destroy()); c.end(b)});
+const out={}; let first, n=0; const t0=Date.now();
+for (let i=0;i<rounds;i++) await Promise.all(Array.from({length:20},async(_, j)=>{const x=await ask(i,`b${i}-${j}`); n++; out[x]=(out[x]??0)+1; if(x!=="right") first??=n;}));
+console.log(way, JSON.stringify(out), "first", first, Date.now()-t0, "ms"); child.kill("SIGKILL"); process.exit();
