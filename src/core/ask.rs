@@ -188,6 +188,8 @@ impl Machine {
     /// deadline of the one who began the load on, nobody joins it: the next to ask begins anew.
     pub fn ask(&mut self, ask: &Ask<'_>) -> Answer {
         let now = ask.now;
+        // What is swept or evicted may be the last of this key's partition.
+        self.partitions.retain(ask.partition);
         // Entries are swept when a load ends.
         let slot = if self.flights.live() == 0 && self.writes.is_empty() {
             ask.slot.filter(|slot| self.slab.get(*slot).is_some_and(|entry| entry.state() != State::Free))
@@ -200,6 +202,7 @@ impl Machine {
         {
             self.vacate_pending(slot);
         }
+        self.partitions.release(ask.partition);
         answer
     }
 
@@ -309,6 +312,8 @@ impl Machine {
             detached: ask.detached,
         };
         let flight = self.flights.begin(flight, deadlines)?;
+        // Its key may go before it ends.
+        self.partitions.retain(ask.partition);
         if let Some(entry) = self.slab.get_mut(slot) {
             entry.set_flight(Some(flight.number()));
         }

@@ -109,6 +109,7 @@ impl Machine {
                 Outcome::NotStored
             }
         };
+        self.partitions.release(partition);
         self.sweep_after(outcome, now);
         Settled { outcome, millis, background, unknown_weight: false }
     }
@@ -134,6 +135,7 @@ impl Machine {
             }
             None => Outcome::NotStored,
         };
+        self.partitions.release(partition);
         self.sweep_after(outcome, now);
         Settled { outcome, millis, background, unknown_weight: false }
     }

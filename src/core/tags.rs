@@ -26,8 +26,8 @@ struct Tag {
     scope: Box<str>,
     name: Box<str>,
     first: Option<u32>,
-    /// The last purge of it that a load or write under way might have to heed; 0 for none.
-    purged_at: u64,
+    /// The first and the last purge of it that a load or write under way might have to heed.
+    purged: Option<(u64, u64)>,
 }
 
 impl Tag {
@@ -48,7 +48,7 @@ pub(crate) struct Tags {
     firsts: Vec<Option<u32>>,
     /// How many purges there have been.
     purges: u64,
-    /// The tags whose `purged_at` is set.
+    /// The tags whose purges are remembered.
     purged: Vec<u32>,
     /// What is tagged and began before this purge counts as purged, whatever its tags: `purged` had grown too long.
     purge_floor: u64,
@@ -63,17 +63,23 @@ impl Tags {
         self.purges
     }
 
-    /// The last purge of one of these tags (each as the parts around it know it) after purge `since`.
+    /// The first purge of one of these tags (each as the parts around it know it) after purge `since`, or an earlier one
+    /// where that is not known for certain.
     pub fn purged_since<'a>(&self, since: u64, tags: impl Iterator<Item = (Part<'a>, &'a str)>) -> Option<u64> {
         if since == self.purges {
             return None;
         }
-        let mut last = None;
+        let mut earliest: Option<u64> = None;
         for (part, name) in tags {
-            let purged = self.find(part, name).and_then(|number| self.tag(number)).map_or(0, |tag| tag.purged_at);
-            last = last.max(Some(purged.max(self.purge_floor)).filter(|purge| *purge > since));
+            let purged = match self.find(part, name).and_then(|number| self.tag(number)?.purged) {
+                _ if self.purge_floor > since => Some(since + 1),
+                Some((first, _)) if first > since => Some(first),
+                Some((_, last)) if last > since => Some(since + 1),
+                _ => None,
+            };
+            earliest = earliest.into_iter().chain(purged).min();
         }
-        last
+        earliest
     }
 
     /// Links an entry, which has no tags yet, to these.
@@ -153,7 +159,7 @@ impl Tags {
             self.purge_floor = if under_way { self.purges } else { self.purge_floor };
             for number in std::mem::take(&mut self.purged) {
                 if let Some(Some(tag)) = self.tags.get_mut(number as usize) {
-                    tag.purged_at = 0;
+                    tag.purged = None;
                 }
                 self.forget_if_unused(number);
             }
@@ -163,10 +169,10 @@ impl Tags {
             return Vec::new();
         };
         if under_way {
-            if tag.purged_at == 0 {
+            let first = tag.purged.map_or(self.purges, |(first, _)| first);
+            if tag.purged.replace((first, self.purges)).is_none() {
                 self.purged.extend(number);
             }
-            tag.purged_at = self.purges;
         }
         let mut slots = Vec::new();
         let mut next = tag.first;
@@ -212,7 +218,7 @@ impl Tags {
             return Some(number);
         }
         let Part { namespace, scope } = part;
-        let tag = Some(Tag { namespace, scope: scope.into(), name: name.into(), first: None, purged_at: 0 });
+        let tag = Some(Tag { namespace, scope: scope.into(), name: name.into(), first: None, purged: None });
         let number = match self.free_tags.pop() {
             Some(number) => {
                 *self.tags.get_mut(number as usize)? = tag;
@@ -244,7 +250,7 @@ impl Tags {
 
     /// A tag that nothing bears, and that no load need heed, is forgotten.
     fn forget_if_unused(&mut self, number: u32) {
-        let Some(tag) = self.tag(number).filter(|tag| tag.first.is_none() && tag.purged_at == 0) else { return };
+        let Some(tag) = self.tag(number).filter(|tag| tag.first.is_none() && tag.purged.is_none()) else { return };
         let hash = self.hash(Part { namespace: tag.namespace, scope: &tag.scope }, &tag.name);
         if let Ok(found) = self.index.find_entry(hash, |other| *other == number) {
             found.remove();

@@ -63,11 +63,15 @@ impl Machine {
         now: Timestamp,
         value: &NewValue<'_>,
     ) -> Option<Slot> {
+        // What is swept or evicted may be the last of this key's partition.
+        self.partitions.retain(partition);
         let slot = self.sweep_for(slot, now, SWEEP);
         if let Some(slot) = slot {
             self.supersede(slot);
         }
-        self.put(slot, partition, now, value)
+        let stored = self.put(slot, partition, now, value);
+        self.partitions.release(partition);
+        stored
     }
 
     fn put(
@@ -97,10 +101,10 @@ impl Machine {
     /// the key is removed, and what its writer brings is not stored.
     pub fn begin_write(&mut self, write: &WriteThrough<'_>) -> Option<(Slot, WriteId)> {
         let WriteThrough { slot, partition, now, policy, tags, weight, may_vanish } = *write;
-        let slot = match self.sweep_for(slot, now, 0) {
-            Some(slot) => slot,
-            None => self.take(partition)?,
-        };
+        self.partitions.retain(partition);
+        let slot = self.sweep_for(slot, now, 0).or_else(|| self.take(partition));
+        self.partitions.release(partition);
+        let slot = slot?;
         self.detach(slot);
         let abandoned_at = now.after(policy.hard_timeout.min(LONGEST_WRITE)).after(GRACE);
         let since = self.tags.purges();

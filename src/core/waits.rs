@@ -163,6 +163,7 @@ impl Machine {
         if let Some(slot) = flight.slot {
             self.vacate_pending(slot);
         }
+        self.partitions.release(flight.partition);
         true
     }
 
@@ -175,7 +176,7 @@ impl Machine {
         }
     }
 
-    /// Frees a flight's number and lets go of its key.
+    /// Frees a flight's number and lets go of its key. Its partition is the caller's to release, at last.
     pub(super) fn end_flight(&mut self, id: FlightId) -> Option<super::loads::Flight> {
         let flight = self.flights.end(id)?;
         self.graph.end(Node::Flight(id));
