@@ -436,7 +436,13 @@ impl Sim {
                 Purge::Tag(..) => false,
                 purge => self.concerns(*purge, &self.origins[&other.id]),
             });
-            assert!(superseded || self.now >= other.leader_deadline, "two live loads for a key, step {}", self.step);
+            // One that counts as abandoned takes its key with it.
+            let abandoned = self.writes.iter().any(|write| write.key == key && self.now > write.abandoned_at);
+            assert!(
+                superseded || abandoned || self.now >= other.leader_deadline,
+                "two live loads for a key, step {}",
+                self.step
+            );
         }
         let id = self.origin(key, tags.clone());
         let began = self.purges.len();
@@ -471,7 +477,6 @@ impl Sim {
             assert_eq!(wait.flight, flight);
             again.push(wait.group as usize);
         }
-        let now = self.now;
         assert_eq!(settled.outcome == Outcome::FlightEnded, was_ended, "who has ended, step {}", self.step);
         if was_ended {
             return;
@@ -484,7 +489,7 @@ impl Sim {
         }
         let purged = self.purged_between(id, began, self.purges.len());
         let overdue = self.loads.iter().any(|other| other.key == key && other.id > id);
-        let written = self.writes.iter().any(|write| write.key == key && now <= write.abandoned_at);
+        let written = self.writes.iter().any(|write| write.key == key);
         let heavy = heavy.unwrap_or(0) > HEAVIEST;
         match settled.outcome {
             Outcome::Stored(slot) => {
