@@ -49,6 +49,6 @@ pub mod time;
 mod worker;
 
 pub use crate::core::{Cause, Histogram, Stats};
-pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, LoadCtx, Plugin, Status};
+pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, KeepFreshOptions, LoadCtx, Plugin, Status};
 pub use crate::error::{LoadError, OptionError};
 pub use crate::time::{Timestamp, Ttl};
