@@ -21,6 +21,7 @@ import { type Call, Flight, Wait } from "./flight.js";
 import { host } from "./host.js";
 import { backoff, keep, type Kept } from "./keeping.js";
 import { Remembered, type Shelf } from "./shelf.js";
+import { offAbort, onAbort } from "./signals.js";
 import type { Details } from "./types.js";
 
 /** Loads under way and those who wait for them: does what the core says, with promises and timers. */
@@ -230,7 +231,7 @@ export class Loads<K, V> {
         waits = false;
         flight.first.callers--;
         clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
+        if (signal !== undefined) offAbort(signal, abort);
         return true;
       };
       const abort = (): void => {
@@ -244,7 +245,7 @@ export class Loads<K, V> {
         this.left(flight, this.core.time_out(flight.id, 1));
       };
       const timer = deadline < Infinity ? startTimer(late, deadline - now) : undefined;
-      signal?.addEventListener("abort", abort, { once: true });
+      if (signal !== undefined) onAbort(signal, abort);
       flight.first.promise.then(
         (value) => {
           if (leave()) resolve(value);
@@ -277,8 +278,8 @@ export class Loads<K, V> {
         this.left(flight, this.core.leave(flight.id, 1));
       };
       if (signal.aborted) abort();
-      else signal.addEventListener("abort", abort, { once: true });
-      const heard = (): void => signal.removeEventListener("abort", abort);
+      else onAbort(signal, abort);
+      const heard = (): void => offAbort(signal, abort);
       wait.promise.then(resolve, reject);
       wait.promise.then(heard, heard);
     });
