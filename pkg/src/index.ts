@@ -10,7 +10,7 @@ import { estimate, keepNext, weigh } from "./keeping.js";
 import { Loads } from "./loads.js";
 import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, show } from "./options.js";
 import { GET_OPTIONS, LIFE_OPTIONS, policy, type Policy, SET_OPTIONS, UPDATE_OPTIONS, USUAL } from "./policy.js";
-import { Room } from "./room.js";
+import { Room, segment } from "./room.js";
 import { Shelf } from "./shelf.js";
 import { toStats, type Stats } from "./stats.js";
 import type {
@@ -425,13 +425,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   scope(within: string): NearCache<K, V> {
-    return this[PART](name("scope", within));
+    return this[PART](segment(name("scope", within)));
   }
 
   /** @internal */
   [PART](within: string): NearCache<K, V> {
     const { room, habits, place } = this.#view;
-    const scope = place.scope === undefined ? within : `${place.scope}\0${within}`;
+    const scope = place.scope === undefined ? within : `${place.scope}/${within}`;
     return new NearCache(new Part(this, new View(room, scope, habits)));
   }
 
