@@ -481,9 +481,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   }
 
   /**
-   * Loads these keys anew every so often, the first time after `every`: a `warmup` before is for the start. Old values
-   * stay until the new ones come, so give them a `ttl` longer than `every`. What was evicted meanwhile is loaded again. Holds no
-   * process, and goes on until it is stopped.
+   * Loads these keys anew every so often, the first time after `every`: a `warmup` before is for the start. Rounds begin
+   * `every` apart, and never overlap: one that takes longer puts the next off until its end. Ten keys are loaded at a time,
+   * unless `concurrency` says otherwise, and `onError` is told of each that fails; it is tried again in the next round.
+   * Old values stay until the new ones come, so give them a `ttl` longer than `every`. What was evicted meanwhile is loaded
+   * again. Holds no process, and goes on until it is stopped.
    *
    * ```ts
    * const keeper = cache.keepFresh([{ key: "rates", loader: fetchRates }], { every: "1m" });
