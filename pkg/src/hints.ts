@@ -2,24 +2,23 @@
 
 /** A name of ours, and what other caches call it, in lower case. */
 const ELSEWHERE = `
-maxEntries max maxsize maxkeys maxitems limit capacity
-maxBytes maxsize maxmemory
+maxEntries max maxsize maxkeys limit capacity
+maxBytes maxsize
 maxEntryBytes maxentrysize
-ttl maxage stdttl expires expiresin expiry lifetime
-sizeOf sizecalculation length weigher
+ttl maxage stdttl expires
+sizeOf sizecalculation
 staleWhileRevalidate stale grace allowstale
-staleIfError allowstaleonfetchrejection
 hardTimeout timeout
-forceFresh forcerefresh nocache
-batchWindow batchschedulefn
-getKey key keyfn cachekey cachekeyfn resolver serialize
-evict dispose eviction removed`;
+forceFresh forcerefresh
+getKey key cachekey serialize
+evict dispose eviction`;
 
 /** What has no option here, and what to use in its stead. */
 const ADVICE: Record<string, string> = {
   updateageonget: "a get never lengthens a lifetime",
   dispose: 'use on("evict") and on("expire")',
   onevict: 'use on("evict")',
+  oneviction: 'use on("evict")',
   fetchmethod: "give getOrSet the loader",
   loader: "give getOrSet the loader",
 };
@@ -35,7 +34,7 @@ export function near(name: string, names: Iterable<string>): string[] {
 export function instead(name: string, names: Iterable<string>): string {
   const meant = near(name, names);
   if (meant.length > 0) return `, did you mean ${meant.join(" or ")}?`;
-  const advice = ADVICE[plain(name)] ?? ADVICE[name.toLowerCase()];
+  const advice = ADVICE[name.toLowerCase()];
   return advice === undefined ? "." : `, ${advice}.`;
 }
 

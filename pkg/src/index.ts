@@ -5,11 +5,12 @@ import { NearCacheError } from "./errors.js";
 import type { Call } from "./flight.js";
 import { health, mergePages } from "./figures.js";
 import { host } from "./host.js";
+import { INSPECT, inspect } from "./inspect.js";
 import { estimate, keepNext, weigh } from "./keeping.js";
 import { Loads } from "./loads.js";
 import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, show } from "./options.js";
 import { GET_OPTIONS, LIFE_OPTIONS, policy, type Policy, SET_OPTIONS, UPDATE_OPTIONS, USUAL } from "./policy.js";
-import { Room } from "./room.js";
+import { Room, segment } from "./room.js";
 import { Shelf } from "./shelf.js";
 import { toStats, type Stats } from "./stats.js";
 import type {
@@ -118,6 +119,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   readonly #clock: (() => number) | undefined;
   readonly #random: () => number;
   readonly #view: View<K, V>;
+  readonly #bounds: string;
   /** What the cache as a whole is called. */
   readonly name: string;
 
@@ -135,6 +137,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       this.#clock = whole.#clock;
       this.#random = whole.#random;
       this.#view = view;
+      this.#bounds = whole.#bounds;
       this.name = whole.name;
       return;
     }
@@ -153,6 +156,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       this.#habits(habits, options, () => room),
     );
     const most = count("maxEntries", maxEntries);
+    this.#bounds = `maxEntries: ${most}, maxBytes: ${maxBytes}`;
     const { ttl } = this.#view.habits.policy;
     this.#core = new Core(most, maxBytes, maxEntryBytes, ttl, !host.requestBound);
     this.#shelf = new Shelf(this.#core, most, this.#clock, this.#view);
@@ -421,13 +425,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   scope(within: string): NearCache<K, V> {
-    return this[PART](name("scope", within));
+    return this[PART](segment(name("scope", within)));
   }
 
   /** @internal */
   [PART](within: string): NearCache<K, V> {
     const { room, habits, place } = this.#view;
-    const scope = place.scope === undefined ? within : `${place.scope}\0${within}`;
+    const scope = place.scope === undefined ? within : `${place.scope}/${within}`;
     return new NearCache(new Part(this, new View(room, scope, habits)));
   }
 
@@ -477,9 +481,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   }
 
   /**
-   * Loads these keys anew every so often, the first time after `every`: a `warmup` before is for the start. Old values
-   * stay until the new ones come, so give them a `ttl` longer than `every`. What was evicted meanwhile is loaded again. Holds no
-   * process, and goes on until it is stopped.
+   * Loads these keys anew every so often, the first time after `every`: a `warmup` before is for the start. Rounds begin
+   * `every` apart, and never overlap: one that takes longer puts the next off until its end. Ten keys are loaded at a time,
+   * unless `concurrency` says otherwise, and `onError` is told of each that fails; it is tried again in the next round.
+   * Old values stay until the new ones come, so give them a `ttl` longer than `every`. What was evicted meanwhile is loaded
+   * again. Holds no process, and goes on until it is stopped.
    *
    * ```ts
    * const keeper = cache.keepFresh([{ key: "rates", loader: fetchRates }], { every: "1m" });
@@ -545,6 +551,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   health(thresholds: HealthOptions = {}): Health {
     return health(this.#core, this.#space, this.#shelf.now(), thresholds);
+  }
+
+  /** @internal What `console.log` shows. */
+  [INSPECT](): string {
+    return inspect(this.name, this.#view.place, this.#bounds, this.stats());
   }
 
   get #space(): number {
@@ -678,9 +689,27 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   }
 }
 
-/** One page for Prometheus of several caches, whose names should differ. See {@link NearCache.prometheus}. */
-export function prometheus(caches: Iterable<NearCache<any, any>>): string {
-  return mergePages(Array.from(caches, (cache) => cache.prometheus()));
+/**
+ * One page for Prometheus of a cache, or of several, whose names should differ. See {@link NearCache.prometheus}.
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
+ */
+export function prometheus(caches: NearCache | Iterable<NearCache>): string {
+  // A cache can be walked too, but what it has in it are entries.
+  const all: Iterable<unknown> = isCache(caches) ? [caches] : caches;
+  if (typeof all?.[Symbol.iterator] !== "function") throw refusal("caches", show(all), CACHES);
+  const pages = Array.from(all, (cache) => {
+    if (isCache(cache)) return cache.prometheus();
+    throw refusal("caches", show(cache), CACHES);
+  });
+  return mergePages(pages);
+}
+
+const CACHES = "a NearCache, or a list of them";
+
+/** Not `instanceof`: a program may hold two copies of this package. */
+function isCache(given: unknown): given is NearCache {
+  return typeof (given as Partial<NearCache> | null | undefined)?.prometheus === "function";
 }
 
 /** In the place of options: a part of a cache that is there already. */

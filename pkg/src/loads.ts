@@ -22,6 +22,7 @@ import { type Call, Flight, Wait } from "./flight.js";
 import { host } from "./host.js";
 import { backoff, keep, type Kept } from "./keeping.js";
 import { Remembered, type Shelf } from "./shelf.js";
+import { offAbort, onAbort } from "./signals.js";
 import type { Details } from "./types.js";
 
 /** Loads under way and those who wait for them: does what the core says, with promises and timers. */
@@ -226,6 +227,7 @@ export class Loads<K, V> {
    * too, sees to its own, so that nobody's end is taken for the load's.
    */
   private follow(call: Call<K, V>, flight: Flight<K, V>, now: number): Promise<V> {
+<<<<<<< HEAD
     const { promise, resolve, reject } = deferred<V>();
     const { signal, deadline } = call;
     let waits = true;
@@ -267,6 +269,49 @@ export class Loads<K, V> {
     );
     if (signal?.aborted) abort();
     return promise;
+=======
+    return new Promise<V>((resolve, reject) => {
+      const { signal, deadline } = call;
+      let waits = true;
+      const leave = (): boolean => {
+        if (!waits) return false;
+        waits = false;
+        flight.first.callers--;
+        clearTimeout(timer);
+        if (signal !== undefined) offAbort(signal, abort);
+        return true;
+      };
+      const abort = (): void => {
+        if (call.status === "stale-on-timeout" || !leave()) return;
+        reject(signal!.reason);
+        this.left(flight, this.core.leave(flight.id, 1));
+      };
+      const late = (): void => {
+        if (!leave()) return;
+        reject(timedOut(call.key, call.policy.hardTimeout));
+        this.left(flight, this.core.time_out(flight.id, 1));
+      };
+      const timer = deadline < Infinity ? startTimer(late, deadline - now) : undefined;
+      if (signal !== undefined) onAbort(signal, abort);
+      flight.first.promise.then(
+        (value) => {
+          if (leave()) resolve(value);
+        },
+        (error) => {
+          const now = this.shelf.now();
+          if (waits && !flight.failed && now >= deadline) late();
+          if (!leave()) return;
+          if (flight.failed) reject(error);
+          else {
+            // The load has not failed, so the rejection is the runtime's: the leader's request has ended.
+            this.lost(flight, call);
+            resolve(this.begin(call, call.view.slots.get(call.key), now));
+          }
+        },
+      );
+      if (signal?.aborted) abort();
+    });
+>>>>>>> h/face
   }
 
   /** A wait that a signal can end. */
@@ -281,8 +326,8 @@ export class Loads<K, V> {
         this.left(flight, this.core.leave(flight.id, 1));
       };
       if (signal.aborted) abort();
-      else signal.addEventListener("abort", abort, { once: true });
-      const heard = (): void => signal.removeEventListener("abort", abort);
+      else onAbort(signal, abort);
+      const heard = (): void => offAbort(signal, abort);
       wait.promise.then(resolve, reject);
       wait.promise.then(heard, heard);
     });

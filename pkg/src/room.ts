@@ -80,7 +80,15 @@ export class Scope<K> implements Slots<K> {
   }
 }
 
+/**
+ * A scope's name as a part of a path, which events show: `/` stands between the parts, and what we name ourselves is in
+ * parentheses. Costs nothing for a name without them.
+ */
+export function segment(name: string): string {
+  return name.replace(/[%/(]/g, (char) => `%${char.charCodeAt(0).toString(16)}`);
+}
+
 /** Whether a scope is the other or lies in it; without the other, it does. */
 export function isScopeWithin(inner: string | undefined, outer: string | undefined): boolean {
-  return outer === undefined || inner === outer || (inner?.startsWith(`${outer}\0`) ?? false);
+  return outer === undefined || inner === outer || (inner?.startsWith(`${outer}/`) ?? false);
 }

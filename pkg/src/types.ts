@@ -217,6 +217,10 @@ export interface KeyEvent<K> {
 export interface Place {
   /** The names of the namespaces on the way there; none for the cache itself. */
   readonly namespaces: readonly string[];
+  /**
+   * The names of the scopes on the way there, with `/` between them; `/`, `%` and `(` in a name are written as in URLs. A
+   * wrapped function has a scope of its own, its name in parentheses.
+   */
   readonly scope: string | undefined;
 }
 

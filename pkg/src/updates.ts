@@ -6,6 +6,7 @@ import { host } from "./host.js";
 import { keep, type Kept } from "./keeping.js";
 import { keepAlive, startTimer } from "./loads.js";
 import type { Shelf } from "./shelf.js";
+import { offAbort, onAbort } from "./signals.js";
 
 /** How long after its deadline a write counts as under way whose request may have died, in milliseconds. */
 const GRACE = 30_000;
@@ -53,10 +54,10 @@ export class Updates<K, V> {
       const abort = (): void => giveUp(signal!.reason);
       const late = (): void => giveUp(timedOut(key, call.policy.hardTimeout));
       const timer = deadline < Infinity ? startTimer(late, deadline - now) : undefined;
-      signal?.addEventListener("abort", abort, { once: true });
+      if (signal !== undefined) onAbort(signal, abort);
       const ended = this.write(call, ctx, write).finally(() => {
         clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
+        if (signal !== undefined) offAbort(signal, abort);
       });
       ended.then(resolve, reject);
       keepAlive(ended);

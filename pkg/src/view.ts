@@ -38,7 +38,7 @@ export class View<K, V> {
     this.place = { namespaces: room.path, scope };
     const rooms = ["", ...starts(room.path).map((path) => `${path}\0`)];
     // No name is empty, so that a scope can't be taken for a namespace.
-    const scopes = scope === undefined ? [""] : ["", ...starts(scope.split("\0")).map((path) => `\0${path}\0`)];
+    const scopes = scope === undefined ? [""] : ["", ...starts(scope.split("/")).map((path) => `\0${path}\0`)];
     this.prefixes = rooms.flatMap((path) => scopes.map((within) => path + within));
   }
 

@@ -1,6 +1,7 @@
-import { keyOf, quote, textKey } from "./key.js";
+import { keyOf, textKey } from "./key.js";
 import { count, fn as isFunction, known, refusal, show } from "./options.js";
 import { GET_OPTIONS } from "./policy.js";
+import { segment } from "./room.js";
 import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types.js";
 import { CALL, type Internals, PART } from "./view.js";
 
@@ -182,7 +183,8 @@ let wraps = 0;
 /** A part of the cache that no other function has, unless they have one name, and nobody else can name. */
 function partOf(cache: Internals<any, any>, fn: AnyFunction, name: unknown): Internals<any, any> {
   if (name !== undefined && typeof name !== "string") throw refusal("name", show(name), "a text");
-  return cache[PART](name === undefined ? `\0${fn.name}#${++wraps}` : `\0${quote(name)}`);
+  // A name is quoted, so that none is another function with its number.
+  return cache[PART](`(${segment(name === undefined ? `${fn.name}#${++wraps}` : JSON.stringify(name))})`);
 }
 
 const numbers = new WeakMap<object, number>();

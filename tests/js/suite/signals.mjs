@@ -166,3 +166,54 @@ test("a listener of ctx.signal may use the cache", async () => {
   await settleDown();
   equal([await again, cache.get("other"), cache.get("k")], ["from the listener", 1, "from the listener"]);
 });
+
+test("however many wait with one signal it has one listener, and none when nobody waits", async () => {
+  const cache = new NearCache();
+  const { signal } = new AbortController();
+  const listeners = new Set();
+  let most = 0;
+  for (const [method, count] of [
+    ["addEventListener", (listener) => listeners.add(listener)],
+    ["removeEventListener", (listener) => listeners.delete(listener)],
+  ]) {
+    signal[method] = function (type, listener, ...rest) {
+      count(listener);
+      most = Math.max(most, listeners.size);
+      return AbortSignal.prototype[method].call(this, type, listener, ...rest);
+    };
+  }
+  const load = async (key) => (await sleep(1), key);
+  const keys = Array.from({ length: 30 }, (_, i) => i);
+  for (let round = 0; round < 2; round++) {
+    most = 0;
+    await Promise.all([
+      ...keys.map((key) => cache.getOrSet(key, load, { signal, forceFresh: true })),
+      ...keys.map((key) => cache.update(`update ${key}`, load, { signal })),
+      cache.getMany(keys, (keys) => load(keys), { signal, forceFresh: true }),
+      cache.warmup(
+        keys.map((key) => ({ key: `warm ${key}`, loader: load })),
+        { signal, concurrency: 30 },
+      ),
+    ]);
+    await settleDown();
+    equal([most, listeners.size], [1, 0], `round ${round}`);
+  }
+});
+
+test("a signal takes out all who wait with it, and none who came back before", async () => {
+  const cache = new NearCache();
+  const load = held();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const done = cache.getOrSet("done", () => sleep(1), { signal });
+  const gets = ["a", "b", "c"].map((key) => cache.getOrSet(key, load, { signal }));
+  const written = cache.update("d", load, { signal });
+  await done;
+  controller.abort(new Error("all out"));
+  for (const waiting of [...gets, written]) await rejects(waiting, { message: "all out" });
+  await settleDown();
+  equal(
+    load.loads.map(({ ctx }) => ctx.signal.aborted),
+    [true, true, true, true],
+  );
+});

@@ -1,5 +1,5 @@
-import { NearCache } from "nearcache";
-import { context, equal, handClock, held, randomFrom, rejects, sleep, test } from "../runner.mjs";
+import { NearCache, prometheus } from "nearcache";
+import { context, equal, handClock, held, ok, randomFrom, rejects, sleep, test, throws } from "../runner.mjs";
 
 const zero = {
   hits: 0,
@@ -140,4 +140,48 @@ test("every get is exactly one of hit, miss and coalesced, whatever becomes of i
   equal([s.inFlight, s.hitRate], [0, s.hits / gets]);
   const { size, expired, replaced, removed } = s.evictions;
   equal(s.sets - size - expired - replaced - removed, s.entries, "sets less what left");
+});
+
+test("prometheus makes a page of one cache as of a list of them, and refuses anything else", () => {
+  const users = new NearCache({ name: "users" });
+  const orders = new NearCache({ name: "orders" }).set("k", "v");
+  const page = prometheus([users]);
+  ok(page.includes('cache="users"'), page);
+  equal([prometheus(users), prometheus(orders)], [page, prometheus([orders])]);
+  for (const name of ["users", "orders"]) ok(prometheus(new Set([users, orders])).includes(`cache="${name}"`), name);
+  equal(prometheus([]), "");
+  for (const [given, shown] of [
+    [undefined, "undefined"],
+    [null, "null"],
+    [{}, "an object"],
+    [[users, 5], "5"],
+    [new Map([["users", users]]), "an object"],
+  ])
+    throws(() => prometheus(given), {
+      code: "ERR_OPTION",
+      message: `caches: got ${shown}, wants a NearCache, or a list of them`,
+    });
+});
+
+test("a cache shows what it is and holds where a program logs it", async () => {
+  const shown = (cache) => cache[Symbol.for("nodejs.util.inspect.custom")]();
+  const cache = new NearCache({ name: "users", maxEntries: 5, maxBytes: 1_000 }).set("k", "ab");
+  cache.get("k");
+  cache.get("k");
+  cache.get("none");
+  const bounds = "maxEntries: 5, maxBytes: 1000";
+  equal(shown(cache), `NearCache users { entries: 1, bytes: 4, ${bounds}, hitRate: 66.7 %, inFlight: 0 }`);
+  const inner = cache.namespace("orders").namespace("old").scope("a").scope("b");
+  equal(
+    shown(inner),
+    `NearCache users/orders/old (a/b) { entries: 0, bytes: 0, ${bounds}, hitRate: 0 %, inFlight: 0 }`,
+  );
+  equal(
+    shown(new NearCache()),
+    "NearCache default { entries: 0, bytes: 0, maxEntries: 10000, maxBytes: Infinity, hitRate: 0 %, inFlight: 0 }",
+  );
+  if (globalThis.process?.getBuiltinModule !== undefined) {
+    const { inspect } = process.getBuiltinModule("node:util");
+    equal(inspect(cache), shown(cache));
+  }
 });

@@ -88,7 +88,9 @@ const off: () => void = users.on("evict", ({ key, value, cause }) => {
 });
 users.use({ error: ({ error, duration }) => console.warn(error, duration) });
 const health: Health = users.health({ minHitRate: 0.5, maxLatency: "1s" });
-const page: string = prometheus([users, orders]);
+const page: string = prometheus([users, orders]) + prometheus(users);
+// @ts-expect-error no cache
+prometheus([users, 5]);
 const loader = new DataLoader<number, User>(async (ids) => ids.map((id) => ({ name: `${id}` })), { name: page });
 const loaded = loader.load(1);
 is<Equal<typeof loaded, Promise<User>>>();
