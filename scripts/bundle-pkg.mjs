@@ -1,8 +1,8 @@
 // Makes of tsc's output what is shipped: the class in one file, which all entry points share, since Node takes twice as
 // long for thirty small ones. Usage: bundle-pkg.mjs MODULES DIST
 
-import { cpSync, readdirSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { build } from "esbuild";
 
 const [modules, dist] = process.argv.slice(2).map((folder) => resolve(folder));
@@ -15,7 +15,7 @@ const shared = {
 };
 
 // Inner modules that tests look into. Each reaches all the others, so that it shares the one file with the entry points.
-const inner = ["host", "batcher", "room"];
+const inner = ["host", "core", "batcher", "room"];
 for (const name of inner) {
   writeFileSync(
     join(modules, `${name}-test.js`),
@@ -38,23 +38,32 @@ await build({
 
 // For `require` where it does not take ES modules yet (Node before 20.19 and 22.12, Jest). CommonJS by its package.json.
 const cjs = join(dist, "cjs");
+const common = ["inline", "init"];
 await build({
   ...shared,
-  entryPoints: ["inline", "init"].map((name) => join(modules, `entrypoints/${name}.js`)),
+  entryPoints: common.map((name) => join(modules, `entrypoints/${name}.js`)),
   outdir: join(cjs, "entrypoints"),
   format: "cjs",
   platform: "node",
 });
 writeFileSync(join(cjs, "package.json"), '{ "type": "commonjs" }\n');
 
-// Types: TypeScript takes an ES module's for `require` only in its newest settings, so CommonJS has the same again.
-const types = (folder) => readdirSync(join(modules, folder)).filter((name) => name.endsWith(".d.ts"));
-const unshipped = ["core.d.ts", "host.d.ts"];
-for (const target of [dist, cjs]) {
-  for (const folder of [".", "entrypoints"]) {
-    for (const name of types(folder).filter((name) => !unshipped.includes(name))) {
-      cpSync(join(modules, folder, name), join(target, folder, name));
-    }
+// Types: those that the entry points lead to. TypeScript takes an ES module's for `require` only in its newest settings, so
+// CommonJS has the same again.
+writeFileSync(
+  join(modules, "core.d.ts"),
+  "/** Not for use. */\nexport declare class Core {\n  private constructor();\n}\n",
+);
+function shipTypes(name, target, shipped = new Set()) {
+  if (shipped.has(name)) return;
+  shipped.add(name);
+  const text = readFileSync(join(modules, name), "utf8");
+  mkdirSync(dirname(join(target, name)), { recursive: true });
+  writeFileSync(join(target, name), text);
+  for (const [, path] of text.matchAll(/(?:from |import\()"(\.[^"]*)\.js"/g)) {
+    shipTypes(join(dirname(name), `${path}.d.ts`), target, shipped);
   }
 }
+for (const name of entries) shipTypes(`entrypoints/${name}.d.ts`, dist);
+for (const name of common) shipTypes(`entrypoints/${name}.d.ts`, cjs);
 writeFileSync(join(dist, "nearcache.wasm.d.ts"), "declare const module: WebAssembly.Module;\nexport default module;\n");

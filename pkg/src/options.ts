@@ -117,6 +117,8 @@ function read(parse: (option: string, given: unknown) => number, option: string,
   try {
     return parse(option, given);
   } catch (error) {
+    // The wasm is not there at all.
+    if (error instanceof NearCacheError) throw error;
     throw new NearCacheError("ERR_OPTION", (error as Error).message);
   }
 }

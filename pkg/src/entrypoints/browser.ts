@@ -5,17 +5,17 @@ import { useSurroundings } from "../host.js";
 import { init } from "../start.js";
 
 useSurroundings();
-const url = new URL("../nearcache.wasm", import.meta.url);
+// The advice stands in this line because it is the line that bundlers show where there can't be a top-level await.
+await load('import "nearcache/inline" where there is no top-level await, or no file beside the JS');
 
-/*! Where there is no top-level await (iife, CommonJS, es2020, service workers), import "nearcache/inline". */
-await fetch(url)
-  .then(init)
-  .catch((cause: unknown) => {
-    throw wasmError(
-      `${(cause as Error).message} (${url}). The file belongs beside the JS: copy it there, or import "nearcache/inline", which ` +
-        'has it embedded, or hand it to init of "nearcache/init"',
-      cause,
-    );
-  });
+async function load(advice: string): Promise<void> {
+  const url = new URL("../nearcache.wasm", import.meta.url);
+  try {
+    await init(fetch(url));
+  } catch (cause) {
+    const more = 'copy nearcache.wasm there, or hand it to init of "nearcache/init"';
+    throw wasmError(`${(cause as Error).message} (${url}); ${advice}, or ${more}`, cause);
+  }
+}
 
 export * from "../index.js";
