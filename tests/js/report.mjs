@@ -1,10 +1,10 @@
 // What the runners have in common.
 
-/** `--seed=N` and `--only=TEXT` from the command line. */
+/** `--seed=N`, `--only=TEXT` and `--count=N` from the command line. */
 export function settings() {
   const given = Object.fromEntries(process.argv.slice(2).map((argument) => argument.replace(/^--/, "").split("=")));
   const seed = given.seed === undefined ? Math.floor(Math.random() * 1e9) : Number(given.seed);
-  return { seed, only: given.only ?? "" };
+  return { seed, only: given.only ?? "", count: given.count === undefined ? undefined : Number(given.count) };
 }
 
 /** Nothing of ours hangs longer than this. */

@@ -1,13 +1,13 @@
 // Storms of requests for cold keys, and leaders that die at every stage, over real HTTP. In raw workerd;
 // with `--in=wrangler` under `wrangler dev`. `--only=part of a case's name`.
 
-import { request } from "node:http";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { startOrigin } from "./storms/origin.mjs";
 import { limit } from "./report.mjs";
+import { startOrigin } from "./storms/origin.mjs";
+import { COMPLAINT, send } from "./storms/send.mjs";
 import { bundle, COMPATIBILITY_DATE, kill, root, scratch, serve, start } from "./workerd.mjs";
 
 const given = Object.fromEntries(process.argv.slice(2).map((argument) => argument.replace(/^--/, "").split("=")));
@@ -73,27 +73,6 @@ function freePort() {
   });
 }
 
-/** One request on a connection of its own. */
-function send(url, path, parameters) {
-  const target = new URL(path, url);
-  for (const [name, value] of Object.entries(parameters)) target.searchParams.set(name, value);
-  let cancel;
-  const answer = new Promise((resolve) => {
-    const call = request(target, { agent: false, timeout: 60_000 }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (data) => (text += data));
-      response.on("end", () => resolve({ status: response.statusCode, text }));
-      response.on("error", (error) => resolve({ status: 0, text: error.message }));
-    });
-    call.on("error", (error) => resolve({ status: 0, text: error.message }));
-    call.on("timeout", () => call.destroy(new Error("no answer within 60 s")));
-    // With a reset: after a mere end of what it sends, a client may still be listening.
-    cancel = () => (call.socket?.resetAndDestroy ? call.socket.resetAndDestroy() : call.destroy());
-    call.end();
-  });
-  return { answer, cancel };
-}
-
 const rows = [];
 const failures = [];
 const complain = (name, what) => failures.push(`${name}: ${what}`);
@@ -135,8 +114,7 @@ async function storm(name, wanted, body) {
   const { text } = await api.other("/stats");
   if (!/"inFlight":0\b/.test(text)) complain(name, `loads still in flight: ${text.slice(0, 300)}`);
   for (const line of new Set(worker.log.slice(logged).join("").split("\n"))) {
-    if (/had hung|on behalf of a different request|can never settle|unhandled|not complete within/i.test(line))
-      complain(name, `the runtime's log: ${line.slice(0, 300)}`);
+    if (COMPLAINT.test(line)) complain(name, `the runtime's log: ${line.slice(0, 300)}`);
   }
   rows.push({
     name,

@@ -1,0 +1,61 @@
+// Ways to share a load between requests, each as `get(key, load, options)`: ours, the other libraries' as their
+// documentation has it, a bare Map, and none at all.
+
+import { cachified } from "@epic-web/cachified";
+import { createCache } from "async-cache-dedupe";
+import { LRUCache } from "lru-cache";
+import { NearCache } from "nearcache";
+import { defineCachedFunction } from "ocache";
+
+const TTL = 100;
+const MAX = 1000;
+
+export const sharers = {
+  nearcache() {
+    const cache = new NearCache({ maxEntries: MAX, ttl: TTL, hardTimeout: 1500 });
+    return { get: (key, load, options) => cache.getOrSet(key, load, options), inFlight: () => cache.stats().inFlight };
+  },
+  "lru-cache"() {
+    const cache = new LRUCache({ max: MAX, ttl: TTL, fetchMethod: (key, _, { context }) => context(key) });
+    return { get: (key, load) => cache.fetch(key, { context: load }) };
+  },
+  ocache() {
+    // Its functions are keyed by their arguments; the loader is of the one who asks first.
+    const cached = defineCachedFunction((key, load) => load(key), {
+      maxAge: TTL / 1000,
+      swr: false,
+      getKey: (key) => key,
+    });
+    return { get: (key, load) => cached(key, load) };
+  },
+  cachified() {
+    const cache = new LRUCache({ max: MAX });
+    return { get: (key, load) => cachified({ key, cache, ttl: TTL, getFreshValue: () => load(key) }) };
+  },
+  "async-cache-dedupe"() {
+    const cache = createCache({ ttl: TTL / 1000, storage: { type: "memory", options: { size: MAX } } }).define(
+      "load",
+      { serialize: ({ key }) => key },
+      ({ key, load }) => load(key),
+    );
+    return { get: (key, load) => cache.load({ key, load }) };
+  },
+  "Map of promises"() {
+    const pending = new Map();
+    return {
+      get(key, load) {
+        let promise = pending.get(key);
+        if (promise === undefined) {
+          promise = load(key);
+          pending.set(key, promise);
+          const gone = () => pending.delete(key);
+          promise.then(gone, gone);
+        }
+        return promise;
+      },
+    };
+  },
+  "no sharing"() {
+    return { get: (key, load) => load(key) };
+  },
+};
