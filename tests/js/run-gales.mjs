@@ -13,6 +13,15 @@ const storms = [
   { name: "class", start: startClass, count: 30_000 },
   { name: "Worker", start: startBuilt, count: 30_000 },
   { name: "class, compilers hurried", start: startClass, count: 4_000, flags: HURRIED },
+  // An origin that hangs would hold all keys of a batch.
+  {
+    name: "class, batches, compilers hurried",
+    start: startClass,
+    sharer: "nearcache, batched",
+    count: 4_000,
+    hangs: false,
+    flags: HURRIED,
+  },
   { name: "Worker, compilers hurried", start: startBuilt, count: 4_000, flags: HURRIED },
 ];
 const rows = [];
@@ -20,7 +29,7 @@ const failures = [];
 for (const storm of storms.filter(({ name }) => name.includes(only))) {
   const weather = await startWeather(seed);
   const face = await storm.start(weather, storm);
-  const result = await blow(face, weather, { seed, count: count ?? storm.count });
+  const result = await blow(face, weather, { seed, count: count ?? storm.count, hangs: storm.hangs });
   rows.push(
     row(
       storm.name,

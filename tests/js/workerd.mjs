@@ -10,10 +10,13 @@ import { build } from "esbuild";
 export const COMPATIBILITY_DATE = "2026-11-01";
 export const root = fileURLToPath(new URL("../../", import.meta.url));
 
+const folders = [];
+process.once("exit", () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
 /** A folder that goes when the process does. */
 export function scratch() {
   const folder = mkdtempSync(join(tmpdir(), "nearcache-test-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
 

@@ -11,10 +11,6 @@ const told = (status, text) => new Response(text, { status, headers: { "x-told":
 export default {
   async fetch(request, env) {
     const given = Object.fromEntries(new URL(request.url).searchParams);
-    let sharer = made.get(given.sharer);
-    if (sharer === undefined) made.set(given.sharer, (sharer = sharers[given.sharer]()));
-    if (given.figures) return Response.json({ inFlight: sharer.inFlight?.() ?? 0 });
-
     const fetched = async (key, ctx) => {
       const response = await env.ORIGIN.fetch(`http://origin/${key}`, { signal: ctx?.signal });
       if (!response.ok) throw new Error(`the origin says ${response.status}`);
@@ -27,6 +23,10 @@ export default {
       if (given.keep) waitUntil(value.then(nothing, nothing));
       return value;
     };
+    let sharer = made.get(given.sharer);
+    if (sharer === undefined) made.set(given.sharer, (sharer = sharers[given.sharer](load)));
+    if (given.figures) return Response.json({ inFlight: sharer.inFlight?.() ?? 0 });
+
     const options = given.leave ? { signal: AbortSignal.timeout(Number(given.leave)) } : {};
     const value = sharer.get(given.key, load, options);
     value.catch(nothing);

@@ -12,13 +12,16 @@ import { send } from "./send.mjs";
 const HUNG = 8_000;
 const HARD_TIMEOUT = 1_500;
 
-/** The class, or another sharer of sharers.mjs. Their loads are kept by `waitUntil`; the class sees to that itself. */
-export async function startClass(weather, { sharer = "nearcache", flags } = {}) {
+/** The class, or another sharer of sharers.mjs, whose loads are kept by `waitUntil` unless `keep` is false. The class needs no help. */
+export async function startClass(
+  weather,
+  { sharer = "nearcache", keep = !sharer.startsWith("nearcache"), flags } = {},
+) {
   const folder = scratch();
   await bundle(fileURLToPath(new URL("face.mjs", import.meta.url)), folder);
   const worker = await serve(folder, { services: { ORIGIN: weather.address }, flags });
   const agent = new Agent({ keepAlive: true });
-  const always = { sharer, ...(sharer !== "nearcache" && { keep: "yes" }) };
+  const always = { sharer, ...(keep && { keep: "yes" }) };
   let token = 0;
   return {
     name: sharer,

@@ -1,5 +1,5 @@
 // Ways to share a load between requests, each as `get(key, load, options)`: ours, the other libraries' as their
-// documentation has it, a bare Map, and none at all.
+// documentation has it, a bare Map, and none at all. They are made with the first request's loader, which is as good as any.
 
 import { cachified } from "@epic-web/cachified";
 import { createCache } from "async-cache-dedupe";
@@ -14,6 +14,17 @@ export const sharers = {
   nearcache() {
     const cache = new NearCache({ maxEntries: MAX, ttl: TTL, hardTimeout: 1500 });
     return { get: (key, load, options) => cache.getOrSet(key, load, options), inFlight: () => cache.stats().inFlight };
+  },
+  /** Batches that mix the keys of several requests. */
+  "nearcache, batched"(loadOne) {
+    const failure = (error) => error;
+    const load = (keys) => Promise.all(keys.map((key) => loadOne(key).catch(failure)));
+    const batch = { load, batchWindow: 5, maxBatchSize: 25 };
+    const cache = new NearCache({ maxEntries: MAX, ttl: TTL, hardTimeout: 1500, batch });
+    return {
+      get: (key, _, options) => cache.getOrSet(key, undefined, options),
+      inFlight: () => cache.stats().inFlight,
+    };
   },
   "lru-cache"() {
     const cache = new LRUCache({ max: MAX, ttl: TTL, fetchMethod: (key, _, { context }) => context(key) });
@@ -33,7 +44,8 @@ export const sharers = {
     return { get: (key, load) => cachified({ key, cache, ttl: TTL, getFreshValue: () => load(key) }) };
   },
   "async-cache-dedupe"() {
-    const cache = createCache({ ttl: TTL / 1000, storage: { type: "memory", options: { size: MAX } } }).define(
+    // Whole seconds only.
+    const cache = createCache({ ttl: 1, storage: { type: "memory", options: { size: MAX } } }).define(
       "load",
       { serialize: ({ key }) => key },
       ({ key, load }) => load(key),

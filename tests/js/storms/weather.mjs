@@ -7,7 +7,8 @@ import { randomFrom } from "../runner.mjs";
 const FAILING = 50;
 const HANGING_UP = 20;
 
-export async function startWeather(seed) {
+/** `delay`: how long an answer takes at least, in milliseconds. */
+export async function startWeather(seed, { delay = 5 } = {}) {
   const random = randomFrom(seed);
   const weather = { calls: new Map() };
   const server = createServer((request, response) => {
@@ -27,7 +28,7 @@ export async function startWeather(seed) {
       });
       response.end(`${key} call ${call}`);
     };
-    setTimeout(answer, 5 + random(20));
+    setTimeout(answer, delay + random(20));
   });
   // A connection that ends between two requests makes the runtime ask again, and that would be counted.
   server.keepAliveTimeout = 600_000;
