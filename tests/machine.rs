@@ -98,8 +98,9 @@ struct Write {
     policy: Policy,
     /// The moment after which it may count as abandoned.
     abandoned_at: u64,
-    /// It began while another was under way from before a clear: nobody knows which key that was of.
-    doubtful: bool,
+    /// It began while another write of the key was under way, or one of any key from before a clear, since nobody knows
+    /// which key that was of: as far as that other one may, and as far as it must count.
+    doubtful: [bool; 2],
 }
 
 struct Sim {
@@ -119,6 +120,8 @@ struct Sim {
     purges: Vec<Purge>,
     next: u64,
     gets: u64,
+    /// Loads that ended with a value or an error.
+    brought: u64,
     stored: u64,
     again: u64,
 }
@@ -145,6 +148,7 @@ impl Sim {
             purges: Vec::new(),
             next: 0,
             gets: 0,
+            brought: 0,
             stored: 0,
             again: 0,
         }
@@ -450,6 +454,16 @@ impl Sim {
         self.loads.push(Load { id, key, flight, policy, tags, weight, groups, began, leader_deadline, ended: false });
     }
 
+    /// Whether a write of the key is certainly under way, and has not lost its key to a clear: then all that is stored
+    /// goes at its end.
+    fn is_written(&self, key: u64) -> bool {
+        let cleared = |write: &Write| {
+            let purges = &self.purges[self.origins[&write.origin].began..];
+            purges.iter().any(|purge| matches!(purge, Purge::Part(0)))
+        };
+        self.writes.iter().any(|write| write.key == key && self.now <= write.abandoned_at && !cleared(write))
+    }
+
     /// A load ends with a value.
     fn bring(&mut self, at: usize) {
         let said = PolicyPatch {
@@ -482,6 +496,7 @@ impl Sim {
             return;
         }
         self.loads[at].ended = true;
+        self.brought += 1;
         if settled.unknown_weight {
             assert!(heavy.is_none() && !skip);
             self.after_failure(at, settled.outcome);
@@ -495,6 +510,7 @@ impl Sim {
             Outcome::Stored(slot) => {
                 assert!(!skip && !heavy && policy.ttl != Ttl::ZERO, "stored what may not be, step {}", self.step);
                 assert!(!purged, "stored what was purged, step {}", self.step);
+                assert!(!self.is_written(key), "stored what may be from before a write, step {}", self.step);
                 assert_eq!(self.by_key.get(&key), Some(&slot), "stored in another's slot");
                 self.put(slot, Kept::Value(id));
                 self.store(id, &policy);
@@ -533,6 +549,7 @@ impl Sim {
         assert_eq!(settled.outcome == Outcome::FlightEnded, was_ended);
         if !was_ended {
             self.loads[at].ended = true;
+            self.brought += 1;
             if let Outcome::FailureCached(slot) = settled.outcome {
                 let policy = self.loads[at].policy.backoff(backoff);
                 self.put(slot, Kept::Error(self.loads[at].id));
@@ -548,6 +565,7 @@ impl Sim {
             Outcome::Rescued(slot) => self.check_memory(slot, key, |origin| origin.error),
             Outcome::FailureCached(slot) => {
                 assert_eq!(self.by_key.get(&key), Some(&slot));
+                assert!(!self.is_written(key), "remembered a failure during a write, step {}", self.step);
                 // Errors bear no tags.
                 self.origins.get_mut(&id).expect("it is known").tags.clear();
                 if self.kept.get(&slot) != Some(&Kept::Error(id)) {
@@ -680,10 +698,13 @@ impl Sim {
             Ttl::Millis(millis) => millis.min(900_000),
             Ttl::Forever => 900_000,
         };
-        let keyless = |write: &Write| {
-            self.purges[self.origins[&write.origin].began..].iter().any(|purge| matches!(purge, Purge::Part(0)))
+        let other = |write: &Write| {
+            let purges = &self.purges[self.origins[&write.origin].began..];
+            write.key == key || purges.iter().any(|purge| matches!(purge, Purge::Part(0)))
         };
-        let doubtful = self.writes.iter().any(keyless);
+        let may = self.writes.iter().any(other);
+        let must = self.writes.iter().any(|write| other(write) && self.now <= write.abandoned_at);
+        let doubtful = [may, must];
         self.writes.push(Write { origin, key, id, policy, abandoned_at: self.now + limit + 30_000, doubtful });
     }
 
@@ -707,6 +728,7 @@ impl Sim {
         let policy = write.policy.entry;
         match stored {
             Some(slot) => {
+                let conflicted = conflicted || write.doubtful[1];
                 assert!(written.is_some() && !conflicted, "stored a write that conflicts, step {}", self.step);
                 assert_eq!(self.by_key.get(&write.key), Some(&slot));
                 self.put(slot, Kept::Value(write.origin));
@@ -714,8 +736,12 @@ impl Sim {
             }
             None => {
                 let late = self.now > write.abandoned_at;
-                let good =
-                    written.is_some() && !conflicted && !others && !late && !write.doubtful && policy.ttl != Ttl::ZERO;
+                let good = written.is_some()
+                    && !conflicted
+                    && !others
+                    && !late
+                    && !write.doubtful[0]
+                    && policy.ttl != Ttl::ZERO;
                 assert!(!good, "did not store what was written, step {}", self.step);
             }
         }
@@ -876,6 +902,7 @@ impl Sim {
         );
         assert_eq!(self.machine.len(), self.kept.len(), "entries, step {}", self.step);
         assert_eq!(self.machine.stats().gets(), self.gets, "gets, step {}", self.step);
+        assert_eq!(self.machine.stats().load_millis.count(), self.brought, "times of loads, step {}", self.step);
         let live = self.loads.iter().filter(|load| !load.ended).count();
         assert_eq!(self.machine.loads_in_flight(), live, "flights, step {}", self.step);
         for part in 0..PARTS.len() {
