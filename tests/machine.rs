@@ -905,7 +905,9 @@ impl Sim {
         assert_eq!(self.machine.stats().load_millis.count(), self.brought, "times of loads, step {}", self.step);
         let live = self.loads.iter().filter(|load| !load.ended).count();
         assert_eq!(self.machine.loads_in_flight(), live, "flights, step {}", self.step);
-        for part in 0..PARTS.len() {
+        // Dear, and a size that goes wrong stays so.
+        let parts = if self.step.is_multiple_of(8) { 0..PARTS.len() } else { 0..0 };
+        for part in parts {
             let inside = |(slot, _): &(&Slot, &Kept)| is_within(part_of(self.slots[slot]), part);
             let wanted = self.kept.iter().filter(inside).count();
             let held = self.with_part(part, |machine, part| machine.held_within(part).entries);
