@@ -85,14 +85,16 @@ function useNode(process: NodeJS.Process, immediate: typeof setImmediate & {}): 
 
   // A deadline should not keep a process alive whose loads have all come home, and should when one has not:
   // timers are unreferenced, and those still needed are referenced when nothing else is left to do.
+  // Timers that a test runner or an older Deno makes may be plain numbers.
+  const timerOf = (alarm: Pending) => alarm.timer as Partial<NodeJS.Timeout>;
   const alarms = new Set<Pending>();
   const refNeeded = () => {
     for (const alarm of alarms) {
-      if (alarm.isNeeded()) (alarm.timer as NodeJS.Timeout).ref();
+      if (alarm.isNeeded()) timerOf(alarm).ref?.();
     }
   };
   host.alarmSet = (alarm) => {
-    (alarm.timer as NodeJS.Timeout).unref();
+    timerOf(alarm).unref?.();
     if (alarms.size === 0) process.on("beforeExit", refNeeded);
     alarms.add(alarm);
   };
