@@ -66,8 +66,12 @@ export const host: Host = {
 // What a program replaces later, as tests do that fake the time, is no business of these: they never wait for time.
 const { MessageChannel, process, setImmediate } = globalThis as Partial<typeof globalThis>;
 
-/** Fills in the host by what is there, for entry points that do not know where they run. */
+let filled = false;
+
+/** Fills in the host by what is there, for entry points that do not know where they run. Once, if there are several. */
 export function useSurroundings(): void {
+  if (filled) return;
+  filled = true;
   // Node, Deno and Bun; a page that a test runner simulates in Node has no setImmediate.
   if (process?.versions?.node !== undefined) {
     if (setImmediate !== undefined) useNode(process, setImmediate);
