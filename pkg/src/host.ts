@@ -66,8 +66,12 @@ export const host: Host = {
 // What a program replaces later, as tests do that fake the time, is no business of these: they never wait for time.
 const { MessageChannel, process, setImmediate } = globalThis as Partial<typeof globalThis>;
 
-/** Fills in the host by what is there, for entry points that do not know where they run. */
+let filled = false;
+
+/** Fills in the host by what is there, for entry points that do not know where they run. Once, if there are several. */
 export function useSurroundings(): void {
+  if (filled) return;
+  filled = true;
   // Node, Deno and Bun; a page that a test runner simulates in Node has no setImmediate.
   if (process?.versions?.node !== undefined) {
     if (setImmediate !== undefined) useNode(process, setImmediate);
@@ -85,14 +89,16 @@ function useNode(process: NodeJS.Process, immediate: typeof setImmediate & {}): 
 
   // A deadline should not keep a process alive whose loads have all come home, and should when one has not:
   // timers are unreferenced, and those still needed are referenced when nothing else is left to do.
+  // Timers that a test runner or an older Deno makes may be plain numbers.
+  const timerOf = (alarm: Pending) => alarm.timer as Partial<NodeJS.Timeout>;
   const alarms = new Set<Pending>();
   const refNeeded = () => {
     for (const alarm of alarms) {
-      if (alarm.isNeeded()) (alarm.timer as NodeJS.Timeout).ref();
+      if (alarm.isNeeded()) timerOf(alarm).ref?.();
     }
   };
   host.alarmSet = (alarm) => {
-    (alarm.timer as NodeJS.Timeout).unref();
+    timerOf(alarm).unref?.();
     if (alarms.size === 0) process.on("beforeExit", refNeeded);
     alarms.add(alarm);
   };

@@ -6,25 +6,27 @@ import path from "node:path";
 import vm from "node:vm";
 import { alone, EXPECTED, project, run } from "./harness.mjs";
 
-/** Bundles main.mjs, or the entry given, to a file of this name; what Node says when it runs that elsewhere. */
-function bundled(name, command, args, runner = process.execPath) {
+/** Bundles main.mjs, or the entry given, to a file of this name; what Node, or another, says when it runs that elsewhere. */
+function bundled(name, command, args, runner = [process.execPath]) {
   const folder = project("bundles");
   const file = path.join(folder, "out", name);
   run(command, args(file), folder);
   const made = readdirSync(path.dirname(file)).filter((name) => name.endsWith(".wasm"));
   assert.deepEqual(made, [], "no file is needed beside the bundle");
-  return run(runner, [name], alone(`run-${name}`, file));
+  return run(runner[0], [...runner.slice(1), name], alone(`run-${name}`, file));
 }
 const works = (said) => assert.deepEqual(JSON.parse(said), EXPECTED);
 
 export default {
-  "bundled for Node by esbuild it works, as ES module and as CommonJS, minified too"() {
+  "bundled for Node by esbuild it works, as ES module, in Deno too, and as CommonJS, minified too"() {
     const args = (format, more) => (file) => [
       ...["main.mjs", "--bundle", "--platform=node", `--format=${format}`, "--log-level=warning"],
       ...more,
       `--outfile=${file}`,
     ];
     works(bundled("esbuild.mjs", "esbuild", args("esm", [])));
+    // Deno gives it leave for nothing: it reads no file and asks no server.
+    works(bundled("esbuild.mjs", "esbuild", args("esm", []), ["deno", "run", "--quiet", "--no-prompt"]));
     works(bundled("esbuild.cjs", "esbuild", args("cjs", ["--minify"])));
   },
 
@@ -53,7 +55,7 @@ export default {
   "bundled by Bun it works, in Node and in Bun"() {
     const args = (target) => (file) => ["build", "main.mjs", `--target=${target}`, `--outfile=${file}`];
     works(bundled("bun-node.mjs", "bun", args("node")));
-    works(bundled("bun.mjs", "bun", args("bun"), "bun"));
+    works(bundled("bun.mjs", "bun", args("bun"), ["bun"]));
   },
 
   async "with the condition edge-light it works where wasm may be compiled, and says what to do where it may not"() {

@@ -13,12 +13,13 @@ export default {
     assert.deepEqual(JSON.parse(run(process.execPath, ["import.mjs"], folder)), EXPECTED);
   },
 
-  "Node requires it, the same module"() {
-    const folder = project("node");
-    assert.deepEqual(JSON.parse(run(process.execPath, ["--throw-deprecation", "require.cjs"], folder)), {
-      a: 1,
-      same: true,
-    });
+  "Node requires it, the same module where it takes ES modules"() {
+    const said = run(process.execPath, ["--throw-deprecation", "require.cjs"], project("node"));
+    assert.deepEqual(JSON.parse(said), { a: 1, takes: true, same: true });
+    for (const [node, version] of nodes()) {
+      const { a, takes, same } = JSON.parse(run(node, ["require.cjs"], project("node")));
+      assert.deepEqual([a, same], [1, takes], version);
+    }
   },
 
   "every other Node on PATH imports it, if it is 20 or newer"() {
