@@ -3,5 +3,7 @@
 WASM_BINDGEN_VERSION=0.2.130
 WASM_PACK_VERSION=0.15.1
 WORKER_BUILD_VERSION=0.8.7
+# The oldest Node that the npm package is for.
+NODE_20_VERSION=20.20.2
 # A distribution's archive has one version only and replaces it with every fix, so this is the least: Debian 12's.
 PROMTOOL_AT_LEAST=2.42.0
