@@ -27,4 +27,4 @@ import "./decorators.js";
 import "./warmup.mjs";
 import "./keep-fresh.mjs";
 
-export { equal, run, test } from "../runner.mjs";
+export { equal, rejects, run, test } from "../runner.mjs";
