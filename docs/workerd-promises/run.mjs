@@ -1,12 +1,29 @@
+// node run.mjs [config|hurried] [ROUNDS]: rounds of 40 requests for 20 keys, so that each second one waits for a promise of another.
 import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
-import http from "node:http";
-const [way="async", rounds="300", ...flags] = process.argv.slice(2);
-writeFileSync("config.run.capnp", readFileSync("config.capnp","utf8").replace("v8Flags = []", `v8Flags = [${flags.map(f=>JSON.stringify(f)).join()}]`));
-const child = spawn("/work/wt/storms/node_modules/.bin/workerd", ["serve","config.run.capnp","--control-fd=3"], {stdio:["ignore","ignore","ignore","pipe"]});
-const port = await new Promise(r=>child.stdio[3].on("data", d=>{const p=/"port":(\d+)/.exec(d)?.[1]; if(p) r(p)}));
-const agent = new http.Agent({keepAlive:true});
-const ask = (k,b) => new Promise(res=>{ const c=http.request({port,agent,method:"POST",path:`/${way}?${k}`,timeout:5000}, r=>{let t="";r.on("data",d=>t+=d);r.on("end",()=>res(r.statusCode===200&&t===`value ${b}`?"right":r.statusCode))}); c.on("error",e=>res(e.code)); c.on("timeout",()=>c.destroy()); c.end(b)});
-const out={}; let first, n=0; const t0=Date.now();
-for (let i=0;i<rounds;i++) await Promise.all(Array.from({length:20},async(_, j)=>{const x=await ask(i,`b${i}-${j}`); n++; out[x]=(out[x]??0)+1; if(x!=="right") first??=n;}));
-console.log(way, JSON.stringify(out), "first", first, Date.now()-t0, "ms"); child.kill("SIGKILL"); process.exit();
+import { once } from "node:events";
+import workerd from "workerd";
+
+const [config = "config", rounds = config === "hurried" ? 100 : 500] = process.argv.slice(2);
+
+for (const way of ["async", "then", "executor", "withResolvers"]) {
+  const args = ["serve", "config.capnp", config, "--control-fd=3"];
+  const stdio = ["ignore", "ignore", "ignore", "pipe"];
+  const child = spawn(workerd.default, args, { cwd: import.meta.dirname, stdio });
+  const [told] = await once(child.stdio[3], "data");
+  const { port } = JSON.parse(told);
+  let sent = 0;
+  let failed = 0;
+  let first = "none";
+  const ask = async (key) => {
+    const number = ++sent;
+    const answer = await fetch(`http://127.0.0.1:${port}/${way}?${key}`, { method: "POST", body: `${number}` });
+    if ((await answer.text()) === `value ${number}`) return;
+    failed++;
+    if (first === "none") first = number;
+  };
+  for (let round = 0; round < rounds; round++) {
+    await Promise.all(Array.from({ length: 40 }, (_, i) => ask(`${round}-${i % 20}`)));
+  }
+  console.log(`${way}: ${failed} of ${sent} requests failed, the first: ${first}`);
+  child.kill();
+}

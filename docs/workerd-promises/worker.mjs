@@ -1,23 +1,21 @@
-// Requests that share a promise, as every cache that coalesces loads has it: the first one for a key makes it, and all
-// who come while it is pending wait for it. `/WAY?KEY` says how it is made.
-
+// Requests share a promise, as in every cache that coalesces loads: the first to ask for a key makes it, and whoever comes
+// while it is pending waits for it. POST /WAY?KEY says how it is made.
 import { waitUntil } from "cloudflare:workers";
 
-const pending = new Map();
 const load = () => scheduler.wait(10).then(() => "value");
 
-/** Makes a promise of what `load` brings. The five do the same, by the language's rules. */
+/** Promises of what `load` brings. By the rules of the language it does not matter which is used. */
 const ways = {
   async: async () => await load(),
   then: () => load().then((value) => value),
-  executor: () => new Promise((resolve, reject) => load().then(resolve, reject)),
-  finally: () => load().finally(() => {}),
+  executor: () => new Promise((resolve, reject) => void load().then(resolve, reject)),
   withResolvers() {
     const { promise, resolve, reject } = Promise.withResolvers();
     load().then(resolve, reject);
     return promise;
   },
 };
+const pending = new Map();
 
 export default {
   async fetch(request) {
@@ -29,7 +27,7 @@ export default {
       waitUntil(shared.then(() => pending.delete(search)));
     }
     const value = await shared;
-    // The request's own body: only its own request may read it.
+    // Only a request that goes on as itself may read its body.
     return new Response(`${value} ${await request.text()}`);
   },
 };

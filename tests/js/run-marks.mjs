@@ -1,10 +1,12 @@
 // Which ways to make a promise keep the mark of its request, by what V8 has made of the code that uses them. What is known of
 // them is in storms/marks.json; `--write` renews that, and docs/workerd-promises.md tells it.
 
+import { execFile } from "node:child_process";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { limit, report } from "./report.mjs";
 import { equal, ok, run, sleep, test } from "./runner.mjs";
 import { send } from "./storms/send.mjs";
@@ -91,4 +93,13 @@ for (const way of new Set([...Object.keys(table), ...Object.keys(known.table)]))
     equal(table[way], known.table[way]);
   });
 }
-report("marks", await run({ runtime: "node" }));
+test("the reproduction of docs/workerd-promises shows it, and that withResolvers is the cure", async () => {
+  const script = fileURLToPath(new URL("../../docs/workerd-promises/run.mjs", import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [script, "hurried", "60"]);
+  const failed = Object.fromEntries(
+    [...stdout.matchAll(/^(\w+): (\d+) of 2400/gm)].map(([, way, n]) => [way, Number(n)]),
+  );
+  equal(failed.withResolvers, 0, "requests that failed with withResolvers");
+  ok(failed.async > 0 && failed.then > 0, `that async and then fail, of ${stdout}, `);
+});
+report("marks", await run({ runtime: "node", timeout: 40_000 }));

@@ -31,6 +31,9 @@ for (const name of names) {
   const { sent, right, gone, refused, bad, hung } = row(name, result, 0);
   line(name, [sent, right, gone, refused, bad, hung, result.first ?? "none"]);
   if (name === "nearcache") judge("nearcache in the hurried storm", await defects(face, result));
+  // Else the storm would be too calm to say anything of us.
+  if (name === "Map of promises")
+    judge("the storm is hard enough for a Map to fail in it", bad > 0 ? [] : ["it did not fail"]);
   face.stop();
   weather.stop();
 }

@@ -59,10 +59,15 @@ export async function bundle(entry, folder) {
 }
 
 /**
- * Makes V8 compile what has run two or three times, so that a few thousand requests meet compiled code everywhere. By
- * default it takes some ten thousand, and a test in a fresh isolate sees none of what compiled code does.
+ * Makes V8 compile at once what has run two or three times, so that a few thousand requests meet compiled code everywhere. By
+ * itself it waits for some ten thousand, and a test in a fresh isolate sees none of what compiled code does.
  */
-export const HURRIED = ["--invocation-count-for-maglev=2", "--invocation-count-for-turbofan=3"];
+export const HURRIED = [
+  "--invocation-count-for-maglev=2",
+  "--invocation-count-for-turbofan=3",
+  // Else it compiles on a thread of its own, and how far that gets is chance.
+  "--no-concurrent-recompilation",
+];
 
 /**
  * Serves the Worker in a folder, which is `main.js` and what lies beside it. `services`: names of bindings and the addresses

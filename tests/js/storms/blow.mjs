@@ -83,11 +83,11 @@ export async function defects(face, { verdicts, again, first }) {
   const found = [...verdicts].filter(([verdict]) => !GOOD.includes(verdict)).map(([verdict, n]) => `${n} × ${verdict}`);
   if (found.length > 0) found.push(`the first is request ${first}`);
   if (again.length > 0) found.push(`${again.length} calm keys loaded more than once, as ${again[0][0]}`);
-  // The last who waited may have left without a word.
+  // Where all who waited have gone without a word, a hand that moves with each load finds out, past the last deadline.
   let inFlight = await face.inFlight();
-  for (let tries = 0; inFlight > 0 && tries < 40; tries++) {
-    await sleep(100);
-    await face.ask(`c-sweep-${tries}`).answer;
+  for (let tries = 0; inFlight > 0 && tries < 20; tries++) {
+    await sleep(200);
+    await Promise.all(Array.from({ length: 50 }, (_, i) => face.ask(`c-sweep-${tries}-${i}`).answer));
     inFlight = await face.inFlight();
   }
   if (inFlight > 0) found.push(`${inFlight} loads still in flight`);

@@ -28,4 +28,4 @@ import "./warmup.mjs";
 import "./keep-fresh.mjs";
 import "./renew.mjs";
 
-export { equal, run, test } from "../runner.mjs";
+export { equal, rejects, run, test } from "../runner.mjs";
