@@ -51,6 +51,6 @@ mod worker;
 
 pub use crate::core::{Histogram, RemovalCause, Stats};
 #[cfg(any())]
-pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, LoadCtx, Plugin, Status};
+pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, KeepFreshOptions, LoadCtx, Plugin, Status};
 pub use crate::error::{LoadError, OptionError};
 pub use crate::time::{Timestamp, Ttl};

@@ -26,5 +26,5 @@ pub use cache::Cache;
 pub use call::{CallOptions, EntryOptions, Got, LoadCtx, Status};
 pub use plugin::{Plugin, SlowLoads};
 pub use runtime::{Local, Runtime};
-pub use warmup::{KeepFresh, Progress, Warmed};
+pub use warmup::{KeepFresh, KeepFreshOptions, Progress, Warmed};
 pub use wrap::Wrapped;
