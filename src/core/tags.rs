@@ -26,8 +26,8 @@ struct Tag {
     scope: Box<str>,
     name: Box<str>,
     first: Option<u32>,
-    /// The last purge of it that a load or write under way might have to heed; 0 for none.
-    purged_at: u64,
+    /// The purges of it that a load or write under way might have to heed, in order.
+    purged_at: Vec<u64>,
 }
 
 impl Tag {
@@ -48,13 +48,13 @@ pub(crate) struct Tags {
     firsts: Vec<Option<u32>>,
     /// How many purges there have been.
     purges: u64,
-    /// The tags whose `purged_at` is set.
+    /// The tag of each purge that is remembered.
     purged: Vec<u32>,
-    /// What is tagged and began before this purge counts as purged, whatever its tags: `purged` had grown too long.
+    /// What is tagged and began before this purge counts as purged at once, whatever its tags: `purged` had grown too long.
     purge_floor: u64,
 }
 
-/// So many purged tags are remembered while there are loads under way that might bear them.
+/// So many purges of tags are remembered while there are loads under way that might bear them.
 const MOST_PURGED: usize = 1_024;
 
 impl Tags {
@@ -63,17 +63,20 @@ impl Tags {
         self.purges
     }
 
-    /// The last purge of one of these tags (each as the parts around it know it) after purge `since`.
+    /// The first purge of one of these tags (each as the parts around it know it) after purge `since`: who asked after it
+    /// may not have what began before it.
     pub fn purged_since<'a>(&self, since: u64, tags: impl Iterator<Item = (Part<'a>, &'a str)>) -> Option<u64> {
         if since == self.purges {
             return None;
         }
-        let mut last = None;
-        for (part, name) in tags {
-            let purged = self.find(part, name).and_then(|number| self.tag(number)).map_or(0, |tag| tag.purged_at);
-            last = last.max(Some(purged.max(self.purge_floor)).filter(|purge| *purge > since));
-        }
-        last
+        let first_of = |(part, name)| {
+            if self.purge_floor > since {
+                return Some(since + 1);
+            }
+            let purged_at = &self.tag(self.find(part, name)?)?.purged_at;
+            purged_at.get(purged_at.partition_point(|purge| *purge <= since)).copied()
+        };
+        tags.filter_map(first_of).min()
     }
 
     /// Links an entry, which has no tags yet, to these.
@@ -153,7 +156,7 @@ impl Tags {
             self.purge_floor = if under_way { self.purges } else { self.purge_floor };
             for number in std::mem::take(&mut self.purged) {
                 if let Some(Some(tag)) = self.tags.get_mut(number as usize) {
-                    tag.purged_at = 0;
+                    tag.purged_at.clear();
                 }
                 self.forget_if_unused(number);
             }
@@ -163,10 +166,8 @@ impl Tags {
             return Vec::new();
         };
         if under_way {
-            if tag.purged_at == 0 {
-                self.purged.extend(number);
-            }
-            tag.purged_at = self.purges;
+            self.purged.extend(number);
+            tag.purged_at.push(self.purges);
         }
         let mut slots = Vec::new();
         let mut next = tag.first;
@@ -212,7 +213,7 @@ impl Tags {
             return Some(number);
         }
         let Part { namespace, scope } = part;
-        let tag = Some(Tag { namespace, scope: scope.into(), name: name.into(), first: None, purged_at: 0 });
+        let tag = Some(Tag { namespace, scope: scope.into(), name: name.into(), first: None, purged_at: Vec::new() });
         let number = match self.free_tags.pop() {
             Some(number) => {
                 *self.tags.get_mut(number as usize)? = tag;
@@ -244,7 +245,7 @@ impl Tags {
 
     /// A tag that nothing bears, and that no load need heed, is forgotten.
     fn forget_if_unused(&mut self, number: u32) {
-        let Some(tag) = self.tag(number).filter(|tag| tag.first.is_none() && tag.purged_at == 0) else { return };
+        let Some(tag) = self.tag(number).filter(|tag| tag.first.is_none() && tag.purged_at.is_empty()) else { return };
         let hash = self.hash(Part { namespace: tag.namespace, scope: &tag.scope }, &tag.name);
         if let Ok(found) = self.index.find_entry(hash, |other| *other == number) {
             found.remove();
