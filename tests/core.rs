@@ -166,9 +166,8 @@ fn what_loses_its_key_after_a_purge_may_be_inserted_anew_in_the_same_slot() {
 fn a_driver_that_goes_on_using_a_slot_that_was_freed_corrupts_nothing() {
     // A8: the ring of entries was corrupted, and `newest_first` never ended.
     let mut machine = machine(10, Timers::Own);
-    let slots: Vec<_> = (0..4)
-        .map(|n| insert(&mut machine, None, PartitionId::ROOT, n, &Policy::USUAL).expect("it fits"))
-        .collect();
+    let slots: Vec<_> =
+        (0..4).map(|n| insert(&mut machine, None, PartitionId::ROOT, n, &Policy::USUAL).expect("it fits")).collect();
     let freed = slots[1];
     machine.remove(freed);
     while machine.poll_removal().is_some() {}
@@ -189,7 +188,9 @@ fn a_driver_that_goes_on_using_a_slot_that_was_freed_corrupts_nothing() {
 fn a_write_that_nobody_ends_is_given_up_and_its_key_goes() {
     // A7: without a deadline its key stayed uncached for good.
     let mut machine = machine(10, Timers::Own);
-    for (policy, given_up) in [(within(1_000), 31_000), (policy(PolicyPatch::new().hard_timeout(Ttl::Forever)), 930_000)] {
+    for (policy, given_up) in
+        [(within(1_000), 31_000), (policy(PolicyPatch::new().hard_timeout(Ttl::Forever)), 930_000)]
+    {
         let (slot, id) = machine.begin_write(&write(None, 0, &policy)).expect("a number");
         machine.sweep(at(given_up), 1);
         assert_eq!(machine.poll_removal(), None, "it may still end");
@@ -197,7 +198,11 @@ fn a_write_that_nobody_ends_is_given_up_and_its_key_goes() {
         let removal = machine.poll_removal().expect("its key goes");
         assert_eq!((removal.slot, removal.key_removed), (slot, true));
         let late = brought(given_up + 2, &[]);
-        assert_eq!(machine.end_write(id, None, at(given_up + 2), Some(&late)), None, "and what it brings is not stored");
+        assert_eq!(
+            machine.end_write(id, None, at(given_up + 2), Some(&late)),
+            None,
+            "and what it brings is not stored"
+        );
         assert_eq!(machine.len(), 0);
     }
 }

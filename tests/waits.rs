@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 
 use common::{Random, seed};
 use driving::*;
-use nearcache::core::{Answer, Ask, Counted, Machine, MissCause, Node, Outcome, PartitionId, Settled, Softened, StaleCause};
+use nearcache::Ttl;
+use nearcache::core::{
+    Answer, Ask, Counted, Machine, MissCause, Node, Outcome, PartitionId, Settled, Softened, StaleCause,
+};
 use nearcache::core::{Timers, WaitId, Wake, Who};
 use nearcache::options::{Limits, Policy, PolicyPatch};
-use nearcache::Ttl;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -205,7 +207,7 @@ fn one_who_asks_again_keeps_its_deadline() {
     let (slot, flight) = lead(&mut machine, &ask(None, 0, &policy));
     let wait = join(&mut machine, &ask(Some(slot), 0, &policy));
     assert!(machine.lost(flight) && !machine.lost(flight));
-    assert_eq!(machine.leave(wait, CALLER), false, "there is nothing left to leave");
+    assert!(!machine.leave(wait, CALLER), "there is nothing left to leave");
     let again = |now| Ask { again: Some(Counted::Coalesced), now: at(now), ..ask(None, 0, &policy) };
     assert!(matches!(machine.ask(&again(9)), Answer::Lead(..)));
     assert_eq!(machine.ask(&again(10)), Answer::TimedOut);

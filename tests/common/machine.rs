@@ -71,14 +71,26 @@ pub fn brought(now: u64, tags: &[String]) -> Brought<'_> {
     Brought { now: at(now), said: nothing_said(), tags, weight: None, absent: false, skip: false, random: 0.0 }
 }
 
-pub fn insert(machine: &mut Machine, slot: Option<Slot>, partition: PartitionId, now: u64, policy: &Policy) -> Option<Slot> {
+pub fn insert(
+    machine: &mut Machine,
+    slot: Option<Slot>,
+    partition: PartitionId,
+    now: u64,
+    policy: &Policy,
+) -> Option<Slot> {
     let value = NewValue { policy, said: nothing_said(), tags: [&[], &[]], weight: None, absent: false, random: 0.0 };
     machine.insert(slot, partition, at(now), &value)
 }
 
 pub fn insert_tagged(machine: &mut Machine, partition: PartitionId, tag: &str) -> Slot {
     let tags = [tag.to_owned()];
-    let value =
-        NewValue { policy: &Policy::USUAL, said: nothing_said(), tags: [&tags, &[]], weight: None, absent: false, random: 0.0 };
+    let value = NewValue {
+        policy: &Policy::USUAL,
+        said: nothing_said(),
+        tags: [&tags, &[]],
+        weight: None,
+        absent: false,
+        random: 0.0,
+    };
     machine.insert(None, partition, at(0), &value).expect("it fits")
 }

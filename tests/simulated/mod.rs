@@ -241,7 +241,12 @@ impl Model {
     /// Rules 3, 4 and 6 for a fresh value from memory.
     pub fn check_fresh(&self, value: Value, key: u64, now: u64, at: &str) {
         let origin = self.in_memory(value, key, at);
-        assert!(origin.ends.is_some_and(|e| now < e.fresh), "past its time, {value:?} at {now}, fresh until {:?}, {:?}, {at}", origin.ends.map(|e| e.fresh), origin.story);
+        assert!(
+            origin.ends.is_some_and(|e| now < e.fresh),
+            "past its time, {value:?} at {now}, fresh until {:?}, {:?}, {at}",
+            origin.ends.map(|e| e.fresh),
+            origin.story
+        );
     }
 
     /// The same for a stale one.
