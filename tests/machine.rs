@@ -219,20 +219,24 @@ impl Sim {
     }
 
     fn policy(&mut self) -> Policy {
-        let entry = EntryPolicy {
-            ttl: self.ttl(60),
-            stale_while_revalidate: if self.random.one_in(2) { Ttl::ZERO } else { self.ttl(40) },
-            stale_if_error: if self.random.one_in(2) { Ttl::ZERO } else { self.ttl(60) },
-            refresh_ahead: if self.random.one_in(3) { 1.0 } else { 0.0 },
-            jitter: 0.0,
-        };
-        Policy {
-            entry,
-            negative_ttl: None,
-            error_backoff: if self.random.one_in(2) { Ttl::ZERO } else { Ttl::Millis(self.random.below(30)) },
-            soft_timeout: if self.random.one_in(2) { Ttl::Forever } else { Ttl::Millis(self.random.below(30)) },
-            hard_timeout: if self.random.one_in(8) { Ttl::Forever } else { Ttl::Millis(1 + self.random.below(80)) },
+        let mut said = PolicyPatch::new().ttl(self.ttl(60)).error_backoff(Ttl::ZERO);
+        if self.random.one_in(2) {
+            said = said.stale_while_revalidate(self.ttl(40));
         }
+        if self.random.one_in(2) {
+            said = said.stale_if_error(self.ttl(60));
+        }
+        if self.random.one_in(3) {
+            said = said.refresh_ahead(1.0);
+        }
+        if self.random.one_in(2) {
+            said = said.error_backoff(Ttl::Millis(self.random.below(30)));
+        }
+        if self.random.one_in(2) {
+            said = said.soft_timeout(Ttl::Millis(self.random.below(30)));
+        }
+        let hard = if self.random.one_in(8) { Ttl::Forever } else { Ttl::Millis(1 + self.random.below(80)) };
+        Policy::default().patched(&said.hard_timeout(hard))
     }
 
     fn some_tags(&mut self) -> Vec<usize> {
@@ -466,11 +470,13 @@ impl Sim {
 
     /// A load ends with a value.
     fn bring(&mut self, at: usize) {
-        let said = PolicyPatch {
-            ttl: self.random.one_in(3).then(|| self.ttl(60)),
-            stale_if_error: self.random.one_in(3).then(|| self.ttl(60)),
-            ..PolicyPatch::default()
-        };
+        let mut said = PolicyPatch::new();
+        if self.random.one_in(3) {
+            said = said.ttl(self.ttl(60));
+        }
+        if self.random.one_in(3) {
+            said = said.stale_if_error(self.ttl(60));
+        }
         let more = if self.random.one_in(2) { self.some_tags() } else { Vec::new() };
         let weight = self.random.one_in(2).then(|| self.random.below(25) as u32);
         let skip = self.random.one_in(10);
@@ -851,17 +857,7 @@ impl Sim {
         };
         let borne = in_memory(self);
         let now = self.at();
-        // A value that an entry bore, and that a purge has hit, conflicts with the writes of its key.
-        let hit: Vec<u64> = self
-            .kept
-            .values()
-            .filter_map(|kept| match kept {
-                Kept::Value(id) if self.concerns(purge, &self.origins[id]) => Some(self.origins[id].key),
-                _ => None,
-            })
-            .collect();
         self.purges.push(purge);
-        self.purges.extend(hit.into_iter().map(Purge::Key));
         match soft {
             true => {
                 self.with_part(part, |machine, part| machine.expire_tag(part, TAGS[tag], now));

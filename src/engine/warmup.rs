@@ -1,6 +1,5 @@
 //! Filling a cache ahead of its use, and keeping chosen keys fresh.
 
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
@@ -13,12 +12,14 @@ use futures_util::stream;
 
 use super::cache::Cache;
 use super::call::{CallOptions, LoadCtx};
+use super::load::BoxedError;
 use super::runtime::Runtime;
 use crate::error::{LoadError, OptionError};
 use crate::time::Ttl;
 
 /// How far a [warm-up](Cache::warmup) has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Keys that are done with, failed ones included.
     pub done: usize,
@@ -28,6 +29,7 @@ pub struct Progress {
 
 /// What a [warm-up](Cache::warmup) came to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Warmed<K> {
     /// Keys whose value is there.
     pub loaded: usize,
@@ -59,7 +61,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     where
         L: FnOnce(LoadCtx<V>) -> F + 'static,
         F: Future<Output = Result<V, E>> + 'static,
-        E: Into<Box<dyn Error + 'static>> + 'static,
+        E: Into<BoxedError> + 'static,
     {
         let gets = items.into_iter().map(|(key, load)| {
             let options = options.clone();
@@ -111,7 +113,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     ) -> Result<KeepFresh, OptionError>
     where
         F: Future<Output = Result<V, E>> + 'static,
-        E: Into<Box<dyn Error + 'static>> + 'static,
+        E: Into<BoxedError> + 'static,
     {
         let runtime = &self.inner.runtime;
         if !runtime.can_spawn() {
@@ -128,7 +130,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
                 let began = cache.inner.runtime.now();
                 let gets = keys.iter().map(|key| {
                     let (load, wanted) = (load.clone(), key.clone());
-                    let options = CallOptions { force_fresh: true, ..CallOptions::default() };
+                    let options = CallOptions::new().force_fresh();
                     let get = cache.try_get_with_options(key.clone(), options, move |ctx| load(wanted, ctx));
                     async move { (key, get.await) }
                 });
