@@ -188,6 +188,7 @@ impl Machine {
     /// deadline of the one who began the load on, nobody joins it: the next to ask begins anew.
     pub fn ask(&mut self, ask: &Ask<'_>) -> Answer {
         let now = ask.now;
+        self.follow_clock(now);
         // Entries are swept when a load ends.
         let slot = if self.flights.live() == 0 && self.writes.is_empty() {
             ask.slot.filter(|slot| self.slab.get(*slot).is_some_and(|entry| entry.state() != State::Free))

@@ -210,6 +210,20 @@ impl Flights {
             .then_some(FlightId { number: self.hand as u32, generation: place.generation })
     }
 
+    /// All deadlines come so many milliseconds earlier.
+    pub fn set_back(&mut self, millis: u64) {
+        for place in self.places.iter_mut().filter(|place| place.flight.is_some()) {
+            place.joinable_until = place.joinable_until.before(millis);
+            place.awaited_until = place.awaited_until.before(millis);
+            for Group { deadlines, .. } in &mut place.groups {
+                *deadlines = Deadlines { soft: deadlines.soft.before(millis), hard: deadlines.hard.before(millis) };
+            }
+            if let Some(flight) = &mut place.flight {
+                flight.began = flight.began.before(millis);
+            }
+        }
+    }
+
     /// Cuts the flight loose from its key.
     pub fn detach(&mut self, id: FlightId) {
         if let Some(flight) = self.place_mut(id).and_then(|place| place.flight.as_mut()) {
