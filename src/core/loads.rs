@@ -169,6 +169,11 @@ impl Flights {
         self.group(wait).map_or(0, |group| group.callers)
     }
 
+    /// How many callers wait in all groups together.
+    pub fn all_callers(&self, id: FlightId) -> u32 {
+        self.place(id).map_or(0, |place| place.groups.iter().map(|group| group.callers).sum())
+    }
+
     /// When the waits of a group end; `None` if nobody waits there any more.
     pub fn deadlines(&self, wait: WaitId) -> Option<Deadlines> {
         self.group(wait).filter(|group| group.callers > 0 || group.held).map(|group| group.deadlines)

@@ -185,12 +185,16 @@ impl Machine {
         true
     }
 
-    /// Ends a flight whose last deadline has passed though its waiters never left.
+    /// Ends a flight whose last deadline has passed though its waiters never left. Their waits count as timed out: if
+    /// they are there still, they find that the flight has ended.
     pub(super) fn sweep_flight(&mut self, now: Timestamp) {
-        if let Some(flight) = self.flights.sweep(now)
-            && self.abandon(flight)
-        {
-            self.ended.push_back(flight);
+        let Some(id) = self.flights.sweep(now) else { return };
+        let (callers, partition) = (self.flights.all_callers(id), self.flights.get(id).map(|flight| flight.partition));
+        if let Some(partition) = partition {
+            self.count(partition, |stats| stats.timeouts += u64::from(callers));
+        }
+        if self.abandon(id) {
+            self.ended.push_back(id);
         }
     }
 
