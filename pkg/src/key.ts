@@ -54,7 +54,7 @@ export function textKey(args: readonly unknown[], lead = "", names = byIndex): s
 }
 
 /** A text so that it says itself where it ends. */
-function quote(text: string): string {
+export function quote(text: string): string {
   return `"${text.length}:${text}`;
 }
 

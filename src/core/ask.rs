@@ -188,6 +188,7 @@ impl Machine {
     /// deadline of the one who began the load on, nobody joins it: the next to ask begins anew.
     pub fn ask(&mut self, ask: &Ask<'_>) -> Answer {
         let now = ask.now;
+        self.follow_clock(now);
         // What is swept or evicted may be the last of this key's partition.
         self.partitions.retain(ask.partition);
         // Entries are swept when a load ends.
