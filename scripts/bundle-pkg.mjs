@@ -1,11 +1,12 @@
 // Makes of tsc's output what is shipped: the class in one file, which all entry points share, since Node takes twice as
-// long for thirty small ones. Usage: bundle-pkg.mjs MODULES DIST
+// long for thirty small ones. Usage: bundle-pkg.mjs MODULES DIST VIRTUAL, the last for
+// what only tests use.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { build } from "esbuild";
 
-const [modules, dist] = process.argv.slice(2).map((folder) => resolve(folder));
+const [modules, dist, virtual] = process.argv.slice(2).map((folder) => resolve(folder));
 const shared = {
   bundle: true,
   target: "es2022",
@@ -35,6 +36,8 @@ await build({
   // Without a hash: a second shared file would have the same name, and that is an error.
   chunkNames: "nearcache",
 });
+
+await build({ ...shared, entryPoints: [join(modules, "entrypoints/virtual.js")], outdir: virtual, format: "esm" });
 
 // For `require` where it does not take ES modules yet (Node before 20.19 and 22.12, Jest). CommonJS by its package.json.
 const cjs = join(dist, "cjs");
