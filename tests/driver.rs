@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::{Flag, poll_once, poll_with, promised};
 use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
-use nearcache::engine::{Batched, ManualClock};
+use nearcache::engine::{Batched, ManualClock, Runtime};
 use nearcache::{Cache, CallOptions, LoadCtx, LoadError, Status, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -388,4 +388,76 @@ fn an_age_is_right_with_the_longest_ttl_and_the_longest_timeouts_work() {
     assert!(poll_once(&mut slow).is_none());
     promiser.say(3);
     assert_eq!(poll_once(&mut slow).and_then(Result::ok), Some(3));
+}
+
+#[test]
+fn a_key_asked_for_by_reference_is_found_and_loaded() {
+    let cache: Cache<String, usize> = Cache::new_with_max_entries(10);
+    let get = |key: &str, value| {
+        let load = move |_: LoadCtx<usize>| async move { Ok::<_, String>(value) };
+        poll_once(&mut Box::pin(cache.try_get_with_ref(key, load))).and_then(Result::ok)
+    };
+    assert_eq!((get("one", 1), get("one", 2), get("two", 2)), (Some(1), Some(1), Some(2)));
+    assert_eq!((cache.get("one"), cache.stats().loads), (Some(1), 2));
+}
+
+#[test]
+fn a_background_wait_keeps_the_deadline_of_the_one_who_left_it() {
+    // A10: it counted its deadline anew, and nothing noticed.
+    let spawned: Rc<RefCell<Vec<Waiting<()>>>> = Rc::default();
+    let (tasks, clock) = (spawned.clone(), ManualClock::new());
+    let cache: Cache<u32, u32> = Cache::builder()
+        .time_to_live(Ttl::Millis(10))
+        .stale_if_error(Ttl::Millis(1_000))
+        .soft_timeout(Ttl::Millis(20))
+        .hard_timeout(Ttl::Millis(50))
+        .clock(clock.clone())
+        .spawner(move |task| tasks.borrow_mut().push(task))
+        .build();
+    cache.insert(1, 1);
+    clock.advance(Duration::from_millis(10));
+    let mut slow = Box::pin(cache.get_with(1, |_| std::future::pending()));
+    assert!(poll_once(&mut slow).is_none());
+    clock.advance(Duration::from_millis(20));
+    assert_eq!(poll_once(&mut slow).and_then(Result::ok), Some(1));
+    let mut background = spawned.take().pop().expect("the cache waits on");
+    assert!(poll_once(&mut background).is_none());
+    clock.advance(Duration::from_millis(29));
+    assert!(poll_once(&mut background).is_none());
+    clock.advance(Duration::from_millis(1));
+    assert!(poll_once(&mut background).is_some());
+    assert_eq!((cache.loads_in_flight(), cache.stats().timeouts), (0, 0), "nobody was told of an error");
+}
+
+#[test]
+fn a_clocks_cheap_bounds_are_bounds() {
+    // A10: on the platform's clock the third promise of the README hangs on them.
+    let runtime = nearcache::engine::Local::default();
+    let mut last = runtime.now();
+    while runtime.now().as_millis() < 60 {
+        let (before, upper, lower, after) =
+            (runtime.now(), runtime.upper_bound(), runtime.lower_bound(), runtime.now());
+        assert!(before <= upper && lower <= after && last <= before, "{before:?} {upper:?} {lower:?} {after:?}");
+        last = after;
+        if cfg!(target_family = "wasm") {
+            break; // a date, not a time since the start
+        }
+    }
+}
+
+#[test]
+fn a_load_error_goes_through_a_question_mark() {
+    fn boxed() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Err(LoadError::Full)?
+    }
+    let error = boxed().expect_err("an error");
+    assert!(matches!(error.downcast_ref(), Some(LoadError::Full)));
+}
+
+#[test]
+fn a_waiter_is_small() {
+    let cache: Cache<u64, u64> = Cache::new_with_max_entries(10);
+    let get = cache.get_with(1, async |_| 1);
+    println!("{} {}", size_of_val(&get), size_of_val(&cache.try_get_with_details(1, CallOptions::new(), async |_| Ok::<_, String>(1))));
+    assert!(size_of_val(&get) <= 1_024);
 }

@@ -86,7 +86,8 @@ fn a_remembered_errors_drop_may_call_the_cache() {
             }
         }
     }
-    let ways: [fn(&Cache<u32, u32>, &ManualClock); 5] = [
+    type Way = fn(&Cache<u32, u32>, &ManualClock);
+    let ways: [Way; 5] = [
         |cache, _| assert!(cache.insert(1, 1)),
         |cache, _| assert_eq!(cache.remove(&1), None),
         |cache, _| assert!(!cache.expire(&1)),
