@@ -455,9 +455,9 @@ fn a_load_error_goes_through_a_question_mark() {
 }
 
 #[test]
-fn a_waiter_is_small() {
+fn one_who_waits_takes_little_room() {
+    // Key, loader and value are 8 bytes each at the most: the rest is ours, and doubles with every careless local.
     let cache: Cache<u64, u64> = Cache::new_with_max_entries(10);
-    let get = cache.get_with(1, async |_| 1);
-    println!("{} {}", size_of_val(&get), size_of_val(&cache.try_get_with_details(1, CallOptions::new(), async |_| Ok::<_, String>(1))));
-    assert!(size_of_val(&get) <= 1_024);
+    let size = size_of_val(&cache.get_with(1, async |_| 1));
+    assert!(size <= 640, "{size} bytes");
 }
