@@ -243,10 +243,22 @@ macro_rules! load_setters {
 pub(crate) use {entry_setters, load_setters};
 
 impl PolicyPatch {
+    pub(crate) const NONE: Self = Self {
+        ttl: None,
+        stale_while_revalidate: None,
+        stale_if_error: None,
+        refresh_ahead: None,
+        jitter: None,
+        negative_ttl: None,
+        error_backoff: None,
+        soft_timeout: None,
+        hard_timeout: None,
+    };
+
     /// Says nothing yet.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self::NONE
     }
 
     entry_setters!();

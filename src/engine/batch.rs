@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 
 use super::batching::{Batching, Load, Turn};
 use super::cache::Cache;
-use super::call::{CallOptions, Got, LoadCtx};
+use super::call::{CallOptions, Got, LoadCtx, NO_OPTIONS};
 use super::load::{BoxedError, own_error};
 use super::runtime::{Local, Runtime};
 use crate::error::LoadError;
@@ -91,7 +91,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
     /// As [`Cache::try_get_with`]; [`LoadError::Batch`] if the batch brings another number of results than it
     /// was given keys.
     pub async fn get(&self, key: K) -> Result<V, LoadError> {
-        self.in_turn(self.fetch(key, CallOptions::default(), false)).await.map(|got| got.value)
+        self.in_turn(self.fetch(key, &NO_OPTIONS, false)).await.map(|got| got.value)
     }
 
     /// [`get`](Self::get), with options of its own, and how the value was come by.
@@ -99,13 +99,13 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
     /// # Errors
     /// As there.
     pub async fn get_with_details(&self, key: K, options: CallOptions) -> Result<Got<V>, LoadError> {
-        self.in_turn(self.fetch(key, options, true)).await
+        self.in_turn(self.fetch(key, &options, true)).await
     }
 
     /// The values of many keys, in their order. What is missing is loaded by one call, or as few as
     /// [`max_batch_size`](Self::max_batch_size) allows.
     pub async fn get_many(&self, keys: impl IntoIterator<Item = K>) -> Vec<Result<V, LoadError>> {
-        let gets = keys.into_iter().map(|key| self.fetch(key, CallOptions::default(), false));
+        let gets = keys.into_iter().map(|key| self.fetch(key, &NO_OPTIONS, false));
         let results = self.in_turn(join_all(gets)).await;
         results.into_iter().map(|result| result.map(|got| got.value)).collect()
     }
@@ -115,10 +115,10 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
         self.batching.cache()
     }
 
-    async fn fetch(&self, key: K, options: CallOptions, details: bool) -> Result<Got<V>, LoadError> {
+    async fn fetch(&self, key: K, options: &CallOptions, details: bool) -> Result<Got<V>, LoadError> {
         let (batching, wanted) = (self.batching.clone(), key.clone());
         let load = move |ctx| async move { batching.load_one(wanted, ctx).await };
-        self.batching.cache().fetch(&key, options, details, load).await
+        self.batching.cache().fetch(&key, options, details, Some(load)).await
     }
 
     /// Drives gets, and closes the batch that they went into when they are polled again: then everybody whose turn it

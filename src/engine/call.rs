@@ -69,6 +69,10 @@ macro_rules! common_setters {
     };
 }
 
+/// Of a call that says nothing: it keeps none of its own while it waits.
+pub(super) static NO_OPTIONS: CallOptions =
+    CallOptions { policy: PolicyPatch::NONE, tags: Vec::new(), weight: None, force_fresh: false };
+
 impl CallOptions {
     common_setters!();
     entry_setters!(policy);

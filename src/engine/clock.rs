@@ -64,7 +64,7 @@ impl ManualClock {
     }
 }
 
-struct ManualSleep {
+pub(super) struct ManualSleep {
     clock: ManualClock,
     until: u64,
 }
@@ -121,16 +121,30 @@ impl Clock {
         }
     }
 
-    pub fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
-        let clock = self.clone();
-        async move {
-            match clock {
-                Self::Platform(_) => platform::sleep(millis.min(LONGEST_SLEEP)).await,
-                Self::Manual(clock) => {
-                    let until = clock.state.now.get().saturating_add(millis);
-                    ManualSleep { clock, until }.await;
-                }
+    pub fn sleep(&self, millis: u64) -> Sleep {
+        match self {
+            Self::Platform(_) => Sleep::Platform(platform::sleep(millis.min(LONGEST_SLEEP))),
+            Self::Manual(clock) => {
+                let until = clock.state.now.get().saturating_add(millis);
+                Sleep::Manual(ManualSleep { clock: clock.clone(), until })
             }
+        }
+    }
+}
+
+/// Ends after a time.
+pub(super) enum Sleep {
+    Platform(platform::Sleep),
+    Manual(ManualSleep),
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.get_mut() {
+            Self::Platform(sleep) => Pin::new(sleep).poll(cx),
+            Self::Manual(sleep) => Pin::new(sleep).poll(cx),
         }
     }
 }
@@ -187,8 +201,10 @@ mod platform {
         None
     }
 
-    pub async fn sleep(millis: u64) {
-        futures_timer::Delay::new(Duration::from_millis(millis)).await;
+    pub type Sleep = futures_timer::Delay;
+
+    pub fn sleep(millis: u64) -> Sleep {
+        futures_timer::Delay::new(Duration::from_millis(millis))
     }
 }
 
@@ -223,5 +239,9 @@ mod platform {
         Some(std::rc::Rc::new(wasm_bindgen_futures::spawn_local))
     }
 
-    pub use js_clock::sleep;
+    pub type Sleep = futures_util::future::LocalBoxFuture<'static, ()>;
+
+    pub fn sleep(millis: u64) -> Sleep {
+        Box::pin(js_clock::sleep(millis))
+    }
 }

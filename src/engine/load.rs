@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::{FutureExt, Map, MapErr, TryFutureExt};
 
 use super::cache::Cache;
-use super::call::{CallOptions, Got, LoadCtx, Status};
+use super::call::{CallOptions, Got, LoadCtx, NO_OPTIONS, Status};
 use super::lookup::{Asked, Lookup};
 use super::runtime::Runtime;
 use super::table::LoadResult;
@@ -35,7 +35,7 @@ where
     where
         F: Future<Output = V> + 'static,
     {
-        self.fetch(&key, CallOptions::default(), false, infallible(load)).await.map(|got| got.value)
+        self.fetch(&key, &NO_OPTIONS, false, Some(infallible(load))).await.map(|got| got.value)
     }
 
     /// [`get_with`](Self::get_with) by a reference to the key, of which an owned one is made only on a miss.
@@ -61,7 +61,7 @@ where
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
         F: Future<Output = V> + 'static,
     {
-        self.fetch(key, CallOptions::default(), false, infallible(load)).await.map(|got| got.value)
+        self.fetch(key, &NO_OPTIONS, false, Some(infallible(load))).await.map(|got| got.value)
     }
 
     /// The value, or what `load` brings. An error goes to everyone who waits, and nothing is stored: the
@@ -84,7 +84,7 @@ where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
     {
-        self.fetch(&key, CallOptions::default(), false, fallible(load)).await.map(|got| got.value)
+        self.fetch(&key, &NO_OPTIONS, false, Some(fallible(load))).await.map(|got| got.value)
     }
 
     /// [`try_get_with`](Self::try_get_with) by a reference to the key, of which an owned one is made only on a miss.
@@ -102,7 +102,7 @@ where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
     {
-        self.fetch(key, CallOptions::default(), false, fallible(load)).await.map(|got| got.value)
+        self.fetch(key, &NO_OPTIONS, false, Some(fallible(load))).await.map(|got| got.value)
     }
 
     /// [`try_get_with`](Self::try_get_with), with options of its own.
@@ -119,7 +119,7 @@ where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
     {
-        self.fetch(&key, options, false, fallible(load)).await.map(|got| got.value)
+        self.fetch(&key, &options, false, Some(fallible(load))).await.map(|got| got.value)
     }
 
     /// [`try_get_with_options`](Self::try_get_with_options), and how the value was come by.
@@ -151,23 +151,22 @@ where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
     {
-        self.fetch(&key, options, true, fallible(load)).await
+        self.fetch(&key, &options, true, Some(fallible(load))).await
     }
 
-    /// All of the above. `details`: whether age and ttl are wanted.
+    /// All of the above. `details`: whether age and ttl are wanted. `load` is there: it is taken out when it is spent.
     pub(super) async fn fetch<Q, F>(
         &self,
         key: &Q,
-        options: CallOptions,
+        options: &CallOptions,
         details: bool,
-        load: impl FnOnce(LoadCtx<V>) -> F + 'static,
+        mut load: Option<impl FnOnce(LoadCtx<V>) -> F + 'static>,
     ) -> Result<Got<V>, LoadError>
     where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
         F: Future<Output = Result<V, LoadError>> + 'static,
     {
-        let mut load = Some(load);
         let mut asked = Asked { options, details, asked_at: self.inner.now(), again: None };
         loop {
             if load.is_none() && self.inner.now() < self.deadlines(&asked).hard {

@@ -22,8 +22,8 @@ use crate::options::Policy;
 use crate::time::{Timestamp, Ttl};
 
 /// A get, as it was asked.
-pub(super) struct Asked {
-    pub options: CallOptions,
+pub(super) struct Asked<'a> {
+    pub options: &'a CallOptions,
     /// Whether age and ttl are wanted.
     pub details: bool,
     pub asked_at: Timestamp,
@@ -69,7 +69,7 @@ where
     R: Runtime,
 {
     /// Asks the machine for a key.
-    pub(super) fn lookup<Q>(&self, key: &Q, asked: &Asked) -> Found<V, R>
+    pub(super) fn lookup<Q>(&self, key: &Q, asked: &Asked<'_>) -> Found<V, R>
     where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
@@ -91,7 +91,7 @@ where
         &self,
         table: &mut EntryTable<K, V, R>,
         key: &Q,
-        asked: &Asked,
+        asked: &Asked<'_>,
         now: Timestamp,
         random: Option<f64>,
     ) -> Option<Found<V, R>>
@@ -99,7 +99,7 @@ where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
     {
-        let (inner, handle, options) = (&self.inner, &*self.handle, &asked.options);
+        let (inner, handle, options) = (&self.inner, &*self.handle, asked.options);
         let hash = table.hash(self.partition, key);
         let known = table.find_hashed::<Q>(hash, self.partition, key);
         let got = |table: &EntryTable<K, V, R>, slot, status| {
@@ -178,7 +178,7 @@ where
         &self,
         key: &Q,
         start: StartLoad<V>,
-        asked: &Asked,
+        asked: &Asked<'_>,
         load: impl FnOnce(LoadCtx<V>) -> F + 'static,
     ) -> (Waiter<K, V, R>, Option<Got<V>>)
     where
@@ -261,12 +261,12 @@ where
         self.handle.policy.patched(&options.policy)
     }
 
-    pub(super) fn deadlines(&self, asked: &Asked) -> Deadlines {
-        Deadlines::of(&self.policy_of(&asked.options), asked.asked_at)
+    pub(super) fn deadlines(&self, asked: &Asked<'_>) -> Deadlines {
+        Deadlines::of(&self.policy_of(asked.options), asked.asked_at)
     }
 
-    pub(super) fn timed_out(&self, asked: &Asked) -> LoadError {
-        match self.policy_of(&asked.options).hard_timeout {
+    pub(super) fn timed_out(&self, asked: &Asked<'_>) -> LoadError {
+        match self.policy_of(asked.options).hard_timeout {
             Ttl::Millis(after_millis) => LoadError::TimedOut { after_millis },
             Ttl::Forever => LoadError::Lost,
         }

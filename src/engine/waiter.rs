@@ -48,24 +48,29 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
     /// more.
     pub async fn wait<S>(&mut self, deadlines: &Deadlines, soften: impl FnOnce() -> Option<S>) -> Ended<V, S> {
         let inner = self.guard.inner.clone();
-        let (mut soften, joined) = (Some(soften), &mut self.joined);
-        let (mut soft, mut hard) =
-            (pin!(sleep_until(&inner, deadlines.soft)), pin!(sleep_until(&inner, deadlines.hard)));
+        let joined = &mut self.joined;
+        let Deadlines { soft, hard } = *deadlines;
+        let mut soften = Some(soften).filter(|_| soft <= hard);
         let mut stale = None;
+        // Not begun before it is polled: a load that is there at once needs no timer.
+        let mut timer = pin!(sleep_until(&inner, soft.min(hard)));
         let in_time = std::future::poll_fn(|cx: &mut Context<'_>| {
             if Pin::new(&mut *joined).poll(cx).is_ready() {
                 return Poll::Ready(true);
             }
-            // A stale value is better than none, so that the soft deadline comes first where both have passed. Timers
-            // are made only for a load that is not there at once.
-            if soften.is_some() && soft.as_mut().poll(cx).is_ready() {
-                stale = soften.take().and_then(|soften| soften());
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            // A stale value is better than none, so that the soft deadline comes first where both have passed.
+            if let Some(soften) = soften.take() {
+                stale = soften();
                 if stale.is_some() {
                     return Poll::Ready(false);
                 }
-            }
-            if hard.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
+                timer.set(sleep_until(&inner, hard));
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
             }
             Poll::Ready(joined.poll_once_more(cx).is_ready())
         })
