@@ -26,8 +26,7 @@
 //! | --- | --- |
 //! | – | [`Cache`], [`engine`], the pure [`core`], [`figures`] |
 //! | `http` | [`http`]: what a shared HTTP cache may keep and for how long |
-//! | `js` | the wasm-bindgen side of the npm package |
-//! | `worker` | the caching reverse proxy for Cloudflare Workers |
+//! | `workers` | [`workers`]: the runtime for Rust Workers |
 //!
 //! Everything is single-threaded, as a Workers isolate is: a [`Cache`] is a cheap handle that clones
 //! and stays on its thread.
@@ -41,12 +40,10 @@ pub mod error;
 pub mod figures;
 #[cfg(feature = "http")]
 pub mod http;
-#[cfg(all(feature = "js", target_family = "wasm"))]
-mod js;
 pub mod options;
 pub mod time;
-#[cfg(all(feature = "worker", target_family = "wasm"))]
-mod worker;
+#[cfg(feature = "workers")]
+pub mod workers;
 
 pub use crate::core::{Histogram, RemovalCause, Stats};
 pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, KeepFreshOptions, LoadCtx, Plugin, Status};

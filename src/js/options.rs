@@ -1,11 +1,10 @@
 //! Options as JS gives them, read once into numbers. What can't be read is an error that names the
 //! option, what was given, and what is allowed.
 
+use nearcache::error::OptionError;
+use nearcache::time::parse_duration;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsError, JsValue};
-
-use crate::error::OptionError;
-use crate::time::parse_duration;
 
 /// More than a JS `Map` holds.
 const MAX_COUNT: f64 = 16_777_215.0;
