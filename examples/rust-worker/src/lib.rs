@@ -23,7 +23,7 @@ thread_local! {
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
     let path = request.path();
-    let url = format!("{}{path}", env.var("ORIGIN")?.to_string());
+    let url = format!("{}{path}", env.var("ORIGIN")?);
     let pages = PAGES.with(Clone::clone);
     match pages.try_get_with_details(path, CallOptions::new(), async move |_| ask(&url).await).await {
         Ok(got) => {
