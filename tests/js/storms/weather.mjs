@@ -1,5 +1,5 @@
 // The origin of long storms. A key's first letter says how it behaves: `c` calm, `s` short-lived, `f` faulty (fails, hangs
-// up or answers), `h` hangs. Each answer is the key and the number of the key's call.
+// up or answers), `e` fails each time, `h` hangs. Each answer is the key and the number of the key's call.
 
 import { createServer } from "node:http";
 import { randomFrom } from "../runner.mjs";
@@ -17,7 +17,7 @@ export async function startWeather(seed, { delay = 5, write = (text) => text } =
     weather.calls.set(key, call);
     const kind = key[0];
     if (kind === "h") return;
-    const fate = kind === "f" ? random(100) : 100;
+    const fate = kind === "f" ? random(100) : kind === "e" ? HANGING_UP : 100;
     const answer = () => {
       if (fate < HANGING_UP) return void request.socket.destroy();
       const lifetime = kind === "c" ? 60 : 1;
