@@ -15,6 +15,7 @@ mod freshness;
 mod graph;
 mod histogram;
 mod loads;
+mod names;
 mod partitions;
 mod purge;
 mod settle;
