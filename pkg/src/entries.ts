@@ -41,7 +41,7 @@ export class EntryTable<K, V> {
   private readonly policies: [base: number, said: Numbers][] = [];
 
   constructor(
-    private readonly options: CoreOptions,
+    readonly options: CoreOptions,
     /** The time in milliseconds where a test makes it. */
     readonly clock: (() => number) | undefined,
   ) {

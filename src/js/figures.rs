@@ -18,7 +18,7 @@ const MOST_WINDOWS: usize = 64;
 
 #[wasm_bindgen]
 impl Core {
-    /// The figures of a namenamespace, or of all (-1), in the order of `pkg/src/stats.ts`.
+    /// The figures of a namespace, or of all (-1), in the order of `pkg/src/stats.ts`.
     pub fn counters(&self, namespace: i32) -> Vec<f64> {
         let s = self.stats(namespace);
         let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|q| s.load_millis.quantile(q).unwrap_or(0));
@@ -54,9 +54,19 @@ impl Core {
         .to_vec()
     }
 
-    /// A page for Prometheus.
-    pub fn prometheus(&self, cache: &str) -> String {
-        figures::page(&self.machine, cache)
+    /// What a page for Prometheus tells of a namespace, those within it not included, besides its counters: entries and
+    /// bytes; the sum of its load times in milliseconds, how many were at most 1, 2, 4 … 65536 ms, and how many there
+    /// were; and the same of its batches' sizes, up to 1024 keys.
+    pub fn layer(&self, namespace: u8) -> Vec<f64> {
+        let held = self.machine.held_by_namespace().get(usize::from(namespace)).copied().unwrap_or_default();
+        let stats = self.machine.namespace_stats(namespace);
+        let mut numbers = vec![u64::from(held.entries), held.weight];
+        for (histogram, powers) in [(&stats.load_millis, 16), (&stats.batch_sizes, 10)] {
+            numbers.push(histogram.sum());
+            numbers.extend((0..=powers).map(|power| histogram.count_up_to_power(power)));
+            numbers.push(histogram.count());
+        }
+        numbers.into_iter().map(|number| number as f64).collect()
     }
 
     /// What became of the thresholds (NaN: none) on hit rate, error rate, timeout rate and latency, in this order:

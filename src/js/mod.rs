@@ -7,7 +7,6 @@
 
 mod codes;
 mod figures;
-mod options;
 mod policies;
 
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -31,7 +30,7 @@ pub struct Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// Numbers as `options.rs` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
+    /// Numbers as `pkg/src/options.ts` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
     #[wasm_bindgen(constructor)]
     pub fn new(max_entries: f64, max_bytes: f64, max_entry_bytes: f64, usual_ttl: f64, shared_timer: bool) -> Core {
         let limits = Limits::new(max_entries as u64, max_bytes as u64, max_entry_bytes as u64);
