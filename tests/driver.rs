@@ -203,6 +203,7 @@ fn a_load_ends_with_its_last_waiter_even_after_its_deadline_and_a_sweep() {
             }
             end(get);
             assert_eq!(cache.loads_in_flight(), usize::from(n == 2 && !swept), "case {n} swept {swept}");
+            assert_eq!(cache.stats().timeouts, u64::from(n == 1 || swept), "case {n} swept {swept}: counted once");
             drop(cache);
             LATE.with(RefCell::take);
             assert!(gone.get(), "case {n} swept {swept}: the loader's future lives on");
