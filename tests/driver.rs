@@ -367,7 +367,8 @@ fn a_leader_too_takes_a_value_that_came_meanwhile_at_its_soft_deadline() {
         let got = poll_once(waiter).expect("settled").expect("a value");
         assert_eq!((got.value, got.status), (5, Status::StaleOnTimeout));
     }
-    assert_eq!(cache.loads_in_flight(), 0, "nobody waits, and nothing runs in the background here");
+    let on_its_own = usize::from(cfg!(target_family = "wasm"));
+    assert_eq!(cache.loads_in_flight(), on_its_own, "natively nothing runs in the background without a spawner");
 }
 
 #[test]
