@@ -75,6 +75,7 @@ pub enum Answer {
 
 /// Why a get found nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MissCause {
     /// No value was there.
     Absent,
@@ -97,6 +98,7 @@ impl MissCause {
 
 /// Why a get was answered with a stale value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum StaleCause {
     /// It is being refreshed.
     Revalidate,

@@ -54,6 +54,7 @@ use writes::WriteThroughs;
 
 /// Why a value left the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RemovalCause {
     /// It made room for others.
     Size,

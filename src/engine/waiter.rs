@@ -84,6 +84,10 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
             self.guard.forget();
             return if may_have_it { Ended::Brought(result.clone()) } else { Ended::AskAgain };
         }
+        if self.brought.swept.get() {
+            self.guard.forget();
+            return Ended::TimedOut;
+        }
         match in_time {
             true => self.guard.lost(),
             false => self.guard.time_out(),
