@@ -166,3 +166,20 @@ test("a listener of ctx.signal may use the cache", async () => {
   await settleDown();
   equal([await again, cache.get("other"), cache.get("k")], ["from the listener", 1, "from the listener"]);
 });
+
+test("one signal for many keys is one listener, and no warning of a leak", async () => {
+  const cache = new NearCache();
+  const controller = new AbortController();
+  const { signal } = controller;
+  let added = 0;
+  const { addEventListener } = signal;
+  signal.addEventListener = (...words) => (added++, addEventListener.apply(signal, words));
+  const load = held();
+  const gets = Array.from({ length: 30 }, (_, i) => cache.getOrSet(i, load, { signal }).catch((error) => error));
+  load.loads[0].resolve("loaded");
+  equal([await gets[0], added], ["loaded", 1]);
+  controller.abort("gone");
+  equal(await Promise.all(gets), ["loaded", ...new Array(29).fill("gone")]);
+  await settleDown();
+  equal([load.loads[0].ctx.signal.aborted, load.loads[29].ctx.signal.aborted], [false, true]);
+});
