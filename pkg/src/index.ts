@@ -1,4 +1,5 @@
 import { type BatchId, Batcher } from "./batcher.js";
+import { insertWith } from "./calls.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
 import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
@@ -701,7 +702,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         if (batch.node === -1) batch.node = entries.safely((core) => core.new_batch());
         return driver.joinBatch(batch.node);
       },
-      run: (batch, call) => driver.runAs(batch, call),
+      run: (batch, call) => driver.loads.runAs(batch, call),
       ended: (batch, keys, duration, error) => {
         const { id, path } = where();
         entries.safely((core) => {
@@ -734,36 +735,6 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, where),
     };
   }
-}
-
-function insertWith<K>(
-  core: EntryTable<K, unknown>["core"],
-  slot: number,
-  number: number,
-  now: number,
-  policy: number,
-  weight: number,
-  absent: boolean,
-  random: number,
-  said: CallOptions<K>,
-): number {
-  const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter, negativeTtl, tags } = said;
-  return core.insert_with(
-    slot,
-    number,
-    now,
-    policy,
-    weight,
-    absent,
-    random,
-    ttl,
-    staleWhileRevalidate,
-    staleIfError,
-    refreshAhead,
-    jitter,
-    negativeTtl,
-    tags,
-  );
 }
 
 /**
