@@ -110,7 +110,9 @@ impl State {
             free.push(place);
             let mut next = None;
             if *driver == Some(place) {
-                *driver = places.iter().position(Option::is_some);
+                // From here on, so that many who leave in their order are not looked through again and again.
+                let is_waiting = |place: &usize| places.get(*place).is_some_and(Option::is_some);
+                *driver = (place + 1..places.len()).chain(0..place).find(is_waiting);
                 next = driver.and_then(|next| places.get(next)?.clone());
             }
             (left, next)
