@@ -2,8 +2,8 @@
 // long for thirty small ones. Usage: bundle-pkg.mjs MODULES DIST VIRTUAL, the last for
 // what only tests use.
 
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { cpSync, readdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { build } from "esbuild";
 
 const [modules, dist, virtual] = process.argv.slice(2).map((folder) => resolve(folder));
@@ -51,10 +51,13 @@ await build({
 writeFileSync(join(cjs, "package.json"), '{ "type": "commonjs" }\n');
 
 // Types: TypeScript takes an ES module's for `require` only in its newest settings, so CommonJS has the same again.
-const declarations = new Set(entries.map((name) => `entrypoints/${name}.d.ts`));
-for (const file of declarations) {
-  const text = readFileSync(join(modules, file), "utf8");
-  for (const [, from] of text.matchAll(/ from "(\.[^"]*)\.js"/g)) declarations.add(`${join(dirname(file), from)}.d.ts`);
+const types = (folder) => readdirSync(join(modules, folder)).filter((name) => name.endsWith(".d.ts"));
+const unshipped = ["core.d.ts", "host.d.ts", "virtual.d.ts"];
+for (const target of [dist, cjs]) {
+  for (const folder of [".", "entrypoints"]) {
+    for (const name of types(folder).filter((name) => !unshipped.includes(name))) {
+      cpSync(join(modules, folder, name), join(target, folder, name));
+    }
+  }
 }
-for (const target of [dist, cjs]) for (const file of declarations) cpSync(join(modules, file), join(target, file));
 writeFileSync(join(dist, "nearcache.wasm.d.ts"), "declare const module: WebAssembly.Module;\nexport default module;\n");

@@ -4,9 +4,8 @@ import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
 import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
 import { health, mergePages } from "./figures.js";
-import { CacheHandle, type Defaults } from "./handle.js";
+import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
 import { host } from "./host.js";
-import { GET_PREPARED, INNER_SCOPE } from "./internals.js";
 import { bytes, count, fn, known, name, refusal, show } from "./options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./partitions.js";
 import {

@@ -1,4 +1,4 @@
-import { GET_PREPARED, INNER_SCOPE, type Internals } from "./internals.js";
+import { GET_PREPARED, INNER_SCOPE, type Internals } from "./handle.js";
 import { keyOf, quote, textKey } from "./key.js";
 import { count, fn as isFunction, known, refusal, show } from "./options.js";
 import { GET_OPTIONS } from "./policy.js";
