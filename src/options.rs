@@ -293,6 +293,13 @@ impl Policy {
     /// itself wins; then, where it is `absent` ("nothing there"), `negative_ttl`; then what this policy says of all.
     #[inline(never)]
     pub fn of_value(&self, said: &PolicyPatch, absent: bool) -> EntryPolicy {
+        // Most loaders say nothing.
+        if *said == PolicyPatch::NONE {
+            return match self.negative_ttl {
+                Some(ttl) if absent => EntryPolicy { ttl, ..self.entry },
+                _ => self.entry,
+            };
+        }
         let patched = self.patched(said);
         let negative = patched.negative_ttl.filter(|_| absent && said.ttl.is_none());
         EntryPolicy { ttl: negative.unwrap_or(patched.entry.ttl), ..patched.entry }

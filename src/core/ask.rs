@@ -3,7 +3,7 @@
 use super::eviction::lru;
 use super::freshness::Freshness;
 use super::graph::Node;
-use super::loads::{Deadlines, Flight, FlightId, WaitId};
+use super::loads::{Deadlines, FlightId, WaitId};
 use super::partitions::PartitionId;
 use super::slab::{Slot, State};
 use super::{Machine, SWEEP};
@@ -303,26 +303,22 @@ impl Machine {
 
     /// Attaches a new load to a key.
     fn begin(&mut self, slot: Slot, ask: &Ask<'_>, deadlines: Deadlines, background: bool) -> Option<FlightId> {
-        let flight = Flight {
-            partition: ask.partition,
-            slot: Some(slot),
-            policy: *ask.policy,
-            tags: ask.tags.to_vec(),
-            weight: ask.weight,
-            began: ask.now,
-            since: self.tags.purges(),
-            background,
-            detached: ask.detached,
-        };
-        let flight = self.flights.begin(flight, deadlines)?;
+        let (id, flight) = self.flights.begin(deadlines, self.tags.purges(), background)?;
+        flight.partition = ask.partition;
+        flight.slot = Some(slot);
+        flight.policy = *ask.policy;
+        flight.tags.extend_from_slice(ask.tags);
+        flight.weight = ask.weight;
+        flight.began = ask.now;
+        flight.detached = ask.detached;
         // Its key may go before it ends.
         self.partitions.retain(ask.partition);
         if let Some(entry) = self.slab.get_mut(slot) {
-            entry.set_flight(Some(flight.number()));
+            entry.set_flight(Some(id.number()));
         }
-        self.set_alarm(WaitId { flight, group: 0 }, deadlines);
+        self.set_alarm(WaitId { flight: id, group: 0 }, deadlines);
         self.count(ask.partition, |stats| stats.loads += 1);
-        Some(flight)
+        Some(id)
     }
 
     /// Takes back what one who asks again was counted as before: a get is counted by how it ended up.

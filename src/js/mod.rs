@@ -236,9 +236,10 @@ impl Core {
         random: f64,
         asker: i32,
     ) -> f64 {
-        let policy = *self.policies.get(policy);
-        let ask = self.question(slot, partition, now, &policy, force_fresh, random, asker);
-        self.answer(&ask)
+        let asker = self.node(asker);
+        let Self { machine, policies, .. } = self;
+        let ask = question(slot, partition, now, policies.get(policy), force_fresh, random, asker);
+        answer(machine, &ask)
     }
 
     /// As `ask`, with what else may be said of it. `again`: 0 for the first time, else what it was counted as when it
@@ -284,9 +285,9 @@ impl Core {
             },
             tags: &tags,
             weight: to_weight(bytes),
-            ..self.question(slot, partition, now, &policy, force_fresh, random, asker)
+            ..question(slot, partition, now, &policy, force_fresh, random, self.node(asker))
         };
-        self.answer(&ask)
+        answer(&mut self.machine, &ask)
     }
 
     /// A load brought a value, of which its loader said nothing but perhaps its bytes. The slot where the value belongs
@@ -522,53 +523,6 @@ impl Core {
     }
 
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
-    fn question<'a>(
-        &self,
-        slot: u32,
-        partition: u32,
-        now: f64,
-        policy: &'a Policy,
-        force_fresh: bool,
-        random: f64,
-        asker: i32,
-    ) -> Ask<'a> {
-        let now = to_time(now);
-        Ask {
-            slot: Slot::new(slot),
-            partition: PartitionId(partition),
-            now,
-            asked_at: now,
-            again: None,
-            policy,
-            tags: &[],
-            weight: None,
-            force_fresh,
-            background: true,
-            detached: false,
-            random: Some(random).filter(|random| *random > 0.0),
-            asker: self.node(asker),
-        }
-    }
-
-    fn answer(&mut self, ask: &Ask<'_>) -> f64 {
-        let code = match self.machine.ask(ask) {
-            Answer::Hit(slot) => f64::from(HIT | slot.number()),
-            Answer::Stale(slot, StaleCause::Revalidate) => f64::from(STALE_REVALIDATE | slot.number()),
-            Answer::Stale(slot, StaleCause::Error | StaleCause::Timeout) => f64::from(STALE_ERROR | slot.number()),
-            Answer::Failed(slot) => f64::from(FAILED | slot.number()),
-            Answer::Join(wait) => with(JOIN | wait.group, wait.flight.index()),
-            Answer::Lead(slot, flight, cause) => with(lead(cause) | slot.number(), flight.index()),
-            Answer::Refresh { slot, flight, stale } => {
-                with(if stale { REFRESH_STALE } else { REFRESH_AHEAD } | slot.number(), flight.index())
-            }
-            Answer::Recursive => f64::from(RECURSIVE),
-            Answer::TimedOut => f64::from(TIMED_OUT),
-            Answer::Full => f64::from(FULL),
-        };
-        code + f64::from(self.news())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
     fn bring(
         &mut self,
         flight: u32,
@@ -620,12 +574,62 @@ impl Core {
 
     #[inline]
     fn news(&self) -> u32 {
-        if self.machine.has_news() { NEWS } else { 0 }
+        news(&self.machine)
     }
 
     fn last(&self, last: bool) -> u32 {
         self.news() | if last { LAST } else { 0 }
     }
+}
+
+fn question<'a>(
+    slot: u32,
+    partition: u32,
+    now: f64,
+    policy: &'a Policy,
+    force_fresh: bool,
+    random: f64,
+    asker: Option<Node>,
+) -> Ask<'a> {
+    let now = to_time(now);
+    Ask {
+        slot: Slot::new(slot),
+        partition: PartitionId(partition),
+        now,
+        asked_at: now,
+        again: None,
+        policy,
+        tags: &[],
+        weight: None,
+        force_fresh,
+        background: true,
+        detached: false,
+        random: Some(random).filter(|random| *random > 0.0),
+        asker,
+    }
+}
+
+fn answer(machine: &mut Machine, ask: &Ask<'_>) -> f64 {
+    let code = match machine.ask(ask) {
+        Answer::Hit(slot) => f64::from(HIT | slot.number()),
+        Answer::Stale(slot, StaleCause::Revalidate) => f64::from(STALE_REVALIDATE | slot.number()),
+        Answer::Stale(slot, StaleCause::Error | StaleCause::Timeout) => f64::from(STALE_ERROR | slot.number()),
+        Answer::Failed(slot) => f64::from(FAILED | slot.number()),
+        Answer::Join(wait) => with(JOIN | wait.group, wait.flight.index()),
+        Answer::Lead(slot, flight, cause) => with(lead(cause) | slot.number(), flight.index()),
+        Answer::Refresh { slot, flight, stale } => {
+            with(if stale { REFRESH_STALE } else { REFRESH_AHEAD } | slot.number(), flight.index())
+        }
+        Answer::Recursive => f64::from(RECURSIVE),
+        Answer::TimedOut => f64::from(TIMED_OUT),
+        Answer::Full => f64::from(FULL),
+    };
+    code + f64::from(news(machine))
+}
+
+#[inline]
+fn news(machine: &Machine) -> u32 {
+    if machine.has_news() { NEWS } else { 0 }
 }
 
 fn lead(cause: MissCause) -> u32 {
