@@ -13,10 +13,20 @@ use serde_json::Value as Json;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Each file of the folder; a native test sees that none is left out.
-const FILES: &[(&str, &str)] = &[("failures.json", include_str!("contract/failures.json")),
+const FILES: &[(&str, &str)] = &[
+    ("batches.json", include_str!("contract/batches.json")),
+    ("bounds.json", include_str!("contract/bounds.json")),
+    ("circles.json", include_str!("contract/circles.json")),
+    ("failures.json", include_str!("contract/failures.json")),
+    ("hooks.json", include_str!("contract/hooks.json")),
+    ("keep-fresh.json", include_str!("contract/keep-fresh.json")),
     ("lifetimes.json", include_str!("contract/lifetimes.json")),
+    ("places.json", include_str!("contract/places.json")),
+    ("purges.json", include_str!("contract/purges.json")),
+    ("requests.json", include_str!("contract/requests.json")),
     ("sharing.json", include_str!("contract/sharing.json")),
     ("stale.json", include_str!("contract/stale.json")),
+    ("updates.json", include_str!("contract/updates.json")),
 ];
 
 fn cases() -> impl Iterator<Item = (String, Json)> {

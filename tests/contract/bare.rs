@@ -26,6 +26,7 @@ struct Load {
     flight: FlightId,
     /// What the one who began it said.
     with: Json,
+    request: Option<String>,
     ended: bool,
     background: bool,
     /// What it has been told to end with, while its own asks are under way.
@@ -54,6 +55,7 @@ struct Write {
     key: String,
     id: WriteId,
     with: Json,
+    request: Option<String>,
     deadline: Timestamp,
     /// Its caller waits no more.
     left: bool,
@@ -156,7 +158,7 @@ impl Face for Bare {
             "ask" => self.ask(step, None),
             "update" => self.update(step, place, name),
             "bring" | "fail" => self.tell(step, &name)?,
-            "lose" => self.lose(&name)?,
+            "lose" => self.lose(&name),
             "leave" => self.leave(&name)?,
             "advance" => self.advance(subject.as_u64().unwrap_or(0)),
             other => return Err(format!("the bare machine has no {other}")),
@@ -464,8 +466,9 @@ impl Bare {
         if !batched {
             self.log.begins.push(begun(&name, &stale));
         }
-        let (ended, told, with) = (false, None, said(&step, "with").clone());
-        self.loads.push(Load { name, place: place.clone(), key: key.clone(), flight, with, ended, background, told });
+        let (ended, told, with, request) = (false, None, said(&step, "with").clone(), request_of(&step));
+        let (to, of) = (place.clone(), key.clone());
+        self.loads.push(Load { name, place: to, key: of, flight, with, request, ended, background, told });
         if batched {
             self.enter_batch(load, place, key);
         }
@@ -649,16 +652,18 @@ impl Bare {
         let (partition, now, tags) = (self.partition(&place), self.now(), script::tags(&with));
         let slot = self.slots.get(&(place.clone(), key.clone())).copied();
         let weight = number(&with, "bytes").and_then(|bytes| u32::try_from(bytes).ok());
-        let write = WriteThrough { slot, partition, now, policy: &policy, tags: &tags, weight, may_vanish: false };
+        let stale = self.value(slot.filter(|slot| self.machine.is_usable(*slot, now))).cloned();
+        let may_vanish = self.case.get("mode") == Some(&json!("requests"));
+        let write = WriteThrough { slot, partition, now, policy: &policy, tags: &tags, weight, may_vanish };
         let (slot, id) = self.machine.begin_write(&write).expect("numbers are left");
         self.drain();
         self.names.insert(slot, (place.clone(), key.clone()));
         self.slots.insert((place.clone(), key.clone()), slot);
-        let stale = self.value(Some(slot).filter(|slot| self.machine.is_usable(*slot, now))).cloned();
         let name = text(step, "write").to_owned();
         self.log.begins.push(begun(&name, &stale));
         let deadline = now.after(policy.hard_timeout);
-        self.writes.push(Write { caller, name, place, key, id, with, deadline, left: false, ended: false });
+        let (request, left, ended) = (request_of(step), false, false);
+        self.writes.push(Write { caller, name, place, key, id, with, request, deadline, left, ended });
         Json::Null
     }
 
@@ -700,24 +705,36 @@ impl Bare {
         let Write { ref caller, ref place, ref key, .. } = self.writes[at];
         let (caller, slot) = (caller.clone(), self.slots.get(&(place.clone(), key.clone())).copied());
         self.log.settles.insert(caller, json!({ "error": error }));
+        self.log.aborts.push(self.writes[at].name.clone());
         slot.into_iter().for_each(|slot| self.machine.remove(slot));
         self.drain();
     }
 
-    fn lose(&mut self, name: &str) -> Result<Json, String> {
-        let load = self.loads.iter().position(|load| load.name == name && !load.ended).ok_or("no such load")?;
-        self.loads[load].ended = true;
-        self.machine.lost(self.loads[load].flight);
-        self.drain();
-        for at in 0..self.waits.len() {
-            let Wait { ended, asker, load: of, counted, .. } = self.waits[at];
-            if !ended && of == load {
-                self.ask_now(at, Some(counted));
-            } else if !ended && asker == Some(load) {
-                self.leave_at(at);
+    /// A request dies, with all that it began and waits for.
+    fn lose(&mut self, request: &str) -> Json {
+        let dies = |step: &Json| step.get("request").and_then(Json::as_str) == Some(request);
+        for wait in self.waits.iter_mut().filter(|wait| dies(&wait.step)) {
+            wait.ended = true;
+        }
+        for write in self.writes.iter_mut().filter(|write| write.request.as_deref() == Some(request)) {
+            // Neither its end nor its deadline is ever told.
+            write.left = true;
+        }
+        for load in 0..self.loads.len() {
+            if self.loads[load].ended || self.loads[load].request.as_deref() != Some(request) {
+                continue;
+            }
+            self.loads[load].ended = true;
+            self.machine.lost(self.loads[load].flight);
+            self.drain();
+            for at in 0..self.waits.len() {
+                let Wait { ended, load: of, counted, .. } = self.waits[at];
+                if !ended && of == load {
+                    self.ask_now(at, Some(counted));
+                }
             }
         }
-        Ok(Json::Null)
+        Json::Null
     }
 
     fn leave(&mut self, name: &str) -> Result<Json, String> {
@@ -822,6 +839,10 @@ impl Bare {
             }
         }
     }
+}
+
+fn request_of(step: &Json) -> Option<String> {
+    step.get("request").and_then(Json::as_str).map(str::to_owned)
 }
 
 /// How the beginning of a load is written down.

@@ -168,6 +168,11 @@ pub trait Face {
 pub fn run<F: Face>(case: &Json) -> (Vec<Json>, Option<String>) {
     let mut face = F::new(case);
     let mut lines = Vec::new();
+    for at in 0..number(case, "fill").unwrap_or(0) {
+        if let Err(why) = face.act(&json!({ "set": format!("k{at}"), "to": "v" })) {
+            return (lines, Some(why));
+        }
+    }
     for step in list(case, "steps") {
         let answer = match step.get("together").and_then(Json::as_array) {
             None => face.act(step),
@@ -195,6 +200,15 @@ pub fn difference(case: &Json, lines: &[Json]) -> Option<String> {
     for (at, (step, line)) in list(case, "steps").iter().zip(lines).enumerate() {
         for what in ["is", "settles", "begins", "aborts", "events"] {
             let wanted = step.get(what);
+            if what == "events"
+                && let Some(told) = number(step, "told")
+            {
+                let got = list(line, "events").len() as u64;
+                if got != told {
+                    return Some(format!("step {}: {step}\n  {got} events were told, wanted {told}", at + 1));
+                }
+                continue;
+            }
             if what == "events" && !hooks || what == "is" && wanted.is_none() {
                 continue;
             }
