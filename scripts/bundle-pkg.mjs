@@ -15,7 +15,7 @@ const shared = {
 };
 
 // Inner modules that tests look into. Each reaches all the others, so that it shares the one file with the entry points.
-const inner = ["host", "batcher", "room"];
+const inner = ["host", "batcher", "partitions"];
 for (const name of inner) {
   writeFileSync(
     join(modules, `${name}-test.js`),

@@ -35,6 +35,12 @@ impl Timestamp {
         }
     }
 
+    /// The moment so many milliseconds earlier; never stays never.
+    #[must_use]
+    pub(crate) fn before(self, millis: u64) -> Self {
+        if self == Self::NEVER { self } else { Self(self.0.saturating_sub(millis)) }
+    }
+
     /// Milliseconds from `earlier` to here; 0 where the clock went backwards.
     pub const fn millis_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)

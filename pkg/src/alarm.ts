@@ -1,43 +1,73 @@
-import { host, type Pending } from "./host.js";
+import { host, type Pending, type Timer } from "./host.js";
 
 /** The longest that a timer runs, in milliseconds. */
 export const LONGEST = 2 ** 31 - 1;
 
 /**
- * One timer for many deadlines: it rings at the earliest it was set for, and says what time it is then by
- * its own account. A clock that a test holds still, or that was set back, does not put a deadline off.
+ * One timer for many deadlines: it rings at the earliest that it was set for, and says what time it is then by its own
+ * account, so that a clock that a test holds still puts no deadline off. At rest the timer holds nothing but this.
  */
 export class Alarm implements Pending {
-  timer: ReturnType<typeof setTimeout> | undefined;
-  #at = Infinity;
-  #rings = Infinity;
+  timer: Timer | undefined;
+  /** When it rings; `Infinity` if it is not set. */
+  at = Infinity;
+  private onAlarm: ((at: number) => void) | undefined;
+  private rings = Infinity;
 
-  constructor(
-    readonly isNeeded: () => boolean,
-    private readonly ring: (at: number) => void,
-  ) {}
+  /** `holdsProcess`: whether a program that has nothing else to do should wait for it while it does not rest. */
+  constructor(private readonly holdsProcess: boolean) {}
 
-  /** Rings at `at` or before, whichever was asked for first. Cheap when it is set early enough already. */
+  /** Whether somebody waits for it. */
+  isNeeded(): boolean {
+    return this.holdsProcess && this.onAlarm !== undefined;
+  }
+
+  /** Will call this at the next deadline. */
+  wake(onAlarm: (at: number) => void): void {
+    this.onAlarm = onAlarm;
+  }
+
+  /** Calls nobody any more, until it is woken. A timer that runs already is left to run out: that is cheaper. */
+  rest(): void {
+    this.onAlarm = undefined;
+  }
+
+  /** Rings at `at` or before, whichever was asked for first. */
   set(at: number, now: number): void {
-    if (at >= this.#at) return;
-    clearTimeout(this.timer);
-    this.#at = at;
+    if (at >= this.at) return;
+    if (this.timer !== undefined) host.clearTimer(this.timer);
+    this.at = at;
     const wait = Math.min(Math.max(at - now, 1), LONGEST);
-    this.#rings = now + wait;
-    this.timer = setTimeout(this.#fire, wait);
+    this.rings = now + wait;
+    this.timer = host.setTimer(this.ring, wait);
     host.alarmSet(this);
   }
 
   /** Does not ring any more, until it is set anew. */
   off(): void {
-    clearTimeout(this.timer);
-    this.#at = Infinity;
+    if (this.timer !== undefined) host.clearTimer(this.timer);
+    this.at = Infinity;
     host.alarmOff(this);
   }
 
-  readonly #fire = (): void => {
-    this.#at = Infinity;
+  private readonly ring = (): void => {
+    this.at = Infinity;
     host.alarmOff(this);
-    this.ring(this.#rings);
+    this.onAlarm?.(this.rings);
   };
+}
+
+/** A timer, where there may be one: outside a request, a Worker has none. */
+export function startTimer(callback: () => void, millis: number): Timer | undefined {
+  if (!(millis < Infinity)) return undefined;
+  try {
+    return host.setTimer(callback, Math.min(millis, LONGEST));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends a timer, if there is one. */
+export function stopTimer(timer: Timer | undefined): void {
+  if (timer !== undefined) host.clearTimer(timer);
 }

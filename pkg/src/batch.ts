@@ -29,7 +29,24 @@ export class Batch<K, V> {
     const index = this.keys.push(key) - 1;
     if (!host.requestBound) return this.ended.then(this.pickNext);
     // except where they may be in several requests.
-    return this.indexed(index, lost);
+    return this.again(index, lost);
+  }
+
+  /** Promises the value of a key that it has already, by its index. */
+  again(index: number, lost?: () => Promise<V>): Promise<V> {
+    // Whoever is given the promise may hand it to several requests, as a DataLoader does.
+    const { promise, resolve } = deferred<V>();
+    resolve(
+      this.ended.then(
+        () => this.pick(index),
+        (error) => {
+          if (this.over) return this.pick(index);
+          if (lost === undefined) throw error;
+          return lost();
+        },
+      ),
+    );
+    return promise;
   }
 
   /** What was asked for before, when this batch has ended. */
@@ -50,23 +67,6 @@ export class Batch<K, V> {
     this.error = error;
     this.over = true;
     this.end();
-  }
-
-  // Apart from `add`, so that only here a scope must be kept for each key.
-  private indexed(index: number, lost: (() => Promise<V>) | undefined): Promise<V> {
-    // A DataLoader remembers what it promised, and may be several requests'.
-    const { promise, resolve } = deferred<V>();
-    resolve(
-      this.ended.then(
-        () => this.pick(index),
-        (error) => {
-          if (this.over) return this.pick(index);
-          if (lost === undefined) throw error;
-          return lost();
-        },
-      ),
-    );
-    return promise;
   }
 
   private readonly pickNext = (): V => this.pick(this.picked++);

@@ -1,25 +1,46 @@
 import { LONGEST } from "./alarm.js";
 import { Batch } from "./batch.js";
 import { deferred } from "./deferred.js";
-import { misshapen } from "./errors.js";
-import { host } from "./host.js";
+import { batchLost, batchResultError, recursive } from "./errors.js";
+import { host, type Timer } from "./host.js";
 import { duration, fn, known, size } from "./options.js";
 import type { BatchOptions } from "./types.js";
 
-/** Told when a batch has ended: its keys, how long its call took in milliseconds, and what every key failed with, if so. */
-export type BatchEnded<K> = (keys: readonly K[], millis: number, error: unknown) => void;
+/** What a batch belongs to, and what is to know of it. None of this may throw. */
+export interface BatchObserver<K> {
+  /** The time in milliseconds. */
+  now(): number;
+  /** A key takes a place. `false` if what asks for it would wait for itself. */
+  joined(batch: BatchId): boolean;
+  /** Calls `load`, which may ask for keys. */
+  run<T>(batch: BatchId, call: () => T): T;
+  /** It has ended: its keys, how long its call took, and what every key failed with, if so. */
+  ended(batch: BatchId, keys: readonly K[], millis: number, error: unknown): void;
+}
+
+/** A batch, for those who know it by a number of their own. */
+export interface BatchId {
+  node: number;
+}
 
 const BATCH_OPTIONS = new Set(["load", "batchWindow", "maxBatchSize"]);
 
-class Gathering<K, V, C> extends Batch<K, V> {
+/** In so many batches a key is tried that are lost with their requests. */
+const MOST_TRIES = 10;
+
+class OpenBatch<K, V, C> extends Batch<K, V> implements BatchId {
+  node = -1;
   readonly items: C[] = [];
-  timer: ReturnType<typeof setTimeout> | undefined = undefined;
+  timer: Timer | undefined = undefined;
   /** Sends a batch with a timer before its time. */
   go: (() => void) | undefined = undefined;
+  /** Where each key is. */
+  readonly places = new Map<K, number>();
 }
 
 /**
- * Makes one call of the keys that are asked for within a window. The same key asked for twice is in it twice.
+ * Makes one call of the keys that are asked for within a window. The same key asked for twice is in it once, with the
+ * item of the last.
  *
  * In a Worker a batch belongs to the request that opened it: its timer, its call and its promise are of that
  * request, which stays alive until the batch has ended. A batch with the microtask window has keys of that
@@ -32,32 +53,37 @@ export class Batcher<K, V, C = undefined> {
   /** In milliseconds; `undefined`: the microtask window. */
   readonly #window: number | undefined;
   readonly #maxSize: number;
-  readonly #ended: BatchEnded<K> | undefined;
-  #open: Gathering<K, V, C> | undefined = undefined;
+  readonly #observer: BatchObserver<K>;
+  #open: OpenBatch<K, V, C> | undefined = undefined;
 
-  /**
-   * `ended` must not throw.
-   * @throws {NearCacheError} `ERR_OPTION`
-   */
-  constructor(options: BatchOptions<K, V, C>, ended?: BatchEnded<K>) {
+  /** @throws {NearCacheError} `ERR_OPTION` */
+  constructor(options: BatchOptions<K, V, C>, observer: BatchObserver<K>) {
     known(options, BATCH_OPTIONS, "batch");
     const { load, batchWindow = "microtask", maxBatchSize = Infinity } = options;
     this.#load = fn("batch.load", load);
     this.#window = batchWindow === "microtask" ? undefined : Math.min(duration("batchWindow", batchWindow), LONGEST);
     this.#maxSize = size("maxBatchSize", maxBatchSize);
-    this.#ended = ended;
+    this.#observer = observer;
   }
 
   /** The key's value, by the batch that is open or a new one. `item` goes to `load` beside it. */
-  load(key: K, item: C): Promise<V> {
+  load(key: K, item: C, tries = 1): Promise<V> {
     const open = this.#open;
     const batch = open === undefined || open.closed ? this.#begin() : open;
-    batch.items.push(item);
-    const lost = (): Promise<V> => {
-      batch.closed = true;
-      return this.load(key, item);
-    };
-    const promise = batch.add(key, host.requestBound ? lost : undefined);
+    if (!this.#observer.joined(batch)) return Promise.reject(recursive(key));
+    const lost = !host.requestBound
+      ? undefined
+      : (): Promise<V> => {
+          batch.closed = true;
+          return tries < MOST_TRIES ? this.load(key, item, tries + 1) : Promise.reject(batchLost(key, tries));
+        };
+    const known = batch.places.get(key);
+    if (known !== undefined) {
+      batch.items[known] = item;
+      return batch.again(known, lost);
+    }
+    batch.places.set(key, batch.items.push(item) - 1);
+    const promise = batch.add(key, lost);
     if (batch.keys.length >= this.#maxSize) {
       batch.closed = true;
       batch.go?.();
@@ -65,8 +91,8 @@ export class Batcher<K, V, C = undefined> {
     return promise;
   }
 
-  #begin(): Gathering<K, V, C> {
-    const batch = new Gathering<K, V, C>();
+  #begin(): OpenBatch<K, V, C> {
+    const batch = new OpenBatch<K, V, C>();
     this.#open = batch;
     if (this.#window !== undefined && this.#wait(batch, this.#window)) return batch;
     host.afterPromiseJobs(() => void this.#send(batch), batch.keys);
@@ -74,12 +100,12 @@ export class Batcher<K, V, C = undefined> {
   }
 
   /** Sends the batch when its window has passed or it is full. There are no timers outside a request. */
-  #wait(batch: Gathering<K, V, C>, window: number): boolean {
+  #wait(batch: OpenBatch<K, V, C>, window: number): boolean {
     // Another request may fill the batch; it is sent by a promise job of this one.
     const { promise: go, resolve } = deferred<void>();
     batch.go = resolve;
     try {
-      batch.timer = setTimeout(resolve, window);
+      batch.timer = host.setTimer(resolve, window);
       host.keepAlive(batch.ended);
     } catch {
       if (batch.timer === undefined) return false;
@@ -88,20 +114,21 @@ export class Batcher<K, V, C = undefined> {
     return true;
   }
 
-  async #send(batch: Gathering<K, V, C>): Promise<void> {
+  async #send(batch: OpenBatch<K, V, C>): Promise<void> {
     batch.closed = true;
-    clearTimeout(batch.timer);
+    if (batch.timer !== undefined) host.clearTimer(batch.timer);
+    const observer = this.#observer;
     const count = batch.keys.length;
-    const start = performance.now();
+    const start = observer.now();
     let failure: unknown;
     try {
-      const values = await this.#load(batch.keys, batch.items);
-      if (!Array.isArray(values) || values.length !== count) throw misshapen(values, count);
+      const values = await observer.run(batch, () => this.#load(batch.keys, batch.items));
+      if (!Array.isArray(values) || values.length !== count) throw batchResultError(values, count);
       batch.settle(values);
     } catch (error) {
       failure = error;
       batch.fail(error);
     }
-    this.#ended?.(batch.keys, performance.now() - start, failure);
+    observer.ended(batch, batch.keys, Math.max(observer.now() - start, 0), failure);
   }
 }

@@ -2,7 +2,7 @@ import { unknown } from "./options.js";
 import type { Duration, LoadContext } from "./types.js";
 
 /** The context that a loader or writer gets. */
-export class Ctx<K, V> implements LoadContext<K, V> {
+export class Context<K, V> implements LoadContext<K, V> {
   ttl: Duration | undefined = undefined;
   staleWhileRevalidate: Duration | undefined = undefined;
   swr: Duration | undefined = undefined;
@@ -34,20 +34,34 @@ export class Ctx<K, V> implements LoadContext<K, V> {
     this.skipped = true;
   }
 
+  /** Whether nothing was said of how the value is kept. */
+  get saysNothing(): boolean {
+    return (
+      this.ttl === undefined &&
+      this.tags === undefined &&
+      this.staleWhileRevalidate === undefined &&
+      this.swr === undefined &&
+      this.staleIfError === undefined &&
+      this.refreshAhead === undefined &&
+      this.jitter === undefined &&
+      !this.skipped
+    );
+  }
+
   abort(reason: unknown): void {
     this.#reason = reason;
     this.#controller?.abort(reason);
   }
 }
 
-const WORDS = new Set(Object.keys(new Ctx(undefined, undefined)));
+const WORDS = new Set(Object.keys(new Context(undefined, undefined)));
 for (const ours of ["key", "stale", "skipped"]) WORDS.delete(ours);
 
 // A loader that misspells a word should hear of it. An assignment of a name that an object does not have goes up its
 // prototypes, and a proxy among them is told; what the object has never gets there, so that this costs nothing.
 // (An object that is not extensible costs more than all else about a context.)
 Object.setPrototypeOf(
-  Ctx.prototype,
+  Context.prototype,
   new Proxy(Object.prototype, {
     set(_, name, value) {
       if (value !== undefined) throw unknown(String(name), "property", WORDS, "ctx.");

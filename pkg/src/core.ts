@@ -80,36 +80,58 @@ function use(module: WebAssembly.Module, glue: Glue, { exports }: WebAssembly.In
   compiled = module;
 }
 
-/** The low bits of an answer: a slot or an index, or 0 for none. */
+/** The low bits of an answer: a slot or a group of waiters, or 0 for none. */
 export const SLOT = (1 << 27) - 1;
-/** Answers from here on say that there are departures to fetch. */
-export const DEPARTED = 2 ** 31;
-/** Of `departure`: the key goes too. */
-export const VACATED = 1 << 30;
-/** Of `insert`: the key that lies in the slot has made way. */
-export const EVICTED = 1 << 30;
-/** The flight has ended. */
-export const OVER = 1 << 30;
 
-/** What an answer is about, between slot and flags. */
-export function kind(code: number): number {
-  return (code >>> 27) & 7;
+/** Whether there are removals or ended flights to fetch. */
+export function hasNews(answer: number): boolean {
+  return (answer | 0) < 0;
 }
-/** Of `ask`: without a kind, a hit. */
+
+/** What an answer is about. */
+export function kind(code: number): number {
+  return (code >>> 27) & 15;
+}
+
+/** The second number of an answer: a flight's, a write's, or milliseconds. */
+export function above(answer: number): number {
+  return Math.floor(answer / 4_294_967_296);
+}
+
+/** Of `ask` and `touch`. */
+export const HIT = 0;
+/** Of `ask`. */
 export const JOIN = 1;
-export const LEAD = 2;
-export const FULL = 3;
-export const STALE = 4;
-export const REFRESH_AHEAD = 5;
-export const REFRESH_STALE = 6;
-export const FAILED = 7;
-/** Of `fail`. */
-export const RESCUED = 1;
-export const REMEMBERED = 2;
-/** Of `departure`: why the value left; without a kind, there was none. */
+export const LEAD_ABSENT = 2;
+export const LEAD_EXPIRED = 3;
+export const LEAD_FORCED = 4;
+export const STALE_REVALIDATE = 5;
+export const STALE_ERROR = 6;
+export const REFRESH_AHEAD = 7;
+export const REFRESH_STALE = 8;
+export const FAILED = 9;
+export const RECURSIVE = 10;
+export const TIMED_OUT = 11;
+export const FULL = 12;
+/** Of `touch`; what is absent has the kind before. */
+export const MISS_EXPIRED = 3;
+/** Of `brought` and `failed`, beside `ASK_AGAIN`. */
+export const STORED = 1;
+export const RESCUED = 2;
+export const FAILURE_CACHED = 3;
+/** Of `brought`: some who waited may not have the value. */
+export const ASK_AGAIN = 1 << 30;
+/** Of `timeout`; what is not soft has timed out. */
+export const SOFT = 1;
+/** Of `timeout`, `leave` and `time_out`: the flight has ended. */
+export const LAST = 1 << 29;
+/** Of `removal`: the key goes too. */
+export const KEY_REMOVED = 1 << 30;
+/** Of `insert`: the key that lies in the slot has made way. */
+export const EVICTED = 1 << 27;
+
+/** Of `removal`: why a value left; without a kind, there was none. */
 export const CAUSES = [undefined, "size", "expired", "replaced", "removed"] as const;
 
-/** For a ttl: don't store. */
-export const SKIP = -1;
-/** For figures: of all spaces. */
+/** For figures: of all namespaces. */
 export const ALL = -1;

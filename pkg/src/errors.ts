@@ -4,6 +4,7 @@ export type NearCacheErrorCode =
   | "ERR_TIMEOUT"
   | "ERR_RECURSIVE_LOAD"
   | "ERR_TOO_MANY_LOADS"
+  | "ERR_LOAD_LOST"
   | "ERR_BYTES"
   | "ERR_BATCH"
   | "ERR_KEY"
@@ -51,7 +52,20 @@ export function recursive(key: unknown): NearCacheError {
   );
 }
 
-export function misshapen(values: unknown, keys: number): NearCacheError {
+export function tooManyLoads(key: unknown): NearCacheError {
+  return new NearCacheError("ERR_TOO_MANY_LOADS", "too many loads are under way: at most 2097152 at once", key);
+}
+
+export function nobodyWaits(key: unknown): NearCacheError {
+  return new NearCacheError("ERR_TIMEOUT", `nobody waits for ${showKey(key)} any more`, key);
+}
+
+export function batchLost(key: unknown, tries: number): NearCacheError {
+  const why = `each of the ${tries} batches that it was in was lost with its request`;
+  return new NearCacheError("ERR_LOAD_LOST", `no value for ${showKey(key)}: ${why}`, key);
+}
+
+export function batchResultError(values: unknown, keys: number): NearCacheError {
   const got = Array.isArray(values) ? `${values.length} values` : showKey(values);
   return new NearCacheError(
     "ERR_BATCH",

@@ -5,7 +5,7 @@ import type { Check, Health, HealthOptions } from "./types.js";
 const OPTIONS = new Set(["minHitRate", "maxErrorRate", "maxTimeoutRate", "maxLatency", "minSamples", "window"]);
 
 /** @throws {NearCacheError} `ERR_OPTION` */
-export function health(core: Core, space: number, now: number, options: HealthOptions): Health {
+export function health(core: Core, namespace: number, now: number, options: HealthOptions): Health {
   known(options, OPTIONS);
   const { minHitRate, maxErrorRate, maxTimeoutRate, maxLatency, minSamples = 20, window = "1m" } = options;
   const thresholds: [Check["name"], number][] = [
@@ -16,7 +16,7 @@ export function health(core: Core, space: number, now: number, options: HealthOp
   ];
   const [hits, errors, timeouts, latency] = thresholds.map(([, value]) => value) as [number, number, number, number];
   const samples = count("minSamples", minSamples);
-  const answer = core.health(space, now, duration("window", window), hits, errors, timeouts, latency, samples);
+  const answer = core.health(namespace, now, duration("window", window), hits, errors, timeouts, latency, samples);
   const checks = thresholds
     .filter(([, threshold]) => !Number.isNaN(threshold))
     .map(([name, threshold], at): Check => {

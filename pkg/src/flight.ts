@@ -1,100 +1,143 @@
-import type { Ctx } from "./context.js";
-import { deferred } from "./deferred.js";
-import type { Policy } from "./policy.js";
-import type { Loader, Status } from "./types.js";
-import type { View } from "./view.js";
+// A load under way, those who wait for it, and what is known of each.
 
-/** A get, or a refresh of the cache's own, on its way to a value. */
-export interface Call<K, V> {
-  readonly view: View<K, V>;
-  readonly key: K;
-  readonly loader: Loader<K, V>;
-  readonly policy: Policy<K>;
-  readonly tags: readonly string[] | undefined;
-  readonly bytes: number | undefined;
-  readonly fresh: boolean;
-  readonly deadline: number;
-  readonly signal: AbortSignal | undefined;
-  /** Nobody waits: it refreshes what was handed out. */
-  readonly background: boolean;
-  /** Whether the caller wants to know how the value came to be: then the next three are right. */
-  readonly detailed: boolean;
-  status: Status;
-  /** Of the value that was handed out: milliseconds since it was stored, and how long it stays fresh. */
-  age: number;
-  ttl: number;
-  /** The load it waits for. */
-  flight: Flight<K, V> | undefined;
+import type { Context } from "./context.js";
+import { type Deferred, deferred } from "./deferred.js";
+import type { CacheHandle } from "./handle.js";
+import { type CallOptions, or } from "./policy.js";
+import type { Loader, Status } from "./types.js";
+
+/** A get, with what it takes to ask once more. */
+export class Ask<K, V> {
+  constructor(
+    readonly handle: CacheHandle<K, V>,
+    readonly key: K,
+    readonly loader: Loader<K, V>,
+    readonly options: CallOptions<K> | undefined,
+    /** When it asked first, which its deadlines count from. */
+    readonly askedAt: number,
+  ) {}
+
+  get hardTimeout(): number {
+    const { hardTimeout } = this.handle.defaults;
+    return this.options === undefined ? hardTimeout : or(this.options.hardTimeout, hardTimeout);
+  }
+
+  get softTimeout(): number {
+    const { softTimeout } = this.handle.defaults;
+    return this.options === undefined ? softTimeout : or(this.options.softTimeout, softTimeout);
+  }
 }
 
-/** Callers who wait for one flight until the same moment, and share a promise. */
-export class Wait<V> {
-  callers = 1;
+/** How a value came to be, as `details` tells it. */
+export class Provenance<K, V> {
+  status: Status = "miss";
+  /** Milliseconds since it was stored, and how long it stays fresh. */
+  age = 0;
+  ttl = 0;
+  /** The wait that brought it. */
+  wait: Wait<K, V> | undefined = undefined;
+}
+
+/** Callers who share a promise: those of one group or, in a Worker, one of them. */
+export class Wait<K, V> {
   readonly promise: Promise<V>;
   readonly resolve: (value: V | PromiseLike<V>) => void;
   readonly reject: (error: unknown) => void;
+  /** They wait no more. */
+  over = false;
+  /** They got a stale value at their soft deadline. */
+  softened: { readonly age: number; readonly ttl: number } | undefined = undefined;
+  /** They asked again, and this came of it. */
+  again: Provenance<K, V> | undefined = undefined;
+  /** The loads that wait here, which now and then is one. */
+  askers: Asker[] | undefined = undefined;
 
   constructor(
-    readonly deadline: number,
-    /** The `hardTimeout` that the deadline came from, for its error. */
-    readonly timeout: number,
+    readonly flight: Flight<K, V>,
+    /** The first who came. */
+    readonly ask: Ask<K, V>,
   ) {
     ({ promise: this.promise, resolve: this.resolve, reject: this.reject } = deferred<V>());
   }
 }
 
-/** A load under way, and who waits for it. */
-export class Flight<K, V> {
-  /** Settled, or nobody waits any more. Set before anybody is told. */
+/** What runs a user's code that may ask for keys: a load, or a batch. */
+export interface Asker {
+  /** What the core calls it; -1 if it has ended. */
+  readonly node: number;
+}
+
+/** A load under way. */
+export class Flight<K, V> implements Asker {
+  /** It has ended, or nobody waits any more. */
   over = false;
-  /** Whether its load failed. Any other rejection says nothing about what the loader did. */
+  /** Its load brought a value. */
+  loaded = false;
+  value: V | undefined = undefined;
+  /** Its load failed, and `error` is what those who wait get. */
   failed = false;
-  /** Whether its load failed, and the last good value took the place of the error. */
+  error: unknown = undefined;
+  /** Its load failed, and those who wait get the last good value. */
   rescued = false;
-  /** Whether its loader is on the stack. */
-  starting = true;
-  /** Tells the leader's request, in a Worker, that the load has ended, or (with a reason) should. */
+  /** The core that knew it was replaced: those who wait get what comes, and nothing is stored. */
+  orphaned = false;
+  /** The groups that may not have the value and ask again. */
+  again: Set<number> | undefined = undefined;
+  /** In a Worker: resolved when it has ended. Only a runtime rejects it, with the request that it belongs to. */
+  readonly ended: Deferred<void> | undefined;
+  /** In a Worker: tells the leader's request that it has ended, or (with a reason) that its load should. */
   home: ((reason?: unknown) => void) | undefined = undefined;
-  /** Waits with other deadlines than the leader's. */
-  others: Wait<V>[] | undefined = undefined;
+  private first: Wait<K, V> | undefined = undefined;
+  private others: (Wait<K, V> | undefined)[] | undefined = undefined;
 
   constructor(
-    readonly id: number,
-    /** The leader's: it says how what is brought is kept. */
-    readonly call: Call<K, V>,
-    /** When, if there is a hook that wants to know. */
-    readonly began: number,
-    readonly ctx: Ctx<K, V>,
-    /** The leader's; in a Worker the load's own, which nothing but the load settles while anyone waits. */
-    readonly first: Wait<V>,
-  ) {}
-
-  /** The wait until this moment, joined or new. */
-  join(deadline: number, timeout: number): Wait<V> {
-    const { first, others } = this;
-    const last = others?.at(-1) ?? first;
-    if (last.deadline === deadline) {
-      last.callers++;
-      return last;
-    }
-    const wait = new Wait<V>(deadline, timeout);
-    if (others === undefined) this.others = [wait];
-    else others.push(wait);
-    return wait;
+    readonly index: number,
+    /** The leader's. */
+    readonly ask: Ask<K, V>,
+    readonly ctx: Context<K, V>,
+    /** Nobody but the cache itself waited when it began: it refreshes what was handed out. */
+    readonly background: boolean,
+    requestBound: boolean,
+  ) {
+    this.ended = requestBound ? deferred<void>() : undefined;
   }
 
-  resolve(value: V): void {
-    this.over = true;
-    this.home?.();
-    this.first.resolve(value);
-    if (this.others !== undefined) for (const wait of this.others) wait.resolve(value);
+  get node(): number {
+    return this.over || this.orphaned ? -1 : this.index;
   }
 
-  reject(error: unknown): void {
-    this.over = true;
-    this.failed = true;
+  /** Those who wait in a group, if any do by a promise. */
+  wait(group: number): Wait<K, V> | undefined {
+    return group === 0 ? this.first : this.others?.[group];
+  }
+
+  /** Whoever comes to the group waits by this, too. */
+  share(group: number, wait: Wait<K, V>): void {
+    if (group === 0) this.first = wait;
+    else (this.others ??= [])[group] = wait;
+  }
+
+  /** All groups' promises that are still waited for. */
+  *waits(): Generator<[group: number, wait: Wait<K, V>]> {
+    if (this.first !== undefined && !this.first.over) yield [0, this.first];
+    if (this.others === undefined) return;
+    for (const [group, wait] of this.others.entries()) if (wait !== undefined && !wait.over) yield [group, wait];
+  }
+
+  /** Gives its end to those who wait. Who may not have the value does what `askAgain` says. */
+  settle(askAgain: (wait: Wait<K, V>) => Promise<V>): void {
     this.home?.();
-    this.first.reject(error);
-    if (this.others !== undefined) for (const wait of this.others) wait.reject(error);
+    this.ended?.resolve();
+    if (this.others !== undefined) for (const [group, wait] of this.waits()) this.give(wait, group, askAgain);
+    else if (this.first !== undefined) this.give(this.first, 0, askAgain);
+  }
+
+  /** Gives its end, if it has come to one, to a group. */
+  give(wait: Wait<K, V>, group: number, askAgain: (wait: Wait<K, V>) => Promise<V>): void {
+    if (wait.over || !(this.loaded || this.failed)) return;
+    wait.over = true;
+    if (this.again?.has(group)) wait.resolve(askAgain(wait));
+    else if (this.failed) wait.reject(this.error);
+    else wait.resolve(this.value as V);
   }
 }

@@ -1,5 +1,4 @@
 import { fn, knownHooks } from "./options.js";
-import { isScopeWithin } from "./room.js";
 import type { Events, Place, Plugin } from "./types.js";
 
 const EVENTS: ReadonlySet<string> = new Set<keyof Events<unknown, unknown>>([
@@ -19,6 +18,12 @@ const DEEPEST = 8;
 
 type Hook = (event: never) => unknown;
 
+interface Queued {
+  readonly event: keyof Events<unknown, unknown>;
+  readonly told: unknown;
+  readonly depth: number;
+}
+
 /** Who is to be told of what. Every event has a list, or nothing: then it is not even made. */
 export class Hooks<K, V> {
   hit: Hook[] | undefined = undefined;
@@ -30,8 +35,8 @@ export class Hooks<K, V> {
   evict: Hook[] | undefined = undefined;
   expire: Hook[] | undefined = undefined;
   batch: Hook[] | undefined = undefined;
-  /** What is to be told when the operation is over, since a hook may use the cache. */
-  readonly later: (() => void)[] = [];
+  private queue: Queued[] = [];
+  /** How deep in hooks that cause events the one is that runs now; 0 outside of hooks. */
   private depth = 0;
 
   /** Adds a plugin's hooks for what happens in a place or within it; returns the way to take them out again. */
@@ -58,25 +63,32 @@ export class Hooks<K, V> {
     };
   }
 
-  /** To be told by the next `flush`. */
-  put<E extends keyof Events<K, V>>(event: E, told: Events<K, V>[E]): void {
-    this.later.push(() => this.tell(event, told));
+  /** Whether there is something to tell. */
+  get isWaiting(): boolean {
+    return this.queue.length > 0;
   }
 
-  /** Tells what has happened. Comes last in an operation: a hook may use the cache. */
+  /** Takes down what happened, to be told by `flush`. What hooks cause that are too deep themselves is dropped. */
+  notify<E extends keyof Events<K, V>>(event: E, told: Events<K, V>[E]): void {
+    if (this.depth < DEEPEST) this.queue.push({ event, told, depth: this.depth + 1 });
+  }
+
+  /**
+   * Tells what has happened. Comes last in an operation: a hook may use the cache. What hooks cause is told when those
+   * have been told that were waiting before, so that no stack grows however many there are.
+   */
   flush(): void {
-    // A hook that causes what it is called for would never end.
-    if (this.depth === DEEPEST) {
-      this.later.length = 0;
-      return;
+    if (this.depth > 0) return;
+    for (let at = 0; at < this.queue.length; at++) {
+      const { event, told, depth } = this.queue[at]!;
+      this.depth = depth;
+      this.tell(event, told);
     }
-    this.depth++;
-    // What a hook causes is told by what it calls, or here.
-    for (let tell = this.later.shift(); tell !== undefined; tell = this.later.shift()) tell();
-    this.depth--;
+    this.depth = 0;
+    this.queue = [];
   }
 
-  private tell<E extends keyof Events<K, V>>(event: E, told: Events<K, V>[E]): void {
+  private tell(event: keyof Events<K, V>, told: unknown): void {
     for (const hook of this[event] ?? []) {
       try {
         const result = hook(told as never) as PromiseLike<unknown> | undefined;
@@ -89,6 +101,8 @@ export class Hooks<K, V> {
 }
 
 function isWithin(inner: Place, outer: Place): boolean {
-  if (!isScopeWithin(inner.scope, outer.scope)) return false;
-  return outer.namespaces.every((name, at) => inner.namespaces[at] === name);
+  return (
+    outer.namespaces.every((name, at) => inner.namespaces[at] === name) &&
+    outer.scopes.every((name, at) => inner.scopes[at] === name)
+  );
 }

@@ -6,10 +6,13 @@ export interface Host {
    * brings a timer of its own, and a follower waits for the very promise of the leader.
    */
   requestBound: boolean;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** As `setTimeout`. Throws where there are no timers. */
+  setTimer(callback: () => void, millis: number): Timer;
+  clearTimer(timer: Timer): void;
   /** Keeps the request alive until the promise has settled. The promise never rejects. */
   keepAlive(promise: Promise<unknown>): void;
-  /** Calls back as soon as the present task has ended, without holding a process. */
-  nextTask(callback: () => void): void;
   /**
    * Calls back when the promise jobs that are pending, and those they lead to, have run, as far as the place
    * lets that be seen. `gathered` is what they may add to meanwhile.
@@ -21,10 +24,13 @@ export interface Host {
   alarmOff(alarm: Pending): void;
 }
 
+/** What `setTimer` gave. */
+export type Timer = unknown;
+
 /** A timer that should hold a process only while somebody waits for it. */
 export interface Pending {
   readonly timer: unknown;
-  readonly isNeeded: () => boolean;
+  isNeeded(): boolean;
 }
 
 const nothing = () => {};
@@ -56,28 +62,30 @@ function afterQuietTurns(callback: () => void, gathered: ArrayLike<unknown>): vo
 
 export const host: Host = {
   requestBound: false,
+  // By their names at each call, so that a test may replace what stands behind them.
+  now: () => Date.now(),
+  setTimer: (callback, millis) => setTimeout(callback, millis),
+  clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
   keepAlive: nothing,
-  nextTask: (callback) => setTimeout(callback, 0),
   afterPromiseJobs: afterQuietTurns,
   alarmSet: nothing,
   alarmOff: nothing,
 };
 
 // What a program replaces later, as tests do that fake the time, is no business of these: they never wait for time.
-const { MessageChannel, process, setImmediate } = globalThis as Partial<typeof globalThis>;
+const { MessageChannel, process } = globalThis as Partial<typeof globalThis>;
 
 /** Fills in the host by what is there, for entry points that do not know where they run. */
 export function useSurroundings(): void {
-  // Node, Deno and Bun; a page that a test runner simulates in Node has no setImmediate.
+  // Node, Deno and Bun, and a page that a test runner simulates in Node.
   if (process?.versions?.node !== undefined) {
-    if (setImmediate !== undefined) useNode(process, setImmediate);
+    useNode(process);
   } else if (MessageChannel !== undefined) {
     useMessages(new MessageChannel());
   }
 }
 
-function useNode(process: NodeJS.Process, immediate: typeof setImmediate & {}): void {
-  host.nextTask = (callback) => void immediate(callback).unref();
+function useNode(process: NodeJS.Process): void {
   // A tick's callbacks run when no promise job is left, if they are asked for by a promise job.
   const resolved = Promise.resolve();
   const { nextTick } = process;
@@ -88,11 +96,12 @@ function useNode(process: NodeJS.Process, immediate: typeof setImmediate & {}): 
   const alarms = new Set<Pending>();
   const refNeeded = () => {
     for (const alarm of alarms) {
-      if (alarm.isNeeded()) (alarm.timer as NodeJS.Timeout).ref();
+      if (alarm.isNeeded()) (alarm.timer as Partial<NodeJS.Timeout>).ref?.();
     }
   };
   host.alarmSet = (alarm) => {
-    (alarm.timer as NodeJS.Timeout).unref();
+    // A faked timer, or a simulated page's, is not Node's.
+    (alarm.timer as Partial<NodeJS.Timeout>).unref?.();
     if (alarms.size === 0) process.on("beforeExit", refNeeded);
     alarms.add(alarm);
   };
@@ -106,9 +115,19 @@ function useNode(process: NodeJS.Process, immediate: typeof setImmediate & {}): 
 function useMessages(channel: MessageChannel): void {
   const callbacks: (() => void)[] = [];
   channel.port1.onmessage = () => callbacks.splice(0).forEach((callback) => callback());
-  host.nextTask = (callback) => {
+  host.afterPromiseJobs = (callback) => {
     callbacks.push(callback);
     channel.port2.postMessage(undefined);
   };
-  host.afterPromiseJobs = (callback) => host.nextTask(callback);
+}
+
+const ignore = (): void => {};
+
+/** In a Worker, keeps the request until the promise has settled. Outside a request there is nothing to keep. */
+export function keepAlive(promise: Promise<unknown>): void {
+  try {
+    host.keepAlive(promise.then(ignore, ignore));
+  } catch {
+    // A loader out there can do no I/O either.
+  }
 }

@@ -1,16 +1,26 @@
-import { Batcher } from "./batcher.js";
-import { atMost, recent, upperBound } from "./clock.js";
-import { ALL, Core, DEPARTED, EVICTED, SLOT } from "./core.js";
-import { NearCacheError } from "./errors.js";
-import type { Call } from "./flight.js";
+import { type BatchId, Batcher } from "./batcher.js";
+import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
+import { Driver } from "./driver.js";
+import { EntryTable } from "./entries.js";
 import { health, mergePages } from "./figures.js";
+import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
 import { host } from "./host.js";
-import { estimate, keepNext, weigh } from "./keeping.js";
-import { Loads } from "./loads.js";
-import { abortSignal, bytes, count, flag, fn, known, name, names, refusal, show } from "./options.js";
-import { GET_OPTIONS, LIFE_OPTIONS, policy, type Policy, SET_OPTIONS, UPDATE_OPTIONS, USUAL } from "./policy.js";
-import { Room } from "./room.js";
-import { Shelf } from "./shelf.js";
+import { bytes, count, fn, known, name, refusal, show } from "./options.js";
+import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./partitions.js";
+import {
+  type CallOptions,
+  DETAILED_OPTIONS,
+  GET_OPTIONS,
+  LIFE_OPTIONS,
+  or,
+  readCall,
+  readNumbers,
+  readRule,
+  SET_OPTIONS,
+  UPDATE_OPTIONS,
+  USUAL,
+} from "./policy.js";
+import { estimate } from "./sizes.js";
 import { toStats, type Stats } from "./stats.js";
 import type {
   BatchOptions,
@@ -38,7 +48,6 @@ import type {
   WrapOptions,
 } from "./types.js";
 import { Updates } from "./updates.js";
-import { CALL, type Habits, PART, View } from "./view.js";
 import { keepFresh, warmup } from "./warmup.js";
 import { wrap } from "./wrap.js";
 
@@ -81,20 +90,18 @@ export type {
 } from "./types.js";
 export { cached } from "./wrap.js";
 
-const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
-const VIEW_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "sizeOf", "batch"]);
+const HANDLE_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "sizeOf", "batch"]);
 const CACHE_OPTIONS = new Set([
   "maxEntries",
   "maxBytes",
   "maxEntryBytes",
-  ...VIEW_OPTIONS,
+  ...HANDLE_OPTIONS,
   "plugins",
   "name",
   "clock",
   "random",
 ]);
 const MAX_ENTRIES = 10_000;
-const ignore = (): void => {};
 
 /**
  * A cache in the memory of this isolate or process: bounded, in LRU order, with lifetimes, and with one
@@ -111,30 +118,26 @@ const ignore = (): void => {};
  * ```
  */
 export class NearCache<K = any, V = any> implements CacheLike<K, V> {
-  readonly #core: Core;
-  readonly #shelf: Shelf<K, V>;
-  readonly #loads: Loads<K, V>;
+  readonly #entries: EntryTable<K, V>;
+  readonly #driver: Driver<K, V>;
   readonly #updates: Updates<K, V>;
-  readonly #clock: (() => number) | undefined;
   readonly #random: () => number;
-  readonly #view: View<K, V>;
+  readonly #handle: CacheHandle<K, V>;
   /** What the cache as a whole is called. */
   readonly name: string;
 
   /** @throws {NearCacheError} `ERR_OPTION`, naming the option, what it got and what it wants. */
   constructor(options?: NearCacheOptions<K, V>);
   /** @internal */
-  constructor(part: Part<K, V>);
-  constructor(options: NearCacheOptions<K, V> | Part<K, V> = {}) {
-    if (options instanceof Part) {
-      const { whole, view } = options;
-      this.#core = whole.#core;
-      this.#shelf = whole.#shelf;
-      this.#loads = whole.#loads;
+  constructor(inner: HandleInit<K, V>);
+  constructor(options: NearCacheOptions<K, V> | HandleInit<K, V> = {}) {
+    if (options instanceof HandleInit) {
+      const { whole, handle } = options;
+      this.#entries = whole.#entries;
+      this.#driver = whole.#driver;
       this.#updates = whole.#updates;
-      this.#clock = whole.#clock;
       this.#random = whole.#random;
-      this.#view = view;
+      this.#handle = handle;
       this.name = whole.name;
       return;
     }
@@ -142,55 +145,70 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { maxEntries = MAX_ENTRIES, maxBytes = Infinity, plugins = [] } = options;
     const { maxEntryBytes = maxBytes, clock, random = Math.random, name: called = "default" } = options;
     this.name = name("name", called);
-    this.#clock = clock === undefined ? undefined : fn("clock", clock);
     this.#random = fn("random", random);
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
-    const room = new Room<K>(0, []);
-    const habits = { policy: USUAL, sizeOf: weighs ? estimate : undefined, batcher: undefined };
-    this.#view = new View(
-      room,
-      undefined,
-      this.#habits(habits, options, () => room),
+    const numbers = readNumbers(options);
+    const usualTtl = or(numbers.ttl, USUAL.ttl);
+    this.#entries = new EntryTable<K, V>(
+      {
+        maxEntries: count("maxEntries", maxEntries),
+        maxBytes,
+        maxEntryBytes,
+        usualTtl,
+        sharedTimer: !host.requestBound,
+      },
+      clock === undefined ? undefined : fn("clock", clock),
     );
-    const most = count("maxEntries", maxEntries);
-    const { ttl } = this.#view.habits.policy;
-    this.#core = new Core(most, maxBytes, maxEntryBytes, ttl, !host.requestBound);
-    this.#shelf = new Shelf(this.#core, most, this.#clock, this.#view);
-    this.#loads = new Loads(this.#shelf, this.#random);
-    this.#updates = new Updates(this.#shelf, this.#random);
+    this.#driver = new Driver(this.#entries, this.#random);
+    this.#updates = new Updates(this.#entries, this.#random);
+    const outer = { ...USUAL, policy: 0, backoffRule: undefined, batcher: undefined };
+    const { root } = this.#entries;
+    this.#handle = new CacheHandle(
+      root,
+      this.#defaults({ ...outer, sizeOf: weighs ? estimate : undefined }, options, () => root.namespace),
+    );
     if (!Array.isArray(plugins)) throw refusal("plugins", show(plugins), "an array of plugins");
     for (const plugin of plugins) this.use(plugin);
   }
 
   /** The value, if it is there and fresh. Makes it the most recently used. */
   get(key: K): V | undefined {
-    const slot = this.#view.slots.get(key);
-    if (slot !== undefined && this.#core.hit(slot, this.#clock === undefined ? upperBound() : this.#clock())) {
-      const value = this.#shelf.values[slot] as V;
-      if (this.#shelf.hooks.hit !== undefined) this.#tellHit(key);
-      return value;
+    const entries = this.#entries;
+    const now = entries.now();
+    const slot = this.#handle.slots.get(key);
+    try {
+      if (slot !== undefined && entries.core.hit(slot, now)) {
+        const value = entries.values[slot] as V;
+        if (entries.hooks.hit !== undefined) this.#notifyHit(key);
+        return value;
+      }
+      return this.#getSlow(key, slot, now);
+    } catch (error) {
+      if (!entries.recover(error)) throw error;
+      return undefined;
     }
-    return this.#getSlow(key, slot);
   }
 
   /** As `get`, but counts nothing and leaves the order of use as it is. */
   peek(key: K): V | undefined {
-    const slot = this.#view.slots.get(key);
-    return slot !== undefined && this.#core.is_fresh(slot, this.#shelf.now())
-      ? (this.#shelf.values[slot] as V)
-      : undefined;
+    const now = this.#entries.now();
+    const slot = this.#handle.slots.get(key);
+    if (slot === undefined || !this.#entries.safely((core) => core.is_fresh(slot, now))) return undefined;
+    return this.#entries.values[slot] as V | undefined;
   }
 
   /** Whether there is a fresh value. Counts nothing. */
   has(key: K): boolean {
-    const slot = this.#view.slots.get(key);
-    return slot !== undefined && this.#core.is_fresh(slot, this.#shelf.now());
+    const now = this.#entries.now();
+    const slot = this.#handle.slots.get(key);
+    return slot !== undefined && this.#entries.safely((core) => core.is_fresh(slot, now));
   }
 
   /** Milliseconds that the value stays fresh; `undefined` if there is none that is. */
   remainingTtl(key: K): number | undefined {
-    const slot = this.#view.slots.get(key);
-    const left = slot === undefined ? 0 : this.#core.remaining(slot, this.#shelf.now());
+    const now = this.#entries.now();
+    const slot = this.#handle.slots.get(key);
+    const left = slot === undefined ? 0 : this.#entries.safely((core) => core.remaining(slot, now));
     return left > 0 ? left : undefined;
   }
 
@@ -201,31 +219,33 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`; `ERR_BYTES` where a byte bound is set and the value's size is unknown.
    */
   set(key: K, value: V, options?: SetOptions<K>): this {
-    const view = this.#view;
-    let said = view.habits.policy;
-    let tags: readonly string[] | undefined;
-    let given: number | undefined;
+    const entries = this.#entries;
+    const handle = this.#handle;
+    const { partition, defaults } = handle;
+    let said: CallOptions<K> | undefined;
     if (options !== undefined) {
       known(options, SET_OPTIONS);
-      said = policy(said, options);
-      given = options.bytes;
-      if (options.tags !== undefined) tags = names("tags", options.tags);
+      said = readCall(options);
     }
-    const weight = weigh(view, key, value, given);
-    const negative = (value === undefined || value === null) && options?.ttl === undefined;
-    const ttl = negative ? (said.negativeTtl ?? said.ttl) : said.ttl;
-    const slot = view.slots.get(key);
-    const now = this.#clock === undefined ? atMost(ttl) : this.#clock();
-    keepNext(this.#core, this.#random, view, said, tags);
-    const code = this.#core.insert(slot === undefined ? 0 : slot, view.room.space, now, ttl, weight);
-    const at = code & SLOT;
-    if ((code & EVICTED) !== 0) this.#shelf.evicted(at);
-    if (code >= DEPARTED) this.#shelf.drain();
-    if (at !== 0) {
-      if (slot === undefined) this.#shelf.place(at, key, view);
-      this.#shelf.put(at, value);
+    // What is the user's comes first, since it may use the cache: then the slot is looked up.
+    const weight = said === undefined || Number.isNaN(said.bytes) ? handle.weigh(key, value) : said.bytes;
+    const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
+    const random = mayJitter ? this.#random() : 0;
+    const now = entries.exactNow();
+    const slot = handle.slots.get(key) ?? 0;
+    const absent = value === undefined || value === null;
+    try {
+      const { core } = entries;
+      const number = partition.number(core);
+      const code =
+        said === undefined
+          ? core.insert(slot, number, now, defaults.policy, weight, absent, random)
+          : insertWith(core, slot, number, now, defaults.policy, weight, absent, random, said);
+      entries.inserted(code, slot, key, value, partition, number);
+    } catch (error) {
+      if (!entries.recover(error)) throw error;
     }
-    this.#shelf.flush();
+    entries.flush();
     return this;
   }
 
@@ -234,11 +254,16 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * load brings goes to those who already waited, is not stored, and nobody joins it any more.
    */
   delete(key: K): boolean {
-    const slot = this.#view.slots.get(key);
+    const entries = this.#entries;
+    const now = entries.now();
+    const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
-    const held = this.#core.is_fresh(slot, this.#shelf.now());
-    if (this.#core.remove(slot) >= DEPARTED) this.#shelf.drain();
-    this.#shelf.flush();
+    const held = entries.safely((core) => {
+      const held = core.is_fresh(slot, now);
+      if (hasNews(core.remove(slot))) entries.drain();
+      return held;
+    });
+    entries.flush();
     return held;
   }
 
@@ -247,55 +272,69 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * `delete` does. `true` if there was a fresh value.
    */
   expire(key: K): boolean {
-    const slot = this.#view.slots.get(key);
+    const entries = this.#entries;
+    const now = entries.now();
+    const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
-    const code = this.#core.expire(slot, this.#shelf.now());
-    if (code >= DEPARTED) this.#shelf.drain();
-    this.#shelf.flush();
-    return (code & 1) !== 0;
+    const held = entries.safely((core) => {
+      const code = core.expire(slot, now);
+      if (hasNews(code)) entries.drain();
+      return (code & 1) !== 0;
+    });
+    entries.flush();
+    return held;
   }
 
   /**
    * Deletes every entry that bears the tag, and returns how many there were. O(entries that bear it).
    *
-   * Loads under way may turn out to bear it: nobody joins those any more, and if one does, it is not stored.
+   * Loads under way may turn out to bear it. What such a load brings is not stored, and goes to those who asked before;
+   * whoever joined it since asks again.
    */
   deleteByTag(tag: string): number {
-    const hit = this.#core.remove_tag(this.#view.tag(name("tag", tag)));
-    this.#shelf.drain();
-    this.#shelf.flush();
-    return hit;
+    return this.#purgeTag(tag, (core, namespace, scope) => core.remove_tag(namespace, scope, tag));
   }
 
   /** As `deleteByTag`, but as `expire` does: what has stale windows stays for them. Returns how many were fresh. */
   expireByTag(tag: string): number {
-    const hit = this.#core.expire_tag(this.#view.tag(name("tag", tag)), this.#shelf.now());
-    this.#shelf.drain();
-    this.#shelf.flush();
+    const now = this.#entries.now();
+    return this.#purgeTag(tag, (core, namespace, scope) => core.expire_tag(namespace, scope, tag, now));
+  }
+
+  #purgeTag(tag: string, purge: (core: EntryTable<K, V>["core"], namespace: number, scope: string) => number): number {
+    name("tag", tag);
+    const { namespace, scope } = this.#handle.partition;
+    const hit = this.#entries.safely((core) => {
+      const hit = purge(core, namespace.id, scope);
+      this.#entries.drain();
+      return hit;
+    });
+    this.#entries.flush();
     return hit;
   }
 
-  /**
-   * Removes everything, as `delete` does; on a namespace or scope, everything within. O(entries there, and on a scope
-   * the scopes beside it).
-   */
+  /** Removes everything, as `delete` does; on a namespace or scope, everything within. O(n of the cache). */
   clear(): void {
-    const { room, place } = this.#view;
-    if (room.space === 0 && place.scope === undefined) {
-      this.#shelf.clear();
-    } else {
-      for (const slot of [...room.everySlot(place.scope)]) this.#core.remove(slot);
-      this.#shelf.drain();
-    }
-    this.#shelf.flush();
+    const entries = this.#entries;
+    const { partition } = this.#handle;
+    entries.safely((core) => {
+      if (partition === entries.root) {
+        entries.clear();
+      } else {
+        core.remove_within(partition.namespace.id, partition.scope);
+        entries.drain();
+      }
+    });
+    entries.flush();
   }
 
   /**
-   * Entries held in the cache or namespace (not in those within it, and a scope's are its namespace's): dead ones
-   * that no call has met yet, and memories of failed loads, included. For the cache itself, all there are.
+   * Entries held in the cache, namespace or scope and within it: dead ones that no call has met yet, and memories of
+   * failed loads, included. O(namespaces and scopes with keys), for the cache itself O(1).
    */
   get size(): number {
-    return this.#core.len(this.#space);
+    const { namespace, scope } = this.#handle.partition;
+    return this.#entries.safely((core) => core.len(namespace.id, scope));
   }
 
   /** As `getOrSet` without the option `details`, and with how the value came to be. */
@@ -331,16 +370,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     loader?: Loader<K, V>,
     options?: GetOrSetOptions<K> & { details?: boolean | undefined },
   ): Promise<unknown> {
-    const slot = this.#view.slots.get(key);
-    const hit = slot === undefined || options !== undefined ? undefined : this.#plainHit(key, slot);
-    return hit ?? this.#ask(key, slot, loader, options);
+    const hit = options === undefined ? this.#plainHit(key) : undefined;
+    return hit ?? this.#ask(key, loader, options);
   }
 
   /** @internal `getOrSet` with options that say nothing of a plain hit, and have been read before. */
-  [CALL](key: K, loader: Loader<K, V>, options: GetOrSetOptions<K>): Promise<V> {
-    const slot = this.#view.slots.get(key);
-    const hit = slot === undefined ? undefined : this.#plainHit(key, slot);
-    return hit ?? (this.#ask(key, slot, loader, options) as Promise<V>);
+  [GET_PREPARED](key: K, loader: Loader<K, V>, options: GetOrSetOptions<K>): Promise<V> {
+    return this.#plainHit(key) ?? (this.#ask(key, loader, options) as Promise<V>);
   }
 
   /**
@@ -354,11 +390,12 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     load?: BatchOptions<K, T, LoadContext<K, V>>["load"],
     options?: GetOrSetOptions<K>,
   ): Promise<(Loaded<V, T> | Error)[]> {
-    const batcher = load === undefined ? this.#batcher() : this.#batched({ load }, () => this.#view.room);
+    const { namespace } = this.#handle.partition;
+    const batcher = load === undefined ? this.#batcher() : this.#batched({ load }, () => namespace);
     if (options !== undefined) {
       known(options, GET_OPTIONS);
       // What is wrong for all is no key's error.
-      this.#call(undefined as K, ignore as unknown as Loader<K, V>, options, 0);
+      readCall(options);
     }
     const loader: Loader<K, V> = (key, ctx) => batcher.load(key, ctx);
     const asked: Promise<V>[] = [];
@@ -384,9 +421,9 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     try {
       fn("writer", writer);
       known(options, UPDATE_OPTIONS);
-      const call = this.#call(key, writer, options, this.#shelf.now());
+      const call = readCall(options);
       call.signal?.throwIfAborted();
-      return this.#updates.run(call) as Promise<unknown> as Promise<Loaded<V, T>>;
+      return this.#updates.run(this.#handle, key, writer, call) as Promise<unknown> as Promise<Loaded<V, T>>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -400,18 +437,17 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   namespace<L = K, W = V>(within: string, options: DefaultOptions<L, W> = {}): NearCache<L, W> {
-    known(options, VIEW_OPTIONS);
+    known(options, HANDLE_OPTIONS);
     name("namespace", within);
-    const { room, habits, place } = this.#view;
-    let inner = room.namespaces.get(within);
-    const own = this.#habits(habits, options as unknown as DefaultOptions<K, V>, () => inner ?? room);
-    if (inner === undefined) {
-      const space = this.#core.add_space();
-      if (space < 0) throw refusal("namespace", "one too many", "at most 255 of them in a cache");
-      inner = new Room(space, [...room.path, within]);
-      room.namespaces.set(within, inner);
-    }
-    return new NearCache(new Part(this, new View(inner, place.scope, own))) as unknown as NearCache<L, W>;
+    const entries = this.#entries;
+    const { partition, defaults } = this.#handle;
+    let inner = partition.namespace;
+    const own = this.#defaults(defaults, options as unknown as DefaultOptions<K, V>, () => inner);
+    const made = entries.safely(() => entries.namespace(partition.namespace, within));
+    if (made === undefined) throw refusal("namespace", "one too many", "at most 255 of them in a cache");
+    inner = made;
+    const handle = new CacheHandle(new Partition(inner, partition.scopes), own);
+    return new NearCache(new HandleInit(this, handle)) as unknown as NearCache<L, W>;
   }
 
   /**
@@ -421,14 +457,18 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   scope(within: string): NearCache<K, V> {
-    return this[PART](name("scope", within));
+    return this.#scope(userScope(name("scope", within)));
   }
 
   /** @internal */
-  [PART](within: string): NearCache<K, V> {
-    const { room, habits, place } = this.#view;
-    const scope = place.scope === undefined ? within : `${place.scope}\0${within}`;
-    return new NearCache(new Part(this, new View(room, scope, habits)));
+  [INNER_SCOPE](within: string, shown = within): NearCache<K, V> {
+    return this.#scope(innerScope(within, shown));
+  }
+
+  #scope(within: ScopeName): NearCache<K, V> {
+    const handle = this.#handle;
+    const partition = new Partition(handle.partition.namespace, handle.scopesTo(within));
+    return new NearCache(new HandleInit(this, new CacheHandle(partition, handle.defaults)));
   }
 
   /**
@@ -443,7 +483,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** Adds a plugin: an object of hooks. As `on`. */
   use(plugin: Plugin<K, V>): () => void {
-    return this.#shelf.hooks.add(plugin, this.#view.place);
+    return this.#entries.hooks.add(plugin, this.#handle.place);
   }
 
   /**
@@ -493,11 +533,14 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** The fresh entries, the most recently used first; those of namespaces and scopes are theirs. O(n of the cache). */
   *entries(): IterableIterator<[K, V]> {
+    const entries = this.#entries;
+    const start = entries.now();
     // The order is taken at the start, so that the loop's body may use the cache.
-    for (const slot of this.#core.newest_first(this.#shelf.now())) {
-      const key = this.#shelf.keys[slot] as K;
-      const held = this.#view.slots.get(key) === slot && this.#core.is_fresh(slot, this.#shelf.now());
-      if (held) yield [key, this.#shelf.values[slot] as V];
+    for (const slot of entries.safely((core) => core.newest_first(start))) {
+      const now = entries.now();
+      const key = entries.keys[slot] as K;
+      const held = this.#handle.slots.get(key) === slot && entries.safely((core) => core.is_fresh(slot, now));
+      if (held) yield [key, entries.values[slot] as V];
     }
   }
 
@@ -523,8 +566,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** What happened so far: in the whole cache, or in a namespace. */
   stats(): Stats {
-    const space = this.#space;
-    return toStats(this.#core.counters(space), this.#core.len(space), this.#core.weight(space), this.#core.in_flight());
+    const { namespace } = this.#handle.partition;
+    const which = this.#figures;
+    return this.#entries.safely((core) =>
+      toStats(core.counters(which), core.len(namespace.id, ""), core.weight(namespace.id, ""), core.in_flight()),
+    );
   }
 
   /**
@@ -532,7 +578,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * `cache`, `layer` and `namespace`. Serve it as `text/plain; version=0.0.4`. O(namespaces).
    */
   prometheus(): string {
-    return this.#core.prometheus(this.name, this.#shelf.namespaces());
+    return this.#entries.safely((core) => core.prometheus(this.name));
   }
 
   /**
@@ -544,138 +590,159 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   health(thresholds: HealthOptions = {}): Health {
-    return health(this.#core, this.#space, this.#shelf.now(), thresholds);
+    const now = this.#entries.now();
+    return this.#entries.safely((core) => health(core, this.#figures, now, thresholds));
   }
 
-  get #space(): number {
-    const { room } = this.#view;
-    return room.space === 0 ? ALL : room.space;
+  /** Whose figures are the part's: all namespaces' for the cache itself and its scopes. */
+  get #figures(): number {
+    const { id } = this.#handle.partition.namespace;
+    return id === 0 ? ALL : id;
   }
 
-  #plainHit(key: K, slot: number): Promise<V> | undefined {
-    if (!this.#core.hit(slot, this.#clock === undefined ? upperBound() : this.#clock())) return undefined;
-    const value = this.#shelf.values[slot] as V;
-    if (this.#shelf.hooks.hit !== undefined) this.#tellHit(key);
+  #plainHit(key: K): Promise<V> | undefined {
+    const entries = this.#entries;
+    const now = entries.now();
+    const slot = this.#handle.slots.get(key);
+    try {
+      if (slot === undefined || !entries.core.hit(slot, now)) return undefined;
+    } catch (error) {
+      if (!entries.recover(error)) throw error;
+      return undefined;
+    }
+    const value = entries.values[slot] as V;
+    if (entries.hooks.hit !== undefined) this.#notifyHit(key);
     return Promise.resolve(value);
   }
 
-  /** A `get` that was no hit, as far as an upper bound of the time tells. */
-  #getSlow(key: K, slot: number | undefined): V | undefined {
-    let value: V | undefined;
-    let code = 0;
-    const held = this.#shelf.holds(slot);
-    if (slot === undefined)
-      code = this.#core.miss(this.#view.room.space, this.#clock === undefined ? recent() : this.#clock());
-    else {
-      code = this.#core.touch(slot, this.#shelf.now());
-      if (code === 1) value = this.#shelf.values[slot] as V;
-    }
-    if (code >= DEPARTED) this.#shelf.drain();
-    const { hooks } = this.#shelf;
-    if (code === 1) {
-      if (hooks.hit !== undefined) this.#tellHit(key);
+  /** A `get` that was no plain hit. */
+  #getSlow(key: K, slot: number | undefined, now: number): V | undefined {
+    const entries = this.#entries;
+    const { core, hooks } = entries;
+    const { partition, place } = this.#handle;
+    const code = slot === undefined ? core.miss(partition.namespace.id, now) : core.touch(slot, now);
+    const isHit = slot !== undefined && kind(code) === HIT;
+    const value = isHit ? (entries.values[slot] as V) : undefined;
+    if (hasNews(code)) entries.drain();
+    if (isHit) {
+      if (hooks.hit !== undefined) hooks.notify("hit", { key, place });
     } else if (hooks.miss !== undefined) {
-      hooks.put("miss", { key, place: this.#view.place, cause: held ? "expired" : "absent" });
+      hooks.notify("miss", { key, place, cause: kind(code) === MISS_EXPIRED ? "expired" : "absent" });
     }
-    this.#shelf.flush();
+    entries.flush();
     return value;
   }
 
-  #tellHit(key: K): void {
-    this.#shelf.hooks.put("hit", { key, place: this.#view.place });
-    this.#shelf.flush();
+  #notifyHit(key: K): void {
+    this.#entries.hooks.notify("hit", { key, place: this.#handle.place });
+    this.#entries.flush();
   }
 
   /** The cold side of `getOrSet`. Never throws. */
   #ask(
     key: K,
-    slot: number | undefined,
     loader: Loader<K, V> | undefined,
-    options: GetOrSetOptions<K> | DetailedOptions<K> | undefined,
+    options: GetOrSetOptions<K> | DetailedOptions<K, boolean> | undefined,
   ): Promise<V | Details<V>> {
-    let call: Call<K, V>;
-    let now: number;
     try {
       if (loader === undefined) {
         const batcher = this.#batcher();
         loader = (key, ctx) => batcher.load(key, ctx);
       } else fn("loader", loader);
-      if (options !== undefined) known(options, DETAILED_OPTIONS);
-      const { hardTimeout } = this.#view.habits.policy;
-      // Where there is no value, nothing can be handed out too late, and a recent moment will do for the cache's deadline.
-      const empty = this.#clock === undefined && (slot === undefined || !this.#core.is_usable(slot, 0));
-      now = empty && options?.hardTimeout === undefined ? atMost(hardTimeout) : this.#shelf.now();
-      call = this.#call(key, loader, options, now);
+      if (options === undefined) return this.#driver.ask(this.#handle, key, loader, undefined);
+      known(options, DETAILED_OPTIONS);
+      const call = readCall(options);
       call.signal?.throwIfAborted();
+      return call.details
+        ? this.#driver.askDetailed(this.#handle, key, loader, call)
+        : this.#driver.ask(this.#handle, key, loader, call);
     } catch (error) {
       return Promise.reject(error);
     }
-    return call.detailed ? this.#loads.beginDetailed(call, slot, now) : this.#loads.begin(call, slot, now);
-  }
-
-  /** @throws {NearCacheError} `ERR_OPTION` */
-  #call(key: K, loader: Loader<K, V>, options: GetOrSetOptions<K> | undefined, now: number): Call<K, V> {
-    const view = this.#view;
-    let said: Policy<K> = view.habits.policy;
-    let tags: readonly string[] | undefined;
-    let weight: number | undefined;
-    let fresh = false;
-    let detailed = false;
-    let signal: AbortSignal | undefined;
-    if (options !== undefined) {
-      said = policy(said, options);
-      if (options.tags !== undefined) tags = names("tags", options.tags);
-      if (options.bytes !== undefined) weight = bytes("bytes", options.bytes);
-      if (options.forceFresh !== undefined) fresh = flag("forceFresh", options.forceFresh);
-      if (options.signal !== undefined) signal = abortSignal("signal", options.signal);
-      const { details } = options as Partial<DetailedOptions>;
-      if (details !== undefined) detailed = flag("details", details);
-    }
-    const deadline = Math.floor(now) + said.hardTimeout;
-    return {
-      view,
-      key,
-      loader,
-      policy: said,
-      tags,
-      bytes: weight,
-      fresh,
-      deadline,
-      signal,
-      background: false,
-      detailed,
-      status: "miss",
-      age: 0,
-      ttl: 0,
-      flight: undefined,
-    };
   }
 
   #batcher(): Batcher<K, V, LoadContext<K, V>> {
-    const { batcher } = this.#view.habits;
+    const { batcher } = this.#handle.defaults;
     if (batcher !== undefined) return batcher;
     throw refusal("loader", "undefined", "a function, or a cache that was made with `batch`");
   }
 
-  /** A room's scopes share its batches. */
-  #batched(options: BatchOptions<K, V, LoadContext<K, V>>, where: () => Room<K>): Batcher<K, V, LoadContext<K, V>> {
-    return new Batcher(options, (keys, duration, error) => {
-      const { space, path } = where();
-      this.#core.count_batch(space, keys.length);
-      if (this.#shelf.hooks.batch === undefined) return;
-      this.#shelf.hooks.put("batch", { keys, place: { namespaces: path, scope: undefined }, duration, error });
-      this.#shelf.flush();
+  /** A namespace's scopes share its batches. */
+  #batched(
+    options: BatchOptions<K, V, LoadContext<K, V>>,
+    where: () => Namespace<K>,
+  ): Batcher<K, V, LoadContext<K, V>> {
+    const entries = this.#entries;
+    const driver = this.#driver;
+    return new Batcher(options, {
+      now: () => entries.exactNow(),
+      joined: (batch: BatchId) => {
+        if (batch.node === -1) batch.node = entries.safely((core) => core.new_batch());
+        return driver.joinBatch(batch.node);
+      },
+      run: (batch, call) => driver.runAs(batch, call),
+      ended: (batch, keys, duration, error) => {
+        const { id, path } = where();
+        entries.safely((core) => {
+          core.batch_ended(batch.node);
+          core.count_batch(id, keys.length);
+        });
+        batch.node = -1;
+        const { hooks } = entries;
+        if (hooks.batch === undefined) return;
+        const place = { namespaces: path, scope: undefined, scopes: [] };
+        hooks.notify("batch", { keys, place, duration, error });
+        entries.flush();
+      },
     });
   }
 
-  /** What a view takes for granted: what is said here, or what the one around it does. */
-  #habits(outer: Habits<K, V>, given: DefaultOptions<K, V>, where: () => Room<K>): Habits<K, V> {
+  /** What a part takes for granted: what is said here, or what the one around it does. */
+  #defaults(outer: Defaults<K, V>, given: DefaultOptions<K, V>, where: () => Namespace<K>): Defaults<K, V> {
+    const said = readNumbers(given);
+    const { errorBackoff } = given;
     return {
-      policy: policy(outer.policy, given),
+      policy: this.#entries.policy(outer.policy, said),
+      ttl: or(said.ttl, outer.ttl),
+      refreshAhead: or(said.refreshAhead, outer.refreshAhead),
+      jitter: or(said.jitter, outer.jitter),
+      softTimeout: or(said.softTimeout, outer.softTimeout),
+      hardTimeout: or(said.hardTimeout, outer.hardTimeout),
+      backoffRule: errorBackoff === undefined ? outer.backoffRule : readRule(errorBackoff),
       sizeOf: given.sizeOf === undefined ? outer.sizeOf : fn("sizeOf", given.sizeOf),
       batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, where),
     };
   }
+}
+
+function insertWith<K>(
+  core: EntryTable<K, unknown>["core"],
+  slot: number,
+  number: number,
+  now: number,
+  policy: number,
+  weight: number,
+  absent: boolean,
+  random: number,
+  said: CallOptions<K>,
+): number {
+  const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter, negativeTtl, tags } = said;
+  return core.insert_with(
+    slot,
+    number,
+    now,
+    policy,
+    weight,
+    absent,
+    random,
+    ttl,
+    staleWhileRevalidate,
+    staleIfError,
+    refreshAhead,
+    jitter,
+    negativeTtl,
+    tags,
+  );
 }
 
 /** One page for Prometheus of several caches, whose names should differ. See {@link NearCache.prometheus}. */
@@ -684,9 +751,9 @@ export function prometheus(caches: Iterable<NearCache<any, any>>): string {
 }
 
 /** In the place of options: a part of a cache that is there already. */
-class Part<K, V> {
+class HandleInit<K, V> {
   constructor(
     readonly whole: NearCache<K, V>,
-    readonly view: View<K, V>,
+    readonly handle: CacheHandle<K, V>,
   ) {}
 }

@@ -39,7 +39,7 @@ export function name(option: string, given: unknown): string {
   throw refusal(option, show(given), "a text that is not empty and has no U+0000");
 }
 
-export function names(option: string, given: unknown): readonly string[] {
+export function names(option: string, given: unknown): string[] {
   if (!Array.isArray(given)) throw refusal(option, show(given), "an array of texts");
   return given.map((one, index) => name(`${option}[${index}]`, one));
 }

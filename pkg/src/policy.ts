@@ -1,18 +1,33 @@
-import { duration, factor, fn, fraction, refusal } from "./options.js";
-import type { Duration, ErrorBackoff, GetOrSetOptions, LifeOptions } from "./types.js";
+// How values are kept and waited for, read from options into numbers that the core takes. What is not said is NaN.
 
-/** How values are kept and waited for, read and checked: the cache's way, and where a call says more, the call's. */
-export interface Policy<K> {
+import { abortSignal, bytes, duration, factor, flag, fn, fraction, names, refusal } from "./options.js";
+import type { DetailedOptions, Duration, ErrorBackoff, GetOrSetOptions, LifeOptions, LoadContext } from "./types.js";
+
+/** What one speaker says of a policy. */
+export interface Numbers {
   readonly ttl: number;
   readonly staleWhileRevalidate: number;
   readonly staleIfError: number;
   readonly refreshAhead: number;
   readonly jitter: number;
-  /** `undefined`: as `ttl`. */
-  readonly negativeTtl: number | undefined;
-  readonly errorBackoff: number | ((error: unknown, key: K) => Duration | undefined);
+  readonly negativeTtl: number;
+  /** NaN as well where a function decides. */
+  readonly errorBackoff: number;
   readonly softTimeout: number;
   readonly hardTimeout: number;
+}
+
+/** For how long the key is not loaded again, by the error. */
+export type BackoffRule<K> = (error: unknown, key: K) => Duration | undefined;
+
+/** What one call says, read and checked. */
+export interface CallOptions<K> extends Numbers {
+  readonly backoffRule: BackoffRule<K> | undefined;
+  readonly bytes: number;
+  readonly tags: string[] | undefined;
+  readonly forceFresh: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly details: boolean;
 }
 
 /** The names of the options of `LifeOptions` and of the calls that take them. */
@@ -29,53 +44,91 @@ export const LIFE_OPTIONS = [
 export const SET_OPTIONS = new Set([...LIFE_OPTIONS, "bytes", "tags"]);
 export const UPDATE_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "signal"]);
 export const GET_OPTIONS = new Set([...UPDATE_OPTIONS, "softTimeout", "forceFresh"]);
+export const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
 
-const HARD_TIMEOUT = 30_000;
-
-export const USUAL: Policy<unknown> = {
+/** What a cache does that nobody told anything, as the core does. */
+export const USUAL = {
   ttl: Infinity,
-  staleWhileRevalidate: 0,
-  staleIfError: 0,
   refreshAhead: 0,
   jitter: 0,
-  negativeTtl: undefined,
-  errorBackoff: 0,
   softTimeout: Infinity,
-  hardTimeout: HARD_TIMEOUT,
+  hardTimeout: 30_000,
 };
 
-/** The options that `policy` reads; `undefined` says nothing. */
-export type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
+type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
 type Read<K> = LifeOptions<K> & Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout">;
 
-/** `base`, with what `given` says instead. `prefix` names where it was given in errors. */
-export function policy<K>(base: Policy<K>, given: Given<K>, prefix = ""): Policy<K> {
-  const { ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff } = given;
-  const { softTimeout, hardTimeout } = given;
-  if (staleWhileRevalidate !== undefined && swr !== undefined) {
-    throw refusal(`${prefix}swr`, "staleWhileRevalidate as well", "one of the two names");
-  }
-  const [named, window] = swr === undefined ? ["staleWhileRevalidate", staleWhileRevalidate] : ["swr", swr];
+/** @throws {NearCacheError} `ERR_OPTION`. `prefix` names where an option was given. */
+export function readNumbers<K>(given: Given<K>, prefix = ""): Numbers {
+  const { ttl, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, softTimeout, hardTimeout } = given;
   return {
-    ttl: ttl === undefined ? base.ttl : duration(`${prefix}ttl`, ttl),
-    staleWhileRevalidate: window === undefined ? base.staleWhileRevalidate : duration(prefix + named, window),
-    staleIfError: staleIfError === undefined ? base.staleIfError : duration(`${prefix}staleIfError`, staleIfError),
-    refreshAhead: refreshAhead === undefined ? base.refreshAhead : factor(`${prefix}refreshAhead`, refreshAhead),
-    jitter: jitter === undefined ? base.jitter : fraction(`${prefix}jitter`, jitter),
-    negativeTtl: negativeTtl === undefined ? base.negativeTtl : duration(`${prefix}negativeTtl`, negativeTtl),
-    errorBackoff: errorBackoff === undefined ? base.errorBackoff : backoff(`${prefix}errorBackoff`, errorBackoff),
-    softTimeout: softTimeout === undefined ? base.softTimeout : duration("softTimeout", softTimeout),
-    hardTimeout: hardTimeout === undefined ? base.hardTimeout : duration("hardTimeout", hardTimeout),
+    ttl: ttl === undefined ? NaN : duration(`${prefix}ttl`, ttl),
+    staleWhileRevalidate: readWindow(given, prefix),
+    staleIfError: staleIfError === undefined ? NaN : duration(`${prefix}staleIfError`, staleIfError),
+    refreshAhead: refreshAhead === undefined ? NaN : factor(`${prefix}refreshAhead`, refreshAhead),
+    jitter: jitter === undefined ? NaN : fraction(`${prefix}jitter`, jitter),
+    negativeTtl: negativeTtl === undefined ? NaN : duration(`${prefix}negativeTtl`, negativeTtl),
+    errorBackoff:
+      errorBackoff === undefined || typeof errorBackoff === "function" ? NaN : duration("errorBackoff", errorBackoff),
+    softTimeout: softTimeout === undefined ? NaN : duration("softTimeout", softTimeout),
+    hardTimeout: hardTimeout === undefined ? NaN : duration("hardTimeout", hardTimeout),
   };
 }
 
-function backoff<K>(option: string, given: ErrorBackoff<K>): Policy<K>["errorBackoff"] {
-  return typeof given === "function" ? fn(option, given) : duration(option, given);
+/** @throws {NearCacheError} `ERR_OPTION` */
+export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<K, boolean>>): CallOptions<K> {
+  const { bytes: weight, tags, forceFresh, signal, details } = given;
+  return {
+    ...readNumbers(given as Given<K>),
+    backoffRule: readRule(given.errorBackoff),
+    bytes: weight === undefined ? NaN : bytes("bytes", weight),
+    tags: tags === undefined ? undefined : names("tags", tags),
+    forceFresh: forceFresh === undefined ? false : flag("forceFresh", forceFresh),
+    signal: signal === undefined ? undefined : abortSignal("signal", signal),
+    details: details === undefined ? false : flag("details", details),
+  };
 }
 
-/** Whether a value kept so has more to it than the moment it expires. */
-export function isPlain(policy: Policy<never>): boolean {
-  return (
-    policy.staleWhileRevalidate === 0 && policy.staleIfError === 0 && policy.refreshAhead === 0 && policy.jitter === 0
-  );
+/** @throws {NearCacheError} `ERR_OPTION` */
+export function readRule<K>(given: ErrorBackoff<K> | undefined): BackoffRule<K> | undefined {
+  return typeof given === "function" ? fn("errorBackoff", given) : undefined;
+}
+
+/** What a loader or writer says of what it brings. @throws {NearCacheError} `ERR_OPTION` */
+export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {
+  const { ttl, staleIfError, refreshAhead, jitter } = ctx;
+  return {
+    ...UNSAID,
+    ttl: ttl === undefined ? NaN : duration("ctx.ttl", ttl),
+    staleWhileRevalidate: readWindow(ctx, "ctx."),
+    staleIfError: staleIfError === undefined ? NaN : duration("ctx.staleIfError", staleIfError),
+    refreshAhead: refreshAhead === undefined ? NaN : factor("ctx.refreshAhead", refreshAhead),
+    jitter: jitter === undefined ? NaN : fraction("ctx.jitter", jitter),
+  };
+}
+
+const UNSAID: Numbers = {
+  ttl: NaN,
+  staleWhileRevalidate: NaN,
+  staleIfError: NaN,
+  refreshAhead: NaN,
+  jitter: NaN,
+  negativeTtl: NaN,
+  errorBackoff: NaN,
+  softTimeout: NaN,
+  hardTimeout: NaN,
+};
+
+/** What was said, or else what holds without it. */
+export function or(said: number, otherwise: number): number {
+  return Number.isNaN(said) ? otherwise : said;
+}
+
+function readWindow(given: Pick<LifeOptions, "staleWhileRevalidate" | "swr">, prefix: string): number {
+  const { staleWhileRevalidate, swr } = given;
+  if (swr === undefined) {
+    return staleWhileRevalidate === undefined ? NaN : duration(`${prefix}staleWhileRevalidate`, staleWhileRevalidate);
+  }
+  if (staleWhileRevalidate === undefined) return duration(`${prefix}swr`, swr);
+  throw refusal(`${prefix}swr`, "staleWhileRevalidate as well", "one of the two names");
 }

@@ -63,7 +63,7 @@ export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
   sizeOf?: ((value: V, key: K) => number) | undefined;
   /**
    * Loads keys together. `getOrSet` without a loader and `getMany` use it. Its keys are shared, retried, kept and
-   * counted as any others. `contexts[i]` is the {@link LoadContext} of `keys[i]`: ttl, tags and so on are said there.
+   * counted as any others; each is in a batch once. `contexts[i]` is the {@link LoadContext} of `keys[i]`: ttl, tags and so on are said there.
    * An `Error` among the values fails its key alone.
    *
    * In Workers a batch in the microtask window has the keys of one request only. With a window in milliseconds, others
@@ -217,7 +217,10 @@ export interface KeyEvent<K> {
 export interface Place {
   /** The names of the namespaces on the way there; none for the cache itself. */
   readonly namespaces: readonly string[];
+  /** The scope's name; nested ones with `/` between them. For reading: names may have a `/` of their own. */
   readonly scope: string | undefined;
+  /** The names of nested scopes, the outermost first. A wrapped function's has an empty name before its own. */
+  readonly scopes: readonly string[];
 }
 
 /** What happens in a cache, by name. */
@@ -237,9 +240,12 @@ export interface Events<K, V> {
   load: KeyEvent<K> & { readonly duration: number; readonly background: boolean };
   /** A load failed. */
   error: KeyEvent<K> & { readonly duration: number; readonly background: boolean; readonly error: unknown };
-  /** A value left: it made room, a newer one took its place, or it was removed. */
-  evict: KeyEvent<K> & { readonly value: V; readonly cause: "size" | "replaced" | "removed" };
-  /** A value left because its time had passed. It is told when the dead value is met, which may be later. */
+  /**
+   * A value left: it made room, its time had passed, a newer one took its place, or it was removed. That its time has
+   * passed is told when the dead value is met, which may be later.
+   */
+  evict: KeyEvent<K> & { readonly value: V; readonly cause: "size" | "expired" | "replaced" | "removed" };
+  /** A value left because its time had passed: after `evict` has told the same. */
   expire: KeyEvent<K> & { readonly value: V };
   /** A batch ended: so many keys, so many milliseconds, and the error of the call as a whole if it failed. */
   batch: {

@@ -1,89 +1,166 @@
-import { Ctx } from "./context.js";
-import { type Core, DEPARTED, SKIP, SLOT } from "./core.js";
-import { NearCacheError, timedOut } from "./errors.js";
-import type { Call } from "./flight.js";
-import { host } from "./host.js";
-import { keep, type Kept } from "./keeping.js";
-import { keepAlive, startTimer } from "./loads.js";
-import type { Shelf } from "./shelf.js";
+import { startTimer, stopTimer } from "./alarm.js";
+import { Context } from "./context.js";
+import { above, hasNews, SLOT } from "./core.js";
+import { deferred } from "./deferred.js";
+import type { EntryTable } from "./entries.js";
+import { timedOut, tooManyLoads } from "./errors.js";
+import type { CacheHandle } from "./handle.js";
+import { host, keepAlive } from "./host.js";
+import { bytes, names } from "./options.js";
+import { type CallOptions, or, readContext } from "./policy.js";
+import type { Loader } from "./types.js";
 
-/** How long after its deadline a write counts as under way whose request may have died, in milliseconds. */
-const GRACE = 30_000;
-
-/** A write without a deadline counts as lost after so long. */
-const LONGEST = 900_000;
+/** A write-through under way. */
+interface Write<K, V> {
+  readonly number: number;
+  readonly handle: CacheHandle<K, V>;
+  readonly key: K;
+  readonly options: CallOptions<K>;
+}
 
 /** Write-through: the source first, then the cache, which holds nothing that the source may not have. */
 export class Updates<K, V> {
-  private readonly core: Core;
+  /** By their numbers, which the core uses again: what is not here any more has ended without its writer. */
+  private readonly writes: (Write<K, V> | undefined)[] = [];
 
   constructor(
-    private readonly shelf: Shelf<K, V>,
+    private readonly entries: EntryTable<K, V>,
     private readonly random: () => number,
-  ) {
-    this.core = shelf.core;
-  }
+  ) {}
 
-  /** Runs the call's loader as the writer. */
-  run(call: Call<K, V>): Promise<V> {
-    const { core, shelf } = this;
-    const { view, key, deadline, signal } = call;
-    const known = view.slots.get(key);
-    const now = shelf.now();
-    const code = core.begin_write(known ?? 0, view.room.space);
-    const slot = code & SLOT;
-    if (slot === 0) {
-      return Promise.reject(new NearCacheError("ERR_TOO_MANY_LOADS", "there are too many keys: 4294967295", key));
-    }
-    const write = core.write();
-    const last = known !== undefined && core.is_usable(slot, now) ? (shelf.values[slot] as V) : undefined;
-    if (known === undefined) shelf.place(slot, key, view);
-    const left = host.requestBound ? core.expect_loss(write, slot, Math.min(deadline, now + LONGEST) + GRACE) : code;
-    if (left >= DEPARTED || code >= DEPARTED) shelf.drain();
-    shelf.flush();
+  /** Writes, and stores what the source then has. */
+  run(handle: CacheHandle<K, V>, key: K, writer: Loader<K, V>, options: CallOptions<K>): Promise<V> {
+    const { entries } = this;
+    const now = entries.exactNow();
+    const begun = entries.safely(() => this.begin(handle, key, options, now));
+    if (begun === undefined) return Promise.reject(tooManyLoads(key));
+    entries.flush();
 
-    const ctx = new Ctx<K, V>(key, last);
-    return new Promise<V>((resolve, reject) => {
-      // He who does not wait for the end does not know how it will be: the key goes at once, and again at the end.
-      const giveUp = (error: unknown): void => {
-        this.remove(call);
-        ctx.abort(error);
-        reject(error);
-      };
-      const abort = (): void => giveUp(signal!.reason);
-      const late = (): void => giveUp(timedOut(key, call.policy.hardTimeout));
-      const timer = deadline < Infinity ? startTimer(late, deadline - now) : undefined;
-      signal?.addEventListener("abort", abort, { once: true });
-      const ended = this.write(call, ctx, write).finally(() => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
-      });
-      ended.then(resolve, reject);
-      keepAlive(ended);
+    const { write, stale } = begun;
+    const { signal } = options;
+    const hardTimeout = or(options.hardTimeout, handle.defaults.hardTimeout);
+    const ctx = new Context<K, V>(key, stale);
+    const { promise, resolve, reject } = deferred<V>();
+    // Who does not wait for the end does not know how it will be: the key goes at once, and again at the end.
+    const giveUp = (error: unknown): void => {
+      this.remove(write);
+      ctx.abort(error);
+      reject(error);
+    };
+    const abort = (): void => giveUp(signal!.reason);
+    const late = (): void => giveUp(timedOut(key, hardTimeout));
+    const timer = startTimer(late, hardTimeout);
+    signal?.addEventListener("abort", abort, { once: true });
+    const ended = this.write(write, writer, ctx).finally(() => {
+      stopTimer(timer);
+      signal?.removeEventListener("abort", abort);
     });
+    ended.then(resolve, reject);
+    keepAlive(ended);
+    return promise;
   }
 
-  private async write(call: Call<K, V>, ctx: Ctx<K, V>, write: number): Promise<V> {
-    const { core, shelf } = this;
-    let kept: Kept = { ttl: SKIP, weight: 0 };
-    let value: V | undefined;
+  private begin(handle: CacheHandle<K, V>, key: K, options: CallOptions<K>, now: number) {
+    const { entries } = this;
+    const { core } = entries;
+    const known = handle.slots.get(key) ?? 0;
+    const number = handle.number(core);
+    const stale = known !== 0 && core.is_usable(known, now) ? entries.valueAt(known) : undefined;
+    const answer = core.begin_write(
+      known,
+      number,
+      now,
+      handle.defaults.policy,
+      host.requestBound,
+      options.ttl,
+      options.staleWhileRevalidate,
+      options.staleIfError,
+      options.refreshAhead,
+      options.jitter,
+      options.negativeTtl,
+      options.hardTimeout,
+      options.bytes,
+      options.tags,
+    );
+    if (answer < 0) return undefined;
+    const code = answer | 0;
+    if (hasNews(code)) entries.drain();
+    if (known === 0) entries.place(code & SLOT, key, handle.partition, number);
+    const write: Write<K, V> = { number: above(answer), handle, key, options };
+    this.writes[write.number] = write;
+    return { write, stale };
+  }
+
+  private async write(write: Write<K, V>, writer: Loader<K, V>, ctx: Context<K, V>): Promise<V> {
+    let value: V;
     try {
-      value = await call.loader(call.key, ctx);
-      kept = keep(core, this.random, call, ctx, value);
-      return value;
-    } finally {
-      const at = call.view.slots.get(call.key) ?? 0;
-      const code = core.end_write(write, at, shelf.now(), kept.ttl, kept.weight);
-      if (code >= DEPARTED) shelf.drain();
-      const slot = code & SLOT;
-      if (slot !== 0) shelf.put(slot, value as V);
-      shelf.flush();
+      value = await writer(write.key, ctx);
+      const written = this.written(write, value, ctx);
+      this.end(write, written);
+    } catch (error) {
+      this.end(write, undefined);
+      throw error;
     }
+    return value;
   }
 
-  private remove({ view, key }: Call<K, V>): void {
-    const slot = view.slots.get(key);
-    if (slot !== undefined && this.core.remove(slot) >= DEPARTED) this.shelf.drain();
-    this.shelf.flush();
+  /** How the core is told of a value that was written. */
+  private written(
+    { handle, key, options }: Write<K, V>,
+    value: V,
+    ctx: Context<K, V>,
+  ): (number: number, slot: number) => void {
+    const said = readContext(ctx);
+    const tags = ctx.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
+    let weight = NaN;
+    if (ctx.bytes !== undefined) weight = bytes("ctx.bytes", ctx.bytes);
+    else if (Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
+    const mayJitter = handle.defaults.jitter > 0 || options.jitter > 0 || said.jitter > 0;
+    const random = mayJitter ? this.random() : 0;
+    const now = this.entries.exactNow();
+    return (number, slot) => {
+      const { entries } = this;
+      const code = entries.core.written(
+        number,
+        slot,
+        now,
+        weight,
+        value === undefined || value === null,
+        random,
+        ctx.skipped,
+        said.ttl,
+        said.staleWhileRevalidate,
+        said.staleIfError,
+        said.refreshAhead,
+        said.jitter,
+        tags,
+      );
+      if (hasNews(code)) entries.drain();
+      if ((code & SLOT) !== 0) entries.put(code & SLOT, value);
+    };
+  }
+
+  /** Ends a write; without `written` nobody knows how it ended. */
+  private end(write: Write<K, V>, written: ((number: number, slot: number) => void) | undefined): void {
+    const { entries, writes } = this;
+    // A core that was replaced, or has given the write up, knows nothing of it.
+    if (writes[write.number] !== write) return;
+    const now = entries.exactNow();
+    const slot = write.handle.slots.get(write.key) ?? 0;
+    writes[write.number] = undefined;
+    entries.safely((core) => {
+      if (written !== undefined) written(write.number, slot);
+      else if (hasNews(core.write_failed(write.number, slot, now))) entries.drain();
+    });
+    entries.flush();
+  }
+
+  private remove({ handle, key }: Write<K, V>): void {
+    const slot = handle.slots.get(key);
+    if (slot === undefined) return;
+    this.entries.safely((core) => {
+      if (hasNews(core.remove(slot))) this.entries.drain();
+    });
+    this.entries.flush();
   }
 }

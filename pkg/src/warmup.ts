@@ -1,5 +1,5 @@
 import { Alarm } from "./alarm.js";
-import { now } from "./clock.js";
+import { read as now } from "./clock.js";
 import { host } from "./host.js";
 import { abortSignal, count, duration, flag, fn, known, refusal, show } from "./options.js";
 import type {
@@ -97,10 +97,8 @@ export function keepFresh<K, V>(
     due = Math.min(Math.max(began + every, ended), ended + every);
     wait(ended);
   };
-  const alarm = new Alarm(
-    () => false,
-    (at) => void ring(at),
-  );
+  const alarm = new Alarm(false);
+  alarm.wake((at) => void ring(at));
   const wait = (at: number): void => alarm.set(due, at);
   due = now() + every;
   wait(now());

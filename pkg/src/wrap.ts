@@ -1,8 +1,8 @@
+import { GET_PREPARED, INNER_SCOPE, type Internals } from "./handle.js";
 import { keyOf, quote, textKey } from "./key.js";
 import { count, fn as isFunction, known, refusal, show } from "./options.js";
 import { GET_OPTIONS } from "./policy.js";
 import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types.js";
-import { CALL, type Internals, PART } from "./view.js";
 
 const WRAP_OPTIONS = new Set(["getKey", "skipArgs", "name", ...GET_OPTIONS]);
 const CACHED_OPTIONS = new Set(["cache", "perInstance", ...WRAP_OPTIONS]);
@@ -46,7 +46,7 @@ export function cached<V>(options: CachedOptions<V>) {
   known(options, CACHED_OPTIONS);
   const { cache: given, perInstance = true, ...rest } = options;
   const cache = given as Internals<any, V>;
-  if (typeof cache?.[PART] !== "function") throw refusal("cache", show(cache), "a NearCache");
+  if (typeof cache?.[INNER_SCOPE] !== "function") throw refusal("cache", show(cache), "a NearCache");
   if (typeof perInstance !== "boolean") throw refusal("perInstance", show(perInstance), "true or false");
   return <This, F extends (this: This, ...args: any[]) => Promise<V>>(
     method: F,
@@ -132,7 +132,7 @@ function build(
       return Promise.reject(error);
     }
     const load = (): unknown => fn.apply(self, args);
-    return call !== undefined && call === calm ? part[CALL](key, load, call) : part.getOrSet(key, load, call);
+    return call !== undefined && call === calm ? part[GET_PREPARED](key, load, call) : part.getOrSet(key, load, call);
   };
 
   function wrapped(this: unknown, ...args: unknown[]): Promise<unknown> {
@@ -182,7 +182,7 @@ let wraps = 0;
 /** A part of the cache that no other function has, unless they have one name, and nobody else can name. */
 function partOf(cache: Internals<any, any>, fn: AnyFunction, name: unknown): Internals<any, any> {
   if (name !== undefined && typeof name !== "string") throw refusal("name", show(name), "a text");
-  return cache[PART](name === undefined ? `\0${fn.name}#${++wraps}` : `\0${quote(name)}`);
+  return name === undefined ? cache[INNER_SCOPE](`${fn.name}#${++wraps}`) : cache[INNER_SCOPE](quote(name), name);
 }
 
 const numbers = new WeakMap<object, number>();

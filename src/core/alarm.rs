@@ -46,6 +46,12 @@ impl Alarm {
         self.heap.push(Reverse(Due { at, flight, group, soft }));
     }
 
+    /// All deadlines come so many milliseconds earlier.
+    pub fn set_back(&mut self, millis: u64) {
+        let heap = std::mem::take(&mut self.heap).into_iter();
+        self.heap = heap.map(|Reverse(due)| Reverse(Due { at: due.at.before(millis), ..due })).collect();
+    }
+
     /// The next deadline that has been reached of a wait that is under way.
     pub fn pop_due(&mut self, now: Timestamp, is_live: impl Fn(WaitId) -> bool) -> Option<Due> {
         self.next(is_live).filter(|at| *at <= now)?;

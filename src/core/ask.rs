@@ -190,6 +190,7 @@ impl Machine {
         let now = ask.now;
         // What is swept or evicted may be the last of this key's partition.
         self.partitions.retain(ask.partition);
+        self.follow_clock(now);
         // Entries are swept when a load ends.
         let slot = if self.flights.live() == 0 && self.writes.is_empty() {
             ask.slot.filter(|slot| self.slab.get(*slot).is_some_and(|entry| entry.state() != State::Free))

@@ -169,6 +169,11 @@ impl Flights {
         self.group(wait).map_or(0, |group| group.callers)
     }
 
+    /// How many callers wait in all groups together.
+    pub fn all_callers(&self, id: FlightId) -> u32 {
+        self.place(id).map_or(0, |place| place.groups.iter().map(|group| group.callers).sum())
+    }
+
     /// When the waits of a group end; `None` if nobody waits there any more.
     pub fn deadlines(&self, wait: WaitId) -> Option<Deadlines> {
         self.group(wait).filter(|group| group.callers > 0 || group.held).map(|group| group.deadlines)
@@ -208,6 +213,20 @@ impl Flights {
         let place = self.places.get(self.hand)?;
         (place.flight.is_some() && now > place.awaited_until)
             .then_some(FlightId { number: self.hand as u32, generation: place.generation })
+    }
+
+    /// All deadlines come so many milliseconds earlier.
+    pub fn set_back(&mut self, millis: u64) {
+        for place in self.places.iter_mut().filter(|place| place.flight.is_some()) {
+            place.joinable_until = place.joinable_until.before(millis);
+            place.awaited_until = place.awaited_until.before(millis);
+            for Group { deadlines, .. } in &mut place.groups {
+                *deadlines = Deadlines { soft: deadlines.soft.before(millis), hard: deadlines.hard.before(millis) };
+            }
+            if let Some(flight) = &mut place.flight {
+                flight.began = flight.began.before(millis);
+            }
+        }
     }
 
     /// Cuts the flight loose from its key.

@@ -136,6 +136,8 @@ pub struct Machine {
     pinned: Option<Slot>,
     /// An entry that lives so long needs no record of when it was stored.
     usual_ttl: Ttl,
+    /// The latest moment that an ask or a timer told, for noticing that the clock was set back.
+    latest: Timestamp,
     /// By namespace; never empty.
     stats: Vec<Stats>,
 }
@@ -163,6 +165,7 @@ impl Machine {
             hand: 0,
             pinned: None,
             usual_ttl: usual_ttl.bounded(),
+            latest: Timestamp::default(),
             stats: vec![Stats::default()],
         }
     }

@@ -57,8 +57,9 @@ pub(crate) struct Partitions {
     /// Scopes by namespace and name.
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// A scope that was opened last and may have got no key.
-    unused: Option<PartitionId>,
+    /// Scopes that had no key and no handle a moment ago. They are forgotten when the next is opened and not before, so
+    /// that an operation may let go of a scope's last key and then give it another.
+    unused: Vec<PartitionId>,
 }
 
 /// Stands between the names of nested scopes.
@@ -102,7 +103,7 @@ impl Partitions {
             free: Vec::new(),
             index: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
-            unused: None,
+            unused: Vec::new(),
         }
     }
 
@@ -139,16 +140,15 @@ impl Partitions {
         let hash = self.hasher.hash_one(part);
         let Self { index, list, .. } = self;
         let same = |at: &u32| list.get(*at as usize).is_some_and(|partition| partition.part() == part);
-        if let Some(known) = index.find(hash, same) {
-            return Some(PartitionId(*known));
-        }
-        if let Some(unused) = self.unused.take() {
-            self.forget_if_unused(unused);
+        let known = index.find(hash, same).map(|at| PartitionId(*at));
+        self.forget_unused(known);
+        if known.is_some() {
+            return known;
         }
         let id = self.add(Partition::new(part.namespace, part.scope))?;
         let Self { index, list, hasher, .. } = self;
         index.insert_unique(hash, id.0, |at| list.get(*at as usize).map_or(0, |p| hasher.hash_one(p.part())));
-        self.unused = Some(id);
+        self.unused.push(id);
         Some(id)
     }
 
@@ -165,8 +165,8 @@ impl Partitions {
     pub fn release(&mut self, id: PartitionId) {
         if let Some(partition) = self.list.get_mut(id.0 as usize) {
             partition.uses = partition.uses.saturating_sub(1);
-            if id != PartitionId::ROOT && partition.uses == 0 {
-                self.forget_if_unused(id);
+            if partition.uses == 0 && !partition.scope.is_empty() {
+                self.unused.push(id);
             }
         }
     }
@@ -252,19 +252,28 @@ impl Partitions {
         u32::try_from(self.list.len() - 1).ok().map(PartitionId)
     }
 
-    fn forget_if_unused(&mut self, id: PartitionId) {
-        let Some(partition) = self.list.get(id.0 as usize) else { return };
-        if partition.uses > 0 || partition.scope.is_empty() {
-            return;
-        }
-        let hash = self.hasher.hash_one(partition.part());
-        if let Ok(found) = self.index.find_entry(hash, |at| *at == id.0) {
-            found.remove();
-            self.free.push(id.0);
-            self.unused = self.unused.filter(|unused| *unused != id);
-            if let Some(place) = self.list.get_mut(id.0 as usize) {
-                // Nothing lies there, and nothing that is looked for is called so.
-                *place = Partition::new(0, "\0");
+    /// Forgets the scopes without a use, but for the one that is about to be used.
+    fn forget_unused(&mut self, but: Option<PartitionId>) {
+        for id in std::mem::take(&mut self.unused) {
+            let Some(partition) = self.list.get(id.0 as usize) else { continue };
+            if partition.uses > 0 {
+                continue;
+            }
+            if Some(id) == but {
+                if !self.unused.contains(&id) {
+                    self.unused.push(id);
+                }
+                continue;
+            }
+            let hash = self.hasher.hash_one(partition.part());
+            // Its number is in the list as often as it has become unused.
+            if let Ok(found) = self.index.find_entry(hash, |at| *at == id.0) {
+                found.remove();
+                self.free.push(id.0);
+                if let Some(place) = self.list.get_mut(id.0 as usize) {
+                    // Nothing lies there, and nothing that is looked for is called so.
+                    *place = Partition::new(0, "\0");
+                }
             }
         }
     }

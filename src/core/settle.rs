@@ -155,7 +155,8 @@ impl Machine {
     /// A load of this key failed: what is there takes its place as far as it may, or the failure is remembered.
     fn fail(&mut self, slot: Slot, now: Timestamp, backoff: Ttl) -> Outcome {
         if let Some(windows) = self.freshness.windows_mut(slot) {
-            windows.retry_at = now.after(backoff);
+            // Without a backoff there is no moment to wait for, also if the clock should be set back.
+            windows.retry_at = if backoff == Ttl::ZERO { Timestamp::default() } else { now.after(backoff) };
             return if windows.rescues(now) { Outcome::Rescued(slot) } else { Outcome::NotStored };
         }
         if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready) {

@@ -6,6 +6,9 @@ use super::loads::{Deadlines, FlightId, WaitId};
 use super::slab::Slot;
 use crate::time::Timestamp;
 
+/// A clock that goes back by this much has been set back, in milliseconds.
+const CLOCK_STEP: u64 = 1_000;
+
 /// Who waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -54,6 +57,7 @@ impl Machine {
     /// What the deadlines reached by now come to, with [`Timers::Shared`](super::Timers::Shared); `None` when there is
     /// nothing more.
     pub fn timeout(&mut self, now: Timestamp) -> Option<Wake> {
+        self.follow_clock(now);
         loop {
             let Self { alarm, flights, .. } = self;
             let due = alarm.as_mut()?.pop_due(now, |wait| flights.deadlines(wait).is_some())?;
@@ -156,6 +160,21 @@ impl Machine {
         }
     }
 
+    /// A clock that is set back takes the deadlines of those who wait with it, so that it puts none off. Steps of less
+    /// than a second are left alone: in a Worker the requests' clocks differ by as much, to and fro.
+    pub(super) fn follow_clock(&mut self, now: Timestamp) {
+        let back = self.latest.millis_since(now);
+        if back < CLOCK_STEP {
+            self.latest = self.latest.max(now);
+            return;
+        }
+        self.latest = now;
+        self.flights.set_back(back);
+        if let Some(alarm) = &mut self.alarm {
+            alarm.set_back(back);
+        }
+    }
+
     /// The flight ends without a result: whoever asks next takes the lead.
     fn abandon(&mut self, id: FlightId) -> bool {
         let Some(flight) = self.end_flight(id) else { return false };
@@ -167,12 +186,16 @@ impl Machine {
         true
     }
 
-    /// Ends a flight whose last deadline has passed though its waiters never left.
+    /// Ends a flight whose last deadline has passed though its waiters never left. Their waits count as timed out: if
+    /// they are there still, they find that the flight has ended.
     pub(super) fn sweep_flight(&mut self, now: Timestamp) {
-        if let Some(flight) = self.flights.sweep(now)
-            && self.abandon(flight)
-        {
-            self.ended.push_back(flight);
+        let Some(id) = self.flights.sweep(now) else { return };
+        let (callers, partition) = (self.flights.all_callers(id), self.flights.get(id).map(|flight| flight.partition));
+        if let Some(partition) = partition {
+            self.count(partition, |stats| stats.timeouts += u64::from(callers));
+        }
+        if self.abandon(id) {
+            self.ended.push_back(id);
         }
     }
 

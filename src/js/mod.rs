@@ -220,8 +220,8 @@ impl Core {
         self.machine.poll_ask_again().map_or(-1, |wait| wait.group as i32)
     }
 
-    /// Asks for a key under a policy, for the first time, with nothing else said. `asker` is the flight whose loader asks
-    /// (-1: none); without a `random` (NaN) nothing is refreshed ahead.
+    /// Asks for a key under a policy, for the first time, with nothing else said. `asker` is the flight whose loader asks,
+    /// or a batch (-1: none); without a `random` (NaN) nothing is refreshed ahead.
     ///
     /// A slot to hand out with `HIT`, `STALE_…`, `FAILED` or `REFRESH_…`, the last with a flight above; a group with `JOIN`
     /// and its flight above; a slot with `LEAD_…` and the flight above, whose leader's group is 0; `RECURSIVE`,
@@ -454,6 +454,28 @@ impl Core {
         stored.map_or(0, Slot::number) | self.news()
     }
 
+    /// A batch begins: what it is called as an `asker`, below -1.
+    pub fn new_batch(&mut self) -> i32 {
+        match self.machine.new_batch() {
+            Node::Batch(number) => i32::try_from(number).map_or(-1, |number| -1 - number),
+            Node::Flight(_) => -1,
+        }
+    }
+
+    /// A flight's load waits for a batch that it is in. `false` if it would wait for itself.
+    pub fn wait_for_batch(&mut self, flight: u32, batch: i32) -> bool {
+        match (self.flight(flight), self.node(batch)) {
+            (Some(flight), Some(batch)) => self.machine.wait_for_batch(flight, batch),
+            _ => true,
+        }
+    }
+
+    pub fn batch_ended(&mut self, batch: i32) {
+        if let Some(batch) = self.node(batch) {
+            self.machine.batch_ended(batch);
+        }
+    }
+
     /// The slots whose values are fresh, the most recently used first.
     pub fn newest_first(&mut self, now: f64) -> Vec<u32> {
         self.machine.newest_first(to_time(now)).into_iter().map(Slot::number).collect()
@@ -586,7 +608,11 @@ impl Core {
     }
 
     fn node(&self, asker: i32) -> Option<Node> {
-        self.flight(u32::try_from(asker).ok()?).map(Node::Flight)
+        match u32::try_from(asker) {
+            Ok(flight) => self.flight(flight).map(Node::Flight),
+            Err(_) if asker == -1 => None,
+            Err(_) => Some(Node::Batch(u64::from(asker.unsigned_abs()) - 1)),
+        }
     }
 
     fn who(&self, asker: i32, background: bool) -> Who {

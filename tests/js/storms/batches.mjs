@@ -25,9 +25,14 @@ function batcherFor(name, given, env) {
   };
   const options = { load, batchWindow: given.window ? Number(given.window) : "microtask" };
   if (given.max) options.maxBatchSize = Number(given.max);
-  entry.batcher = new Batcher(options, ({ length }, _, error) => {
-    entry.sizes.push(length);
-    if (error) entry.errors++;
+  entry.batcher = new Batcher(options, {
+    now: () => Date.now(),
+    joined: () => true,
+    run: (_, call) => call(),
+    ended(_, { length }, millis, error) {
+      entry.sizes.push(length);
+      if (error) entry.errors++;
+    },
   });
   batchers.set(name, entry);
   return entry;

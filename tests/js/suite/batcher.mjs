@@ -2,14 +2,20 @@ import { NearCacheError } from "nearcache";
 import { Batcher } from "../../../pkg/dist/batcher.js";
 import { equal, ok, rejects, settleDown, sleep, test, throws } from "../runner.mjs";
 
+/** What a batcher belongs to, which is told of batches that end. */
+const observer = (ends = []) => ({
+  now: () => Date.now(),
+  joined: () => true,
+  run: (_, call) => call(),
+  ended: (_, keys, millis, error) => ends.push({ size: keys.length, millis, error }),
+});
+
 /** A batcher, the batches it asked for, and how they ended. */
 function recorded(options = {}, bring = (keys) => keys) {
   const batches = [];
   const ends = [];
   const load = (keys, items) => (batches.push(keys.map((key, i) => [key, items[i]])), bring(keys, items));
-  const batcher = new Batcher({ load, ...options }, (keys, millis, error) =>
-    ends.push({ size: keys.length, millis, error }),
-  );
+  const batcher = new Batcher({ load, ...options }, observer(ends));
   return { batcher, batches, ends };
 }
 const all = (batcher, keys) => Promise.all(keys.map((key) => batcher.load(key, `item ${key}`)));
@@ -31,13 +37,17 @@ test("a batcher makes one call of the keys of one tick and hands each item along
   equal([ends.length, ends[0].size, ends[0].error], [1, 3, undefined]);
 });
 
-test("a batcher asks twice for a key that it is asked for twice", async () => {
-  const { batcher, batches } = recorded();
-  equal(await all(batcher, ["k", "k"]), ["k", "k"]);
-  equal(
-    batches.map((batch) => batch.length),
-    [2],
-  );
+test("a batcher asks once for a key that it is asked for twice, with the item of the last", async () => {
+  const { batcher, batches } = recorded({}, (keys) => keys.map((key) => `value of ${key}`));
+  const loads = [batcher.load("k", 1), batcher.load("j", 2), batcher.load("k", 3), batcher.load("i", 4)];
+  equal(await Promise.all(loads), ["value of k", "value of j", "value of k", "value of i"]);
+  equal(batches, [
+    [
+      ["k", 3],
+      ["j", 2],
+      ["i", 4],
+    ],
+  ]);
 });
 
 test("a batcher's load may give its values at once", async () => {
@@ -150,7 +160,7 @@ test("a batch's load may ask the batcher again", async () => {
 });
 
 test("a batcher's options are checked at the door", () => {
-  const make = (options) => () => new Batcher({ load: () => [], ...options });
+  const make = (options) => () => new Batcher({ load: () => [], ...options }, observer());
   throws(make({ load: 1 }), { code: "ERR_OPTION", message: "batch.load: got 1, wants a function" });
   throws(make({ batchWindow: "tick" }), { code: "ERR_OPTION", message: /^batchWindow: got "tick"/ });
   throws(make({ batchWindow: -1 }), { code: "ERR_OPTION" });
@@ -160,7 +170,7 @@ test("a batcher's options are checked at the door", () => {
       message: /^maxBatchSize: got .*, wants a whole number from 1 on, or Infinity$/,
     });
   }
-  throws(() => new Batcher(null), { code: "ERR_OPTION", message: "batch: got null, wants an object" });
+  throws(() => new Batcher(null, observer()), { code: "ERR_OPTION", message: "batch: got null, wants an object" });
   throws(make({ window: 1 }), { code: "ERR_OPTION", message: /^window: / });
 });
 

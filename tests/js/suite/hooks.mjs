@@ -5,7 +5,7 @@ import { equal, handClock, held, ok, rejects, settleDown, test, throws } from ".
 
 const EVENTS = ["hit", "stale", "miss", "coalesced", "load", "error", "evict", "expire", "batch"];
 const down = new Error("down");
-const root = { namespaces: [], scope: undefined };
+const root = { namespaces: [], scope: undefined, scopes: [] };
 
 /** A cache and what its hooks are told, as `[event, what was told but for the place]`. */
 function told(options = {}) {
@@ -36,6 +36,7 @@ test("hit and miss are told of get and getOrSet, with the cause of the miss", as
   clock.pass(100);
   cache.get("k");
   equal(take(), [
+    ["evict", { key: "k", value: 1, cause: "expired" }],
     ["expire", { key: "k", value: 1 }],
     ["miss", { key: "k", cause: "expired" }],
   ]);
@@ -149,6 +150,7 @@ test("evict is told with value and cause, expire when the dead is met", async ()
   cache.expire("c");
   equal(take(), [
     ["evict", { key: "t", value: 5, cause: "removed" }],
+    ["evict", { key: "c", value: 3, cause: "expired" }],
     ["expire", { key: "c", value: 3 }],
   ]);
   cache.set("d", 6).set("e", 7);
@@ -163,6 +165,7 @@ test("evict is told with value and cause, expire when the dead is met", async ()
   equal(
     take().map(([event, { value, cause }]) => [event, value ?? cause]),
     [
+      ["evict", 8],
       ["expire", 8],
       ["miss", "expired"],
       ["load", undefined],
@@ -261,6 +264,103 @@ test("a hook may use the cache: delete the key of the event, load it, set others
   ok(cache.size <= 3);
 });
 
+test("clear with a hook that uses the cache tells of every entry", () => {
+  // The symptom: 8 of 100.
+  const cache = new NearCache();
+  const moved = cache.namespace("moved");
+  const seen = [];
+  const end = cache.on("evict", ({ key }) => (seen.push(key), cache.get("nope")));
+  for (let i = 0; i < 100; i++) cache.set(i, i);
+  cache.clear();
+  equal(seen.length, 100);
+  end();
+  const users = cache.namespace("users");
+  users.on("evict", ({ key, value }) => moved.set(key, value));
+  for (let i = 0; i < 100; i++) users.set(i, i, { tags: ["t"] });
+  equal([users.deleteByTag("t"), moved.size], [100, 100]);
+});
+
+test("what hooks cause is told eight deep, each chain by itself", () => {
+  const cache = new NearCache();
+  const seen = [];
+  cache.on("miss", ({ key: [chain, depth] }) => {
+    seen.push(`${chain}${depth}`);
+    cache.get([chain, depth + 1]);
+  });
+  cache.on("evict", ({ key }) => cache.get([key, 2]));
+  cache.set("a", 1).set("b", 2);
+  cache.clear();
+  equal(seen.filter((one) => one.startsWith("a")).length, 7, "one for the eviction, and seven misses it causes");
+  equal(seen.filter((one) => one.startsWith("b")).length, 7);
+  seen.length = 0;
+  cache.get(["c", 1]);
+  equal(seen, ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]);
+});
+
+test("a value that is undefined is a value to hooks, too", () => {
+  const events = [null, undefined].map((value) => {
+    const { cache, clock, take } = told({ maxEntries: 2 });
+    cache.set("a", value, { ttl: 10 });
+    clock.pass(20);
+    cache.get("a");
+    cache.set("b", value);
+    cache.delete("b");
+    cache.set("c", value).set("c", 1).set("d", value);
+    cache.clear();
+    return take().map(([event, { key, cause }]) => [event, key, cause]);
+  });
+  equal(events[1], events[0]);
+  equal(events[1], [
+    ["evict", "a", "expired"],
+    ["expire", "a", undefined],
+    ["miss", "a", "expired"],
+    ["evict", "b", "removed"],
+    ["evict", "c", "replaced"],
+    ["evict", "c", "removed"],
+    ["evict", "d", "removed"],
+  ]);
+});
+
+test("a place's names are what their users gave, and never joined by what can't be read", async () => {
+  const cache = new NearCache();
+  const places = [];
+  cache.on("miss", ({ place }) => places.push(place));
+  cache.scope("a").scope("b").get(1);
+  await cache.wrap(
+    async function user(id) {
+      return id;
+    },
+    { name: "users" },
+  )("ann");
+  equal(places, [
+    { namespaces: [], scope: "a/b", scopes: ["a", "b"] },
+    { namespaces: [], scope: "/users", scopes: ["", "users"] },
+  ]);
+});
+
+test("a stale answer is told once for those who wait together, and not for a refresh", async () => {
+  const { cache, clock, take } = told({ staleIfError: 100, swr: 5 });
+  cache.set("k", 1);
+  clock.pass(102);
+  equal(await cache.getOrSet("k", () => Promise.reject(down)), 1);
+  await settleDown();
+  clock.pass(10);
+  const fails = async () => {
+    throw down;
+  };
+  take();
+  equal(await Promise.all([cache.getOrSet("k", fails), cache.getOrSet("k", fails)]), [1, 1]);
+  equal(
+    take().map(([event, { cause }]) => [event, cause]),
+    [
+      ["miss", "expired"],
+      ["coalesced", undefined],
+      ["error", undefined],
+      ["stale", "error"],
+    ],
+  );
+});
+
 test("a hook that causes what it is called for comes to an end, and the cache goes on", () => {
   // The symptom: the stack overflowed, maybe within the wasm.
   const cache = new NearCache().set("k", 1);
@@ -318,7 +418,7 @@ test("hooks of a part are told of that part and what is within", async () => {
     Object.entries(parts).map(([name, part]) => {
       const keys = [];
       part.on("hit", ({ key, place }) =>
-        keys.push(`${key} ${[...place.namespaces, place.scope ?? ""].join("/").replace("\0", ">")}`),
+        keys.push(`${key} ${[...place.namespaces, place.scopes.join(">")].join("/")}`),
       );
       return [name, keys];
     }),

@@ -152,7 +152,7 @@ test("the root's clear empties every part", async () => {
     parts.map(() => [0, false, []]),
   );
   for (const part of parts) part.set("k", 2);
-  equal([parts.map((part) => part.get("k")), root.size, parts[1].size, parts[2].size], [[2, 2, 2, 2, 2], 5, 2, 1]);
+  equal([parts.map((part) => part.get("k")), root.size, parts[1].size, parts[2].size], [[2, 2, 2, 2, 2], 5, 3, 1]);
 });
 
 test("there may be 255 namespaces, nested ones included, and an unlimited number of scopes", () => {
@@ -224,7 +224,7 @@ test("iteration of a part is its own, in the order of use", () => {
   );
   let seen = 0;
   s.forEach((_, key, cache) => (seen++, cache.delete(key)));
-  equal([seen, s.size, root.size, a.size], [3, 6, 6, 3]);
+  equal([seen, s.size, root.size, a.size], [3, 0, 6, 3]);
 });
 
 test("figures are counted where the key is", async () => {
@@ -254,26 +254,54 @@ test("figures are counted where the key is", async () => {
 });
 
 test("a scope that holds nothing costs nothing", async () => {
-  const { Scope, Room } = await import("../../../pkg/dist/room.js");
-  const room = new Room(0, []);
-  const scope = new Scope(room, "s");
+  const { Namespace, Partition, userScope } = await import("../../../pkg/dist/partitions.js");
+  const namespace = new Namespace(0, 0, []);
+  const scope = new Partition(namespace, [userScope("s")]);
+  scope.delete("k");
+  equal([scope.get("k"), scope.size, namespace.scopes.size], [undefined, 0, 0]);
+  scope.set("k", 1, 7);
+  scope.set("j", 2, 7);
+  equal([scope.get("k"), scope.size, namespace.scopes.size, scope.number()], [1, 2, 1, 7]);
+  scope.delete("k");
+  equal(namespace.scopes.size, 1);
+  scope.delete("j");
+  equal(namespace.scopes.size, 0);
+});
+
+test("the size of a part counts all that lies within it, and of a scope what is in it alone", () => {
+  const root = new NearCache();
+  const parts = [root, root.namespace("n"), root.namespace("n").namespace("m"), root.scope("s")];
+  parts.push(root.scope("s").scope("t"), root.namespace("n").scope("s"), root.scope("other"));
+  for (const part of parts) part.set("k", 1);
   equal(
-    [scope.get("k"), scope.size, [...scope.values()], scope.delete("k"), room.scopes.size],
-    [undefined, 0, [], false, 0],
+    parts.map((part) => part.size),
+    [7, 3, 1, 3, 1, 1, 1],
   );
-  scope.set("k", 1);
-  scope.set("j", 2);
+});
+
+test("a scope's clear reaches the namespaces inside it, as a namespace's reaches its scopes", () => {
+  const root = new NearCache();
+  root.scope("u").namespace("n").set("k", 1);
+  root.namespace("n").scope("u").set("j", 2);
+  equal([...root.scope("u").namespace("n").keys()].sort(), ["j", "k"], "the two commute");
+  root.namespace("n").set("stays", 3);
+  root.scope("u").clear();
+  equal([root.size, root.namespace("n").scope("u").has("k"), root.namespace("n").has("stays")], [1, false, true]);
+});
+
+test("a scope's last key may make way for its next one", () => {
+  const s = new NearCache({ maxEntries: 1 }).scope("s");
+  for (let i = 0; i < 10; i++) equal([s.set(i, i).get(i), s.size], [i, 1]);
+});
+
+test("names of scopes that hold odd characters are never taken for each other", () => {
+  const root = new NearCache();
+  const names = [["a", "b"], ["a/b"], ["a\u0001b"], ["a\u00011b"], ["a\u00010b"], ["a"]];
+  const scopes = names.map((path) => path.reduce((part, name) => part.scope(name), root));
+  scopes.forEach((scope, i) => scope.set("k", i));
   equal(
-    [
-      scope.get("k"),
-      scope.size,
-      room.scopes.size,
-      scope.delete("k"),
-      room.scopes.size,
-      scope.delete("j"),
-      room.scopes.size,
-    ],
-    [1, 2, 1, true, 1, true, 0],
+    scopes.map((scope) => scope.get("k")),
+    [0, 1, 2, 3, 4, 5],
   );
 });
 

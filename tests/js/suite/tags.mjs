@@ -44,7 +44,7 @@ test("expireByTag begins the stale windows, and counts what was fresh", async ()
   equal(cache.deleteByTag("t"), 1, "what is not yet overwritten");
 });
 
-test("a load that turns out to bear a tag that was purged meanwhile is passed on and not stored", async () => {
+test("a load that turns out to bear a tag that was purged meanwhile goes to those who asked before the purge, and is not stored", async () => {
   for (const purge of ["deleteByTag", "expireByTag"]) {
     for (const [call, ctx] of [
       [["t"], undefined],
@@ -56,12 +56,16 @@ test("a load that turns out to bear a tag that was purged meanwhile is passed on
       const get = cache.getOrSet("k", load, { ...(call && { tags: call }) });
       cache[purge]("t");
       const later = cache.getOrSet("k", load);
-      equal(load.loads.length, 2, "loads: nobody joins the first");
+      const detailed = cache.getOrSet("k", load, { details: true });
+      equal(load.loads.length, 1, "loads: whoever asks after the purge joins the first");
       load.loads[0].ctx.tags = ctx;
       load.loads[0].resolve("before");
       equal([await get, cache.has("k")], ["before", false]);
+      equal(load.loads.length, 2, "loads: those who asked after the purge ask again");
       load.loads[1].resolve("after");
-      equal([await later, cache.get("k")], ["after", "after"]);
+      equal([await later, cache.get("k"), (await detailed).value], ["after", "after", "after"]);
+      const { misses, coalesced, loads } = cache.stats();
+      equal([misses + coalesced, loads], [3, 2], "each get is counted once");
     }
   }
 });

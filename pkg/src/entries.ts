@@ -1,0 +1,244 @@
+import { now, read } from "./clock.js";
+import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
+import { Hooks } from "./hooks.js";
+import { Namespace, Partition } from "./partitions.js";
+import type { Numbers } from "./policy.js";
+
+/** Lies in the place of a value where a load failed a moment ago. */
+export class FailureCached {
+  constructor(readonly error: unknown) {}
+}
+
+/** Lies in the place of a value where there is none. */
+const NONE = Symbol("none");
+
+type Stored<V> = V | FailureCached | typeof NONE;
+
+/** What a core is made with. */
+export interface CoreOptions {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  readonly maxEntryBytes: number;
+  readonly usualTtl: number;
+  readonly sharedTimer: boolean;
+}
+
+/** Keys and values by slot, beside the core that knows the slots by number. */
+export class EntryTable<K, V> {
+  readonly hooks = new Hooks<K, V>();
+  core: Core;
+  keys: (K | undefined)[] = [undefined];
+  values: Stored<V>[] = [NONE];
+  readonly namespaces: Namespace<K>[] = [new Namespace<K>(0, 0, [])];
+  readonly root = new Partition<K>(this.namespaces[0]!, []);
+  /** Called with each flight that the core has ended by itself. */
+  onFlightEnded: ((flight: number) => void) | undefined = undefined;
+  /** Called when the core was replaced, with nothing in it. */
+  onRenewed: (() => void) | undefined = undefined;
+  /** Whose key lies in a slot. There only once there are others than the cache's own. */
+  private partitions: Partition<K>[] | undefined = undefined;
+  /** What the core was told of policies, in order, so that another can be told the same. */
+  private readonly policies: [base: number, said: Numbers][] = [];
+
+  constructor(
+    private readonly options: CoreOptions,
+    /** The time in milliseconds where a test makes it. */
+    readonly clock: (() => number) | undefined,
+  ) {
+    this.core = this.makeCore();
+  }
+
+  /** The time, perhaps of a few calls before in the same run of code. */
+  now(): number {
+    return this.clock === undefined ? now() : this.clock();
+  }
+
+  /** The time, for what is counted from now on. */
+  exactNow(): number {
+    return this.clock === undefined ? read() : this.clock();
+  }
+
+  /** The core's number for a policy that says what `base` does but for this. */
+  policy(base: number, said: Numbers): number {
+    this.policies.push([base, said]);
+    return tellPolicy(this.core, base, said);
+  }
+
+  /** The namespace of this name in another; `undefined` if there is none left. */
+  namespace(parent: Namespace<K>, name: string): Namespace<K> | undefined {
+    const id = this.core.namespace(parent.id, name);
+    if (id < 0) return undefined;
+    let known = this.namespaces[id];
+    if (known === undefined) {
+      known = this.namespaces[id] = new Namespace<K>(id, parent.id, [...parent.path, name]);
+      known.number = this.core.open(id, "");
+    }
+    return known;
+  }
+
+  /** Gives a new key its slot. */
+  place(slot: number, key: K, partition: Partition<K>, number: number): void {
+    if (slot >= this.keys.length) this.grow(slot);
+    partition.set(key, slot, number);
+    // As a Map's, a key is never -0.
+    this.keys[slot] = key === 0 ? (0 as K) : key;
+    this.values[slot] = NONE;
+    if (partition !== this.root) this.partitions ??= [];
+    if (this.partitions !== undefined) this.partitions[slot] = partition;
+  }
+
+  /** The value in a slot, fresh or not; `undefined` if there is none. */
+  valueAt(slot: number): V | undefined {
+    const value = this.values[slot];
+    return value === NONE || value instanceof FailureCached ? undefined : (value as V);
+  }
+
+  /** Writes a value to its slot. */
+  put(slot: number, value: V | FailureCached): void {
+    if (this.hooks.evict !== undefined) this.notifyRemoval(slot, "replaced");
+    this.values[slot] = value;
+  }
+
+  /** What `insert` answered: the key has this slot, or none, and others may have left. */
+  inserted(code: number, slot: number, key: K, value: V, partition: Partition<K>, number: number): void {
+    const at = code & SLOT;
+    if ((code & EVICTED) !== 0) {
+      if (this.hooks.evict !== undefined) this.notifyRemoval(at, "size");
+      this.forgetKey(at);
+    }
+    if (hasNews(code)) this.drain();
+    if (at === 0) return;
+    if (slot === 0) this.place(at, key, partition, number);
+    this.put(at, value);
+  }
+
+  /** Lets go of what the core let go of. */
+  drain(): void {
+    const { core, hooks } = this;
+    for (let code = core.removal(); code !== 0; code = core.removal()) {
+      const slot = code & SLOT;
+      if (hooks.evict !== undefined || hooks.expire !== undefined) this.notifyRemoval(slot, CAUSES[kind(code) & 7]);
+      this.values[slot] = NONE;
+      if ((code & KEY_REMOVED) !== 0) this.forgetKey(slot);
+    }
+    if (this.onFlightEnded === undefined) return;
+    for (let flight = core.ended(); flight >= 0; flight = core.ended()) this.onFlightEnded(flight);
+  }
+
+  /** Tells the hooks what happened. Comes last in every operation that may have caused something. */
+  flush(): void {
+    if (this.hooks.isWaiting) this.hooks.flush();
+  }
+
+  /** Removes everything. */
+  clear(): void {
+    if (this.hooks.evict !== undefined) {
+      this.core.remove_within(0, "");
+      this.drain();
+      return;
+    }
+    this.core.clear();
+    this.empty();
+  }
+
+  /**
+   * After an error that came out of a call to the core: whether the core is broken, as it is after a trap in the wasm.
+   * Then there is another now, with the same options and nothing in it.
+   */
+  recover(error: unknown): boolean {
+    try {
+      // Any call that changes something does: what is left in the middle of such a call refuses all that follow.
+      this.core.next_deadline();
+      return false;
+    } catch (broken) {
+      // Of a stack that is full nothing can be told: whoever calls next will see.
+      if (broken instanceof RangeError) return false;
+      console.error("nearcache: the cache's wasm failed and was replaced; what it held is gone", error);
+    }
+    if (this.core instanceof Core) renew();
+    this.core = this.makeCore();
+    for (const [base, said] of this.policies) tellPolicy(this.core, base, said);
+    for (const namespace of this.namespaces.slice(1)) {
+      this.core.namespace(namespace.parent, namespace.path.at(-1)!);
+      namespace.number = this.core.open(namespace.id, "");
+    }
+    this.empty();
+    this.onRenewed?.();
+    return true;
+  }
+
+  /** What an operation on the core brings, or what it brings on the next if that one fails under it. */
+  safely<T>(operation: (core: Core) => T): T {
+    try {
+      return operation(this.core);
+    } catch (error) {
+      if (!this.recover(error)) throw error;
+      return operation(this.core);
+    }
+  }
+
+  private makeCore(): Core {
+    const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer } = this.options;
+    return new Core(maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer);
+  }
+
+  private empty(): void {
+    for (const namespace of this.namespaces) namespace.empty();
+    this.keys = [undefined];
+    this.values = [NONE];
+    this.partitions = undefined;
+  }
+
+  private forgetKey(slot: number): void {
+    this.partitionOf(slot).delete(this.keys[slot] as K);
+    this.keys[slot] = undefined;
+    this.values[slot] = NONE;
+  }
+
+  private partitionOf(slot: number): Partition<K> {
+    return this.partitions?.[slot] ?? this.root;
+  }
+
+  /** Will tell, once the operation is over, of the value that leaves a slot. */
+  private notifyRemoval(slot: number, cause: (typeof CAUSES)[number]): void {
+    const value = this.values[slot];
+    // A key whose first load is under way has no value yet, and the memory of a failed load is none.
+    if (cause === undefined || value === NONE || value instanceof FailureCached) return;
+    const { hooks } = this;
+    const event = { key: this.keys[slot] as K, place: this.partitionOf(slot).place, value: value as V };
+    if (hooks.evict !== undefined) hooks.notify("evict", { ...event, cause });
+    if (cause === "expired" && hooks.expire !== undefined) hooks.notify("expire", event);
+  }
+
+  /** Doubling by hand, because arrays that grow by themselves keep up to half as much again in reserve. */
+  private grow(slot: number): void {
+    const held = this.keys.length;
+    const full = this.options.maxEntries + 2;
+    const length = slot < full ? Math.min(Math.max(2 * held, 16), full) : 2 * held;
+    this.keys = copy(this.keys, length);
+    this.values = copy(this.values, length);
+  }
+}
+
+function tellPolicy(core: Core, base: number, said: Numbers): number {
+  const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter } = said;
+  const { negativeTtl, errorBackoff, softTimeout, hardTimeout } = said;
+  return core.policy(
+    base,
+    ttl,
+    staleWhileRevalidate,
+    staleIfError,
+    refreshAhead,
+    jitter,
+    negativeTtl,
+    errorBackoff,
+    softTimeout,
+    hardTimeout,
+  );
+}
+
+function copy<T>(from: T[], length: number): T[] {
+  const to = new Array<T>(length);
+  for (let i = 0; i < from.length; i++) to[i] = from[i]!;
+  return to;
+}

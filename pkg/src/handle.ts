@@ -1,0 +1,61 @@
+import type { Batcher } from "./batcher.js";
+import type { Core } from "./core.js";
+import { bytes } from "./options.js";
+import type { Partition, ScopeName, Slots } from "./partitions.js";
+import type { BackoffRule } from "./policy.js";
+import type { CacheLike, GetOrSetOptions, LoadContext, Loader, Place } from "./types.js";
+
+/** Names the method of a cache that gives a scope of it which only we can name. */
+export const INNER_SCOPE = Symbol("inner scope");
+/** Names the method of a cache that calls with options which don't change. */
+export const GET_PREPARED = Symbol("get prepared");
+
+/** A cache, with what only we can call. */
+export interface Internals<K, V> extends CacheLike<K, V> {
+  [INNER_SCOPE](name: string, shown?: string): Internals<K, V>;
+  [GET_PREPARED](key: K, loader: Loader<K, V>, options: GetOrSetOptions<K>): Promise<V>;
+}
+
+/** What calls on a part of a cache take where they say nothing. */
+export interface Defaults<K, V> {
+  /** The core's number for how values are kept and waited for, and of that what the driver needs to know. */
+  readonly policy: number;
+  readonly ttl: number;
+  readonly refreshAhead: number;
+  readonly jitter: number;
+  readonly softTimeout: number;
+  readonly hardTimeout: number;
+  readonly backoffRule: BackoffRule<K> | undefined;
+  readonly sizeOf: ((value: V, key: K) => number) | undefined;
+  readonly batcher: Batcher<K, V, LoadContext<K, V>> | undefined;
+}
+
+/** A part of a cache as its user sees it: which keys, and what calls take where they say nothing. */
+export class CacheHandle<K, V> {
+  readonly slots: Slots<K>;
+  readonly place: Place;
+
+  constructor(
+    readonly partition: Partition<K>,
+    readonly defaults: Defaults<K, V>,
+  ) {
+    this.slots = partition.slots;
+    this.place = partition.place;
+  }
+
+  /** The core's number for this part. */
+  number(core: Core): number {
+    return this.partition.number(core);
+  }
+
+  /** The names of the scopes on the way to one within this. */
+  scopesTo(name: ScopeName): readonly ScopeName[] {
+    return [...this.partition.scopes, name];
+  }
+
+  /** A value's bytes where a call said nothing. @throws {NearCacheError} `ERR_OPTION`, `ERR_BYTES`, and what `sizeOf` throws. */
+  weigh(key: K, value: V): number {
+    const { sizeOf } = this.defaults;
+    return sizeOf === undefined ? NaN : bytes("sizeOf", sizeOf(value, key));
+  }
+}

@@ -1,0 +1,99 @@
+import { startTimer, stopTimer } from "./alarm.js";
+import { deferred } from "./deferred.js";
+import type { Driver } from "./driver.js";
+import { timedOut } from "./errors.js";
+import type { Flight, Wait } from "./flight.js";
+import { keepAlive } from "./host.js";
+
+/**
+ * How callers wait in a Worker, where timers and promises belong to the request that made them: each waits for the
+ * flight's own promise, with timers and a signal of its own request, and asks again if the flight dies with its request.
+ */
+export class Requests<K, V> {
+  constructor(private readonly driver: Driver<K, V>) {}
+
+  /** The load outlives the answer of the request that began it, and is told to stop in that request. */
+  bind(flight: Flight<K, V>): void {
+    const home = deferred<unknown>();
+    flight.home = home.resolve;
+    keepAlive(
+      home.promise.then((reason) => {
+        if (reason !== undefined) flight.ctx.abort(reason);
+      }),
+    );
+  }
+
+  /** The cache itself waits for what it refreshes, until the deadline of the one who asked. */
+  hold(flight: Flight<K, V>): void {
+    if (flight.over) return;
+    const timer = startTimer(() => this.timeOut(flight, 0, -1, true), flight.ask.hardTimeout);
+    const ended = (): void => stopTimer(timer);
+    flight.ended!.promise.then(ended, ended);
+  }
+
+  /** One caller's promise. */
+  follow(wait: Wait<K, V>, group: number, now: number, signal: AbortSignal | undefined): Promise<V> {
+    const { driver } = this;
+    const { flight, ask } = wait;
+    const asker = wait.askers?.[0];
+    const waited = now - ask.askedAt;
+
+    const late = (): void => {
+      // Who was content with a stale value left the wait to the cache itself, which ends it now.
+      if (!wait.over) {
+        stop();
+        wait.over = true;
+        wait.reject(timedOut(ask.key, ask.hardTimeout));
+      } else if (wait.softened === undefined) return;
+      this.timeOut(flight, group, asker?.node ?? -1, wait.softened !== undefined);
+    };
+    const soft = (): void => {
+      if (wait.over || !driver.isLive(flight)) return;
+      driver.entries.safely(() => driver.soften(wait, group, driver.entries.exactNow(), false));
+      driver.entries.flush();
+    };
+    const abort = (): void => {
+      if (wait.over) return;
+      stop();
+      wait.over = true;
+      wait.reject(signal!.reason);
+      if (!driver.isLive(flight)) return;
+      driver.entries.safely((core) => driver.left(flight, core.leave(flight.index, group, asker?.node ?? -1, false)));
+      driver.entries.flush();
+    };
+    const hardTimer = startTimer(late, ask.hardTimeout - waited);
+    const softTimer = ask.softTimeout < ask.hardTimeout ? startTimer(soft, ask.softTimeout - waited) : undefined;
+    const stop = (): void => {
+      stopTimer(hardTimer);
+      stopTimer(softTimer);
+      signal?.removeEventListener("abort", abort);
+    };
+
+    flight.ended!.promise.then(
+      () => {
+        stop();
+        flight.give(wait, group, () => driver.askAgain(wait));
+      },
+      () => {
+        stop();
+        // The rejection is the runtime's: the leader's request is gone, with its load if that has not ended.
+        if (flight.loaded || flight.failed) flight.give(wait, group, () => driver.askAgain(wait));
+        else if (!wait.over) {
+          wait.over = true;
+          driver.entries.safely(() => driver.lose(flight));
+          wait.resolve(driver.askAgain(wait));
+        }
+      },
+    );
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+    return wait.promise;
+  }
+
+  private timeOut(flight: Flight<K, V>, group: number, asker: number, background: boolean): void {
+    const { driver } = this;
+    if (!driver.isLive(flight)) return;
+    driver.entries.safely((core) => driver.left(flight, core.time_out(flight.index, group, asker, background)));
+    driver.entries.flush();
+  }
+}
