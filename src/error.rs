@@ -2,21 +2,25 @@
 
 use std::error::Error;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Why a get-or-load brought no value. Cheap to clone: everyone who waited gets the same one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The loader failed; this is its own error.
-    Loader(Rc<dyn Error + 'static>),
+    Loader(Arc<dyn Error + Send + Sync>),
     /// The wait's deadline (`hard_timeout`) passed.
     TimedOut {
         /// The deadline that was set, in milliseconds.
         after_millis: u64,
     },
-    /// A loader asked the cache for the key that it is loading, which could never end.
+    /// A loader asked the cache for the key that it is loading, or for one whose load waits for it: that could never
+    /// end.
     Recursive,
+    /// Nobody said what the value weighs, in a cache that is bounded by weight: the cache has no weigher, and neither the
+    /// call nor the loader gave a weight. The value is not stored.
+    UnknownWeight,
     /// 2^21 loads are under way, the most that a cache can tell apart.
     Full,
     /// A batch's load brought another number of results than it was given keys; nothing of it is stored.
@@ -26,7 +30,8 @@ pub enum LoadError {
         /// How many results it brought.
         results: usize,
     },
-    /// The load was lost with the request that ran it, and so was this wait.
+    /// The load was lost, and so was this wait: the request that ran it has ended, its future was dropped, or its loader
+    /// panicked while somebody else drove it. Whoever else waited has asked again.
     Lost,
     /// A key's `Eq` or a value's `Clone` called the cache that was calling it.
     Reentrant,
@@ -39,6 +44,7 @@ impl LoadError {
             Self::Loader(_) => "ERR_LOADER",
             Self::TimedOut { .. } => "ERR_TIMEOUT",
             Self::Recursive => "ERR_RECURSIVE_LOAD",
+            Self::UnknownWeight => "ERR_BYTES",
             Self::Full => "ERR_TOO_MANY_LOADS",
             Self::Batch { .. } => "ERR_BATCH",
             Self::Lost => "ERR_LOAD_LOST",
@@ -56,7 +62,10 @@ impl fmt::Display for LoadError {
                 "no value within {after_millis} ms (hard_timeout); the load is slow, or never ends, or waits for itself"
             ),
             Self::Recursive => f.write_str(
-                "the loader asked the cache for the very key it is loading; load it directly, or under another key",
+                "the loader asked the cache for the very key it is loading, or for one whose load waits for it; load it directly, or under another key",
+            ),
+            Self::UnknownWeight => f.write_str(
+                "the cache is bounded by bytes, and nobody said how many the value has; set a weigher, or the weight",
             ),
             Self::Full => f.write_str("too many loads are under way: at most 2097152 at once"),
             Self::Batch { keys, results } => {
@@ -65,7 +74,7 @@ impl fmt::Display for LoadError {
                     "the batch was given {keys} keys and brought {results} results; it must bring one for each, in order"
                 )
             }
-            Self::Lost => f.write_str("the request that ran the load has ended, and the load with it"),
+            Self::Lost => f.write_str("the load was lost: its request has ended, or its loader panicked"),
             Self::Reentrant => {
                 f.write_str("a key's Eq or a value's Clone called the cache back while the cache was calling it")
             }

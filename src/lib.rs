@@ -36,7 +36,6 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod core;
-#[cfg(any())]
 pub mod engine;
 pub mod error;
 pub mod figures;
@@ -50,7 +49,6 @@ pub mod time;
 mod worker;
 
 pub use crate::core::{Histogram, RemovalCause, Stats};
-#[cfg(any())]
-pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, LoadCtx, Plugin, Status};
+pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, KeepFreshOptions, LoadCtx, Plugin, Status};
 pub use crate::error::{LoadError, OptionError};
 pub use crate::time::{Timestamp, Ttl};

@@ -73,6 +73,7 @@ pub const DEFAULT_HARD_TIMEOUT: u64 = 30_000;
 /// After `ttl` come two windows, counted from its end, in which the value is stale: it may be handed out
 /// while it is revalidated, and instead of an error (RFC 5861). After the longer of them it is gone.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct EntryPolicy {
     /// How long it is fresh. Zero: it is not stored.
     pub ttl: Ttl,
@@ -101,6 +102,7 @@ impl EntryPolicy {
 
 /// How values are kept and waited for: what a cache, a namespace in it, or a call comes to, with nothing left unsaid.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Policy {
     /// How an entry is kept.
     pub entry: EntryPolicy,
@@ -133,7 +135,16 @@ impl Default for Policy {
 
 /// What one speaker says of a [`Policy`]: a namespace, a call, or a loader about what it brings. `None` says nothing,
 /// and leaves it to the speaker before.
+///
+/// ```
+/// use nearcache::options::PolicyPatch;
+/// use std::time::Duration;
+///
+/// let patch = PolicyPatch::new().ttl(Duration::from_secs(60)).jitter(0.1);
+/// assert_eq!((patch.jitter, patch.negative_ttl), (Some(0.1), None));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct PolicyPatch {
     /// [`EntryPolicy::ttl`].
     pub ttl: Option<Ttl>,
@@ -153,6 +164,93 @@ pub struct PolicyPatch {
     pub soft_timeout: Option<Ttl>,
     /// [`Policy::hard_timeout`].
     pub hard_timeout: Option<Ttl>,
+}
+
+/// Setters of what may be said of an entry, for a type that is a [`PolicyPatch`] or has one in the field named.
+macro_rules! entry_setters {
+    ($($field:ident)?) => {
+        /// How long the value is fresh, in whole milliseconds. Zero: it is not stored.
+        #[must_use]
+        pub fn ttl(mut self, ttl: impl Into<$crate::time::Ttl>) -> Self {
+            self.$($field.)?ttl = Some(ttl.into());
+            self
+        }
+
+        /// How long after its ttl it may be handed out while it is refreshed (RFC 5861, 3).
+        #[must_use]
+        pub fn stale_while_revalidate(mut self, window: impl Into<$crate::time::Ttl>) -> Self {
+            self.$($field.)?stale_while_revalidate = Some(window.into());
+            self
+        }
+
+        /// How long after its ttl it may be handed out where a load fails (RFC 5861, 4), or is slower than
+        /// `soft_timeout`.
+        #[must_use]
+        pub fn stale_if_error(mut self, window: impl Into<$crate::time::Ttl>) -> Self {
+            self.$($field.)?stale_if_error = Some(window.into());
+            self
+        }
+
+        /// The part of its ttl that chance takes off, from 0 to 1.
+        #[must_use]
+        pub fn jitter(mut self, part: f64) -> Self {
+            self.$($field.)?jitter = Some(part);
+            self
+        }
+
+        /// How long a value is fresh that means "nothing there", unless `ttl` is said of that very value.
+        #[must_use]
+        pub fn negative_ttl(mut self, ttl: impl Into<$crate::time::Ttl>) -> Self {
+            self.$($field.)?negative_ttl = Some(ttl.into());
+            self
+        }
+    };
+}
+
+/// Setters of what may be said of loads besides.
+macro_rules! load_setters {
+    ($($field:ident)?) => {
+        /// XFetch's beta: 0 never refreshes early, 1 is what the paper finds best, more refreshes earlier.
+        #[must_use]
+        pub fn refresh_ahead(mut self, beta: f64) -> Self {
+            self.$($field.)?refresh_ahead = Some(beta);
+            self
+        }
+
+        /// For how long after a failed load the key is not loaded again.
+        #[must_use]
+        pub fn error_backoff(mut self, backoff: impl Into<$crate::time::Ttl>) -> Self {
+            self.$($field.)?error_backoff = Some(backoff.into());
+            self
+        }
+
+        /// How long a get waits before it is content with an older value, if one may still be handed out. The load
+        /// goes on.
+        #[must_use]
+        pub fn soft_timeout(mut self, timeout: impl Into<$crate::time::Ttl>) -> Self {
+            self.$($field.)?soft_timeout = Some(timeout.into());
+            self
+        }
+
+        /// How long a get may wait.
+        #[must_use]
+        pub fn hard_timeout(mut self, timeout: impl Into<$crate::time::Ttl>) -> Self {
+            self.$($field.)?hard_timeout = Some(timeout.into());
+            self
+        }
+    };
+}
+pub(crate) use {entry_setters, load_setters};
+
+impl PolicyPatch {
+    /// Says nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    entry_setters!();
+    load_setters!();
 }
 
 impl Policy {

@@ -1,19 +1,21 @@
 //! How a cache is made.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::hash::Hash;
 use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 
-use super::cache::{Cache, Inner, Rules, Weigher};
-use super::plugin::Plugin;
+use super::cache::Cache;
+use super::clock::ManualClock;
+use super::handle::Handle;
+use super::inner::{Inner, RandomSource, Rules, Weigher};
+use super::plugin::{Place, Plugin};
 use super::runtime::{Local, Runtime};
-use super::shelf::Shelf;
-use super::view::View;
-use crate::core::Machine;
-use crate::options::{Defaults, Limits};
+use super::table::EntryTable;
+use crate::core::{Machine, PartitionId, Timers};
+use crate::options::{Limits, Policy, PolicyPatch};
 use crate::time::Ttl;
 
 /// Options of a [`Cache`]. Every combination is valid: a number out of bounds counts as the nearest within.
@@ -46,13 +48,13 @@ pub struct Builder<K, V, R = Local> {
     max_entries: u64,
     max_bytes: u64,
     max_entry_bytes: u64,
-    defaults: Defaults,
+    policy: Policy,
     tags: Vec<String>,
     weigher: Option<Weigher<K, V>>,
     rules: Rules<V>,
     plugins: Vec<Box<dyn Plugin<K, V>>>,
-    clone_key: Option<fn(&K) -> K>,
-    random: Option<RefCell<Box<dyn FnMut() -> f64>>>,
+    told_key: Option<fn(&K) -> K>,
+    random: Option<RandomSource>,
     runtime: R,
 }
 
@@ -62,12 +64,12 @@ impl<K, V> Default for Builder<K, V> {
             max_entries: crate::options::DEFAULT_MAX_ENTRIES,
             max_bytes: u64::MAX,
             max_entry_bytes: u64::MAX,
-            defaults: Defaults::default(),
+            policy: Policy::USUAL,
             tags: Vec::new(),
             weigher: None,
             rules: Rules::default(),
             plugins: Vec::new(),
-            clone_key: None,
+            told_key: None,
             random: None,
             runtime: Local::default(),
         }
@@ -84,7 +86,8 @@ impl<K, V, R> Builder<K, V, R> {
     }
 
     /// At most so many bytes in all entries together, as [`weigher`](Self::weigher) or the caller counts
-    /// them (an entry that nobody weighed counts 0). Unbounded if nothing is said.
+    /// them. Unbounded if nothing is said. In a cache with this bound, or that of an entry, a value that nobody weighed is
+    /// not stored, and a load that brings one is [`LoadError::UnknownWeight`](crate::LoadError::UnknownWeight).
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
@@ -102,7 +105,7 @@ impl<K, V, R> Builder<K, V, R> {
     /// with 0 nothing is stored. Unless one of the stale windows below is set, it is gone then.
     #[must_use]
     pub fn time_to_live(mut self, ttl: impl Into<Ttl>) -> Self {
-        self.defaults.life.ttl = ttl.into();
+        self.policy.entry.ttl = ttl.into();
         self
     }
 
@@ -111,7 +114,7 @@ impl<K, V, R> Builder<K, V, R> {
     /// [can't](Runtime::can_spawn) run anything in the background, the get that begins the refresh waits for it.
     #[must_use]
     pub fn stale_while_revalidate(mut self, window: impl Into<Ttl>) -> Self {
-        self.defaults.life.stale_while_revalidate = window.into();
+        self.policy.entry.stale_while_revalidate = window.into();
         self
     }
 
@@ -120,7 +123,7 @@ impl<K, V, R> Builder<K, V, R> {
     /// `stale_while_revalidate`. Zero if nothing is said.
     #[must_use]
     pub fn stale_if_error(mut self, window: impl Into<Ttl>) -> Self {
-        self.defaults.life.stale_if_error = window.into();
+        self.policy.entry.stale_if_error = window.into();
         self
     }
 
@@ -130,7 +133,7 @@ impl<K, V, R> Builder<K, V, R> {
     /// out at once, as fresh. Needs a runtime that [can](Runtime::can_spawn) run things in the background.
     #[must_use]
     pub fn refresh_ahead(mut self, beta: f64) -> Self {
-        self.defaults.life.refresh_ahead = beta;
+        self.policy.entry.refresh_ahead = beta;
         self
     }
 
@@ -138,7 +141,7 @@ impl<K, V, R> Builder<K, V, R> {
     /// From 0 (if nothing is said) to 1; what lies outside counts as the nearer of them, and NaN as 0.
     #[must_use]
     pub fn jitter(mut self, part: f64) -> Self {
-        self.defaults.life.jitter = part;
+        self.policy.entry.jitter = part;
         self
     }
 
@@ -147,7 +150,7 @@ impl<K, V, R> Builder<K, V, R> {
     /// place and weighs nothing.
     #[must_use]
     pub fn error_backoff(mut self, backoff: impl Into<Ttl>) -> Self {
-        self.defaults.error_backoff = backoff.into();
+        self.policy.error_backoff = backoff.into();
         self
     }
 
@@ -159,11 +162,11 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
-    /// How long a value lives that means "nothing there", by your rule, if it is loaded. Wins over `time_to_live` and
-    /// a call's ttl, not over the loader's.
+    /// How long a value lives that means "nothing there", by your rule. Wins over `time_to_live` and a call's ttl, not over
+    /// what is said of the value itself: by its loader, or by `insert_with`.
     #[must_use]
     pub fn negative_ttl_if(mut self, ttl: impl Into<Ttl>, rule: impl Fn(&V) -> bool + 'static) -> Self {
-        self.defaults.negative_ttl = Some(ttl.into());
+        self.policy.negative_ttl = Some(ttl.into());
         self.rules.is_negative = Some(Box::new(rule));
         self
     }
@@ -180,14 +183,14 @@ impl<K, V, R> Builder<K, V, R> {
     /// [can't](Runtime::can_spawn) run it in the background. Without end if nothing is said.
     #[must_use]
     pub fn soft_timeout(mut self, timeout: impl Into<Ttl>) -> Self {
-        self.defaults.soft_timeout = timeout.into();
+        self.policy.soft_timeout = timeout.into();
         self
     }
 
     /// How long a get may wait for a load, and a refresh in the background may run: 30 seconds if nothing is said.
     #[must_use]
     pub fn hard_timeout(mut self, timeout: impl Into<Ttl>) -> Self {
-        self.defaults.hard_timeout = timeout.into();
+        self.policy.hard_timeout = timeout.into();
         self
     }
 
@@ -199,18 +202,26 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
+    /// What an entry counts against `max_bytes`. Called once for each value, with nothing borrowed: it may
+    /// call the cache. The key of a value that is loaded is cloned for it.
+    #[must_use]
+    pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u32 + 'static) -> Self {
+        self.weigher = Some(Rc::new(weigher));
+        self
+    }
+
     /// Another runtime than [`Local`].
     pub fn runtime<T: Runtime>(self, runtime: T) -> Builder<K, V, T> {
         Builder {
             max_entries: self.max_entries,
             max_bytes: self.max_bytes,
             max_entry_bytes: self.max_entry_bytes,
-            defaults: self.defaults,
+            policy: self.policy,
             tags: self.tags,
             weigher: self.weigher,
             rules: self.rules,
             plugins: self.plugins,
-            clone_key: self.clone_key,
+            told_key: self.told_key,
             random: self.random,
             runtime,
         }
@@ -218,26 +229,17 @@ impl<K, V, R> Builder<K, V, R> {
 }
 
 impl<K: Clone, V, R> Builder<K, V, R> {
-    /// What an entry counts against `max_bytes`. Called once for each value, with nothing borrowed: it may
-    /// call the cache. The key of a value that is loaded is cloned for it.
-    #[must_use]
-    pub fn weigher(mut self, weigher: impl Fn(&K, &V) -> u32 + 'static) -> Self {
-        self.weigher = Some(Rc::new(weigher));
-        self.clone_key = Some(K::clone);
-        self
-    }
-
     /// One more set of hooks. They are called in the order they were given.
     #[must_use]
     pub fn plugin(mut self, plugin: impl Plugin<K, V> + 'static) -> Self {
         self.plugins.push(Box::new(plugin));
-        self.clone_key = Some(K::clone);
+        self.told_key = Some(K::clone);
         self
     }
 }
 
 impl<K, T: 'static, R> Builder<K, Option<T>, R> {
-    /// How long `None` lives if it is loaded. Wins over `time_to_live` and a call's ttl, not over the loader's.
+    /// How long `None` lives, as [`negative_ttl_if`](Self::negative_ttl_if).
     #[must_use]
     pub fn negative_ttl(self, ttl: impl Into<Ttl>) -> Self {
         self.negative_ttl_if(ttl, Option::is_none)
@@ -245,6 +247,13 @@ impl<K, T: 'static, R> Builder<K, Option<T>, R> {
 }
 
 impl<K, V> Builder<K, V, Local> {
+    /// A clock that is moved by hand, for tests: for lifetimes, and for deadlines and windows too.
+    #[must_use]
+    pub fn clock(mut self, clock: ManualClock) -> Self {
+        self.runtime.set_clock(clock);
+        self
+    }
+
     /// How to run what nobody waits for, on the present thread: `|task| { tokio::task::spawn_local(task); }`, say. In
     /// wasm it is there already.
     #[must_use]
@@ -258,11 +267,15 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
     /// The cache, empty. Nothing is allocated ahead.
     pub fn build(self) -> Cache<K, V, R> {
         let limits = Limits::new(self.max_entries, self.max_bytes, self.max_entry_bytes);
-        let Self { mut defaults, tags, weigher, rules, plugins, clone_key, random, runtime, .. } = self;
-        defaults.life = defaults.life.bounded();
-        let shelf = RefCell::new(Shelf::new(Machine::new(limits, defaults.life.ttl)));
-        let inner = Rc::new(Inner { shelf, runtime, weigher, rules, plugins, clone_key, random });
-        Cache { inner, room: None, view: Rc::new(View { space: 0, defaults, tags }) }
+        let Self { policy, tags, weigher, rules, plugins, told_key, random, runtime, .. } = self;
+        // What makes no sense becomes the nearest that does.
+        let policy = policy.patched(&PolicyPatch::default());
+        let machine = Machine::new(limits, policy.entry.ttl, Timers::Own);
+        let table = RefCell::new(EntryTable::new(machine, told_key));
+        let (hook_depth, root) = (Cell::new(0), Rc::<Place>::default());
+        let inner = Rc::new(Inner { table, runtime, weigher, rules, plugins, hook_depth, told_key, random, root });
+        let handle = Handle::root(&inner, policy, tags);
+        Cache { inner, partition: PartitionId::ROOT, handle }
     }
 }
 

@@ -1,77 +1,57 @@
 //! The cache as a Rust program sees it: everything that waits for nothing.
 
 use std::borrow::Borrow;
-use std::cell::RefCell;
-use std::error::Error;
 use std::fmt;
 use std::hash::Hash;
 use std::rc::Rc;
 
 use super::call::EntryOptions;
-use super::plugin::Plugin;
+use super::handle::{CLOSED, Handle};
+use super::inner::Inner;
+use super::plugin::{HitEvent, MissEvent};
 use super::runtime::{Local, Runtime};
-use super::shelf::{Gone, Shelf};
-use super::view::{Room, View};
-use crate::core::{Cause, Keep, Machine, Slot, Stats};
-use crate::options::{Life, Limits};
+use super::table::{EntryTable, LeftEntry};
+use crate::core::{Machine, MissCause, NewValue, PartitionId, Slot, Stats, Touched};
+use crate::options::Limits;
 use crate::time::{Timestamp, Ttl};
 
 /// A cache with bounds, lifetimes and shared loads. A handle: clones share the entries.
 ///
-/// Every operation is O(1) unless it says otherwise. Keys' `Hash` and `Eq` and values' `Clone` are called
+/// Every operation is O(1) unless it says otherwise. Keys' `Hash`, `Eq` and `Clone` and values' `Clone` are called
 /// while the cache is borrowed: should one of them call the same cache, it finds it empty and closed.
-/// Everything else of the user's (loaders, plugins, weigher, rules, drops of values) may call the cache.
+/// Everything else of the user's (loaders, plugins, weigher, rules, random numbers, drops of keys, values and errors) may
+/// call the cache.
 pub struct Cache<K, V, R: Runtime = Local> {
     pub(super) inner: Rc<Inner<K, V, R>>,
-    /// Where this handle's keys lie; `None` for the root.
-    pub(super) room: Option<Rc<Room>>,
-    pub(super) view: Rc<View>,
+    /// Where this handle's keys lie.
+    pub(super) partition: PartitionId,
+    pub(super) handle: Rc<Handle<K, V, R>>,
 }
 
 /// What a cheap clock's lag is nothing to: it is some tens of milliseconds.
 const LONG: Ttl = Ttl::Millis(10_000);
 
-pub(super) type Weigher<K, V> = Rc<dyn Fn(&K, &V) -> u32>;
-
-/// What the user says of values and errors in general.
-pub(super) struct Rules<V> {
-    pub is_negative: Option<NegativeRule<V>>,
-    pub backoff: Option<BackoffRule>,
-}
-
-pub(super) type NegativeRule<V> = Box<dyn Fn(&V) -> bool>;
-pub(super) type BackoffRule = Box<dyn Fn(&(dyn Error + 'static)) -> Option<Ttl>>;
-
-impl<V> Default for Rules<V> {
-    fn default() -> Self {
-        Self { is_negative: None, backoff: None }
-    }
-}
-
-pub(super) struct Inner<K, V, R: Runtime> {
-    pub shelf: RefCell<Shelf<K, V, R>>,
-    pub runtime: R,
-    pub weigher: Option<Weigher<K, V>>,
-    pub rules: Rules<V>,
-    pub plugins: Vec<Box<dyn Plugin<K, V>>>,
-    /// There where a weigher or a plugin wants to see keys.
-    pub clone_key: Option<fn(&K) -> K>,
-    pub random: Option<RefCell<Box<dyn FnMut() -> f64>>>,
-}
-
 impl<K, V, R: Runtime> Clone for Cache<K, V, R> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), room: self.room.clone(), view: self.view.clone() }
+        Self { inner: self.inner.clone(), partition: self.partition, handle: self.handle.clone() }
     }
 }
 
 impl<K, V, R: Runtime> fmt::Debug for Cache<K, V, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Cache");
-        if let Ok(shelf) = self.inner.shelf.try_borrow() {
-            out.field("len", &shelf.machine.len()).field("weight", &shelf.machine.weight());
+        if let Ok(table) = self.inner.table.try_borrow() {
+            out.field("len", &table.machine.len()).field("weight", &table.machine.weight());
         }
         out.finish_non_exhaustive()
+    }
+}
+
+impl<K: Hash + Eq, V, R: Runtime> Cache<K, V, R> {
+    /// Borrows the table as [`Inner::with`] does, for an operation on this handle's keys.
+    #[inline]
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut EntryTable<K, V, R>) -> T) -> Option<T> {
+        if self.partition == CLOSED { None } else { self.inner.with(f) }
     }
 }
 
@@ -86,24 +66,29 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         if self.inner.has_plugins() {
             return self.get_and_tell(key);
         }
-        self.inner.with(|shelf| self.look(shelf, key).and_then(|slot| shelf.value(slot).cloned()))?
+        self.with(|table| match self.touch(table, key) {
+            (Some(slot), Touched::Hit) => table.value(slot).cloned(),
+            _ => None,
+        })?
     }
 
-    /// The slot of a fresh value. Counts.
+    /// Counts.
     #[inline]
-    fn look<Q>(&self, shelf: &mut Shelf<K, V, R>, key: &Q) -> Option<Slot>
+    fn touch<Q>(&self, table: &mut EntryTable<K, V, R>, key: &Q) -> (Option<Slot>, Touched)
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let runtime = &self.inner.runtime;
-        let Some(slot) = shelf.find(self.room.as_ref(), key) else {
-            shelf.machine.miss(self.view.space, runtime.lower_bound());
-            return None;
+        let Some(slot) = table.find(self.partition, key) else {
+            table.machine.miss(self.handle.namespace, runtime.lower_bound());
+            return (None, Touched::Miss(MissCause::Absent));
         };
         // The exact time is asked only where it matters.
-        let hit = shelf.machine.hit(slot, runtime.upper_bound()) || shelf.machine.touch(slot, runtime.now());
-        hit.then_some(slot)
+        if table.machine.hit(slot, runtime.upper_bound()) {
+            return (Some(slot), Touched::Hit);
+        }
+        (Some(slot), table.machine.touch(slot, runtime.now()))
     }
 
     #[cold]
@@ -112,15 +97,21 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (key, value) = self.inner.with(|shelf| {
-            let slot = self.look(shelf, key);
-            let known = slot.or_else(|| shelf.find(self.room.as_ref(), key));
-            let key = known.and_then(|slot| shelf.key(slot)).zip(self.inner.clone_key).map(|(key, clone)| clone(key));
-            (key, slot.and_then(|slot| shelf.value(slot).cloned()))
+        let inner = &self.inner;
+        let (key, touched, value) = self.with(|table| {
+            let known = table.find(self.partition, key).and_then(|slot| table.key(slot));
+            let known = known.zip(inner.told_key).map(|(key, clone)| clone(key));
+            match self.touch(table, key) {
+                (Some(slot), Touched::Hit) => (known, Touched::Hit, table.value(slot).cloned()),
+                (_, touched) => (known, touched, None),
+            }
         })?;
-        match &value {
-            Some(_) => self.inner.tell_of(key.as_ref(), |plugin, key| plugin.hit(key)),
-            None => self.inner.tell(|plugin| plugin.miss(key.as_ref())),
+        let place = &*self.handle.place;
+        match touched {
+            Touched::Hit => inner.notify_of(key.as_ref(), |plugin, key| plugin.hit(&HitEvent { key, place })),
+            Touched::Miss(cause) => {
+                inner.notify(|plugin| plugin.miss(&MissEvent { key: key.as_ref(), cause, place }));
+            }
         }
         value
     }
@@ -149,9 +140,9 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         Q: Hash + Eq + ?Sized,
     {
         let now = self.inner.runtime.now();
-        self.inner.with(|shelf| {
-            let slot = shelf.find(self.room.as_ref(), key).filter(|slot| will_do(&shelf.machine, *slot, now))?;
-            shelf.value(slot).cloned()
+        self.with(|table| {
+            let slot = table.find(self.partition, key).filter(|slot| will_do(&table.machine, *slot, now))?;
+            table.value(slot).cloned()
         })?
     }
 
@@ -171,44 +162,46 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         Q: Hash + Eq + ?Sized,
     {
         let now = self.inner.runtime.now();
-        self.inner.with(|shelf| {
-            let slot = shelf.find(self.room.as_ref(), key).filter(|slot| shelf.machine.is_fresh(*slot, now))?;
-            shelf.machine.age(slot, now).map(|age| age.ttl)
+        self.with(|table| {
+            let slot = table.find(self.partition, key).filter(|slot| table.machine.is_fresh(*slot, now))?;
+            table.machine.age(slot, now).map(|age| age.ttl)
         })?
     }
 
     /// Stores a value, in the place of the one that was there. A load under way for the key goes on for
     /// those who wait for it, but what it brings is not stored.
     ///
-    /// `false` if it was not stored: zero ttl, or heavier than `max_entry_bytes`. The old value is gone then too.
+    /// `false` if it was not stored: zero ttl, heavier than `max_entry_bytes`, or of unknown weight in a cache that is
+    /// bounded by bytes. The old value is gone then too.
     pub fn insert(&self, key: K, value: V) -> bool {
         self.insert_with(key, value, EntryOptions::default())
     }
 
-    /// [`insert`](Self::insert) with a lifetime or weight of its own.
+    /// [`insert`](Self::insert) with a lifetime, tags or a weight of its own.
     pub fn insert_with(&self, key: K, value: V, options: EntryOptions) -> bool {
-        let inner = &self.inner;
-        let life = options.life(&self.view.defaults.life);
+        let (inner, handle) = (&self.inner, &*self.handle);
+        let (policy, said) = (&handle.policy, &options.policy);
+        let absent = inner.is_negative(&value);
         // A life counted from a moment ago ends a moment early, which a long one does not feel.
-        let now = if life.ttl < LONG { inner.now() } else { inner.runtime.lower_bound() };
-        let weight = options.weight.or_else(|| inner.weigher.as_ref().map(|weigh| weigh(&key, &value)));
-        let tags = self.tag_names(options.tags.iter());
-        let keep = Keep { life, weight: weight.unwrap_or(0), tags: &tags, draw: inner.draw_for(&life) };
-        let stored = inner.with(|shelf| {
-            let room = self.room.as_ref();
-            let hash = shelf.hash(room, &key);
-            let known = shelf.find_hashed(hash, room, &key);
-            let slot = shelf.machine.insert(known, self.view.space, now, &keep);
-            inner.drain(shelf);
+        let is_long = !absent && said.ttl.unwrap_or(policy.entry.ttl) >= LONG;
+        let now = if is_long { inner.runtime.lower_bound() } else { inner.now() };
+        let weight = options.weight.or_else(|| inner.weigh(&key, &value));
+        let random = if said.jitter.unwrap_or(policy.entry.jitter) > 0.0 { inner.random() } else { 0.0 };
+        let new = NewValue { policy, said, tags: [&handle.tags, &options.tags], weight, absent, random };
+        let stored = self.with(|table| {
+            let hash = table.hash(self.partition, &key);
+            let known = table.find_hashed(hash, self.partition, &key);
+            let slot = table.machine.insert(known, self.partition, now, &new);
+            table.drain();
             let Some(slot) = slot else {
-                shelf.gone.push(Gone { key: Some(key), value: Some(value), cause: None });
+                table.left.entries.push(LeftEntry::silent(Some(key), Some(value)));
                 return false;
             };
             match known {
-                None => shelf.place(slot, room, key, hash),
-                Some(_) => shelf.gone.push(Gone { key: Some(key), value: None, cause: None }),
+                None => table.place(slot, self.partition, &handle.place, key, hash),
+                Some(_) => table.left.entries.push(LeftEntry::silent(Some(key), None)),
             }
-            inner.put(shelf, slot, value);
+            table.put(slot, value);
             true
         });
         stored.unwrap_or(false)
@@ -222,10 +215,10 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         Q: Hash + Eq + ?Sized,
     {
         let now = self.inner.runtime.now();
-        self.inner.with(|shelf| {
-            let slot = shelf.find(self.room.as_ref(), key)?;
-            let value = shelf.value(slot).filter(|_| shelf.machine.is_fresh(slot, now)).cloned();
-            shelf.machine.remove(slot);
+        self.with(|table| {
+            let slot = table.find(self.partition, key)?;
+            let value = table.value(slot).filter(|_| table.machine.is_fresh(slot, now)).cloned();
+            table.machine.remove(slot);
             value
         })?
     }
@@ -238,24 +231,18 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         Q: Hash + Eq + ?Sized,
     {
         let now = self.inner.now();
-        let expired = self.inner.with(|shelf| {
-            let slot = shelf.find(self.room.as_ref(), key)?;
-            Some(shelf.machine.expire(slot, now))
+        let expired = self.with(|table| {
+            let slot = table.find(self.partition, key)?;
+            Some(table.machine.expire(slot, now))
         });
         expired.flatten().unwrap_or(false)
     }
 
-    /// Entries held, stale ones, remembered failures, and dead ones that no operation has met yet included; of a
-    /// namespace or scope those within it, which takes O(n) of the whole cache.
+    /// Entries held, stale ones, remembered failures, and expired ones that no operation has met yet included; of a
+    /// namespace or scope what lies in it and within it. O(1) for the cache itself, else O(namespaces and scopes with keys).
     pub fn len(&self) -> usize {
-        let count = self.inner.with(|shelf| match &self.room {
-            None => shelf.machine.len(),
-            Some(room) => {
-                let held = |slot: &Slot| shelf.value(*slot).is_some() || shelf.failure(*slot).is_some();
-                shelf.slots_in(room).iter().filter(|slot| held(slot)).count()
-            }
-        });
-        count.unwrap_or(0)
+        let held = self.inner.with(|table| table.machine.held_within(self.handle.part()).entries);
+        held.unwrap_or(0) as usize
     }
 
     /// Whether [`len`](Self::len) is 0.
@@ -263,29 +250,29 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         self.len() == 0
     }
 
-    /// The weights of all entries held, in bytes, those of all namespaces included.
+    /// The weights of the entries that [`len`](Self::len) counts, in bytes. Costs as much as that.
     pub fn weight(&self) -> u64 {
-        self.inner.with(|shelf| shelf.machine.weight()).unwrap_or(0)
+        self.inner.with(|table| table.machine.held_within(self.handle.part()).weight).unwrap_or(0)
     }
 
     /// Loads under way, in all namespaces.
     pub fn loads_in_flight(&self) -> usize {
-        self.inner.with(|shelf| shelf.machine.loads_in_flight()).unwrap_or(0)
+        self.with(|table| table.machine.loads_in_flight()).unwrap_or(0)
     }
 
     /// What happened so far: of the cache all, of a [namespace](Self::namespace) what happened there, but for the
-    /// namespaces within it; of a scope, that of what it is a scope of.
+    /// namespaces within it; of a scope, that of its namespace, which outside of all is what happened in none.
     pub fn stats(&self) -> Stats {
-        let stats = self.inner.with(|shelf| match &self.room {
-            None => shelf.machine.stats(),
-            Some(_) => shelf.machine.space_stats(self.view.space),
+        let stats = self.inner.with(|table| match self.partition {
+            PartitionId::ROOT => table.machine.stats(),
+            _ => table.machine.namespace_stats(self.handle.namespace),
         });
         stats.unwrap_or_default()
     }
 
     /// The bounds.
     pub fn limits(&self) -> Limits {
-        self.inner.with(|shelf| *shelf.machine.limits()).unwrap_or_default()
+        self.with(|table| *table.machine.limits()).unwrap_or_default()
     }
 
     /// The fresh entries whose keys this handle would find, the most recently used first. O(n): a copy, so that the
@@ -295,10 +282,10 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Clone,
     {
         let now = self.inner.runtime.now();
-        let entries = self.inner.with(|shelf| {
-            let mut order = shelf.machine.newest_first(now);
-            order.retain(|slot| shelf.is_in(*slot, self.room.as_ref()));
-            let entry = |slot| Some((shelf.key(slot)?.clone(), shelf.value(slot)?.clone()));
+        let entries = self.with(|table| {
+            let mut order = table.machine.newest_first(now);
+            order.retain(|slot| table.machine.is_in(*slot, self.partition));
+            let entry = |slot| Some((table.key(slot)?.clone(), table.value(slot)?.clone()));
             order.into_iter().filter_map(entry).collect::<Vec<_>>()
         });
         entries.unwrap_or_default().into_iter()
@@ -308,75 +295,6 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// themselves, a few slots at a time; an idle cache may be swept with it. O(`slots`).
     pub fn sweep(&self, slots: u32) {
         let now = self.inner.runtime.now();
-        self.inner.with(|shelf| shelf.machine.sweep(now, slots));
-    }
-}
-
-impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
-    /// Borrows the shelf for `f`, then, with nothing borrowed, reports and drops what left.
-    /// `None` when called from within such a borrow.
-    #[inline]
-    pub fn with<T>(&self, f: impl FnOnce(&mut Shelf<K, V, R>) -> T) -> Option<T> {
-        let mut shelf = self.shelf.try_borrow_mut().ok()?;
-        let result = f(&mut shelf);
-        if shelf.machine.has_departures() {
-            self.drain(&mut shelf);
-        }
-        if !shelf.gone.is_empty() {
-            let gone = std::mem::take(&mut shelf.gone);
-            drop(shelf);
-            self.report(gone);
-        }
-        Some(result)
-    }
-
-    /// Moves what the machine let go of off the shelf. Comes before a value is written.
-    #[inline]
-    pub fn drain(&self, shelf: &mut Shelf<K, V, R>) {
-        shelf.drain(self.clone_key.filter(|_| self.has_plugins()));
-    }
-
-    /// Writes a value; the one it replaces has left.
-    pub fn put(&self, shelf: &mut Shelf<K, V, R>, slot: Slot, value: V) {
-        if let Some(old) = shelf.put(slot, value) {
-            let clone_key = self.clone_key.filter(|_| self.has_plugins());
-            let key = shelf.key(slot).zip(clone_key).map(|(key, clone)| clone(key));
-            shelf.gone.push(Gone { key, value: Some(old), cause: Some(Cause::Replaced) });
-        }
-    }
-
-    fn report(&self, mut gone: Vec<Gone<K, V>>) {
-        for Gone { key, value, cause } in gone.drain(..) {
-            if let (true, Some(key), Some(value), Some(cause)) = (self.has_plugins(), key, value, cause) {
-                self.tell(|plugin| plugin.evict(&key, &value, cause));
-                if cause == Cause::Expired {
-                    self.tell(|plugin| plugin.expire(&key));
-                }
-            }
-        }
-        // The buffer goes back, so that an eviction allocates nothing.
-        if let Ok(mut shelf) = self.shelf.try_borrow_mut()
-            && shelf.gone.capacity() == 0
-        {
-            shelf.gone = gone;
-        }
-    }
-
-    /// A random number above 0 and up to 1.
-    pub fn draw(&self) -> f64 {
-        let own = self.random.as_ref().and_then(|random| Some(random.try_borrow_mut().ok()?()));
-        let draw = 1.0 - own.unwrap_or_else(|| self.runtime.random());
-        // So that nothing that a source of one's own may bring, NaN included, is out of bounds.
-        if draw > 0.0 { draw.min(1.0) } else { f64::MIN_POSITIVE }
-    }
-
-    /// The number that a life with jitter wants.
-    pub fn draw_for(&self, life: &Life) -> f64 {
-        if life.jitter > 0.0 { self.draw() } else { 0.0 }
-    }
-
-    /// The moment now.
-    pub fn now(&self) -> Timestamp {
-        self.runtime.now()
+        self.with(|table| table.machine.sweep(now, slots));
     }
 }

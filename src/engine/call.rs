@@ -6,62 +6,92 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::Age;
-use crate::options::{Defaults, Life};
+use crate::options::{PolicyPatch, entry_setters, load_setters};
 use crate::time::Ttl;
 
-/// How one get differs from the cache's defaults. What is `None` is as there; what the loader says by its
-/// [`LoadCtx`] wins over both.
+/// How one get differs from what its cache does. What is not said is as there; what the loader says by its [`LoadCtx`]
+/// wins over both.
+///
+/// ```
+/// use nearcache::CallOptions;
+/// use std::time::Duration;
+///
+/// let options = CallOptions::new().ttl(Duration::from_secs(60)).tags(["posts", "user:7"]).force_fresh();
+/// assert_eq!(options.tags, ["posts", "user:7"]);
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct CallOptions {
-    /// How long what is loaded stays fresh.
-    pub ttl: Option<Ttl>,
-    /// How long after that it may be handed out while it is refreshed.
-    pub stale_while_revalidate: Option<Ttl>,
-    /// How long after `ttl` it may be handed out where a load fails, or is slower than `soft_timeout`.
-    pub stale_if_error: Option<Ttl>,
-    /// XFetch's beta, as [`Builder::refresh_ahead`](super::Builder::refresh_ahead).
-    pub refresh_ahead: Option<f64>,
-    /// The part of the ttl that chance takes off, as [`Builder::jitter`](super::Builder::jitter).
-    pub jitter: Option<f64>,
-    /// For how long the key is not loaded again if this load fails.
-    pub error_backoff: Option<Ttl>,
-    /// The ttl of a value that the cache's rule for "nothing there" fits. Wins over `ttl`.
-    pub negative_ttl: Option<Ttl>,
+    /// How long this get waits, and how what it loads is kept.
+    pub policy: PolicyPatch,
     /// Names by which the value can be purged together with others, besides the cache's and the loader's.
     pub tags: Vec<String>,
     /// What the value counts against `max_bytes`. Wins over the weigher.
     pub weight: Option<u32>,
-    /// How long this get waits before it is content with an older value, if one may still be handed out. Does not
-    /// end the load.
-    pub soft_timeout: Option<Ttl>,
-    /// How long this get may wait.
-    pub hard_timeout: Option<Ttl>,
     /// Load even if a value is there, which stays until the new one comes and if the load fails. A load
     /// already under way will do.
     pub force_fresh: bool,
 }
 
-/// What an entry is stored with, where it differs from the cache's defaults.
+/// How an entry is stored, where that differs from what its cache does.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct EntryOptions {
-    /// How long it stays fresh.
-    pub ttl: Option<Ttl>,
-    /// How long after that it may be handed out while it is refreshed.
-    pub stale_while_revalidate: Option<Ttl>,
-    /// How long after `ttl` it may be handed out where a load fails, or is slower than `soft_timeout`.
-    pub stale_if_error: Option<Ttl>,
-    /// The part of the ttl that chance takes off, as [`Builder::jitter`](super::Builder::jitter).
-    pub jitter: Option<f64>,
+    /// How it is kept.
+    pub policy: PolicyPatch,
     /// Names by which it can be purged together with others, besides the cache's.
     pub tags: Vec<String>,
-    /// What it counts against `max_bytes`.
+    /// What it counts against `max_bytes`. Wins over the weigher.
     pub weight: Option<u32>,
+}
+
+macro_rules! common_setters {
+    () => {
+        /// Says nothing yet.
+        #[must_use]
+        pub fn new() -> Self {
+            Self::default()
+        }
+
+        /// More names by which the value can be purged together with others.
+        #[must_use]
+        pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+            self.tags.extend(tags.into_iter().map(Into::into));
+            self
+        }
+
+        /// What the value counts against `max_bytes`. Wins over the weigher.
+        #[must_use]
+        pub fn weight(mut self, weight: u32) -> Self {
+            self.weight = Some(weight);
+            self
+        }
+    };
+}
+
+impl CallOptions {
+    common_setters!();
+    entry_setters!(policy);
+    load_setters!(policy);
+
+    /// Loads even if a value is there, which stays until the new one comes and if the load fails. A load already under
+    /// way will do.
+    #[must_use]
+    pub fn force_fresh(mut self) -> Self {
+        self.force_fresh = true;
+        self
+    }
+}
+
+impl EntryOptions {
+    common_setters!();
+    entry_setters!(policy);
 }
 
 /// What a loader or a writer may say about the value it brings, and may know. Cheap to clone. What it says wins over
 /// the caller and the cache.
 pub struct LoadCtx<V> {
-    pub(super) said: Rc<Said<V>>,
+    said: Rc<Said<V>>,
 }
 
 impl<V> Clone for LoadCtx<V> {
@@ -76,12 +106,11 @@ impl<V> fmt::Debug for LoadCtx<V> {
     }
 }
 
-pub(super) struct Said<V> {
-    life: Cell<Override>,
-    pub backoff: Cell<Option<Ttl>>,
-    pub weight: Cell<Option<u32>>,
-    pub skip: Cell<bool>,
-    pub tags: RefCell<Vec<String>>,
+struct Said<V> {
+    policy: Cell<PolicyPatch>,
+    weight: Cell<Option<u32>>,
+    skip: Cell<bool>,
+    tags: RefCell<Vec<String>>,
     stale: Option<V>,
 }
 
@@ -89,8 +118,7 @@ impl<V> LoadCtx<V> {
     pub(super) fn new(stale: Option<V>) -> Self {
         Self {
             said: Rc::new(Said {
-                life: Cell::default(),
-                backoff: Cell::default(),
+                policy: Cell::default(),
                 weight: Cell::default(),
                 skip: Cell::default(),
                 tags: RefCell::default(),
@@ -101,38 +129,39 @@ impl<V> LoadCtx<V> {
 
     /// How long the value stays fresh, in whole milliseconds; zero: it is not stored. Wins over `negative_ttl` too.
     pub fn set_ttl(&self, ttl: impl Into<Ttl>) {
-        self.alter(|life| life.ttl = Some(ttl.into()));
+        self.alter(|policy| policy.ttl(ttl));
     }
 
     /// How long after its ttl it may be handed out while it is refreshed.
     pub fn set_stale_while_revalidate(&self, window: impl Into<Ttl>) {
-        self.alter(|life| life.stale_while_revalidate = Some(window.into()));
+        self.alter(|policy| policy.stale_while_revalidate(window));
     }
 
     /// How long after its ttl it may be handed out where a load fails or is slow.
     pub fn set_stale_if_error(&self, window: impl Into<Ttl>) {
-        self.alter(|life| life.stale_if_error = Some(window.into()));
+        self.alter(|policy| policy.stale_if_error(window));
     }
 
     /// XFetch's beta, as [`Builder::refresh_ahead`](super::Builder::refresh_ahead).
     pub fn set_refresh_ahead(&self, beta: f64) {
-        self.alter(|life| life.refresh_ahead = Some(beta));
+        self.alter(|policy| policy.refresh_ahead(beta));
     }
 
     /// The part of the ttl that chance takes off, as [`Builder::jitter`](super::Builder::jitter).
     pub fn set_jitter(&self, part: f64) {
-        self.alter(|life| life.jitter = Some(part));
+        self.alter(|policy| policy.jitter(part));
     }
 
     /// For how long the key is not loaded again, if this load fails.
     pub fn set_error_backoff(&self, backoff: impl Into<Ttl>) {
-        self.said.backoff.set(Some(backoff.into()));
+        self.alter(|policy| policy.error_backoff(backoff));
     }
 
     /// One more name by which the value can be purged together with others.
     pub fn tag(&self, tag: impl Into<String>) {
+        let tag = tag.into();
         if let Ok(mut tags) = self.said.tags.try_borrow_mut() {
-            tags.push(tag.into());
+            tags.push(tag);
         }
     }
 
@@ -152,12 +181,27 @@ impl<V> LoadCtx<V> {
         self.said.stale.as_ref()
     }
 
+    pub(super) fn policy(&self) -> PolicyPatch {
+        self.said.policy.get()
+    }
+
+    pub(super) fn weight(&self) -> Option<u32> {
+        self.said.weight.get()
+    }
+
+    pub(super) fn is_skipped(&self) -> bool {
+        self.said.skip.get()
+    }
+
+    pub(super) fn tags(&self) -> Vec<String> {
+        self.said.tags.borrow().clone()
+    }
+
     /// Says what another one said.
     pub(super) fn adopt(&self, other: &Self) {
         let (said, others) = (&self.said, &other.said);
         if !Rc::ptr_eq(said, others) {
-            said.life.set(others.life.get());
-            said.backoff.set(others.backoff.get());
+            said.policy.set(others.policy.get());
             said.weight.set(others.weight.get());
             said.skip.set(others.skip.get());
             let tags = others.tags.borrow().clone();
@@ -165,15 +209,14 @@ impl<V> LoadCtx<V> {
         }
     }
 
-    fn alter(&self, f: impl FnOnce(&mut Override)) {
-        let mut life = self.said.life.get();
-        f(&mut life);
-        self.said.life.set(life);
+    fn alter(&self, f: impl FnOnce(PolicyPatch) -> PolicyPatch) {
+        self.said.policy.set(f(self.said.policy.get()));
     }
 }
 
 /// A value, and how it was come by.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Got<V> {
     /// The value.
     pub value: V,
@@ -187,6 +230,7 @@ pub struct Got<V> {
 
 /// Where a value is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Status {
     /// From memory, fresh.
     Hit,
@@ -220,80 +264,5 @@ impl<V> Got<V> {
     pub(super) fn new(value: V, status: Status, age: Option<Age>) -> Self {
         let age = age.unwrap_or(Age { millis: 0, ttl: Ttl::ZERO });
         Self { value, status, age: Duration::from_millis(age.millis), ttl: age.ttl }
-    }
-}
-
-/// What somebody says about a life, where he says something.
-#[derive(Clone, Copy, Debug, Default)]
-struct Override {
-    ttl: Option<Ttl>,
-    stale_while_revalidate: Option<Ttl>,
-    stale_if_error: Option<Ttl>,
-    refresh_ahead: Option<f64>,
-    jitter: Option<f64>,
-}
-
-impl Override {
-    fn over(&self, life: &Life) -> Life {
-        Life {
-            ttl: self.ttl.unwrap_or(life.ttl),
-            stale_while_revalidate: self.stale_while_revalidate.unwrap_or(life.stale_while_revalidate),
-            stale_if_error: self.stale_if_error.unwrap_or(life.stale_if_error),
-            refresh_ahead: self.refresh_ahead.unwrap_or(life.refresh_ahead),
-            jitter: self.jitter.unwrap_or(life.jitter),
-        }
-        .bounded()
-    }
-}
-
-impl EntryOptions {
-    pub(super) fn life(&self, defaults: &Life) -> Life {
-        Override {
-            ttl: self.ttl,
-            stale_while_revalidate: self.stale_while_revalidate,
-            stale_if_error: self.stale_if_error,
-            refresh_ahead: None,
-            jitter: self.jitter,
-        }
-        .over(defaults)
-    }
-}
-
-/// What the cache and the caller say about what a load brings.
-pub(super) struct Terms {
-    life: Life,
-    negative_ttl: Option<Ttl>,
-    pub backoff: Option<Ttl>,
-    pub tags: Vec<String>,
-    pub weight: Option<u32>,
-}
-
-impl Terms {
-    pub fn new(options: CallOptions, defaults: &Defaults) -> Self {
-        let life = Override {
-            ttl: options.ttl,
-            stale_while_revalidate: options.stale_while_revalidate,
-            stale_if_error: options.stale_if_error,
-            refresh_ahead: options.refresh_ahead,
-            jitter: options.jitter,
-        };
-        Self {
-            life: life.over(&defaults.life),
-            negative_ttl: options.negative_ttl.or(defaults.negative_ttl),
-            backoff: options.error_backoff,
-            tags: options.tags,
-            weight: options.weight,
-        }
-    }
-
-    /// The life of a value about which the loader said so much.
-    pub fn life<V>(&self, said: &Said<V>, is_negative: impl FnOnce() -> bool) -> Life {
-        let mut life = self.life;
-        if let Some(ttl) = self.negative_ttl
-            && is_negative()
-        {
-            life.ttl = ttl;
-        }
-        said.life.get().over(&life)
     }
 }

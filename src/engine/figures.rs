@@ -10,12 +10,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// A page for Prometheus (text format 0.0.4, [`CONTENT_TYPE`](figures::CONTENT_TYPE)) of the whole cache, each
     /// [namespace](Self::namespace) apart, under this name.
     pub fn prometheus(&self, name: &str) -> String {
-        let page = self.inner.with(|shelf| {
-            let mut spaces: Vec<_> = shelf.spaces.iter().map(|(room, space)| (*space, room.name())).collect();
-            spaces.sort();
-            let names: Vec<String> = spaces.into_iter().map(|(_, name)| name).collect();
-            figures::page(&shelf.machine, name, &names)
-        });
+        let page = self.inner.with(|table| figures::page(&table.machine, name));
         page.unwrap_or_default()
     }
 

@@ -25,10 +25,10 @@ pub fn now() -> Timestamp {
 /// Ends after so many milliseconds, at most 2^31 - 1. Dropping it clears the timer, which would keep
 /// Node running.
 pub fn sleep(millis: u64) -> impl Future<Output = ()> + 'static {
-    let mut timer = Timer(JsValue::UNDEFINED);
-    let promise = Promise::new(&mut |resolve, _| {
-        timer.0 = set_timeout(&resolve, i32::try_from(millis).unwrap_or(i32::MAX));
-    });
+    let ended = Promise::<JsValue, JsValue>::with_resolvers();
+    let (promise, resolve) = (ended.promise(), ended.resolve());
+    let id = set_timeout(&resolve, i32::try_from(millis).unwrap_or(i32::MAX));
+    let timer = Timer { id, resolve };
     async move {
         let _timer = timer;
         // A timer's promise is never rejected, but for a request that has ended, where waiting is over too.
@@ -36,10 +36,15 @@ pub fn sleep(millis: u64) -> impl Future<Output = ()> + 'static {
     }
 }
 
-struct Timer(JsValue);
+struct Timer {
+    id: JsValue,
+    resolve: Function,
+}
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        clear_timeout(&self.0);
+        clear_timeout(&self.id);
+        // What waits for a promise is freed when that settles.
+        let _ = self.resolve.call0(&JsValue::UNDEFINED);
     }
 }

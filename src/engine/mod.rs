@@ -1,22 +1,28 @@
 //! The async engine: it drives the pure [`core`](crate::core) with keys, values, futures and a clock.
 //! What it needs of its surroundings is the [`Runtime`] trait.
 
+mod asker;
 mod batch;
+mod batching;
 mod builder;
 mod cache;
 mod call;
+mod clock;
 mod figures;
+mod handle;
+mod inner;
 #[cfg(target_family = "wasm")]
 pub(crate) mod js_clock;
 mod load;
+mod loading;
+mod lookup;
 mod plugin;
-mod polling;
 mod random;
 mod runtime;
-mod seat;
-mod shelf;
+mod shared_task;
+mod table;
 mod update;
-mod view;
+mod waiter;
 mod warmup;
 mod wrap;
 
@@ -24,7 +30,11 @@ pub use batch::Batched;
 pub use builder::Builder;
 pub use cache::Cache;
 pub use call::{CallOptions, EntryOptions, Got, LoadCtx, Status};
-pub use plugin::{Plugin, SlowLoads};
+pub use clock::ManualClock;
+pub use plugin::{
+    BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, LoadEvent, MissEvent, Place, Plugin,
+    SlowLoads, StaleEvent,
+};
 pub use runtime::{Local, Runtime};
-pub use warmup::{KeepFresh, Progress, Warmed};
+pub use warmup::{KeepFresh, KeepFreshOptions, Progress, Warmed};
 pub use wrap::Wrapped;

@@ -1,58 +1,163 @@
 //! Hooks: what a program can be told of.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::cache::Inner;
+use super::inner::Inner;
 use super::runtime::Runtime;
-use crate::core::Cause;
+use crate::core::{MissCause, RemovalCause, StaleCause};
 use crate::error::LoadError;
 
 /// A set of hooks, all of which do nothing unless written. They are called after the operation that they tell of,
-/// with nothing borrowed: they may call the cache. Natively, one that panics is cut short and nothing else happens
-/// (unless the program is built with `panic = "abort"`).
+/// with nothing borrowed: they may call the cache. What they cause is told as well, eight deep at the most: a hook that
+/// is called because of a hook's own doings is one deeper than that. Natively, one that panics is cut short and nothing
+/// else happens (unless the program is built with `panic = "abort"`).
 ///
-/// They share a cache with its [namespaces](super::Cache::namespace), and see the keys without them. A cache without
-/// plugins pays one branch a get for it; one with plugins clones the keys that it tells of.
+/// A cache shares them with its [namespaces](super::Cache::namespace) and [scopes](super::Cache::scope); the event's
+/// `place` says where its key lies. A cache without plugins pays one branch a get for it; one with plugins clones the
+/// keys that it tells of.
 pub trait Plugin<K, V> {
     /// A get was answered from memory with a fresh value, or with the error of a load that failed a moment ago.
-    fn hit(&self, key: &K) {
-        let _ = key;
+    fn hit(&self, event: &HitEvent<'_, K>) {
+        let _ = event;
     }
 
-    /// A get was answered from memory with a stale value.
-    fn stale(&self, key: &K) {
-        let _ = key;
+    /// A get was answered with a stale value. Those who waited together for one load that failed, or until the same soft
+    /// deadline, are told of once.
+    fn stale(&self, event: &StaleEvent<'_, K>) {
+        let _ = event;
     }
 
-    /// A get found nothing. `None` where it was [`Cache::get`](super::Cache::get), which may not have a `K`.
-    fn miss(&self, key: Option<&K>) {
-        let _ = key;
+    /// A get found nothing.
+    fn miss(&self, event: &MissEvent<'_, K>) {
+        let _ = event;
     }
 
-    /// A load brought a value, after so long.
-    fn load(&self, key: &K, took: Duration) {
-        let _ = (key, took);
+    /// A get joined a load under way.
+    fn coalesced(&self, event: &CoalescedEvent<'_, K>) {
+        let _ = event;
     }
 
-    /// A load failed, after so long. Those who waited got this error, or an older value.
-    fn error(&self, key: &K, error: &LoadError, took: Duration) {
-        let _ = (key, error, took);
+    /// A load brought a value.
+    fn load(&self, event: &LoadEvent<'_, K>) {
+        let _ = event;
+    }
+
+    /// A load failed. Those who waited got its error, or an older value.
+    fn error(&self, event: &ErrorEvent<'_, K>) {
+        let _ = event;
     }
 
     /// A value left, for whatever cause.
-    fn evict(&self, key: &K, value: &V, cause: Cause) {
-        let _ = (key, value, cause);
+    fn evict(&self, event: &EvictEvent<'_, K, V>) {
+        let _ = event;
     }
 
-    /// A value left because its time had passed; [`evict`](Self::evict) is told too.
-    fn expire(&self, key: &K) {
-        let _ = key;
+    /// A value left because its time had passed; [`evict`](Self::evict) is told first.
+    fn expire(&self, event: &ExpireEvent<'_, K, V>) {
+        let _ = event;
     }
 
-    /// One call loaded so many keys, and took so long.
-    fn batch(&self, keys: usize, took: Duration) {
-        let _ = (keys, took);
+    /// A batch's call ended.
+    fn batch(&self, event: &BatchEvent<'_, K>) {
+        let _ = event;
+    }
+}
+
+/// A part of a cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// The names of the namespaces on the way there, the outermost first; none for the cache itself.
+    pub namespaces: Vec<String>,
+    /// The names of the scopes on the way there, the outermost first.
+    pub scopes: Vec<String>,
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident $(<$($parameter:ident),+>)? { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        #[non_exhaustive]
+        pub struct $name<'a $($(, $parameter)+)?> {
+            $($(#[$field_doc])* pub $field: $type,)*
+            /// Where the key lies.
+            pub place: &'a Place,
+        }
+    )*};
+}
+
+events! {
+    /// A get was answered from memory.
+    HitEvent<K> {
+        /// Its key.
+        key: &'a K,
+    }
+    /// A get was answered with a stale value.
+    StaleEvent<K> {
+        /// Its key.
+        key: &'a K,
+        /// Why a stale value would do.
+        cause: StaleCause,
+    }
+    /// A get found nothing.
+    MissEvent<K> {
+        /// Its key. `None` where it was [`Cache::get`](super::Cache::get) of a key that is not known, by a reference that
+        /// may be no `K`.
+        key: Option<&'a K>,
+        /// Why.
+        cause: MissCause,
+    }
+    /// A get joined a load under way.
+    CoalescedEvent<K> {
+        /// Its key.
+        key: &'a K,
+    }
+    /// A load brought a value.
+    LoadEvent<K> {
+        /// Its key.
+        key: &'a K,
+        /// How long it took, in whole milliseconds.
+        duration: Duration,
+        /// Nobody waited for it when it began: it refreshed what was handed out.
+        background: bool,
+    }
+    /// A load failed.
+    ErrorEvent<K> {
+        /// Its key.
+        key: &'a K,
+        /// What those who waited got, unless they got an older value.
+        error: &'a LoadError,
+        /// How long it took, in whole milliseconds.
+        duration: Duration,
+        /// Nobody waited for it when it began.
+        background: bool,
+    }
+    /// A value left.
+    EvictEvent<K, V> {
+        /// Its key.
+        key: &'a K,
+        /// What left.
+        value: &'a V,
+        /// Why.
+        cause: RemovalCause,
+    }
+    /// A value's time had passed. It is told when the value is met, which may be later.
+    ExpireEvent<K, V> {
+        /// Its key.
+        key: &'a K,
+        /// What left.
+        value: &'a V,
+    }
+    /// One call loaded several keys.
+    BatchEvent<K> {
+        /// They.
+        keys: &'a [K],
+        /// How long the call took, in whole milliseconds.
+        duration: Duration,
+        /// What is wrong with the call as a whole, if something is.
+        error: Option<&'a LoadError>,
     }
 }
 
@@ -91,14 +196,17 @@ impl<F> SlowLoads<F> {
 }
 
 impl<K, V, F: Fn(&K, Duration)> Plugin<K, V> for SlowLoads<F> {
-    fn load(&self, key: &K, took: Duration) {
-        self.check(key, took);
+    fn load(&self, event: &LoadEvent<'_, K>) {
+        self.check(event.key, event.duration);
     }
 
-    fn error(&self, key: &K, _: &LoadError, took: Duration) {
-        self.check(key, took);
+    fn error(&self, event: &ErrorEvent<'_, K>) {
+        self.check(event.key, event.duration);
     }
 }
+
+/// Hooks so deep are told of what hooks cause.
+const DEEPEST: u32 = 8;
 
 impl<K, V, R: Runtime> Inner<K, V, R> {
     #[inline]
@@ -107,21 +215,36 @@ impl<K, V, R: Runtime> Inner<K, V, R> {
     }
 
     /// Calls a hook of every plugin. Nothing may be borrowed.
-    #[inline]
-    pub fn tell(&self, hook: impl Fn(&dyn Plugin<K, V>)) {
+    pub fn notify(&self, hook: impl Fn(&dyn Plugin<K, V>)) {
+        let depth = self.hook_depth.get();
+        // A hook that causes what it is called for would never end.
+        if depth >= DEEPEST {
+            return;
+        }
+        self.hook_depth.set(depth + 1);
         for plugin in &self.plugins {
             // What a hook leaves half done is its own.
             let _ = catch_unwind(AssertUnwindSafe(|| hook(&**plugin)));
         }
+        self.hook_depth.set(depth);
     }
 
-    /// As [`tell`](Self::tell), of something about a key.
+    /// As [`notify`](Self::notify), of something about a key, if there is anybody to be told.
     #[inline]
-    pub fn tell_of(&self, key: Option<&K>, hook: impl Fn(&dyn Plugin<K, V>, &K)) {
+    pub fn notify_of(&self, key: Option<&K>, hook: impl Fn(&dyn Plugin<K, V>, &K)) {
         if let Some(key) = key
             && self.has_plugins()
         {
-            self.tell(|plugin| hook(plugin, key));
+            self.notify(|plugin| hook(plugin, key));
+        }
+    }
+
+    /// Tells that a value left.
+    pub fn notify_left(&self, key: &K, value: &V, cause: RemovalCause, place: Option<&Rc<Place>>) {
+        let place = place.unwrap_or(&self.root);
+        self.notify(|plugin| plugin.evict(&EvictEvent { key, value, cause, place }));
+        if cause == RemovalCause::Expired {
+            self.notify(|plugin| plugin.expire(&ExpireEvent { key, value, place }));
         }
     }
 }

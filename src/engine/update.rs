@@ -1,7 +1,6 @@
 //! Writing through to the source.
 
 use std::cell::OnceCell;
-use std::error::Error;
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::{Pin, pin};
@@ -9,15 +8,15 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::cache::Cache;
-use super::call::{CallOptions, LoadCtx, Terms};
+use super::call::{CallOptions, LoadCtx};
+use super::load::{BoxedError, own_error};
 use super::runtime::Runtime;
-use super::shelf::Gone;
-use crate::core::{Keep, WriteId};
+use super::shared_task::SharedTask;
+use super::table::{EntryTable, LeftEntry};
+use crate::core::{Brought, WriteId, WriteThrough};
 use crate::error::LoadError;
+use crate::options::Policy;
 use crate::time::Ttl;
-
-/// How long after its deadline a write counts as under way whose request may have died.
-const GRACE: Ttl = Ttl::Millis(30_000);
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// Writes a key through: `write` writes the source, and what it returns is stored. Until then the value that is
@@ -26,6 +25,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     ///
     /// If `write` fails, takes longer than `hard_timeout` or is dropped midway, nobody knows what the source now has,
     /// and the key is removed. So it is if something else wrote or removed it meanwhile: nobody knows whose came last.
+    /// A write whose end nobody tells of is given up half a minute after its deadline, and after a quarter of an hour and
+    /// half a minute at the latest.
     ///
     /// ```
     /// # use nearcache::Cache;
@@ -44,7 +45,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     pub async fn update<F, E>(&self, key: K, write: impl FnOnce(LoadCtx<V>) -> F + 'static) -> Result<V, LoadError>
     where
         F: Future<Output = Result<V, E>> + 'static,
-        E: Into<Box<dyn Error + 'static>> + 'static,
+        E: Into<BoxedError> + 'static,
     {
         self.update_with_options(key, CallOptions::default(), write).await
     }
@@ -62,71 +63,80 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     ) -> Result<V, LoadError>
     where
         F: Future<Output = Result<V, E>> + 'static,
-        E: Into<Box<dyn Error + 'static>> + 'static,
+        E: Into<BoxedError> + 'static,
     {
         let inner = &self.inner;
-        let limit = options.hard_timeout.unwrap_or(self.view.defaults.hard_timeout);
-        let (id, last) =
-            inner.with(|shelf| self.begin_write(shelf, &key, limit)).unwrap_or(Err(LoadError::Reentrant))?;
-        let writing = Writing { cache: self.clone(), key: key.clone(), id: Some(id) };
-        let terms = Terms::new(options, &self.view.defaults);
+        let policy = self.policy_of(&options);
+        let begun = self.with(|table| self.begin_write(table, &key, &options, &policy));
+        let (id, last) = begun.unwrap_or(Err(LoadError::Reentrant))?;
+        let writing = Writing { cache: self.clone(), key: key.clone(), weigh: options.weight.is_none(), id: Some(id) };
         let result = Rc::new(OnceCell::new());
         let task = {
             let result = result.clone();
             async move {
                 let ctx = LoadCtx::new(last);
-                let written = write(ctx.clone()).await.map_err(|error| LoadError::Loader(Rc::from(error.into())));
-                // The guard goes at the end, so that the key goes if the write failed.
+                let written = write(ctx.clone()).await.map_err(own_error);
+                // It ends with this block, so that the key goes if the write failed.
                 let mut writing = writing;
                 if let Ok(value) = &written {
-                    writing.store(value, &terms, &ctx);
+                    writing.store(value, &ctx);
                 }
                 drop(writing);
                 let _ = result.set(written);
             }
         };
-        // Where tasks run alone the write goes on without its caller, so that its fate will be known.
-        let mut task = inner.runtime.share(Box::pin(task));
+        let task = SharedTask::new(&inner.runtime, Box::pin(task));
+        let mut ended = task.join();
         let mut slept = pin!(async {
-            match limit {
+            match policy.hard_timeout {
                 Ttl::Millis(millis) => inner.runtime.sleep(millis).await,
                 Ttl::Forever => std::future::pending().await,
             }
         });
-        let ended = std::future::poll_fn(|cx| match Pin::new(&mut task).poll(cx) {
+        let in_time = std::future::poll_fn(|cx| match Pin::new(&mut ended).poll(cx) {
             Poll::Ready(()) => Poll::Ready(true),
             Poll::Pending => slept.as_mut().poll(cx).map(|()| false),
-        });
-        let ended = ended.await;
+        })
+        .await;
         if let Some(result) = result.get().cloned() {
             return result;
         }
-        // Also where the write goes on: its end will find that the key was removed meanwhile.
+        if !R::DETACHED {
+            task.end();
+        }
+        // Also where the write goes on by itself: its end will find that the key was removed meanwhile.
         self.remove(&key);
-        match limit {
-            Ttl::Millis(after_millis) if !ended => Err(LoadError::TimedOut { after_millis }),
+        match policy.hard_timeout {
+            Ttl::Millis(after_millis) if !in_time => Err(LoadError::TimedOut { after_millis }),
             _ => Err(LoadError::Lost),
         }
     }
 
     fn begin_write(
         &self,
-        shelf: &mut super::shelf::Shelf<K, V, R>,
+        table: &mut EntryTable<K, V, R>,
         key: &K,
-        limit: Ttl,
+        options: &CallOptions,
+        policy: &Policy,
     ) -> Result<(WriteId, Option<V>), LoadError> {
-        let room = self.room.as_ref();
-        let hash = shelf.hash(room, key);
-        let known = shelf.find_hashed(hash, room, key);
-        let (slot, id) = shelf.machine.begin_write(known, self.view.space).ok_or(LoadError::Full)?;
-        if known.is_none() {
-            shelf.place(slot, room, key.clone(), hash);
-        }
         let now = self.inner.now();
-        let last = shelf.machine.is_usable(slot, now).then(|| shelf.value(slot).cloned()).flatten();
-        if R::RUNS_ALONE {
-            // The write may die with its request, and nobody would say so.
-            shelf.machine.expect_loss(id, slot, now.after(limit).after(GRACE));
+        let hash = table.hash(self.partition, key);
+        let known = table.find_hashed(hash, self.partition, key);
+        let last = known.and_then(|slot| self.last_good(table, slot, now));
+        let write = WriteThrough {
+            slot: known,
+            partition: self.partition,
+            now,
+            policy,
+            tags: &self.handle.with_tags(&options.tags),
+            weight: options.weight,
+            may_vanish: R::DETACHED,
+        };
+        let begun = table.machine.begin_write(&write);
+        table.drain();
+        let (slot, id) = begun.ok_or(LoadError::Full)?;
+        if known.is_none() {
+            table.place(slot, self.partition, &self.handle.place, key.clone(), hash);
         }
         Ok((id, last))
     }
@@ -136,35 +146,39 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
 struct Writing<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> {
     cache: Cache<K, V, R>,
     key: K,
+    /// The caller gave no weight.
+    weigh: bool,
     id: Option<WriteId>,
 }
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Writing<K, V, R> {
-    fn store(&mut self, value: &V, terms: &Terms, ctx: &LoadCtx<V>) {
-        let (inner, said) = (&self.cache.inner, &ctx.said);
-        if said.skip.get() {
-            return;
-        }
-        let life = terms.life(said, || inner.is_negative(value));
-        let weight = said.weight.get().or(terms.weight).unwrap_or_else(|| inner.weigh(Some(&self.key), value));
-        let tags = self.cache.tag_names(terms.tags.iter().chain(said.tags.borrow().iter()));
-        let keep = Keep { life, weight, tags: &tags, draw: inner.draw_for(&life) };
+    fn store(&mut self, value: &V, ctx: &LoadCtx<V>) {
+        let inner = &self.cache.inner;
+        let by_weigher = || self.weigh.then(|| inner.weigh(&self.key, value)).flatten();
+        let written = Brought {
+            now: inner.now(),
+            said: &ctx.policy(),
+            tags: &ctx.tags(),
+            weight: ctx.weight().or_else(by_weigher),
+            absent: inner.is_negative(value),
+            skip: ctx.is_skipped(),
+            random: inner.random(),
+        };
         let id = self.id.take();
-        self.end(id, Some((&keep, value)));
+        self.end(id, Some((&written, value.clone())));
     }
 
-    fn end(&self, id: Option<WriteId>, written: Option<(&Keep<'_>, &V)>) {
+    fn end(&self, id: Option<WriteId>, written: Option<(&Brought<'_>, V)>) {
         let Some(id) = id else { return };
-        let inner = &self.cache.inner;
-        let now = inner.now();
-        inner.with(|shelf| {
-            let slot = shelf.find(self.cache.room.as_ref(), &self.key);
-            let stored = shelf.machine.end_write(id, slot, now, written.map(|(keep, _)| keep));
-            inner.drain(shelf);
+        let now = self.cache.inner.now();
+        self.cache.with(|table| {
+            let slot = table.find(self.cache.partition, &self.key);
+            let stored = table.machine.end_write(id, slot, now, written.as_ref().map(|(written, _)| *written));
+            table.drain();
             match (stored, written) {
-                (Some(slot), Some((_, value))) => inner.put(shelf, slot, value.clone()),
+                (Some(slot), Some((_, value))) => table.put(slot, value),
                 (_, written) => {
-                    shelf.gone.push(Gone { key: None, value: written.map(|(_, value)| value.clone()), cause: None });
+                    table.left.entries.push(LeftEntry::silent(None, written.map(|(_, value)| value)));
                 }
             }
         });

@@ -1,6 +1,5 @@
 //! A function with a cache in front of it.
 
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
@@ -8,6 +7,7 @@ use std::rc::Rc;
 
 use super::cache::Cache;
 use super::call::{CallOptions, Got};
+use super::load::BoxedError;
 use super::runtime::{Local, Runtime};
 use crate::error::LoadError;
 
@@ -50,7 +50,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     where
         F: Fn(K) -> T + 'static,
         T: Future<Output = Result<V, E>> + 'static,
-        E: Into<Box<dyn Error + 'static>> + 'static,
+        E: Into<BoxedError> + 'static,
     {
         Wrapped { cache: self.clone(), function: Rc::new(function), options: CallOptions::default() }
     }
@@ -62,7 +62,7 @@ where
     V: Clone + 'static,
     F: Fn(K) -> T + 'static,
     T: Future<Output = Result<V, E>> + 'static,
-    E: Into<Box<dyn Error + 'static>> + 'static,
+    E: Into<BoxedError> + 'static,
     R: Runtime,
 {
     /// What each call is made with.
@@ -93,7 +93,7 @@ where
     /// # Errors
     /// As [`call`](Self::call).
     pub async fn refresh(&self, key: K) -> Result<V, LoadError> {
-        let options = CallOptions { force_fresh: true, ..self.options.clone() };
+        let options = self.options.clone().force_fresh();
         self.cache.try_get_with_options(key.clone(), options, self.loader(key)).await
     }
 

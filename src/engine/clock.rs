@@ -1,0 +1,227 @@
+//! The clocks of the `Local` runtime: the platform's, and one that a test moves.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::time::{Timestamp, Ttl};
+
+pub(super) use platform::spawner;
+
+/// A clock that stands until it is told to move: for tests of what time does, without sleeping. Clones are the same
+/// clock.
+///
+/// A cache with such a [`clock`](super::Builder::clock) takes it for everything: for lifetimes and windows, and for every
+/// deadline, batch window and interval, which end in the [`advance`](Self::advance) that reaches them and in no other
+/// moment. So a load that never ends times out only when the clock is moved that far.
+///
+/// ```
+/// use nearcache::{Cache, engine::ManualClock};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// let cache: Cache<&str, u32> = Cache::builder().time_to_live(Duration::from_secs(60)).clock(clock.clone()).build();
+/// cache.insert("key", 1);
+/// clock.advance(Duration::from_millis(59_999));
+/// assert_eq!(cache.get("key"), Some(1));
+/// clock.advance(Duration::from_millis(1));
+/// assert_eq!(cache.get("key"), None);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock {
+    state: Rc<ManualState>,
+}
+
+#[derive(Debug, Default)]
+struct ManualState {
+    now: Cell<u64>,
+    sleepers: RefCell<Vec<(u64, Waker)>>,
+}
+
+impl ManualClock {
+    /// A clock that stands at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves on by so much, in whole milliseconds, and wakes what waits for a moment up to then.
+    pub fn advance(&self, by: Duration) {
+        let Ttl::Millis(millis) = by.into() else { return };
+        let now = self.state.now.get().saturating_add(millis);
+        self.state.now.set(now);
+        let (due, rest) = self.state.sleepers.take().into_iter().partition::<Vec<_>, _>(|(at, _)| *at <= now);
+        *self.state.sleepers.borrow_mut() = rest;
+        due.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// The moment that it shows.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.state.now.get())
+    }
+}
+
+struct ManualSleep {
+    clock: ManualClock,
+    until: u64,
+}
+
+impl Future for ManualSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let ManualState { now, sleepers } = &*self.clock.state;
+        if now.get() >= self.until {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker().clone();
+        let mut sleepers = sleepers.borrow_mut();
+        if !sleepers.iter().any(|(at, known)| *at == self.until && known.will_wake(&waker)) {
+            sleepers.push((self.until, waker));
+        }
+        Poll::Pending
+    }
+}
+
+#[derive(Clone)]
+pub(super) enum Clock {
+    Platform(platform::Clock),
+    Manual(ManualClock),
+}
+
+impl Clock {
+    pub fn start() -> Self {
+        Self::Platform(platform::Clock::start())
+    }
+
+    #[inline]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::Platform(clock) => clock.now(),
+            Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    #[inline]
+    pub fn upper_bound(&self) -> Timestamp {
+        match self {
+            Self::Platform(clock) => clock.upper_bound(),
+            Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    #[inline]
+    pub fn lower_bound(&self) -> Timestamp {
+        match self {
+            Self::Platform(clock) => clock.lower_bound(),
+            Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    pub fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
+        let clock = self.clone();
+        async move {
+            match clock {
+                Self::Platform(_) => platform::sleep(millis.min(LONGEST_SLEEP)).await,
+                Self::Manual(clock) => {
+                    let until = clock.state.now.get().saturating_add(millis);
+                    ManualSleep { clock, until }.await;
+                }
+            }
+        }
+    }
+}
+
+/// In milliseconds: 34 years. Timers count from the present moment, and not all can count further than some centuries.
+const LONGEST_SLEEP: u64 = 1 << 40;
+
+#[cfg(not(target_family = "wasm"))]
+mod platform {
+    use std::time::{Duration, Instant};
+
+    use crate::time::Timestamp;
+
+    /// How far a coarse clock may lag behind, in milliseconds: the scheduler's tick, which is 16 at the
+    /// most on the systems that Rust runs on, and a rounding at each end.
+    const LAG: u64 = 18;
+
+    /// Two clocks from the same moment: one exact, one that costs a fifth (it is the time of the last tick).
+    #[derive(Clone, Copy, Debug)]
+    pub struct Clock {
+        exact: Instant,
+        coarse: coarsetime::Instant,
+    }
+
+    impl Clock {
+        pub fn start() -> Self {
+            Self { exact: Instant::now(), coarse: coarsetime::Instant::now() }
+        }
+
+        #[inline]
+        pub fn now(self) -> Timestamp {
+            let elapsed = self.exact.elapsed();
+            Timestamp::from_millis(elapsed.as_secs().saturating_mul(1_000) + u64::from(elapsed.subsec_millis()))
+        }
+
+        #[inline]
+        pub fn upper_bound(self) -> Timestamp {
+            Timestamp::from_millis(self.ticked() + LAG)
+        }
+
+        #[inline]
+        pub fn lower_bound(self) -> Timestamp {
+            Timestamp::from_millis(self.ticked().saturating_sub(LAG))
+        }
+
+        #[inline]
+        fn ticked(self) -> u64 {
+            coarsetime::Instant::now().duration_since(self.coarse).as_millis()
+        }
+    }
+
+    /// There is no executor that all native programs have.
+    pub fn spawner() -> Option<crate::engine::runtime::Spawner> {
+        None
+    }
+
+    pub async fn sleep(millis: u64) {
+        futures_timer::Delay::new(Duration::from_millis(millis)).await;
+    }
+}
+
+#[cfg(target_family = "wasm")]
+mod platform {
+    use crate::engine::js_clock;
+    use crate::time::Timestamp;
+
+    #[derive(Clone, Copy, Debug)]
+    pub struct Clock;
+
+    impl Clock {
+        pub fn start() -> Self {
+            Self
+        }
+
+        pub fn now(self) -> Timestamp {
+            js_clock::now()
+        }
+
+        pub fn upper_bound(self) -> Timestamp {
+            js_clock::now()
+        }
+
+        pub fn lower_bound(self) -> Timestamp {
+            js_clock::now()
+        }
+    }
+
+    /// The host's own queue.
+    pub fn spawner() -> Option<crate::engine::runtime::Spawner> {
+        Some(std::rc::Rc::new(wasm_bindgen_futures::spawn_local))
+    }
+
+    pub use js_clock::sleep;
+}
