@@ -563,7 +563,6 @@ impl Bare {
         self.drain();
         let failed = brought.is_none() || settled.unknown_weight;
         let (place, key) = (self.loads[load].place.clone(), self.loads[load].key.clone());
-        self.event_of_end(load, settled, failed.then_some(&error));
         let mut again = Vec::new();
         while let Some(wait) = self.machine.poll_ask_again() {
             again.push(wait.group);
@@ -573,10 +572,11 @@ impl Bare {
                 self.put(slot, &place, &key, Kept::Value(brought.clone().expect("a value was brought")));
             }
             Outcome::FailureCached(slot) => self.put(slot, &place, &key, Kept::Error(error.clone())),
-            Outcome::Rescued(_) if !self.loads[load].background => {
-                self.event("stale", &place, &key, StaleCause::Error.as_str());
-            }
             _ => {}
+        }
+        self.event_of_end(load, settled, failed.then_some(&error));
+        if matches!(settled.outcome, Outcome::Rescued(_)) && !self.loads[load].background {
+            self.event("stale", &place, &key, StaleCause::Error.as_str());
         }
         let waiting: Vec<usize> = (0..self.waits.len()).filter(|at| self.waits[*at].load == load).collect();
         for at in waiting.into_iter().filter(|at| !self.waits[*at].ended).collect::<Vec<_>>() {

@@ -26,5 +26,6 @@ import "./wrap.mjs";
 import "./decorators.js";
 import "./warmup.mjs";
 import "./keep-fresh.mjs";
+import "./contract.mjs";
 
 export { equal, run, test } from "../runner.mjs";
