@@ -9,8 +9,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use common::{Virtual, poll_once, promised};
-use nearcache::engine::{Progress, Runtime, SlowLoads};
-use nearcache::{Cache, CallOptions, Cause, KeepFreshOptions, LoadCtx, LoadError, Plugin, Ttl};
+use nearcache::engine::{
+    BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, LoadEvent, MissEvent, Runtime, SlowLoads, StaleEvent,
+};
+use nearcache::{Cache, CallOptions, KeepFreshOptions, LoadCtx, LoadError, Plugin, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -25,29 +27,34 @@ impl Logs {
 }
 
 impl Plugin<u32, u32> for Logs {
-    fn hit(&self, key: &u32) {
-        self.note(format!("hit {key}"));
+    fn hit(&self, event: &HitEvent<'_, u32>) {
+        self.note(format!("hit {}", event.key));
     }
-    fn stale(&self, key: &u32) {
-        self.note(format!("stale {key}"));
+    fn stale(&self, event: &StaleEvent<'_, u32>) {
+        self.note(format!("stale {} {}", event.key, event.cause.as_str()));
     }
-    fn miss(&self, key: Option<&u32>) {
-        self.note(format!("miss {key:?}"));
+    fn miss(&self, event: &MissEvent<'_, u32>) {
+        self.note(format!("miss {:?} {}", event.key, event.cause.as_str()));
     }
-    fn load(&self, key: &u32, took: Duration) {
-        self.note(format!("load {key} {took:?}"));
+    fn coalesced(&self, event: &CoalescedEvent<'_, u32>) {
+        self.note(format!("coalesced {}", event.key));
     }
-    fn error(&self, key: &u32, error: &LoadError, took: Duration) {
-        self.note(format!("error {key} {} {took:?}", error.code()));
+    fn load(&self, event: &LoadEvent<'_, u32>) {
+        let background = if event.background { " in the background" } else { "" };
+        self.note(format!("load {} {:?}{background}", event.key, event.duration));
     }
-    fn evict(&self, key: &u32, value: &u32, cause: Cause) {
-        self.note(format!("evict {key} {value} {cause:?}"));
+    fn error(&self, event: &ErrorEvent<'_, u32>) {
+        let background = if event.background { " in the background" } else { "" };
+        self.note(format!("error {} {} {:?}{background}", event.key, event.error.code(), event.duration));
     }
-    fn expire(&self, key: &u32) {
-        self.note(format!("expire {key}"));
+    fn evict(&self, event: &EvictEvent<'_, u32, u32>) {
+        self.note(format!("evict {} {} {}", event.key, event.value, event.cause.as_str()));
     }
-    fn batch(&self, keys: usize, took: Duration) {
-        self.note(format!("batch {keys} {took:?}"));
+    fn expire(&self, event: &ExpireEvent<'_, u32, u32>) {
+        self.note(format!("expire {} {}", event.key, event.value));
+    }
+    fn batch(&self, event: &BatchEvent<'_, u32>) {
+        self.note(format!("batch {:?} {:?} {:?}", event.keys, event.duration, event.error.map(LoadError::code)));
     }
 }
 
@@ -75,25 +82,25 @@ fn plugins_hear_of_everything_in_order() {
         world.0.run_tasks();
         now.or_else(|| poll_once(&mut got)).expect("settled").ok()
     };
-    assert_eq!((cache.get(&1), say(&log)), (None, vec!["miss None".to_owned()]));
+    assert_eq!((cache.get(&1), say(&log)), (None, vec!["miss None absent".to_owned()]));
     assert_eq!(ask(Err("no"), 5), None);
-    assert_eq!(say(&log), ["miss Some(1)", "error 1 ERR_LOADER 5ms"]);
+    assert_eq!(say(&log), ["miss Some(1) absent", "error 1 ERR_LOADER 5ms"]);
     assert_eq!(ask(Ok(7), 20), Some(7));
-    assert_eq!(say(&log), ["miss Some(1)", "load 1 20ms"]);
+    assert_eq!(say(&log), ["miss Some(1) absent", "load 1 20ms"]);
     assert_eq!((ask(Ok(8), 0), cache.get(&1)), (Some(7), Some(7)));
     assert_eq!(say(&log), ["hit 1", "hit 1"]);
     world.0.advance(100);
     assert_eq!(cache.get(&1), None);
-    assert_eq!(say(&log), ["miss Some(1)"], "it is there, but stale");
+    assert_eq!(say(&log), ["miss Some(1) expired"], "it is there, but stale");
     assert_eq!(ask(Ok(9), 0), Some(7));
-    assert_eq!(say(&log), ["stale 1", "evict 1 7 Replaced", "load 1 0ns"]);
+    assert_eq!(say(&log), ["stale 1 revalidate", "evict 1 7 replaced", "load 1 0ns in the background"]);
     world.0.advance(150);
     cache.sweep(10);
-    assert_eq!(say(&log), ["evict 1 9 Expired", "expire 1"]);
+    assert_eq!(say(&log), ["evict 1 9 expired", "expire 1 9"]);
     let batched = cache.batched(|keys: Vec<u32>, _| async move { keys.into_iter().map(Ok::<_, &str>).collect() });
     let mut many = Box::pin(batched.get_many([1, 2]));
     assert!(poll_once(&mut many).is_none() && poll_once(&mut many).is_some());
-    assert_eq!(say(&log), ["miss Some(1)", "miss Some(2)", "batch 2 0ns", "load 1 0ns", "load 2 0ns"]);
+    assert_eq!(say(&log), ["miss Some(1) absent", "miss Some(2) absent", "batch [1, 2] 0ns None", "load 1 0ns", "load 2 0ns"]);
 }
 
 #[test]
@@ -103,10 +110,10 @@ fn a_plugin_that_panics_harms_nothing_and_the_next_is_still_called() {
     }
     struct Clumsy;
     impl Plugin<u32, u32> for Clumsy {
-        fn hit(&self, _: &u32) {
+        fn hit(&self, _: &HitEvent<'_, u32>) {
             panic!("clumsy");
         }
-        fn evict(&self, _: &u32, _: &u32, _: Cause) {
+        fn evict(&self, _: &EvictEvent<'_, u32, u32>) {
             panic!("clumsy");
         }
     }
@@ -118,7 +125,7 @@ fn a_plugin_that_panics_harms_nothing_and_the_next_is_still_called() {
     assert_eq!(cache.get(&1), Some(1));
     cache.insert(2, 2);
     std::panic::set_hook(hook);
-    assert_eq!((cache.len(), say(&log)), (1, vec!["hit 1".to_owned(), "evict 1 1 Size".to_owned()]));
+    assert_eq!((cache.len(), say(&log)), (1, vec!["hit 1".to_owned(), "evict 1 1 size".to_owned()]));
 }
 
 #[test]
@@ -165,13 +172,13 @@ fn warming_up_is_bounded_tells_how_far_it_is_and_goes_on_after_errors() {
         (key, load)
     });
     let mut steps = Vec::new();
-    let options = CallOptions { ttl: Some(Ttl::Millis(60_000)), ..CallOptions::default() };
+    let options = CallOptions::new().ttl(Ttl::Millis(60_000));
     let warmed = futures::executor::block_on(cache.warmup(items, options, 4, |progress| steps.push(progress)));
     let mut failed: Vec<u32> = warmed.failed.iter().map(|(key, _)| *key).collect();
     failed.sort_unstable();
     assert_eq!((warmed.loaded, failed), (17, vec![5, 12, 19]));
     assert!(warmed.failed.iter().all(|(_, error)| error.to_string() == "the loader failed: no"));
-    assert_eq!((steps.len(), steps.last()), (20, Some(&Progress { done: 20, failed: 3 })));
+    assert_eq!((steps.len(), steps.last().map(|last| (last.done, last.failed))), (20, Some((20, 3))));
     assert_eq!((most.get(), cache.get(&3), cache.get(&4)), (4, Some(33), Some(4)), "what is there is not loaded");
 }
 
@@ -296,7 +303,7 @@ fn a_wrapped_function_is_asked_once_a_key_refreshed_forgotten_and_bypassed() {
         }
     };
     let cache: Cache<u32, u32> = Cache::new_with_max_entries(100);
-    let options = CallOptions { tags: vec!["wrapped".to_owned()], ..CallOptions::default() };
+    let options = CallOptions::new().tags(["wrapped"]);
     let wrapped = cache.wrap(function).with_options(options);
     futures::executor::block_on(async {
         assert_eq!((wrapped.call(1).await.ok(), wrapped.call(1).await.ok(), calls.get()), (Some(101), Some(101), 1));

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use common::{Heard, Virtual};
-use nearcache::{Cache, Cause, EntryOptions, Ttl};
+use nearcache::{Cache, EntryOptions, RemovalCause, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -67,7 +67,7 @@ fn a_hit_does_not_prolong_a_life() {
 #[test]
 fn a_ttl_of_its_own_wins_and_zero_stores_nothing() {
     let (cache, world) = timed(100);
-    let ttl = |ttl| EntryOptions { ttl: Some(ttl), ..EntryOptions::default() };
+    let ttl = |ttl: Ttl| EntryOptions::new().ttl(ttl);
     assert!(cache.insert_with("long".into(), 1, ttl(Ttl::Millis(1_000))));
     assert!(cache.insert_with("ever".into(), 1, ttl(Ttl::Forever)));
     assert!(cache.insert("zero".into(), 1));
@@ -113,7 +113,7 @@ fn bytes_bound_the_cache_and_each_entry() {
     assert!(cache.insert("c", vec![0; 5]), "the oldest makes room");
     assert_eq!((cache.weight(), cache.contains("a")), (5, false));
     assert!(
-        cache.insert_with("c", vec![0; 5], EntryOptions { weight: Some(1), ..EntryOptions::default() }),
+        cache.insert_with("c", vec![0; 5], EntryOptions::new().weight(1)),
         "the caller knows better"
     );
     assert_eq!(cache.weight(), 1);
@@ -131,7 +131,7 @@ fn a_cache_for_nothing_and_a_cache_for_one() {
 
 #[test]
 fn a_plugin_hears_every_cause_and_may_call_the_cache() {
-    type Heard = Rc<RefCell<Vec<(&'static str, u32, Cause)>>>;
+    type Heard = Rc<RefCell<Vec<(&'static str, u32, RemovalCause)>>>;
     type Itself = Cache<&'static str, u32, Virtual<false>>;
     let (heard, world): (Heard, _) = (Heard::default(), Virtual::<false>::default());
     let itself: Rc<RefCell<Option<Itself>>> = Rc::default();
@@ -158,7 +158,7 @@ fn a_plugin_hears_every_cause_and_may_call_the_cache() {
     cache.get("c");
     cache.insert("d", 5);
     cache.clear();
-    use Cause::*;
+    use RemovalCause::*;
     assert_eq!(
         *heard.borrow(),
         [("a", 1, Replaced), ("a", 2, Size), ("b", 3, Removed), ("c", 4, Expired), ("d", 5, Removed)]

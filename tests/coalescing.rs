@@ -176,6 +176,8 @@ fn one_who_left_at_his_soft_deadline_takes_no_count_back_when_the_load_is_lost()
     bench.world.0.run_tasks();
     bench.world.0.kill(1);
     (0..2).for_each(|_| bench.world.0.run_tasks());
+    bench.world.0.advance(30_000);
+    bench.cache.sweep(1);
     let stats = bench.cache.stats();
     assert_eq!((stats.misses, stats.coalesced, stats.soft_timeouts, stats.loads_abandoned), (1, 1, 1, 1));
 }
@@ -198,7 +200,7 @@ fn every_wait_has_a_deadline_of_its_own() {
     let mut leader = bench.ask("key");
     bench.world.0.advance(20_000);
     let mut follower = bench.ask("key");
-    let quick = CallOptions { hard_timeout: Some(Ttl::Millis(5)), ..CallOptions::default() };
+    let quick = CallOptions::new().hard_timeout(Ttl::Millis(5));
     let mut hasty = bench.ask_with("key", quick, |_| {});
     bench.world.0.advance(5);
     assert!(error(&mut hasty).starts_with("no value within 5 ms (hard_timeout)"));
@@ -243,7 +245,7 @@ fn the_loader_decides_over_the_caller_and_the_caller_over_the_cache() {
     let world = Virtual::<false>::default();
     let cache: Cache<u8, u32, _> = Cache::builder().time_to_live(Ttl::Millis(10)).runtime(world.clone()).build();
     let get = |key, ttl: Option<u64>, said: Option<u64>| {
-        let options = CallOptions { ttl: ttl.map(Ttl::Millis), ..CallOptions::default() };
+        let options = ttl.map_or(CallOptions::new(), |ttl| CallOptions::new().ttl(Ttl::Millis(ttl)));
         let cache = cache.clone();
         let mut got = Box::pin(async move {
             let load = move |ctx: LoadCtx<u32>| async move {
@@ -277,7 +279,7 @@ fn what_the_loader_skips_goes_to_the_waiters_only() {
 #[test]
 fn force_fresh_loads_over_a_value_that_stays_until_then_and_if_the_load_fails() {
     let bench = Bench::<false>::new();
-    let fresh = CallOptions { force_fresh: true, ..CallOptions::default() };
+    let fresh = CallOptions::new().force_fresh();
     bench.cache.insert("key", 1);
     let mut first = bench.ask_with("key", fresh.clone(), |_| {});
     let mut second = bench.ask_with("key", fresh.clone(), |_| {});
@@ -295,8 +297,8 @@ fn a_value_evicted_or_expired_while_its_refresh_runs_leaves_the_refresh_alone() 
     let world = Virtual::<false>::default();
     let cache = Cache::builder().max_entries(1).runtime(world.clone()).build();
     let bench = Bench { cache, world, loads: Rc::default() };
-    let fresh = CallOptions { force_fresh: true, ..CallOptions::default() };
-    let ttl = EntryOptions { ttl: Some(Ttl::Millis(5)), ..EntryOptions::default() };
+    let fresh = CallOptions::new().force_fresh();
+    let ttl = EntryOptions::new().ttl(Ttl::Millis(5));
     bench.cache.insert_with("key", 1, ttl);
     let mut refresh = bench.ask_with("key", fresh.clone(), |_| {});
     bench.cache.insert("other", 1);

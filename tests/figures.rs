@@ -7,9 +7,9 @@ mod page;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Random, seed};
-use nearcache::core::{Keep, Machine, Stats};
+use nearcache::core::{Machine, NewValue, PartitionId, Stats, Timers};
 use nearcache::figures::{Check, Health, Held, Layer, Thresholds, Window, health, prometheus};
-use nearcache::options::{Life, Limits};
+use nearcache::options::{Limits, Policy, PolicyPatch};
 use nearcache::{Histogram, OptionError, Timestamp, Ttl};
 use page::{AWKWARD, histogram, page, stats};
 #[cfg(target_family = "wasm")]
@@ -180,13 +180,10 @@ fn samples(page: &str) -> Vec<Sample> {
 #[test]
 fn a_page_reads_like_this() {
     let stats = Stats { hits: 3, misses: 1, loads: 1, load_millis: histogram([1_250]), ..Stats::default() };
-    let mut machine = Machine::new(Limits::new(10, u64::MAX, u64::MAX), Ttl::Forever);
-    machine.insert(
-        None,
-        0,
-        Timestamp::from_millis(0),
-        &Keep { life: Life::of(Ttl::Forever), weight: 7, tags: &[], draw: 0.0 },
-    );
+    let mut machine = Machine::new(Limits::new(10, u64::MAX, u64::MAX), Ttl::Forever, Timers::Own);
+    let (policy, said) = (&Policy::USUAL, &PolicyPatch::new());
+    let value = NewValue { policy, said, tags: [&[], &[]], weight: Some(7), absent: false, random: 0.0 };
+    machine.insert(None, PartitionId::ROOT, Timestamp::from_millis(0), &value);
     let held = Held::of(&machine);
     let page = prometheus(&[Layer { cache: "my \"own\"", layer: "memory", namespace: None, stats: &stats, held }]);
     for lines in [

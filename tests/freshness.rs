@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use common::{Promiser, Random, Virtual, poll_once, promised, seed};
 use nearcache::{Builder, Cache, CallOptions, EntryOptions, Got, LoadCtx, LoadError, Status, Ttl};
@@ -277,7 +278,7 @@ fn where_both_deadlines_pass_at_once_the_older_value_wins() {
 fn expiring_begins_the_stale_windows_and_beats_the_load_under_way() {
     let bench = Bench::<false>::new(|builder| builder.stale_while_revalidate(Ttl::Millis(50)));
     assert!(bench.cache.insert("key", 1));
-    let fresh = CallOptions { force_fresh: true, ..CallOptions::default() };
+    let fresh = CallOptions::new().force_fresh();
     let Err(mut before) = bench.ask_with(fresh) else { panic!("no load began") };
     assert!(bench.cache.expire("key"));
     assert!(!bench.cache.expire("key"), "it is not fresh any more");
@@ -307,8 +308,8 @@ fn nothing_there_has_a_ttl_of_its_own() {
         poll_once(&mut got).expect("settled").expect("a value").ttl
     };
     let none = CallOptions::default;
-    let call = || CallOptions { ttl: Some(Ttl::Millis(50)), ..none() };
-    let negative = || CallOptions { negative_ttl: Some(Ttl::Millis(5)), ..call() };
+    let call = || none().ttl(Ttl::Millis(50));
+    let negative = || call().negative_ttl(Ttl::Millis(5));
     assert_eq!(load(1, Some(1), none(), None), Ttl::Millis(100));
     assert_eq!(load(2, None, none(), None), Ttl::Millis(10));
     assert_eq!(load(3, None, call(), None), Ttl::Millis(10), "the rule is about just this value");
@@ -466,11 +467,11 @@ fn cache_call_and_loader_are_asked_in_this_order() {
         bench.pass(40_000);
         window
     };
-    let call = || CallOptions { stale_while_revalidate: Some(Ttl::Millis(20)), ..CallOptions::default() };
+    let call = || CallOptions::new().stale_while_revalidate(Ttl::Millis(20));
     assert_eq!(stale_for(CallOptions::default(), None), 10);
     assert_eq!(stale_for(call(), None), 20);
     assert_eq!(stale_for(call(), Some(30)), 30);
-    let options = EntryOptions { stale_while_revalidate: Some(Ttl::Millis(5)), ..EntryOptions::default() };
+    let options = EntryOptions::new().stale_while_revalidate(Ttl::Millis(5));
     bench.cache.insert_with("key", 1, options);
     bench.pass(104);
     assert_eq!(bench.now(), (1, Status::Stale));
@@ -481,7 +482,7 @@ fn cache_call_and_loader_are_asked_in_this_order() {
 #[test]
 fn an_error_that_is_forgotten_is_dropped() {
     #[derive(Debug)]
-    struct Down(#[allow(dead_code)] Rc<()>);
+    struct Down(#[allow(dead_code)] Arc<()>);
     impl std::fmt::Display for Down {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("down")
@@ -491,7 +492,7 @@ fn an_error_that_is_forgotten_is_dropped() {
     let world = Virtual::<false>::default();
     let cache: Cache<u8, u8, _> =
         Cache::builder().max_entries(2).error_backoff(Ttl::Millis(10)).runtime(world.clone()).build();
-    let held = Rc::new(());
+    let held = Arc::new(());
     let fail = |key| {
         let held = held.clone();
         let mut got = Box::pin(cache.try_get_with(key, move |_| async { Err(Down(held)) }));
@@ -499,15 +500,15 @@ fn an_error_that_is_forgotten_is_dropped() {
     };
     fail(1);
     fail(2);
-    assert_eq!(Rc::strong_count(&held), 3);
+    assert_eq!(Arc::strong_count(&held), 3);
     fail(3);
-    assert_eq!(Rc::strong_count(&held), 3, "an error makes room like an entry");
+    assert_eq!(Arc::strong_count(&held), 3, "an error makes room like an entry");
     cache.insert(3, 3);
-    assert_eq!(Rc::strong_count(&held), 2);
+    assert_eq!(Arc::strong_count(&held), 2);
     world.0.advance(10);
     cache.sweep(10);
-    assert_eq!((Rc::strong_count(&held), cache.len()), (1, 1));
+    assert_eq!((Arc::strong_count(&held), cache.len()), (1, 1));
     fail(4);
     cache.clear();
-    assert_eq!(Rc::strong_count(&held), 1);
+    assert_eq!(Arc::strong_count(&held), 1);
 }

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use common::{Heard, Random, Virtual, seed};
-use nearcache::{Cache, Cause, EntryOptions, Ttl};
+use nearcache::{Cache, EntryOptions, RemovalCause, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -87,11 +87,8 @@ fn run(seed: u64, steps: u32, ttl: bool) {
                 let weight = random.below(7) as u32;
                 let millis = if ttl { random.below(30) } else { u64::MAX };
                 let value = u64::from(step);
-                let options = EntryOptions {
-                    ttl: Some(if ttl { Ttl::Millis(millis) } else { Ttl::Forever }),
-                    weight: Some(weight),
-                    ..EntryOptions::default()
-                };
+                let life = if ttl { Ttl::Millis(millis) } else { Ttl::Forever };
+                let options = EntryOptions::new().ttl(life).weight(weight);
                 let expires = now.saturating_add(millis);
                 let done = cache.insert_with(key, value, options);
                 // Without time the model is exact. With it, dead entries make room sooner or later,
@@ -99,7 +96,7 @@ fn run(seed: u64, steps: u32, ttl: bool) {
                 if ttl {
                     model.held.retain(|held| held.key != key);
                     for (gone, value, cause) in departures.borrow().iter() {
-                        if *cause == Cause::Size || *cause == Cause::Expired {
+                        if matches!(cause, RemovalCause::Size | RemovalCause::Expired) {
                             model.held.retain(|held| held.key != *gone || held.value != *value);
                         }
                     }

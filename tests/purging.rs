@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use common::{Promiser, Virtual, poll_once, promised};
 use nearcache::figures::{Thresholds, Window};
-use nearcache::options::Defaults;
+use nearcache::options::PolicyPatch;
 use nearcache::{Cache, CallOptions, EntryOptions, LoadCtx, LoadError, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -216,7 +216,7 @@ fn a_failure_is_remembered_though_the_value_died_under_its_load() {
 }
 
 fn tagged(tags: &[&str]) -> EntryOptions {
-    EntryOptions { tags: tags.iter().map(|tag| (*tag).to_owned()).collect(), ..EntryOptions::default() }
+    EntryOptions::new().tags(tags.iter().copied())
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn tags_come_from_the_cache_the_caller_and_the_loader() {
     let world = Virtual::<false>::default();
     let cache: Sut<false> = Cache::builder().tags(["all"]).runtime(world).build();
     for purge in ["all", "call", "load"] {
-        let options = CallOptions { tags: vec!["call".to_owned()], ..CallOptions::default() };
+        let options = CallOptions::new().tags(["call"]);
         let load = |ctx: LoadCtx<u32>| async move {
             ctx.tag("load");
             Ok::<_, &str>(1)
@@ -257,13 +257,19 @@ fn a_tag_beats_the_loads_that_turn_out_to_bear_it() {
             true => cache.expire_by_tag("red"),
             false => cache.remove_by_tag("red"),
         };
-        let (mut again, third) = load(&cache, &world, "red", &["red"]);
-        for (end, value) in [(&first, 1), (&second, 2), (&third, 3)] {
-            say(end, Ok(value));
-        }
-        let got = [&mut red, &mut blue, &mut again].map(|waiting| end(&world, waiting).ok());
-        assert_eq!(got, [Some(1), Some(2), Some(3)], "who came later does not join");
-        assert_eq!((cache.get("red"), cache.get("blue")), (Some(3), Some(2)));
+        let (mut late_red, third) = load(&cache, &world, "red", &["red"]);
+        let (mut late_blue, fourth) = load(&cache, &world, "blue", &["blue"]);
+        say(&first, Ok(1));
+        say(&second, Ok(2));
+        let got = [&mut red, &mut blue, &mut late_blue].map(|waiting| end(&world, waiting).ok());
+        assert_eq!(got, [Some(1), Some(2), Some(2)], "a load that does not bear it has room for all");
+        assert!(fourth.borrow().is_none(), "and is the only one");
+        assert!(poll_once(&mut late_red).is_none(), "who asked after the purge loads anew");
+        assert_eq!((cache.get("red"), cache.get("blue")), (None, Some(2)));
+        say(&third, Ok(3));
+        assert_eq!((end(&world, &mut late_red).ok(), cache.get("red")), (Some(3), Some(3)));
+        let stats = cache.stats();
+        assert_eq!((stats.misses, stats.coalesced, stats.loads), (4, 1, 3), "one of the misses loaded nothing");
     }
 }
 
@@ -289,9 +295,8 @@ fn expiring_a_tag_begins_the_stale_windows() {
 fn parts_share_the_bounds_and_have_keys_defaults_and_figures_of_their_own() {
     let world = Virtual::<false>::default();
     let cache: Sut<false> = Cache::builder().max_entries(3).runtime(world).build();
-    let life = nearcache::options::Life::of(Ttl::Millis(50));
-    let posts = cache.namespace("posts", Defaults { life, ..cache.defaults() }).expect("room");
-    let users = cache.namespace("users", cache.defaults()).expect("room");
+    let posts = cache.namespace("posts", PolicyPatch::new().ttl(Ttl::Millis(50))).expect("room");
+    let users = cache.namespace("users", PolicyPatch::new()).expect("room");
     cache.insert("key", 1);
     posts.insert("key", 2);
     users.insert("key", 3);
@@ -301,7 +306,7 @@ fn parts_share_the_bounds_and_have_keys_defaults_and_figures_of_their_own() {
     assert_eq!((cache.stats().hits, cache.len(), posts.len()), (3, 3, 1));
     users.insert("other", 4);
     assert_eq!((cache.get("key"), cache.len(), users.len()), (None, 3, 2), "the oldest of all made room");
-    let same = cache.namespace("posts", cache.defaults()).expect("known");
+    let same = cache.namespace("posts", PolicyPatch::new()).expect("known");
     assert_eq!((same.get("key"), same.stats().hits), (Some(2), 2));
     assert_eq!(posts.iter().collect::<Vec<_>>(), [("key", 2)]);
 }
@@ -321,14 +326,14 @@ fn one_scopes_entries_are_not_found_by_another() {
     cache.scope("a").scope("b").insert("key", 3);
     let others = [cache.scope("ab"), cache.scope("a").scope("b1:c"), cache.scope("a1:b"), cache.scope("a1:sb")];
     assert!(others.iter().all(|other| other.get("key").is_none()));
-    let space = cache.namespace("a", cache.defaults()).expect("room");
+    let space = cache.namespace("a", PolicyPatch::new()).expect("room");
     assert_eq!(space.scope("b").get("key"), None, "a namespace is no scope");
 }
 
 #[test]
 fn clearing_a_part_leaves_the_others_and_beats_its_loads() {
     let (cache, world) = sut::<false>();
-    let posts = cache.namespace("posts", cache.defaults()).expect("room");
+    let posts = cache.namespace("posts", PolicyPatch::new()).expect("room");
     let mine = posts.scope("me");
     [&cache, &posts, &mine].iter().for_each(|part| assert!(part.insert("key", 1)));
     let (mut before, first) = load(&mine, &world, "cold", &[]);
@@ -349,7 +354,7 @@ fn clearing_a_part_leaves_the_others_and_beats_its_loads() {
 #[test]
 fn a_tag_purge_reaches_down_and_not_up() {
     let (cache, _) = sut::<false>();
-    let posts = cache.namespace("posts", cache.defaults()).expect("room");
+    let posts = cache.namespace("posts", PolicyPatch::new()).expect("room");
     let mine = posts.scope("me");
     let parts = [&cache, &posts, &mine];
     for (purger, left) in [(&mine, 2), (&posts, 1), (&cache, 0)] {
@@ -366,18 +371,18 @@ fn a_tag_purge_reaches_down_and_not_up() {
 fn figures_are_kept_for_255_namespaces_and_scopes_are_without_number() {
     let (cache, _) = sut::<false>();
     let names: Vec<_> = (0..255).map(|n| n.to_string()).collect();
-    assert!(names.iter().all(|name| cache.namespace(name, cache.defaults()).is_ok()));
-    let error = cache.namespace("one more", cache.defaults()).expect_err("too many");
+    assert!(names.iter().all(|name| cache.namespace(name, PolicyPatch::new()).is_ok()));
+    let error = cache.namespace("one more", PolicyPatch::new()).expect_err("too many");
     assert_eq!((error.option.as_str(), error.given.as_str()), ("namespace", "one more"));
-    assert!(cache.namespace("17", cache.defaults()).is_ok(), "a known one is no new one");
+    assert!(cache.namespace("17", PolicyPatch::new()).is_ok(), "a known one is no new one");
     assert!((0..10_000).all(|n| cache.scope(&n.to_string()).insert("key", n)));
 }
 
 #[test]
 fn a_page_of_figures_shows_each_namespace_apart_under_its_name() {
     let (cache, _) = sut::<false>();
-    let posts = cache.namespace("posts", cache.defaults()).expect("a first one");
-    let drafts = posts.namespace("drafts", cache.defaults()).expect("a second one");
+    let posts = cache.namespace("posts", PolicyPatch::new()).expect("a first one");
+    let drafts = posts.namespace("drafts", PolicyPatch::new()).expect("a second one");
     cache.insert("key", 1);
     posts.insert("key", 2);
     assert_eq!((cache.get("key"), posts.get("key"), drafts.get("key")), (Some(1), Some(2), None));

@@ -9,13 +9,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::Waker;
 
-use common::{Heard, Promiser, Random, Virtual, World, poll_once, promised, seed};
+use common::{Flag, Heard, Promiser, Random, Virtual, World, poll_with, promised, seed};
 use nearcache::engine::Batched;
-use nearcache::options::Defaults;
+use nearcache::options::PolicyPatch;
 use nearcache::{Cache, CallOptions, EntryOptions, Got, LoadCtx, LoadError, Status, Ttl};
-use simulated::{Ends, Model, TAGS, Told, VIEWS, Value};
+use simulated::{Ends, Model, TAGS, Told, VIEWS, Value, is_within};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -25,7 +27,8 @@ const MAX_ENTRIES: u64 = 6;
 const MAX_BYTES: u64 = 40;
 const TIMEOUT: u64 = 100;
 
-type Waiting = Pin<Box<dyn Future<Output = Result<Got<Value>, LoadError>>>>;
+type Waiting = Pin<Box<dyn Future<Output = Answer>>>;
+type Answer = Result<Written, LoadError>;
 type Said = Result<(), String>;
 
 /// Ends a load or a batch or a write.
@@ -38,7 +41,7 @@ enum End {
 struct Load {
     keys: Vec<u64>,
     /// When it began, by key.
-    epochs: Vec<(u64, u64)>,
+    epochs: Vec<u64>,
     id: u64,
     request: u32,
     /// When its leader's wait ends, and with it its claim to the key.
@@ -60,6 +63,23 @@ struct Wait {
     request: u32,
     is_write: bool,
     polled: bool,
+    flag: Arc<Flag>,
+    waker: Waker,
+    /// Until which step its executor is busy elsewhere, whoever wakes it. Then it may be late.
+    busy_until: u64,
+    was_busy: bool,
+}
+
+/// A value, and how it was come by, or nothing about that for one that was written.
+struct Written {
+    value: Value,
+    status: Option<Status>,
+}
+
+impl From<Got<Value>> for Written {
+    fn from(got: Got<Value>) -> Self {
+        Self { value: got.value, status: Some(got.status) }
+    }
 }
 
 /// What a load will say about what it brings.
@@ -103,6 +123,15 @@ impl Plan {
         Ends::new(now, self.ttl.unwrap_or(ttl), self.revalidate.unwrap_or(revalidate), self.error.unwrap_or(error))
     }
 
+    fn patch(&self) -> PolicyPatch {
+        let mut patch = PolicyPatch::new();
+        patch.ttl = self.ttl.map(Ttl::Millis);
+        patch.stale_while_revalidate = self.revalidate.map(Ttl::Millis);
+        patch.stale_if_error = self.error.map(Ttl::Millis);
+        patch.error_backoff = self.backoff.map(Ttl::Millis);
+        patch
+    }
+
     fn say(&self, ctx: &LoadCtx<Value>) {
         if let Some(ttl) = self.ttl {
             ctx.set_ttl(Ttl::Millis(ttl));
@@ -124,7 +153,10 @@ impl Plan {
 }
 
 /// ttl and windows of each view; a scope has those of the view above it.
-const DEFAULTS: [(u64, u64, u64); VIEWS as usize] = [(u64::MAX, 20, 0), (50, 0, 30), (50, 0, 30)];
+const DEFAULTS: [(u64, u64, u64); VIEWS as usize] = [(u64::MAX, 20, 0), (50, 0, 30), (50, 0, 30), (u64::MAX, 20, 0)];
+
+/// The backoff of each view.
+const BACKOFFS: [u64; VIEWS as usize] = [0, 15, 15, 0];
 
 type Sut<const ALONE: bool> = Cache<u64, Value, Virtual<ALONE>>;
 
@@ -140,6 +172,10 @@ struct Sim<const ALONE: bool> {
     next_request: u32,
     gets: [u64; VIEWS as usize],
     heard: Rc<Cell<u64>>,
+    /// For the plugin, which asks the cache.
+    itself: Rc<RefCell<Option<Sut<ALONE>>>>,
+    /// Held by the cache alone.
+    witness: Weak<Cell<u64>>,
     /// When it was, the step before.
     then: u64,
 }
@@ -159,9 +195,11 @@ impl<const ALONE: bool> Sim<ALONE> {
         world.0.seed(seed);
         world.0.spawns.set(spawns);
         let heard = Rc::new(Cell::new(0));
-        let count = heard.clone();
+        // The cache's plugin has it, and nobody else.
+        let count = Rc::new(Cell::new(0));
+        let (witness, heard_by) = (Rc::downgrade(&count), heard.clone());
         let cell: Rc<RefCell<Option<Sut<ALONE>>>> = Rc::default();
-        let itself = cell.clone();
+        let (itself, its) = (cell.clone(), cell.clone());
         let cache = Cache::builder()
             .max_entries(MAX_ENTRIES)
             .max_bytes(MAX_BYTES)
@@ -174,19 +212,23 @@ impl<const ALONE: bool> Sim<ALONE> {
             .plugin(Heard(move |key: &u64, value: &Value, _| {
                 assert_eq!(*key, value.key / VIEWS);
                 count.set(count.get() + 1);
+                heard_by.set(count.get());
                 // Rule 8: the user's code runs with nothing borrowed.
                 assert!(itself.borrow().as_ref().is_none_or(|cache| cache.len() as u64 <= MAX_ENTRIES));
             }))
             .runtime(world.clone())
             .build();
         *cell.borrow_mut() = Some(cache.clone());
-        let mut defaults = cache.defaults();
-        defaults.life.ttl = Ttl::Millis(DEFAULTS[1].0);
-        defaults.life.stale_while_revalidate = Ttl::ZERO;
-        defaults.life.stale_if_error = Ttl::Millis(DEFAULTS[1].2);
-        let part = cache.namespace("a", Defaults { error_backoff: Ttl::Millis(15), ..defaults }).expect("the first");
-        let scope = part.scope("u");
-        let views = vec![cache, part, scope];
+        let patch = PolicyPatch::new()
+            .ttl(Ttl::Millis(DEFAULTS[1].0))
+            .stale_while_revalidate(Ttl::ZERO)
+            .stale_if_error(Ttl::Millis(DEFAULTS[1].2))
+            .error_backoff(Ttl::Millis(BACKOFFS[1]));
+        let part = cache.namespace("a", patch).expect("the first");
+        let outer = cache.scope("u");
+        // By the one way or by the other.
+        let inner = if seed.is_multiple_of(5) { part.scope("u") } else { outer.namespace("a", patch).expect("known") };
+        let views = vec![cache, part, inner, outer];
         let shared = Shared { world: world.0.clone(), ..Shared::default() };
         *shared.plans.borrow_mut() = Some(Random(seed ^ 0x5eed));
         let batched = (0..VIEWS).map(|view| batched(&views, view, shared.clone(), world.clone())).collect();
@@ -202,6 +244,8 @@ impl<const ALONE: bool> Sim<ALONE> {
             next_request: 1,
             gets: [0; VIEWS as usize],
             heard,
+            itself: its,
+            witness,
             then: 0,
         }
     }
@@ -241,7 +285,7 @@ impl<const ALONE: bool> Sim<ALONE> {
             16 if self.random.one_in(20) => {
                 let view = Model::view(key);
                 self.view(key).clear();
-                self.shared.model.clear(|key| Model::view(key) >= view, KEYS);
+                self.shared.model.clear(|key| is_within(Model::view(key), view), KEYS);
                 if view == 0 {
                     self.check_empty();
                 }
@@ -284,17 +328,17 @@ impl<const ALONE: bool> Sim<ALONE> {
     fn options(&mut self, plan: &Plan) -> (CallOptions, u64, u64) {
         let timeout = if self.random.one_in(4) { self.random.below(TIMEOUT) } else { TIMEOUT };
         let soft = if self.random.one_in(3) { self.random.below(40) } else { u64::MAX };
-        let options = CallOptions {
-            ttl: plan.ttl.map(Ttl::Millis),
-            stale_while_revalidate: plan.revalidate.map(Ttl::Millis),
-            stale_if_error: plan.error.map(Ttl::Millis),
-            error_backoff: plan.backoff.map(Ttl::Millis),
-            tags: plan.tags.iter().map(|tag| TAGS[*tag].to_owned()).collect(),
-            soft_timeout: (soft != u64::MAX).then_some(Ttl::Millis(soft)),
-            hard_timeout: (timeout != TIMEOUT).then_some(Ttl::Millis(timeout)),
-            force_fresh: self.random.one_in(5),
-            ..CallOptions::default()
-        };
+        let mut options = CallOptions::new().tags(plan.tags.iter().map(|tag| TAGS[*tag]));
+        options.policy = plan.patch();
+        if soft != u64::MAX {
+            options = options.soft_timeout(Ttl::Millis(soft));
+        }
+        if timeout != TIMEOUT {
+            options = options.hard_timeout(Ttl::Millis(timeout));
+        }
+        if self.random.one_in(5) {
+            options = options.force_fresh();
+        }
         (options, timeout, soft)
     }
 
@@ -316,7 +360,8 @@ impl<const ALONE: bool> Sim<ALONE> {
             said.say(&ctx);
             settled(&model, &plan, key, id, world.0.now(), result)
         };
-        let future: Waiting = Box::pin(async move { cache.try_get_with_details(key / VIEWS, options, load).await });
+        let future: Waiting =
+            Box::pin(async move { Ok(cache.try_get_with_details(key / VIEWS, options, load).await?.into()) });
         self.wait(future, key, timeout, soft, false);
     }
 
@@ -328,13 +373,14 @@ impl<const ALONE: bool> Sim<ALONE> {
             // As `get_many` does, but so that each can be watched.
             for key in (0..KEYS).filter(|key| Model::view(*key) == view) {
                 let batched = batched.clone();
-                let future = async move { batched.get_with_details(key / VIEWS, CallOptions::default()).await };
+                let future =
+                    async move { Ok(batched.get_with_details(key / VIEWS, CallOptions::default()).await?.into()) };
                 self.wait(Box::pin(future), key, TIMEOUT, u64::MAX, false);
             }
             return;
         }
         let (options, timeout, soft) = self.options(&NOTHING);
-        let future = async move { batched.get_with_details(key / VIEWS, options).await };
+        let future = async move { Ok(batched.get_with_details(key / VIEWS, options).await?.into()) };
         self.wait(Box::pin(future), key, timeout, soft, false);
     }
 
@@ -343,14 +389,30 @@ impl<const ALONE: bool> Sim<ALONE> {
         if !is_write {
             self.gets[Model::view(key) as usize] += 1;
         }
-        self.waits.push(Wait { future, key, asked_at, timeout, soft, purges, request, is_write, polled: false });
+        let (flag, waker) = Flag::up();
+        let (polled, busy_until, was_busy) = (false, 0, false);
+        self.waits.push(Wait {
+            future,
+            key,
+            asked_at,
+            timeout,
+            soft,
+            purges,
+            request,
+            is_write,
+            polled,
+            flag,
+            waker,
+            busy_until,
+            was_busy,
+        });
     }
 
     fn update(&mut self, key: u64) {
         let plan = Plan { skip: false, ..Plan::draw(&mut self.random) };
         let (mut options, mut timeout, _) = self.options(&plan);
         if timeout == 0 {
-            (options.hard_timeout, timeout) = (Some(Ttl::Millis(1)), 1);
+            (options, timeout) = (options.hard_timeout(Ttl::Millis(1)), 1);
         }
         let model = self.shared.model.clone();
         let id = model.begin(key, &plan.tags, true);
@@ -368,11 +430,11 @@ impl<const ALONE: bool> Sim<ALONE> {
         let cache = self.view(key).clone();
         let mut future: Waiting = Box::pin(async move {
             let value = cache.update_with_options(key / VIEWS, options, write).await?;
-            Ok(Got { value, status: Status::Miss, age: Default::default(), ttl: Ttl::ZERO })
+            Ok(Written { value, status: None })
         });
         model.begin_write(key, id);
         // At once, so that what else happens in this step comes after its beginning for both.
-        assert!(poll_once(&mut future).is_none());
+        assert!(poll_with(&mut future, Waker::noop()).is_none());
         self.wait(future, key, timeout, u64::MAX, true);
     }
 
@@ -382,13 +444,8 @@ impl<const ALONE: bool> Sim<ALONE> {
         model.remove(key, KEYS);
         let id = model.begin(key, &plan.tags, true);
         model.stored(id, plan.ends(self.now(), Model::view(key)));
-        let options = EntryOptions {
-            ttl: plan.ttl.map(Ttl::Millis),
-            stale_while_revalidate: plan.revalidate.map(Ttl::Millis),
-            stale_if_error: plan.error.map(Ttl::Millis),
-            tags: plan.tags.iter().map(|tag| TAGS[*tag].to_owned()).collect(),
-            ..EntryOptions::default()
-        };
+        let mut options = EntryOptions::new().tags(plan.tags.iter().map(|tag| TAGS[*tag]));
+        options.policy = plan.patch();
         self.view(key).insert_with(key / VIEWS, Value { key, id }, options);
     }
 
@@ -400,7 +457,7 @@ impl<const ALONE: bool> Sim<ALONE> {
             true => self.view(key).expire_by_tag(TAGS[tag]),
             false => self.view(key).remove_by_tag(TAGS[tag]),
         };
-        self.shared.model.purge_tag(tag, |key| Model::view(key) >= view, soft.then_some(self.now()));
+        self.shared.model.purge_tag(tag, |key| is_within(Model::view(key), view), soft.then_some(self.now()));
     }
 
     /// Ends a load, one way or the other; some never end.
@@ -453,10 +510,20 @@ impl<const ALONE: bool> Sim<ALONE> {
     fn collect(&mut self) {
         let mut waits = std::mem::take(&mut self.waits);
         waits.retain_mut(|wait| {
+            // Who has been polled is polled again when it is woken, and now and then for nothing, unless its executor is
+            // busy.
+            let (for_nothing, gets_busy) = (self.random.one_in(20), self.random.one_in(40));
+            if wait.polled && (self.step < wait.busy_until || !for_nothing && !wait.flag.take()) {
+                return true;
+            }
+            wait.flag.take();
             self.enter(wait.request);
             let first = !std::mem::replace(&mut wait.polled, true);
+            if gets_busy {
+                (wait.busy_until, wait.was_busy) = (self.step + self.random.below(40), true);
+            }
             let hits = first.then(|| self.view(wait.key).stats().hits);
-            let Some(result) = poll_once(&mut wait.future) else { return true };
+            let Some(result) = poll_with(&mut wait.future, &wait.waker) else { return true };
             let from_memory = hits.is_some_and(|hits| self.view(wait.key).stats().hits > hits);
             self.check_result(wait, from_memory, result);
             false
@@ -464,19 +531,25 @@ impl<const ALONE: bool> Sim<ALONE> {
         self.waits = waits;
     }
 
-    fn check_result(&self, wait: &Wait, from_memory: bool, result: Result<Got<Value>, LoadError>) {
+    fn check_result(&self, wait: &Wait, from_memory: bool, result: Answer) {
         let (at, now, model, key) = (self.at(), self.now(), &self.shared.model, wait.key);
         let waited = now - wait.asked_at;
         match result {
-            Ok(Got { value, status, .. }) => match status {
+            Ok(Written { value, status: None }) => assert_eq!(value.key, key, "somebody else's answer, {at}"),
+            Ok(Written { value, status: Some(status) }) => match status {
                 Status::Hit => model.check_fresh(value, key, now, &at),
                 Status::Stale => model.check_stale(value, key, now, &at),
                 Status::Miss | Status::Coalesced => model.check_loaded(value, key, wait.purges, &at),
-                Status::StaleIfError => model.check_last_good(value, key, self.then, wait.purges, true, &at),
+                Status::StaleIfError => {
+                    // Who comes late was handed it some time after it asked.
+                    let then = if wait.was_busy { wait.asked_at } else { self.then };
+                    model.check_last_good(value, key, then, wait.purges, true, &at);
+                }
                 Status::StaleOnTimeout => {
                     assert!(waited >= wait.soft, "too soft, {at}");
                     model.check_last_good(value, key, now, model.purges(), false, &at);
                 }
+                other => panic!("unknown status {other:?}, {at}"),
             },
             Err(LoadError::TimedOut { after_millis }) => {
                 assert_eq!(after_millis, wait.timeout);
@@ -502,16 +575,21 @@ impl<const ALONE: bool> Sim<ALONE> {
         // Rule 1: one live load a key, unless it was cut loose or its leader gave it up at his deadline.
         let mut loads = self.shared.loads.borrow_mut();
         loads.retain(|load| !load.gone.get());
-        let mut live: HashMap<(u64, (u64, u64)), u32> = HashMap::new();
+        let mut live: HashMap<(u64, u64), u32> = HashMap::new();
         for load in loads.iter().filter(|load| self.now() < load.deadline && !load.is_write) {
             for (key, epoch) in load.keys.iter().zip(&load.epochs) {
                 *live.entry((*key, *epoch)).or_default() += 1;
             }
         }
+        for load in loads.iter().filter(|load| self.now() < load.deadline && !load.is_write) {
+            if load.keys.iter().zip(&load.epochs).any(|(key, epoch)| live[&(*key, *epoch)] > 1) {
+                eprintln!("load {} of {:?} {:?} request {} deadline {}, now {}", load.id, load.keys, load.epochs, load.request, load.deadline, self.now());
+            }
+        }
         drop(loads);
         assert!(live.values().all(|count| *count == 1), "two live loads of a key, {at}");
         // Rule 2: nobody waits past his deadline.
-        for wait in &self.waits {
+        for wait in self.waits.iter().filter(|wait| self.step >= wait.busy_until) {
             assert!(self.now() - wait.asked_at < wait.timeout.max(1), "still waiting, {at}");
         }
         // Rule 5.
@@ -529,6 +607,8 @@ impl<const ALONE: bool> Sim<ALONE> {
         let stats = cache.stats();
         assert_eq!(stats.gets(), self.gets.iter().sum::<u64>(), "{at}");
         assert_eq!(self.views[1].stats().gets(), self.gets[1] + self.gets[2], "of the namespace, {at}");
+        let held = |view: usize| self.views[view].len();
+        assert!(held(0) >= held(1).max(held(3)) && held(1).min(held(3)) >= held(2), "parts are larger than the whole, {at}");
         let gone = stats.evicted_size + stats.evicted_expired + stats.evicted_replaced + stats.evicted_removed;
         assert!(stats.inserts - gone <= cache.len() as u64, "{at}");
         assert_eq!(gone, self.heard.get(), "the plugin missed something, {at}");
@@ -543,7 +623,9 @@ impl<const ALONE: bool> Sim<ALONE> {
     /// In the end everyone settles, and nothing is left of the loads.
     fn finish(mut self) {
         self.world.0.advance(TIMEOUT + 1);
-        for _ in 0..3 {
+        // Everybody is free again.
+        self.step += 1_000;
+        for _ in 0..4 {
             self.run_tasks();
             self.collect();
         }
@@ -558,6 +640,14 @@ impl<const ALONE: bool> Sim<ALONE> {
         assert_eq!(self.views[0].loads_in_flight(), 0, "a load outlived its waiters, {}", self.at());
         self.views[0].clear();
         self.check_empty();
+        if !ALONE {
+            // Where requests die, what they left behind is never dropped.
+            let (at, witness, loads) = (self.at(), self.witness.clone(), self.shared.loads.clone());
+            self.itself.take();
+            drop(self);
+            assert!(loads.borrow().iter().all(|load| load.gone.get()), "a load outlived its cache, {at}");
+            assert!(witness.upgrade().is_none(), "a cache outlived its handles, {at}");
+        }
     }
 }
 
@@ -579,7 +669,7 @@ fn settled(model: &Model, plan: &Plan, key: u64, id: u64, now: u64, said: Said) 
     let view = Model::view(key);
     match said {
         Ok(()) => model.stored(id, plan.ends(now, view)),
-        Err(_) => model.failed(id, now + plan.backoff.unwrap_or(if view == 0 { 0 } else { 15 })),
+        Err(_) => model.failed(id, now + plan.backoff.unwrap_or(BACKOFFS[view as usize])),
     }
     said.map(|()| Value { key, id }).map_err(|_| format!("load {id}"))
 }

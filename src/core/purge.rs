@@ -18,6 +18,10 @@ impl Machine {
     /// writes under way are superseded as by [`remove`](Self::remove). `true` if it was fresh. O(1).
     pub fn expire(&mut self, slot: Slot, now: Timestamp) -> bool {
         self.supersede(slot);
+        self.end_freshness(slot, now)
+    }
+
+    fn end_freshness(&mut self, slot: Slot, now: Timestamp) -> bool {
         let fresh = self.is_fresh(slot, now);
         if let Some(windows) = self.freshness.windows_mut(slot)
             && let Some(entry) = self.slab.get_mut(slot)
@@ -39,19 +43,20 @@ impl Machine {
         fresh
     }
 
-    /// [Removes](Self::remove) every entry of a part, and of those within it, that bears the tag; how many there were.
-    /// A load under way there is beaten if it turns out to bear the tag: what it brings is not stored, and those who
-    /// asked after the purge ask again. O(entries hit).
+    /// Removes every entry of a part, and of those within it, that bears the tag; how many there were. A load or write
+    /// under way there is beaten if it turns out to bear the tag, and only then: what it brings is not stored, and those
+    /// who asked for it after the purge ask again. O(entries hit).
     pub fn remove_tag(&mut self, part: Part<'_>, tag: &str) -> usize {
         let slots = self.purge_tag(part, tag);
-        slots.iter().for_each(|slot| self.remove(*slot));
+        slots.iter().for_each(|slot| self.drop_value(*slot, Some(RemovalCause::Removed)));
         slots.len()
     }
 
-    /// As [`remove_tag`](Self::remove_tag), but [expires](Self::expire) them; how many were fresh.
+    /// As [`remove_tag`](Self::remove_tag), but ends their freshness, as [`expire`](Self::expire) does; how many were
+    /// fresh.
     pub fn expire_tag(&mut self, part: Part<'_>, tag: &str, now: Timestamp) -> usize {
         let slots = self.purge_tag(part, tag);
-        slots.iter().filter(|slot| self.expire(**slot, now)).count()
+        slots.iter().filter(|slot| self.end_freshness(**slot, now)).count()
     }
 
     /// Removes everything in a part and within it, as [`remove`](Self::remove) does. O(n of the cache).

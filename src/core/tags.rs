@@ -26,8 +26,8 @@ struct Tag {
     scope: Box<str>,
     name: Box<str>,
     first: Option<u32>,
-    /// The first and the last purge of it that a load or write under way might have to heed.
-    purged: Option<(u64, u64)>,
+    /// The purges of it that a load or write under way might have to heed, in order.
+    purged_at: Vec<u64>,
 }
 
 impl Tag {
@@ -48,13 +48,13 @@ pub(crate) struct Tags {
     firsts: Vec<Option<u32>>,
     /// How many purges there have been.
     purges: u64,
-    /// The tags whose purges are remembered.
+    /// The tag of each purge that is remembered.
     purged: Vec<u32>,
-    /// What is tagged and began before this purge counts as purged, whatever its tags: `purged` had grown too long.
+    /// What is tagged and began before this purge counts as purged at once, whatever its tags: `purged` had grown too long.
     purge_floor: u64,
 }
 
-/// So many purged tags are remembered while there are loads under way that might bear them.
+/// So many purges of tags are remembered while there are loads under way that might bear them.
 const MOST_PURGED: usize = 1_024;
 
 impl Tags {
@@ -63,23 +63,20 @@ impl Tags {
         self.purges
     }
 
-    /// The first purge of one of these tags (each as the parts around it know it) after purge `since`, or an earlier one
-    /// where that is not known for certain.
+    /// The first purge of one of these tags (each as the parts around it know it) after purge `since`: who asked after it
+    /// may not have what began before it.
     pub fn purged_since<'a>(&self, since: u64, tags: impl Iterator<Item = (Part<'a>, &'a str)>) -> Option<u64> {
         if since == self.purges {
             return None;
         }
-        let mut earliest: Option<u64> = None;
-        for (part, name) in tags {
-            let purged = match self.find(part, name).and_then(|number| self.tag(number)?.purged) {
-                _ if self.purge_floor > since => Some(since + 1),
-                Some((first, _)) if first > since => Some(first),
-                Some((_, last)) if last > since => Some(since + 1),
-                _ => None,
-            };
-            earliest = earliest.into_iter().chain(purged).min();
-        }
-        earliest
+        let first_of = |(part, name)| {
+            if self.purge_floor > since {
+                return Some(since + 1);
+            }
+            let purged_at = &self.tag(self.find(part, name)?)?.purged_at;
+            purged_at.get(purged_at.partition_point(|purge| *purge <= since)).copied()
+        };
+        tags.filter_map(first_of).min()
     }
 
     /// Links an entry, which has no tags yet, to these.
@@ -159,7 +156,7 @@ impl Tags {
             self.purge_floor = if under_way { self.purges } else { self.purge_floor };
             for number in std::mem::take(&mut self.purged) {
                 if let Some(Some(tag)) = self.tags.get_mut(number as usize) {
-                    tag.purged = None;
+                    tag.purged_at.clear();
                 }
                 self.forget_if_unused(number);
             }
@@ -169,10 +166,8 @@ impl Tags {
             return Vec::new();
         };
         if under_way {
-            let first = tag.purged.map_or(self.purges, |(first, _)| first);
-            if tag.purged.replace((first, self.purges)).is_none() {
-                self.purged.extend(number);
-            }
+            self.purged.extend(number);
+            tag.purged_at.push(self.purges);
         }
         let mut slots = Vec::new();
         let mut next = tag.first;
@@ -218,7 +213,7 @@ impl Tags {
             return Some(number);
         }
         let Part { namespace, scope } = part;
-        let tag = Some(Tag { namespace, scope: scope.into(), name: name.into(), first: None, purged: None });
+        let tag = Some(Tag { namespace, scope: scope.into(), name: name.into(), first: None, purged_at: Vec::new() });
         let number = match self.free_tags.pop() {
             Some(number) => {
                 *self.tags.get_mut(number as usize)? = tag;
@@ -250,7 +245,7 @@ impl Tags {
 
     /// A tag that nothing bears, and that no load need heed, is forgotten.
     fn forget_if_unused(&mut self, number: u32) {
-        let Some(tag) = self.tag(number).filter(|tag| tag.first.is_none() && tag.purged.is_none()) else { return };
+        let Some(tag) = self.tag(number).filter(|tag| tag.first.is_none() && tag.purged_at.is_empty()) else { return };
         let hash = self.hash(Part { namespace: tag.namespace, scope: &tag.scope }, &tag.name);
         if let Ok(found) = self.index.find_entry(hash, |other| *other == number) {
             found.remove();

@@ -248,12 +248,15 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
             let loader = pin!(async { (self.load)(keys, ctxs).await });
             asker::Known::new(inner.address(), batch.node, loader).await
         };
-        let duration = Duration::from_millis(inner.now().millis_since(began));
+        let ended = inner.now();
+        let duration = Duration::from_millis(ended.millis_since(began));
         let (keys, results) = (parts.len(), brought.len());
         let error = (keys != results).then_some(LoadError::Batch { keys, results });
         match &error {
             None => {
                 for (part, result) in parts.iter().zip(brought) {
+                    // Whoever drives a key's own load may come to it later.
+                    part.ctx.borrow().set_loaded_at(ended);
                     let _ = part.result.set(result);
                 }
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::core::Age;
 use crate::options::{PolicyPatch, entry_setters, load_setters};
-use crate::time::Ttl;
+use crate::time::{Timestamp, Ttl};
 
 /// How one get differs from what its cache does. What is not said is as there; what the loader says by its [`LoadCtx`]
 /// wins over both.
@@ -111,6 +111,8 @@ struct Said<V> {
     weight: Cell<Option<u32>>,
     skip: Cell<bool>,
     tags: RefCell<Vec<String>>,
+    /// When the value came, if that was before its own load's end: with a batch.
+    loaded_at: Cell<Option<Timestamp>>,
     stale: Option<V>,
 }
 
@@ -122,6 +124,7 @@ impl<V> LoadCtx<V> {
                 weight: Cell::default(),
                 skip: Cell::default(),
                 tags: RefCell::default(),
+                loaded_at: Cell::default(),
                 stale,
             }),
         }
@@ -197,6 +200,14 @@ impl<V> LoadCtx<V> {
         self.said.tags.borrow().clone()
     }
 
+    pub(super) fn loaded_at(&self) -> Option<Timestamp> {
+        self.said.loaded_at.get()
+    }
+
+    pub(super) fn set_loaded_at(&self, at: Timestamp) {
+        self.said.loaded_at.set(Some(at));
+    }
+
     /// Says what another one said.
     pub(super) fn adopt(&self, other: &Self) {
         let (said, others) = (&self.said, &other.said);
@@ -204,6 +215,7 @@ impl<V> LoadCtx<V> {
             said.policy.set(others.policy.get());
             said.weight.set(others.weight.get());
             said.skip.set(others.skip.get());
+            said.loaded_at.set(others.loaded_at.get());
             let tags = others.tags.borrow().clone();
             said.tags.replace(tags);
         }

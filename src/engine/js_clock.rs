@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use js_sys::{Function, Promise};
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
 
@@ -26,7 +26,7 @@ pub fn now() -> Timestamp {
 /// Node running.
 pub fn sleep(millis: u64) -> impl Future<Output = ()> + 'static {
     let ended = Promise::<JsValue, JsValue>::with_resolvers();
-    let (promise, resolve) = (ended.promise(), ended.resolve());
+    let (promise, resolve) = (ended.promise(), ended.resolve().unchecked_into::<Function>());
     let id = set_timeout(&resolve, i32::try_from(millis).unwrap_or(i32::MAX));
     let timer = Timer { id, resolve };
     async move {

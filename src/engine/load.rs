@@ -6,6 +6,8 @@ use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use futures_util::future::{FutureExt, Map, MapErr, TryFutureExt};
+
 use super::cache::Cache;
 use super::call::{CallOptions, Got, LoadCtx, Status};
 use super::lookup::{Asked, Lookup};
@@ -219,22 +221,24 @@ where
 
 fn infallible<V, F: Future<Output = V>>(
     load: impl FnOnce(LoadCtx<V>) -> F + 'static,
-) -> impl FnOnce(LoadCtx<V>) -> futures_util::future::Map<F, fn(V) -> Result<V, LoadError>> + 'static {
-    |ctx| futures_util::FutureExt::map(load(ctx), Ok)
+) -> impl FnOnce(LoadCtx<V>) -> Map<F, Succeed<V>> + 'static {
+    |ctx| load(ctx).map(Ok as Succeed<V>)
 }
+
+type Succeed<V> = fn(V) -> Result<V, LoadError>;
 
 /// What a loader's own error becomes.
 fn fallible<V, F, E>(
     load: impl FnOnce(LoadCtx<V>) -> F + 'static,
-) -> impl FnOnce(LoadCtx<V>) -> futures_util::future::MapErr<F, fn(E) -> LoadError> + 'static
+) -> impl FnOnce(LoadCtx<V>) -> MapErr<F, fn(E) -> LoadError> + 'static
 where
     F: Future<Output = Result<V, E>>,
     E: Into<BoxedError>,
 {
-    |ctx| futures_util::TryFutureExt::map_err(load(ctx), |error| own_error(error))
+    |ctx| load(ctx).map_err(own_error as fn(E) -> LoadError)
 }
 
 /// What a user's own error becomes.
-pub(super) fn own_error(error: impl Into<BoxedError>) -> LoadError {
+pub(super) fn own_error<E: Into<BoxedError>>(error: E) -> LoadError {
     LoadError::Loader(Arc::from(error.into()))
 }

@@ -58,7 +58,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
         // Without the cache nobody waits.
         let Some(inner) = self.inner.upgrade() else { return };
         let loaded = self.judge(&inner, &ctx, result);
-        let now = inner.now();
+        let now = ctx.loaded_at().unwrap_or_else(|| inner.now());
         let settled = inner.with(|table| self.settle(table, now, loaded));
         unsettled.armed = false;
         if let Some((settled, error)) = settled {

@@ -65,7 +65,7 @@ impl Proxy {
             let (proxy, target) = (self.clone(), target.clone());
             (key.clone(), move |ctx| proxy.load(ctx, key, target, fields, Tray::default()))
         });
-        let options = CallOptions { force_fresh: true, ..CallOptions::default() };
+        let options = CallOptions::new().force_fresh();
         let items: Vec<_> = items.collect();
         let warmed = self.cache.warmup(items, options, CONCURRENCY, |_| {}).await;
         for (key, error) in warmed.failed {

@@ -131,18 +131,16 @@ impl Proxy {
         self.markers.set(self.markers.get() + 1);
         let marker = Rc::new(Marker { vary, number: self.markers.get() });
         let variant = variant_of_fields(&marker, target, fields);
-        let options = EntryOptions {
-            ttl: Some(ttl),
-            stale_while_revalidate: Some(while_revalidate),
-            stale_if_error: Some(if_error),
-            tags: tags.clone(),
-            ..EntryOptions::default()
-        };
+        let options = EntryOptions::new()
+            .ttl(ttl)
+            .stale_while_revalidate(while_revalidate)
+            .stale_if_error(if_error)
+            .tags(tags.iter().cloned());
         self.cache.insert_with(variant, Entry::Full(stored), options);
         // A marker says nothing that time could make wrong, and without it no variant is found.
         if key.variant.is_some() {
             // This load's key belongs to variants that are no more; the new marker goes where the old one was.
-            let options = EntryOptions { ttl: Some(Ttl::Forever), tags, ..EntryOptions::default() };
+            let options = EntryOptions::new().ttl(Ttl::Forever).tags(tags);
             self.cache.insert_with(primary, Entry::Varies(marker.clone()), options);
             ctx.skip();
         }

@@ -159,7 +159,7 @@ impl Proxy {
             let (fields, target) = (asked.fields.clone(), asked.target.clone());
             move |ctx| proxy.load(ctx, key, target, fields, tray)
         };
-        let options = CallOptions { force_fresh, ..CallOptions::default() };
+        let options = if force_fresh { CallOptions::new().force_fresh() } else { CallOptions::new() };
         let got = self.cache.try_get_with_details(key.clone(), options, load).await;
         let now = js_clock::now().as_millis();
         if let Ok(Got { value: Entry::Full(stored), status: Status::Hit | Status::Stale, .. }) = &got {

@@ -45,7 +45,11 @@ pub(super) struct Workerd;
 
 impl Runtime for Workerd {
     type Task = Joined;
-    const RUNS_ALONE: bool = true;
+    const DETACHED: bool = true;
+
+    fn detach(&self, task: LocalBoxFuture<'static, ()>) -> Joined {
+        Joined { promise: run_on(task), waiting: None }
+    }
 
     fn now(&self) -> Timestamp {
         js_clock::now()
@@ -53,10 +57,6 @@ impl Runtime for Workerd {
 
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
         js_clock::sleep(millis)
-    }
-
-    fn share(&self, task: LocalBoxFuture<'static, ()>) -> Joined {
-        Joined { promise: run_on(task), waiting: None }
     }
 }
 

@@ -7,12 +7,13 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
 
-use futures::FutureExt;
-use futures::future::{LocalBoxFuture, Shared};
-use nearcache::Timestamp;
-use nearcache::engine::Runtime;
+use futures::future::LocalBoxFuture;
+use nearcache::engine::{EvictEvent, Runtime};
+use nearcache::{Plugin, RemovalCause, Timestamp};
 
 #[derive(Default)]
 pub struct World {
@@ -22,7 +23,7 @@ pub struct World {
     tasks: RefCell<Vec<(u32, Alone)>>,
     /// Whether futures that nobody waits for can be run.
     pub spawns: Cell<bool>,
-    spawned: RefCell<Vec<(u32, LocalBoxFuture<'static, ()>)>>,
+    spawned: RefCell<Vec<(u32, Background)>>,
     random: RefCell<Option<Random>>,
 }
 
@@ -62,9 +63,9 @@ impl World {
         }
         self.tasks.borrow_mut().retain(|(_, task)| !task.0.ended.get());
         let mut spawned = self.spawned.take();
-        spawned.retain_mut(|(request, future)| {
+        spawned.retain_mut(|(request, background)| {
             self.enter(*request);
-            poll_once(future).is_none()
+            !background.flag.take() || poll_with(&mut background.future, &background.waker).is_none()
         });
         self.spawned.borrow_mut().extend(spawned);
     }
@@ -78,7 +79,7 @@ impl World {
         let spawned = self.spawned.take();
         let (killed, rest): (Vec<_>, Vec<_>) = spawned.into_iter().partition(|(owner, _)| *owner == request);
         self.spawned.borrow_mut().extend(rest);
-        killed.into_iter().for_each(std::mem::forget);
+        killed.into_iter().for_each(|(_, background)| std::mem::forget(background.future));
     }
 }
 
@@ -87,8 +88,8 @@ impl World {
 pub struct Virtual<const ALONE: bool>(pub Rc<World>);
 
 impl<const ALONE: bool> Runtime for Virtual<ALONE> {
-    type Task = Task;
-    const RUNS_ALONE: bool = ALONE;
+    type Task = Alone;
+    const DETACHED: bool = ALONE;
 
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.now())
@@ -105,13 +106,14 @@ impl<const ALONE: bool> Runtime for Virtual<ALONE> {
         })
     }
 
-    fn share(&self, task: LocalBoxFuture<'static, ()>) -> Task {
-        if !ALONE {
-            return Task::Shared(task.shared());
-        }
-        let task = Alone(Rc::new(AloneState { future: RefCell::new(Some(task)), ..AloneState::default() }));
+    fn detach(&self, task: LocalBoxFuture<'static, ()>) -> Alone {
+        let task = {
+            let (flag, waker) = Flag::up();
+            let (future, ended, wakers) = (RefCell::new(Some(task)), Cell::default(), RefCell::default());
+            Alone(Rc::new(AloneState { future, flag, waker, ended, wakers }))
+        };
         self.0.tasks.borrow_mut().push((self.0.request.get(), task.clone()));
-        Task::Alone(task)
+        task
     }
 
     fn can_spawn(&self) -> bool {
@@ -119,7 +121,8 @@ impl<const ALONE: bool> Runtime for Virtual<ALONE> {
     }
 
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
-        self.0.spawned.borrow_mut().push((self.0.request.get(), task));
+        let (flag, waker) = Flag::up();
+        self.0.spawned.borrow_mut().push((self.0.request.get(), Background { future: task, flag, waker }));
     }
 
     fn random(&self) -> f64 {
@@ -127,41 +130,43 @@ impl<const ALONE: bool> Runtime for Virtual<ALONE> {
     }
 }
 
-#[derive(Clone)]
-pub enum Task {
-    Shared(Shared<LocalBoxFuture<'static, ()>>),
-    Alone(Alone),
-}
-
-impl Future for Task {
+impl Future for Alone {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.get_mut() {
-            Self::Shared(task) => Pin::new(task).poll(cx),
-            Self::Alone(task) if task.0.ended.get() => Poll::Ready(()),
-            Self::Alone(task) => {
-                task.0.wakers.borrow_mut().push(cx.waker().clone());
-                Poll::Pending
-            }
+        if self.0.ended.get() {
+            return Poll::Ready(());
         }
+        self.0.wakers.borrow_mut().push(cx.waker().clone());
+        Poll::Pending
     }
+}
+
+/// Something spawned, which is polled when it is woken.
+struct Background {
+    future: LocalBoxFuture<'static, ()>,
+    flag: Arc<Flag>,
+    waker: Waker,
 }
 
 #[derive(Clone)]
 pub struct Alone(Rc<AloneState>);
 
-#[derive(Default)]
 struct AloneState {
     future: RefCell<Option<LocalBoxFuture<'static, ()>>>,
+    flag: Arc<Flag>,
+    waker: Waker,
     ended: Cell<bool>,
     wakers: RefCell<Vec<Waker>>,
 }
 
 impl Alone {
     fn run(&self) {
+        if !self.0.flag.take() {
+            return;
+        }
         let Some(mut future) = self.0.future.borrow_mut().take() else { return };
-        match poll_once(&mut future) {
+        match poll_with(&mut future, &self.0.waker) {
             Some(()) => self.end(),
             None => *self.0.future.borrow_mut() = Some(future),
         }
@@ -179,43 +184,88 @@ impl Alone {
 
 /// Polls once; the result if it is there.
 pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    match Pin::new(future).poll(&mut Context::from_waker(Waker::noop())) {
+    poll_with(future, Waker::noop())
+}
+
+/// Polls once with this waker.
+pub fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Option<F::Output> {
+    match Pin::new(future).poll(&mut Context::from_waker(waker)) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }
 }
 
-/// A future that waits until told what to say.
-pub struct Promised<T>(Rc<RefCell<Option<T>>>);
+/// Notes that it was woken, and how often.
+#[derive(Default)]
+pub struct Flag {
+    woken: AtomicBool,
+    times: AtomicUsize,
+}
 
-pub struct Promiser<T>(Rc<RefCell<Option<T>>>);
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, SeqCst);
+        self.times.fetch_add(1, SeqCst);
+    }
+}
+
+impl Flag {
+    /// One that is up, and its waker.
+    pub fn up() -> (Arc<Self>, Waker) {
+        let flag = Arc::new(Self { woken: AtomicBool::new(true), times: AtomicUsize::new(0) });
+        (flag.clone(), flag.into())
+    }
+
+    /// Whether it was woken since the last call.
+    pub fn take(&self) -> bool {
+        self.woken.swap(false, SeqCst)
+    }
+
+    pub fn times(&self) -> usize {
+        self.times.load(SeqCst)
+    }
+}
+
+/// What a promise brings, and who waits for it.
+struct Promise<T> {
+    value: RefCell<Option<T>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// A future that waits until told what to say.
+pub struct Promised<T>(Rc<Promise<T>>);
+
+pub struct Promiser<T>(Rc<Promise<T>>);
 
 pub fn promised<T>() -> (Promiser<T>, Promised<T>) {
-    let cell = Rc::new(RefCell::new(None));
-    (Promiser(cell.clone()), Promised(cell))
+    let promise = Rc::new(Promise { value: RefCell::new(None), waker: RefCell::new(None) });
+    (Promiser(promise.clone()), Promised(promise))
 }
 
 impl<T> Promiser<T> {
     pub fn say(&self, value: T) {
-        *self.0.borrow_mut() = Some(value);
+        *self.0.value.borrow_mut() = Some(value);
+        if let Some(waker) = self.0.waker.take() {
+            waker.wake();
+        }
     }
 }
 
 impl<T> Future for Promised<T> {
     type Output = T;
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
-        // Tests poll by hand; no waker is kept.
-        self.0.take().map_or(Poll::Pending, Poll::Ready)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        *self.0.waker.borrow_mut() = Some(cx.waker().clone());
+        self.0.value.take().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 /// A plugin that hears what leaves.
 pub struct Heard<F>(pub F);
 
-impl<K, V, F: Fn(&K, &V, nearcache::Cause)> nearcache::Plugin<K, V> for Heard<F> {
-    fn evict(&self, key: &K, value: &V, cause: nearcache::Cause) {
-        (self.0)(key, value, cause);
+impl<K, V, F: Fn(&K, &V, RemovalCause)> Plugin<K, V> for Heard<F> {
+    fn evict(&self, event: &EvictEvent<'_, K, V>) {
+        (self.0)(event.key, event.value, event.cause);
     }
 }
 

@@ -78,8 +78,14 @@ struct Write {
     doomed: bool,
 }
 
-/// All views' keys: the root's, those of the namespace `a`, and those of the scope `u` within it.
-pub const VIEWS: u64 = 3;
+/// All views' keys: the root's, those of the namespace `a`, those of the scope `u` within it, and those of the root's own
+/// scope `u`.
+pub const VIEWS: u64 = 4;
+
+/// Whether a view lies within another, or is that. Namespaces and scopes commute: the root's scope `u` has that of `a` in it.
+pub fn is_within(inner: u64, outer: u64) -> bool {
+    matches!((inner, outer), (_, 0) | (1 | 2, 1) | (2, 2) | (2 | 3, 3))
+}
 
 #[derive(Default)]
 pub struct Model {
@@ -92,7 +98,6 @@ pub struct Model {
     purges: Cell<u64>,
     /// Of a key: how many purges that cut its load loose.
     epochs: RefCell<HashMap<u64, u64>>,
-    tag_purges: Cell<u64>,
     /// Until when a failed load of a key keeps it from being loaded.
     rests: RefCell<HashMap<u64, u64>>,
 }
@@ -107,9 +112,9 @@ impl Model {
         self.purges.get()
     }
 
-    /// Changes whenever a load of this key is superseded, or nobody joins it any more.
-    pub fn epoch(&self, key: u64) -> (u64, u64) {
-        (self.epochs.borrow().get(&key).copied().unwrap_or(0), self.tag_purges.get())
+    /// Changes whenever a load of this key is superseded.
+    pub fn epoch(&self, key: u64) -> u64 {
+        self.epochs.borrow().get(&key).copied().unwrap_or(0)
     }
 
     /// A load or an insertion begins.
@@ -193,7 +198,6 @@ impl Model {
 
     /// `soft_at`: when what bears it becomes stale instead of going.
     pub fn purge_tag(&self, tag: usize, within: impl Fn(u64) -> bool, soft_at: Option<u64>) {
-        self.tag_purges.set(self.tag_purges.get() + 1);
         for write in self.writes.borrow_mut().iter_mut() {
             let bears = self.origins.borrow().get(&write.id).is_some_and(|origin| origin.tags.contains(&tag));
             write.doomed |= bears && within(write.key);
@@ -232,7 +236,7 @@ impl Model {
     /// Rules 3, 4 and 6 for a fresh value from memory.
     pub fn check_fresh(&self, value: Value, key: u64, now: u64, at: &str) {
         let origin = self.in_memory(value, key, at);
-        assert!(origin.ends.is_some_and(|e| now < e.fresh), "past its time, {value:?}, {:?}, {at}", origin.story);
+        assert!(origin.ends.is_some_and(|e| now < e.fresh), "past its time, {value:?} at {now}, fresh until {:?}, {:?}, {at}", origin.ends.map(|e| e.fresh), origin.story);
     }
 
     /// The same for a stale one.
@@ -258,8 +262,9 @@ impl Model {
     pub fn check_loaded(&self, value: Value, key: u64, asked: u64, at: &str) {
         assert_eq!(value.key, key, "somebody else's answer, {at}");
         // Nobody gets what began before a purge that came before he asked.
-        let beaten = self.origins.borrow()[&value.id].beaten_at;
-        assert!(beaten.is_none_or(|purge| purge > asked), "joined a purged load, {value:?}, {at}");
+        let origin = self.origins.borrow()[&value.id].clone();
+        let beaten = origin.beaten_at.is_some_and(|purge| purge <= asked);
+        assert!(!beaten, "joined a purged load, {value:?} asked at {asked}, {:?}, {at}", origin.story);
     }
 
     /// For the error of this load, from memory.
