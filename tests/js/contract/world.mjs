@@ -31,6 +31,8 @@ export class World {
   now = 1_000_000;
   /** Whose code runs: timers and promises that are made belong to it. `undefined`: nobody's. */
   request = undefined;
+  /** Whether there are requests, which may die. */
+  requestBound = false;
   /** The timers that are set, by their numbers. */
   timers = new Map();
   #number = 0;
@@ -41,6 +43,7 @@ export class World {
   #withResolvers = Promise.withResolvers;
 
   constructor({ requestBound = false } = {}) {
+    this.requestBound = requestBound;
     host.requestBound = requestBound;
     host.now = () => this.now;
     host.setTimer = (callback, millis) => {

@@ -1,0 +1,137 @@
+// Draws sequences of the contract's steps: few keys, few parts and short times, so that what can meet does.
+
+import { randomFrom } from "../runner.mjs";
+
+const KEYS = ["a", "b", "c", "d"];
+const PLACES = ["", "", "", "n", "#u", "n #u", "#u n"];
+const TAGS = ["red", "green"];
+const HOOKS = ["hit", "stale", "miss", "coalesced", "load", "error", "evict", "expire", "batch"];
+
+/** A case without steps, and what draws them one by one. */
+export function drawn(seed, length) {
+  const random = randomFrom(seed);
+  const one = (list) => list[random(list.length)];
+  const maybe = (odds, value) => (random(odds) === 0 ? value() : undefined);
+  const time = (below) => (random(12) === 0 ? "forever" : random(below));
+
+  /** What is not `undefined` of what was drawn. */
+  const some = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+
+  const life = (odds) => ({
+    ttl: maybe(odds, () => time(60)),
+    staleWhileRevalidate: maybe(odds, () => time(40)),
+    staleIfError: maybe(odds, () => time(60)),
+    errorBackoff: maybe(odds, () => random(30)),
+    negativeTtl: maybe(odds * 2, () => time(20)),
+    refreshAhead: maybe(odds * 3, () => 1 + random(3)),
+    jitter: maybe(odds * 3, () => 0.5),
+  });
+  const waits = (odds) => ({
+    softTimeout: maybe(odds, () => random(30)),
+    hardTimeout: maybe(odds, () => (random(8) === 0 ? "forever" : 1 + random(80))),
+  });
+  const tags = () => maybe(3, () => TAGS.filter(() => random(2) === 0));
+  const weighs = random(3) === 0;
+  const bytes = () => (weighs ? maybe(4, () => random(15)) : undefined);
+  const batches = random(3) === 0;
+  // What of a batch and of deadlines comes first is not told where time leaps over both.
+  const leaps = !batches && random(2) === 0;
+
+  const testCase = {
+    title: `seed ${seed}`,
+    why: "drawn",
+    figures: true,
+    hooks: HOOKS,
+    cache: some({
+      ...life(2),
+      ...waits(2),
+      maxEntries: maybe(2, () => 1 + random(5)),
+      maxBytes: weighs ? 10 + random(20) : undefined,
+      maxEntryBytes: weighs ? maybe(2, () => 5 + random(10)) : undefined,
+      sizeOfLength: weighs ? true : undefined,
+      random: random(4) / 4,
+      namespaces: { n: some(life(3)) },
+      batch: batches
+        ? some({ batchWindow: 1 + random(10), maxBatchSize: maybe(2, () => 1 + random(3)) })
+        : undefined,
+    }),
+    steps: [],
+  };
+
+  let names = 0;
+  let values = 0;
+  const value = () => (random(6) === 0 ? null : `v${++values}`);
+  const place = () => some({ in: one(PLACES) || undefined });
+
+  const ask = (depth) => {
+    const number = ++names;
+    const step = { ask: `w${number}`, key: one(KEYS), load: `l${number}` };
+    if (batches && depth === 0 && random(2) === 0) step.load = "batch";
+    else Object.assign(step, place());
+    if (random(5) === 0 && depth === 0 && step.load !== "batch") return { ...step, plain: true };
+    const options = { ...life(6), ...waits(4), tags: tags(), bytes: bytes(), forceFresh: maybe(8, () => true) };
+    delete options.negativeTtl;
+    step.with = some(options);
+    if (step.load !== "batch" && depth < 3 && random(8) === 0) {
+      step.asks = [...Array(1 + random(2))].map(() => ask(depth + 1));
+    }
+    return step;
+  };
+
+  const say = () => {
+    const { negativeTtl, ...words } = life(5);
+    return some({ ...words, tags: tags(), bytes: bytes(), skip: maybe(10, () => true) });
+  };
+
+  const end = (name, size) => {
+    const fails = random(4) === 0;
+    if (size !== undefined) {
+      const count = random(12) === 0 ? size + 1 : size;
+      const values = [...Array(count)].map(() => (fails && random(2) === 0 ? { error: "down" } : value()));
+      return { bring: name, values, say: [...Array(size)].map(say) };
+    }
+    return fails ? { fail: name, error: "down", say: say() } : { bring: name, value: value(), say: say() };
+  };
+
+  const step = (face) => {
+    const live = [...face.live];
+    switch (random(20)) {
+      case 0:
+        return { set: one(KEYS), to: value(), with: some({ ...life(5), tags: tags(), bytes: bytes() }), ...place() };
+      case 1:
+        return { get: one(KEYS), ...place() };
+      case 2:
+        return { [one(["peek", "has", "remainingTtl"])]: one(KEYS), ...place() };
+      case 3:
+        return { [one(["delete", "expire"])]: one(KEYS), ...place() };
+      case 4:
+        return random(4) === 0 ? { clear: true, ...place() } : { size: true, ...place() };
+      case 5:
+        return { [one(["deleteByTag", "expireByTag"])]: one(TAGS), ...place() };
+      case 6: {
+        const number = ++names;
+        const options = { ...life(6), tags: tags(), bytes: bytes(), hardTimeout: maybe(4, () => 1 + random(80)) };
+        return { update: `u${number}`, key: one(KEYS), write: `x${number}`, with: some(options), ...place() };
+      }
+      case 7:
+        return { leave: `${one(["w", "w", "u"])}${1 + random(names + 1)}` };
+      case 8:
+      case 9:
+        return leaps && random(2) === 0 ? { advance: random(100) } : { walk: random(30) };
+      case 10:
+      case 11:
+      case 12:
+      case 13:
+      case 14:
+        if (live.length > 0) {
+          const name = one(live);
+          return end(name, face.sizes.get(name));
+        }
+      // Falls through: what else there is to do is to ask.
+      default:
+        return ask(0);
+    }
+  };
+  let left = length;
+  return { testCase, draw: (face) => (left-- > 0 ? step(face) : undefined) };
+}
