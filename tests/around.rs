@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use common::{Virtual, poll_once, promised};
 use nearcache::engine::{
-    BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, LoadEvent, MissEvent, Runtime, SlowLoads, StaleEvent,
+    BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, LoadEvent, MissEvent, Runtime,
+    SlowLoads, StaleEvent,
 };
 use nearcache::{Cache, CallOptions, KeepFreshOptions, LoadCtx, LoadError, Plugin, Ttl};
 #[cfg(target_family = "wasm")]
@@ -100,7 +101,10 @@ fn plugins_hear_of_everything_in_order() {
     let batched = cache.batched(|keys: Vec<u32>, _| async move { keys.into_iter().map(Ok::<_, &str>).collect() });
     let mut many = Box::pin(batched.get_many([1, 2]));
     assert!(poll_once(&mut many).is_none() && poll_once(&mut many).is_some());
-    assert_eq!(say(&log), ["miss Some(1) absent", "miss Some(2) absent", "batch [1, 2] 0ns None", "load 1 0ns", "load 2 0ns"]);
+    assert_eq!(
+        say(&log),
+        ["miss Some(1) absent", "miss Some(2) absent", "batch [1, 2] 0ns None", "load 1 0ns", "load 2 0ns"]
+    );
 }
 
 #[test]

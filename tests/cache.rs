@@ -112,10 +112,7 @@ fn bytes_bound_the_cache_and_each_entry() {
     assert_eq!((cache.weight(), cache.contains("b")), (6, false));
     assert!(cache.insert("c", vec![0; 5]), "the oldest makes room");
     assert_eq!((cache.weight(), cache.contains("a")), (5, false));
-    assert!(
-        cache.insert_with("c", vec![0; 5], EntryOptions::new().weight(1)),
-        "the caller knows better"
-    );
+    assert!(cache.insert_with("c", vec![0; 5], EntryOptions::new().weight(1)), "the caller knows better");
     assert_eq!(cache.weight(), 1);
 }
 

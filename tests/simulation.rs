@@ -583,7 +583,15 @@ impl<const ALONE: bool> Sim<ALONE> {
         }
         for load in loads.iter().filter(|load| self.now() < load.deadline && !load.is_write) {
             if load.keys.iter().zip(&load.epochs).any(|(key, epoch)| live[&(*key, *epoch)] > 1) {
-                eprintln!("load {} of {:?} {:?} request {} deadline {}, now {}", load.id, load.keys, load.epochs, load.request, load.deadline, self.now());
+                eprintln!(
+                    "load {} of {:?} {:?} request {} deadline {}, now {}",
+                    load.id,
+                    load.keys,
+                    load.epochs,
+                    load.request,
+                    load.deadline,
+                    self.now()
+                );
             }
         }
         drop(loads);
@@ -608,7 +616,10 @@ impl<const ALONE: bool> Sim<ALONE> {
         assert_eq!(stats.gets(), self.gets.iter().sum::<u64>(), "{at}");
         assert_eq!(self.views[1].stats().gets(), self.gets[1] + self.gets[2], "of the namespace, {at}");
         let held = |view: usize| self.views[view].len();
-        assert!(held(0) >= held(1).max(held(3)) && held(1).min(held(3)) >= held(2), "parts are larger than the whole, {at}");
+        assert!(
+            held(0) >= held(1).max(held(3)) && held(1).min(held(3)) >= held(2),
+            "parts are larger than the whole, {at}"
+        );
         let gone = stats.evicted_size + stats.evicted_expired + stats.evicted_replaced + stats.evicted_removed;
         assert!(stats.inserts - gone <= cache.len() as u64, "{at}");
         assert_eq!(gone, self.heard.get(), "the plugin missed something, {at}");

@@ -21,8 +21,7 @@ use super::shared_task::{Joined, SharedTask};
 use crate::core::Node;
 use crate::error::LoadError;
 
-pub(super) type Load<K, V> =
-    Box<dyn Fn(Vec<K>, Vec<LoadCtx<V>>) -> LocalBoxFuture<'static, Vec<Result<V, LoadError>>>>;
+pub(super) type Load<K, V> = Box<dyn Fn(Vec<K>, Vec<LoadCtx<V>>) -> LocalBoxFuture<'static, Vec<Result<V, LoadError>>>>;
 
 /// What the handles of one batched cache share.
 pub(super) struct Batching<K, V, R: Runtime> {

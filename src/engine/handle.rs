@@ -33,7 +33,15 @@ pub(super) struct Handle<K, V, R: Runtime> {
 impl<K, V, R: Runtime> Handle<K, V, R> {
     pub fn root(inner: &Rc<Inner<K, V, R>>, policy: Policy, tags: Vec<String>) -> Rc<Self> {
         let (partition, place) = (PartitionId::ROOT, inner.root.clone());
-        Rc::new(Self { inner: Rc::downgrade(inner), partition, namespace: 0, scope: String::new(), policy, tags, place })
+        Rc::new(Self {
+            inner: Rc::downgrade(inner),
+            partition,
+            namespace: 0,
+            scope: String::new(),
+            policy,
+            tags,
+            place,
+        })
     }
 
     pub fn part(&self) -> Part<'_> {

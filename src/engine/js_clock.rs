@@ -2,9 +2,9 @@
 
 use std::future::Future;
 
-use js_sys::{Function, Promise};
-use wasm_bindgen::{JsCast, JsValue};
+use js_sys::{Function, Promise, PromiseWithResolvers};
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use crate::time::Timestamp;
@@ -25,8 +25,9 @@ pub fn now() -> Timestamp {
 /// Ends after so many milliseconds, at most 2^31 - 1. Dropping it clears the timer, which would keep
 /// Node running.
 pub fn sleep(millis: u64) -> impl Future<Output = ()> + 'static {
-    let ended = Promise::<JsValue, JsValue>::with_resolvers();
-    let (promise, resolve) = (ended.promise(), ended.resolve().unchecked_into::<Function>());
+    let ended: PromiseWithResolvers<JsValue, JsValue> = Promise::<JsValue, JsValue>::with_resolvers();
+    let promise = ended.promise();
+    let resolve: Function = ended.resolve().unchecked_into();
     let id = set_timeout(&resolve, i32::try_from(millis).unwrap_or(i32::MAX));
     let timer = Timer { id, resolve };
     async move {

@@ -74,7 +74,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
             Ok(value) => {
                 absent = inner.is_negative(value);
                 // The machine knows what the caller said, which wins over the weigher.
-                let by_weigher = || self.key.as_ref().filter(|_| self.weight.is_none()).and_then(|k| inner.weigh(k, value));
+                let by_weigher =
+                    || self.key.as_ref().filter(|_| self.weight.is_none()).and_then(|k| inner.weigh(k, value));
                 weight = ctx.weight().or_else(by_weigher);
                 random = inner.random();
             }

@@ -49,7 +49,8 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
     pub async fn wait<S>(&mut self, deadlines: &Deadlines, soften: impl FnOnce() -> Option<S>) -> Ended<V, S> {
         let inner = self.guard.inner.clone();
         let (mut soften, joined) = (Some(soften), &mut self.joined);
-        let (mut soft, mut hard) = (pin!(sleep_until(&inner, deadlines.soft)), pin!(sleep_until(&inner, deadlines.hard)));
+        let (mut soft, mut hard) =
+            (pin!(sleep_until(&inner, deadlines.soft)), pin!(sleep_until(&inner, deadlines.hard)));
         let mut stale = None;
         let in_time = std::future::poll_fn(|cx: &mut Context<'_>| {
             if Pin::new(&mut *joined).poll(cx).is_ready() {

@@ -53,8 +53,9 @@ pub struct Origin {
     beaten_at: Option<u64>,
     /// One of them was of the key itself.
     superseded: bool,
-    /// May not come from memory any more.
+    /// May not come from memory any more, and since which purge.
     dead: bool,
+    dead_at: Option<u64>,
     /// `None` before it is stored.
     ends: Option<Ends>,
     /// Until when its failure, if it was one, is remembered.
@@ -128,6 +129,7 @@ impl Model {
             beaten_at: None,
             superseded: false,
             dead: false,
+            dead_at: None,
             ends: None,
             failed_until: 0,
             shareable,
@@ -172,6 +174,9 @@ impl Model {
                 origin.dead = true;
             }
             f(origin);
+            if origin.dead {
+                origin.dead_at.get_or_insert(self.purges.get());
+            }
             // What is dead stays dead, and was beaten before.
             !(origin.dead && origin.superseded)
         });
@@ -236,7 +241,12 @@ impl Model {
     /// Rules 3, 4 and 6 for a fresh value from memory.
     pub fn check_fresh(&self, value: Value, key: u64, now: u64, at: &str) {
         let origin = self.in_memory(value, key, at);
-        assert!(origin.ends.is_some_and(|e| now < e.fresh), "past its time, {value:?} at {now}, fresh until {:?}, {:?}, {at}", origin.ends.map(|e| e.fresh), origin.story);
+        assert!(
+            origin.ends.is_some_and(|e| now < e.fresh),
+            "past its time, {value:?} at {now}, fresh until {:?}, {:?}, {at}",
+            origin.ends.map(|e| e.fresh),
+            origin.story
+        );
     }
 
     /// The same for a stale one.
@@ -255,7 +265,8 @@ impl Model {
         assert!(origin.shareable, "a skipped value was stored, {at}");
         let last = |ends: Ends| if rescued { ends.error } else { ends.last() };
         assert!(origin.ends.is_some_and(|ends| then < last(ends)), "past its last moment, {value:?}, {at}");
-        assert!(!origin.dead || origin.beaten_at.is_some_and(|purge| purge > asked), "from before a purge, {at}");
+        let beaten = origin.dead_at.is_some_and(|purge| purge <= asked);
+        assert!(!beaten, "from before a purge, {value:?} asked at {asked}, {:?}, {at}", origin.story);
     }
 
     /// For one that was waited for.
