@@ -12,8 +12,8 @@ export interface BatchObserver<K> {
   now(): number;
   /** A key takes a place. `false` if what asks for it would wait for itself. */
   joined(batch: BatchId): boolean;
-  /** Calls `load`, which may ask for keys. */
-  run<T>(batch: BatchId, call: () => T): T;
+  /** It is full, or its window has passed: calls `load`, which may ask for keys. */
+  run<T>(batch: BatchId, keys: readonly K[], call: () => T): T;
   /** It has ended: its keys, how long its call took, and what every key failed with, if so. */
   ended(batch: BatchId, keys: readonly K[], millis: number, error: unknown): void;
 }
@@ -122,7 +122,7 @@ export class Batcher<K, V, C = undefined> {
     const start = observer.now();
     let failure: unknown;
     try {
-      const values = await observer.run(batch, () => this.#load(batch.keys, batch.items));
+      const values = await observer.run(batch, batch.keys, () => this.#load(batch.keys, batch.items));
       if (!Array.isArray(values) || values.length !== count) throw batchResultError(values, count);
       batch.settle(values);
     } catch (error) {

@@ -680,13 +680,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         if (batch.node === -1) batch.node = entries.safely((core) => core.new_batch());
         return driver.joinBatch(batch.node);
       },
-      run: (batch, call) => driver.runAs(batch, call),
+      run: (batch, keys, call) => {
+        entries.safely((core) => core.count_batch(where().id, keys.length));
+        return driver.runAs(batch, call);
+      },
       ended: (batch, keys, duration, error) => {
-        const { id, path } = where();
-        entries.safely((core) => {
-          core.batch_ended(batch.node);
-          core.count_batch(id, keys.length);
-        });
+        const { path } = where();
+        entries.safely((core) => core.batch_ended(batch.node));
         batch.node = -1;
         const { hooks } = entries;
         if (hooks.batch === undefined) return;

@@ -517,6 +517,9 @@ impl Bare {
         let name = format!("b{}", self.batch_names);
         let keys: Vec<&str> = self.batches[at].keys.iter().map(|(key, _)| key.as_str()).collect();
         self.log.begins.push(format!("{name}: {}", keys.join(" ")));
+        let (place, count) = (self.batches[at].place.clone(), keys.len() as u64);
+        let namespace = self.with_part(&place, |_, part| part.namespace);
+        self.machine.count_batch(namespace, count);
         self.batches[at].name = Some(name);
         self.batches[at].began = self.now();
     }
@@ -632,8 +635,6 @@ impl Bare {
         }
         let names: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
         self.machine.batch_ended(node);
-        let namespace = self.with_part(&place, |_, part| part.namespace);
-        self.machine.count_batch(namespace, keys.len() as u64);
         let whole = step.get("error").and_then(Json::as_str);
         let values = list(step, "values");
         let error = whole.or((values.len() != keys.len()).then_some("ERR_BATCH"));

@@ -79,7 +79,8 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
             .soft_timeout(policy.soft_timeout.unwrap_or(Ttl::Forever))
             .hard_timeout(policy.hard_timeout.unwrap_or(Ttl::Millis(30_000)));
         // There is no rule without a ttl: where only a namespace or a call has one, the cache's is as for any value.
-        let negative = policy.negative_ttl.or(options.get("namespaces").and(Some(policy.ttl.unwrap_or(Ttl::Forever))));
+        let in_namespace = options.get("namespaces").is_some_and(|it| it.to_string().contains("negativeTtl"));
+        let negative = policy.negative_ttl.or(in_namespace.then(|| policy.ttl.unwrap_or(Ttl::Forever)));
         if let Some(negative) = negative {
             builder = builder.negative_ttl(negative);
         }

@@ -30,7 +30,7 @@ const isEmpty = (value) =>
 
 /** A waiter's wanted end may name its value alone, or some of its details; figures may be some of them. */
 function fits(what, wanted, got) {
-  if (what === "is") return partOf(wanted, got);
+  if (what === "is") return partOf(wanted, got ?? null);
   if (isEmpty(wanted) || isEmpty(got)) return isEmpty(wanted) && isEmpty(got);
   if (what !== "settles") return partOf(wanted, got);
   const names = Object.keys(wanted);

@@ -34,7 +34,7 @@ export async function run(testCase, draw) {
       await settleDown();
       const line = face.take();
       if (Array.isArray(answer)) answer = answer.map((one) => one ?? null);
-      if (answer !== undefined) line.is = answer;
+      if ((answer ?? null) !== null) line.is = answer;
       if (testCase.figures) {
         line.stats = figures(face.cache);
         line.size = face.cache.size;
