@@ -424,12 +424,13 @@ export class Driver<K, V> {
       for (let group = entries.core.ask_again(); group >= 0; group = entries.core.ask_again()) flight.again.add(group);
     }
     if ((core.kind(code) & 7) === core.STORED) entries.put(code & core.SLOT, value);
-    flight.settle(this.onAskAgain);
     const { hooks } = entries;
     if (hooks.load !== undefined) {
       const { background } = flight;
       hooks.notify("load", { key, place: handle.place, duration: core.above(answer), background });
     }
+    // Who asks again may begin another load, which comes after this one.
+    flight.settle(this.onAskAgain);
     entries.flush();
   }
 

@@ -1,4 +1,5 @@
 import { type BatchId, Batcher } from "./batcher.js";
+import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
 import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
@@ -680,7 +681,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         if (batch.node === -1) batch.node = entries.safely((core) => core.new_batch());
         return driver.joinBatch(batch.node);
       },
-      run: (batch, keys, call) => {
+      isWanted: (ctx) => !(ctx as Context<K, V>).isAborted,
+      run: (batch, call, keys) => {
         entries.safely((core) => core.count_batch(where().id, keys.length));
         return driver.runAs(batch, call);
       },
@@ -689,7 +691,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         entries.safely((core) => core.batch_ended(batch.node));
         batch.node = -1;
         const { hooks } = entries;
-        if (hooks.batch === undefined) return;
+        if (hooks.batch === undefined || keys.length === 0) return;
         const place = { namespaces: path, scope: undefined, scopes: [] };
         hooks.notify("batch", { keys, place, duration, error });
         entries.flush();

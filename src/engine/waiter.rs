@@ -79,6 +79,8 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
             self.guard.forget();
             return if may_have_it { Ended::Brought(result.clone()) } else { Ended::AskAgain };
         }
+        // A flight that is swept when time leaps over its deadline has ended, and its waits are counted as timed out.
+        let in_time = in_time && inner.now() < deadlines.hard;
         match in_time {
             true => self.guard.lost(),
             false => self.guard.time_out(),

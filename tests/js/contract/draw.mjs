@@ -77,6 +77,8 @@ export function drawn(seed, length) {
     if (random(5) === 0 && depth === 0 && step.load !== "batch") return { ...step, plain: true };
     const options = { ...life(6), ...waits(4), tags: tags(), bytes: bytes(), forceFresh: maybe(8, () => true) };
     delete options.negativeTtl;
+    // Which of two comes first that have the same moment for their deadline is not said.
+    if (depth > 0) options.hardTimeout = 81 + number;
     step.with = some(options);
     if (step.load !== "batch" && depth < 3 && random(8) === 0) {
       step.asks = [...Array(1 + random(2))].map(() => ask(depth + 1));

@@ -238,7 +238,7 @@ class Face {
     this.live.add(name);
     this.sizes.set(name, keys.length);
     const end = await promise;
-    (end.say ?? []).forEach((say, at) => {
+    (end.say ?? []).slice(0, contexts.length).forEach((say, at) => {
       Object.assign(contexts[at], said(say));
       if (say.skip) contexts[at].skip();
     });
