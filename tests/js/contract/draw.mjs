@@ -30,7 +30,7 @@ export function drawn(seed, length) {
     jitter: chance === 2 ? maybe(odds * 3, () => 0.5) : undefined,
   });
   const waits = (odds) => ({
-    softTimeout: maybe(odds, () => random(30)),
+    softTimeout: maybe(odds, () => 1 + random(30)),
     hardTimeout: maybe(odds, () => (random(8) === 0 ? "forever" : 1 + random(80))),
   });
   const tags = () => maybe(3, () => TAGS.filter(() => random(2) === 0));
@@ -64,6 +64,9 @@ export function drawn(seed, length) {
   // The crate has no rule for "nothing there" without a ttl.
   if (testCase.cache.negativeTtl === undefined) delete testCase.cache.namespaces.n.negativeTtl;
 
+  const lifeOfOne = (odds) => ({ ...life(odds), negativeTtl: undefined });
+  /** Those who wait and may leave. */
+  const ways = [];
   let names = 0;
   let values = 0;
   const value = () => (random(6) === 0 ? null : `v${++values}`);
@@ -75,8 +78,8 @@ export function drawn(seed, length) {
     if (batches && depth === 0 && random(2) === 0) step.load = "batch";
     else Object.assign(step, place());
     if (random(5) === 0 && depth === 0 && step.load !== "batch") return { ...step, plain: true };
-    const options = { ...life(6), ...waits(4), tags: tags(), bytes: bytes(), forceFresh: maybe(8, () => true) };
-    delete options.negativeTtl;
+    ways.push(step.ask);
+    const options = { ...lifeOfOne(6), ...waits(4), tags: tags(), bytes: bytes(), forceFresh: maybe(8, () => true) };
     // Which of two comes first that have the same moment for their deadline is not said.
     if (depth > 0) options.hardTimeout = 81 + number;
     step.with = some(options);
@@ -87,8 +90,7 @@ export function drawn(seed, length) {
   };
 
   const say = () => {
-    const { negativeTtl, ...words } = life(5);
-    return some({ ...words, tags: tags(), bytes: bytes(), skip: maybe(10, () => true) });
+    return some({ ...lifeOfOne(5), tags: tags(), bytes: bytes(), skip: maybe(10, () => true) });
   };
 
   const end = (name, size) => {
@@ -105,7 +107,7 @@ export function drawn(seed, length) {
     const live = [...face.live];
     switch (random(20)) {
       case 0:
-        return { set: one(KEYS), to: value(), with: some({ ...life(5), tags: tags(), bytes: bytes() }), ...place() };
+        return { set: one(KEYS), to: value(), with: some({ ...lifeOfOne(5), tags: tags(), bytes: bytes() }), ...place() };
       case 1:
         return { get: one(KEYS), ...place() };
       case 2:
@@ -118,11 +120,12 @@ export function drawn(seed, length) {
         return { [one(["deleteByTag", "expireByTag"])]: one(TAGS), ...place() };
       case 6: {
         const number = ++names;
-        const options = { ...life(6), tags: tags(), bytes: bytes(), hardTimeout: maybe(4, () => 1 + random(80)) };
+        ways.push(`u${number}`);
+        const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: maybe(4, () => 1 + random(80)) };
         return { update: `u${number}`, key: one(KEYS), write: `x${number}`, with: some(options), ...place() };
       }
       case 7:
-        return { leave: `${one(["w", "w", "u"])}${1 + random(names + 1)}` };
+        return ways.length > 0 ? { leave: one(ways.slice(-5)) } : ask(0);
       case 8:
       case 9:
         return leaps && random(2) === 0 ? { advance: random(100) } : { walk: random(30) };
