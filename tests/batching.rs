@@ -296,3 +296,78 @@ fn a_batch_whose_request_dies_is_called_again_by_those_who_are_left() {
     bench.turn(&mut waiting);
     assert_eq!(bench.batched.cache().get(&2), Some(20));
 }
+
+#[test]
+fn a_window_in_milliseconds_mixes_requests_and_a_dead_opener_takes_nobody_with_it() {
+    // C: in Workers it was refused, without a word.
+    for opener_dies in [false, true] {
+        let mut bench = Bench::<true>::new(|builder| builder);
+        bench.batched = bench.batched.batch_window(Duration::from_millis(10)).max_batch_size(2);
+        bench.world.0.enter(1);
+        let mut opener = vec![bench.get(1)];
+        bench.turn(&mut opener);
+        bench.world.0.advance(5);
+        bench.world.0.enter(2);
+        let mut late = vec![bench.get(2)];
+        bench.turn(&mut late);
+        assert_eq!(bench.keys(), Vec::<Vec<u32>>::new(), "full, but only the window's end wakes the opener's request");
+        if opener_dies {
+            bench.world.0.kill(1);
+            std::mem::forget(opener);
+            bench.turn(&mut late);
+            bench.world.0.advance(10);
+            bench.turn(&mut late);
+            bench.turn(&mut late);
+            assert_eq!(bench.keys(), [[2]]);
+            bench.answer(0, vec![Ok(20)]);
+        } else {
+            bench.world.0.advance(5);
+            bench.turn::<()>(&mut []);
+            assert_eq!(bench.keys(), [[1, 2]]);
+            bench.answer(0, vec![Ok(10), Ok(20)]);
+            bench.turn::<()>(&mut []);
+            assert_eq!(values(bench.turn(&mut opener)), [Some(10)]);
+        }
+        bench.turn::<()>(&mut []);
+        assert_eq!(values(bench.turn(&mut late)), [Some(20)]);
+    }
+}
+
+#[test]
+fn a_key_whose_batches_are_lost_is_tried_ten_times() {
+    if cfg!(target_family = "wasm") {
+        return; // a panic ends a wasm instance; there is nothing to survive
+    }
+    let world = Virtual::<false>::default();
+    let cache: Cache<u32, u32, _> = Cache::builder().runtime(world.clone()).build();
+    let calls = Rc::new(RefCell::new(Vec::new()));
+    let seen = calls.clone();
+    let batched = cache.batched(move |keys: Vec<u32>, _| {
+        seen.borrow_mut().push(keys.len());
+        let lost = async || -> Vec<Result<u32, String>> { std::panic::resume_unwind(Box::new("lost")) };
+        async move { lost().await }
+    });
+    let mut waiting: Vec<Option<Waiting<Result<u32, LoadError>>>> = (0..12)
+        .map(|key| {
+            let batched = batched.clone();
+            Some(Box::pin(async move { batched.get(key).await }) as Waiting<_>)
+        })
+        .collect();
+    let mut codes = Vec::new();
+    for _ in 0..50 {
+        for place in &mut waiting {
+            let Some(get) = place else { continue };
+            match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll_once(get))) {
+                Ok(None) => continue,
+                Ok(Some(answer)) => codes.push(answer.expect_err("lost").code()),
+                // Its own executor's task is gone.
+                Err(_) => {}
+            }
+            *place = None;
+        }
+        world.0.advance(1);
+    }
+    assert!(waiting.iter().all(Option::is_none));
+    assert_eq!(*calls.borrow(), [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
+    assert_eq!(codes, ["ERR_LOAD_LOST"; 2]);
+}
