@@ -1,11 +1,12 @@
 // Makes of tsc's output what is shipped: the class in one file, which all entry points share, since Node takes twice as
-// long for thirty small ones. Usage: bundle-pkg.mjs MODULES DIST
+// long for thirty small ones. Usage: bundle-pkg.mjs MODULES DIST VIRTUAL, the last for
+// what only tests use.
 
 import { cpSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 
-const [modules, dist] = process.argv.slice(2).map((folder) => resolve(folder));
+const [modules, dist, virtual] = process.argv.slice(2).map((folder) => resolve(folder));
 const shared = {
   bundle: true,
   target: "es2022",
@@ -36,6 +37,8 @@ await build({
   chunkNames: "nearcache",
 });
 
+await build({ ...shared, entryPoints: [join(modules, "entrypoints/virtual.js")], outdir: virtual, format: "esm" });
+
 // For `require` where it does not take ES modules yet (Node before 20.19 and 22.12, Jest). CommonJS by its package.json.
 const cjs = join(dist, "cjs");
 await build({
@@ -49,7 +52,7 @@ writeFileSync(join(cjs, "package.json"), '{ "type": "commonjs" }\n');
 
 // Types: TypeScript takes an ES module's for `require` only in its newest settings, so CommonJS has the same again.
 const types = (folder) => readdirSync(join(modules, folder)).filter((name) => name.endsWith(".d.ts"));
-const unshipped = ["core.d.ts", "host.d.ts"];
+const unshipped = ["core.d.ts", "host.d.ts", "virtual.d.ts"];
 for (const target of [dist, cjs]) {
   for (const folder of [".", "entrypoints"]) {
     for (const name of types(folder).filter((name) => !unshipped.includes(name))) {

@@ -7,7 +7,7 @@ import { Ask, type Asker, Flight, Provenance, Wait } from "./flight.js";
 import type { CacheHandle } from "./handle.js";
 import { host } from "./host.js";
 import { bytes, duration, names } from "./options.js";
-import { type CallOptions, readContext } from "./policy.js";
+import { type CallOptions, or, readContext } from "./policy.js";
 import { Requests } from "./requests.js";
 import type { Details, Loader } from "./types.js";
 
@@ -394,7 +394,7 @@ export class Driver<K, V> {
     const mayJitter = handle.defaults.jitter > 0 || (options?.jitter ?? 0) > 0 || (said?.jitter ?? 0) > 0;
     const random = mayJitter ? this.random() : 0;
     this.ahead ||= (said?.refreshAhead ?? 0) > 0;
-    const now = entries.exactNow();
+    const now = entries.nowFor(or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
     // All this was the user's, and may have ended the load by using the cache.
     if (flight.over) return;
     const absent = value === undefined || value === null;

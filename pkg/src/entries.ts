@@ -1,4 +1,4 @@
-import { now, read } from "./clock.js";
+import { now, nowFor, read } from "./clock.js";
 import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
@@ -51,6 +51,11 @@ export class EntryTable<K, V> {
   /** The time, perhaps of a few calls before in the same run of code. */
   now(): number {
     return this.clock === undefined ? now() : this.clock();
+  }
+
+  /** As `now`, to count a life of so many milliseconds from. */
+  nowFor(life: number): number {
+    return this.clock === undefined ? nowFor(life) : this.clock();
   }
 
   /** The time, for what is counted from now on. */

@@ -14,6 +14,11 @@ export interface Host {
   /** Keeps the request alive until the promise has settled. The promise never rejects. */
   keepAlive(promise: Promise<unknown>): void;
   /**
+   * Calls back when the code that runs now has ended, perhaps with the promise jobs it leads to, and in any case before
+   * a timer, I/O or sleep.
+   */
+  afterRun(callback: () => void): void;
+  /**
    * Calls back when the promise jobs that are pending, and those they lead to, have run, as far as the place
    * lets that be seen. `gathered` is what they may add to meanwhile.
    */
@@ -34,6 +39,10 @@ export interface Pending {
 }
 
 const nothing = () => {};
+
+// A promise and a method that nobody replaces later, as tests do that fake the time.
+const resolved = Promise.resolve();
+const { then } = Promise.prototype;
 
 /** So many turns of the promise jobs that add nothing count as the end of them all. */
 const QUIET_TURNS = 64;
@@ -67,6 +76,7 @@ export const host: Host = {
   setTimer: (callback, millis) => setTimeout(callback, millis),
   clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
   keepAlive: nothing,
+  afterRun: (callback) => void then.call(resolved, callback),
   afterPromiseJobs: afterQuietTurns,
   alarmSet: nothing,
   alarmOff: nothing,
@@ -87,8 +97,11 @@ export function useSurroundings(): void {
 
 function useNode(process: NodeJS.Process): void {
   // A tick's callbacks run when no promise job is left, if they are asked for by a promise job.
-  const resolved = Promise.resolve();
   const { nextTick } = process;
+  // A whole turn of promise jobs, unless it is a faked one.
+  if (/setHasTickScheduled|\[native code\]/.test(Function.prototype.toString.call(nextTick))) {
+    host.afterRun = (callback) => nextTick(callback);
+  }
   host.afterPromiseJobs = (callback) => void resolved.then(() => nextTick(callback));
 
   // A deadline should not keep a process alive whose loads have all come home, and should when one has not:

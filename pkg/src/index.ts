@@ -232,7 +232,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const weight = said === undefined || Number.isNaN(said.bytes) ? handle.weigh(key, value) : said.bytes;
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
-    const now = entries.exactNow();
+    const now = entries.nowFor(said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
     const slot = handle.slots.get(key) ?? 0;
     const absent = value === undefined || value === null;
     try {

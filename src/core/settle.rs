@@ -71,7 +71,9 @@ impl Machine {
         if weight.is_none() && self.limits.weighs() && !brought.skip {
             return Settled { unknown_weight: true, ..self.failed(flight, now, None) };
         }
-        let purged = {
+        let purged = if known.since == self.tags.purges() {
+            None
+        } else {
             let names = names_around(&self.partitions, known.partition, [&known.tags, brought.tags]);
             self.tags.purged_since(known.since, names)
         };
