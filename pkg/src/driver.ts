@@ -82,7 +82,8 @@ export class Driver<K, V> {
       // It was stored just now, or is the old one, or is not there.
       const now = this.entries.now();
       const slot = handle.slots.get(key);
-      if (slot !== undefined && Object.is(this.entries.values[slot], value)) ({ age, ttl } = this.dated(slot, now));
+      const isThere = slot !== undefined && slot === wait.flight.slot && Object.is(this.entries.values[slot], value);
+      if (isThere) ({ age, ttl } = this.dated(slot, now));
     }
     return { value, status, age, ttl };
   }
@@ -423,7 +424,10 @@ export class Driver<K, V> {
       flight.again = new Set();
       for (let group = entries.core.ask_again(); group >= 0; group = entries.core.ask_again()) flight.again.add(group);
     }
-    if ((core.kind(code) & 7) === core.STORED) entries.put(code & core.SLOT, value);
+    if ((core.kind(code) & 7) === core.STORED) {
+      flight.slot = code & core.SLOT;
+      entries.put(flight.slot, value);
+    }
     const { hooks } = entries;
     if (hooks.load !== undefined) {
       const { background } = flight;
@@ -466,6 +470,7 @@ export class Driver<K, V> {
     if (core.hasNews(code)) entries.drain();
     if (kind === core.RESCUED) {
       flight.rescued = true;
+      flight.slot = slot;
       flight.failed = false;
       flight.loaded = true;
       flight.value = entries.values[slot] as V;

@@ -74,6 +74,8 @@ export class Flight<K, V> implements Asker {
   /** Its load brought a value. */
   loaded = false;
   value: V | undefined = undefined;
+  /** Where its value was stored, or the last good value lies that stands in; 0: nowhere. */
+  slot = 0;
   /** Its load failed, and `error` is what those who wait get. */
   failed = false;
   error: unknown = undefined;

@@ -37,7 +37,8 @@ export function drawn(seed, length) {
   const weighs = random(3) === 0;
   const bytes = () => (weighs ? maybe(4, () => random(15)) : undefined);
   const batches = random(3) === 0;
-  // What of a batch and of deadlines comes first is not told where time leaps over both.
+  // What comes first of a batch and a deadline, or of two deadlines one within the other, is not said where time leaps
+  // over both.
   const leaps = !batches && random(2) === 0;
 
   const testCase = {
@@ -78,12 +79,13 @@ export function drawn(seed, length) {
     if (batches && depth === 0 && random(2) === 0) step.load = "batch";
     else Object.assign(step, place());
     if (random(5) === 0 && depth === 0 && step.load !== "batch") return { ...step, plain: true };
-    ways.push(step.ask);
+    // In the crate a loader's own asks are its loader's to drop.
+    if (depth === 0) ways.push(step.ask);
     const options = { ...lifeOfOne(6), ...waits(4), tags: tags(), bytes: bytes(), forceFresh: maybe(8, () => true) };
     // Which of two comes first that have the same moment for their deadline is not said.
     if (depth > 0) options.hardTimeout = 81 + number;
     step.with = some(options);
-    if (step.load !== "batch" && depth < 3 && random(8) === 0) {
+    if (step.load !== "batch" && depth < 3 && !leaps && random(8) === 0) {
       step.asks = [...Array(1 + random(2))].map(() => ask(depth + 1));
     }
     return step;
