@@ -74,6 +74,8 @@ export class Driver<K, V> {
     let last = asked;
     while (last.wait?.again !== undefined) last = last.wait.again;
     let { status, age, ttl, wait } = last;
+    // Of those who asked again together the first leads.
+    if (last !== asked && asked.place > 0 && status === "miss") status = "coalesced";
     if (wait?.softened !== undefined) {
       ({ age, ttl } = wait.softened);
       status = "stale-on-timeout";
@@ -135,7 +137,12 @@ export class Driver<K, V> {
     const counted = wait.ask === wait.flight.ask ? MISSED : JOINED;
     wait.again = new Provenance<K, V>();
     try {
-      return this.ask(handle, key, loader, options, wait.again, counted, askedAt);
+      const promise = this.ask(handle, key, loader, options, wait.again, counted, askedAt);
+      // They share what comes of it, but each is a get of its own, which is counted and told of.
+      for (let others = wait.callers - 1; others > 0; others--) {
+        this.ask(handle, key, loader, options, undefined, JOINED, askedAt).catch(ignore);
+      }
+      return promise;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -326,7 +333,11 @@ export class Driver<K, V> {
     signal: AbortSignal | undefined,
     provenance: Provenance<K, V> | undefined,
   ): Promise<V> {
-    if (provenance !== undefined) provenance.wait = wait;
+    if (provenance !== undefined) {
+      provenance.wait = wait;
+      provenance.place = wait.callers;
+    }
+    wait.callers++;
     if (this.asker !== undefined) (wait.askers ??= []).push(this.asker);
     if (wait.over) return wait.promise;
     if (this.requests !== undefined) return this.requests.follow(wait, group, now, signal);
@@ -340,6 +351,7 @@ export class Driver<K, V> {
     return new Promise<V>((resolve, reject) => {
       const abort = (): void => {
         if (wait.over) return;
+        wait.callers--;
         reject(signal.reason);
         if (!this.isLive(flight)) return;
         this.entries.safely(() => this.left(flight, this.leaveAs(asker, flight, group)));
@@ -561,6 +573,8 @@ export class Driver<K, V> {
     }
   }
 }
+
+const ignore = (): void => {};
 
 function askWith<K>(
   machine: core.Core,

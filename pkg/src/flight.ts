@@ -36,6 +36,8 @@ export class Provenance<K, V> {
   ttl = 0;
   /** The wait that brought it. */
   wait: Wait<K, V> | undefined = undefined;
+  /** How many had come to it before. */
+  place = 0;
 }
 
 /** Callers who share a promise: those of one group or, in a Worker, one of them. */
@@ -47,6 +49,8 @@ export class Wait<K, V> {
   over = false;
   /** They got a stale value at their soft deadline. */
   softened: { readonly age: number; readonly ttl: number } | undefined = undefined;
+  /** How many they are. */
+  callers = 0;
   /** They asked again, and this came of it. */
   again: Provenance<K, V> | undefined = undefined;
   /** The loads that wait here, which now and then is one. */

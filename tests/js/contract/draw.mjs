@@ -19,6 +19,7 @@ export function drawn(seed, length) {
   const some = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
   const chance = random(4);
+  const batches = random(3) === 0;
   const life = (odds) => ({
     ttl: maybe(odds, () => time(60)),
     staleWhileRevalidate: maybe(odds, () => time(40)),
@@ -30,13 +31,14 @@ export function drawn(seed, length) {
     jitter: chance === 2 ? maybe(odds * 3, () => 0.5) : undefined,
   });
   const waits = (odds) => ({
-    softTimeout: maybe(odds, () => 1 + random(30)),
-    hardTimeout: maybe(odds, () => (random(8) === 0 ? "forever" : 1 + random(80))),
+    // Later than a batch's window, lest both come at one moment.
+    softTimeout: maybe(odds, () => (batches ? 12 : 1) + random(30)),
+    hardTimeout: maybe(odds, () => (random(8) === 0 ? "forever" : (batches ? 12 : 1) + random(80))),
   });
   const tags = () => maybe(3, () => TAGS.filter(() => random(2) === 0));
-  const weighs = random(3) === 0;
+  // The class tells what a batch's key lives for when all its keys are stored, and some may have made room by then.
+  const weighs = !batches && random(3) === 0;
   const bytes = () => (weighs ? maybe(4, () => random(15)) : undefined);
-  const batches = random(3) === 0;
   // What comes first of a batch and a deadline, or of two deadlines one within the other, is not said where time leaps
   // over both.
   const leaps = !batches && random(2) === 0;
@@ -49,7 +51,7 @@ export function drawn(seed, length) {
     cache: some({
       ...life(2),
       ...waits(2),
-      maxEntries: maybe(2, () => 1 + random(5)),
+      maxEntries: batches ? undefined : maybe(2, () => 1 + random(5)),
       maxBytes: weighs ? 10 + random(20) : undefined,
       maxEntryBytes: weighs ? maybe(2, () => 5 + random(10)) : undefined,
       sizeOfLength: weighs ? true : undefined,
@@ -83,10 +85,10 @@ export function drawn(seed, length) {
     if (depth === 0) ways.push(step.ask);
     const options = { ...lifeOfOne(6), ...waits(4), tags: tags(), bytes: bytes(), forceFresh: maybe(8, () => true) };
     // Which of two comes first that have the same moment for their deadline is not said.
-    if (depth > 0) options.hardTimeout = 81 + number;
+    if (depth > 0) options.hardTimeout = 93 + number;
     step.with = some(options);
     if (step.load !== "batch" && depth < 3 && !leaps && random(8) === 0) {
-      step.asks = [...Array(1 + random(2))].map(() => ask(depth + 1));
+      step.asks = [ask(depth + 1)];
     }
     return step;
   };
@@ -122,8 +124,8 @@ export function drawn(seed, length) {
         return { [one(["deleteByTag", "expireByTag"])]: one(TAGS), ...place() };
       case 6: {
         const number = ++names;
-        ways.push(`u${number}`);
-        const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: maybe(4, () => 1 + random(80)) };
+        // Whether its old value counts as removed or as expired, if it was dead when the caller left, is not said.
+        const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: "forever" };
         return { update: `u${number}`, key: one(KEYS), write: `x${number}`, with: some(options), ...place() };
       }
       case 7:
