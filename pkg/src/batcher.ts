@@ -127,11 +127,12 @@ export class Batcher<K, V, C = undefined> {
     const all = places.length === batch.keys.length;
     const keys = all ? batch.keys : places.map((place) => batch.keys[place]!);
     const items = all ? batch.items : places.map((place) => batch.items[place]!);
+    const count = keys.length;
     const start = observer.now();
     let failure: unknown;
     try {
-      const values = keys.length === 0 ? [] : await observer.run(batch, () => this.#load(keys, items), keys);
-      if (!Array.isArray(values) || values.length !== keys.length) throw batchResultError(values, keys.length);
+      const values = count === 0 ? [] : await observer.run(batch, () => this.#load(keys, items), keys);
+      if (!Array.isArray(values) || values.length !== count) throw batchResultError(values, count);
       batch.settle(all ? values : spread(values, places));
     } catch (error) {
       failure = error;

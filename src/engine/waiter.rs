@@ -51,6 +51,8 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
         let (mut soften, joined) = (Some(soften), &mut self.joined);
         let (mut soft, mut hard) =
             (pin!(sleep_until(&inner, deadlines.soft)), pin!(sleep_until(&inner, deadlines.hard)));
+        // One that is not before the hard deadline is none.
+        let is_soft = deadlines.soft < deadlines.hard;
         let mut stale = None;
         let in_time = std::future::poll_fn(|cx: &mut Context<'_>| {
             if Pin::new(&mut *joined).poll(cx).is_ready() {
@@ -58,7 +60,7 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
             }
             // A stale value is better than none, so that the soft deadline comes first where both have passed. Timers
             // are made only for a load that is not there at once.
-            if soften.is_some() && soft.as_mut().poll(cx).is_ready() {
+            if is_soft && soften.is_some() && soft.as_mut().poll(cx).is_ready() {
                 stale = soften.take().and_then(|soften| soften());
                 if stale.is_some() {
                     return Poll::Ready(false);

@@ -164,6 +164,9 @@ pub trait Face {
     fn size(&mut self, step: &Json) -> usize;
 }
 
+/// So many gets of what is not there meet every dead entry of a drawn case.
+const SWEEPS: u32 = 12;
+
 /// What came of each step. It ends early where the face can't go on, and says why.
 pub fn run<F: Face>(case: &Json) -> (Vec<Json>, Option<String>) {
     let mut face = F::new(case);
@@ -186,6 +189,14 @@ pub fn run<F: Face>(case: &Json) -> (Vec<Json>, Option<String>) {
             Err(why) => return (lines, Some(why)),
         }
         if flag(case, "figures") {
+            // Where an entry lies, and so when its end is met, is each face's own.
+            for _ in 0..SWEEPS {
+                let _ = face.act(&json!({ "get": "nothing" }));
+            }
+            if let Some(Json::Array(events)) = face.log().take().get_mut("events") {
+                events.sort_by_key(Json::to_string);
+                line.insert("swept".to_owned(), json!(events));
+            }
             line.insert("stats".to_owned(), face.stats(&Json::Null));
             line.insert("size".to_owned(), json!(face.size(&Json::Null)));
         }

@@ -36,6 +36,10 @@ export async function run(testCase, draw) {
       if (Array.isArray(answer)) answer = answer.map((one) => one ?? null);
       if ((answer ?? null) !== null) line.is = answer;
       if (testCase.figures) {
+        // Where an entry lies, and so when its end is met, is each face's own.
+        for (let i = 0; i < SWEEPS; i++) face.act({ get: "nothing" });
+        const { events } = face.take();
+        if (events !== undefined) line.swept = events.sort();
         line.stats = figures(face.cache);
         line.size = face.cache.size;
       }
@@ -46,6 +50,9 @@ export async function run(testCase, draw) {
     world.leave();
   }
 }
+
+/** So many gets of what is not there meet every dead entry of a drawn case. */
+const SWEEPS = 12;
 
 /** As many rounds as asks of asks of asks may take. */
 async function settleDown() {
