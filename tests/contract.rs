@@ -78,7 +78,8 @@ fn the_engine_keeps_the_contract() {
 #[cfg(not(target_family = "wasm"))]
 #[test]
 fn no_file_of_the_contract_is_left_out() {
-    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/contract")).expect("the folder is there");
+    let folder =
+        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/contract")).expect("the folder is there");
     let mut found: Vec<String> = folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     found.retain(|name| name.ends_with(".json"));
     found.sort();

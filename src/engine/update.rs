@@ -80,7 +80,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
                 let mut writing = writing;
                 let known = written.as_ref().is_ok_and(|value| writing.store(value, &ctx));
                 drop(writing);
-                let _ = result.set(written.and_then(|value| if known { Ok(value) } else { Err(LoadError::UnknownWeight) }));
+                let _ =
+                    result.set(written.and_then(|value| if known { Ok(value) } else { Err(LoadError::UnknownWeight) }));
             }
         };
         let task = SharedTask::new(&inner.runtime, Box::pin(task));

@@ -304,8 +304,7 @@ impl Bare {
         }
         let (policy, said, tags) = (self.policy(&place), script::patch(with), script::tags(with));
         let absent = value.is_none();
-        let new =
-            NewValue { policy: &policy, said: &said, tags: [&tags, &[]], weight, absent, random: self.random() };
+        let new = NewValue { policy: &policy, said: &said, tags: [&tags, &[]], weight, absent, random: self.random() };
         let (partition, now) = (self.partition(&place), self.now());
         let stored = self.machine.insert(slot, partition, now, &new);
         self.drain();

@@ -9,14 +9,16 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{LocalBoxFuture, join_all};
 use nearcache::engine::{
-    Batched, BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, KeepFresh, KeepFreshOptions,
+    BatchEvent, Batched, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, KeepFresh, KeepFreshOptions,
     LoadEvent, MissEvent, StaleEvent,
 };
 use nearcache::{Cache, CallOptions, EntryOptions, Got, LoadCtx, LoadError, Plugin, Ttl};
 use serde_json::{Value as Json, json};
 
 use super::bare::{begun, is_operation};
-use super::script::{self, Face, Log, NOTHING, Place, Value, flag, list, number, said, show, show_ttl, steps_in, text, ttl};
+use super::script::{
+    self, Face, Log, NOTHING, Place, Value, flag, list, number, said, show, show_ttl, steps_in, text, ttl,
+};
 use super::world::{Task, Virtual, World};
 
 /// Where the case says nothing of requests.

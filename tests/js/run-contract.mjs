@@ -69,7 +69,7 @@ async function shrink(testCase) {
     best = { ...candidate, steps: candidate.steps.slice(0, found.at + 1) };
     return true;
   };
-  for (let again = true; again; ) {
+  for (let again = true; again;) {
     again = false;
     for (let i = best.steps.length - 1; i >= 0; i--) {
       if (i >= best.steps.length) continue;
@@ -92,7 +92,8 @@ async function shrink(testCase) {
           for (const name of Object.keys(options)) {
             const { [name]: _, ...fewer } = best.steps[i]?.[part] ?? {};
             if (best.steps[i] === undefined || !(name in (best.steps[i][part] ?? {}))) continue;
-            if (await attempt({ ...best, steps: best.steps.with(i, { ...best.steps[i], [part]: fewer }) })) again = true;
+            if (await attempt({ ...best, steps: best.steps.with(i, { ...best.steps[i], [part]: fewer }) }))
+              again = true;
           }
         }
       }
@@ -134,7 +135,9 @@ for (let i = 0; i < count && failures.length < Number(process.env.FAILURES ?? 1)
   for (const step of small.steps) console.log(`  ${JSON.stringify(step)}`);
   console.log(`  the class: ${parts(ours, engine)}\n  the crate: ${parts(engine, ours)}`);
   const sides = [isDeepStrictEqual(bare, ours) && "the class", isDeepStrictEqual(bare, engine) && "the crate"];
-  console.log(`  the bare machine agrees with ${sides.filter(Boolean).join(" and ") || `neither: ${parts(bare, ours)}`}`);
+  console.log(
+    `  the bare machine agrees with ${sides.filter(Boolean).join(" and ") || `neither: ${parts(bare, ours)}`}`,
+  );
   if (refused !== null) console.log(`  the crate refuses: ${refused}`);
   failures.push({ title: `seed ${seed + i}`, error: "see above" });
 }

@@ -76,7 +76,8 @@ class Simulation {
 
   /** Whether a purge between two moments concerns what is known of a value. */
   purged(value, from, to) {
-    return this.purges.slice(from, to).some(({ key, place, tag }) => {
+    return this.purges.slice(from, to).some(({ key, place, tag, loadsOnly }) => {
+      if (loadsOnly) return false;
       if (key !== undefined) return key === value.key && place === value.place;
       return isWithin(value.place, place) && (tag === undefined || value.tags.includes(tag));
     });
@@ -197,20 +198,24 @@ class Simulation {
   }
 
   update(key, place, request) {
-    this.purges.push({ key, place });
-    const write = { began: this.purges.length };
+    // It beats what is under way when it begins, when it ends, and when its caller waits no more. The old value stays until
+    // the end.
+    const beats = () => this.purges.push({ key, place });
+    this.purges.push({ key, place, loadsOnly: true });
+    const write = {};
     this.writes.push(write);
     const writer = () =>
       new Promise((resolve, reject) => {
         write.bring = () => {
-          const value = this.make(key, place, write.began, []);
+          beats();
+          const value = this.make(key, place, this.purges.length, []);
           this.keep(value, TTL);
           resolve(value);
         };
-        write.fail = () => reject(new Error("down"));
+        write.fail = () => (beats(), reject(new Error("down")));
       });
     const updating = this.world.as(request, () => this.handle(place).update(key, writer));
-    updating.catch(() => {});
+    updating.catch(beats);
   }
 
   /** Rule 10: what makes no sense is refused, and nothing is half done. */
@@ -224,10 +229,12 @@ class Simulation {
       ({ code } = error);
     }
     this.check(code === "ERR_OPTION", "rule 10: a ttl of -1 was taken");
-    handle.getOrSet(key, () => 1, { hardTimeout: "soon" }).then(
-      () => this.attempt(() => this.check(false, "rule 10: a deadline of soon was taken")),
-      (error) => this.attempt(() => this.check(error.code === "ERR_OPTION", `rule 10: ${error.message}`)),
-    );
+    handle
+      .getOrSet(key, () => 1, { hardTimeout: "soon" })
+      .then(
+        () => this.attempt(() => this.check(false, "rule 10: a deadline of soon was taken")),
+        (error) => this.attempt(() => this.check(error.code === "ERR_OPTION", `rule 10: ${error.message}`)),
+      );
     const { sets, misses, loads } = this.cache.stats();
     const same = sets === before.sets && misses === before.misses && loads === before.loads;
     this.check(same, "rule 10: something was done all the same");

@@ -57,9 +57,7 @@ export function drawn(seed, length) {
       sizeOfLength: weighs ? true : undefined,
       random: chance / 4,
       namespaces: { n: some(life(3)) },
-      batch: batches
-        ? some({ batchWindow: 1 + random(10), maxBatchSize: maybe(2, () => 1 + random(3)) })
-        : undefined,
+      batch: batches ? some({ batchWindow: 1 + random(10), maxBatchSize: maybe(2, () => 1 + random(3)) }) : undefined,
     }),
     steps: [],
   };
@@ -111,7 +109,12 @@ export function drawn(seed, length) {
     const live = [...face.live];
     switch (random(20)) {
       case 0:
-        return { set: one(KEYS), to: value(), with: some({ ...lifeOfOne(5), tags: tags(), bytes: bytes() }), ...place() };
+        return {
+          set: one(KEYS),
+          to: value(),
+          with: some({ ...lifeOfOne(5), tags: tags(), bytes: bytes() }),
+          ...place(),
+        };
       case 1:
         return { get: one(KEYS), ...place() };
       case 2:

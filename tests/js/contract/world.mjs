@@ -86,7 +86,8 @@ export class World {
     for (;;) {
       let next;
       for (const timer of this.timers.values()) {
-        const isFirst = next === undefined || timer.at < next.at || (timer.at === next.at && timer.number < next.number);
+        const isFirst =
+          next === undefined || timer.at < next.at || (timer.at === next.at && timer.number < next.number);
         if (timer.at <= this.now && isFirst) next = timer;
       }
       if (next === undefined) return;
@@ -119,7 +120,11 @@ export class World {
         made.promise.catch(() => {});
       }
       const then = made.promise.then;
-      made.promise.then = (...callbacks) => then.apply(made.promise, callbacks.map((callback) => this.#bind(callback)));
+      made.promise.then = (...callbacks) =>
+        then.apply(
+          made.promise,
+          callbacks.map((callback) => this.#bind(callback)),
+        );
       return made;
     };
   }

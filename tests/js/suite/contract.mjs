@@ -11,7 +11,9 @@ for (const [file, cases] of Object.entries(files)) {
   for (const testCase of cases) {
     const { title, only, mode, why } = testCase;
     if ((only !== undefined && only !== "js") || (mode === "requests" && !hasRequests)) {
-      const reason = hasRequests ? `for ${only} only: ${why}` : "Promise.withResolvers is missing, and with it requests";
+      const reason = hasRequests
+        ? `for ${only} only: ${why}`
+        : "Promise.withResolvers is missing, and with it requests";
       console.log(`contract, ${file}: NOT RUN: ${title}: ${reason}`);
       continue;
     }
