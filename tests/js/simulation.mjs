@@ -202,7 +202,7 @@ class Simulation {
     // the end.
     const beats = () => this.purges.push({ key, place });
     this.purges.push({ key, place, loadsOnly: true });
-    const write = {};
+    const write = { request };
     this.writes.push(write);
     const writer = () =>
       new Promise((resolve, reject) => {
@@ -215,7 +215,7 @@ class Simulation {
         write.fail = () => (beats(), reject(new Error("down")));
       });
     const updating = this.world.as(request, () => this.handle(place).update(key, writer));
-    updating.catch(beats);
+    updating.catch(() => this.dead(request) || beats());
   }
 
   /** Rule 10: what makes no sense is refused, and nothing is half done. */
@@ -287,6 +287,7 @@ class Simulation {
       case 6:
         return this.update(key, place, request);
       case 7: {
+        this.writes = this.writes.filter((write) => !this.dead(write.request));
         const write = this.random(3) === 0 ? undefined : this.writes.shift();
         if (this.random(4) === 0) write?.fail();
         else write?.bring();
