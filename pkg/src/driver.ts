@@ -67,6 +67,8 @@ export class Driver<K, V> {
     let last = asked;
     while (last.wait?.again !== undefined) last = last.wait.again;
     let { status, age, ttl, wait } = last;
+    // Of those who asked again together the first leads.
+    if (last !== asked && asked.place > 0 && status === "miss") status = "coalesced";
     if (wait?.softened !== undefined) {
       ({ age, ttl } = wait.softened);
       status = "stale-on-timeout";
@@ -75,7 +77,8 @@ export class Driver<K, V> {
       // It was stored just now, or is the old one, or is not there.
       const now = this.entries.now();
       const slot = handle.slots.get(key);
-      if (slot !== undefined && Object.is(this.entries.values[slot], value)) ({ age, ttl } = this.dated(slot, now));
+      const isThere = slot !== undefined && slot === wait.flight.slot && Object.is(this.entries.values[slot], value);
+      if (isThere) ({ age, ttl } = this.dated(slot, now));
     }
     return { value, status, age, ttl };
   }
@@ -103,7 +106,12 @@ export class Driver<K, V> {
     const counted = wait.ask === wait.flight.ask ? MISSED : JOINED;
     wait.again = new Provenance<K, V>();
     try {
-      return this.ask(handle, key, loader, options, wait.again, counted, askedAt);
+      const promise = this.ask(handle, key, loader, options, wait.again, counted, askedAt);
+      // They share what comes of it, but each is a get of its own, which is counted and told of.
+      for (let others = wait.callers - 1; others > 0; others--) {
+        this.ask(handle, key, loader, options, undefined, JOINED, askedAt).catch(ignore);
+      }
+      return promise;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -259,7 +267,11 @@ export class Driver<K, V> {
     signal: AbortSignal | undefined,
     provenance: Provenance<K, V> | undefined,
   ): Promise<V> {
-    if (provenance !== undefined) provenance.wait = wait;
+    if (provenance !== undefined) {
+      provenance.wait = wait;
+      provenance.place = wait.callers;
+    }
+    wait.callers++;
     if (this.loads.asker !== undefined) (wait.askers ??= []).push(this.loads.asker);
     if (wait.over) return wait.promise;
     if (this.requests !== undefined) return this.requests.follow(wait, group, now, signal);
@@ -273,6 +285,7 @@ export class Driver<K, V> {
     return new Promise<V>((resolve, reject) => {
       const abort = (): void => {
         if (wait.over) return;
+        wait.callers--;
         reject(signal.reason);
         if (!this.loads.isLive(flight)) return;
         this.entries.safely(() => this.left(flight, this.leaveAs(asker, flight, group)));
@@ -320,3 +333,5 @@ export class Driver<K, V> {
     entries.flush();
   }
 }
+
+const ignore = (): void => {};

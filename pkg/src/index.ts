@@ -1,5 +1,6 @@
 import { type BatchId, Batcher } from "./batcher.js";
 import { insertWith } from "./calls.js";
+import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
 import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
@@ -702,16 +703,17 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         if (batch.node === -1) batch.node = entries.safely((core) => core.new_batch());
         return driver.joinBatch(batch.node);
       },
-      run: (batch, call) => driver.loads.runAs(batch, call),
+      isWanted: (ctx) => !(ctx as Context<K, V>).isAborted,
+      run: (batch, call, keys) => {
+        entries.safely((core) => core.count_batch(where().id, keys.length));
+        return driver.loads.runAs(batch, call);
+      },
       ended: (batch, keys, duration, error) => {
-        const { id, path } = where();
-        entries.safely((core) => {
-          core.batch_ended(batch.node);
-          core.count_batch(id, keys.length);
-        });
+        const { path } = where();
+        entries.safely((core) => core.batch_ended(batch.node));
         batch.node = -1;
         const { hooks } = entries;
-        if (hooks.batch === undefined) return;
+        if (hooks.batch === undefined || keys.length === 0) return;
         const place = { namespaces: path, scope: undefined, scopes: [] };
         hooks.notify("batch", { keys, place, duration, error });
         entries.flush();

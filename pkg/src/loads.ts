@@ -172,13 +172,17 @@ export class Loads<K, V> {
       flight.again = new Set();
       for (let group = entries.core.ask_again(); group >= 0; group = entries.core.ask_again()) flight.again.add(group);
     }
-    if ((core.kind(code) & 7) === core.STORED) entries.put(code & core.SLOT, value);
-    flight.settle(this.onAskAgain);
+    if ((core.kind(code) & 7) === core.STORED) {
+      flight.slot = code & core.SLOT;
+      entries.put(flight.slot, value);
+    }
     const { hooks } = entries;
     if (hooks.load !== undefined) {
       const { background } = flight;
       hooks.notify("load", { key, place: handle.place, duration: core.above(answer), background });
     }
+    // Who asks again may begin another load, which comes after this one.
+    flight.settle(this.onAskAgain);
     entries.flush();
   }
 
@@ -214,6 +218,7 @@ export class Loads<K, V> {
     if (core.hasNews(code)) entries.drain();
     if (kind === core.RESCUED) {
       flight.rescued = true;
+      flight.slot = slot;
       flight.failed = false;
       flight.loaded = true;
       flight.value = entries.values[slot] as V;

@@ -313,7 +313,9 @@ impl Machine {
 
     /// As [`poll_removal`](Self::poll_removal), but only for what made way for a new entry in its own slot.
     pub fn poll_removal_from(&mut self, slot: Slot) -> Option<Removal> {
-        self.removals.front().filter(|removal| removal.slot == slot)?;
+        // What was swept from the slot before it was taken again did not make way.
+        let made_way = |removal: &&Removal| removal.slot == slot && removal.cause == Some(RemovalCause::Size);
+        self.removals.front().filter(made_way)?;
         self.removals.pop_front()
     }
 

@@ -120,6 +120,14 @@ impl State {
         next
     }
 
+    fn wake_driver(&self) {
+        let waker = {
+            let waiters = self.waiters.borrow();
+            waiters.driver.and_then(|driver| waiters.places.get(driver)?.clone())
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
     fn wake_all(&self) {
         let wakers = {
             let mut waiters = self.waiters.borrow_mut();
@@ -168,6 +176,8 @@ impl<R: Runtime> Joined<R> {
     pub fn poll_once_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.promise.is_none() && !self.state.over.get() {
             self.state.drive(cx);
+            // The task now knows the waker of one who leaves; the one who drives polls it again, lest it wake nobody.
+            self.state.wake_driver();
         }
         if self.state.over.get() { Poll::Ready(()) } else { Poll::Pending }
     }

@@ -192,8 +192,8 @@ impl Core {
     }
 
     /// Removes everything, without news of each.
-    pub fn clear(&mut self) {
-        self.machine.clear();
+    pub fn clear(&mut self) -> Vec<u32> {
+        self.machine.clear().into_iter().map(Slot::number).collect()
     }
 
     /// The next of what left: a slot with its cause as its kind and `KEY_REMOVED`; 0 when there is none.
