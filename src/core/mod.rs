@@ -28,6 +28,7 @@ mod writes;
 use std::collections::VecDeque;
 
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
+pub use eviction::EvictionPolicy;
 pub use graph::Node;
 pub use histogram::Histogram;
 pub use loads::{Deadlines, FLIGHT_BITS, FlightId, WaitId};
@@ -42,12 +43,12 @@ pub use writes::WriteId;
 use crate::options::Limits;
 use crate::time::{Timestamp, Ttl};
 use alarm::Alarm;
-use eviction::lru;
+use eviction::Eviction;
 use freshness::{Freshness, FreshnessColumns};
 use graph::WaitGraph;
 use loads::Flights;
 use partitions::Partitions;
-use slab::{Slab, State};
+use slab::{Entry, Slab, State};
 use tags::Tags;
 use writes::WriteThroughs;
 
@@ -115,6 +116,7 @@ const SWEEP: u32 = 2;
 pub struct Machine {
     limits: Limits,
     slab: Slab,
+    eviction: Eviction,
     freshness: FreshnessColumns,
     partitions: Partitions,
     tags: Tags,
@@ -141,12 +143,18 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// An empty machine. Nothing is allocated ahead. An entry that lives for `usual_ttl` takes 8 bytes less than
-    /// another.
+    /// An empty machine that evicts the least recently used entry. Nothing is allocated ahead. An entry that lives for
+    /// `usual_ttl` takes 8 bytes less than another.
     pub fn new(limits: Limits, usual_ttl: Ttl, timers: Timers) -> Self {
+        Self::with_eviction(limits, usual_ttl, timers, EvictionPolicy::Lru)
+    }
+
+    /// As [`new`](Self::new), with another way to choose whom to evict.
+    pub fn with_eviction(limits: Limits, usual_ttl: Ttl, timers: Timers, eviction: EvictionPolicy) -> Self {
         Self {
             limits,
             slab: Slab::new(limits.max_entries()),
+            eviction: Eviction::new(eviction, &limits),
             freshness: FreshnessColumns::default(),
             partitions: Partitions::new(),
             tags: Tags::default(),
@@ -254,6 +262,53 @@ impl Machine {
         self.partitions.held_by_namespace()
     }
 
+    /// How it chooses whom to evict.
+    pub fn eviction_policy(&self) -> EvictionPolicy {
+        self.eviction.policy()
+    }
+
+    /// What the eviction policy takes of memory, in bytes: its columns, its ghosts (keys that are gone and may come back),
+    /// its shadows. Nothing of it lies in the entries' other columns.
+    pub fn eviction_bytes(&self) -> usize {
+        self.eviction.bytes()
+    }
+
+    /// The first of two columns that a driver may see through a view of its own, by slot number. While the present moment,
+    /// in milliseconds, is less than what stands here, the slot holds a value that is certainly fresh: a get is a hit,
+    /// and needs to ask nothing more. For everything else, [`touch`](Self::touch) or [`ask`](Self::ask).
+    pub fn fresh_until(&self) -> &[f64] {
+        self.slab.moments()
+    }
+
+    /// The second: counters of hits, by slot number. A hit that the driver has found by
+    /// [`fresh_until`](Self::fresh_until) counts up a counter below 3; one at 3 stays; one above, or that is not there,
+    /// is left as it is, and the hit told by [`note_hit`](Self::note_hit).
+    /// With [`EvictionPolicy::Lru`] there are none.
+    pub fn hit_counters(&self) -> &[u8] {
+        self.eviction.counters()
+    }
+
+    /// Another number whenever one of the two columns has moved: a view from before is over memory that has been freed, and
+    /// must be neither read nor written. They move only when a key gets a slot ([`ask`](Self::ask),
+    /// [`insert`](Self::insert), [`begin_write`](Self::begin_write)) and by [`clear`](Self::clear), so that after each of
+    /// these a driver compares the number. Within what a column has room for it grows without moving.
+    pub fn columns_version(&self) -> u32 {
+        self.slab.version().wrapping_add(self.eviction.version())
+    }
+
+    /// A hit that a driver has found by itself, as the policy must know of it. It is not counted among the
+    /// [hits](Stats::hits).
+    pub fn note_hit(&mut self, slot: Slot) {
+        if self.slab.get(slot).is_some_and(|entry| matches!(entry.state(), State::Ready | State::Failed)) {
+            self.eviction.hit(slot);
+        }
+    }
+
+    /// Counts so many hits that a driver has found by itself.
+    pub fn count_hits(&mut self, namespace: u8, hits: u64) {
+        self.count_in(namespace, |stats| stats.hits += hits);
+    }
+
     /// Whether a slot's key lies in this partition.
     pub fn is_in(&self, slot: Slot, partition: PartitionId) -> bool {
         self.slab.partition(slot) == partition
@@ -318,9 +373,10 @@ impl Machine {
         self.ended.pop_front()
     }
 
-    /// The slots whose values are fresh, the most recently used first. O(n).
+    /// The slots whose values are fresh: with [`EvictionPolicy::Lru`] the most recently used first, else in no order that is
+    /// promised. O(n).
     pub fn newest_first(&mut self, now: Timestamp) -> Vec<Slot> {
-        let mut order = lru::newest_first(&mut self.slab);
+        let mut order = self.eviction.order();
         order.retain(|slot| self.is_fresh(*slot, now));
         order
     }
@@ -340,10 +396,7 @@ impl Machine {
         let slots = self.slab.slots();
         for _ in 0..count.min(slots) {
             self.hand = if self.hand + 1 < slots { self.hand + 1 } else { 1 };
-            // What holds nothing needs no check for ever, so the moment alone decides.
-            if self.slab.at(self.hand).is_some_and(|entry| !entry.is_fresh_without_check(now))
-                && let Some(slot) = Slot::new(self.hand)
-            {
+            if let Some(slot) = Slot::new(self.hand) {
                 self.remove_expired(slot, now);
             }
         }
@@ -371,7 +424,7 @@ impl Machine {
 
     /// Whether the slot remembers that its key's load failed a moment ago.
     fn is_failed(&self, slot: Slot, now: Timestamp) -> bool {
-        let failed = |entry: &slab::Entry| entry.state() == State::Failed && entry.is_fresh_without_check(now);
+        let failed = |entry: Entry| entry.state() == State::Failed && entry.is_fresh_without_check(now);
         self.slab.get(slot).is_some_and(failed)
     }
 
@@ -399,7 +452,7 @@ impl Machine {
 
     #[inline]
     fn namespace_of(&self, slot: Slot) -> u8 {
-        self.slab.get(slot).map_or(0, slab::Entry::namespace)
+        self.slab.get(slot).map_or(0, |entry| entry.namespace())
     }
 
     #[inline]

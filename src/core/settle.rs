@@ -98,6 +98,7 @@ impl Machine {
                     tags: [&tags, brought.tags],
                     random: brought.random,
                     load_millis: Some(millis),
+                    hash: None,
                 };
                 self.store(Some(slot), partition, now, &entry).map_or(Outcome::NotStored, Outcome::Stored)
             }
