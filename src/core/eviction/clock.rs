@@ -153,18 +153,18 @@ impl Clock {
 
     /// Puts what is in no queue into one. `known`: if there is a ghost of its key, this is the key.
     pub fn insert(&mut self, number: u32, weights: &[u32], known: bool) {
-        let hash = self.hash(number);
-        let ghost = if known && hash != 0 { self.ghosts.take(hash, self.time) } else { None };
-        let comes = ghost.map_or(FIRST, |ghost| (ghost.comes + 1).min(MOST_COMES));
-        self.set_hits(number, 0);
-        self.stamp(number);
-        self.change(number, |node| node.set_comes(comes));
+        let mut node = self.node(number);
+        let ghost = if known && node.hash != 0 { self.ghosts.take(node.hash, self.time) } else { None };
         let recent = ghost.is_some_and(|ghost| self.hand().is_none_or(|hand| ghost.age <= hand));
+        let comes = ghost.map_or(FIRST, |ghost| (ghost.comes + 1).min(MOST_COMES));
         let hot = match self.has_room_for(number, weights) {
             true => recent || !self.was_full,
             false => recent && self.displaces(comes),
         };
-        self.push(number, if hot { Class::Hot } else { Class::Cold }, weights);
+        self.set_hits(number, 0);
+        node.set_comes(comes);
+        node.set_stamp(self.tick());
+        self.push(number, node, if hot { Class::Hot } else { Class::Cold }, weights);
         self.cool(weights);
     }
 
@@ -203,12 +203,15 @@ impl Clock {
             let age = if was_hot && why == Leaving::Removed { 0 } else { node.age(self.time) };
             if was_hot || self.hand().is_none_or(|hand| age <= hand) {
                 self.ghosts.reserve(self.len(), self.time);
-                self.ghosts.add(node.hash, self.time.wrapping_sub(age), node.comes(), self.time);
+                self.ghosts.add(node.hash, self.time.wrapping_sub(age), node.comes());
             }
         }
-        self.unlink(number, weights);
-        self.set_hits(number, 0);
-        self.set_noted(number, false);
+        // The hand may have moved its neighbours, or itself.
+        self.unlink(number, self.node(number), weights);
+        self.change(number, |node| node.set_class(Class::Out));
+        if let Some(hits) = self.hits.get_mut(number as usize) {
+            *hits = 0;
+        }
     }
 
     /// Whom to evict: anything but `keep`, unless there is nothing else.
@@ -275,12 +278,11 @@ impl Clock {
                 return;
             }
             self.hand();
-            // Its stamp, the oldest of all that were hot, is not newer than the next one's under the hand.
-            let (number, before) = (self.hot.oldest, self.node(self.hot.oldest).mark);
+            // It keeps its stamp, which is not newer than the next one's under the hand.
+            let (number, node) = (self.hot.oldest, self.node(self.hot.oldest));
             self.set_hits(number, 0);
-            self.unlink(number, weights);
-            self.push(number, Class::Cold, weights);
-            self.change(number, |node| node.set_stamp(before >> STAMP_SHIFT));
+            self.unlink(number, node, weights);
+            self.push(number, node, Class::Cold, weights);
         }
     }
 
@@ -302,19 +304,21 @@ impl Clock {
 
     /// Moves an entry to the front of a queue, with a new stamp. Within its own queue weights do not matter.
     fn requeue(&mut self, number: u32, class: Class, weights: &[u32]) {
-        let weights = if self.node(number).class() == class { &[] } else { weights };
-        self.unlink(number, weights);
-        self.stamp(number);
-        self.push(number, class, weights);
+        let mut node = self.node(number);
+        let weights = if node.class() == class { &[] } else { weights };
+        self.unlink(number, node, weights);
+        node.set_stamp(self.tick());
+        self.push(number, node, class, weights);
     }
 
-    fn stamp(&mut self, number: u32) {
+    fn tick(&mut self) -> u32 {
         self.time = self.time.wrapping_add(1);
-        let time = self.time;
-        self.change(number, |node| node.set_stamp(time));
+        self.time
     }
 
-    fn push(&mut self, number: u32, class: Class, weights: &[u32]) {
+    /// Writes an entry that is in no queue to the front of one.
+    #[inline]
+    fn push(&mut self, number: u32, mut node: Node, class: Class, weights: &[u32]) {
         let Some(queue) = self.queue(class) else { return };
         let older = std::mem::replace(&mut queue.newest, number);
         if older == 0 {
@@ -325,14 +329,14 @@ impl Clock {
         if older != 0 {
             self.change(older, |node| node.newer = number);
         }
-        self.change(number, |node| {
-            (node.newer, node.older) = (0, older);
-            node.set_class(class);
-        });
+        (node.newer, node.older) = (0, older);
+        node.set_class(class);
+        self.change(number, |place| *place = node);
     }
 
-    fn unlink(&mut self, number: u32, weights: &[u32]) {
-        let node = self.node(number);
+    /// Takes an entry, as it stands there, out of its queue. What stands there stays.
+    #[inline]
+    fn unlink(&mut self, number: u32, node: Node, weights: &[u32]) {
         let Some(queue) = self.queue(node.class()) else { return };
         if node.newer == 0 {
             queue.newest = node.older;
@@ -348,7 +352,6 @@ impl Clock {
         if node.older != 0 {
             self.change(node.older, |older| older.newer = node.newer);
         }
-        self.change(number, |node| node.set_class(Class::Out));
     }
 
     fn queue(&mut self, class: Class) -> Option<&mut Queue> {

@@ -1,7 +1,7 @@
 //! Keys that are gone, remembered by four bytes each: 13 bits of a key's hash, how often it has come in (3 bits), and
 //! the stamp of its last coming in or promotion, coarsely (16 bits).
 //!
-//! A table of buckets of four, in which the oldest of a bucket leaves. A key takes another's ghost for its own about once in
+//! A table of buckets of four, out of each of which the one leaves that has been there longest. A key takes another's ghost for its own about once in
 //! 2,000 times, which costs no more than a worse guess.
 
 /// How often a key has come in that has never been seen before; 0 in a ghost is none.
@@ -70,20 +70,14 @@ impl Ghosts {
         }
     }
 
-    /// Remembers a key, in the place of the oldest of its bucket.
-    pub fn add(&mut self, hash: u32, stamp: u32, comes: u8, now: u32) {
-        let print = print(hash);
-        let (shift, now) = (self.shift, self.unit(now));
+    /// Remembers a key, in the place of the one of its bucket that has been there longest.
+    #[inline]
+    pub fn add(&mut self, hash: u32, stamp: u32, comes: u8) {
+        let stamp = self.unit(stamp);
         let Some(bucket) = self.bucket(hash) else { return };
-        let expendable = |ghost: u32| match ghost {
-            0 => u32::MAX,
-            ghost if ghost >> PRINT_SHIFT == print => u32::MAX - 1,
-            ghost => u32::from(now.wrapping_sub(ghost as u16)),
-        };
-        if let Some(place) = bucket.iter_mut().max_by_key(|ghost| expendable(**ghost)) {
-            let comes = u32::from(comes.clamp(FIRST, MOST_COMES));
-            *place = pack((print << PRINT_SHIFT) | (comes << COMES_SHIFT), (stamp >> shift) as u16);
-        }
+        let [first, second, third, _] = *bucket;
+        let comes = u32::from(comes.clamp(FIRST, MOST_COMES));
+        *bucket = [pack((print(hash) << PRINT_SHIFT) | (comes << COMES_SHIFT), stamp), first, second, third];
     }
 
     /// What is known of a key, and no longer after this.

@@ -6,11 +6,11 @@ use super::Leaving;
 use super::clock::{Clock, Room};
 
 /// Cold shares, of a thousand.
-const SHARES: [u32; 3] = [20, 100, 400];
+const SHARES: [u32; 4] = [20, 100, 400, 900];
 /// The share until something is known.
 pub(super) const USUAL_SHARE: u32 = 100;
 
-/// A shadow has between half as many entries and as many as this, and at most a quarter of the cache's, but for
+/// A shadow has between half as many entries and as many as this, and at most a sixteenth of the cache's, but for
 /// the smallest caches.
 const MOST_ENTRIES: u32 = 128;
 const FEWEST_ENTRIES: u32 = 32;
@@ -39,7 +39,7 @@ impl Shadows {
     /// Sees to a sample that is fit for so many entries. It only gets sparser: a cache that holds fewer than before has
     /// smaller shadows.
     pub fn resize(&mut self, entries: u32) {
-        while (entries >> self.bits) > (entries / 4).clamp(FEWEST_ENTRIES, MOST_ENTRIES) {
+        while (entries >> self.bits) > (entries / 16).clamp(FEWEST_ENTRIES, MOST_ENTRIES) {
             self.bits += 1;
             let bits = self.bits;
             self.shadows.iter_mut().for_each(|shadow| shadow.keep_only(|hash| is_sampled(hash, bits)));
