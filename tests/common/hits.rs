@@ -94,14 +94,17 @@ pub struct Simulated {
     slots: Vec<Option<Slot>>,
     keys: Vec<u32>,
     policy: Policy,
+    /// Whether keys have hashes.
+    pub hashes: bool,
 }
 
+#[allow(dead_code, reason = "each user uses its part")]
 impl Simulated {
     pub fn new(policy: EvictionPolicy, limits: Limits, ttl: Ttl) -> Self {
         let machine = Machine::with_eviction(limits, ttl, Timers::Own, policy);
         let mut policy = Policy::default();
         policy.entry.ttl = ttl;
-        Self { machine, slots: Vec::new(), keys: Vec::new(), policy }
+        Self { machine, slots: Vec::new(), keys: Vec::new(), policy, hashes: true }
     }
 
     /// A get and, if it misses, a set. Whether it hit.
@@ -130,7 +133,7 @@ impl Simulated {
         let said = PolicyPatch::default();
         let slot = self.slot(key);
         let value = NewValue {
-            hash: slot.is_none().then_some(hash),
+            hash: (self.hashes && slot.is_none()).then_some(hash),
             policy: &self.policy,
             said: &said,
             tags: [&[], &[]],
@@ -154,6 +157,11 @@ impl Simulated {
             self.machine.remove(slot);
             self.drain();
         }
+    }
+
+    pub fn clear(&mut self) {
+        self.machine.clear();
+        self.slots.clear();
     }
 
     fn drain(&mut self) {

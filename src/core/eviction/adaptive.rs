@@ -90,7 +90,9 @@ impl Adaptive {
 
     /// `share`: of a thousand.
     fn set_cold_share(&mut self, share: u32) {
-        let hot = |all: u64| all - (u128::from(all) * u128::from(share)).div_ceil(1000) as u64;
+        // At least one is cold, and nothing overflows.
+        let share = u64::from(share);
+        let hot = |all: u64| all - all / 1000 * share - (all % 1000 * share).div_ceil(1000);
         let entries = hot(u64::from(self.limits.max_entries())) as u32;
         self.clock.set_hot_room(Room { entries, weight: hot(self.limits.max_bytes()) });
     }

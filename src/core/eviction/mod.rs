@@ -8,6 +8,8 @@ mod clock;
 mod ghosts;
 mod lru;
 mod shadows;
+#[cfg(test)]
+mod tests;
 
 use super::slab::Slot;
 use crate::options::Limits;
@@ -103,7 +105,7 @@ impl Eviction {
         }
     }
 
-    /// Whom to evict: anything but `keep`, unless there is nothing else. O(1) amortised, and never more than a few dozen
+    /// Whom to evict: anything but `keep`, unless there is nothing else. O(1) amortised, and never more than some hundred
     /// steps.
     pub fn victim(&mut self, weights: &[u32], keep: Option<Slot>) -> Option<Slot> {
         match self {
