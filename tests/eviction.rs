@@ -53,7 +53,7 @@ fn lru_keeps_to_the_letter_what_was_used_last_by_count_and_by_weight() {
         // The most recently used first.
         let mut model: Vec<(u32, u32)> = Vec::new();
         let mut evicted = 0;
-        for _ in 0..5_000 {
+        for _ in 0..2_000 {
             let (key, size) = (random.below(40) as u32, 1 + random.below(30) as u32);
             let at = model.iter().position(|(held, _)| *held == key);
             match random.below(10) {
@@ -81,7 +81,7 @@ fn lru_keeps_to_the_letter_what_was_used_last_by_count_and_by_weight() {
             assert_eq!(order, wanted);
             assert_eq!(order.len(), model.len());
         }
-        assert!(evicted > 500, "too little was evicted: {evicted}");
+        assert!(evicted > 300, "too little was evicted: {evicted}");
     }
 }
 
@@ -94,7 +94,7 @@ fn the_adaptive_policy_knows_each_entry_once_within_the_bounds_whatever_happens(
         let mut cache = Simulated::new(EvictionPolicy::Adaptive, limits, Ttl::Millis(400));
         let mut now = 0;
         let mut columns = None;
-        for _ in 0..6_000 {
+        for _ in 0..3_000 {
             now += random.below(3);
             let (key, size) = (random.below(300) as u32, random.below(70) as u32);
             match random.below(200) {
@@ -118,7 +118,7 @@ fn the_adaptive_policy_knows_each_entry_once_within_the_bounds_whatever_happens(
                 assert!(before == seen || at != version, "a column has moved without a word");
             }
         }
-        assert!(cache.machine.stats().evicted_size > 100 || limits.max_entries() == 1_000);
+        assert!(cache.machine.stats().evicted_size > 50 || limits.max_entries() == 1_000);
         let bytes = cache.machine.eviction_bytes();
         assert!(bytes < 1_000 * 40 + 30_000, "{bytes} bytes of eviction");
     }
@@ -280,7 +280,8 @@ fn a_driver_counts_hits_in_the_column_as_the_machine_would() {
     // What holds no value is fresh before no moment.
     let slot = cache.slot(1_999).expect("it is there");
     cache.remove(1_999);
-    assert!(!(0.0 < cache.machine.fresh_until()[slot.index()]));
+    let fresh = 0.0 < cache.machine.fresh_until()[slot.index()];
+    assert!(!fresh);
     let mut lru = Simulated::new(EvictionPolicy::Lru, entries(10), Ttl::Forever);
     lru.access(1, 1, 1, 0);
     assert!(lru.machine.hit_counters().is_empty(), "with LRU every hit is to be told");
@@ -290,7 +291,7 @@ fn a_driver_counts_hits_in_the_column_as_the_machine_would() {
 
 #[test]
 fn what_the_policies_remember_takes_few_bytes() {
-    for (size, lru, adaptive) in [(1_000, 8.5, 62.0), (10_000, 8.1, 28.0), (100_000, 8.1, 24.0)] {
+    for (size, lru, adaptive) in [(1_000, 8.5, 62.0), (10_000, 8.1, 28.0), (30_000, 8.1, 26.0)] {
         let of = |policy| {
             let mut cache = Simulated::new(policy, entries(size), Ttl::Forever);
             (0..3 * size as u32).for_each(|key| _ = cache.access(key, key, 1, 0));

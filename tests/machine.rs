@@ -935,7 +935,8 @@ impl Sim {
         for (at, until) in self.machine.fresh_until().iter().enumerate() {
             let kept = Slot::new(at as u32).and_then(|slot| self.kept.get(&slot));
             let is_value = matches!(kept, Some(Kept::Value(_)));
-            assert!(is_value || !(0.0 < *until), "no value, but fresh for a driver, step {}", self.step);
+            let fresh = 0.0 < *until;
+            assert!(is_value || !fresh, "no value, but fresh for a driver, step {}", self.step);
         }
         let mut order = self.machine.newest_first(Timestamp::default());
         order.sort_unstable();

@@ -71,7 +71,7 @@ pub enum Answer {
     Recursive,
     /// It asked again, and its deadline has passed.
     TimedOut,
-    /// 2^21 loads are under way, or 2^32 keys are known: there is no number left. Event: miss, of what is absent.
+    /// 2^21 loads are under way, or 2^30 keys are known: there is no number left. Event: miss, of what is absent.
     Full,
 }
 

@@ -108,7 +108,14 @@ impl Machine {
                 if self.entries >= self.limits.max_entries() {
                     self.evict(None);
                 }
-                self.take(partition, hash)?
+                match self.take(partition, hash) {
+                    Some(slot) => slot,
+                    // No number is left.
+                    None => {
+                        self.evict(None);
+                        self.take(partition, hash)?
+                    }
+                }
             }
         };
         let partition = self.slab.partition(slot);
