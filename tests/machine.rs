@@ -124,6 +124,8 @@ struct Sim {
     brought: u64,
     stored: u64,
     again: u64,
+    /// Where the columns lay that a driver may see, and by what version.
+    columns: Option<([usize; 2], u32)>,
 }
 
 impl Sim {
@@ -154,6 +156,7 @@ impl Sim {
             brought: 0,
             stored: 0,
             again: 0,
+            columns: None,
         }
     }
 
@@ -932,6 +935,11 @@ impl Sim {
         assert_eq!(self.machine.len(), self.kept.len(), "entries, step {}", self.step);
         assert_eq!(self.machine.stats().gets(), self.gets, "gets, step {}", self.step);
         assert_eq!(self.machine.stats().load_millis.count(), self.brought, "times of loads, step {}", self.step);
+        let at = [self.machine.fresh_until().as_ptr() as usize, self.machine.hit_counters().as_ptr() as usize];
+        let version = self.machine.columns_version();
+        if let Some((before, known)) = self.columns.replace((at, version)) {
+            assert!(before == at || known != version, "a column has moved without a word, step {}", self.step);
+        }
         for (at, until) in self.machine.fresh_until().iter().enumerate() {
             let kept = Slot::new(at as u32).and_then(|slot| self.kept.get(&slot));
             let is_value = matches!(kept, Some(Kept::Value(_)));
