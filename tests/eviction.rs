@@ -11,8 +11,8 @@ mod traces;
 use std::collections::HashSet;
 
 use hits::{Simulated, Trace, belady, hit_ratio, hit_ratio_with};
-use nearcache::core::{EvictionPolicy, Slot};
-use nearcache::options::Limits;
+use nearcache::core::{Answer, Ask, EvictionPolicy, Outcome, PartitionId, Slot};
+use nearcache::options::{Limits, Policy};
 use nearcache::{Timestamp, Ttl};
 use random::{Random, seed};
 use traces::Zipf;
@@ -250,6 +250,41 @@ fn a_key_that_comes_back_soon_after_its_eviction_stays() {
     };
     assert!(run(true), "it was recognised");
     assert!(!run(false), "the test shows nothing: it would have stayed anyway");
+}
+
+#[test]
+fn a_load_that_fails_does_not_cost_its_key_what_is_known_of_it() {
+    let mut cache = Simulated::new(EvictionPolicy::Adaptive, entries(100), Ttl::Forever);
+    (1_000..1_100).for_each(|key| _ = cache.access(key, key, 1, 0));
+    cache.access(7, 7, 1, 0);
+    (1_100..1_130).for_each(|key| _ = cache.access(key, key, 1, 0));
+    assert_eq!(cache.slot(7), None, "it was evicted");
+    let policy = Policy::default();
+    let ask = Ask {
+        slot: None,
+        hash: Some(7),
+        partition: PartitionId::ROOT,
+        now: Timestamp::default(),
+        asked_at: Timestamp::default(),
+        again: None,
+        policy: &policy,
+        tags: &[],
+        weight: None,
+        force_fresh: false,
+        background: true,
+        detached: false,
+        random: None,
+        asker: None,
+    };
+    let Answer::Lead(slot, flight, _) = cache.machine.ask(&ask) else { panic!("it is to be loaded") };
+    let settled = cache.machine.failed(flight, Timestamp::default(), Some(Ttl::Millis(5)));
+    assert_eq!(settled.outcome, Outcome::FailureCached(slot));
+    cache.forget(slot);
+    cache.machine.remove(slot);
+    (1_200..1_210).for_each(|key| _ = cache.access(key, key, 1, 10));
+    assert!(!cache.access(7, 7, 1, 10));
+    (1_300..1_350).for_each(|key| _ = cache.access(key, key, 1, 10));
+    assert!(cache.access(7, 7, 1, 10), "it was recognised, and stayed");
 }
 
 #[test]

@@ -159,6 +159,13 @@ impl Simulated {
         }
     }
 
+    /// What was removed is done with, and the slot is no longer that of a key here.
+    pub fn forget(&mut self, slot: Slot) {
+        self.drain();
+        self.keys.resize(self.keys.len().max(slot.index() + 1), 0);
+        self.keys[slot.index()] = 0;
+    }
+
     pub fn clear(&mut self) {
         self.machine.clear();
         self.slots.clear();

@@ -155,3 +155,44 @@ fn ghosts_are_still_known_after_their_table_has_grown() {
         assert!(age.abs_diff(wanted) <= 256 && known.comes == 2, "age {age}, wanted about {wanted}");
     }
 }
+
+/// A clock with two hot entries, numbers 1 and 2, whose keys have come in three times, after room was needed.
+fn clock_of_two_that_came_thrice() -> Clock {
+    let mut clock = Clock::new(10);
+    clock.set_hot_room(Room { entries: 2, weight: u64::MAX });
+    for number in [1, 2, 1, 2, 1, 2] {
+        clock.remove(number, &[], Leaving::Removed);
+        clock.keyed(number, number.wrapping_mul(0x9e37_79b1));
+        clock.insert(number, &[], true);
+        assert_eq!(clock.class(number), Class::Hot);
+    }
+    evict_after_coming_in(&mut clock, 0x1234_5678, true);
+    clock
+}
+
+/// A key comes in as number 3, and goes to make room. What class it had.
+fn evict_after_coming_in(clock: &mut Clock, hash: u32, known: bool) -> Class {
+    clock.keyed(3, hash);
+    clock.insert(3, &[], known);
+    let class = clock.class(3);
+    if class == Class::Cold {
+        assert_eq!(clock.victim(&[], 0), Some(3));
+        clock.remove(3, &[], if known { Leaving::Evicted } else { Leaving::Failure });
+    }
+    class
+}
+
+#[test]
+fn a_key_takes_the_place_of_a_hot_one_when_it_has_come_in_more_often() {
+    let mut clock = clock_of_two_that_came_thrice();
+    let classes = [(); 3].map(|()| evict_after_coming_in(&mut clock, 0xabcd_ef01, true));
+    // Unknown; known, of two times against three; of three against three less one.
+    assert_eq!(classes, [Class::Cold, Class::Cold, Class::Hot]);
+}
+
+#[test]
+fn a_failure_neither_uses_up_what_is_known_of_its_key_nor_adds_to_it() {
+    let mut clock = clock_of_two_that_came_thrice();
+    let classes = [true, true, false, false, true].map(|known| evict_after_coming_in(&mut clock, 0xabcd_ef01, known));
+    assert_eq!(classes, [Class::Cold, Class::Cold, Class::Cold, Class::Cold, Class::Hot]);
+}
