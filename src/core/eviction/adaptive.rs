@@ -47,13 +47,9 @@ impl Adaptive {
     }
 
     pub fn removed(&mut self, slot: Slot, weights: &[u32], why: Leaving) {
-        let hash = self.clock.hash(slot.number());
         self.clock.remove(slot.number(), weights, why);
         let weight = self.clock.hot.weight + self.clock.cold.weight;
         debug_assert!(self.clock.len() > 0 || weight == 0, "nothing weighs {weight}");
-        if why == Leaving::Removed && self.shadows.samples(hash) {
-            self.shadows.remove(hash);
-        }
     }
 
     pub fn victim(&mut self, weights: &[u32], keep: Option<Slot>) -> Option<Slot> {

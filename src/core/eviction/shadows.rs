@@ -1,6 +1,7 @@
 //! Small clocks without values, one for each cold share that may be right, which see a sample of the keys: whichever hits
-//! most sets the share of the cache. (Sampling by hash keeps the shape of the misses: Waldspurger et al., "Cache Modeling
-//! and Optimization using Miniature Simulations", USENIX ATC 2017.)
+//! most sets the share of the cache. What expires or is removed stays in them: what they compare is when keys are used again,
+//! and not whether there is still a value then. (Sampling by hash keeps the shape of the misses: Waldspurger et al., "Cache
+//! Modeling and Optimization using Miniature Simulations", USENIX ATC 2017.)
 
 use super::Leaving;
 use super::clock::{Clock, Room};
@@ -78,11 +79,6 @@ impl Shadows {
         SHARES.get(best).copied()
     }
 
-    /// A sampled key is gone, and not for want of room.
-    pub fn remove(&mut self, hash: u32) {
-        self.shadows.iter_mut().for_each(|shadow| shadow.remove(hash, Leaving::Removed));
-    }
-
     pub fn bytes(&self) -> usize {
         self.shadows.iter().map(Shadow::bytes).sum()
     }
@@ -135,12 +131,6 @@ impl Shadow {
 
     fn find(&self, hash: u32) -> Option<u32> {
         self.index.chain(hash).find(|number| self.clock.hash(*number) == hash)
-    }
-
-    fn remove(&mut self, hash: u32, why: Leaving) {
-        if let Some(number) = self.find(hash) {
-            self.leave(number, why);
-        }
     }
 
     fn leave(&mut self, number: u32, why: Leaving) {
