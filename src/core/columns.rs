@@ -40,7 +40,7 @@ impl Machine {
     }
 
     /// A hit that a driver has found by itself, as the policy must know of it. It is not counted among the
-    /// [hits](Stats::hits).
+    /// [hits](super::Stats::hits).
     pub fn note_hit(&mut self, slot: Slot) {
         if self.slab.get(slot).is_some_and(|entry| matches!(entry.state(), State::Ready | State::Failed)) {
             self.eviction.hit(slot);
