@@ -75,7 +75,7 @@ impl Machine {
             None
         } else {
             let names = names_around(&self.partitions, known.partition, [&known.tags, brought.tags]);
-            self.tags.purged_since(known.since, names)
+            self.tags.purged_since(known.since, &names)
         };
         if let Some(purge) = purged {
             for group in self.flights.asked_since(flight, purge) {
@@ -101,6 +101,7 @@ impl Machine {
                     tags: [&tags, brought.tags],
                     random: brought.random,
                     load_millis: Some(millis),
+                    hash: None,
                 };
                 self.store(Some(slot), partition, now, &entry).map_or(Outcome::NotStored, Outcome::Stored)
             }

@@ -65,24 +65,24 @@ impl Tags {
 
     /// The first purge of one of these tags (each as the parts around it know it) after purge `since`: who asked after it
     /// may not have what began before it.
-    pub fn purged_since<'a>(&self, since: u64, tags: impl Iterator<Item = (Part<'a>, &'a str)>) -> Option<u64> {
+    pub fn purged_since(&self, since: u64, tags: &[(Part<'_>, &str)]) -> Option<u64> {
         if since == self.purges {
             return None;
         }
-        let first_of = |(part, name)| {
+        let first_of = |(part, name): &(Part<'_>, &str)| {
             if self.purge_floor > since {
                 return Some(since + 1);
             }
-            let purged_at = &self.tag(self.find(part, name)?)?.purged_at;
+            let purged_at = &self.tag(self.find(*part, name)?)?.purged_at;
             purged_at.get(purged_at.partition_point(|purge| *purge <= since)).copied()
         };
-        tags.filter_map(first_of).min()
+        tags.iter().filter_map(first_of).min()
     }
 
     /// Links an entry, which has no tags yet, to these.
-    pub fn link<'a>(&mut self, slot: Slot, tags: impl Iterator<Item = (Part<'a>, &'a str)>) {
+    pub fn link(&mut self, slot: Slot, tags: &[(Part<'_>, &str)]) {
         for (part, name) in tags {
-            if let Some(tag) = self.number(part, name)
+            if let Some(tag) = self.number(*part, name)
                 && !self.is_linked_last(slot, tag)
             {
                 self.link_one(slot, tag);

@@ -83,22 +83,10 @@ impl Core {
         max_latency: f64,
         min_samples: f64,
     ) -> Vec<f64> {
-        let set = |rate: f64| !rate.is_nan();
-        let mut thresholds = Thresholds::default().min_samples(min_samples as u64);
-        // JS has checked the rates; a wrong one would be none.
-        if let Some(with) = set(min_hit_rate).then(|| thresholds.min_hit_rate(min_hit_rate).ok()).flatten() {
-            thresholds = with;
-        }
-        if let Some(with) = set(max_error_rate).then(|| thresholds.max_error_rate(max_error_rate).ok()).flatten() {
-            thresholds = with;
-        }
-        if let Some(with) = set(max_timeout_rate).then(|| thresholds.max_timeout_rate(max_timeout_rate).ok()).flatten()
-        {
-            thresholds = with;
-        }
-        if set(max_latency) {
-            thresholds = thresholds.max_latency(max_latency as u64);
-        }
+        // JS has checked them.
+        let set = |rate: f64| Some(rate).filter(|rate| !rate.is_nan());
+        let rates = [min_hit_rate, max_error_rate, max_timeout_rate].map(set);
+        let thresholds = Thresholds::unchecked(rates, set(max_latency).map(|millis| millis as u64), min_samples as u64);
         let recent = self.recent(namespace, now, window);
         let checks = figures::health(&recent, &thresholds).checks;
         checks.iter().flat_map(|check| [check.value, check.samples as f64, f64::from(u8::from(check.ok))]).collect()

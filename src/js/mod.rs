@@ -406,6 +406,7 @@ impl Core {
         };
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
         let write = WriteThrough {
+            hash: None,
             slot: Slot::new(slot),
             partition: PartitionId(partition),
             now: to_time(now),
@@ -516,7 +517,8 @@ impl Core {
         tags: &[String],
     ) -> u32 {
         let (known, weight) = (Slot::new(slot), to_weight(bytes));
-        let value = NewValue { policy: self.policies.get(policy), said, tags: [tags, &[]], weight, absent, random };
+        let value =
+            NewValue { hash: None, policy: self.policies.get(policy), said, tags: [tags, &[]], weight, absent, random };
         let stored = self.machine.insert(known, PartitionId(partition), to_time(now), &value);
         let evicted = stored.filter(|_| known.is_none()).and_then(|slot| self.machine.poll_removal_from(slot));
         stored.map_or(0, Slot::number) | if evicted.is_some() { EVICTED } else { 0 } | self.news()
@@ -593,6 +595,7 @@ fn question<'a>(
 ) -> Ask<'a> {
     let now = to_time(now);
     Ask {
+        hash: None,
         slot: Slot::new(slot),
         partition: PartitionId(partition),
         now,

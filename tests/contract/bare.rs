@@ -304,7 +304,15 @@ impl Bare {
         }
         let (policy, said, tags) = (self.policy(&place), script::patch(with), script::tags(with));
         let absent = value.is_none();
-        let new = NewValue { policy: &policy, said: &said, tags: [&tags, &[]], weight, absent, random: self.random() };
+        let new = NewValue {
+            hash: None,
+            policy: &policy,
+            said: &said,
+            tags: [&tags, &[]],
+            weight,
+            absent,
+            random: self.random(),
+        };
         let (partition, now) = (self.partition(&place), self.now());
         let stored = self.machine.insert(slot, partition, now, &new);
         self.drain();
@@ -385,6 +393,7 @@ impl Bare {
         let weight = number(with, "bytes").and_then(|bytes| u32::try_from(bytes).ok());
         let asker = asker.map(|asker| Node::Flight(self.loads[asker].flight));
         let answer = self.machine.ask(&Ask {
+            hash: None,
             slot,
             partition,
             now,
@@ -665,7 +674,7 @@ impl Bare {
         let weight = number(&with, "bytes").and_then(|bytes| u32::try_from(bytes).ok());
         let stale = self.value(slot.filter(|slot| self.machine.is_usable(*slot, now))).cloned();
         let may_vanish = self.case.get("mode") == Some(&json!("requests"));
-        let write = WriteThrough { slot, partition, now, policy: &policy, tags: &tags, weight, may_vanish };
+        let write = WriteThrough { hash: None, slot, partition, now, policy: &policy, tags: &tags, weight, may_vanish };
         let (slot, id) = self.machine.begin_write(&write).expect("numbers are left");
         self.drain();
         self.names.insert(slot, (place.clone(), key.clone()));
