@@ -1,5 +1,12 @@
 //! What only shows from within: that queues, sums and ghosts hold together under random operations.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
 #![allow(clippy::indexing_slicing, reason = "tests may panic")]
 
 use std::collections::HashSet;
