@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a get-or-load brought no value. Cheap to clone: everyone who waited gets the same one.
+/// Why a get-or-load brought no value. Cheap to clone: everyone who waited gets the same one. It may cross threads, so
+/// that `?` turns it into a `Box<dyn Error + Send + Sync>` or an `anyhow::Error`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LoadError {

@@ -102,7 +102,10 @@ pub mod time;
 #[cfg(feature = "workers")]
 pub mod workers;
 
-pub use crate::core::{Histogram, RemovalCause, Stats};
-pub use crate::engine::{Builder, Cache, CallOptions, EntryOptions, Got, KeepFreshOptions, LoadCtx, Plugin, Status};
+pub use crate::core::{Histogram, MissCause, RemovalCause, StaleCause, Stats};
+pub use crate::engine::{
+    Builder, Cache, CallOptions, EntryOptions, Got, KeepFreshOptions, LoadCtx, ManualClock, Plugin, Status,
+};
 pub use crate::error::{LoadError, OptionError};
+pub use crate::options::{Policy, PolicyPatch};
 pub use crate::time::{Timestamp, Ttl};

@@ -269,6 +269,7 @@ impl Policy {
     /// This policy with what `patch` says instead. Numbers that make no sense become the nearest that do: a negative or
     /// undefined `refresh_ahead` or `jitter` is 0, a `jitter` above 1 is 1.
     #[must_use]
+    #[inline(never)]
     pub fn patched(&self, patch: &PolicyPatch) -> Self {
         let entry = &self.entry;
         // `max` takes the other number where one is NaN.
@@ -290,7 +291,15 @@ impl Policy {
 
     /// How a value is kept about which its loader, its writer or `insert` itself says `said`. What is said of the value
     /// itself wins; then, where it is `absent` ("nothing there"), `negative_ttl`; then what this policy says of all.
+    #[inline(never)]
     pub fn of_value(&self, said: &PolicyPatch, absent: bool) -> EntryPolicy {
+        // Most loaders say nothing.
+        if *said == PolicyPatch::NONE {
+            return match self.negative_ttl {
+                Some(ttl) if absent => EntryPolicy { ttl, ..self.entry },
+                _ => self.entry,
+            };
+        }
         let patched = self.patched(said);
         let negative = patched.negative_ttl.filter(|_| absent && said.ttl.is_none());
         EntryPolicy { ttl: negative.unwrap_or(patched.entry.ttl), ..patched.entry }

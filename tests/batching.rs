@@ -222,13 +222,14 @@ fn a_key_removed_while_its_batch_is_open_is_in_the_call_once_and_stored() {
 
 #[test]
 fn a_result_may_have_a_ttl_and_tags_of_its_own() {
-    let bench = Bench::<false>::new(|builder| builder.time_to_live(Ttl::Millis(100)));
+    let bench = Bench::<false>::new(|builder| builder.time_to_live(Ttl::Millis(100)).max_bytes(100).weigher(|_, _| 1));
     let mut waiting = vec![bench.get_many(&[1, 2, 3])];
     bench.turn(&mut waiting);
     bench.turn(&mut waiting);
     {
         let calls = bench.calls.borrow();
         calls[0].ctxs[0].set_ttl(Ttl::Millis(5));
+        calls[0].ctxs[0].set_weight(50);
         calls[0].ctxs[1].tag("odd");
         calls[0].ctxs[2].skip();
     }
@@ -237,6 +238,7 @@ fn a_result_may_have_a_ttl_and_tags_of_its_own() {
     let cache = bench.batched.cache();
     let left = [1, 2, 3].map(|key| cache.remaining_ttl(&key));
     assert_eq!(left, [Some(Ttl::Millis(5)), Some(Ttl::Millis(100)), None]);
+    assert_eq!(cache.weight(), 51);
     assert_eq!((cache.remove_by_tag("odd"), cache.len()), (1, 1));
 }
 

@@ -14,7 +14,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn write<'a>(slot: Option<nearcache::core::Slot>, now: u64, policy: &'a Policy) -> WriteThrough<'a> {
     let partition = PartitionId::ROOT;
-    WriteThrough { slot, partition, now: at(now), policy, tags: &[], weight: None, may_vanish: false }
+    WriteThrough { hash: None, slot, partition, now: at(now), policy, tags: &[], weight: None, may_vanish: false }
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn sizes_of_parts_count_what_lies_within_them() {
     let mut put = |steps: &[(bool, &str)], weight| {
         let (.., partition) = open(&mut machine, steps);
         let (policy, weight) = (&Policy::USUAL, Some(weight));
-        let value = NewValue { policy, said: &said, tags: [&[], &[]], weight, absent: false, random: 0.0 };
+        let value = NewValue { hash: None, policy, said: &said, tags: [&[], &[]], weight, absent: false, random: 0.0 };
         (machine.insert(None, partition, at(0), &value).expect("it fits"), partition)
     };
     put(&[], 1);

@@ -182,7 +182,7 @@ fn a_page_reads_like_this() {
     let stats = Stats { hits: 3, misses: 1, loads: 1, load_millis: histogram([1_250]), ..Stats::default() };
     let mut machine = Machine::new(Limits::new(10, u64::MAX, u64::MAX), Ttl::Forever, Timers::Own);
     let (policy, said) = (&Policy::USUAL, &PolicyPatch::new());
-    let value = NewValue { policy, said, tags: [&[], &[]], weight: Some(7), absent: false, random: 0.0 };
+    let value = NewValue { hash: None, policy, said, tags: [&[], &[]], weight: Some(7), absent: false, random: 0.0 };
     machine.insert(None, PartitionId::ROOT, Timestamp::from_millis(0), &value);
     let held = Held::of(&machine);
     let page = prometheus(&[Layer { cache: "my \"own\"", layer: "memory", namespace: None, stats: &stats, held }]);

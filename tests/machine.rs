@@ -9,8 +9,8 @@ mod random;
 use std::collections::HashMap;
 
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, FlightId, Machine, NewValue, Node, Outcome, Part, PartitionId, Slot, Softened,
-    Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
+    Answer, Ask, Brought, Counted, EvictionPolicy, FlightId, Machine, NewValue, Node, Outcome, Part, PartitionId, Slot,
+    Softened, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
 };
 use nearcache::options::{EntryPolicy, Limits, Policy, PolicyPatch};
 use nearcache::{Timestamp, Ttl};
@@ -124,12 +124,17 @@ struct Sim {
     brought: u64,
     stored: u64,
     again: u64,
+    /// Where the columns lay that a driver may see, and by what version.
+    columns: Option<([usize; 2], u32)>,
 }
 
 impl Sim {
     fn new(seed: u64, timers: Timers) -> Self {
-        let mut machine =
-            Machine::new(Limits::new(MAX_ENTRIES, MAX_BYTES, u64::from(HEAVIEST)), Ttl::Millis(30), timers);
+        let limits = Limits::new(MAX_ENTRIES, MAX_BYTES, u64::from(HEAVIEST));
+        let mut machine = match seed % 2 {
+            0 => Machine::new(limits, Ttl::Millis(30), timers),
+            _ => Machine::with_eviction(limits, Ttl::Millis(30), timers, EvictionPolicy::Adaptive),
+        };
         let namespace = machine.namespace(0, "a").expect("there is room for one");
         Self {
             random: Random(seed),
@@ -151,6 +156,7 @@ impl Sim {
             brought: 0,
             stored: 0,
             again: 0,
+            columns: None,
         }
     }
 
@@ -300,6 +306,14 @@ impl Sim {
                     Some(Kept::Value(id)) => self.now < self.origins[id].fresh_until,
                     _ => false,
                 };
+                let sure = |machine: &Machine, now: u64| (now as f64) < machine.fresh_until()[slot.index()];
+                if self.random.one_in(2) && sure(&self.machine, self.now) {
+                    // As a driver does that sees the columns.
+                    assert!(fresh, "a column says what is not so, step {}", self.step);
+                    self.machine.note_hit(slot);
+                    self.machine.count_hits(0, 1);
+                    return;
+                }
                 let touched = self.machine.touch(slot, self.at());
                 assert_eq!(touched == Touched::Hit, fresh, "step {}", self.step);
             }
@@ -334,6 +348,7 @@ impl Sim {
         let weight = self.random.one_in(2).then(|| self.random.below(25) as u32);
         let asked_at = before.map_or(self.now, |(at, _)| at);
         let ask = Ask {
+            hash: Some(key as u32),
             slot: known,
             partition,
             now: self.at(),
@@ -674,7 +689,15 @@ impl Sim {
         self.purges.push(Purge::Key(key));
         let id = self.origin(key, tags);
         let said = PolicyPatch::default();
-        let value = NewValue { policy: &policy, said: &said, tags: [&names, &[]], weight, absent: false, random: 0.0 };
+        let value = NewValue {
+            hash: Some(key as u32),
+            policy: &policy,
+            said: &said,
+            tags: [&names, &[]],
+            weight,
+            absent: false,
+            random: 0.0,
+        };
         let known = self.by_key.get(&key).copied();
         let stored = self.machine.insert(known, partition, self.at(), &value);
         // What a value makes way for in its own slot is polled before it is written.
@@ -694,7 +717,16 @@ impl Sim {
         let slot = self.by_key.get(&key).copied();
         let may_vanish = self.timers == Timers::Own;
         let now = self.at();
-        let write = WriteThrough { slot, partition, now, policy: &policy, tags: &[], weight: Some(1), may_vanish };
+        let write = WriteThrough {
+            slot,
+            hash: Some(key as u32),
+            partition,
+            now,
+            policy: &policy,
+            tags: &[],
+            weight: Some(1),
+            may_vanish,
+        };
         let (slot, id) = self.machine.begin_write(&write).expect("numbers are left");
         self.drain();
         self.place(key, slot);
@@ -899,6 +931,24 @@ impl Sim {
         assert_eq!(self.machine.len(), self.kept.len(), "entries, step {}", self.step);
         assert_eq!(self.machine.stats().gets(), self.gets, "gets, step {}", self.step);
         assert_eq!(self.machine.stats().load_millis.count(), self.brought, "times of loads, step {}", self.step);
+        let at = [self.machine.fresh_until().as_ptr() as usize, self.machine.hit_counters().as_ptr() as usize];
+        let version = self.machine.columns_version();
+        if let Some((before, known)) = self.columns.replace((at, version)) {
+            assert!(before == at || known != version, "a column has moved without a word, step {}", self.step);
+        }
+        for (at, until) in self.machine.fresh_until().iter().enumerate() {
+            let kept = Slot::new(at as u32).and_then(|slot| self.kept.get(&slot));
+            let is_value = matches!(kept, Some(Kept::Value(_)));
+            let fresh = 0.0 < *until;
+            assert!(is_value || !fresh, "no value, but fresh for a driver, step {}", self.step);
+        }
+        let mut order = self.machine.newest_first(Timestamp::default());
+        order.sort_unstable();
+        let ready = |(_, kept): &(&Slot, &Kept)| matches!(kept, Kept::Value(_));
+        let mut values: Vec<Slot> = self.kept.iter().filter(ready).map(|(slot, _)| *slot).collect();
+        values.retain(|slot| self.machine.is_fresh(*slot, Timestamp::default()));
+        values.sort_unstable();
+        assert_eq!(order, values, "what the policy knows, step {}", self.step);
         let live = self.loads.iter().filter(|load| !load.ended).count();
         assert_eq!(self.machine.loads_in_flight(), live, "flights, step {}", self.step);
         // Dear, and a size that goes wrong stays so.

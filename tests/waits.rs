@@ -284,3 +284,19 @@ fn one_timer_serves_all_waits_in_the_order_of_their_deadlines() {
         while machine.poll_removal().is_some() {}
     }
 }
+
+#[test]
+fn a_failed_load_has_taken_its_time_and_its_memory_is_used_like_an_entry() {
+    // A10: neither was noticed when it was broken.
+    let mut machine = machine(2, Timers::Own);
+    let policy = policy(PolicyPatch::new().error_backoff(Ttl::Forever));
+    let (failed, flight) = lead(&mut machine, &ask(None, 0, &policy));
+    let settled = machine.failed(flight, at(40), None);
+    assert_eq!((settled.outcome, settled.millis), (Outcome::FailureCached(failed), 40));
+    let times = machine.stats().load_millis;
+    assert_eq!((times.count(), times.sum()), (1, 40));
+    let value = insert(&mut machine, None, PartitionId::ROOT, 41, &policy).expect("it fits");
+    assert_eq!(machine.ask(&ask(Some(failed), 42, &policy)), Answer::Failed(failed));
+    insert(&mut machine, None, PartitionId::ROOT, 43, &policy).expect("it fits");
+    assert_eq!(machine.poll_removal().map(|removal| removal.slot), Some(value), "the failure was used more recently");
+}

@@ -20,7 +20,7 @@ console.log(
   checks.filter((check) => !check.ok).map((check) => `${check.name} ${check.value.toFixed(2)}`),
 );
 
-// A page for Prometheus: of one cache by `cache.prometheus()`, of several by `prometheus(caches)`.
+// A page for Prometheus, of one cache or of several.
 const page = prometheus([cache, new NearCache({ name: "posts" })]);
 console.log(
   page

@@ -31,6 +31,7 @@ await cache
 
 // prints:
 // miss: a, absent
+// evict: a = v, expired
 // miss: a, expired
 // slow: a took 500 ms
 // miss: b, absent

@@ -7,14 +7,16 @@ import { duration, fn, known, size } from "./options.js";
 import type { BatchOptions } from "./types.js";
 
 /** What a batch belongs to, and what is to know of it. None of this may throw. */
-export interface BatchObserver<K> {
+export interface BatchObserver<K, C = unknown> {
   /** The time in milliseconds. */
   now(): number;
   /** A key takes a place. `false` if what asks for it would wait for itself. */
   joined(batch: BatchId): boolean;
-  /** Calls `load`, which may ask for keys. */
-  run<T>(batch: BatchId, call: () => T): T;
-  /** It has ended: its keys, how long its call took, and what every key failed with, if so. */
+  /** Whether anybody still waits for a key, by what came with it. */
+  isWanted(item: C): boolean;
+  /** It is full, or its window has passed: calls `load`, which may ask for keys. */
+  run<T>(batch: BatchId, call: () => T, keys: readonly K[]): T;
+  /** It has ended: the keys of its call, how long that took, and what every key failed with, if so. No keys: no call. */
   ended(batch: BatchId, keys: readonly K[], millis: number, error: unknown): void;
 }
 
@@ -34,6 +36,8 @@ class OpenBatch<K, V, C> extends Batch<K, V> implements BatchId {
   timer: Timer | undefined = undefined;
   /** Sends a batch with a timer before its time. */
   go: (() => void) | undefined = undefined;
+  /** What came first with a key that was asked for again, by the key's place. */
+  earlier: [number, C][] | undefined = undefined;
   /** Where each key is. */
   readonly places = new Map<K, number>();
 }
@@ -53,11 +57,11 @@ export class Batcher<K, V, C = undefined> {
   /** In milliseconds; `undefined`: the microtask window. */
   readonly #window: number | undefined;
   readonly #maxSize: number;
-  readonly #observer: BatchObserver<K>;
+  readonly #observer: BatchObserver<K, C>;
   #open: OpenBatch<K, V, C> | undefined = undefined;
 
   /** @throws {NearCacheError} `ERR_OPTION` */
-  constructor(options: BatchOptions<K, V, C>, observer: BatchObserver<K>) {
+  constructor(options: BatchOptions<K, V, C>, observer: BatchObserver<K, C>) {
     known(options, BATCH_OPTIONS, "batch");
     const { load, batchWindow = "microtask", maxBatchSize = Infinity } = options;
     this.#load = fn("batch.load", load);
@@ -79,6 +83,7 @@ export class Batcher<K, V, C = undefined> {
         };
     const known = batch.places.get(key);
     if (known !== undefined) {
+      (batch.earlier ??= []).push([known, batch.items[known]!]);
       batch.items[known] = item;
       return batch.again(known, lost);
     }
@@ -118,17 +123,36 @@ export class Batcher<K, V, C = undefined> {
     batch.closed = true;
     if (batch.timer !== undefined) host.clearTimer(batch.timer);
     const observer = this.#observer;
-    const count = batch.keys.length;
+    const places = this.#wanted(batch);
+    const all = places.length === batch.keys.length;
+    const keys = all ? batch.keys : places.map((place) => batch.keys[place]!);
+    const items = all ? batch.items : places.map((place) => batch.items[place]!);
+    const count = keys.length;
     const start = observer.now();
     let failure: unknown;
     try {
-      const values = await observer.run(batch, () => this.#load(batch.keys, batch.items));
+      const values = count === 0 ? [] : await observer.run(batch, () => this.#load(keys, items), keys);
       if (!Array.isArray(values) || values.length !== count) throw batchResultError(values, count);
-      batch.settle(values);
+      batch.settle(all ? values : spread(values, places));
     } catch (error) {
       failure = error;
       batch.fail(error);
     }
-    observer.ended(batch, batch.keys, Math.max(observer.now() - start, 0), failure);
+    observer.ended(batch, keys, Math.max(observer.now() - start, 0), failure);
   }
+
+  /** The places of the keys that somebody still waits for: others may have left while the batch was open. */
+  #wanted({ keys, items, earlier = [] }: OpenBatch<K, V, C>): number[] {
+    const isWanted = (place: number): boolean =>
+      this.#observer.isWanted(items[place]!) ||
+      earlier.some(([known, item]) => known === place && this.#observer.isWanted(item));
+    return Array.from(keys, (_, place) => place).filter(isWanted);
+  }
+}
+
+/** Values for the keys in these places; there is none for the others, which nobody waits for. */
+function spread<V>(values: readonly (V | Error)[], places: readonly number[]): (V | Error)[] {
+  const all: (V | Error)[] = [];
+  places.forEach((place, at) => (all[place] = values[at]!));
+  return all;
 }

@@ -30,6 +30,11 @@ export class Context<K, V> implements LoadContext<K, V> {
     return this.#controller.signal;
   }
 
+  /** Whether `signal` is, or would be, aborted. */
+  get isAborted(): boolean {
+    return this.#reason !== undefined;
+  }
+
   skip(): void {
     this.skipped = true;
   }

@@ -12,11 +12,6 @@ export let Core = class {
     refuse();
   }
 } as unknown as Glue["Core"];
-export let read_bytes: Glue["read_bytes"] = refuse;
-export let read_count: Glue["read_count"] = refuse;
-export let read_duration: Glue["read_duration"] = refuse;
-export let read_factor: Glue["read_factor"] = refuse;
-export let read_fraction: Glue["read_fraction"] = refuse;
 
 let compiled: WebAssembly.Module | undefined;
 let missing =
@@ -76,7 +71,7 @@ function importsOf(glue: Glue): WebAssembly.Imports {
 function use(module: WebAssembly.Module, glue: Glue, { exports }: WebAssembly.Instance): void {
   glue.__wbg_set_wasm(exports);
   (exports as { __wbindgen_start(): void }).__wbindgen_start();
-  ({ Core, read_bytes, read_count, read_duration, read_factor, read_fraction } = glue);
+  ({ Core } = glue);
   compiled = module;
 }
 

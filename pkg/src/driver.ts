@@ -1,15 +1,15 @@
-import { Alarm, startTimer, stopTimer } from "./alarm.js";
+import { askWith } from "./calls.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
-import { type EntryTable, FailureCached } from "./entries.js";
-import { nobodyWaits, recursive, timedOut, tooManyLoads } from "./errors.js";
-import { Ask, type Asker, Flight, Provenance, Wait } from "./flight.js";
+import type { EntryTable, FailureCached } from "./entries.js";
+import { recursive, timedOut, tooManyLoads } from "./errors.js";
+import { Ask, type Asker, type Flight, Provenance, Wait } from "./flight.js";
 import type { CacheHandle } from "./handle.js";
 import { host } from "./host.js";
-import { bytes, duration, names } from "./options.js";
-import { type CallOptions, or, readContext } from "./policy.js";
+import { Loads } from "./loads.js";
+import type { CallOptions } from "./policy.js";
 import { Requests } from "./requests.js";
-import { offAbort, onAbort } from "./signals.js";
+import { onAbort } from "./signals.js";
 import type { Details, Loader } from "./types.js";
 
 /** What `ask_with` is told of a get that asks again: what it was counted as before. */
@@ -18,25 +18,17 @@ const JOINED = 2;
 
 /** Turns the core's answers about loads into promises and timers. */
 export class Driver<K, V> {
-  private flights: (Flight<K, V> | undefined)[] = [];
-  private live = 0;
-  private readonly alarm = new Alarm(true);
-  private readonly onAlarm = (at: number): void => this.ring(at);
-  private readonly onAskAgain = (wait: Wait<K, V>): Promise<V> => this.askAgain(wait);
+  readonly loads: Loads<K, V>;
   /** There in a Worker, where each request waits for itself. */
   private readonly requests: Requests<K, V> | undefined;
-  /** The load or batch whose code is on the stack. */
-  private asker: Asker | undefined = undefined;
-  /** Whether any value may be refreshed ahead of its end. */
-  private ahead = false;
+  private readonly onAskAgain = (wait: Wait<K, V>): Promise<V> => this.askAgain(wait);
 
   constructor(
     readonly entries: EntryTable<K, V>,
-    readonly random: () => number,
+    private readonly random: () => number,
   ) {
+    this.loads = new Loads(entries, random, (at) => this.ring(at), this.onAskAgain);
     this.requests = host.requestBound ? new Requests(this) : undefined;
-    if (host.requestBound) entries.onFlightEnded = (index) => this.end(this.flights[index]);
-    entries.onRenewed = () => this.orphan();
   }
 
   /** Asks the core for a key, and does as it says. `provenance` is filled in where somebody wants to know. */
@@ -75,6 +67,8 @@ export class Driver<K, V> {
     let last = asked;
     while (last.wait?.again !== undefined) last = last.wait.again;
     let { status, age, ttl, wait } = last;
+    // Of those who asked again together the first leads.
+    if (last !== asked && asked.place > 0 && status === "miss") status = "coalesced";
     if (wait?.softened !== undefined) {
       ({ age, ttl } = wait.softened);
       status = "stale-on-timeout";
@@ -83,7 +77,8 @@ export class Driver<K, V> {
       // It was stored just now, or is the old one, or is not there.
       const now = this.entries.now();
       const slot = handle.slots.get(key);
-      if (slot !== undefined && Object.is(this.entries.values[slot], value)) ({ age, ttl } = this.dated(slot, now));
+      const isThere = slot !== undefined && slot === wait.flight.slot && Object.is(this.entries.values[slot], value);
+      if (isThere) ({ age, ttl } = this.dated(slot, now));
     }
     return { value, status, age, ttl };
   }
@@ -93,39 +88,15 @@ export class Driver<K, V> {
     return this.entries.safely((core) => ({ age: core.age(slot, now), ttl: Math.max(core.remaining(slot, now), 0) }));
   }
 
-  /** Calls what is a user's and may ask for keys: whatever it asks for before it first awaits, `asker` waits for. */
-  runAs<T>(asker: Asker, call: () => T): T {
-    const outer = this.asker;
-    this.asker = asker;
-    try {
-      return call();
-    } finally {
-      this.asker = outer;
-    }
-  }
-
   /** The load that takes a place in a batch waits for the batch. `false` if it would wait for itself. */
   joinBatch(batch: number): boolean {
-    const flight = this.asker?.node ?? -1;
+    const flight = this.loads.asker?.node ?? -1;
     return flight < 0 || this.entries.safely((core) => core.wait_for_batch(flight, batch));
-  }
-
-  /** Whether the core knows the flight, and has not ended it. */
-  isLive(flight: Flight<K, V>): boolean {
-    return this.flights[flight.index] === flight;
-  }
-
-  /** The load is gone with its request. */
-  lose(flight: Flight<K, V>): void {
-    if (!this.isLive(flight)) return;
-    this.forget(flight);
-    flight.over = true;
-    if (core.hasNews(this.entries.core.lost(flight.index))) this.entries.drain();
   }
 
   /** What `leave` and `time_out` answered. */
   left(flight: Flight<K, V>, code: number): void {
-    if ((code & core.LAST) !== 0) this.end(flight);
+    if ((code & core.LAST) !== 0) this.loads.end(flight);
     if (core.hasNews(code)) this.entries.drain();
   }
 
@@ -135,7 +106,12 @@ export class Driver<K, V> {
     const counted = wait.ask === wait.flight.ask ? MISSED : JOINED;
     wait.again = new Provenance<K, V>();
     try {
-      return this.ask(handle, key, loader, options, wait.again, counted, askedAt);
+      const promise = this.ask(handle, key, loader, options, wait.again, counted, askedAt);
+      // They share what comes of it, but each is a get of its own, which is counted and told of.
+      for (let others = wait.callers - 1; others > 0; others--) {
+        this.ask(handle, key, loader, options, undefined, JOINED, askedAt).catch(ignore);
+      }
+      return promise;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -169,11 +145,11 @@ export class Driver<K, V> {
     const { entries } = this;
     const { defaults } = handle;
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
-    const random = this.ahead ? 1 - this.random() : NaN;
+    const random = this.loads.ahead ? 1 - this.random() : NaN;
     const now = entries.now();
     const known = handle.slots.get(key) ?? 0;
     const number = handle.number(entries.core);
-    const asker = this.asker === undefined ? -1 : this.asker.node;
+    const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;
     const answer =
       options === undefined && again === 0
         ? entries.core.ask(known, number, now, defaults.policy, false, random, asker)
@@ -200,11 +176,11 @@ export class Driver<K, V> {
       case core.JOIN: {
         if (provenance !== undefined) provenance.status = "coalesced";
         if (hooks.coalesced !== undefined) hooks.notify("coalesced", { key, place: handle.place });
-        const flight = this.flights[core.above(answer)]!;
+        const flight = this.loads.at(core.above(answer))!;
         let wait = flight.wait(at);
         if (wait === undefined) {
           const ask = new Ask(handle, key, loader, options, again === 0 ? now : askedAt);
-          if (this.requests === undefined) this.setAlarm(ask, now);
+          if (this.requests === undefined) this.loads.setAlarm(ask, now);
           wait = this.beginWait(flight, at, ask);
         }
         promise = this.wait(wait, at, now, options?.signal, provenance);
@@ -254,7 +230,7 @@ export class Driver<K, V> {
     now: number,
     provenance: Provenance<K, V> | undefined,
   ): Promise<V> {
-    const flight = this.begin(ask, slot, index, false, now);
+    const flight = this.loads.begin(ask, slot, index, false, now);
     if (flight.loaded && provenance === undefined) return Promise.resolve(flight.value as V);
     // Whoever joined the group while the loader was on the stack has begun its promise.
     const wait = flight.wait(0) ?? this.beginWait(flight, 0, ask);
@@ -279,43 +255,8 @@ export class Driver<K, V> {
     index: number,
     now: number,
   ): void {
-    const flight = this.begin(new Ask(handle, key, loader, options, now), slot, index, true, now);
+    const flight = this.loads.begin(new Ask(handle, key, loader, options, now), slot, index, true, now);
     this.requests?.hold(flight);
-  }
-
-  /** Calls the loader. */
-  private begin(ask: Ask<K, V>, slot: number, index: number, background: boolean, now: number): Flight<K, V> {
-    const { handle, key } = ask;
-    const ctx = new Context<K, V>(key, this.entries.valueAt(slot));
-    const flight = new Flight(index, ask, ctx, background, this.requests !== undefined);
-    this.flights[index] = flight;
-    if (this.live++ === 0) this.alarm.wake(this.onAlarm);
-    this.ahead ||= handle.defaults.refreshAhead > 0 || (ask.options?.refreshAhead ?? 0) > 0;
-    if (this.requests !== undefined) this.requests.bind(flight);
-    else this.setAlarm(ask, now);
-    const outer = this.asker;
-    this.asker = flight;
-    let loaded: V | PromiseLike<V>;
-    try {
-      loaded = ask.loader(key, ctx);
-      if (isThenable(loaded)) {
-        // Others than promises may resolve with one another, or throw.
-        const promise = loaded instanceof Promise ? loaded : Promise.resolve(loaded);
-        promise.then(
-          (value) => this.loaded(flight, value),
-          (error) => this.failed(flight, error),
-        );
-        this.asker = outer;
-        return flight;
-      }
-    } catch (error) {
-      this.asker = outer;
-      this.failed(flight, error);
-      return flight;
-    }
-    this.asker = outer;
-    this.loaded(flight, loaded);
-    return flight;
   }
 
   /** A caller's promise for the end of a wait. */
@@ -326,8 +267,12 @@ export class Driver<K, V> {
     signal: AbortSignal | undefined,
     provenance: Provenance<K, V> | undefined,
   ): Promise<V> {
-    if (provenance !== undefined) provenance.wait = wait;
-    if (this.asker !== undefined) (wait.askers ??= []).push(this.asker);
+    if (provenance !== undefined) {
+      provenance.wait = wait;
+      provenance.place = wait.callers;
+    }
+    wait.callers++;
+    if (this.loads.asker !== undefined) (wait.askers ??= []).push(this.loads.asker);
     if (wait.over) return wait.promise;
     if (this.requests !== undefined) return this.requests.follow(wait, group, now, signal);
     return signal === undefined ? wait.promise : this.withSignal(wait, group, signal);
@@ -336,157 +281,29 @@ export class Driver<K, V> {
   /** A caller's promise that its signal may end. */
   private withSignal(wait: Wait<K, V>, group: number, signal: AbortSignal): Promise<V> {
     const { flight } = wait;
-    const asker = this.asker;
+    const asker = this.loads.asker;
     return new Promise<V>((resolve, reject) => {
       const abort = (): void => {
         if (wait.over) return;
+        wait.callers--;
         reject(signal.reason);
-        if (!this.isLive(flight)) return;
+        if (!this.loads.isLive(flight)) return;
         this.entries.safely(() => this.left(flight, this.leaveAs(asker, flight, group)));
         this.entries.flush();
       };
-      if (signal.aborted) abort();
-      else onAbort(signal, abort);
-      const settled = (): void => offAbort(signal, abort);
+      const settled = onAbort(signal, abort);
       wait.promise.then(resolve, reject);
       wait.promise.then(settled, settled);
     });
   }
 
   private leaveAs(asker: Asker | undefined, flight: Flight<K, V>, group: number): number {
-    return this.isLive(flight) ? this.entries.core.leave(flight.index, group, asker?.node ?? -1, false) : 0;
+    return this.loads.isLive(flight) ? this.entries.core.leave(flight.index, group, asker?.node ?? -1, false) : 0;
   }
 
   /** The loads that waited in a group which is over don't wait for its flight any more. */
   private release(wait: Wait<K, V>, group: number): void {
     for (const asker of wait.askers ?? []) this.leaveAs(asker, wait.flight, group);
-  }
-
-  private loaded(flight: Flight<K, V>, value: V): void {
-    flight.loaded = true;
-    flight.value = value;
-    if (flight.over) {
-      if (flight.orphaned) flight.settle(this.onAskAgain);
-      return;
-    }
-    try {
-      this.bring(flight, value);
-    } catch (error) {
-      if (this.entries.recover(error)) {
-        // Those who wait get what the loader brought all the same.
-        flight.settle(this.onAskAgain);
-        return;
-      }
-      flight.loaded = false;
-      this.failed(flight, error);
-    }
-  }
-
-  private bring(flight: Flight<K, V>, value: V): void {
-    const { entries } = this;
-    const { ask, ctx, index } = flight;
-    const { handle, key, options } = ask;
-    const plain = ctx.saysNothing;
-    const said = plain ? undefined : readContext(ctx);
-    const tags = ctx.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
-    let weight = NaN;
-    if (ctx.bytes !== undefined) weight = bytes("ctx.bytes", ctx.bytes);
-    else if (options === undefined || Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
-    const mayJitter = handle.defaults.jitter > 0 || (options?.jitter ?? 0) > 0 || (said?.jitter ?? 0) > 0;
-    const random = mayJitter ? this.random() : 0;
-    this.ahead ||= (said?.refreshAhead ?? 0) > 0;
-    const now = entries.nowFor(or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
-    // All this was the user's, and may have ended the load by using the cache.
-    if (flight.over) return;
-    const absent = value === undefined || value === null;
-    const answer =
-      said === undefined
-        ? entries.core.brought(index, now, weight, absent, random)
-        : entries.core.brought_with(
-            index,
-            now,
-            weight,
-            absent,
-            random,
-            ctx.skipped,
-            said.ttl,
-            said.staleWhileRevalidate,
-            said.staleIfError,
-            said.refreshAhead,
-            said.jitter,
-            tags,
-          );
-    const code = answer | 0;
-    this.forget(flight);
-    flight.over = true;
-    if (core.hasNews(code)) entries.drain();
-    if ((code & core.ASK_AGAIN) !== 0) {
-      flight.again = new Set();
-      for (let group = entries.core.ask_again(); group >= 0; group = entries.core.ask_again()) flight.again.add(group);
-    }
-    if ((core.kind(code) & 7) === core.STORED) entries.put(code & core.SLOT, value);
-    flight.settle(this.onAskAgain);
-    const { hooks } = entries;
-    if (hooks.load !== undefined) {
-      const { background } = flight;
-      hooks.notify("load", { key, place: handle.place, duration: core.above(answer), background });
-    }
-    entries.flush();
-  }
-
-  private failed(flight: Flight<K, V>, error: unknown): void {
-    flight.failed = true;
-    flight.error = error;
-    if (flight.over) {
-      if (flight.orphaned) flight.settle(this.onAskAgain);
-      return;
-    }
-    try {
-      this.fail(flight, error);
-    } catch (trap) {
-      if (!this.entries.recover(trap)) throw trap;
-      flight.settle(this.onAskAgain);
-    }
-  }
-
-  private fail(flight: Flight<K, V>, error: unknown): void {
-    const { entries } = this;
-    const { ask, index, background } = flight;
-    const { handle, key } = ask;
-    const backoff = backoffOf(flight, error);
-    const now = entries.exactNow();
-    // The rule is the user's, and may have ended the load by using the cache.
-    if (flight.over) return;
-    const answer = entries.core.failed(index, now, backoff);
-    const code = answer | 0;
-    const kind = core.kind(code) & 7;
-    const slot = code & core.SLOT;
-    this.forget(flight);
-    flight.over = true;
-    if (core.hasNews(code)) entries.drain();
-    if (kind === core.RESCUED) {
-      flight.rescued = true;
-      flight.failed = false;
-      flight.loaded = true;
-      flight.value = entries.values[slot] as V;
-    } else if (kind === core.FAILURE_CACHED) {
-      entries.put(slot, new FailureCached(error));
-    }
-    flight.settle(this.onAskAgain);
-    const { hooks } = entries;
-    const event = { key, place: handle.place };
-    if (hooks.error !== undefined) {
-      hooks.notify("error", { ...event, duration: core.above(answer), background, error });
-    }
-    if (flight.rescued && !background && hooks.stale !== undefined) {
-      hooks.notify("stale", { ...event, cause: "error" });
-    }
-    entries.flush();
-  }
-
-  private setAlarm(ask: Ask<K, V>, now: number): void {
-    const at = Math.floor(ask.askedAt) + Math.min(ask.softTimeout, ask.hardTimeout);
-    if (at < this.alarm.at) this.alarm.set(at, now);
   }
 
   /** Deadlines may have come: it is `at`, whatever a test's clock says. */
@@ -497,13 +314,13 @@ export class Driver<K, V> {
       for (let answer = machine.timeout(now); answer >= 0; answer = machine.timeout(now)) {
         const code = answer | 0;
         const group = code & core.SLOT;
-        const flight = this.flights[core.above(answer)];
+        const flight = this.loads.at(core.above(answer));
         const wait = flight?.wait(group);
         if (core.kind(code) === core.SOFT) {
           if (wait !== undefined) this.soften(wait, group, now, true);
           continue;
         }
-        if ((code & core.LAST) !== 0) this.end(flight);
+        if ((code & core.LAST) !== 0) this.loads.end(flight);
         if (wait === undefined) continue;
         wait.over = true;
         this.release(wait, group);
@@ -511,104 +328,10 @@ export class Driver<K, V> {
       }
       entries.drain();
       const next = machine.next_deadline();
-      if (next < Infinity) this.alarm.set(next, now);
+      if (next < Infinity) this.loads.alarm.set(next, now);
     });
     entries.flush();
   }
-
-  /** Nobody waits for the flight any more: its load is told to stop, in its own request. */
-  private end(flight: Flight<K, V> | undefined): void {
-    if (flight === undefined || !this.isLive(flight)) return;
-    this.forget(flight);
-    flight.over = true;
-    const reason = nobodyWaits(flight.ask.key);
-    if (flight.home === undefined) flight.ctx.abort(reason);
-    else flight.home(reason);
-  }
-
-  private forget(flight: Flight<K, V>): void {
-    if (!this.isLive(flight)) return;
-    this.flights[flight.index] = undefined;
-    if (--this.live === 0) this.alarm.rest();
-  }
-
-  /** The core is another one now. What is under way goes on without it, until its deadline or half a minute more. */
-  private orphan(): void {
-    const { flights } = this;
-    this.flights = [];
-    this.live = 0;
-    this.alarm.rest();
-    for (const flight of flights) {
-      if (flight === undefined) continue;
-      flight.orphaned = true;
-      flight.over = true;
-      for (const [, wait] of flight.waits()) {
-        const { key, hardTimeout } = wait.ask;
-        const late = (): void => {
-          wait.over = true;
-          wait.reject(timedOut(key, hardTimeout));
-        };
-        // In a Worker each has a timer of its own.
-        const timer = this.requests === undefined ? startTimer(late, hardTimeout) : undefined;
-        const settled = (): void => stopTimer(timer);
-        wait.promise.then(settled, settled);
-      }
-    }
-  }
 }
 
-function askWith<K>(
-  machine: core.Core,
-  slot: number,
-  number: number,
-  now: number,
-  policy: number,
-  options: CallOptions<K> | undefined,
-  random: number,
-  asker: number,
-  again: number,
-  askedAt: number,
-): number {
-  return machine.ask_with(
-    slot,
-    number,
-    now,
-    policy,
-    options?.forceFresh ?? false,
-    random,
-    asker,
-    again === 0 ? now : askedAt,
-    again,
-    options?.ttl ?? NaN,
-    options?.staleWhileRevalidate ?? NaN,
-    options?.staleIfError ?? NaN,
-    options?.refreshAhead ?? NaN,
-    options?.jitter ?? NaN,
-    options?.negativeTtl ?? NaN,
-    options?.errorBackoff ?? NaN,
-    options?.softTimeout ?? NaN,
-    options?.hardTimeout ?? NaN,
-    options?.bytes ?? NaN,
-    options?.tags,
-  );
-}
-
-/** For how long the key is not loaded again, if its loader or a rule of the user's says. What a rule throws counts as no time. */
-function backoffOf<K, V>({ ask, ctx }: Flight<K, V>, error: unknown): number {
-  const { handle, key, options } = ask;
-  try {
-    if (ctx.errorBackoff !== undefined) return duration("ctx.errorBackoff", ctx.errorBackoff);
-    const isSaid = options !== undefined && !Number.isNaN(options.errorBackoff);
-    const rule = isSaid ? undefined : (options?.backoffRule ?? handle.defaults.backoffRule);
-    return rule === undefined ? NaN : duration("errorBackoff", rule(error, key) ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return (
-    value instanceof Promise ||
-    (typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function")
-  );
-}
+const ignore = (): void => {};

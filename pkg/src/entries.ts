@@ -41,7 +41,7 @@ export class EntryTable<K, V> {
   private readonly policies: [base: number, said: Numbers][] = [];
 
   constructor(
-    private readonly options: CoreOptions,
+    readonly options: CoreOptions,
     /** The time in milliseconds where a test makes it. */
     readonly clock: (() => number) | undefined,
   ) {
@@ -137,12 +137,9 @@ export class EntryTable<K, V> {
 
   /** Removes everything. */
   clear(): void {
-    if (this.hooks.evict !== undefined) {
-      this.core.remove_within(0, "");
-      this.drain();
-      return;
-    }
-    this.core.clear();
+    const slots = this.core.clear();
+    // By the same call with hooks and without, so that it comes to the same.
+    if (this.hooks.evict !== undefined) for (const slot of slots) this.notifyRemoval(slot, "removed");
     this.empty();
   }
 

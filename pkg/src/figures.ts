@@ -25,21 +25,3 @@ export function health(core: Core, namespace: number, now: number, options: Heal
     });
   return { ok: checks.every((check) => check.ok), checks };
 }
-
-/**
- * One page of several caches' pages, which all have the same metrics in the same order: Prometheus wants each metric
- * described once, with all its series together.
- */
-export function mergePages(pages: readonly string[]): string {
-  const families = new Map<string, { head: string; series: string }>();
-  for (const page of pages) {
-    for (const block of page.split(/^(?=# HELP )/m)) {
-      const [, name, head, series] = /^# HELP (\S+)([^]*?\n# TYPE .*\n)([^]*)$/.exec(block) ?? [];
-      if (name === undefined) continue;
-      const family = families.get(name);
-      if (family === undefined) families.set(name, { head: `# HELP ${name}${head}`, series: series! });
-      else family.series += series;
-    }
-  }
-  return [...families.values()].map(({ head, series }) => head + series).join("");
-}

@@ -36,6 +36,8 @@ export class Provenance<K, V> {
   ttl = 0;
   /** The wait that brought it. */
   wait: Wait<K, V> | undefined = undefined;
+  /** How many had come to it before. */
+  place = 0;
 }
 
 /** Callers who share a promise: those of one group or, in a Worker, one of them. */
@@ -47,6 +49,8 @@ export class Wait<K, V> {
   over = false;
   /** They got a stale value at their soft deadline. */
   softened: { readonly age: number; readonly ttl: number } | undefined = undefined;
+  /** How many they are. */
+  callers = 0;
   /** They asked again, and this came of it. */
   again: Provenance<K, V> | undefined = undefined;
   /** The loads that wait here, which now and then is one. */
@@ -74,6 +78,8 @@ export class Flight<K, V> implements Asker {
   /** Its load brought a value. */
   loaded = false;
   value: V | undefined = undefined;
+  /** Where its value was stored, or the last good value lies that stands in; 0: nowhere. */
+  slot = 0;
   /** Its load failed, and `error` is what those who wait get. */
   failed = false;
   error: unknown = undefined;

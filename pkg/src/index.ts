@@ -1,8 +1,10 @@
 import { type BatchId, Batcher } from "./batcher.js";
+import { insertWith } from "./calls.js";
+import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
 import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
-import { health, mergePages } from "./figures.js";
+import { health } from "./figures.js";
 import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
 import { host } from "./host.js";
 import { INSPECT, inspect } from "./inspect.js";
@@ -21,6 +23,7 @@ import {
   UPDATE_OPTIONS,
   USUAL,
 } from "./policy.js";
+import { type Layer, LAYERS, page } from "./prometheus.js";
 import { estimate } from "./sizes.js";
 import { toStats, type Stats } from "./stats.js";
 import type {
@@ -579,12 +582,21 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     );
   }
 
-  /**
-   * The figures as a page for Prometheus (text format 0.0.4): of the whole cache, each namespace apart, with the labels
-   * `cache`, `layer` and `namespace`. Serve it as `text/plain; version=0.0.4`. O(namespaces).
-   */
-  prometheus(): string {
-    return this.#entries.safely((core) => core.prometheus(this.name));
+  /** @internal What a page for Prometheus tells, by namespace. */
+  [LAYERS](): Layer[] {
+    const { namespaces, options } = this.#entries;
+    return this.#entries.safely((core) =>
+      namespaces.map(({ id, path }) => {
+        const [entries, bytes, ...spread] = core.layer(id) as unknown as [number, number, ...number[]];
+        const inFlight = core.in_flight();
+        const stats = toStats(core.counters(id), entries, bytes, inFlight);
+        const { maxEntries, maxBytes } = options;
+        const whole = id === 0 ? { maxEntries, maxBytes, inFlight } : undefined;
+        const [millis, ...loads] = spread.splice(0, LOAD_BOUNDS + 2) as [number, ...number[]];
+        const [keys, ...batches] = spread as [number, ...number[]];
+        return { cache: this.name, namespace: path.join("/"), stats, millis, loads, keys, batches, whole };
+      }),
+    );
   }
 
   /**
@@ -691,16 +703,17 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         if (batch.node === -1) batch.node = entries.safely((core) => core.new_batch());
         return driver.joinBatch(batch.node);
       },
-      run: (batch, call) => driver.runAs(batch, call),
+      isWanted: (ctx) => !(ctx as Context<K, V>).isAborted,
+      run: (batch, call, keys) => {
+        entries.safely((core) => core.count_batch(where().id, keys.length));
+        return driver.loads.runAs(batch, call);
+      },
       ended: (batch, keys, duration, error) => {
-        const { id, path } = where();
-        entries.safely((core) => {
-          core.batch_ended(batch.node);
-          core.count_batch(id, keys.length);
-        });
+        const { path } = where();
+        entries.safely((core) => core.batch_ended(batch.node));
         batch.node = -1;
         const { hooks } = entries;
-        if (hooks.batch === undefined) return;
+        if (hooks.batch === undefined || keys.length === 0) return;
         const place = { namespaces: path, scope: undefined, scopes: [] };
         hooks.notify("batch", { keys, place, duration, error });
         entries.flush();
@@ -726,38 +739,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   }
 }
 
-function insertWith<K>(
-  core: EntryTable<K, unknown>["core"],
-  slot: number,
-  number: number,
-  now: number,
-  policy: number,
-  weight: number,
-  absent: boolean,
-  random: number,
-  said: CallOptions<K>,
-): number {
-  const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter, negativeTtl, tags } = said;
-  return core.insert_with(
-    slot,
-    number,
-    now,
-    policy,
-    weight,
-    absent,
-    random,
-    ttl,
-    staleWhileRevalidate,
-    staleIfError,
-    refreshAhead,
-    jitter,
-    negativeTtl,
-    tags,
-  );
-}
-
 /**
- * One page for Prometheus of a cache, or of several, whose names should differ. See {@link NearCache.prometheus}.
+ * The figures of a cache, or of several, whose names should differ, as a page for Prometheus (text format 0.0.4): each
+ * namespace apart, with the labels `cache`, `layer` and `namespace`. Serve it as `text/plain; version=0.0.4`. O(namespaces,
+ * and scopes with keys).
  *
  * @throws {NearCacheError} `ERR_OPTION`
  */
@@ -765,18 +750,19 @@ export function prometheus(caches: NearCache | Iterable<NearCache>): string {
   // A cache can be walked too, but what it has in it are entries.
   const all: Iterable<unknown> = isCache(caches) ? [caches] : caches;
   if (typeof all?.[Symbol.iterator] !== "function") throw refusal("caches", show(all), CACHES);
-  const pages = Array.from(all, (cache) => {
-    if (isCache(cache)) return cache.prometheus();
+  const layers = Array.from(all, (cache) => {
+    if (isCache(cache)) return cache[LAYERS]();
     throw refusal("caches", show(cache), CACHES);
   });
-  return mergePages(pages);
+  return page(layers.flat());
 }
 
+/** Bounds of the buckets of load times: 1 ms to 65 s in doublings. */
+const LOAD_BOUNDS = 17;
 const CACHES = "a NearCache, or a list of them";
 
-/** Not `instanceof`: a program may hold two copies of this package. */
 function isCache(given: unknown): given is NearCache {
-  return typeof (given as Partial<NearCache> | null | undefined)?.prometheus === "function";
+  return typeof (given as Partial<NearCache> | null | undefined)?.[LAYERS] === "function";
 }
 
 /** In the place of options: a part of a cache that is there already. */

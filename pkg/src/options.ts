@@ -1,26 +1,46 @@
-import { read_bytes, read_count, read_duration, read_factor, read_fraction } from "./core.js";
 import { NearCacheError } from "./errors.js";
 import { instead, near } from "./hints.js";
 
+/** More than a `Map` holds. */
+const MOST_ENTRIES = 16_777_215;
+const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
 /** Whole milliseconds. */
 export function duration(option: string, given: unknown): number {
-  return Math.floor(typeof given === "number" && given >= 0 ? given : read(read_duration, option, given));
+  const millis = typeof given === "string" ? parseDuration(given) : given;
+  if (typeof millis === "number" && millis >= 0) return Math.floor(millis);
+  const allowed = 'milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"';
+  throw refusal(option, show(given), allowed);
 }
 
+function parseDuration(text: string): number {
+  const [, amount, unit] = /^\s*(\d{1,15}(?:\.\d{1,15})?)\s*(ms|[smhd])\s*$/.exec(text) ?? [];
+  return unit === undefined ? NaN : Number(amount) * UNITS[unit]!;
+}
+
+/** How many entries: a whole number from 0 on that a `Map` can hold. */
 export function count(option: string, given: unknown): number {
-  return read(read_count, option, given);
+  return within(option, given, MOST_ENTRIES, Number.isInteger(given), "a whole number from 0 to 16777215");
 }
 
+/** From 0 on, or `Infinity`. */
 export function bytes(option: string, given: unknown): number {
-  return typeof given === "number" && given >= 0 ? given : read(read_bytes, option, given);
+  return within(option, given, Infinity, true, "bytes from 0 on, or Infinity");
 }
 
+/** A part of a whole. */
 export function fraction(option: string, given: unknown): number {
-  return read(read_fraction, option, given);
+  return within(option, given, 1, true, "a number from 0 to 1");
 }
 
+/** From 0 on. */
 export function factor(option: string, given: unknown): number {
-  return read(read_factor, option, given);
+  return within(option, given, Number.MAX_VALUE, true, "a number from 0 on");
+}
+
+function within(option: string, given: unknown, most: number, fits: boolean, allowed: string): number {
+  if (typeof given === "number" && given >= 0 && given <= most && fits) return given;
+  throw refusal(option, show(given), allowed);
 }
 
 export function fn<T>(option: string, given: T): T {
@@ -97,7 +117,7 @@ export function refusal(option: string, given: string, allowed: string): NearCac
   return new NearCacheError("ERR_OPTION", `${option}: got ${given}, wants ${allowed}`);
 }
 
-/** As `src/js/options.rs` shows it. */
+/** A value as an error shows it. */
 export function show(given: unknown): string {
   switch (typeof given) {
     case "string":
@@ -110,15 +130,5 @@ export function show(given: unknown): string {
       return String(given);
     default:
       return `a ${typeof given}`;
-  }
-}
-
-function read(parse: (option: string, given: unknown) => number, option: string, given: unknown): number {
-  try {
-    return parse(option, given);
-  } catch (error) {
-    // The wasm is not there at all.
-    if (error instanceof NearCacheError) throw error;
-    throw new NearCacheError("ERR_OPTION", (error as Error).message);
   }
 }

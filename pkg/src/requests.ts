@@ -1,10 +1,8 @@
 import { startTimer, stopTimer } from "./alarm.js";
-import { deferred } from "./deferred.js";
 import type { Driver } from "./driver.js";
 import { timedOut } from "./errors.js";
 import type { Flight, Wait } from "./flight.js";
-import { offAbort, onAbort } from "./signals.js";
-import { keepAlive } from "./host.js";
+import { onAbort } from "./signals.js";
 
 /**
  * How callers wait in a Worker, where timers and promises belong to the request that made them: each waits for the
@@ -12,17 +10,6 @@ import { keepAlive } from "./host.js";
  */
 export class Requests<K, V> {
   constructor(private readonly driver: Driver<K, V>) {}
-
-  /** The load outlives the answer of the request that began it, and is told to stop in that request. */
-  bind(flight: Flight<K, V>): void {
-    const home = deferred<unknown>();
-    flight.home = home.resolve;
-    keepAlive(
-      home.promise.then((reason) => {
-        if (reason !== undefined) flight.ctx.abort(reason);
-      }),
-    );
-  }
 
   /** The cache itself waits for what it refreshes, until the deadline of the one who asked. */
   hold(flight: Flight<K, V>): void {
@@ -49,7 +36,7 @@ export class Requests<K, V> {
       this.timeOut(flight, group, asker?.node ?? -1, wait.softened !== undefined);
     };
     const soft = (): void => {
-      if (wait.over || !driver.isLive(flight)) return;
+      if (wait.over || !driver.loads.isLive(flight)) return;
       driver.entries.safely(() => driver.soften(wait, group, driver.entries.exactNow(), false));
       driver.entries.flush();
     };
@@ -58,16 +45,17 @@ export class Requests<K, V> {
       stop();
       wait.over = true;
       wait.reject(signal!.reason);
-      if (!driver.isLive(flight)) return;
+      if (!driver.loads.isLive(flight)) return;
       driver.entries.safely((core) => driver.left(flight, core.leave(flight.index, group, asker?.node ?? -1, false)));
       driver.entries.flush();
     };
+    let forget: (() => void) | undefined;
     const hardTimer = startTimer(late, ask.hardTimeout - waited);
     const softTimer = ask.softTimeout < ask.hardTimeout ? startTimer(soft, ask.softTimeout - waited) : undefined;
     const stop = (): void => {
       stopTimer(hardTimer);
       stopTimer(softTimer);
-      if (signal !== undefined) offAbort(signal, abort);
+      forget?.();
     };
 
     flight.ended!.promise.then(
@@ -81,19 +69,18 @@ export class Requests<K, V> {
         if (flight.loaded || flight.failed) flight.give(wait, group, () => driver.askAgain(wait));
         else if (!wait.over) {
           wait.over = true;
-          driver.entries.safely(() => driver.lose(flight));
+          driver.entries.safely(() => driver.loads.lose(flight));
           wait.resolve(driver.askAgain(wait));
         }
       },
     );
-    if (signal?.aborted) abort();
-    else if (signal !== undefined) onAbort(signal, abort);
+    forget = signal === undefined ? undefined : onAbort(signal, abort);
     return wait.promise;
   }
 
   private timeOut(flight: Flight<K, V>, group: number, asker: number, background: boolean): void {
     const { driver } = this;
-    if (!driver.isLive(flight)) return;
+    if (!driver.loads.isLive(flight)) return;
     driver.entries.safely((core) => driver.left(flight, core.time_out(flight.index, group, asker, background)));
     driver.entries.flush();
   }

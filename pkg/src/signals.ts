@@ -7,25 +7,30 @@ interface Waiting {
 
 const waiting = new WeakMap<AbortSignal, Waiting>();
 
-/** Calls back when the signal aborts, until `offAbort`. */
-export function onAbort(signal: AbortSignal, callback: () => void): void {
-  const here = waiting.get(signal);
-  if (here !== undefined) {
-    here.callbacks.add(callback);
-    return;
+/** Calls back when the signal aborts, at once if it has; returns the way to end that. */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  if (signal.aborted) {
+    callback();
+    return () => {};
   }
-  const callbacks = new Set([callback]);
-  const listener = (): void => {
-    for (const callback of callbacks) callback();
+  let here = waiting.get(signal);
+  if (here === undefined) {
+    const callbacks = new Set<() => void>();
+    const listener = (): void => {
+      waiting.delete(signal);
+      // Whoever one of them takes out is not called.
+      for (const one of [...callbacks]) if (callbacks.has(one)) one();
+    };
+    here = { callbacks, listener };
+    waiting.set(signal, here);
+    signal.addEventListener("abort", listener, { once: true });
+  }
+  const { callbacks, listener } = here;
+  callbacks.add(callback);
+  return () => {
+    // The listener goes with the last who waited, since a runtime keeps a derived signal alive that has any.
+    if (!callbacks.delete(callback) || callbacks.size > 0 || waiting.get(signal)?.callbacks !== callbacks) return;
+    waiting.delete(signal);
+    signal.removeEventListener("abort", listener);
   };
-  waiting.set(signal, { callbacks, listener });
-  signal.addEventListener("abort", listener, { once: true });
-}
-
-/** Takes the listener out with the last who waited, since a runtime keeps a derived signal alive that has any. */
-export function offAbort(signal: AbortSignal, callback: () => void): void {
-  const here = waiting.get(signal);
-  if (here?.callbacks.delete(callback) !== true || here.callbacks.size > 0) return;
-  waiting.delete(signal);
-  signal.removeEventListener("abort", here.listener);
 }

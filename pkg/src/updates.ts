@@ -8,7 +8,7 @@ import type { CacheHandle } from "./handle.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, names } from "./options.js";
 import { type CallOptions, or, readContext } from "./policy.js";
-import { offAbort, onAbort } from "./signals.js";
+import { onAbort } from "./signals.js";
 import type { Loader } from "./types.js";
 
 /** A write-through under way. */
@@ -51,10 +51,10 @@ export class Updates<K, V> {
     const abort = (): void => giveUp(signal!.reason);
     const late = (): void => giveUp(timedOut(key, hardTimeout));
     const timer = startTimer(late, hardTimeout);
-    if (signal !== undefined) onAbort(signal, abort);
+    const forget = signal === undefined ? undefined : onAbort(signal, abort);
     const ended = this.write(write, writer, ctx).finally(() => {
       stopTimer(timer);
-      if (signal !== undefined) offAbort(signal, abort);
+      forget?.();
     });
     ended.then(resolve, reject);
     keepAlive(ended);

@@ -2,7 +2,7 @@ import { Alarm } from "./alarm.js";
 import { read as now } from "./clock.js";
 import { host } from "./host.js";
 import { abortSignal, count, duration, flag, fn, known, refusal, show } from "./options.js";
-import { offAbort, onAbort } from "./signals.js";
+import { onAbort } from "./signals.js";
 import type {
   CacheLike,
   GetOrSetOptions,
@@ -39,11 +39,11 @@ export async function warmup<K, V>(
   signal.throwIfAborted();
   let abort!: () => void;
   const aborted = new Promise<never>((_, reject) => (abort = () => reject(signal.reason)));
-  onAbort(signal, abort);
+  const forget = onAbort(signal, abort);
   try {
     return await Promise.race([round(cache, entries, run), aborted]);
   } finally {
-    offAbort(signal, abort);
+    forget();
   }
 }
 

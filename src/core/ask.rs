@@ -1,9 +1,8 @@
 //! How a key is asked for, and what comes of it.
 
-use super::eviction::lru;
 use super::freshness::Freshness;
 use super::graph::Node;
-use super::loads::{Deadlines, Flight, FlightId, WaitId};
+use super::loads::{Deadlines, FlightId, WaitId};
 use super::partitions::PartitionId;
 use super::slab::{Slot, State};
 use super::{Machine, SWEEP};
@@ -15,6 +14,9 @@ use crate::time::Timestamp;
 pub struct Ask<'a> {
     /// The key's, if it has one.
     pub slot: Option<Slot>,
+    /// A new key's, so that it is known when it comes back after an eviction; looked at only where the key has no slot. Any
+    /// 32 bits will do that are the same for the same key and spread over all keys. `None`: it is never known.
+    pub hash: Option<u32>,
     /// Whose key it is.
     pub partition: PartitionId,
     /// The moment.
@@ -69,12 +71,13 @@ pub enum Answer {
     Recursive,
     /// It asked again, and its deadline has passed.
     TimedOut,
-    /// 2^21 loads are under way, or 2^32 keys are known: there is no number left. Event: miss, of what is absent.
+    /// 2^21 loads are under way, or 2^30 keys are known: there is no number left. Event: miss, of what is absent.
     Full,
 }
 
 /// Why a get found nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MissCause {
     /// No value was there.
     Absent,
@@ -97,6 +100,7 @@ impl MissCause {
 
 /// Why a get was answered with a stale value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum StaleCause {
     /// It is being refreshed.
     Revalidate,
@@ -151,7 +155,7 @@ impl Machine {
         }
         let namespace = self.namespace_of(slot);
         if self.freshness_of(slot, now) == Freshness::RefreshDue {
-            lru::touch(&mut self.slab, slot);
+            self.eviction.hit(slot);
             self.count_in(namespace, |stats| stats.hits += 1);
             return Touched::Hit;
         }
@@ -166,10 +170,10 @@ impl Machine {
     #[inline]
     pub fn hit(&mut self, slot: Slot, now: Timestamp) -> bool {
         let Some(entry) = self.slab.get(slot) else { return false };
-        let hit = entry.state() == State::Ready && entry.is_fresh_without_check(now);
+        let hit = entry.is_hit(now);
         if hit {
             let namespace = entry.namespace();
-            lru::touch(&mut self.slab, slot);
+            self.eviction.hit(slot);
             self.count_in(namespace, |stats| stats.hits += 1);
         }
         hit
@@ -241,7 +245,9 @@ impl Machine {
         }
         self.count(ask.partition, |stats| stats.misses += 1);
         let cause = self.miss_cause(slot, ask.force_fresh);
-        let Some(slot) = slot.or_else(|| self.take(ask.partition)) else { return self.counted(Answer::Full, ask) };
+        let Some(slot) = slot.or_else(|| self.take(ask.partition, ask.hash)) else {
+            return self.counted(Answer::Full, ask);
+        };
         let Some(flight) = self.begin(slot, ask, deadlines, false) else {
             self.remove_expired(slot, now);
             self.vacate_pending(slot);
@@ -262,7 +268,7 @@ impl Machine {
             return Some(Answer::Hit(slot));
         }
         if self.is_failed(slot, now) {
-            lru::touch(&mut self.slab, slot);
+            self.eviction.hit(slot);
             self.count(ask.partition, |stats| stats.hits += 1);
             return Some(Answer::Failed(slot));
         }
@@ -281,7 +287,7 @@ impl Machine {
             Freshness::StaleIfError if loading || may_load => return None,
             Freshness::StaleIfError => (true, false),
         };
-        lru::touch(&mut self.slab, slot);
+        self.eviction.hit(slot);
         self.count(ask.partition, |stats| if stale { stats.stale_hits += 1 } else { stats.hits += 1 });
         let flight = if refresh {
             self.detach(slot);
@@ -301,26 +307,22 @@ impl Machine {
 
     /// Attaches a new load to a key.
     fn begin(&mut self, slot: Slot, ask: &Ask<'_>, deadlines: Deadlines, background: bool) -> Option<FlightId> {
-        let flight = Flight {
-            partition: ask.partition,
-            slot: Some(slot),
-            policy: *ask.policy,
-            tags: ask.tags.to_vec(),
-            weight: ask.weight,
-            began: ask.now,
-            since: self.tags.purges(),
-            background,
-            detached: ask.detached,
-        };
-        let flight = self.flights.begin(flight, deadlines)?;
+        let (id, flight) = self.flights.begin(deadlines, self.tags.purges(), background)?;
+        flight.partition = ask.partition;
+        flight.slot = Some(slot);
+        flight.policy = *ask.policy;
+        flight.tags.extend_from_slice(ask.tags);
+        flight.weight = ask.weight;
+        flight.began = ask.now;
+        flight.detached = ask.detached;
         // Its key may go before it ends.
         self.partitions.retain(ask.partition);
         if let Some(entry) = self.slab.get_mut(slot) {
-            entry.set_flight(Some(flight.number()));
+            entry.set_flight(Some(id.number()));
         }
-        self.set_alarm(WaitId { flight, group: 0 }, deadlines);
+        self.set_alarm(WaitId { flight: id, group: 0 }, deadlines);
         self.count(ask.partition, |stats| stats.loads += 1);
-        Some(flight)
+        Some(id)
     }
 
     /// Takes back what one who asks again was counted as before: a get is counted by how it ended up.

@@ -1,6 +1,6 @@
 //! How entries take and leave their slots: what is stored, what makes room, what is let go of.
 
-use super::eviction::lru;
+use super::eviction::Leaving;
 use super::freshness::StaleWindows;
 use super::partitions::{Part, PartitionId, Partitions};
 use super::slab::{Slot, State};
@@ -18,12 +18,15 @@ pub(super) struct Entry<'a> {
     pub random: f64,
     /// How long its load took, in milliseconds.
     pub load_millis: Option<u64>,
+    /// A new key's.
+    pub hash: Option<u32>,
 }
 
 impl Machine {
-    /// A free slot for a key of this partition.
-    pub(super) fn take(&mut self, partition: PartitionId) -> Option<Slot> {
+    /// A free slot for a key of this partition and hash.
+    pub(super) fn take(&mut self, partition: PartitionId, hash: Option<u32>) -> Option<Slot> {
         let slot = self.slab.take()?;
+        self.eviction.keyed(slot, hash);
         self.slab.get_mut(slot)?.set_namespace(self.partitions.namespace_of(partition));
         self.slab.set_partition(slot, partition);
         self.partitions.retain(partition);
@@ -49,7 +52,7 @@ impl Machine {
             }
             return None;
         }
-        let slot = self.occupy(slot, partition, entry.weight, State::Ready)?;
+        let slot = self.occupy(slot, partition, entry.hash, entry.weight, State::Ready)?;
         // After an infinite ttl nothing comes by itself, but the entry may be made to expire.
         let windows = policy.has_windows().then(|| StaleWindows::new(now, ttl, policy, entry.load_millis));
         let until = match (&windows, ttl) {
@@ -64,10 +67,10 @@ impl Machine {
         self.freshness.set_windows(slot, windows);
         if entry.tags.iter().any(|tags| !tags.is_empty()) {
             let Self { tags, partitions, .. } = self;
-            tags.link(slot, names_around(partitions, partition, entry.tags));
+            tags.link(slot, &names_around(partitions, partition, entry.tags));
         }
         self.count(partition, |stats| stats.inserts += 1);
-        self.make_room();
+        self.make_room(slot);
         Some(slot)
     }
 
@@ -77,42 +80,59 @@ impl Machine {
             return None;
         }
         let partition = self.slab.partition(slot);
-        let slot = self.occupy(Some(slot), partition, 0, State::Failed)?;
+        let slot = self.occupy(Some(slot), partition, None, 0, State::Failed)?;
         let until = match backoff {
             Ttl::Forever => None,
             Ttl::Millis(_) => Some(now.after(backoff)),
         };
         self.slab.get_mut(slot)?.set_no_check_until(until, now);
         self.expirable += u32::from(until.is_some());
-        self.make_room();
+        self.make_room(slot);
         Some(slot)
     }
 
     /// Makes a slot, or a new one, hold something of this weight at the recently used end. What it held is let go
     /// of without a removal: the driver is about to write the value there, and sees what it replaces.
-    fn occupy(&mut self, slot: Option<Slot>, partition: PartitionId, weight: u32, state: State) -> Option<Slot> {
+    fn occupy(
+        &mut self,
+        slot: Option<Slot>,
+        partition: PartitionId,
+        hash: Option<u32>,
+        weight: u32,
+        state: State,
+    ) -> Option<Slot> {
         let slot = match slot.filter(|slot| self.slab.get(*slot).is_some_and(|entry| entry.state() != State::Free)) {
             Some(slot) => slot,
             None => {
                 // Room is made first, so that the new entry takes the old one's slot.
                 if self.entries >= self.limits.max_entries() {
-                    self.evict();
+                    self.evict(None);
                 }
-                self.take(partition)?
+                match self.take(partition, hash) {
+                    Some(slot) => slot,
+                    // No number is left.
+                    None => {
+                        self.evict(None);
+                        self.take(partition, hash)?
+                    }
+                }
             }
         };
         let partition = self.slab.partition(slot);
         match self.slab.get(slot)?.state() {
             State::Free | State::Pending => {
                 self.entries += 1;
-                lru::link_newest(&mut self.slab, slot);
+                self.slab.set_weight(slot, weight);
+                self.eviction.inserted(slot, self.slab.weights(), state == State::Failed);
             }
             held => {
                 if held == State::Ready {
                     self.count(partition, |stats| stats.evicted_replaced += 1);
                 }
+                let before = self.slab.weight(slot);
                 self.strip(slot);
-                lru::touch(&mut self.slab, slot);
+                self.slab.set_weight(slot, weight);
+                self.eviction.replaced(slot, self.slab.weights(), before);
             }
         }
         self.slab.get_mut(slot)?.set_state(state);
@@ -120,16 +140,17 @@ impl Machine {
             held.entries += 1;
             held.weight += u64::from(weight);
         }
-        self.slab.set_weight(slot, weight);
         self.weight += u64::from(weight);
         Some(slot)
     }
 
     /// Takes the numbers of what a slot holds off the sums and columns.
     fn strip(&mut self, slot: Slot) {
-        let Some(entry) = self.slab.get_mut(slot) else { return };
+        let Some(entry) = self.slab.get(slot) else { return };
         self.expirable -= u32::from(entry.no_check_until().is_some());
-        entry.set_no_check_until(None, Timestamp::default());
+        if let Some(entry) = self.slab.get_mut(slot) {
+            entry.empty();
+        }
         let weight = u64::from(self.slab.weight(slot));
         if let Some(held) = self.partitions.held_mut(self.slab.partition(slot)) {
             held.entries -= 1;
@@ -142,17 +163,18 @@ impl Machine {
         self.tags.unlink(slot);
     }
 
-    fn make_room(&mut self) {
+    /// Evicts until the bounds hold, but not what has just come into this slot.
+    fn make_room(&mut self, slot: Slot) {
         while self.limits.exceeded_by(self.entries, self.weight) {
-            if !self.evict() {
+            if !self.evict(Some(slot)) {
                 break;
             }
         }
     }
 
     /// Removes the entry that the policy can spare most; `false` if there is none.
-    fn evict(&mut self) -> bool {
-        let victim = lru::oldest(&mut self.slab);
+    fn evict(&mut self, keep: Option<Slot>) -> bool {
+        let victim = self.eviction.victim(self.slab.weights(), keep);
         if let Some(victim) = victim {
             self.drop_value(victim, Some(RemovalCause::Size));
         }
@@ -172,8 +194,13 @@ impl Machine {
         let gone = cause.filter(|_| state == State::Ready);
         if held {
             self.entries -= 1;
+            let leaving = match gone {
+                Some(RemovalCause::Size) => Leaving::Evicted,
+                Some(_) => Leaving::Removed,
+                None => Leaving::Failure,
+            };
+            self.eviction.removed(slot, self.slab.weights(), leaving);
             self.strip(slot);
-            lru::unlink(&mut self.slab, slot);
             self.count(partition, |stats| match gone {
                 Some(RemovalCause::Size) => stats.evicted_size += 1,
                 Some(RemovalCause::Expired) => stats.evicted_expired += 1,
@@ -209,11 +236,15 @@ fn jittered(policy: &EntryPolicy, random: f64) -> Ttl {
 }
 
 /// Tags as each of the parts around a partition knows them.
+#[inline(never)]
 pub(super) fn names_around<'a>(
     partitions: &'a Partitions,
     partition: PartitionId,
     tags: [&'a [String]; 2],
-) -> impl Iterator<Item = (Part<'a>, &'a str)> {
-    let names = move || tags.into_iter().flatten().map(String::as_str);
-    partitions.around(partition).flat_map(move |part| names().map(move |name| (part, name)))
+) -> Vec<(Part<'a>, &'a str)> {
+    let mut names = Vec::new();
+    for part in partitions.around(partition) {
+        names.extend(tags.into_iter().flatten().map(|name| (part, name.as_str())));
+    }
+    names
 }

@@ -67,6 +67,7 @@ impl Histogram {
 
     /// How many values are at most 2^`exponent`, exactly: buckets end at powers of two, these included, as
     /// Prometheus' `le` wants them. All of them from 32 on. O(buckets).
+    #[inline(never)]
     pub fn count_up_to_power(&self, exponent: u32) -> u64 {
         self.buckets.iter().take(index(1 << exponent.min(32)) + 1).sum()
     }

@@ -57,6 +57,7 @@ struct Group {
 }
 
 /// What the one who began a load said, and what is known of it.
+#[derive(Default)]
 pub(crate) struct Flight {
     pub partition: PartitionId,
     /// Where its value goes; `None` once it is superseded.
@@ -74,10 +75,20 @@ pub(crate) struct Flight {
     pub detached: bool,
 }
 
+/// What is to be known of a flight that has ended.
+pub(crate) struct Ended {
+    pub partition: PartitionId,
+    pub slot: Option<Slot>,
+    pub began: Timestamp,
+    pub background: bool,
+}
+
 #[derive(Default)]
 struct Place {
     generation: u32,
-    flight: Option<Flight>,
+    live: bool,
+    /// Of the flight that is here, or was. It stays in its place, since it is large.
+    flight: Flight,
     groups: Vec<Group>,
     /// Callers and holds of all groups.
     waiters: u32,
@@ -101,8 +112,9 @@ impl Flights {
         self.places.len() - self.free.len()
     }
 
-    /// A new flight with one waiter in its first group. `None` when 2^21 loads are under way.
-    pub fn begin(&mut self, flight: Flight, deadlines: Deadlines) -> Option<FlightId> {
+    /// A new flight with one waiter in its first group, the cache itself or (`background`: false) somebody who asked after
+    /// tag purge `since`. The rest of it is the caller's to fill in. `None` when 2^21 loads are under way.
+    pub fn begin(&mut self, deadlines: Deadlines, since: u64, background: bool) -> Option<(FlightId, &mut Flight)> {
         let number = match self.free.pop() {
             Some(number) => number,
             None => {
@@ -112,30 +124,36 @@ impl Flights {
             }
         };
         let place = self.places.get_mut(number as usize)?;
-        let (callers, held) = if flight.background { (0, true) } else { (1, false) };
-        place.groups.push(Group { deadlines, since: flight.since, callers, held });
+        place.groups.push(Group { deadlines, since, callers: u32::from(!background), held: background });
+        place.live = true;
         place.waiters = 1;
         place.joinable_until = deadlines.hard;
         place.awaited_until = deadlines.hard;
-        place.flight = Some(flight);
-        Some(FlightId { number, generation: place.generation })
+        place.flight.since = since;
+        place.flight.background = background;
+        Some((FlightId { number, generation: place.generation }, &mut place.flight))
     }
 
     fn place(&self, id: FlightId) -> Option<&Place> {
-        self.places.get(id.index()).filter(|place| place.generation == id.generation && place.flight.is_some())
+        self.places.get(id.index()).filter(|place| place.generation == id.generation && place.live)
     }
 
     fn place_mut(&mut self, id: FlightId) -> Option<&mut Place> {
-        self.places.get_mut(id.index()).filter(|place| place.generation == id.generation && place.flight.is_some())
+        self.places.get_mut(id.index()).filter(|place| place.generation == id.generation && place.live)
     }
 
     pub fn get(&self, id: FlightId) -> Option<&Flight> {
-        self.place(id)?.flight.as_ref()
+        self.place(id).map(|place| &place.flight)
+    }
+
+    /// Takes the tags that were said when the flight began, which is about to end.
+    pub fn take_tags(&mut self, id: FlightId) -> Vec<String> {
+        self.place_mut(id).map(|place| std::mem::take(&mut place.flight.tags)).unwrap_or_default()
     }
 
     /// The live flight with this number.
     pub fn id_at(&self, number: u32) -> Option<FlightId> {
-        let place = self.places.get(number as usize).filter(|place| place.flight.is_some())?;
+        let place = self.places.get(number as usize).filter(|place| place.live)?;
         Some(FlightId { number, generation: place.generation })
     }
 
@@ -188,7 +206,7 @@ impl Flights {
         group.callers -= callers;
         let released = release && std::mem::take(&mut group.held);
         place.waiters = place.waiters.saturating_sub(callers + u32::from(released));
-        (callers > 0 || released) && place.waiters == 0 && !place.flight.as_ref().is_some_and(|f| f.detached)
+        (callers > 0 || released) && place.waiters == 0 && !place.flight.detached
     }
 
     /// The cache itself waits in this group until its deadline. `false` if it does already.
@@ -211,50 +229,55 @@ impl Flights {
     pub fn sweep(&mut self, now: Timestamp) -> Option<FlightId> {
         self.hand = if self.hand + 1 < self.places.len() { self.hand + 1 } else { 0 };
         let place = self.places.get(self.hand)?;
-        (place.flight.is_some() && now > place.awaited_until)
+        (place.live && now > place.awaited_until)
             .then_some(FlightId { number: self.hand as u32, generation: place.generation })
     }
 
     /// All deadlines come so many milliseconds earlier.
     pub fn set_back(&mut self, millis: u64) {
-        for place in self.places.iter_mut().filter(|place| place.flight.is_some()) {
+        for place in self.places.iter_mut().filter(|place| place.live) {
             place.joinable_until = place.joinable_until.before(millis);
             place.awaited_until = place.awaited_until.before(millis);
             for Group { deadlines, .. } in &mut place.groups {
                 *deadlines = Deadlines { soft: deadlines.soft.before(millis), hard: deadlines.hard.before(millis) };
             }
-            if let Some(flight) = &mut place.flight {
-                flight.began = flight.began.before(millis);
-            }
+            place.flight.began = place.flight.began.before(millis);
         }
     }
 
     /// Cuts the flight loose from its key.
     pub fn detach(&mut self, id: FlightId) {
-        if let Some(flight) = self.place_mut(id).and_then(|place| place.flight.as_mut()) {
-            flight.slot = None;
+        if let Some(place) = self.place_mut(id) {
+            place.flight.slot = None;
         }
     }
 
     pub fn detach_all(&mut self) {
-        for flight in self.places.iter_mut().filter_map(|place| place.flight.as_mut()) {
-            flight.slot = None;
+        for place in &mut self.places {
+            place.flight.slot = None;
         }
     }
 
     /// Frees the flight's place; what was known of it, `None` if it had ended before.
-    pub fn end(&mut self, id: FlightId) -> Option<Flight> {
+    pub fn end(&mut self, id: FlightId) -> Option<Ended> {
         let place = self.place_mut(id)?;
-        let flight = place.flight.take()?;
+        let Flight { partition, slot, began, background, .. } = place.flight;
+        place.live = false;
+        place.flight.slot = None;
         place.generation = place.generation.wrapping_add(1);
-        // The list keeps its room for the next flight here, unless it was a long one.
+        // The lists keep their room for the next flight here, unless they are long.
         if place.groups.capacity() > 64 {
             place.groups = Vec::new()
         } else {
             place.groups.clear()
         }
+        if place.flight.tags.capacity() > 64 {
+            place.flight.tags = Vec::new()
+        } else {
+            place.flight.tags.clear()
+        }
         place.waiters = 0;
         self.free.push(id.number);
-        Some(flight)
+        Some(Ended { partition, slot, began, background })
     }
 }

@@ -9,12 +9,14 @@
 
 mod alarm;
 mod ask;
+mod columns;
 mod entries;
 pub(crate) mod eviction;
 mod freshness;
 mod graph;
 mod histogram;
 mod loads;
+mod names;
 mod partitions;
 mod purge;
 mod settle;
@@ -28,6 +30,7 @@ mod writes;
 use std::collections::VecDeque;
 
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
+pub use eviction::EvictionPolicy;
 pub use graph::Node;
 pub use histogram::Histogram;
 pub use loads::{Deadlines, FLIGHT_BITS, FlightId, WaitId};
@@ -42,17 +45,18 @@ pub use writes::WriteId;
 use crate::options::Limits;
 use crate::time::{Timestamp, Ttl};
 use alarm::Alarm;
-use eviction::lru;
+use eviction::Eviction;
 use freshness::{Freshness, FreshnessColumns};
 use graph::WaitGraph;
 use loads::Flights;
 use partitions::Partitions;
-use slab::{Slab, State};
+use slab::{Entry, Slab, State};
 use tags::Tags;
 use writes::WriteThroughs;
 
 /// Why a value left the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum RemovalCause {
     /// It made room for others.
     Size,
@@ -115,6 +119,7 @@ const SWEEP: u32 = 2;
 pub struct Machine {
     limits: Limits,
     slab: Slab,
+    eviction: Eviction,
     freshness: FreshnessColumns,
     partitions: Partitions,
     tags: Tags,
@@ -143,12 +148,18 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// An empty machine. Nothing is allocated ahead. An entry that lives for `usual_ttl` takes 8 bytes less than
-    /// another.
+    /// An empty machine that evicts the least recently used entry. Nothing is allocated ahead. An entry that lives for
+    /// `usual_ttl` takes 8 bytes less than another.
     pub fn new(limits: Limits, usual_ttl: Ttl, timers: Timers) -> Self {
+        Self::with_eviction(limits, usual_ttl, timers, EvictionPolicy::Lru)
+    }
+
+    /// As [`new`](Self::new), with another way to choose whom to evict.
+    pub fn with_eviction(limits: Limits, usual_ttl: Ttl, timers: Timers, eviction: EvictionPolicy) -> Self {
         Self {
             limits,
             slab: Slab::new(limits.max_entries()),
+            eviction: Eviction::new(eviction, &limits),
             freshness: FreshnessColumns::default(),
             partitions: Partitions::new(),
             tags: Tags::default(),
@@ -311,7 +322,9 @@ impl Machine {
 
     /// As [`poll_removal`](Self::poll_removal), but only for what made way for a new entry in its own slot.
     pub fn poll_removal_from(&mut self, slot: Slot) -> Option<Removal> {
-        self.removals.front().filter(|removal| removal.slot == slot)?;
+        // What was swept from the slot before it was taken again did not make way.
+        let made_way = |removal: &&Removal| removal.slot == slot && removal.cause == Some(RemovalCause::Size);
+        self.removals.front().filter(made_way)?;
         self.removals.pop_front()
     }
 
@@ -319,13 +332,6 @@ impl Machine {
     #[inline]
     pub fn poll_ended(&mut self) -> Option<FlightId> {
         self.ended.pop_front()
-    }
-
-    /// The slots whose values are fresh, the most recently used first. O(n).
-    pub fn newest_first(&mut self, now: Timestamp) -> Vec<Slot> {
-        let mut order = lru::newest_first(&mut self.slab);
-        order.retain(|slot| self.is_fresh(*slot, now));
-        order
     }
 
     /// Looks at the next `count` slots and removes what has expired there. Every insertion and every miss
@@ -343,10 +349,7 @@ impl Machine {
         let slots = self.slab.slots();
         for _ in 0..count.min(slots) {
             self.hand = if self.hand + 1 < slots { self.hand + 1 } else { 1 };
-            // What holds nothing needs no check for ever, so the moment alone decides.
-            if self.slab.at(self.hand).is_some_and(|entry| !entry.is_fresh_without_check(now))
-                && let Some(slot) = Slot::new(self.hand)
-            {
+            if let Some(slot) = Slot::new(self.hand) {
                 self.remove_expired(slot, now);
             }
         }
@@ -374,7 +377,7 @@ impl Machine {
 
     /// Whether the slot remembers that its key's load failed a moment ago.
     fn is_failed(&self, slot: Slot, now: Timestamp) -> bool {
-        let failed = |entry: &slab::Entry| entry.state() == State::Failed && entry.is_fresh_without_check(now);
+        let failed = |entry: Entry| entry.state() == State::Failed && entry.is_fresh_without_check(now);
         self.slab.get(slot).is_some_and(failed)
     }
 
@@ -402,7 +405,7 @@ impl Machine {
 
     #[inline]
     fn namespace_of(&self, slot: Slot) -> u8 {
-        self.slab.get(slot).map_or(0, slab::Entry::namespace)
+        self.slab.get(slot).map_or(0, |entry| entry.namespace())
     }
 
     #[inline]

@@ -2,9 +2,7 @@
 //! number of them. The two commute: a partition is one path of namespaces and one path of scopes, however a handle
 //! came by them, and lies within another if both its paths do.
 
-use std::hash::{BuildHasher, Hash};
-
-use hashbrown::{DefaultHashBuilder, HashTable};
+use super::names::NameIndex;
 
 /// Names a partition while it holds keys or a handle of it is kept; the root and namespaces without a scope for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -55,8 +53,7 @@ pub(crate) struct Partitions {
     list: Vec<Partition>,
     free: Vec<u32>,
     /// Scopes by namespace and name.
-    index: HashTable<u32>,
-    hasher: DefaultHashBuilder,
+    index: NameIndex,
     /// Scopes that had no key and no handle a moment ago. They are forgotten when the next is opened and not before, so
     /// that an operation may let go of a scope's last key and then give it another.
     unused: Vec<PartitionId>,
@@ -101,8 +98,7 @@ impl Partitions {
             namespaces: vec![root],
             list: vec![Partition::new(0, "")],
             free: Vec::new(),
-            index: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
+            index: NameIndex::default(),
             unused: Vec::new(),
         }
     }
@@ -137,17 +133,17 @@ impl Partitions {
         if part.scope.is_empty() {
             return Some(self.namespaces.get(usize::from(part.namespace))?.partition);
         }
-        let hash = self.hasher.hash_one(part);
-        let Self { index, list, .. } = self;
-        let same = |at: &u32| list.get(*at as usize).is_some_and(|partition| partition.part() == part);
-        let known = index.find(hash, same).map(|at| PartitionId(*at));
+        let hash = self.index.hash(part, "");
+        let is = |at: u32| self.list.get(at as usize).is_some_and(|partition| partition.part() == part);
+        let known = self.index.find(hash, &is).map(PartitionId);
         self.forget_unused(known);
         if known.is_some() {
             return known;
         }
         let id = self.add(Partition::new(part.namespace, part.scope))?;
-        let Self { index, list, hasher, .. } = self;
-        index.insert_unique(hash, id.0, |at| list.get(*at as usize).map_or(0, |p| hasher.hash_one(p.part())));
+        let Self { index, list, .. } = self;
+        let hash_of = |index: &NameIndex, at: u32| list.get(at as usize).map_or(0, |p| index.hash(p.part(), ""));
+        index.add(hash, id.0, &hash_of);
         self.unused.push(id);
         Some(id)
     }
@@ -265,10 +261,9 @@ impl Partitions {
                 }
                 continue;
             }
-            let hash = self.hasher.hash_one(partition.part());
+            let hash = self.index.hash(partition.part(), "");
             // Its number is in the list as often as it has become unused.
-            if let Ok(found) = self.index.find_entry(hash, |at| *at == id.0) {
-                found.remove();
+            if self.index.remove(hash, id.0) {
                 self.free.push(id.0);
                 if let Some(place) = self.list.get_mut(id.0 as usize) {
                     // Nothing lies there, and nothing that is looked for is called so.

@@ -1,8 +1,7 @@
 //! How entries are taken back before their time: removed, or made stale. All of it beats what was under way.
 
-use super::eviction::lru;
 use super::partitions::Part;
-use super::slab::{Slab, Slot, State};
+use super::slab::{Slot, State};
 use super::{Machine, RemovalCause};
 use crate::time::Timestamp;
 
@@ -74,7 +73,7 @@ impl Machine {
     /// Removes everything, as [`remove`](Self::remove) would, without a removal to poll for each. Returns the
     /// slots that held something. O(n).
     pub fn clear(&mut self) -> Vec<Slot> {
-        let held = lru::newest_first(&mut self.slab);
+        let held = self.eviction.order();
         for slot in &held {
             if self.slab.get(*slot).is_some_and(|entry| entry.state() == State::Ready) {
                 self.count(self.slab.partition(*slot), |stats| stats.evicted_removed += 1);
@@ -90,7 +89,8 @@ impl Machine {
         self.tags.clear();
         self.partitions.empty();
         self.freshness = Default::default();
-        self.slab = Slab::new(self.limits.max_entries());
+        self.slab.clear();
+        self.eviction.clear(&self.limits);
         self.entries = 0;
         self.weight = 0;
         self.expirable = 0;

@@ -1,7 +1,7 @@
 //! How loads end, and what becomes of what they bring. Every ending has a name.
 
 use super::entries::{Entry, names_around};
-use super::loads::{Flight, FlightId, WaitId};
+use super::loads::{Ended, FlightId, WaitId};
 use super::slab::{Slot, State};
 use super::{Machine, RemovalCause, SWEEP};
 use crate::options::PolicyPatch;
@@ -75,15 +75,16 @@ impl Machine {
             None
         } else {
             let names = names_around(&self.partitions, known.partition, [&known.tags, brought.tags]);
-            self.tags.purged_since(known.since, names)
+            self.tags.purged_since(known.since, &names)
         };
         if let Some(purge) = purged {
             for group in self.flights.asked_since(flight, purge) {
                 self.ask_again.push_back(WaitId { flight, group });
             }
         }
-        let Some((Flight { slot, partition, policy, tags, background, .. }, millis)) = self.end_load(flight, now)
-        else {
+        let policy = known.policy.of_value(brought.said, brought.absent);
+        let tags = self.flights.take_tags(flight);
+        let Some((Ended { slot, partition, background, .. }, millis)) = self.end_load(flight, now) else {
             return Settled::LATE;
         };
         let outcome = match slot {
@@ -95,11 +96,12 @@ impl Machine {
             }
             Some(slot) if purged.is_none() && !self.writes.pins(slot) => {
                 let entry = Entry {
-                    policy: policy.of_value(brought.said, brought.absent),
+                    policy,
                     weight: weight.unwrap_or(0),
                     tags: [&tags, brought.tags],
                     random: brought.random,
                     load_millis: Some(millis),
+                    hash: None,
                 };
                 self.store(Some(slot), partition, now, &entry).map_or(Outcome::NotStored, Outcome::Stored)
             }
@@ -119,17 +121,19 @@ impl Machine {
     /// A load failed. `backoff`: for how long its key is not to be loaded again, if the loader or the user's rule says;
     /// else as the one who began it did.
     pub fn failed(&mut self, flight: FlightId, now: Timestamp, backoff: Option<Ttl>) -> Settled {
-        if let Some(slot) = self.flights.get(flight).and_then(|flight| flight.slot) {
+        let Some(known) = self.flights.get(flight) else { return Settled::LATE };
+        let backoff = known.policy.backoff(backoff);
+        if let Some(slot) = known.slot {
             // While the flight still holds the key in its slot, where the failure may have to be remembered.
             self.remove_expired(slot, now);
         }
-        let Some((Flight { slot, partition, policy, background, .. }, millis)) = self.end_load(flight, now) else {
+        let Some((Ended { slot, partition, background, .. }, millis)) = self.end_load(flight, now) else {
             return Settled::LATE;
         };
         self.count(partition, |stats| stats.load_failures += 1);
         let outcome = match slot {
             Some(slot) => {
-                let outcome = self.fail(slot, now, policy.backoff(backoff));
+                let outcome = self.fail(slot, now, backoff);
                 if matches!(outcome, Outcome::Rescued(_)) {
                     self.count(partition, |stats| stats.rescues += 1);
                 }
@@ -174,7 +178,7 @@ impl Machine {
         Outcome::NotStored
     }
 
-    fn end_load(&mut self, id: FlightId, now: Timestamp) -> Option<(Flight, u64)> {
+    fn end_load(&mut self, id: FlightId, now: Timestamp) -> Option<(Ended, u64)> {
         let flight = self.end_flight(id)?;
         let millis = now.millis_since(flight.began);
         self.count(flight.partition, |stats| stats.load_millis.record(millis));

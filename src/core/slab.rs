@@ -1,9 +1,11 @@
-//! Entries as numbered slots. A slot's numbers lie side by side (20 bytes), because a hit reads and
-//! writes nearly all of them; weights, which it doesn't, are a column of their own that exists only where
-//! entries have weights. The key and the value are the driver's.
+//! Entries as numbered slots. What is known of one lies in columns, by the slot's number: the moment until which it is
+//! certainly fresh, which is all that a hit needs to read, in one that a driver may see; states, namespaces and flights in
+//! another; weights and partitions in two that exist only where entries have any. The key and the value are the driver's,
+//! and who goes first is the business of an [eviction policy](super::eviction).
 
 use std::num::NonZeroU32;
 
+use super::eviction::grow;
 use super::partitions::PartitionId;
 use crate::time::Timestamp;
 
@@ -12,7 +14,7 @@ use crate::time::Timestamp;
 pub struct Slot(NonZeroU32);
 
 impl Slot {
-    /// The slot with this number; `None` for 0, which is the ring's anchor and never an entry.
+    /// The slot with this number; `None` for 0, which is never an entry.
     pub const fn new(number: u32) -> Option<Self> {
         match NonZeroU32::new(number) {
             Some(number) => Some(Self(number)),
@@ -44,65 +46,60 @@ pub(crate) enum State {
     Failed,
 }
 
-#[derive(Clone, Copy)]
-pub(crate) struct Entry {
-    /// The neighbour used more recently; in a free slot, the next free one.
-    pub newer: u32,
-    /// The neighbour used less recently.
-    pub older: u32,
-    /// State in the two highest bits, then eight of the namespace, then flight number + 1 (0: none).
-    meta: u32,
-    /// A moment, in two halves, which need no padding: until when the value may be handed out without a check; or, with
-    /// the highest bit set, when a value was stored that never needs one.
-    expires: [u32; 2],
-}
-
 const STATE_SHIFT: u32 = 30;
 const NAMESPACE_SHIFT: u32 = 22;
 const FLIGHT_MASK: u32 = (1 << NAMESPACE_SHIFT) - 1;
-/// Set in a moment that is no end: the value never expires by itself. Above every moment that a clock can show.
-const NEVER_EXPIRES: u64 = 1 << 63;
+/// The number of the next one, in a slot that is free.
+const NEXT_MASK: u32 = (1 << STATE_SHIFT) - 1;
+
+/// Moments from here on are no ends: such a value never expires by itself. Above every moment that a clock can show. The
+/// number's lowest 52 bits tell when the value was stored, in milliseconds.
+const NEVER_EXPIRES: f64 = f64::from_bits(NEVER_BITS);
+const NEVER_BITS: u64 = (1023 + 64) << 52;
+const STORED_MASK: u64 = (1 << 52) - 1;
+/// Less than any moment that a clock can show: what is not there is not fresh.
+const NOTHING: f64 = f64::NAN;
+
+/// An entry's numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    /// State in the two highest bits, then eight of the namespace, then flight number + 1 (0: none).
+    meta: u32,
+    /// Of a value: until when it may be handed out without a check, or, from [`NEVER_EXPIRES`] on, when one was stored
+    /// that never needs any. Of a failure: the same below 0, so that nobody takes it for a value. Else not a number.
+    moment: f64,
+}
 
 impl Entry {
-    const EMPTY: Self = Self { newer: 0, older: 0, meta: 0, expires: [u32::MAX; 2] };
-
-    #[inline]
-    fn moment(&self) -> u64 {
-        let [high, low] = self.expires;
-        (u64::from(high) << 32) | u64::from(low)
-    }
-
-    /// True if the value is certainly fresh at `now`. False means: look at the columns of
+    /// True if the value (or the failure) is certainly fresh at `now`. False means: look at the columns of
     /// [`FreshnessColumns`](super::freshness::FreshnessColumns).
     #[inline]
     pub fn is_fresh_without_check(&self, now: Timestamp) -> bool {
-        now.as_millis() < self.moment()
+        // Rounding keeps the order, so what is less as a float is less.
+        (now.as_millis() as f64) < self.moment.abs()
     }
 
-    /// Until when [`is_fresh_without_check`](Self::is_fresh_without_check) holds; `None` for ever.
+    /// As [`is_fresh_without_check`](Self::is_fresh_without_check), of values alone.
+    #[inline]
+    pub fn is_hit(&self, now: Timestamp) -> bool {
+        (now.as_millis() as f64) < self.moment
+    }
+
+    /// Until when [`is_fresh_without_check`](Self::is_fresh_without_check) holds; `None` for ever, or where nothing is.
     pub fn no_check_until(&self) -> Option<Timestamp> {
-        Some(self.moment()).filter(|moment| moment & NEVER_EXPIRES == 0).map(Timestamp::from_millis)
+        let moment = self.moment.abs();
+        (moment < NEVER_EXPIRES).then(|| Timestamp::from_millis(moment as u64))
     }
 
     /// When a value was stored that never expires by itself.
     pub fn stored_at(&self) -> Option<Timestamp> {
-        let moment = Some(self.moment()).filter(|moment| moment & NEVER_EXPIRES != 0);
-        moment.map(|moment| Timestamp::from_millis(moment & !NEVER_EXPIRES))
-    }
-
-    /// Needs no check until `until`, or, stored at `stored_at`, for ever.
-    pub fn set_no_check_until(&mut self, until: Option<Timestamp>, stored_at: Timestamp) {
-        let moment = until.map_or(stored_at.as_millis() | NEVER_EXPIRES, Timestamp::as_millis);
-        self.expires = [(moment >> 32) as u32, moment as u32];
+        let moment = self.moment.abs();
+        (moment >= NEVER_EXPIRES).then(|| Timestamp::from_millis(moment.to_bits() & STORED_MASK))
     }
 
     #[inline]
     pub fn namespace(&self) -> u8 {
         (self.meta >> NAMESPACE_SHIFT) as u8
-    }
-
-    pub fn set_namespace(&mut self, namespace: u8) {
-        self.meta = (self.meta & !(0xff << NAMESPACE_SHIFT)) | (u32::from(namespace) << NAMESPACE_SHIFT);
     }
 
     pub fn state(&self) -> State {
@@ -114,63 +111,113 @@ impl Entry {
         }
     }
 
-    pub fn set_state(&mut self, state: State) {
-        let bits = match state {
-            State::Free => 0,
-            State::Pending => 1,
-            State::Ready => 2,
-            State::Failed => 3,
-        };
-        self.meta = (self.meta & !(3 << STATE_SHIFT)) | (bits << STATE_SHIFT);
-    }
-
-    /// The number of the flight that loads this key.
     pub fn flight(&self) -> Option<u32> {
         (self.meta & FLIGHT_MASK).checked_sub(1)
     }
+}
 
-    pub fn set_flight(&mut self, flight: Option<u32>) {
+/// An entry whose numbers change.
+pub(crate) struct EntryMut<'a> {
+    meta: &'a mut u32,
+    moment: &'a mut f64,
+}
+
+impl EntryMut<'_> {
+    /// Needs no check until `until`, or, stored at `stored_at`, for ever. After its state is set.
+    pub fn set_no_check_until(self, until: Option<Timestamp>, stored_at: Timestamp) {
+        let moment = match until {
+            Some(until) => (until.as_millis() as f64).min(NEVER_EXPIRES.next_down()),
+            None => f64::from_bits(NEVER_BITS | stored_at.as_millis().min(STORED_MASK)),
+        };
+        *self.moment = if *self.meta >> STATE_SHIFT == State::Failed as u32 { -moment } else { moment };
+    }
+
+    /// As [`Entry::stored_at`].
+    pub fn stored_at(&self) -> Option<Timestamp> {
+        Entry { meta: *self.meta, moment: *self.moment }.stored_at()
+    }
+
+    /// Holds no value or failure any more.
+    pub fn empty(self) {
+        *self.moment = NOTHING;
+    }
+
+    pub fn set_namespace(self, namespace: u8) {
+        *self.meta = (*self.meta & !(0xff << NAMESPACE_SHIFT)) | (u32::from(namespace) << NAMESPACE_SHIFT);
+    }
+
+    pub fn set_state(self, state: State) {
+        *self.meta = (*self.meta & !(3 << STATE_SHIFT)) | ((state as u32) << STATE_SHIFT);
+    }
+
+    pub fn set_flight(self, flight: Option<u32>) {
         let bits = flight.map_or(0, |number| (number + 1) & FLIGHT_MASK);
-        self.meta = (self.meta & !FLIGHT_MASK) | bits;
+        *self.meta = (*self.meta & !FLIGHT_MASK) | bits;
     }
 }
 
-/// All slots, free ones included. Slot 0 is the anchor of the recency ring.
+/// All slots, free ones included. Slot 0 is none.
 pub(crate) struct Slab {
-    entries: Vec<Entry>,
+    metas: Vec<u32>,
+    moments: Vec<f64>,
+    /// Goes up whenever `moments` moves.
+    version: u32,
     /// As long as the highest slot that ever had a weight needs.
     weights: Vec<u32>,
     /// As long as the highest slot that was ever in another partition than the root needs.
     partitions: Vec<u32>,
     first_free: u32,
     /// How many entries are expected at the most; beyond it are only keys whose first load is under way.
-    expected: usize,
+    expected: u32,
 }
 
 impl Slab {
     pub fn new(expected: u32) -> Self {
         Self {
-            entries: vec![Entry::EMPTY],
+            metas: vec![0],
+            moments: vec![NOTHING],
+            version: 0,
             weights: Vec::new(),
             partitions: Vec::new(),
             first_free: 0,
-            expected: expected as usize,
+            expected,
         }
     }
 
-    /// Slots that exist, free ones included, plus the anchor.
+    /// Forgets all slots.
+    pub fn clear(&mut self) {
+        *self = Self { version: self.version.wrapping_add(1), ..Self::new(self.expected) };
+    }
+
+    /// Slots that exist, free ones and number 0 included.
     pub fn slots(&self) -> u32 {
-        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.metas.len()).unwrap_or(u32::MAX)
     }
 
     #[inline]
-    pub fn get(&self, slot: Slot) -> Option<&Entry> {
-        self.entries.get(slot.index())
+    pub fn get(&self, slot: Slot) -> Option<Entry> {
+        let meta = *self.metas.get(slot.index())?;
+        // The rest of a free slot's is the next free one's number.
+        let meta = if meta >> STATE_SHIFT == State::Free as u32 { 0 } else { meta };
+        Some(Entry { meta, moment: *self.moments.get(slot.index())? })
     }
 
+    /// `None` for a free slot.
     #[inline]
-    pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
-        self.entries.get_mut(slot.index())
+    pub fn get_mut(&mut self, slot: Slot) -> Option<EntryMut<'_>> {
+        let meta = self.metas.get_mut(slot.index()).filter(|meta| **meta >> STATE_SHIFT != State::Free as u32)?;
+        Some(EntryMut { meta, moment: self.moments.get_mut(slot.index())? })
+    }
+
+    /// The moments by slot number: a value is certainly fresh before its moment. What is no value has one that no time is
+    /// before.
+    pub fn moments(&self) -> &[f64] {
+        &self.moments
+    }
+
+    /// Another number whenever [`moments`](Self::moments) lies elsewhere than before.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     pub fn weight(&self, slot: Slot) -> u32 {
@@ -179,6 +226,11 @@ impl Slab {
 
     pub fn set_weight(&mut self, slot: Slot, weight: u32) {
         set(&mut self.weights, slot, weight);
+    }
+
+    /// By slot number; what lies beyond weighs nothing.
+    pub fn weights(&self) -> &[u32] {
+        &self.weights
     }
 
     /// Whose key the slot holds.
@@ -191,42 +243,29 @@ impl Slab {
         set(&mut self.partitions, slot, partition.0);
     }
 
-    /// The anchor or an entry by number.
-    #[inline]
-    pub fn at(&mut self, number: u32) -> Option<&mut Entry> {
-        self.entries.get_mut(number as usize)
-    }
-
-    /// A free slot, now `Pending`; `None` only when all 2^32 - 1 numbers are taken.
+    /// A free slot, now `Pending`; `None` only when all 2^30 - 1 numbers are taken.
     pub fn take(&mut self) -> Option<Slot> {
-        let slot = if let Some(slot) = Slot::new(self.first_free) {
-            self.first_free = self.get(slot)?.newer;
-            slot
+        let number = if self.first_free != 0 { self.first_free } else { self.slots() };
+        let slot = Slot::new(number).filter(|slot| slot.number() <= NEXT_MASK)?;
+        if self.first_free != 0 {
+            self.first_free = self.metas.get(slot.index())? & NEXT_MASK;
         } else {
-            let slot = Slot::new(u32::try_from(self.entries.len()).ok()?)?;
-            let held = self.entries.len();
-            if held == self.entries.capacity() && held <= self.expected {
-                // Doubling, but from a sixteenth on straight to what a full cache needs (the anchor, all entries,
-                // and one that comes before another goes): linear memory never gets its holes back.
-                let full = self.expected + 2;
-                self.entries.reserve_exact(if held < full / 16 { held.max(16) } else { full - held });
+            grow(&mut self.metas, number, self.expected, 0);
+            if grow(&mut self.moments, number, self.expected, NOTHING) {
+                self.version = self.version.wrapping_add(1);
             }
-            self.entries.push(Entry::EMPTY);
-            slot
-        };
-        let entry = self.get_mut(slot)?;
-        *entry = Entry::EMPTY;
-        entry.set_state(State::Pending);
+        }
+        *self.metas.get_mut(slot.index())? = (State::Pending as u32) << STATE_SHIFT;
         Some(slot)
     }
 
-    /// Gives an unlinked slot back.
+    /// Gives a slot back that holds nothing.
     pub fn release(&mut self, slot: Slot) {
         let next = self.first_free;
-        if let Some(entry) = self.get_mut(slot) {
-            *entry = Entry { newer: next, ..Entry::EMPTY };
-            self.first_free = slot.number();
-        }
+        let Some(EntryMut { meta, moment }) = self.get_mut(slot) else { return };
+        *moment = NOTHING;
+        *meta = next;
+        self.first_free = slot.number();
     }
 }
 

@@ -2,10 +2,7 @@
 //! in, so that a purge from there costs what it hits. A load that began before a purge of one of its tags is found out
 //! when it ends, since only then all its tags are known.
 
-use std::hash::BuildHasher;
-
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-
+use super::names::NameIndex;
 use super::partitions::Part;
 use super::slab::Slot;
 
@@ -31,6 +28,10 @@ struct Tag {
 }
 
 impl Tag {
+    fn part(&self) -> Part<'_> {
+        Part { namespace: self.namespace, scope: &self.scope }
+    }
+
     fn is(&self, part: Part<'_>, name: &str) -> bool {
         self.namespace == part.namespace && *self.name == *name && *self.scope == *part.scope
     }
@@ -38,8 +39,7 @@ impl Tag {
 
 #[derive(Default)]
 pub(crate) struct Tags {
-    index: HashTable<u32>,
-    hasher: DefaultHashBuilder,
+    index: NameIndex,
     tags: Vec<Option<Tag>>,
     free_tags: Vec<u32>,
     links: Vec<TagLink>,
@@ -65,42 +65,35 @@ impl Tags {
 
     /// The first purge of one of these tags (each as the parts around it know it) after purge `since`: who asked after it
     /// may not have what began before it.
-    pub fn purged_since<'a>(&self, since: u64, tags: impl Iterator<Item = (Part<'a>, &'a str)>) -> Option<u64> {
+    pub fn purged_since(&self, since: u64, tags: &[(Part<'_>, &str)]) -> Option<u64> {
         if since == self.purges {
             return None;
         }
-        let first_of = |(part, name)| {
+        let first_of = |(part, name): &(Part<'_>, &str)| {
             if self.purge_floor > since {
                 return Some(since + 1);
             }
-            let purged_at = &self.tag(self.find(part, name)?)?.purged_at;
+            let purged_at = &self.tag(self.find(*part, name)?)?.purged_at;
             purged_at.get(purged_at.partition_point(|purge| *purge <= since)).copied()
         };
-        tags.filter_map(first_of).min()
+        tags.iter().filter_map(first_of).min()
     }
 
     /// Links an entry, which has no tags yet, to these.
-    pub fn link<'a>(&mut self, slot: Slot, tags: impl Iterator<Item = (Part<'a>, &'a str)>) {
-        // A tag that is named twice is borne once. Few names are compared, many looked up.
-        let mut seen: Vec<u32> = Vec::new();
-        let mut many: HashMap<u32, ()> = HashMap::new();
+    pub fn link(&mut self, slot: Slot, tags: &[(Part<'_>, &str)]) {
         for (part, name) in tags {
-            let Some(number) = self.number(part, name) else { return };
-            if seen.len() < 16 {
-                if seen.contains(&number) {
-                    continue;
-                }
-                seen.push(number);
-            } else {
-                if many.is_empty() {
-                    many.extend(seen.iter().map(|number| (*number, ())));
-                }
-                if many.insert(number, ()).is_some() {
-                    continue;
-                }
+            if let Some(tag) = self.number(*part, name)
+                && !self.is_linked_last(slot, tag)
+            {
+                self.link_one(slot, tag);
             }
-            self.link_one(slot, number);
         }
+    }
+
+    /// Whether the entry that was linked to the tag last is this one: then the tag is named twice, and borne once.
+    fn is_linked_last(&self, slot: Slot, tag: u32) -> bool {
+        let first = self.tag(tag).and_then(|tag| tag.first);
+        first.and_then(|first| self.links.get(first as usize)).is_some_and(|link| link.slot == slot)
     }
 
     fn link_one(&mut self, slot: Slot, tag: u32) -> Option<()> {
@@ -199,13 +192,9 @@ impl Tags {
         self.tags.get(number as usize)?.as_ref()
     }
 
-    fn hash(&self, part: Part<'_>, name: &str) -> u64 {
-        self.hasher.hash_one((part, name))
-    }
-
     fn find(&self, part: Part<'_>, name: &str) -> Option<u32> {
-        let same = |number: &u32| self.tag(*number).is_some_and(|tag| tag.is(part, name));
-        self.index.find(self.hash(part, name), same).copied()
+        let is = |number| self.tag(number).is_some_and(|tag| tag.is(part, name));
+        self.index.find(self.index.hash(part, name), &is)
     }
 
     fn number(&mut self, part: Part<'_>, name: &str) -> Option<u32> {
@@ -224,13 +213,13 @@ impl Tags {
                 u32::try_from(self.tags.len() - 1).ok()?
             }
         };
-        let hash = self.hash(part, name);
-        let Self { index, tags, hasher, .. } = self;
-        let hash_of = |number: &u32| match tags.get(*number as usize) {
-            Some(Some(tag)) => hasher.hash_one((Part { namespace: tag.namespace, scope: &tag.scope }, &*tag.name)),
+        let hash = self.index.hash(part, name);
+        let tags = &self.tags;
+        let hash_of = |index: &NameIndex, number: u32| match tags.get(number as usize) {
+            Some(Some(tag)) => index.hash(tag.part(), &tag.name),
             _ => 0,
         };
-        index.insert_unique(hash, number, hash_of);
+        self.index.add(hash, number, &hash_of);
         Some(number)
     }
 
@@ -246,10 +235,8 @@ impl Tags {
     /// A tag that nothing bears, and that no load need heed, is forgotten.
     fn forget_if_unused(&mut self, number: u32) {
         let Some(tag) = self.tag(number).filter(|tag| tag.first.is_none() && tag.purged_at.is_empty()) else { return };
-        let hash = self.hash(Part { namespace: tag.namespace, scope: &tag.scope }, &tag.name);
-        if let Ok(found) = self.index.find_entry(hash, |other| *other == number) {
-            found.remove();
-        }
+        let hash = self.index.hash(tag.part(), &tag.name);
+        self.index.remove(hash, number);
         if let Some(place) = self.tags.get_mut(number as usize) {
             *place = None;
             self.free_tags.push(number);

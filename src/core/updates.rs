@@ -11,6 +11,8 @@ use crate::time::{Timestamp, Ttl};
 /// A value that was set or written.
 #[derive(Clone, Copy, Debug)]
 pub struct NewValue<'a> {
+    /// A new key's, as in [`Ask`](super::Ask).
+    pub hash: Option<u32>,
     /// How values are kept.
     pub policy: &'a Policy,
     /// What is said of this one.
@@ -30,6 +32,8 @@ pub struct NewValue<'a> {
 pub struct WriteThrough<'a> {
     /// The key's, if it has one.
     pub slot: Option<Slot>,
+    /// A new key's, as in [`Ask`](super::Ask).
+    pub hash: Option<u32>,
     /// Whose key it is.
     pub partition: PartitionId,
     /// The moment.
@@ -89,6 +93,7 @@ impl Machine {
             tags: value.tags,
             random: value.random,
             load_millis: None,
+            hash: value.hash,
         };
         self.store(slot, partition, now, &entry)
     }
@@ -100,9 +105,9 @@ impl Machine {
     /// A write counts as abandoned half a minute after its deadline, and after a quarter of an hour at the latest: then
     /// the key is removed, and what its writer brings is not stored.
     pub fn begin_write(&mut self, write: &WriteThrough<'_>) -> Option<(Slot, WriteId)> {
-        let WriteThrough { slot, partition, now, policy, tags, weight, may_vanish } = *write;
+        let WriteThrough { slot, hash, partition, now, policy, tags, weight, may_vanish } = *write;
         self.partitions.retain(partition);
-        let slot = self.sweep_for(slot, now, 0).or_else(|| self.take(partition));
+        let slot = self.sweep_for(slot, now, 0).or_else(|| self.take(partition, hash));
         self.partitions.release(partition);
         let slot = slot?;
         self.detach(slot);
@@ -135,11 +140,11 @@ impl Machine {
         let partition = self.slab.partition(slot);
         if let (Some(write), Some(written)) = (write, written.filter(|written| !written.skip)) {
             let tags = [&write.tags[..], written.tags];
-            let purged = self.tags.purged_since(write.since, names_around(&self.partitions, partition, tags));
+            let purged = self.tags.purged_since(write.since, &names_around(&self.partitions, partition, tags));
             if !write.conflicted && write.slot == Some(slot) && purged.is_none() {
                 let weight = written.weight.or(write.weight);
                 let Brought { said, absent, random, .. } = *written;
-                let value = NewValue { policy: &write.policy, said, tags, weight, absent, random };
+                let value = NewValue { hash: None, policy: &write.policy, said, tags, weight, absent, random };
                 return self.put(Some(slot), partition, now, &value);
             }
         }

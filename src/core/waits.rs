@@ -2,7 +2,7 @@
 
 use super::Machine;
 use super::graph::Node;
-use super::loads::{Deadlines, FlightId, WaitId};
+use super::loads::{Deadlines, Ended, FlightId, WaitId};
 use super::slab::Slot;
 use crate::time::Timestamp;
 
@@ -200,7 +200,7 @@ impl Machine {
     }
 
     /// Frees a flight's number and lets go of its key. Its partition is the caller's to release, at last.
-    pub(super) fn end_flight(&mut self, id: FlightId) -> Option<super::loads::Flight> {
+    pub(super) fn end_flight(&mut self, id: FlightId) -> Option<Ended> {
         let flight = self.flights.end(id)?;
         self.graph.end(Node::Flight(id));
         if let Some(entry) = flight.slot.and_then(|slot| self.slab.get_mut(slot)) {

@@ -1,11 +1,6 @@
 //! Write-throughs under way: the source is being written, and only at the end is it known whether what it was written is
 //! what the cache may hold.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
-use hashbrown::HashMap;
-
 use super::slab::Slot;
 use crate::options::Policy;
 use crate::time::Timestamp;
@@ -37,23 +32,24 @@ pub(crate) struct Write {
     pub weight: Option<u32>,
 }
 
-/// So many moments of writes that ended in time are kept beside those under way before they are looked through.
-const TIDY_AT_LEAST: usize = 64;
-
 #[derive(Default)]
 struct Place {
     generation: u32,
     write: Option<Write>,
+    /// From then on it counts as abandoned.
+    abandoned_at: Timestamp,
+    /// The next write of the same key; 0 for none, else its number and one.
+    next: u32,
 }
 
 #[derive(Default)]
 pub(crate) struct WriteThroughs {
     places: Vec<Place>,
     free: Vec<u32>,
-    /// Those of each key.
-    by_slot: HashMap<Slot, Vec<u32>>,
-    /// When each counts as abandoned.
-    abandoned: BinaryHeap<Reverse<(Timestamp, WriteId)>>,
+    /// The first write of each slot's key, as `next`; as long as the highest slot needs that was written.
+    firsts: Vec<u32>,
+    /// Before this moment none counts as abandoned.
+    none_abandoned_before: Timestamp,
     /// How many lost their key to a clear: nobody knows whose keys these were.
     keyless: usize,
 }
@@ -62,6 +58,10 @@ impl WriteThroughs {
     /// A write begins that counts as abandoned from `abandoned_at` on. `None` when 2^32 are under way.
     pub fn begin(&mut self, slot: Slot, write: Write, abandoned_at: Timestamp) -> Option<WriteId> {
         let conflicted = self.conflict(slot) || self.keyless > 0;
+        if self.is_empty() {
+            self.none_abandoned_before = abandoned_at;
+        }
+        self.none_abandoned_before = self.none_abandoned_before.min(abandoned_at);
         let number = match self.free.pop() {
             Some(number) => number,
             None => {
@@ -69,16 +69,15 @@ impl WriteThroughs {
                 u32::try_from(self.places.len() - 1).ok()?
             }
         };
+        if self.firsts.len() <= slot.index() {
+            self.firsts.resize(slot.index() + 1, 0);
+        }
+        let first = self.firsts.get_mut(slot.index())?;
         let place = self.places.get_mut(number as usize)?;
         place.write = Some(Write { slot: Some(slot), conflicted, ..write });
-        let id = WriteId { number, generation: place.generation };
-        self.by_slot.entry(slot).or_default().push(number);
-        self.abandoned.push(Reverse((abandoned_at, id)));
-        if self.abandoned.len() > 2 * (self.places.len() - self.free.len()) + TIDY_AT_LEAST {
-            let Self { abandoned, places, .. } = self;
-            abandoned.retain(|Reverse((_, id))| places.get(id.index()).is_some_and(|p| p.generation == id.generation));
-        }
-        Some(id)
+        place.abandoned_at = abandoned_at;
+        place.next = std::mem::replace(first, number + 1);
+        Some(WriteId { number, generation: place.generation })
     }
 
     /// The live write with this number.
@@ -87,34 +86,51 @@ impl WriteThroughs {
         Some(WriteId { number, generation: place.generation })
     }
 
-    /// O(1), but for the writes of the same key.
+    /// O(writes of the same key).
     pub fn end(&mut self, id: WriteId) -> Option<Write> {
         let place = self.places.get_mut(id.index()).filter(|place| place.generation == id.generation)?;
         let write = place.write.take()?;
         place.generation = place.generation.wrapping_add(1);
+        let after = place.next;
         self.free.push(id.number);
         match write.slot {
             None => self.keyless -= 1,
-            Some(slot) => {
-                if let Some(numbers) = self.by_slot.get_mut(&slot) {
-                    numbers.retain(|number| *number != id.number);
-                    if numbers.is_empty() {
-                        self.by_slot.remove(&slot);
-                    }
-                }
-            }
+            Some(slot) => self.unlink(slot, id.number, after),
         }
         Some(write)
     }
 
-    /// Ends a write that nobody will end any more.
-    pub fn take_abandoned(&mut self, now: Timestamp) -> Option<Write> {
-        while let Some(Reverse((_, id))) = self.abandoned.peek().copied().filter(|Reverse((at, _))| now > *at) {
-            self.abandoned.pop();
-            if let Some(write) = self.end(id) {
-                return Some(write);
-            }
+    /// Takes a write out of the list of its key.
+    fn unlink(&mut self, slot: Slot, number: u32, after: u32) {
+        let Some(first) = self.firsts.get_mut(slot.index()) else { return };
+        if *first == number + 1 {
+            *first = after;
+            return;
         }
+        let mut at = *first;
+        while let Some(place) = at.checked_sub(1).and_then(|at| self.places.get_mut(at as usize)) {
+            if place.next == number + 1 {
+                place.next = after;
+                return;
+            }
+            at = place.next;
+        }
+    }
+
+    /// Ends a write that nobody will end any more. O(1), or O(writes) when one may have been abandoned.
+    pub fn take_abandoned(&mut self, now: Timestamp) -> Option<Write> {
+        if now <= self.none_abandoned_before {
+            return None;
+        }
+        let mut soonest = Timestamp::NEVER;
+        for number in 0..self.places.len() {
+            let Some(place) = self.places.get(number).filter(|place| place.write.is_some()) else { continue };
+            if now > place.abandoned_at {
+                return self.id_at(number as u32).and_then(|id| self.end(id));
+            }
+            soonest = soonest.min(place.abandoned_at);
+        }
+        self.none_abandoned_before = soonest;
         None
     }
 
@@ -124,24 +140,26 @@ impl WriteThroughs {
     }
 
     /// Whether a key must keep its slot, because it is being written.
+    #[inline]
     pub fn pins(&self, slot: Slot) -> bool {
-        !self.by_slot.is_empty() && self.by_slot.contains_key(&slot)
+        self.firsts.get(slot.index()).is_some_and(|first| *first != 0)
     }
 
     /// Tells the writes of a key that it was written or removed meanwhile; `true` if there are any.
     pub fn conflict(&mut self, slot: Slot) -> bool {
-        let Self { places, by_slot, .. } = self;
-        let Some(numbers) = by_slot.get(&slot) else { return false };
-        for number in numbers {
-            if let Some(write) = places.get_mut(*number as usize).and_then(|place| place.write.as_mut()) {
+        let first = self.firsts.get(slot.index()).copied().unwrap_or(0);
+        let mut at = first;
+        while let Some(place) = at.checked_sub(1).and_then(|at| self.places.get_mut(at as usize)) {
+            if let Some(write) = &mut place.write {
                 write.conflicted = true;
             }
+            at = place.next;
         }
-        true
+        first != 0
     }
 
     pub fn conflict_all(&mut self) {
-        self.by_slot = HashMap::new();
+        self.firsts = Vec::new();
         for write in self.places.iter_mut().filter_map(|place| place.write.as_mut()) {
             write.conflicted = true;
             self.keyless += usize::from(write.slot.take().is_some());

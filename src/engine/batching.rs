@@ -20,6 +20,7 @@ use super::runtime::Runtime;
 use super::shared_task::{Joined, SharedTask};
 use crate::core::Node;
 use crate::error::LoadError;
+use crate::time::{Timestamp, Ttl};
 
 pub(super) type Load<K, V> = Box<dyn Fn(Vec<K>, Vec<LoadCtx<V>>) -> LocalBoxFuture<'static, Vec<Result<V, LoadError>>>>;
 
@@ -55,6 +56,10 @@ struct Batch<K, V> {
     waker: RefCell<Option<Waker>>,
     /// Whether the one who closes it may wake it: not if that may be another request.
     may_be_woken: bool,
+    /// How many loads wait for it.
+    waiting: Rc<Cell<usize>>,
+    /// Until then it takes keys; `None`: until the turn is over.
+    open_until: Option<Timestamp>,
 }
 
 struct Place<K, V> {
@@ -167,7 +172,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
         // A batch may be lost with the request that made its call; the key then goes into another.
         for _ in 0..TRIES {
             let (batch, joined, part) = self.take_place(key.clone(), ctx.clone());
-            let leaving = Leaving(part);
+            let leaving = Leaving(part, batch.waiting.clone());
             if let Some(Node::Flight(flight)) = asker::current(inner.address())
                 && inner.with(|table| table.machine.wait_for_batch(flight, batch.node)) == Some(false)
             {
@@ -188,9 +193,12 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
     fn take_place(self: &Rc<Self>, key: K, ctx: LoadCtx<V>) -> (Rc<Batch<K, V>>, Joined<R>, Rc<Part<V>>) {
         let hash = self.hasher.hash_one(&key);
         // Taken out, since keys' `Eq` is the user's code.
-        let open = self.open.take().filter(|open| !open.batch.closed.get());
+        // Where all have left nobody drives it, so that it may be open past its time.
+        let now = self.cache.inner.now();
+        let open = self.open.take().filter(|open| !open.batch.closed.get() && open.batch.takes_keys(now));
         let open = open.unwrap_or_else(|| self.new_batch());
         let part = open.batch.take_place(hash, key, ctx);
+        open.batch.waiting.set(open.batch.waiting.get() + 1);
         self.taken.set(self.taken.get() + 1);
         if self.attending.get() {
             open.batch.attended.set(true);
@@ -215,6 +223,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
             attended: Cell::new(false),
             waker: RefCell::default(),
             may_be_woken: !R::DETACHED || self.is_by_turn(),
+            waiting: Rc::default(),
+            open_until: self.window.get().map(|window| inner.now().after(Ttl::Millis(window))),
         });
         let window = inner.runtime.sleep(self.window.get().unwrap_or(TURN));
         let task = run(Rc::downgrade(self), batch.clone(), window);
@@ -309,6 +319,10 @@ where
 }
 
 impl<K, V> Batch<K, V> {
+    fn takes_keys(&self, now: Timestamp) -> bool {
+        self.waiting.get() > 0 || self.open_until.is_some_and(|until| now < until)
+    }
+
     fn close(&self) {
         self.closed.set(true);
         if let Some(waker) = self.waker.take().filter(|_| self.may_be_woken) {
@@ -346,10 +360,11 @@ impl<K: Eq, V> Batch<K, V> {
 }
 
 /// A load that is dropped before its batch is called is not in it.
-struct Leaving<V>(Rc<Part<V>>);
+struct Leaving<V>(Rc<Part<V>>, Rc<Cell<usize>>);
 
 impl<V> Drop for Leaving<V> {
     fn drop(&mut self) {
         self.0.loads.set(self.0.loads.get().saturating_sub(1));
+        self.1.set(self.1.get().saturating_sub(1));
     }
 }

@@ -14,7 +14,7 @@ use super::inner::{Inner, RandomSource, Rules, Weigher};
 use super::plugin::{Place, Plugin};
 use super::runtime::{Local, Runtime};
 use super::table::EntryTable;
-use crate::core::{Machine, PartitionId, Timers};
+use crate::core::{EvictionPolicy, Machine, PartitionId, Timers};
 use crate::options::{Limits, Policy, PolicyPatch};
 use crate::time::Ttl;
 
@@ -49,6 +49,7 @@ pub struct Builder<K, V, R = Local> {
     max_bytes: u64,
     max_entry_bytes: u64,
     policy: Policy,
+    eviction: EvictionPolicy,
     tags: Vec<String>,
     weigher: Option<Weigher<K, V>>,
     rules: Rules<V>,
@@ -65,6 +66,7 @@ impl<K, V> Default for Builder<K, V> {
             max_bytes: u64::MAX,
             max_entry_bytes: u64::MAX,
             policy: Policy::USUAL,
+            eviction: EvictionPolicy::Lru,
             tags: Vec::new(),
             weigher: None,
             rules: Rules::default(),
@@ -98,6 +100,15 @@ impl<K, V, R> Builder<K, V, R> {
     #[must_use]
     pub fn max_entry_bytes(mut self, bytes: u64) -> Self {
         self.max_entry_bytes = bytes;
+        self
+    }
+
+    /// Who makes room for others: [`EvictionPolicy::Lru`] if nothing is said. `Adaptive` (by the feature `adaptive`) keeps
+    /// the right entries more often, and withstands scans and loops larger than the cache; it costs about 15 bytes an entry
+    /// more, and [`iter`](super::Cache::iter) then has no order. `docs/eviction.md` compares the two.
+    #[must_use]
+    pub fn eviction(mut self, policy: EvictionPolicy) -> Self {
+        self.eviction = policy;
         self
     }
 
@@ -223,6 +234,7 @@ impl<K, V, R> Builder<K, V, R> {
             plugins: self.plugins,
             told_key: self.told_key,
             random: self.random,
+            eviction: self.eviction,
             runtime,
         }
     }
@@ -267,10 +279,10 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
     /// The cache, empty. Nothing is allocated ahead.
     pub fn build(self) -> Cache<K, V, R> {
         let limits = Limits::new(self.max_entries, self.max_bytes, self.max_entry_bytes);
-        let Self { policy, tags, weigher, rules, plugins, told_key, random, runtime, .. } = self;
+        let Self { policy, tags, eviction, weigher, rules, plugins, told_key, random, runtime, .. } = self;
         // What makes no sense becomes the nearest that does.
         let policy = policy.patched(&PolicyPatch::default());
-        let machine = Machine::new(limits, policy.entry.ttl, Timers::Own);
+        let machine = Machine::with_eviction(limits, policy.entry.ttl, Timers::Own, eviction);
         let table = RefCell::new(EntryTable::new(machine, told_key));
         let (hook_depth, root) = (Cell::new(0), Rc::<Place>::default());
         let inner = Rc::new(Inner { table, runtime, weigher, rules, plugins, hook_depth, told_key, random, root });

@@ -187,9 +187,11 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let now = if is_long { inner.runtime.lower_bound() } else { inner.now() };
         let weight = options.weight.or_else(|| inner.weigh(&key, &value));
         let random = if said.jitter.unwrap_or(policy.entry.jitter) > 0.0 { inner.random() } else { 0.0 };
-        let new = NewValue { policy, said, tags: [&handle.tags, &options.tags], weight, absent, random };
+        let tags = [&handle.tags[..], &options.tags];
+        let new = NewValue { hash: None, policy, said, tags, weight, absent, random };
         let stored = self.with(|table| {
             let hash = table.hash(self.partition, &key);
+            let new = NewValue { hash: Some(hash as u32), ..new };
             let known = table.find_hashed(hash, self.partition, &key);
             let slot = table.machine.insert(known, self.partition, now, &new);
             table.drain();

@@ -117,6 +117,7 @@ where
         }
         let asker = asker::current(inner.address());
         let ask = Ask {
+            hash: Some(hash as u32),
             slot: known,
             partition: self.partition,
             now,

@@ -110,12 +110,22 @@ impl State {
             free.push(place);
             let mut next = None;
             if *driver == Some(place) {
-                *driver = places.iter().position(Option::is_some);
+                // From here on, so that many who leave in their order are not looked through again and again.
+                let is_waiting = |place: &usize| places.get(*place).is_some_and(Option::is_some);
+                *driver = (place + 1..places.len()).chain(0..place).find(is_waiting);
                 next = driver.and_then(|next| places.get(next)?.clone());
             }
             (left, next)
         };
         next
+    }
+
+    fn wake_driver(&self) {
+        let waker = {
+            let waiters = self.waiters.borrow();
+            waiters.driver.and_then(|driver| waiters.places.get(driver)?.clone())
+        };
+        waker.into_iter().for_each(Waker::wake);
     }
 
     fn wake_all(&self) {
@@ -166,6 +176,8 @@ impl<R: Runtime> Joined<R> {
     pub fn poll_once_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.promise.is_none() && !self.state.over.get() {
             self.state.drive(cx);
+            // The task now knows the waker of one who leaves; the one who drives polls it again, lest it wake nobody.
+            self.state.wake_driver();
         }
         if self.state.over.get() { Poll::Ready(()) } else { Poll::Pending }
     }

@@ -1,7 +1,7 @@
 //! Keys and values by slot, the index from key to slot, and the loads under way. Every key is stored once.
 
 use std::borrow::Borrow;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::hash::{BuildHasher, Hash};
 use std::rc::Rc;
 
@@ -38,11 +38,14 @@ pub(super) struct Brought<V> {
     pub ask_again: RefCell<Vec<u32>>,
     /// The groups whose soft deadline was told of.
     pub told_soft: RefCell<Vec<u32>>,
+    /// Nobody can be waiting for it any more, and the machine has counted who did as timed out.
+    pub swept: Cell<bool>,
 }
 
 impl<V> Default for Brought<V> {
     fn default() -> Self {
-        Self { result: OnceCell::new(), ask_again: RefCell::default(), told_soft: RefCell::default() }
+        let (ask_again, told_soft) = (RefCell::default(), RefCell::default());
+        Self { result: OnceCell::new(), ask_again, told_soft, swept: Cell::new(false) }
     }
 }
 
@@ -208,6 +211,9 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
             self.remove(removal);
         }
         while let Some(flight) = self.machine.poll_ended() {
+            if let Some(in_flight) = self.in_flight(flight) {
+                in_flight.brought.swept.set(true);
+            }
             self.take_in_flight(flight);
         }
     }

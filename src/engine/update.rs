@@ -78,11 +78,10 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
                 let written = write(ctx.clone()).await.map_err(own_error);
                 // It ends with this block, so that the key goes if the write failed.
                 let mut writing = writing;
-                if let Ok(value) = &written {
-                    writing.store(value, &ctx);
-                }
+                let known = written.as_ref().is_ok_and(|value| writing.store(value, &ctx));
                 drop(writing);
-                let _ = result.set(written);
+                let _ =
+                    result.set(written.and_then(|value| if known { Ok(value) } else { Err(LoadError::UnknownWeight) }));
             }
         };
         let task = SharedTask::new(&inner.runtime, Box::pin(task));
@@ -124,6 +123,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         let known = table.find_hashed(hash, self.partition, key);
         let last = known.and_then(|slot| self.last_good(table, slot, now));
         let write = WriteThrough {
+            hash: Some(hash as u32),
             slot: known,
             partition: self.partition,
             now,
@@ -152,7 +152,8 @@ struct Writing<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> {
 }
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Writing<K, V, R> {
-    fn store(&mut self, value: &V, ctx: &LoadCtx<V>) {
+    /// `false` if the cache is bounded by weight, and nobody knows the value's: then the key goes.
+    fn store(&mut self, value: &V, ctx: &LoadCtx<V>) -> bool {
         let inner = &self.cache.inner;
         let by_weigher = || self.weigh.then(|| inner.weigh(&self.key, value)).flatten();
         let written = Brought {
@@ -164,8 +165,11 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Writing<K, V, R> {
             skip: ctx.is_skipped(),
             random: inner.random(),
         };
+        let weighs = self.weigh && !written.skip && self.cache.limits().weighs();
+        let is_known = written.weight.is_some() || !weighs;
         let id = self.id.take();
-        self.end(id, Some((&written, value.clone())));
+        self.end(id, is_known.then(|| (&written, value.clone())));
+        is_known
     }
 
     fn end(&self, id: Option<WriteId>, written: Option<(&Brought<'_>, V)>) {

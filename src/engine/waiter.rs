@@ -50,7 +50,8 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
         let inner = self.guard.inner.clone();
         let joined = &mut self.joined;
         let Deadlines { soft, hard } = *deadlines;
-        let mut soften = Some(soften).filter(|_| soft <= hard);
+        // One that is not before the hard deadline is none.
+        let mut soften = Some(soften).filter(|_| soft < hard);
         let mut stale = None;
         // Not begun before it is polled: a load that is there at once needs no timer.
         let mut timer = pin!(sleep_until(&inner, soft.min(hard)));
@@ -83,6 +84,10 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
             let may_have_it = !self.brought.ask_again.borrow().contains(&self.guard.wait.group);
             self.guard.forget();
             return if may_have_it { Ended::Brought(result.clone()) } else { Ended::AskAgain };
+        }
+        if self.brought.swept.get() {
+            self.guard.forget();
+            return Ended::TimedOut;
         }
         match in_time {
             true => self.guard.lost(),

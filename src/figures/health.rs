@@ -48,6 +48,15 @@ impl Thresholds {
         Ok(Self { max_timeout_rate: Some(read_rate("max_timeout_rate", rate)?), ..self })
     }
 
+    /// Thresholds on hit rate, error rate, timeout rate and latency that have been checked by the caller: without the
+    /// errors that the others may have, which take 3 KB of a wasm.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn unchecked(rates: [Option<f64>; 3], max_latency: Option<u64>, min_samples: u64) -> Self {
+        let [min_hit_rate, max_error_rate, max_timeout_rate] = rates;
+        Self { min_hit_rate, max_error_rate, max_timeout_rate, max_latency, min_samples: min_samples.max(1) }
+    }
+
     /// Of a hundred loads, 99 take at most so many milliseconds (the 0.99 quantile, known to within 6.25 % of
     /// itself).
     #[must_use]

@@ -18,7 +18,7 @@ const MOST_WINDOWS: usize = 64;
 
 #[wasm_bindgen]
 impl Core {
-    /// The figures of a namenamespace, or of all (-1), in the order of `pkg/src/stats.ts`.
+    /// The figures of a namespace, or of all (-1), in the order of `pkg/src/stats.ts`.
     pub fn counters(&self, namespace: i32) -> Vec<f64> {
         let s = self.stats(namespace);
         let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|q| s.load_millis.quantile(q).unwrap_or(0));
@@ -54,9 +54,19 @@ impl Core {
         .to_vec()
     }
 
-    /// A page for Prometheus.
-    pub fn prometheus(&self, cache: &str) -> String {
-        figures::page(&self.machine, cache)
+    /// What a page for Prometheus tells of a namespace, those within it not included, besides its counters: entries and
+    /// bytes; the sum of its load times in milliseconds, how many were at most 1, 2, 4 … 65536 ms, and how many there
+    /// were; and the same of its batches' sizes, up to 1024 keys.
+    pub fn layer(&self, namespace: u8) -> Vec<f64> {
+        let held = self.machine.held_by_namespace().get(usize::from(namespace)).copied().unwrap_or_default();
+        let stats = self.machine.namespace_stats(namespace);
+        let mut numbers = vec![u64::from(held.entries), held.weight];
+        for (histogram, powers) in [(&stats.load_millis, 16), (&stats.batch_sizes, 10)] {
+            numbers.push(histogram.sum());
+            numbers.extend((0..=powers).map(|power| histogram.count_up_to_power(power)));
+            numbers.push(histogram.count());
+        }
+        numbers.into_iter().map(|number| number as f64).collect()
     }
 
     /// What became of the thresholds (NaN: none) on hit rate, error rate, timeout rate and latency, in this order:
@@ -73,22 +83,10 @@ impl Core {
         max_latency: f64,
         min_samples: f64,
     ) -> Vec<f64> {
-        let set = |rate: f64| !rate.is_nan();
-        let mut thresholds = Thresholds::default().min_samples(min_samples as u64);
-        // JS has checked the rates; a wrong one would be none.
-        if let Some(with) = set(min_hit_rate).then(|| thresholds.min_hit_rate(min_hit_rate).ok()).flatten() {
-            thresholds = with;
-        }
-        if let Some(with) = set(max_error_rate).then(|| thresholds.max_error_rate(max_error_rate).ok()).flatten() {
-            thresholds = with;
-        }
-        if let Some(with) = set(max_timeout_rate).then(|| thresholds.max_timeout_rate(max_timeout_rate).ok()).flatten()
-        {
-            thresholds = with;
-        }
-        if set(max_latency) {
-            thresholds = thresholds.max_latency(max_latency as u64);
-        }
+        // JS has checked them.
+        let set = |rate: f64| Some(rate).filter(|rate| !rate.is_nan());
+        let rates = [min_hit_rate, max_error_rate, max_timeout_rate].map(set);
+        let thresholds = Thresholds::unchecked(rates, set(max_latency).map(|millis| millis as u64), min_samples as u64);
         let recent = self.recent(namespace, now, window);
         let checks = figures::health(&recent, &thresholds).checks;
         checks.iter().flat_map(|check| [check.value, check.samples as f64, f64::from(u8::from(check.ok))]).collect()

@@ -12,7 +12,6 @@
 
 mod codes;
 mod figures;
-mod options;
 mod policies;
 
 use nearcache::core::{
@@ -36,7 +35,7 @@ pub struct Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// Numbers as `options.rs` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
+    /// Numbers as `pkg/src/options.ts` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
     #[wasm_bindgen(constructor)]
     pub fn new(max_entries: f64, max_bytes: f64, max_entry_bytes: f64, usual_ttl: f64, shared_timer: bool) -> Core {
         let limits = Limits::new(max_entries as u64, max_bytes as u64, max_entry_bytes as u64);
@@ -195,8 +194,8 @@ impl Core {
     }
 
     /// Removes everything, without news of each.
-    pub fn clear(&mut self) {
-        self.machine.clear();
+    pub fn clear(&mut self) -> Vec<u32> {
+        self.machine.clear().into_iter().map(Slot::number).collect()
     }
 
     /// The next of what left: a slot with its cause as its kind and `KEY_REMOVED`; 0 when there is none.
@@ -207,7 +206,7 @@ impl Core {
             Some(RemovalCause::Size) => 1,
             Some(RemovalCause::Expired) => 2,
             Some(RemovalCause::Replaced) => 3,
-            Some(RemovalCause::Removed) => 4,
+            Some(_) => 4,
         };
         removal.slot.number() | (cause << KIND_SHIFT) | if removal.key_removed { KEY_REMOVED } else { 0 }
     }
@@ -239,9 +238,10 @@ impl Core {
         random: f64,
         asker: i32,
     ) -> f64 {
-        let policy = *self.policies.get(policy);
-        let ask = self.question(slot, partition, now, &policy, force_fresh, random, asker);
-        self.answer(&ask)
+        let asker = self.node(asker);
+        let Self { machine, policies, .. } = self;
+        let ask = question(slot, partition, now, policies.get(policy), force_fresh, random, asker);
+        answer(machine, &ask)
     }
 
     /// As `ask`, with what else may be said of it. `again`: 0 for the first time, else what it was counted as when it
@@ -285,9 +285,9 @@ impl Core {
             },
             tags: &tags,
             weight: to_weight(bytes),
-            ..self.question(slot, partition, now, &policy, force_fresh, random, asker)
+            ..question(slot, partition, now, &policy, force_fresh, random, self.node(asker))
         };
-        self.answer(&ask)
+        answer(&mut self.machine, &ask)
     }
 
     /// A load brought a value, of which its loader said nothing but perhaps its bytes. The slot where the value belongs
@@ -404,6 +404,7 @@ impl Core {
         patch.hard_timeout = said_ttl(hard_timeout);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
         let write = WriteThrough {
+            hash: None,
             slot: Slot::new(slot),
             partition: PartitionId(partition),
             now: to_time(now),
@@ -516,57 +517,11 @@ impl Core {
         tags: &[String],
     ) -> u32 {
         let (known, weight) = (Slot::new(slot), to_weight(bytes));
-        let value = NewValue { policy: self.policies.get(policy), said, tags: [tags, &[]], weight, absent, random };
+        let value =
+            NewValue { hash: None, policy: self.policies.get(policy), said, tags: [tags, &[]], weight, absent, random };
         let stored = self.machine.insert(known, PartitionId(partition), to_time(now), &value);
         let evicted = stored.filter(|_| known.is_none()).and_then(|slot| self.machine.poll_removal_from(slot));
         stored.map_or(0, Slot::number) | if evicted.is_some() { EVICTED } else { 0 } | self.news()
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
-    fn question<'a>(
-        &self,
-        slot: u32,
-        partition: u32,
-        now: f64,
-        policy: &'a Policy,
-        force_fresh: bool,
-        random: f64,
-        asker: i32,
-    ) -> Ask<'a> {
-        let now = to_time(now);
-        Ask {
-            slot: Slot::new(slot),
-            partition: PartitionId(partition),
-            now,
-            asked_at: now,
-            again: None,
-            policy,
-            tags: &[],
-            weight: None,
-            force_fresh,
-            background: true,
-            detached: false,
-            random: Some(random).filter(|random| *random > 0.0),
-            asker: self.node(asker),
-        }
-    }
-
-    fn answer(&mut self, ask: &Ask<'_>) -> f64 {
-        let code = match self.machine.ask(ask) {
-            Answer::Hit(slot) => f64::from(HIT | slot.number()),
-            Answer::Stale(slot, StaleCause::Revalidate) => f64::from(STALE_REVALIDATE | slot.number()),
-            Answer::Stale(slot, StaleCause::Error | StaleCause::Timeout) => f64::from(STALE_ERROR | slot.number()),
-            Answer::Failed(slot) => f64::from(FAILED | slot.number()),
-            Answer::Join(wait) => with(JOIN | wait.group, wait.flight.index()),
-            Answer::Lead(slot, flight, cause) => with(lead(cause) | slot.number(), flight.index()),
-            Answer::Refresh { slot, flight, stale } => {
-                with(if stale { REFRESH_STALE } else { REFRESH_AHEAD } | slot.number(), flight.index())
-            }
-            Answer::Recursive => f64::from(RECURSIVE),
-            Answer::TimedOut => f64::from(TIMED_OUT),
-            Answer::Full => f64::from(FULL),
-        };
-        code + f64::from(self.news())
     }
 
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
@@ -621,7 +576,7 @@ impl Core {
 
     #[inline]
     fn news(&self) -> u32 {
-        if self.machine.has_news() { NEWS } else { 0 }
+        news(&self.machine)
     }
 
     fn last(&self, last: bool) -> u32 {
@@ -629,11 +584,63 @@ impl Core {
     }
 }
 
+fn question<'a>(
+    slot: u32,
+    partition: u32,
+    now: f64,
+    policy: &'a Policy,
+    force_fresh: bool,
+    random: f64,
+    asker: Option<Node>,
+) -> Ask<'a> {
+    let now = to_time(now);
+    Ask {
+        hash: None,
+        slot: Slot::new(slot),
+        partition: PartitionId(partition),
+        now,
+        asked_at: now,
+        again: None,
+        policy,
+        tags: &[],
+        weight: None,
+        force_fresh,
+        background: true,
+        detached: false,
+        random: Some(random).filter(|random| *random > 0.0),
+        asker,
+    }
+}
+
+fn answer(machine: &mut Machine, ask: &Ask<'_>) -> f64 {
+    let code = match machine.ask(ask) {
+        Answer::Hit(slot) => f64::from(HIT | slot.number()),
+        Answer::Stale(slot, StaleCause::Revalidate) => f64::from(STALE_REVALIDATE | slot.number()),
+        Answer::Stale(slot, _) => f64::from(STALE_ERROR | slot.number()),
+        Answer::Failed(slot) => f64::from(FAILED | slot.number()),
+        Answer::Join(wait) => with(JOIN | wait.group, wait.flight.index()),
+        Answer::Lead(slot, flight, cause) => with(lead(cause) | slot.number(), flight.index()),
+        Answer::Refresh { slot, flight, stale } => {
+            with(if stale { REFRESH_STALE } else { REFRESH_AHEAD } | slot.number(), flight.index())
+        }
+        Answer::Recursive => f64::from(RECURSIVE),
+        Answer::TimedOut => f64::from(TIMED_OUT),
+        Answer::Full => f64::from(FULL),
+    };
+    code + f64::from(news(machine))
+}
+
+#[inline]
+fn news(machine: &Machine) -> u32 {
+    if machine.has_news() { NEWS } else { 0 }
+}
+
 fn lead(cause: MissCause) -> u32 {
     match cause {
-        MissCause::Absent => LEAD_ABSENT,
         MissCause::Expired => LEAD_EXPIRED,
         MissCause::Forced => LEAD_FORCED,
+        // And what the JS side has no name for.
+        _ => LEAD_ABSENT,
     }
 }
 

@@ -31,6 +31,7 @@ pub fn within(millis: u64) -> Policy {
 
 pub fn ask(slot: Option<Slot>, now: u64, policy: &Policy) -> Ask<'_> {
     Ask {
+        hash: None,
         slot,
         partition: PartitionId::ROOT,
         now: at(now),
@@ -78,13 +79,22 @@ pub fn insert(
     now: u64,
     policy: &Policy,
 ) -> Option<Slot> {
-    let value = NewValue { policy, said: nothing_said(), tags: [&[], &[]], weight: None, absent: false, random: 0.0 };
+    let value = NewValue {
+        hash: None,
+        policy,
+        said: nothing_said(),
+        tags: [&[], &[]],
+        weight: None,
+        absent: false,
+        random: 0.0,
+    };
     machine.insert(slot, partition, at(now), &value)
 }
 
 pub fn insert_tagged(machine: &mut Machine, partition: PartitionId, tag: &str) -> Slot {
     let tags = [tag.to_owned()];
     let value = NewValue {
+        hash: None,
         policy: &Policy::USUAL,
         said: nothing_said(),
         tags: [&tags, &[]],

@@ -17,10 +17,26 @@ export async function virtualWorld({ requestBound = false, start = 1_700_000_000
       memories.push(this.exports.memory);
     }
   };
+  // The promises that requests share, by the request that made them, so that they can die with it.
+  const shared = [];
+  let request;
+  const { withResolvers } = Promise;
+  const track = () => {
+    let resolve, reject;
+    const promise = new Promise((...settle) => ([resolve, reject] = settle));
+    shared.push({ request, promise, reject });
+    return { promise, resolve, reject };
+  };
+  const restore = () => {
+    if (withResolvers === undefined) delete Promise.withResolvers;
+    else Promise.withResolvers = withResolvers;
+  };
+  Promise.withResolvers = track;
   const { host, initSync, ...nearcache } = await import(`${BUILD}?${worlds++}`);
   initSync(module);
   const makeInstance = WebAssembly.Instance;
   WebAssembly.Instance = Instance;
+  restore();
 
   const timers = new Map();
   let named = 0;
@@ -52,6 +68,8 @@ export async function virtualWorld({ requestBound = false, start = 1_700_000_000
       }
       world.now = end;
     },
+    /** All timers die with their requests. */
+    dropTimers: () => timers.clear(),
     /** Sets the clock back or forward. Timers ring when they would have. */
     setClock(now) {
       for (const timer of timers.values()) timer.at += now - world.now;
@@ -62,15 +80,35 @@ export async function virtualWorld({ requestBound = false, start = 1_700_000_000
       const memory = memories.at(-1);
       memory.grow(65_536 - memory.buffer.byteLength / 65_536);
     },
-    /** How many instances of the wasm have been made, by this too: `body` may make others. */
+    /** Runs so much of the code as comes before its first `await` in a request with this name. */
+    inRequest(name, code) {
+      request = name;
+      try {
+        return code();
+      } finally {
+        request = undefined;
+      }
+    },
+    /** The runtime ends a request: its shared promises that have not settled can never settle. */
+    endRequest(name) {
+      for (const { request, promise, reject } of shared) {
+        if (request !== name) continue;
+        promise.catch(() => {});
+        reject(new Error("This promise was created by a request that has since ended, so it can never settle"));
+      }
+    },
+    /** Runs a test's body, which may make instances of the wasm and shared promises. */
     async watching(body) {
       WebAssembly.Instance = makeInstance;
+      Promise.withResolvers = track;
       try {
         await body();
       } finally {
         WebAssembly.Instance = Instance;
+        restore();
       }
     },
+    /** How many instances of the wasm have been made. */
     get instances() {
       return memories.length;
     },

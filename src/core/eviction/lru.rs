@@ -1,67 +1,88 @@
-//! Least recently used first: a ring through the slab, anchored at number 0, whose `older` side is the
+//! Least recently used first: a ring through the slots, anchored at number 0, whose `older` side is the
 //! newest entry and whose `newer` side the oldest. The anchor spares every branch on an empty end.
 
-use crate::core::slab::{Entry, Slab, Slot};
+use super::grow;
+use crate::core::slab::Slot;
 
 const ANCHOR: u32 = 0;
 
-/// Puts an unlinked entry at the recently used end. O(1).
-#[inline]
-pub(crate) fn link_newest(slab: &mut Slab, slot: Slot) {
-    let number = slot.number();
-    let Some(anchor) = slab.at(ANCHOR) else { return };
-    let second = std::mem::replace(&mut anchor.older, number);
-    if let Some(entry) = slab.at(second) {
-        entry.newer = number;
-    }
-    if let Some(entry) = slab.get_mut(slot) {
-        entry.newer = ANCHOR;
-        entry.older = second;
-    }
+#[derive(Clone, Copy, Default)]
+struct Links {
+    /// The neighbour used more recently.
+    newer: u32,
+    /// The neighbour used less recently.
+    older: u32,
 }
 
-/// Takes a linked entry out of the ring. O(1).
-#[inline]
-pub(crate) fn unlink(slab: &mut Slab, slot: Slot) {
-    let Some(&entry) = slab.get(slot) else { return };
-    if let Some(newer) = slab.at(entry.newer) {
-        newer.older = entry.older;
-    }
-    if let Some(older) = slab.at(entry.older) {
-        older.newer = entry.newer;
-    }
+pub(crate) struct Lru {
+    links: Vec<Links>,
+    expected: u32,
 }
 
-/// Moves a linked entry to the recently used end. O(1).
-#[inline]
-pub(crate) fn touch(slab: &mut Slab, slot: Slot) {
-    // Unlinking and linking in one go: this is the hit path.
-    let Some(&Entry { newer, older, .. }) = slab.get(slot) else { return };
-    if newer == ANCHOR {
-        return;
+impl Lru {
+    pub fn new(expected: u32) -> Self {
+        Self { links: vec![Links::default()], expected }
     }
-    if let Some(entry) = slab.at(newer) {
-        entry.older = older;
-    }
-    if let Some(entry) = slab.at(older) {
-        entry.newer = newer;
-    }
-    link_newest(slab, slot);
-}
 
-/// The entry used longest ago.
-#[inline]
-pub(crate) fn oldest(slab: &mut Slab) -> Option<Slot> {
-    slab.at(ANCHOR).and_then(|anchor| Slot::new(anchor.newer))
-}
-
-/// All linked entries, the most recently used first.
-pub(crate) fn newest_first(slab: &mut Slab) -> Vec<Slot> {
-    let mut order = Vec::new();
-    let mut next = slab.at(ANCHOR).map_or(ANCHOR, |anchor| anchor.older);
-    while let Some(slot) = Slot::new(next) {
-        order.push(slot);
-        next = slab.get(slot).map_or(ANCHOR, |entry| entry.older);
+    pub fn keyed(&mut self, slot: Slot) {
+        grow(&mut self.links, slot.number(), self.expected, Links::default());
     }
-    order
+
+    /// Puts an unlinked entry at the recently used end. O(1).
+    #[inline]
+    pub fn link_newest(&mut self, slot: Slot) {
+        let number = slot.number();
+        let Some(anchor) = self.at(ANCHOR) else { return };
+        let second = std::mem::replace(&mut anchor.older, number);
+        if let Some(links) = self.at(second) {
+            links.newer = number;
+        }
+        if let Some(links) = self.at(number) {
+            *links = Links { newer: ANCHOR, older: second };
+        }
+    }
+
+    /// Takes a linked entry out of the ring. O(1).
+    #[inline]
+    pub fn unlink(&mut self, slot: Slot) {
+        let Some(&mut Links { newer, older }) = self.at(slot.number()) else { return };
+        if let Some(links) = self.at(newer) {
+            links.older = older;
+        }
+        if let Some(links) = self.at(older) {
+            links.newer = newer;
+        }
+    }
+
+    /// Moves a linked entry to the recently used end. O(1).
+    #[inline]
+    pub fn hit(&mut self, slot: Slot) {
+        if self.at(slot.number()).is_some_and(|links| links.newer != ANCHOR) {
+            self.unlink(slot);
+            self.link_newest(slot);
+        }
+    }
+
+    /// The entry used longest ago, but for `keep`, which was used last.
+    #[inline]
+    pub fn victim(&mut self, keep: Option<Slot>) -> Option<Slot> {
+        let oldest = self.at(ANCHOR).and_then(|anchor| Slot::new(anchor.newer))?;
+        debug_assert!(Some(oldest) != keep || self.order().len() == 1, "what is kept was used last");
+        Some(oldest)
+    }
+
+    /// All linked entries, the most recently used first.
+    pub fn order(&self) -> Vec<Slot> {
+        let older = |number: u32| self.links.get(number as usize).and_then(|links| Slot::new(links.older));
+        std::iter::successors(older(ANCHOR), |slot| older(slot.number())).collect()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.links.capacity() * size_of::<Links>()
+    }
+
+    #[inline]
+    fn at(&mut self, number: u32) -> Option<&mut Links> {
+        self.links.get_mut(number as usize)
+    }
 }

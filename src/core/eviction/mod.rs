@@ -1,3 +1,200 @@
-//! Which entry goes when room is needed.
+//! Which entry goes when room is needed: the seam between the machine and its policies.
+//!
+//! A policy owns its columns, by slot, and answers the questions below. It knows neither time nor states: the machine
+//! tells it what came, was used and left. A key's hash reaches it once, when the key gets its slot.
 
-pub(crate) mod lru;
+#![cfg_attr(
+    not(feature = "adaptive"),
+    allow(unused_variables, dead_code, unused_mut, reason = "what only the adaptive policy wants to know")
+)]
+
+#[cfg(feature = "adaptive")]
+mod adaptive;
+#[cfg(feature = "adaptive")]
+mod clock;
+#[cfg(feature = "adaptive")]
+mod ghosts;
+mod lru;
+#[cfg(feature = "adaptive")]
+mod shadows;
+#[cfg(all(test, feature = "adaptive"))]
+mod tests;
+
+use super::slab::Slot;
+use crate::options::Limits;
+#[cfg(feature = "adaptive")]
+use adaptive::Adaptive;
+use lru::Lru;
+
+/// How the entry is chosen that makes room for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EvictionPolicy {
+    /// The least recently used one, exactly. It alone promises an [order](super::Machine::newest_first).
+    Lru,
+    /// The one that reuse so far speaks least for, by a policy that adapts to what is asked: it withstands scans and
+    /// loops larger than the cache, and keeps up with LRU where recency is what counts.
+    #[cfg(feature = "adaptive")]
+    Adaptive,
+}
+
+/// How something left its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// A value, to make room.
+    Evicted,
+    /// A value, for another reason: its key may well come back.
+    Removed,
+    /// The memory of a failed load, of which nothing is to be learned.
+    Failure,
+}
+
+/// A hit of an entry whose counter is at least this is to be told to the machine; below, a driver that sees the
+/// [counters](super::Machine::hit_counters) may count it there by itself.
+pub(crate) const NOTED: u8 = 0x80;
+
+/// What counters count to. More would keep what was popular once for longer than it deserves.
+pub(crate) const MOST_HITS: u8 = 3;
+
+pub(crate) enum Eviction {
+    Lru(Lru),
+    #[cfg(feature = "adaptive")]
+    Adaptive(Box<Adaptive>),
+}
+
+impl Eviction {
+    pub fn new(policy: EvictionPolicy, limits: &Limits) -> Self {
+        match policy {
+            EvictionPolicy::Lru => Self::Lru(Lru::new(limits.max_entries())),
+            #[cfg(feature = "adaptive")]
+            EvictionPolicy::Adaptive => Self::Adaptive(Box::new(Adaptive::new(limits))),
+        }
+    }
+
+    pub fn policy(&self) -> EvictionPolicy {
+        match self {
+            Self::Lru(_) => EvictionPolicy::Lru,
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(_) => EvictionPolicy::Adaptive,
+        }
+    }
+
+    /// The slot now is a key's of this hash, with nothing in it yet. `None`: the key is never recognised again.
+    pub fn keyed(&mut self, slot: Slot, hash: Option<u32>) {
+        match self {
+            Self::Lru(lru) => lru.keyed(slot),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.keyed(slot, hash),
+        }
+    }
+
+    /// A value, or the memory of a failure, lies in the slot now, where nothing lay. O(1).
+    pub fn inserted(&mut self, slot: Slot, weights: &[u32], failure: bool) {
+        match self {
+            Self::Lru(lru) => lru.link_newest(slot),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.inserted(slot, weights, failure),
+        }
+    }
+
+    /// What lies in the slot took the place of something of this weight, which counts as a use. O(1).
+    pub fn replaced(&mut self, slot: Slot, weights: &[u32], before: u32) {
+        match self {
+            Self::Lru(lru) => lru.hit(slot),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.replaced(slot, weights, before),
+        }
+    }
+
+    /// What lies in the slot was used. O(1).
+    #[inline]
+    pub fn hit(&mut self, slot: Slot) {
+        match self {
+            Self::Lru(lru) => lru.hit(slot),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.hit(slot),
+        }
+    }
+
+    /// What lay in the slot leaves it; its weight still stands in the column. O(1).
+    pub fn removed(&mut self, slot: Slot, weights: &[u32], why: Leaving) {
+        match self {
+            Self::Lru(lru) => lru.unlink(slot),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.removed(slot, weights, why),
+        }
+    }
+
+    /// Whom to evict: anything but `keep`, unless there is nothing else. O(1) amortised, and never more than some hundred
+    /// steps.
+    pub fn victim(&mut self, weights: &[u32], keep: Option<Slot>) -> Option<Slot> {
+        match self {
+            Self::Lru(lru) => lru.victim(keep),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.victim(weights, keep),
+        }
+    }
+
+    /// Everything that lies in a slot. With `Lru` the most recently used first. O(n).
+    pub fn order(&self) -> Vec<Slot> {
+        match self {
+            Self::Lru(lru) => lru.order(),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.order(),
+        }
+    }
+
+    /// Everything goes at once, and with it what was learned.
+    pub fn clear(&mut self, limits: &Limits) {
+        let version = self.version();
+        *self = Self::new(self.policy(), limits);
+        #[cfg(feature = "adaptive")]
+        if let Self::Adaptive(adaptive) = self {
+            adaptive.set_version(version.wrapping_add(1));
+        }
+    }
+
+    /// The column of hit counters; empty with a policy that has to be told of every hit.
+    pub fn counters(&self) -> &[u8] {
+        match self {
+            Self::Lru(_) => &[],
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.counters(),
+        }
+    }
+
+    /// Another number whenever [`counters`](Self::counters) lies elsewhere than before.
+    pub fn version(&self) -> u32 {
+        match self {
+            Self::Lru(_) => 0,
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.version(),
+        }
+    }
+
+    /// What the policy's columns take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Lru(lru) => lru.bytes(),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.bytes(),
+        }
+    }
+}
+
+/// Makes a column long enough for this number. Doubling, but from a sixteenth on straight to what a full cache needs
+/// (number 0, all entries, and one that comes before another goes): linear memory never gets its holes back. `true` if the
+/// column has moved.
+pub(crate) fn grow<T: Clone>(column: &mut Vec<T>, number: u32, expected: u32, empty: T) -> bool {
+    let (len, needed) = (column.len(), number as usize + 1);
+    if needed <= len {
+        return false;
+    }
+    let moves = needed > column.capacity();
+    if moves && len <= expected as usize {
+        let full = expected as usize + 2;
+        let wanted = if len < full / 16 { len.max(16) } else { full.saturating_sub(len) };
+        column.reserve_exact(wanted.max(needed - len));
+    }
+    column.resize(needed, empty);
+    moves
+}

@@ -27,5 +27,6 @@ import "./decorators.js";
 import "./warmup.mjs";
 import "./keep-fresh.mjs";
 import "./renew.mjs";
+import "./contract.mjs";
 
 export { equal, rejects, run, test } from "../runner.mjs";

@@ -6,6 +6,7 @@ import { equal, ok, rejects, settleDown, sleep, test, throws } from "../runner.m
 const observer = (ends = []) => ({
   now: () => Date.now(),
   joined: () => true,
+  isWanted: () => true,
   run: (_, call) => call(),
   ended: (_, keys, millis, error) => ends.push({ size: keys.length, millis, error }),
 });

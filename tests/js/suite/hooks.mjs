@@ -156,8 +156,8 @@ test("evict is told with value and cause, expire when the dead is met", async ()
   cache.set("d", 6).set("e", 7);
   cache.clear();
   equal(take(), [
-    ["evict", { key: "d", value: 6, cause: "removed" }],
     ["evict", { key: "e", value: 7, cause: "removed" }],
+    ["evict", { key: "d", value: 6, cause: "removed" }],
   ]);
   cache.set("f", 8);
   clock.pass(100);
@@ -316,8 +316,8 @@ test("a value that is undefined is a value to hooks, too", () => {
     ["miss", "a", "expired"],
     ["evict", "b", "removed"],
     ["evict", "c", "replaced"],
-    ["evict", "c", "removed"],
     ["evict", "d", "removed"],
+    ["evict", "c", "removed"],
   ]);
 });
 

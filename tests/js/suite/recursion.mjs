@@ -60,3 +60,27 @@ test("a loader may ask for its own key after deleting it: that is a new load", a
   equal(await cache.getOrSet("k", () => (cache.delete("k"), cache.getOrSet("k", () => "inner"))), "inner");
   equal(cache.get("k"), "inner");
 });
+
+test("a refused get of a key that waits for its asker counts as no get", async () => {
+  const cache = new NearCache();
+  await rejects(
+    cache.getOrSet("a", () => cache.getOrSet("b", () => cache.getOrSet("a", () => 1))),
+    { code: "ERR_RECURSIVE_LOAD", key: "a" },
+  );
+  const { hits, misses, coalesced, loads } = cache.stats();
+  equal([hits, misses, coalesced, loads], [0, 2, 0, 2]);
+});
+
+test("a batch that asks for a key of its own gets an error that says so", async () => {
+  // The symptom: it waited for itself until hardTimeout.
+  const cache = new NearCache({
+    hardTimeout: 2000,
+    batch: { load: (keys) => Promise.all(keys.map((key) => cache.getOrSet(key, () => "x"))) },
+  });
+  await rejects(cache.getOrSet("a"), { code: "ERR_RECURSIVE_LOAD", key: "a" });
+  const other = new NearCache({
+    hardTimeout: 2000,
+    batch: { load: (keys) => Promise.all(keys.map((key) => other.getOrSet(`${key}'`, () => `${key} by the other`))) },
+  });
+  equal(await other.getMany(["a", "b"]), ["a by the other", "b by the other"]);
+});

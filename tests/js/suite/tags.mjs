@@ -220,3 +220,10 @@ test("a wrong tag is an error", () => {
       throws(() => cache[purge](tag), { code: "ERR_OPTION", message: /^tag: got .*, wants a text that is not empty/ });
   }
 });
+
+test("5,000 tags on one entry are borne and purged", () => {
+  // The symptom: 108 ms, since each was compared with all before it.
+  const tags = Array.from({ length: 5_000 }, (_, i) => `tag ${i}`);
+  const cache = new NearCache().set("k", 1, { tags: [...tags, ...tags] }).set("j", 2, { tags: tags.slice(4_999) });
+  equal([cache.deleteByTag("tag 4999"), cache.deleteByTag("tag 0"), cache.size], [2, 0, 0]);
+});

@@ -193,3 +193,71 @@ test("a short life ends while the program sleeps", async () => {
   equal([cache.get("a"), cache.has("a"), cache.remainingTtl("a")], [undefined, false, undefined]);
   equal(await cache.getOrSet("a", () => "anew"), "anew");
 });
+
+test("a clock, a random number, sizeOf or an option that uses the cache never gets another key's value", async () => {
+  // The symptom: the slot had been looked up before, and belonged to another key afterwards.
+  let arm = false;
+  let cache;
+  const meddle = (result) => {
+    if (arm) {
+      arm = false;
+      cache.delete("a");
+      cache.set("b", "of b");
+    }
+    return result;
+  };
+  const ways = {
+    clock: { clock: () => meddle(1000) },
+    random: { ttl: 1000, jitter: 0.1, clock: () => 5, random: () => meddle(0.5) },
+    sizeOf: { maxBytes: 1000, sizeOf: () => meddle(1) },
+  };
+  for (const [way, options] of Object.entries(ways)) {
+    cache = new NearCache(options);
+    cache.set("a", "of a");
+    arm = true;
+    equal([undefined, "of a"].includes(cache.get("a")), true, way);
+    arm = true;
+    cache.set("a", "anew");
+    equal([cache.get("a"), cache.get("b"), cache.size], ["anew", "of b", 2], way);
+    arm = true;
+    equal(await cache.getOrSet("a", () => "loaded"), way === "clock" ? "loaded" : "anew", way);
+  }
+  cache = new NearCache({ clock: () => 5 }).set("a", "of a");
+  arm = true;
+  const got = await cache.getOrSet("a", () => "loaded", {
+    get ttl() {
+      return meddle(50);
+    },
+  });
+  equal([got, cache.get("a"), cache.get("b")], ["loaded", "loaded", "of b"]);
+});
+
+test("a clock that a test replaces is read at every call", () => {
+  // The symptom: values long past their ttl, since the clock was read only now and then.
+  const real = Date.now;
+  let now = 1_700_000_000_000;
+  Date.now = () => now;
+  try {
+    const cache = new NearCache({ ttl: "10s" }).set("k", "old");
+    for (let i = 0; i < 40; i++) cache.get("k");
+    now += 60_000;
+    equal([cache.get("k"), cache.has("k")], [undefined, false]);
+  } finally {
+    Date.now = real;
+  }
+});
+
+test("faked timers in one test spoil no lifetimes in the next", async () => {
+  const { setImmediate, queueMicrotask, setTimeout: realTimeout } = globalThis;
+  Object.assign(globalThis, { setImmediate: () => ({ unref() {} }), queueMicrotask: () => {}, setTimeout: () => 0 });
+  try {
+    const cache = new NearCache();
+    for (let i = 0; i < 100; i++) cache.get("x");
+  } finally {
+    Object.assign(globalThis, { setImmediate, queueMicrotask, setTimeout: realTimeout });
+  }
+  const cache = new NearCache({ ttl: 15 }).set("k", "old");
+  for (let i = 0; i < 100; i++) cache.get("k");
+  await sleep(30);
+  for (let i = 0; i < 40; i++) equal(cache.get("k"), undefined);
+});

@@ -194,8 +194,13 @@ for (const requestBound of [false, true]) {
   });
 }
 
-test("in Node: a cache without loads under way holds no timer of its own", async () => {
-  const world = await virtualWorld();
+const inNode = (title, body) =>
+  test(`in Node: ${title}`, async () => {
+    const world = await virtualWorld();
+    await world.watching(() => body(world));
+  });
+
+inNode("a cache without loads under way holds no timer of its own", async (world) => {
   const cache = new world.NearCache();
   for (let i = 0; i < 10; i++) await cache.getOrSet(i, async () => i);
   ok(world.timers.length <= 1, "one timer for all");
@@ -203,8 +208,7 @@ test("in Node: a cache without loads under way holds no timer of its own", async
   equal(world.timers, [], "and none set anew when it rings");
 });
 
-test("in Node: keepFresh's rounds are told from begin to begin, and never overlap", async () => {
-  const world = await virtualWorld();
+inNode("keepFresh's rounds are told from begin to begin, and never overlap", async (world) => {
   const start = world.now;
   const began = [];
   const cache = new world.NearCache();
@@ -225,4 +229,83 @@ test("in Node: keepFresh's rounds are told from begin to begin, and never overla
   await world.pass(5);
   equal(began.length, 3);
   keeper.stop();
+});
+
+const inWorker = (title, body) =>
+  test(`in a Worker: ${title}`, async () => {
+    const world = await virtualWorld({ requestBound: true });
+    await world.watching(() => body(world));
+  });
+
+inWorker("a follower takes the lead when the leader's request ends, and the others follow it", async (world) => {
+  const cache = new world.NearCache({ hardTimeout: 1000 });
+  const load = held();
+  world.inRequest("leader", () => cache.getOrSet("k", load)).catch(() => {});
+  const followers = ["one", "two", "three"].map((name) =>
+    world.inRequest(name, () => cache.getOrSet("k", load, { details: true })),
+  );
+  await world.pass(10);
+  world.endRequest("leader");
+  await world.settle();
+  equal(load.loads.length, 2, "loads: the leader's and one more");
+  load.loads[1].resolve("v");
+  const got = await Promise.all(followers);
+  equal(
+    got.map(({ value, status }) => [value, status]),
+    // The leader asks again, too, and is first: unlike a runtime, the world lets what is left of it run.
+    new Array(3).fill(["v", "coalesced"]),
+  );
+  const { misses, coalesced, loads, loadsAbandoned } = cache.stats();
+  equal([misses + coalesced, loads, loadsAbandoned], [4, 2, 1]);
+});
+
+inWorker("who asks again because a load was lost does so within its first deadline", async (world) => {
+  const cache = new world.NearCache();
+  const start = world.now;
+  const codes = [];
+  world.inRequest("leader", () => cache.getOrSet("k", never)).catch(() => {});
+  const follow = () => cache.getOrSet("k", never, { hardTimeout: 100 });
+  world.inRequest("follower", follow).catch(({ code }) => codes.push([code, world.now - start]));
+  await world.pass(60);
+  world.endRequest("leader");
+  await world.pass(39);
+  equal(codes, []);
+  await world.pass(1);
+  equal(codes, [["ERR_TIMEOUT", 100]]);
+});
+
+inWorker("a key whose batch is lost is tried in ten batches, and no more", async (world) => {
+  let calls = 0;
+  const cache = new world.NearCache({
+    hardTimeout: Infinity,
+    batch: { load: () => (calls++, never()), batchWindow: 10 },
+  });
+  world.inRequest("opener", () => cache.getOrSet("x")).catch(() => {});
+  let code;
+  world.inRequest("joiner", () => cache.getOrSet("y")).catch((error) => (code = error.code));
+  await world.pass(10);
+  equal(calls, 1);
+  world.endRequest("opener");
+  for (let batch = 2; batch <= 10; batch++) {
+    await world.pass(10);
+    equal([code, calls], [undefined, batch]);
+    // A continuation of the joiner's opened it, which the world can't tell.
+    world.endRequest(undefined);
+  }
+  await world.settle();
+  equal([code, calls], ["ERR_LOAD_LOST", 10]);
+});
+
+inWorker("a load whose waiters have all gone without a word is told to stop", async (world) => {
+  const cache = new world.NearCache({ hardTimeout: 1000 });
+  const load = held();
+  world.inRequest("leader", () => cache.getOrSet("k", load)).catch(() => {});
+  const { signal } = load.loads[0].ctx;
+  // Its timers have died with its request.
+  world.dropTimers();
+  await world.pass(1001);
+  equal(signal.aborted, false);
+  for (let i = 0; i < 4; i++) cache.get("sweeps");
+  await world.settle();
+  equal([signal.aborted, cache.stats().inFlight, cache.stats().loadsAbandoned], [true, 0, 1]);
 });

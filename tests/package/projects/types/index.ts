@@ -82,7 +82,7 @@ const count = orders.scope("user:42").getOrSet("a");
 is<Equal<typeof count, Promise<number>>>();
 const off: () => void = users.on("evict", ({ key, value, cause }) => {
   is<Equal<typeof value, User>>();
-  is<Equal<typeof cause, "size" | "replaced" | "removed">>();
+  is<Equal<typeof cause, "size" | "expired" | "replaced" | "removed">>();
   const told: number = key;
   return told;
 });

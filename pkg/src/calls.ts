@@ -1,0 +1,72 @@
+// Calls of the core with more numbers than are to be read in passing.
+
+import type { Core } from "./core.js";
+import type { CallOptions } from "./policy.js";
+
+/** Asks with options, or again. */
+export function askWith<K>(
+  machine: Core,
+  slot: number,
+  number: number,
+  now: number,
+  policy: number,
+  options: CallOptions<K> | undefined,
+  random: number,
+  asker: number,
+  again: number,
+  askedAt: number,
+): number {
+  return machine.ask_with(
+    slot,
+    number,
+    now,
+    policy,
+    options?.forceFresh ?? false,
+    random,
+    asker,
+    again === 0 ? now : askedAt,
+    again,
+    options?.ttl ?? NaN,
+    options?.staleWhileRevalidate ?? NaN,
+    options?.staleIfError ?? NaN,
+    options?.refreshAhead ?? NaN,
+    options?.jitter ?? NaN,
+    options?.negativeTtl ?? NaN,
+    options?.errorBackoff ?? NaN,
+    options?.softTimeout ?? NaN,
+    options?.hardTimeout ?? NaN,
+    options?.bytes ?? NaN,
+    options?.tags,
+  );
+}
+
+/** Stores a value about which something is said. */
+export function insertWith<K>(
+  core: Core,
+  slot: number,
+  number: number,
+  now: number,
+  policy: number,
+  weight: number,
+  absent: boolean,
+  random: number,
+  said: CallOptions<K>,
+): number {
+  const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter, negativeTtl, tags } = said;
+  return core.insert_with(
+    slot,
+    number,
+    now,
+    policy,
+    weight,
+    absent,
+    random,
+    ttl,
+    staleWhileRevalidate,
+    staleIfError,
+    refreshAhead,
+    jitter,
+    negativeTtl,
+    tags,
+  );
+}

@@ -1,0 +1,299 @@
+import { Alarm, startTimer, stopTimer } from "./alarm.js";
+import { Context } from "./context.js";
+import * as core from "./core.js";
+import { type EntryTable, FailureCached } from "./entries.js";
+import { nobodyWaits, timedOut } from "./errors.js";
+import { type Ask, type Asker, Flight, type Wait } from "./flight.js";
+import { host, keepAlive } from "./host.js";
+import { bytes, duration, names } from "./options.js";
+import { or, readContext } from "./policy.js";
+import { deferred } from "./deferred.js";
+
+/** Loads under way: calls the loaders, and tells the core and those who wait how they ended. */
+export class Loads<K, V> {
+  readonly alarm = new Alarm(true);
+  /** The load or batch whose code is on the stack. */
+  asker: Asker | undefined = undefined;
+  /** Whether any value may be refreshed ahead of its end. */
+  ahead = false;
+  private flights: (Flight<K, V> | undefined)[] = [];
+  private live = 0;
+
+  constructor(
+    private readonly entries: EntryTable<K, V>,
+    private readonly random: () => number,
+    private readonly onAlarm: (at: number) => void,
+    private readonly onAskAgain: (wait: Wait<K, V>) => Promise<V>,
+  ) {
+    if (host.requestBound) entries.onFlightEnded = (index) => this.end(this.flights[index]);
+    entries.onRenewed = () => this.orphan();
+  }
+
+  /** The flight with this number. */
+  at(index: number): Flight<K, V> | undefined {
+    return this.flights[index];
+  }
+
+  /** Whether the core knows the flight, and has not ended it. */
+  isLive(flight: Flight<K, V>): boolean {
+    return this.flights[flight.index] === flight;
+  }
+
+  /** The load is gone with its request. */
+  lose(flight: Flight<K, V>): void {
+    if (!this.isLive(flight)) return;
+    this.forget(flight);
+    flight.over = true;
+    if (core.hasNews(this.entries.core.lost(flight.index))) this.entries.drain();
+  }
+
+  /** Calls what is a user's and may ask for keys: whatever it asks for before it first awaits, `asker` waits for. */
+  runAs<T>(asker: Asker, call: () => T): T {
+    const outer = this.asker;
+    this.asker = asker;
+    try {
+      return call();
+    } finally {
+      this.asker = outer;
+    }
+  }
+
+  /** Calls the loader. */
+  begin(ask: Ask<K, V>, slot: number, index: number, background: boolean, now: number): Flight<K, V> {
+    const { handle, key } = ask;
+    const ctx = new Context<K, V>(key, this.entries.valueAt(slot));
+    const flight = new Flight(index, ask, ctx, background, host.requestBound);
+    this.flights[index] = flight;
+    if (this.live++ === 0) this.alarm.wake(this.onAlarm);
+    this.ahead ||= handle.defaults.refreshAhead > 0 || (ask.options?.refreshAhead ?? 0) > 0;
+    if (host.requestBound) this.bind(flight);
+    else this.setAlarm(ask, now);
+    const outer = this.asker;
+    this.asker = flight;
+    let loaded: V | PromiseLike<V>;
+    try {
+      loaded = ask.loader(key, ctx);
+      if (isThenable(loaded)) {
+        // Others than promises may resolve with one another, or throw.
+        const promise = loaded instanceof Promise ? loaded : Promise.resolve(loaded);
+        promise.then(
+          (value) => this.loaded(flight, value),
+          (error) => this.failed(flight, error),
+        );
+        this.asker = outer;
+        return flight;
+      }
+    } catch (error) {
+      this.asker = outer;
+      this.failed(flight, error);
+      return flight;
+    }
+    this.asker = outer;
+    this.loaded(flight, loaded);
+    return flight;
+  }
+
+  /** In a Worker the load outlives the answer of the request that began it, and is told to stop in that request. */
+  private bind(flight: Flight<K, V>): void {
+    const home = deferred<unknown>();
+    flight.home = home.resolve;
+    keepAlive(
+      home.promise.then((reason) => {
+        if (reason !== undefined) flight.ctx.abort(reason);
+      }),
+    );
+  }
+
+  /** There is a deadline more. */
+  setAlarm(ask: Ask<K, V>, now: number): void {
+    const at = Math.floor(ask.askedAt) + Math.min(ask.softTimeout, ask.hardTimeout);
+    if (at < this.alarm.at) this.alarm.set(at, now);
+  }
+
+  private loaded(flight: Flight<K, V>, value: V): void {
+    flight.loaded = true;
+    flight.value = value;
+    if (flight.over) {
+      if (flight.orphaned) flight.settle(this.onAskAgain);
+      return;
+    }
+    try {
+      this.bring(flight, value);
+    } catch (error) {
+      if (this.entries.recover(error)) {
+        // Those who wait get what the loader brought all the same.
+        flight.settle(this.onAskAgain);
+        return;
+      }
+      flight.loaded = false;
+      this.failed(flight, error);
+    }
+  }
+
+  private bring(flight: Flight<K, V>, value: V): void {
+    const { entries } = this;
+    const { ask, ctx, index } = flight;
+    const { handle, key, options } = ask;
+    const plain = ctx.saysNothing;
+    const said = plain ? undefined : readContext(ctx);
+    const tags = ctx.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
+    let weight = NaN;
+    if (ctx.bytes !== undefined) weight = bytes("ctx.bytes", ctx.bytes);
+    else if (options === undefined || Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
+    const mayJitter = handle.defaults.jitter > 0 || (options?.jitter ?? 0) > 0 || (said?.jitter ?? 0) > 0;
+    const random = mayJitter ? this.random() : 0;
+    this.ahead ||= (said?.refreshAhead ?? 0) > 0;
+    const now = entries.nowFor(or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
+    // All this was the user's, and may have ended the load by using the cache.
+    if (flight.over) return;
+    const absent = value === undefined || value === null;
+    const answer =
+      said === undefined
+        ? entries.core.brought(index, now, weight, absent, random)
+        : entries.core.brought_with(
+            index,
+            now,
+            weight,
+            absent,
+            random,
+            ctx.skipped,
+            said.ttl,
+            said.staleWhileRevalidate,
+            said.staleIfError,
+            said.refreshAhead,
+            said.jitter,
+            tags,
+          );
+    const code = answer | 0;
+    this.forget(flight);
+    flight.over = true;
+    if (core.hasNews(code)) entries.drain();
+    if ((code & core.ASK_AGAIN) !== 0) {
+      flight.again = new Set();
+      for (let group = entries.core.ask_again(); group >= 0; group = entries.core.ask_again()) flight.again.add(group);
+    }
+    if ((core.kind(code) & 7) === core.STORED) {
+      flight.slot = code & core.SLOT;
+      entries.put(flight.slot, value);
+    }
+    const { hooks } = entries;
+    if (hooks.load !== undefined) {
+      const { background } = flight;
+      hooks.notify("load", { key, place: handle.place, duration: core.above(answer), background });
+    }
+    // Who asks again may begin another load, which comes after this one.
+    flight.settle(this.onAskAgain);
+    entries.flush();
+  }
+
+  private failed(flight: Flight<K, V>, error: unknown): void {
+    flight.failed = true;
+    flight.error = error;
+    if (flight.over) {
+      if (flight.orphaned) flight.settle(this.onAskAgain);
+      return;
+    }
+    try {
+      this.fail(flight, error);
+    } catch (trap) {
+      if (!this.entries.recover(trap)) throw trap;
+      flight.settle(this.onAskAgain);
+    }
+  }
+
+  private fail(flight: Flight<K, V>, error: unknown): void {
+    const { entries } = this;
+    const { ask, index, background } = flight;
+    const { handle, key } = ask;
+    const backoff = backoffOf(flight, error);
+    const now = entries.exactNow();
+    // The rule is the user's, and may have ended the load by using the cache.
+    if (flight.over) return;
+    const answer = entries.core.failed(index, now, backoff);
+    const code = answer | 0;
+    const kind = core.kind(code) & 7;
+    const slot = code & core.SLOT;
+    this.forget(flight);
+    flight.over = true;
+    if (core.hasNews(code)) entries.drain();
+    if (kind === core.RESCUED) {
+      flight.rescued = true;
+      flight.slot = slot;
+      flight.failed = false;
+      flight.loaded = true;
+      flight.value = entries.values[slot] as V;
+    } else if (kind === core.FAILURE_CACHED) {
+      entries.put(slot, new FailureCached(error));
+    }
+    flight.settle(this.onAskAgain);
+    const { hooks } = entries;
+    const event = { key, place: handle.place };
+    if (hooks.error !== undefined) {
+      hooks.notify("error", { ...event, duration: core.above(answer), background, error });
+    }
+    if (flight.rescued && !background && hooks.stale !== undefined) {
+      hooks.notify("stale", { ...event, cause: "error" });
+    }
+    entries.flush();
+  }
+
+  /** Nobody waits for the flight any more: its load is told to stop, in its own request. */
+  end(flight: Flight<K, V> | undefined): void {
+    if (flight === undefined || !this.isLive(flight)) return;
+    this.forget(flight);
+    flight.over = true;
+    const reason = nobodyWaits(flight.ask.key);
+    if (flight.home === undefined) flight.ctx.abort(reason);
+    else flight.home(reason);
+  }
+
+  private forget(flight: Flight<K, V>): void {
+    if (!this.isLive(flight)) return;
+    this.flights[flight.index] = undefined;
+    if (--this.live === 0) this.alarm.rest();
+  }
+
+  /** The core is another one now. What is under way goes on without it, until its deadline or half a minute more. */
+  private orphan(): void {
+    const { flights } = this;
+    this.flights = [];
+    this.live = 0;
+    this.alarm.rest();
+    for (const flight of flights) {
+      if (flight === undefined) continue;
+      flight.orphaned = true;
+      flight.over = true;
+      for (const [, wait] of flight.waits()) {
+        const { key, hardTimeout } = wait.ask;
+        const late = (): void => {
+          wait.over = true;
+          wait.reject(timedOut(key, hardTimeout));
+        };
+        // In a Worker each has a timer of its own.
+        const timer = !host.requestBound ? startTimer(late, hardTimeout) : undefined;
+        const settled = (): void => stopTimer(timer);
+        wait.promise.then(settled, settled);
+      }
+    }
+  }
+}
+
+/** For how long the key is not loaded again, if its loader or a rule of the user's says. What a rule throws counts as no time. */
+function backoffOf<K, V>({ ask, ctx }: Flight<K, V>, error: unknown): number {
+  const { handle, key, options } = ask;
+  try {
+    if (ctx.errorBackoff !== undefined) return duration("ctx.errorBackoff", ctx.errorBackoff);
+    const isSaid = options !== undefined && !Number.isNaN(options.errorBackoff);
+    const rule = isSaid ? undefined : (options?.backoffRule ?? handle.defaults.backoffRule);
+    return rule === undefined ? NaN : duration("errorBackoff", rule(error, key) ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return (
+    value instanceof Promise ||
+    (typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function")
+  );
+}

@@ -1,0 +1,62 @@
+//! What a driver may see of the columns, so that a hit needs no call, and what the eviction policy has to say.
+
+use super::slab::{Slot, State};
+use super::{EvictionPolicy, Machine};
+use crate::time::Timestamp;
+
+impl Machine {
+    /// How it chooses whom to evict.
+    pub fn eviction_policy(&self) -> EvictionPolicy {
+        self.eviction.policy()
+    }
+
+    /// What the eviction policy takes of memory, in bytes: its columns, its ghosts (keys that are gone and may come back),
+    /// its shadows. Nothing of it lies in the entries' other columns.
+    pub fn eviction_bytes(&self) -> usize {
+        self.eviction.bytes()
+    }
+
+    /// The first of two columns that a driver may see through a view of its own, by slot number. While the present moment,
+    /// in milliseconds, is less than what stands here, the slot holds a value that is certainly fresh: a get is a hit,
+    /// and needs to ask nothing more. For everything else, [`touch`](Self::touch) or [`ask`](Self::ask).
+    pub fn fresh_until(&self) -> &[f64] {
+        self.slab.moments()
+    }
+
+    /// The second: counters of hits, by slot number. A hit that the driver has found by
+    /// [`fresh_until`](Self::fresh_until) counts up a counter below 3; one at 3 stays; one above, or that is not there,
+    /// is left as it is, and the hit told by [`note_hit`](Self::note_hit).
+    /// With [`EvictionPolicy::Lru`] there are none.
+    pub fn hit_counters(&self) -> &[u8] {
+        self.eviction.counters()
+    }
+
+    /// Another number whenever one of the two columns has moved: a view from before is over memory that has been freed, and
+    /// must be neither read nor written. They move only when a key gets a slot ([`ask`](Self::ask),
+    /// [`insert`](Self::insert), [`begin_write`](Self::begin_write)) and by [`clear`](Self::clear), so that after each of
+    /// these a driver compares the number. Within what a column has room for it grows without moving.
+    pub fn columns_version(&self) -> u32 {
+        self.slab.version().wrapping_add(self.eviction.version())
+    }
+
+    /// A hit that a driver has found by itself, as the policy must know of it. It is not counted among the
+    /// [hits](super::Stats::hits).
+    pub fn note_hit(&mut self, slot: Slot) {
+        if self.slab.get(slot).is_some_and(|entry| matches!(entry.state(), State::Ready | State::Failed)) {
+            self.eviction.hit(slot);
+        }
+    }
+
+    /// Counts so many hits that a driver has found by itself.
+    pub fn count_hits(&mut self, namespace: u8, hits: u64) {
+        self.count_in(namespace, |stats| stats.hits += hits);
+    }
+
+    /// The slots whose values are fresh: with [`EvictionPolicy::Lru`] the most recently used first, else in no order that is
+    /// promised. O(n).
+    pub fn newest_first(&mut self, now: Timestamp) -> Vec<Slot> {
+        let mut order = self.eviction.order();
+        order.retain(|slot| self.is_fresh(*slot, now));
+        order
+    }
+}

@@ -1,0 +1,388 @@
+//! CLOCK-Pro (Jiang, Chen, Zhang, USENIX ATC 2005) reduced to two queues and a table of ghosts; the idea, to compare the
+//! distance between two uses of one key with the age of another's last use, is LIRS's (Jiang, Zhang, SIGMETRICS 2002).
+//!
+//! *Time* is a count of insertions and promotions; an entry bears the stamp of its last one. *Cold* entries, a small share,
+//! stand in a queue; the *hot* ones in another, whose hand looks at the oldest: a hit counter above 0 goes down by one, and
+//! the entry goes to the front with a new stamp; where there is one at 0, the hand stands. To make room, the oldest
+//! cold entry is looked at: one that was not hit leaves, and a ghost stays if its stamp is newer than the hand's; one that
+//! was hit and is newer becomes hot, for which the hand's entry becomes cold; one that was hit and is older goes round
+//! once more. A key that comes in and has a ghost newer than the hand becomes hot at once, if it has come in
+//! more often than the entry under the hand; if it has not, that entry counts as having come once less.
+
+use super::ghosts::{FIRST, Ghosts, MOST_COMES};
+use super::{Leaving, MOST_HITS, NOTED, grow};
+
+/// How many entries one operation moves at the most, in each of two loops: a queue of entries that all were hit is not
+/// gone through at once.
+const STEPS: u32 = 16;
+
+const CLASS_BITS: u32 = 2;
+const COMES_BITS: u32 = 3;
+/// Ages are told apart up to 2^27 ticks.
+const STAMP_SHIFT: u32 = CLASS_BITS + COMES_BITS;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// In no queue.
+    Out,
+    Cold,
+    Hot,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Node {
+    /// The neighbour nearer to the front of the queue, or 0.
+    newer: u32,
+    /// The neighbour nearer to its end, or 0.
+    older: u32,
+    /// The class, how often the key has come in, the stamp.
+    mark: u32,
+    /// The key's hash; 0: none.
+    hash: u32,
+}
+
+impl Node {
+    fn class(self) -> Class {
+        match self.mark & 3 {
+            0 => Class::Out,
+            1 => Class::Cold,
+            _ => Class::Hot,
+        }
+    }
+
+    fn set_class(&mut self, class: Class) {
+        self.mark = (self.mark & !3) | class as u32;
+    }
+
+    fn comes(self) -> u8 {
+        (self.mark >> CLASS_BITS) as u8 & MOST_COMES
+    }
+
+    fn set_comes(&mut self, comes: u8) {
+        let mask = u32::from(MOST_COMES) << CLASS_BITS;
+        self.mark = (self.mark & !mask) | (u32::from(comes) << CLASS_BITS);
+    }
+
+    fn set_stamp(&mut self, time: u32) {
+        self.mark = (time << STAMP_SHIFT) | (self.mark & ((1 << STAMP_SHIFT) - 1));
+    }
+
+    /// How many ticks ago it got its stamp.
+    fn age(self, time: u32) -> u32 {
+        (time << STAMP_SHIFT).wrapping_sub(self.mark & !((1 << STAMP_SHIFT) - 1)) >> STAMP_SHIFT
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Queue {
+    newest: u32,
+    oldest: u32,
+    pub len: u32,
+    pub weight: u64,
+}
+
+/// What may be in the hot queue.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub entries: u32,
+    pub weight: u64,
+}
+
+pub(super) struct Clock {
+    /// By number, from 1 on.
+    nodes: Vec<Node>,
+    /// Hit counters, by number. In the cache's own clock a driver may see them.
+    pub hits: Vec<u8>,
+    /// Goes up whenever `hits` moves.
+    pub version: u32,
+    pub cold: Queue,
+    pub hot: Queue,
+    hot_room: Room,
+    time: u32,
+    ghosts: Ghosts,
+    /// Whether room was ever needed. Until then, what comes in is hot as long as it may be.
+    pub was_full: bool,
+    expected: u32,
+}
+
+impl Clock {
+    /// For numbers up to about `expected`. Nothing is allocated ahead.
+    pub fn new(expected: u32) -> Self {
+        Self {
+            nodes: vec![Node::default()],
+            hits: vec![0],
+            version: 0,
+            cold: Queue::default(),
+            hot: Queue::default(),
+            hot_room: Room { entries: u32::MAX, weight: u64::MAX },
+            time: 0,
+            ghosts: Ghosts::new(expected),
+            was_full: false,
+            expected,
+        }
+    }
+
+    /// How many entries may be hot. What is too many becomes cold in the course of evictions.
+    pub fn set_hot_room(&mut self, room: Room) {
+        self.hot_room = room;
+    }
+
+    pub fn len(&self) -> u32 {
+        self.cold.len + self.hot.len
+    }
+
+    /// The number is a key's of this hash (0: none) from now on.
+    pub fn keyed(&mut self, number: u32, hash: u32) {
+        grow(&mut self.nodes, number, self.expected, Node::default());
+        if grow(&mut self.hits, number, self.expected, 0) {
+            self.version = self.version.wrapping_add(1);
+        }
+        if let Some(node) = self.nodes.get_mut(number as usize) {
+            *node = Node { hash, ..Node::default() };
+        }
+    }
+
+    pub fn hash(&self, number: u32) -> u32 {
+        self.node(number).hash
+    }
+
+    #[cfg(test)]
+    pub fn class(&self, number: u32) -> Class {
+        self.node(number).class()
+    }
+
+    /// Puts what is in no queue into one. `known`: if there is a ghost of its key, this is the key.
+    pub fn insert(&mut self, number: u32, weights: &[u32], known: bool) {
+        let mut node = self.node(number);
+        let ghost = if known && node.hash != 0 { self.ghosts.take(node.hash, self.time) } else { None };
+        let recent = ghost.is_some_and(|ghost| self.hand().is_none_or(|hand| ghost.age <= hand));
+        let comes = ghost.map_or(FIRST, |ghost| (ghost.comes + 1).min(MOST_COMES));
+        let hot = match self.has_room_for(number, weights) {
+            true => recent || !self.was_full,
+            false => recent && self.displaces(comes),
+        };
+        self.set_hits(number, 0);
+        node.set_comes(comes);
+        node.set_stamp(self.tick());
+        self.push(number, node, if hot { Class::Hot } else { Class::Cold }, weights);
+        self.cool(weights);
+    }
+
+    /// Its weight was another one.
+    pub fn reweigh(&mut self, number: u32, before: u32, now: u32) {
+        let Some(queue) = self.queue(self.node(number).class()) else { return };
+        queue.weight = queue.weight.saturating_sub(u64::from(before)) + u64::from(now);
+    }
+
+    /// Counts a hit. `true` if it is to be noted elsewhere too.
+    #[inline]
+    pub fn hit(&mut self, number: u32) -> bool {
+        let Some(hits) = self.hits.get_mut(number as usize) else { return false };
+        if (*hits & !NOTED) < MOST_HITS {
+            *hits += 1;
+        }
+        *hits >= NOTED
+    }
+
+    /// Whether its hits are to be noted elsewhere too.
+    pub fn set_noted(&mut self, number: u32, noted: bool) {
+        if let Some(hits) = self.hits.get_mut(number as usize) {
+            *hits = (*hits & !NOTED) | if noted { NOTED } else { 0 };
+        }
+    }
+
+    /// Takes it out of its queue. Its key is remembered if it was hot, or used not longer ago than the entry under the
+    /// hand; where it did not have to make room, a hot one as if it had been used now.
+    pub fn remove(&mut self, number: u32, weights: &[u32], why: Leaving) {
+        let node = self.node(number);
+        if node.class() == Class::Out {
+            return;
+        }
+        if why != Leaving::Failure && node.hash != 0 {
+            let was_hot = node.class() == Class::Hot;
+            let age = if was_hot && why == Leaving::Removed { 0 } else { node.age(self.time) };
+            if was_hot || self.hand().is_none_or(|hand| age <= hand) {
+                self.ghosts.reserve(self.len(), self.time);
+                self.ghosts.add(node.hash, self.time.wrapping_sub(age), node.comes());
+            }
+        }
+        // The hand may have moved its neighbours, or itself.
+        self.unlink(number, self.node(number), weights);
+        self.change(number, |node| node.set_class(Class::Out));
+        if let Some(hits) = self.hits.get_mut(number as usize) {
+            *hits = 0;
+        }
+    }
+
+    /// Whom to evict: anything but `keep`, unless there is nothing else.
+    pub fn victim(&mut self, weights: &[u32], keep: u32) -> Option<u32> {
+        self.was_full = true;
+        self.cool(weights);
+        for _ in 0..STEPS {
+            let number = self.cold.oldest;
+            if number == 0 || (number == keep && self.cold.len == 1) {
+                break;
+            }
+            if number == keep {
+                self.requeue(number, Class::Cold, weights);
+                continue;
+            }
+            if self.hits(number) == 0 {
+                return Some(number);
+            }
+            let age = self.node(number).age(self.time);
+            let recent = self.hand().is_none_or(|hand| age <= hand);
+            self.set_hits(number, 0);
+            self.requeue(number, if recent { Class::Hot } else { Class::Cold }, weights);
+            self.cool(weights);
+        }
+        let other = |number: u32| Some(number).filter(|number| *number != 0 && *number != keep);
+        let oldest = other(self.cold.oldest).or_else(|| other(self.node(self.cold.oldest).newer));
+        oldest.or_else(|| {
+            self.hand();
+            other(self.hot.oldest).or_else(|| other(self.node(self.hot.oldest).newer)).or(Some(keep))
+        })
+    }
+
+    /// All numbers in the queues: the hot ones first, and those lately come in or promoted before others.
+    pub fn order(&self) -> impl Iterator<Item = u32> {
+        let older = |number: u32| Some(self.node(number).older).filter(|number| *number != 0);
+        let from =
+            move |number: u32| std::iter::successors(Some(number).filter(|number| *number != 0), move |n| older(*n));
+        from(self.hot.newest).chain(from(self.cold.newest))
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>() + self.hits.capacity() + self.ghosts.bytes()
+    }
+
+    /// The age of the entry under the hand, which is sought first.
+    fn hand(&mut self) -> Option<u32> {
+        for _ in 0..STEPS {
+            let number = self.hot.oldest;
+            let hits = self.hits(number);
+            if number == 0 || hits == 0 {
+                break;
+            }
+            self.set_hits(number, hits - 1);
+            self.requeue(number, Class::Hot, &[]);
+        }
+        (self.hot.oldest != 0).then(|| self.node(self.hot.oldest).age(self.time))
+    }
+
+    /// Makes as many hot entries cold as there are too many, a few at a time.
+    fn cool(&mut self, weights: &[u32]) {
+        for _ in 0..2 {
+            let over = self.hot.len > self.hot_room.entries || self.hot.weight > self.hot_room.weight;
+            if !over {
+                return;
+            }
+            self.hand();
+            // It keeps its stamp, which is not newer than the next one's under the hand.
+            let (number, node) = (self.hot.oldest, self.node(self.hot.oldest));
+            self.set_hits(number, 0);
+            self.unlink(number, node, weights);
+            self.push(number, node, Class::Cold, weights);
+        }
+    }
+
+    /// Whether a key that has come so often takes the place of the entry under the hand.
+    fn displaces(&mut self, comes: u8) -> bool {
+        let number = self.hot.oldest;
+        let held = self.node(number).comes();
+        let wins = number == 0 || comes > held;
+        if !wins {
+            self.change(number, |node| node.set_comes(held - 1));
+        }
+        wins
+    }
+
+    fn has_room_for(&self, number: u32, weights: &[u32]) -> bool {
+        let weight = self.hot.weight.saturating_add(u64::from(weight_of(number, weights)));
+        self.hot.len < self.hot_room.entries && weight <= self.hot_room.weight
+    }
+
+    /// Moves an entry to the front of a queue, with a new stamp. Within its own queue weights do not matter.
+    fn requeue(&mut self, number: u32, class: Class, weights: &[u32]) {
+        let mut node = self.node(number);
+        let weights = if node.class() == class { &[] } else { weights };
+        self.unlink(number, node, weights);
+        node.set_stamp(self.tick());
+        self.push(number, node, class, weights);
+    }
+
+    fn tick(&mut self) -> u32 {
+        self.time = self.time.wrapping_add(1);
+        self.time
+    }
+
+    /// Writes an entry that is in no queue to the front of one.
+    #[inline]
+    fn push(&mut self, number: u32, mut node: Node, class: Class, weights: &[u32]) {
+        let Some(queue) = self.queue(class) else { return };
+        let older = std::mem::replace(&mut queue.newest, number);
+        if older == 0 {
+            queue.oldest = number;
+        }
+        queue.len += 1;
+        queue.weight += u64::from(weight_of(number, weights));
+        if older != 0 {
+            self.change(older, |node| node.newer = number);
+        }
+        (node.newer, node.older) = (0, older);
+        node.set_class(class);
+        self.change(number, |place| *place = node);
+    }
+
+    /// Takes an entry, as it stands there, out of its queue. What stands there stays.
+    #[inline]
+    fn unlink(&mut self, number: u32, node: Node, weights: &[u32]) {
+        let Some(queue) = self.queue(node.class()) else { return };
+        if node.newer == 0 {
+            queue.newest = node.older;
+        }
+        if node.older == 0 {
+            queue.oldest = node.newer;
+        }
+        queue.len -= 1;
+        queue.weight = queue.weight.saturating_sub(u64::from(weight_of(number, weights)));
+        if node.newer != 0 {
+            self.change(node.newer, |newer| newer.older = node.older);
+        }
+        if node.older != 0 {
+            self.change(node.older, |older| older.newer = node.newer);
+        }
+    }
+
+    fn queue(&mut self, class: Class) -> Option<&mut Queue> {
+        match class {
+            Class::Out => None,
+            Class::Cold => Some(&mut self.cold),
+            Class::Hot => Some(&mut self.hot),
+        }
+    }
+
+    fn hits(&self, number: u32) -> u8 {
+        self.hits.get(number as usize).map_or(0, |hits| (hits & !NOTED).min(MOST_HITS))
+    }
+
+    fn set_hits(&mut self, number: u32, count: u8) {
+        if let Some(hits) = self.hits.get_mut(number as usize) {
+            *hits = (*hits & NOTED) | count;
+        }
+    }
+
+    fn node(&self, number: u32) -> Node {
+        self.nodes.get(number as usize).copied().unwrap_or_default()
+    }
+
+    fn change(&mut self, number: u32, f: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.get_mut(number as usize) {
+            f(node);
+        }
+    }
+}
+
+fn weight_of(number: u32, weights: &[u32]) -> u32 {
+    weights.get(number as usize).copied().unwrap_or(0)
+}

@@ -1,0 +1,119 @@
+//! Keys that are gone, remembered by four bytes each: 13 bits of a key's hash, how often it has come in (3 bits), and
+//! the stamp of its last coming in or promotion, coarsely (16 bits).
+//!
+//! A table of buckets of four, out of each of which the one leaves that has been there longest. A key takes another's ghost for its own about once in
+//! 2,000 times, which costs no more than a worse guess.
+
+/// How often a key has come in that has never been seen before; 0 in a ghost is none.
+pub(super) const FIRST: u8 = 1;
+/// More often than this is not counted.
+pub(super) const MOST_COMES: u8 = 7;
+
+const PRINT_BITS: u32 = 13;
+const COMES_SHIFT: u32 = 16;
+const PRINT_SHIFT: u32 = 32 - PRINT_BITS;
+/// A stamp's unit is the time in which so many of the table's ghosts could come: its 16 bits reach over 64 tables.
+const UNITS_PER_TABLE: usize = 1024;
+/// Three ghosts to two entries: fewer than one to one cost half a point of what Belady hits on the mean of the traces in
+/// docs/eviction.md, and more than two to one gain nothing.
+const PER_TWO_ENTRIES: u32 = 3;
+/// How many buckets a table has at first, where it is to grow.
+const FIRST_BUCKETS: usize = 64;
+
+type Bucket = [u32; 4];
+
+pub(super) struct Ghosts {
+    buckets: Vec<Bucket>,
+    /// A stamp's unit, as a power of two.
+    shift: u32,
+    expected: u32,
+}
+
+/// A key that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// How many ticks ago it got its stamp, about.
+    pub age: u32,
+    pub comes: u8,
+}
+
+impl Ghosts {
+    /// For a cache of so many entries at the most. Nothing is allocated ahead.
+    pub fn new(expected: u32) -> Self {
+        Self { buckets: Vec::new(), shift: 0, expected }
+    }
+
+    /// Sees to room for the ghosts of so many entries. It doubles, and so does what it holds: which half of a bucket's
+    /// keys belong where is not known, and the copies that are wrong grow old.
+    pub fn reserve(&mut self, entries: u32, now: u32) {
+        while self.buckets.len() < buckets_for(entries) {
+            if self.buckets.is_empty() {
+                // So that doubling ends at what a full cache needs.
+                let full = buckets_for(self.expected);
+                let doublings = (full / FIRST_BUCKETS).max(1).ilog2();
+                self.buckets = vec![[0; 4]; full.div_ceil(1 << doublings)];
+                continue;
+            }
+            let before = self.shift;
+            self.shift = (self.buckets.len() * 8 / UNITS_PER_TABLE).max(1).ilog2();
+            let by = self.shift - before;
+            let restamped = |ghost: u32| {
+                let age = ((now >> before) as u16).wrapping_sub(ghost as u16) >> by;
+                if ghost == 0 { 0 } else { pack(ghost, ((now >> (before + by)) as u16).wrapping_sub(age)) }
+            };
+            let mut doubled = Vec::with_capacity(self.buckets.len() * 2);
+            for bucket in &self.buckets {
+                let bucket = bucket.map(restamped);
+                doubled.extend([bucket, bucket]);
+            }
+            self.buckets = doubled;
+        }
+    }
+
+    /// Remembers a key, in the place of the one of its bucket that has been there longest.
+    #[inline]
+    pub fn add(&mut self, hash: u32, stamp: u32, comes: u8) {
+        let stamp = self.unit(stamp);
+        let Some(bucket) = self.bucket(hash) else { return };
+        let [first, second, third, _] = *bucket;
+        let comes = u32::from(comes.clamp(FIRST, MOST_COMES));
+        *bucket = [pack((print(hash) << PRINT_SHIFT) | (comes << COMES_SHIFT), stamp), first, second, third];
+    }
+
+    /// What is known of a key, and no longer after this.
+    pub fn take(&mut self, hash: u32, now: u32) -> Option<Known> {
+        let print = print(hash);
+        let (shift, now) = (self.shift, self.unit(now));
+        let ghost = self.bucket(hash)?.iter_mut().find(|ghost| **ghost != 0 && **ghost >> PRINT_SHIFT == print)?;
+        let known = std::mem::take(ghost);
+        let age = u32::from(now.wrapping_sub(known as u16)) << shift;
+        Some(Known { age, comes: (known >> COMES_SHIFT) as u8 & MOST_COMES })
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.buckets.capacity() * size_of::<Bucket>()
+    }
+
+    fn unit(&self, time: u32) -> u16 {
+        (time >> self.shift) as u16
+    }
+
+    fn bucket(&mut self, hash: u32) -> Option<&mut Bucket> {
+        // The hash's upper bits as a fraction of the table.
+        let at = (u64::from(hash) * self.buckets.len() as u64) >> 32;
+        self.buckets.get_mut(at as usize)
+    }
+}
+
+fn buckets_for(entries: u32) -> usize {
+    (u64::from(entries) * u64::from(PER_TWO_ENTRIES)).div_ceil(8).max(1) as usize
+}
+
+/// The hash's lower bits: buckets are chosen by the upper ones.
+fn print(hash: u32) -> u32 {
+    hash & ((1 << PRINT_BITS) - 1)
+}
+
+fn pack(ghost: u32, stamp: u16) -> u32 {
+    (ghost & !0xffff) | u32::from(stamp)
+}

@@ -1,0 +1,157 @@
+// Draws sequences of the contract's steps: few keys, few parts and short times, so that what can meet does.
+
+import { randomFrom } from "../runner.mjs";
+
+const KEYS = ["a", "b", "c", "d"];
+const PLACES = ["", "", "", "n", "#u", "n #u", "#u n"];
+const TAGS = ["red", "green"];
+// Not `batch`: a batch that nobody waits for any more ends in the class as it will, and in the crate with its waiters.
+const HOOKS = ["hit", "stale", "miss", "coalesced", "load", "error", "evict", "expire"];
+
+/** A case without steps, and what draws them one by one. */
+export function drawn(seed, length) {
+  const random = randomFrom(seed);
+  const one = (list) => list[random(list.length)];
+  const maybe = (odds, value) => (random(odds) === 0 ? value() : undefined);
+  const time = (below) => (random(12) === 0 ? "forever" : random(below));
+
+  /** What is not `undefined` of what was drawn. */
+  const some = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+
+  const chance = random(4);
+  const batches = random(3) === 0;
+  const life = (odds) => ({
+    ttl: maybe(odds, () => time(60)),
+    staleWhileRevalidate: maybe(odds, () => time(40)),
+    staleIfError: maybe(odds, () => time(60)),
+    errorBackoff: maybe(odds, () => random(30)),
+    negativeTtl: maybe(odds * 2, () => time(20)),
+    refreshAhead: maybe(odds * 3, () => 1 + random(3)),
+    // The one number that both faces take off a ttl alike: the crate asks for one above 0 and up to 1.
+    jitter: chance === 2 ? maybe(odds * 3, () => 0.5) : undefined,
+  });
+  const waits = (odds) => ({
+    // Later than a batch's window, lest both come at one moment.
+    softTimeout: maybe(odds, () => (batches ? 12 : 1) + random(30)),
+    hardTimeout: maybe(odds, () => (random(8) === 0 ? "forever" : (batches ? 12 : 1) + random(80))),
+  });
+  const tags = () => maybe(3, () => TAGS.filter(() => random(2) === 0));
+  // The class tells what a batch's key lives for when all its keys are stored, and some may have made room by then.
+  const weighs = !batches && random(3) === 0;
+  const bytes = () => (weighs ? maybe(4, () => random(15)) : undefined);
+  // What comes first of a batch and a deadline, or of two deadlines one within the other, is not said where time leaps
+  // over both.
+  const leaps = !batches && random(2) === 0;
+
+  const testCase = {
+    title: `seed ${seed}`,
+    why: "drawn",
+    figures: true,
+    hooks: HOOKS,
+    cache: some({
+      ...life(2),
+      ...waits(2),
+      maxEntries: batches ? undefined : maybe(2, () => 1 + random(5)),
+      maxBytes: weighs ? 10 + random(20) : undefined,
+      maxEntryBytes: weighs ? maybe(2, () => 5 + random(10)) : undefined,
+      sizeOfLength: weighs ? true : undefined,
+      random: chance / 4,
+      namespaces: { n: some(life(3)) },
+      batch: batches ? some({ batchWindow: 1 + random(10), maxBatchSize: maybe(2, () => 1 + random(3)) }) : undefined,
+    }),
+    steps: [],
+  };
+
+  // The crate has no rule for "nothing there" without a ttl.
+  if (testCase.cache.negativeTtl === undefined) delete testCase.cache.namespaces.n.negativeTtl;
+
+  const lifeOfOne = (odds) => ({ ...life(odds), negativeTtl: undefined });
+  /** Those who wait and may leave. */
+  const ways = [];
+  let names = 0;
+  let values = 0;
+  const value = () => (random(6) === 0 ? null : `v${++values}`);
+  const place = () => some({ in: one(PLACES) || undefined });
+
+  const ask = (depth) => {
+    const number = ++names;
+    const step = { ask: `w${number}`, key: one(KEYS), load: `l${number}` };
+    if (batches && depth === 0 && random(2) === 0) step.load = "batch";
+    else Object.assign(step, place());
+    if (random(5) === 0 && depth === 0 && step.load !== "batch") return { ...step, plain: true };
+    // In the crate a loader's own asks are its loader's to drop.
+    if (depth === 0) ways.push(step.ask);
+    const options = { ...lifeOfOne(6), ...waits(4), tags: tags(), bytes: bytes(), forceFresh: maybe(8, () => true) };
+    // Which of two comes first that have the same moment for their deadline is not said.
+    if (depth > 0) options.hardTimeout = 93 + number;
+    step.with = some(options);
+    if (step.load !== "batch" && depth < 3 && !leaps && random(8) === 0) {
+      step.asks = [ask(depth + 1)];
+    }
+    return step;
+  };
+
+  const say = () => {
+    return some({ ...lifeOfOne(5), tags: tags(), bytes: bytes(), skip: maybe(10, () => true) });
+  };
+
+  const end = (name, size) => {
+    const fails = random(4) === 0;
+    if (size !== undefined) {
+      const count = random(12) === 0 ? size + 1 : size;
+      const values = [...Array(count)].map(() => (fails && random(2) === 0 ? { error: "down" } : value()));
+      return { bring: name, values, say: [...Array(size)].map(say) };
+    }
+    return fails ? { fail: name, error: "down", say: say() } : { bring: name, value: value(), say: say() };
+  };
+
+  const step = (face) => {
+    const live = [...face.live];
+    switch (random(20)) {
+      case 0:
+        return {
+          set: one(KEYS),
+          to: value(),
+          with: some({ ...lifeOfOne(5), tags: tags(), bytes: bytes() }),
+          ...place(),
+        };
+      case 1:
+        return { get: one(KEYS), ...place() };
+      case 2:
+        return { [one(["peek", "has", "remainingTtl"])]: one(KEYS), ...place() };
+      case 3:
+        return { [one(["delete", "expire"])]: one(KEYS), ...place() };
+      case 4:
+        return random(4) === 0 ? { clear: true, ...place() } : { size: true, ...place() };
+      case 5:
+        // Those who ask again after a purge are answered by whichever of the batch's keys is stored first.
+        if (batches) return ask(0);
+        return { [one(["deleteByTag", "expireByTag"])]: one(TAGS), ...place() };
+      case 6: {
+        const number = ++names;
+        // Whether its old value counts as removed or as expired, if it was dead when the caller left, is not said.
+        const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: "forever" };
+        return { update: `u${number}`, key: one(KEYS), write: `x${number}`, with: some(options), ...place() };
+      }
+      case 7:
+        return ways.length > 0 ? { leave: one(ways.slice(-5)) } : ask(0);
+      case 8:
+      case 9:
+        return leaps && random(2) === 0 ? { advance: random(100) } : { walk: random(30) };
+      case 10:
+      case 11:
+      case 12:
+      case 13:
+      case 14:
+        if (live.length > 0) {
+          const name = one(live);
+          return end(name, face.sizes.get(name));
+        }
+      // Falls through: what else there is to do is to ask.
+      default:
+        return ask(0);
+    }
+  };
+  let left = length;
+  return { testCase, draw: (face) => (left-- > 0 ? step(face) : undefined) };
+}

@@ -1,0 +1,376 @@
+// The class under random schedules in virtual time, against the rules of the machine (design: each is numbered here as
+// there), seen from outside with a small model: loads that are told to end, fail at once, ask for other keys or never end;
+// timers that ring late, time that leaps over several deadlines, and requests that die, with and without requests.
+// `--seed=N`, `--steps=N`, or SEED and STEPS.
+
+import { NearCache } from "nearcache";
+import { turn, World } from "./contract/world.mjs";
+import { limit, report, settings } from "./report.mjs";
+import { randomFrom } from "./runner.mjs";
+
+const KEYS = ["a", "b", "c", "d"];
+const PLACES = ["", "n", "#u", "n #u"];
+const TAGS = ["red", "green"];
+const MOST_ENTRIES = 5;
+const MOST_BYTES = 60;
+const BYTES = 10;
+/** A run of so many steps is one cache's. */
+const RUN = 500;
+const TTL = 40;
+const STALE = 30;
+const DEADLINE = 80;
+
+const isWithin = (inner, outer) => outer.split(" ").every((name) => name === "" || inner.split(" ").includes(name));
+
+class Simulation {
+  now = () => this.world.now;
+  step = 0;
+  gets = 0;
+  values = 0;
+  /** Each purge: what it concerns. A value or a wait notes how many there had been when it began. */
+  purges = [];
+  loads = [];
+  waits = [];
+  writes = [];
+  requests = ["r0", "r1", "r2"];
+  born = 3;
+  faults = [];
+
+  constructor(seed, requestBound) {
+    this.random = randomFrom(seed);
+    this.requestBound = requestBound;
+    this.world = new World({ requestBound });
+    this.cache = new NearCache({
+      maxEntries: MOST_ENTRIES,
+      maxBytes: MOST_BYTES,
+      sizeOf: () => BYTES,
+      ttl: TTL,
+      staleWhileRevalidate: STALE,
+      staleIfError: STALE,
+      hardTimeout: DEADLINE,
+      errorBackoff: this.random(2) * 10,
+      softTimeout: this.random(2) === 0 ? Infinity : 30,
+    });
+    // Rule 8: a hook may use the cache, and what it throws is nobody's business.
+    const meddle = ({ key }) => {
+      if (this.random(10) !== 0) return;
+      if (this.random(2) === 0) throw new Error("a hook's own");
+      this.cache.peek(key);
+      this.cache.has("x");
+    };
+    for (const event of ["evict", "load", "miss"]) this.cache.on(event, meddle);
+  }
+
+  one(list) {
+    return list[this.random(list.length)];
+  }
+
+  check(holds, rule) {
+    if (!holds) throw new Error(`step ${this.step}${this.requestBound ? " with requests" : ""}: ${rule}`);
+  }
+
+  handle(place) {
+    const within = (handle, name) => (name.startsWith("#") ? handle.scope(name.slice(1)) : handle.namespace(name));
+    return place.split(" ").filter(Boolean).reduce(within, this.cache);
+  }
+
+  /** Whether a purge between two moments concerns what is known of a value. */
+  purged(value, from, to) {
+    return this.purges.slice(from, to).some(({ key, place, tag, loadsOnly }) => {
+      if (loadsOnly) return false;
+      if (key !== undefined) return key === value.key && place === value.place;
+      return isWithin(value.place, place) && (tag === undefined || value.tags.includes(tag));
+    });
+  }
+
+  make(key, place, began, tags) {
+    // Until it is stored nobody may have it from memory.
+    return { id: ++this.values, key, place, began, tags, freshUntil: 0, usableUntil: 0 };
+  }
+
+  keep(value, ttl) {
+    value.freshUntil = this.now() + ttl;
+    value.usableUntil = value.freshUntil + STALE;
+  }
+
+  /** Rules 3, 4 and 6 for what somebody got who asked for it when there had been so many purges. */
+  checkValue(value, key, place, asked, status) {
+    this.check(value.key === key && value.place === place, "somebody else's value");
+    const late = status === "hit" ? this.now() >= value.freshUntil : this.now() >= value.usableUntil;
+    const fromMemory = status === "hit" || status.startsWith("stale");
+    this.check(!fromMemory || !late, `rule 3: ${status} past its end`);
+    this.check(!this.purged(value, value.began, asked), `rule 4: ${status} of what was purged before it was asked for`);
+  }
+
+  get(key, place) {
+    this.gets++;
+    const value = this.handle(place).get(key);
+    if (value !== undefined) this.checkValue(value, key, place, this.purges.length, "hit");
+  }
+
+  ask(key, place, request, depth = 0) {
+    this.gets++;
+    const asked = this.purges.length;
+    const hardTimeout = this.random(4) === 0 ? 1 + this.random(60) : DEADLINE;
+    const wait = { key, place, request, deadline: this.now() + hardTimeout, over: false };
+    const controller = new AbortController();
+    const tags = TAGS.filter(() => this.random(4) === 0);
+    const forceFresh = this.random(8) === 0;
+    const options = { hardTimeout, tags, forceFresh, details: true, signal: controller.signal };
+    wait.leave = () => controller.abort(new Error("left"));
+    this.waits.push(wait);
+    const loader = (key, ctx) => this.load(key, place, ctx, tags, wait, depth);
+    const asking = this.world.as(request, () => this.handle(place).getOrSet(key, loader, options));
+    asking.then(
+      ({ value, status }) => {
+        wait.over = true;
+        if (this.dead(request)) return;
+        this.attempt(() => {
+          const known = status === "hit" || status.startsWith("stale") ? value : { ...value, usableUntil: Infinity };
+          // It is told a little later than it was answered, but no time has passed.
+          this.checkValue(known, key, place, asked, status);
+        });
+      },
+      (error) => {
+        wait.over = true;
+        const code = error.code ?? error.message;
+        const known = ["ERR_TIMEOUT", "left", "down", "thrown", "ERR_RECURSIVE_LOAD"];
+        this.attempt(() => this.check(known.includes(code) || this.dead(request), `rule 2: ended with ${code}`));
+        // What is refused closes a circle, and is no get.
+        if (code === "ERR_RECURSIVE_LOAD") this.gets--;
+      },
+    );
+  }
+
+  /** Called by the class. */
+  load(key, place, ctx, tags, wait, depth) {
+    const request = this.world.request;
+    const load = { key, place, tags, began: this.purges.length, deadline: wait.deadline, request, over: false, ctx };
+    this.attempt(() => {
+      for (const other of this.loads) {
+        if (other.over || other.key !== key || other.place !== place || this.dead(other.request)) continue;
+        const cut = this.purges.slice(other.began).some((purge) => {
+          return purge.tag === undefined && this.concernsKey(purge, key, place);
+        });
+        this.check(cut || this.now() >= other.deadline || other.ctx.signal.aborted, "rule 1: two loads of a key");
+      }
+    });
+    this.loads.push(load);
+    ctx.signal.addEventListener("abort", () => (load.over = true));
+    switch (this.random(10)) {
+      case 0:
+        load.over = true;
+        throw new Error("thrown");
+      case 1:
+        load.over = true;
+        return this.brought(load);
+      case 2:
+        if (depth < 3) this.ask(this.one(KEYS), this.one(PLACES), request, depth + 1);
+    }
+    return new Promise((resolve, reject) => {
+      load.bring = () => resolve(this.brought(load));
+      load.fail = () => reject(new Error("down"));
+      // One in twenty never ends.
+      load.ends = this.random(20) !== 0;
+    });
+  }
+
+  concernsKey(purge, key, place) {
+    return purge.key === undefined ? isWithin(place, purge.place) : purge.key === key && purge.place === place;
+  }
+
+  brought(load) {
+    const { key, place, began, ctx } = load;
+    const tags = [...load.tags, ...TAGS.filter(() => this.random(5) === 0)];
+    const value = this.make(key, place, began, tags);
+    const ttl = this.random(3) === 0 ? this.random(30) : TTL;
+    Object.assign(ctx, { ttl, tags });
+    if (this.random(10) === 0) ctx.skip();
+    else this.keep(value, ttl);
+    return value;
+  }
+
+  set(key, place) {
+    this.purges.push({ key, place });
+    const value = this.make(key, place, this.purges.length, []);
+    this.keep(value, TTL);
+    this.handle(place).set(key, value);
+  }
+
+  update(key, place, request) {
+    // It beats what is under way when it begins, when it ends, and when its caller waits no more. The old value stays until
+    // the end.
+    const beats = () => this.purges.push({ key, place });
+    this.purges.push({ key, place, loadsOnly: true });
+    const write = { request };
+    this.writes.push(write);
+    const writer = () =>
+      new Promise((resolve, reject) => {
+        write.bring = () => {
+          beats();
+          const value = this.make(key, place, this.purges.length, []);
+          this.keep(value, TTL);
+          resolve(value);
+        };
+        write.fail = () => (beats(), reject(new Error("down")));
+      });
+    const updating = this.world.as(request, () => this.handle(place).update(key, writer));
+    updating.catch(() => this.dead(request) || beats());
+  }
+
+  /** Rule 10: what makes no sense is refused, and nothing is half done. */
+  refuse(key, place) {
+    const { entries, ...before } = this.cache.stats();
+    const handle = this.handle(place);
+    let code;
+    try {
+      handle.set(key, {}, { ttl: -1 });
+    } catch (error) {
+      ({ code } = error);
+    }
+    this.check(code === "ERR_OPTION", "rule 10: a ttl of -1 was taken");
+    handle
+      .getOrSet(key, () => 1, { hardTimeout: "soon" })
+      .then(
+        () => this.attempt(() => this.check(false, "rule 10: a deadline of soon was taken")),
+        (error) => this.attempt(() => this.check(error.code === "ERR_OPTION", `rule 10: ${error.message}`)),
+      );
+    const { sets, misses, loads } = this.cache.stats();
+    const same = sets === before.sets && misses === before.misses && loads === before.loads;
+    this.check(same, "rule 10: something was done all the same");
+  }
+
+  dead(request) {
+    return request !== undefined && !this.requests.includes(request);
+  }
+
+  kill() {
+    const at = this.random(this.requests.length);
+    const [request] = this.requests.splice(at, 1, `r${this.born++}`);
+    this.world.kill(request);
+  }
+
+  attempt(body) {
+    try {
+      body();
+    } catch (error) {
+      this.faults.push(error);
+    }
+  }
+
+  async act() {
+    const [key, place] = [this.one(KEYS), this.one(PLACES)];
+    const request = this.requestBound ? this.one(this.requests) : undefined;
+    const live = this.loads.filter((load) => !load.over && load.ends && !this.dead(load.request));
+    switch (this.random(24)) {
+      case 0:
+        return this.get(key, place);
+      case 1: {
+        const value = this.handle(place).peek(key);
+        if (value !== undefined) this.checkValue(value, key, place, this.purges.length, "hit");
+        return;
+      }
+      case 2:
+        return this.set(key, place);
+      case 3:
+        this.purges.push({ key, place });
+        return void this.handle(place).delete(key);
+      case 4: {
+        const tag = this.one(TAGS);
+        this.purges.push({ place, tag });
+        return void this.handle(place).deleteByTag(tag);
+      }
+      case 5:
+        if (this.random(5) !== 0) return;
+        this.purges.push({ place });
+        return this.handle(place).clear();
+      case 6:
+        return this.update(key, place, request);
+      case 7: {
+        this.writes = this.writes.filter((write) => !this.dead(write.request));
+        const write = this.random(3) === 0 ? undefined : this.writes.shift();
+        if (this.random(4) === 0) write?.fail();
+        else write?.bring();
+        return;
+      }
+      case 8: {
+        const waiting = this.waits.filter((wait) => !wait.over && !this.dead(wait.request));
+        if (waiting.length > 0) this.one(waiting).leave();
+        return;
+      }
+      case 9:
+        return this.refuse(key, place);
+      case 10:
+        if (this.requestBound && this.random(4) === 0) this.kill();
+        return;
+      case 11:
+        // Timers that are late: time has passed, and nothing has rung.
+        this.world.now += this.random(60);
+        return;
+      case 12:
+      case 13:
+        await this.world.advance(this.random(this.random(10) === 0 ? 300 : 30));
+        return this.checkDeadlines();
+      case 14:
+      case 15:
+      case 16:
+      case 17:
+        if (live.length > 0) {
+          const load = this.one(live);
+          load.over = true;
+          if (this.random(4) === 0) load.fail();
+          else load.bring();
+        }
+        return;
+      default:
+        return this.ask(key, place, request);
+    }
+  }
+
+  /** Rule 2: who waits is told at the deadline, as far as timers have rung. */
+  checkDeadlines() {
+    const late = this.waits.filter((wait) => !wait.over && !this.dead(wait.request) && wait.deadline <= this.now());
+    this.check(late.length === 0, "rule 2: a wait went on past its deadline");
+    this.waits = this.waits.filter((wait) => !wait.over && !this.dead(wait.request));
+    this.loads = this.loads.filter((load) => !load.over || this.now() < load.deadline);
+  }
+
+  async run(steps) {
+    for (let i = 0; i < steps; i++) {
+      this.step++;
+      await this.act();
+      await turn();
+      const { hits, staleHits, misses, coalesced, entries, bytes } = this.cache.stats();
+      this.check(entries <= MOST_ENTRIES && bytes <= MOST_BYTES, "rule 5: out of bounds");
+      this.check(hits + staleHits + misses + coalesced === this.gets, "rule 7: the counters don't add up");
+      if (this.faults.length > 0) throw this.faults[0];
+    }
+    // Rule 9: when all deadlines have passed nothing is under way.
+    for (let i = 0; i < 3; i++) await this.world.advance(20_000);
+    for (let i = 0; i < 200; i++) this.handle("").get("nothing");
+    this.checkDeadlines();
+    this.check(this.cache.stats().inFlight === 0, "rule 9: loads are under way that nobody can be waiting for");
+  }
+}
+
+limit(600_000, "simulation");
+const given = settings();
+const argument = process.argv.find((argument) => argument.startsWith("--steps="))?.slice(8);
+const seed = Number(process.env.SEED ?? given.seed);
+const steps = Number(process.env.STEPS ?? argument ?? 100_000);
+const failures = [];
+process.on("unhandledRejection", (error) => failures.push({ title: "a rejection", error: String(error?.stack) }));
+let passed = 0;
+for (let run = 0; run * RUN < steps && failures.length === 0; run++) {
+  const requestBound = run % 2 === 1 && typeof Promise.withResolvers === "function";
+  const simulation = new Simulation(seed + run, requestBound);
+  try {
+    await simulation.run(RUN);
+    passed++;
+  } catch (error) {
+    failures.push({ title: `seed ${seed + run}`, error: String(error?.stack ?? error) });
+  }
+  simulation.world.leave();
+}
+report("simulation", { passed, failed: failures.length, failures }, seed);
+process.exit();
