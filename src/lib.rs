@@ -73,7 +73,7 @@
 //!
 //! # Tests of what time does
 //!
-//! A [`ManualClock`](engine::ManualClock) stands until it is moved, and lifetimes, deadlines and batch windows with it:
+//! A [`ManualClock`] stands until it is moved, and lifetimes, deadlines and batch windows with it:
 //!
 //! ```
 //! use nearcache::{Cache, LoadError, engine::ManualClock};

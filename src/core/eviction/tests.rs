@@ -7,7 +7,6 @@
     clippy::indexing_slicing,
     reason = "a test may panic"
 )]
-#![allow(clippy::indexing_slicing, reason = "tests may panic")]
 
 use std::collections::HashSet;
 
