@@ -1,8 +1,11 @@
-//! A near cache for edge workers: however many ask for a key, the origin is asked once, and nobody
-//! hangs, gets somebody else's answer, or gets one past its time.
+//! A near cache: it sits in the memory of the process that asks, in front of a slow, costly or rate-limited origin. However
+//! many ask for a key, the origin is asked once, and nobody hangs, gets somebody else's answer, or gets one past its time.
+//!
+//! **A [`Cache`] is not `Send`**: it is a cheap handle that clones and stays on its thread, as all of a Cloudflare Worker
+//! does. What that means for servers of several threads, axum for one, stands [below](#servers-of-several-threads).
 //!
 //! ```
-//! use nearcache::{Cache, CallOptions, LoadCtx};
+//! use nearcache::{Cache, LoadCtx};
 //! use std::time::Duration;
 //!
 //! # futures::executor::block_on(async {
@@ -22,15 +25,68 @@
 //! # });
 //! ```
 //!
+//! Futures and nothing else: no executor of its own, no threads, no `unsafe`. A load is driven by one of those who wait for
+//! it. Dropping a get's future leaves the load to the others; with the last of them it is dropped too. What else a cache
+//! does, stale values, deadlines, negative caching, refreshing ahead, batches, tags, namespaces, hooks, stands in
+//! [`Builder`] and [`Cache`], each with an example.
+//!
 //! | feature | adds |
 //! | --- | --- |
-//! | – | [`Cache`], [`engine`], the pure [`core`], [`figures`] |
-//! | `http` | [`http`]: what a shared HTTP cache may keep and for how long |
-//! | `js` | the wasm-bindgen side of the npm package |
-//! | `worker` | the caching reverse proxy for Cloudflare Workers |
+//! | – | [`Cache`], [`engine`], [`figures`], the pure [`core`] |
+//! | `http` | [`http`]: what a shared HTTP cache may keep and for how long (RFC 9110, 9111, 5861, 9211) |
+//! | `workers` | [`workers`]: the runtime for Rust Workers |
 //!
-//! Everything is single-threaded, as a Workers isolate is: a [`Cache`] is a cheap handle that clones
-//! and stays on its thread.
+//! # Rust Workers
+//!
+//! With the feature `workers`, a `thread_local!` and `.runtime(Workers)` all requests of an isolate share one cache, and loads
+//! outlive the requests that began them: see [`workers`].
+//!
+//! # Servers of several threads
+//!
+//! axum and tonic want futures that are `Send`. So give the cache a thread of its own, with tokio's
+//! `LocalSet`, and ask it by a channel: `examples/axum` in the repository has such a handle, small, with a test over HTTP.
+//! Values must be `Send` then (an `Arc` where a clone is dear), and [`LoadError`] is. One cache asks the origin once for all
+//! threads; a cache for each thread is faster, and asks once for each. A server whose threads each have a runtime of their own
+//! needs no handle.
+//!
+//! Natively nothing runs by itself: what is to be refreshed while nobody waits wants a
+//! [`spawner`](Builder::spawner), `|task| drop(tokio::task::spawn_local(task))` for one.
+//!
+//! # Errors
+//!
+//! A get that brings no value says why by a [`LoadError`]: its loader's own error, the same for all who waited, or a deadline,
+//! and a few rarer ones, each with a [`code`](LoadError::code) that stays. It is a `std::error::Error` with its cause as
+//! its source, `Send`, `Sync` and cheap to clone, and so goes by `?` into `Box<dyn Error>` and `anyhow::Error`; a
+//! loader may fail with what becomes a `Box<dyn Error + Send + Sync>`, `anyhow::Error` and `&str` among them.
+//!
+//! ```
+//! use nearcache::{Cache, LoadError};
+//!
+//! # futures::executor::block_on(async {
+//! let cache: Cache<u32, String> = Cache::new_with_max_entries(100);
+//! match cache.try_get_with(7, async |_| "seven".parse::<u8>().map(|n| n.to_string())).await {
+//!     Err(LoadError::Loader(cause)) => assert!(cause.is::<std::num::ParseIntError>()),
+//!     other => panic!("{other:?}"),
+//! }
+//! # });
+//! ```
+//!
+//! # Tests of what time does
+//!
+//! A [`ManualClock`](engine::ManualClock) stands until it is moved, and lifetimes, deadlines and batch windows with it:
+//!
+//! ```
+//! use nearcache::{Cache, LoadError, engine::ManualClock};
+//! use std::time::Duration;
+//!
+//! # futures::executor::block_on(async {
+//! let clock = ManualClock::new();
+//! let cache: Cache<&str, u32> = Cache::builder().hard_timeout(Duration::from_secs(30)).clock(clock.clone()).build();
+//! let hangs = cache.try_get_with("key", async |_| std::future::pending::<Result<_, &str>>().await);
+//! let (answer, ()) = futures::join!(hangs, async { clock.advance(Duration::from_secs(30)) });
+//! assert!(matches!(answer, Err(LoadError::TimedOut { after_millis: 30_000 })));
+//! # });
+//! ```
 
 // Nothing that a caller can reach may panic. (Tests may, so this is not in Cargo.toml.)
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -41,12 +97,10 @@ pub mod error;
 pub mod figures;
 #[cfg(feature = "http")]
 pub mod http;
-#[cfg(all(feature = "js", target_family = "wasm"))]
-mod js;
 pub mod options;
 pub mod time;
-#[cfg(all(feature = "worker", target_family = "wasm"))]
-mod worker;
+#[cfg(feature = "workers")]
+pub mod workers;
 
 pub use crate::core::{Histogram, MissCause, RemovalCause, StaleCause, Stats};
 pub use crate::engine::{

@@ -49,7 +49,7 @@ export interface Stats {
   errorRate: number;
 }
 
-/** `counters` as `src/js/mod.rs` orders them. */
+/** `counters` as `src/js/lib.rs` orders them. */
 export function toStats(counters: Float64Array, entries: number, bytes: number, inFlight: number): Stats {
   let at = 0;
   const next = (): number => counters[at++]!;

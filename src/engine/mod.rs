@@ -11,7 +11,7 @@ mod clock;
 mod figures;
 mod handle;
 mod inner;
-#[cfg(target_family = "wasm")]
+#[cfg(any(target_family = "wasm", feature = "workers"))]
 pub(crate) mod js_clock;
 mod load;
 mod loading;

@@ -1,10 +1,10 @@
 //! The core's figures as JS takes them.
 
+use nearcache::core::Stats;
+use nearcache::figures::{self, Thresholds, Window};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::{Core, to_time};
-use crate::core::Stats;
-use crate::figures::{self, Thresholds, Window};
 
 /// A window of figures that was asked for, by whose figures and how long.
 pub(super) struct Asked {

@@ -1,6 +1,6 @@
 //! Policies by number, so that a hot call passes one number for nine.
 
-use crate::options::Policy;
+use nearcache::options::Policy;
 
 /// Those of caches, namespaces and wrapped functions: as many as differ in a program's text.
 pub(super) struct Policies(Vec<Policy>);

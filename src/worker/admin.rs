@@ -6,14 +6,14 @@ use std::rc::Rc;
 
 use ::http::HeaderMap;
 use js_sys::{Array, JSON, Object};
+use nearcache::engine::CallOptions;
+use nearcache::figures;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Method, Request, Response, Result};
 
 use super::fill::Tray;
 use super::proxy::Proxy;
 use super::store::Key;
-use crate::engine::CallOptions;
-use crate::figures;
 
 /// What a purge is to hit.
 #[derive(Default)]

@@ -1,6 +1,10 @@
 //! A request that goes to the origin by itself, and what is answered where there is nothing else.
 
 use ::http::{HeaderMap, StatusCode};
+use nearcache::engine::Runtime;
+use nearcache::error::LoadError;
+use nearcache::http::{self, CacheStatus, Fwd};
+use nearcache::workers::Workers;
 use worker::web_sys::ReadableStream;
 use worker::{Response, Result};
 
@@ -8,9 +12,6 @@ use super::origin::{self, OriginError};
 use super::proxy::{Asked, Proxy};
 use super::reply;
 use super::store::{Entry, Key};
-use crate::engine::js_clock;
-use crate::error::LoadError;
-use crate::http::{self, CacheStatus, Fwd};
 
 /// An answer that is its asker's only.
 pub(super) struct Private {
@@ -32,14 +33,14 @@ impl Proxy {
     /// By a request of its own, whose answer reaches nobody else, unless it may and nothing is there yet.
     pub async fn alone(&self, asked: &Asked, fwd: Fwd, why: &'static str) -> Result<Response> {
         let url = format!("{}{}", self.config.origin, asked.target);
-        let asked_at = js_clock::now().as_millis();
+        let asked_at = Workers.now().as_millis();
         let answer =
             origin::ask(&url, &asked.method, &asked.fields, asked.body.clone(), self.config.hard_timeout).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return self.unreachable(&error, fwd),
         };
-        let answered_at = js_clock::now().as_millis();
+        let answered_at = Workers.now().as_millis();
         let mut fields = answer.headers;
         let judged = http::judge(&asked.method, &asked.fields, answer.status, &fields, asked_at, answered_at);
         let primary = Key::of(&asked.target);

@@ -1,11 +1,11 @@
 //! Bodies: read whole as far as a bound allows, or passed on as they come.
 
 use js_sys::{Reflect, Uint8Array};
+use nearcache::engine::Runtime;
+use nearcache::workers::Workers;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{ReadableStream, ReadableStreamDefaultReader, TransformStream};
-
-use super::runtime::run_on;
 
 /// A body after an attempt to read it whole.
 pub(super) enum Body {
@@ -56,7 +56,7 @@ fn splice(chunks: Vec<Uint8Array>, rest: ReadableStream) -> Result<ReadableStrea
     let through = TransformStream::new()?;
     let readable = through.readable();
     // It fails only when the reader has gone away, and then there is nobody to tell.
-    let _ = run_on(async move { drop(pour(chunks, rest, &through).await) });
+    drop(Workers.detach(Box::pin(async move { drop(pour(chunks, rest, &through).await) })));
     Ok(readable)
 }
 

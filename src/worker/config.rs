@@ -1,9 +1,9 @@
 //! The Worker's variables, read once.
 
-use crate::error::OptionError;
-use crate::figures::Thresholds;
-use crate::http::StaleWindows;
-use crate::time::{Ttl, parse_duration};
+use nearcache::error::OptionError;
+use nearcache::figures::Thresholds;
+use nearcache::http::StaleWindows;
+use nearcache::time::{Ttl, parse_duration};
 
 /// What `wrangler.toml` and `--var` say, in a form that needs no more checks.
 pub(super) struct Config {

@@ -4,6 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use ::http::{HeaderMap, Method};
+use nearcache::engine::{EntryOptions, LoadCtx, Runtime};
+use nearcache::http::{self, CacheControl, StaleWindows};
+use nearcache::time::Ttl;
+use nearcache::workers::Workers;
 
 use super::alone::Private;
 use super::body::{self, Body};
@@ -11,9 +15,6 @@ use super::origin::{self, OriginError};
 use super::proxy::{Proxy, variant_of_fields};
 use super::reply;
 use super::store::{Entry, Key, Marker, Stored};
-use crate::engine::{EntryOptions, LoadCtx, js_clock};
-use crate::http::{self, CacheControl, StaleWindows};
-use crate::time::Ttl;
 
 /// What a load left for the one who began it: he is answered with what he brought himself, stored or not.
 #[derive(Default)]
@@ -38,9 +39,9 @@ impl Proxy {
         *tray.borrow_mut() = Some(Brought::default());
         http::make_unconditional(&mut fields);
         let url = format!("{}{target}", self.config.origin);
-        let asked_at = js_clock::now().as_millis();
+        let asked_at = Workers.now().as_millis();
         let answer = origin::ask(&url, &Method::GET, &fields, None, self.config.hard_timeout).await?;
-        let answered_at = js_clock::now().as_millis();
+        let answered_at = Workers.now().as_millis();
         let (status, times) = (answer.status, (asked_at, answered_at));
         let negative_ms = self.config.negative_ttl_ms;
         let judged = http::judge_unsaid(&Method::GET, &fields, status, &answer.headers, times, negative_ms);
@@ -112,7 +113,7 @@ impl Proxy {
                 return Entry::Full(stored);
             }
         };
-        let left = stored.freshness.remaining_ms(js_clock::now().as_millis());
+        let left = stored.freshness.remaining_ms(Workers.now().as_millis());
         let ttl = Ttl::Millis(u64::try_from(left).unwrap_or(0));
         let while_revalidate = Ttl::Millis(stored.stale.while_revalidate_ms);
         let if_error = Ttl::Millis(stored.stale.if_error_ms);

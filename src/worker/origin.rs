@@ -4,14 +4,15 @@ use std::fmt;
 
 use ::http::{HeaderMap, Method, StatusCode};
 use futures_util::future::{Either, select};
+use nearcache::engine::Runtime;
+use nearcache::time::Ttl;
+use nearcache::workers::Workers;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{ReadableStream, Request, RequestInit, RequestRedirect, Response, WorkerGlobalScope};
 use worker::{AbortController, Headers};
 
 use super::headers;
-use crate::engine::js_clock;
-use crate::time::Ttl;
 
 /// Why the origin brought no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +100,7 @@ pub(super) async fn ask(
     let answer = JsFuture::from(global.fetch_with_request(&request));
     let response: Response = match timeout {
         Ttl::Forever => answer.await?,
-        Ttl::Millis(millis) => match select(answer, Box::pin(js_clock::sleep(millis))).await {
+        Ttl::Millis(millis) => match select(answer, Box::pin(Workers.sleep(millis))).await {
             Either::Left((answer, _)) => answer?,
             Either::Right(_) => {
                 controller.abort();

@@ -5,23 +5,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Method, StatusCode};
+use nearcache::engine::{Cache, CallOptions, Got, Runtime, SlowLoads, Status};
+use nearcache::figures::Window;
+use nearcache::http::{self, CacheStatus, ForwardReason, Fwd, Lookup};
+use nearcache::time::Ttl;
+use nearcache::workers::Workers;
 use worker::web_sys::ReadableStream;
 use worker::{Request, Response, Result};
 
 use super::config::Config;
 use super::fill::Tray;
-use super::runtime::Workerd;
 use super::store::{Entry, Key, Marker, Stored};
 use super::{headers, reply};
-use crate::engine::{Cache, CallOptions, Got, SlowLoads, Status, js_clock};
-use crate::figures::Window;
-use crate::http::{self, CacheStatus, ForwardReason, Fwd, Lookup};
-use crate::time::Ttl;
 
 /// The proxy of one isolate.
 pub(super) struct Proxy {
     pub config: Config,
-    pub cache: Cache<Key, Entry, Workerd>,
+    pub cache: Cache<Key, Entry, Workers>,
     pub markers: Cell<u64>,
     pub lately: RefCell<Window>,
 }
@@ -57,7 +57,7 @@ impl Proxy {
             }));
         }
         let lately = RefCell::new(Window::new(config.health_window_ms));
-        Self { config, cache: cache.runtime(Workerd).build(), markers: Cell::new(0), lately }
+        Self { config, cache: cache.runtime(Workers).build(), markers: Cell::new(0), lately }
     }
 
     pub async fn answer(self: Rc<Self>, mut request: Request) -> Result<Response> {
@@ -90,7 +90,7 @@ impl Proxy {
             Some(Entry::Full(stored)) => Some(stored),
             _ => None,
         };
-        let now = js_clock::now().as_millis();
+        let now = Workers.now().as_millis();
         let reason = match http::admits(&asked.method, &asked.fields, known.map(|stored| &stored.freshness), now) {
             Lookup::Serve => {
                 // The cache has the last word, whose jitter and whose refreshing ahead HTTP knows nothing of.
@@ -161,7 +161,7 @@ impl Proxy {
         };
         let options = if force_fresh { CallOptions::new().force_fresh() } else { CallOptions::new() };
         let got = self.cache.try_get_with_details(key.clone(), options, load).await;
-        let now = js_clock::now().as_millis();
+        let now = Workers.now().as_millis();
         if let Ok(Got { value: Entry::Full(stored), status: Status::Hit | Status::Stale, .. }) = &got {
             return self.hit(asked, stored, now).map(Some);
         }

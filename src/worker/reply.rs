@@ -2,12 +2,12 @@
 
 use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use nearcache::http::{Answer, CacheStatus, evaluate, not_modified_headers};
 use worker::web_sys::{ReadableStream, Response as JsResponse, ResponseInit};
 use worker::{Response, Result};
 
 use super::headers;
 use super::store::Stored;
-use crate::http::{Answer, CacheStatus, evaluate, not_modified_headers};
 
 /// What is stored, or a 304 for a client that has it.
 pub(super) fn stored(

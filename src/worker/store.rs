@@ -4,8 +4,7 @@ use std::rc::Rc;
 
 use ::http::{HeaderMap, StatusCode};
 use js_sys::Uint8Array;
-
-use crate::http::{Freshness, StaleWindows, Vary};
+use nearcache::http::{Freshness, StaleWindows, Vary};
 
 /// Names an entry: a target, or one variant of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -7,8 +7,8 @@ import { randomFrom } from "../runner.mjs";
 const FAILING = 50;
 const HANGING_UP = 20;
 
-/** `delay`: how long an answer takes at least, in milliseconds. */
-export async function startWeather(seed, { delay = 5 } = {}) {
+/** `delay`: how long an answer takes at least, in milliseconds; `write`: what it looks like. */
+export async function startWeather(seed, { delay = 5, write = (text) => text } = {}) {
   const random = randomFrom(seed);
   const weather = { calls: new Map() };
   const server = createServer((request, response) => {
@@ -26,7 +26,7 @@ export async function startWeather(seed, { delay = 5 } = {}) {
         // HTTP knows whole seconds only; a loader may take this.
         "x-lifetime": kind === "c" ? 60_000 : 100,
       });
-      response.end(`${key} call ${call}`);
+      response.end(write(`${key} call ${call}`));
     };
     setTimeout(answer, delay + random(20));
   });

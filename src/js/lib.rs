@@ -5,18 +5,23 @@
 //! `f64`, a second number stands above these 32 bits: a flight's, a write's, or milliseconds. `pkg/src/core.ts` names the
 //! same bits. A number that is not said is NaN.
 
+// Nothing that a caller can reach may panic.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// There is nothing here but for the host of wasm.
+#![cfg(target_family = "wasm")]
+
 mod codes;
 mod figures;
 mod policies;
 
-use wasm_bindgen::prelude::wasm_bindgen;
-
-use crate::core::{
+use nearcache::core::{
     Answer, Ask, Brought, Counted, FlightId, Machine, MissCause, NewValue, Node, Outcome, Part, PartitionId,
     RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who, WriteThrough,
 };
-use crate::options::{Limits, Policy, PolicyPatch};
-use crate::time::{Timestamp, Ttl};
+use nearcache::options::{Limits, Policy, PolicyPatch};
+use nearcache::time::{Timestamp, Ttl};
+use wasm_bindgen::prelude::wasm_bindgen;
+
 use codes::*;
 use policies::Policies;
 
@@ -55,13 +60,11 @@ impl Core {
         soft_timeout: f64,
         hard_timeout: f64,
     ) -> u32 {
-        let patch = PolicyPatch {
-            negative_ttl: said_ttl(negative_ttl),
-            error_backoff: said_ttl(error_backoff),
-            soft_timeout: said_ttl(soft_timeout),
-            hard_timeout: said_ttl(hard_timeout),
-            ..to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter)
-        };
+        let mut patch = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        patch.negative_ttl = said_ttl(negative_ttl);
+        patch.error_backoff = said_ttl(error_backoff);
+        patch.soft_timeout = said_ttl(soft_timeout);
+        patch.hard_timeout = said_ttl(hard_timeout);
         self.policies.add(self.policies.get(base).patched(&patch))
     }
 
@@ -96,6 +99,7 @@ impl Core {
         self.news()
     }
 
+    /// Whether the value is fresh, without counting a get.
     pub fn is_fresh(&self, slot: u32, now: f64) -> bool {
         Slot::new(slot).is_some_and(|slot| self.machine.is_fresh(slot, to_time(now)))
     }
@@ -155,10 +159,8 @@ impl Core {
         negative_ttl: f64,
         tags: Option<Vec<String>>,
     ) -> u32 {
-        let said = PolicyPatch {
-            negative_ttl: said_ttl(negative_ttl),
-            ..to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter)
-        };
+        let mut said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        said.negative_ttl = said_ttl(negative_ttl);
         self.put(slot, partition, now, policy, bytes, absent, random, &said, &tags.unwrap_or_default())
     }
 
@@ -204,7 +206,8 @@ impl Core {
             Some(RemovalCause::Size) => 1,
             Some(RemovalCause::Expired) => 2,
             Some(RemovalCause::Replaced) => 3,
-            Some(RemovalCause::Removed) => 4,
+            // `Removed`.
+            Some(_) => 4,
         };
         removal.slot.number() | (cause << KIND_SHIFT) | if removal.key_removed { KEY_REMOVED } else { 0 }
     }
@@ -268,13 +271,11 @@ impl Core {
         bytes: f64,
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let patch = PolicyPatch {
-            negative_ttl: said_ttl(negative_ttl),
-            error_backoff: said_ttl(error_backoff),
-            soft_timeout: said_ttl(soft_timeout),
-            hard_timeout: said_ttl(hard_timeout),
-            ..to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter)
-        };
+        let mut patch = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        patch.negative_ttl = said_ttl(negative_ttl);
+        patch.error_backoff = said_ttl(error_backoff);
+        patch.soft_timeout = said_ttl(soft_timeout);
+        patch.hard_timeout = said_ttl(hard_timeout);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
         let ask = Ask {
             asked_at: to_time(asked_at),
@@ -399,11 +400,9 @@ impl Core {
         bytes: f64,
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let patch = PolicyPatch {
-            negative_ttl: said_ttl(negative_ttl),
-            hard_timeout: said_ttl(hard_timeout),
-            ..to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter)
-        };
+        let mut patch = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        patch.negative_ttl = said_ttl(negative_ttl);
+        patch.hard_timeout = said_ttl(hard_timeout);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
         let write = WriteThrough {
             hash: None,
@@ -471,6 +470,7 @@ impl Core {
         }
     }
 
+    /// A batch has ended, whatever came of it: nobody waits for it any more.
     pub fn batch_ended(&mut self, batch: i32) {
         if let Some(batch) = self.node(batch) {
             self.machine.batch_ended(batch);
@@ -492,6 +492,7 @@ impl Core {
         self.machine.held_within(Part { namespace, scope }).weight as f64
     }
 
+    /// How many loads are under way.
     pub fn in_flight(&self) -> usize {
         self.machine.loads_in_flight()
     }
@@ -616,7 +617,7 @@ fn answer(machine: &mut Machine, ask: &Ask<'_>) -> f64 {
     let code = match machine.ask(ask) {
         Answer::Hit(slot) => f64::from(HIT | slot.number()),
         Answer::Stale(slot, StaleCause::Revalidate) => f64::from(STALE_REVALIDATE | slot.number()),
-        Answer::Stale(slot, StaleCause::Error | StaleCause::Timeout) => f64::from(STALE_ERROR | slot.number()),
+        Answer::Stale(slot, _) => f64::from(STALE_ERROR | slot.number()),
         Answer::Failed(slot) => f64::from(FAILED | slot.number()),
         Answer::Join(wait) => with(JOIN | wait.group, wait.flight.index()),
         Answer::Lead(slot, flight, cause) => with(lead(cause) | slot.number(), flight.index()),
@@ -639,7 +640,8 @@ fn lead(cause: MissCause) -> u32 {
     match cause {
         MissCause::Absent => LEAD_ABSENT,
         MissCause::Expired => LEAD_EXPIRED,
-        MissCause::Forced => LEAD_FORCED,
+        // `Forced`.
+        _ => LEAD_FORCED,
     }
 }
 
@@ -677,12 +679,11 @@ fn to_patch(
     refresh_ahead: f64,
     jitter: f64,
 ) -> PolicyPatch {
-    PolicyPatch {
-        ttl: said_ttl(ttl),
-        stale_while_revalidate: said_ttl(stale_while_revalidate),
-        stale_if_error: said_ttl(stale_if_error),
-        refresh_ahead: Some(refresh_ahead).filter(|factor| !factor.is_nan()),
-        jitter: Some(jitter).filter(|part| !part.is_nan()),
-        ..PolicyPatch::default()
-    }
+    let mut patch = PolicyPatch::new();
+    patch.ttl = said_ttl(ttl);
+    patch.stale_while_revalidate = said_ttl(stale_while_revalidate);
+    patch.stale_if_error = said_ttl(stale_if_error);
+    patch.refresh_ahead = Some(refresh_ahead).filter(|factor| !factor.is_nan());
+    patch.jitter = Some(jitter).filter(|part| !part.is_nan());
+    patch
 }

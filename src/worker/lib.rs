@@ -1,6 +1,11 @@
 //! The caching reverse proxy for Cloudflare Workers: it forwards to one origin, caches what HTTP lets a shared
-//! cache keep, and shares loads across requests. What may be kept and handed out is [`http`](crate::http)'s to
-//! say; how loads are shared, [`engine`](crate::engine)'s. Here are the Worker's own matters.
+//! cache keep, and shares loads across requests. What may be kept and handed out is [`nearcache::http`]'s to
+//! say; how loads are shared, [`nearcache::engine`]'s. Here are the Worker's own matters.
+
+// Nothing that a caller can reach may panic.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// There is nothing here but for the host of wasm.
+#![cfg(target_family = "wasm")]
 
 mod admin;
 mod alone;
@@ -11,7 +16,6 @@ mod headers;
 mod origin;
 mod proxy;
 mod reply;
-mod runtime;
 mod store;
 
 use std::cell::OnceCell;
