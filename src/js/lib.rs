@@ -206,6 +206,7 @@ impl Core {
             Some(RemovalCause::Size) => 1,
             Some(RemovalCause::Expired) => 2,
             Some(RemovalCause::Replaced) => 3,
+            // `Removed`.
             Some(_) => 4,
         };
         removal.slot.number() | (cause << KIND_SHIFT) | if removal.key_removed { KEY_REMOVED } else { 0 }
@@ -637,10 +638,10 @@ fn news(machine: &Machine) -> u32 {
 
 fn lead(cause: MissCause) -> u32 {
     match cause {
+        MissCause::Absent => LEAD_ABSENT,
         MissCause::Expired => LEAD_EXPIRED,
-        MissCause::Forced => LEAD_FORCED,
-        // And what the JS side has no name for.
-        _ => LEAD_ABSENT,
+        // `Forced`.
+        _ => LEAD_FORCED,
     }
 }
 
