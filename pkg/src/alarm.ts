@@ -37,7 +37,7 @@ export class Alarm implements Pending {
     if (at >= this.at) return;
     if (this.timer !== undefined) host.clearTimer(this.timer);
     this.at = at;
-    const wait = Math.min(Math.max(at - now, 1), LONGEST);
+    const wait = Math.min(Math.max(at - now, 0), LONGEST);
     this.rings = now + wait;
     this.timer = host.setTimer(this.ring, wait);
     host.alarmSet(this);

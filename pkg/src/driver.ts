@@ -21,7 +21,7 @@ export class Driver<K, V> {
   readonly loads: Loads<K, V>;
   /** There in a Worker, where each request waits for itself. */
   private readonly requests: Requests<K, V> | undefined;
-  private readonly onAskAgain = (wait: Wait<K, V>): Promise<V> => this.askAgain(wait);
+  readonly onAskAgain = (wait: Wait<K, V>): Promise<V> => this.askAgain(wait);
 
   constructor(
     readonly entries: EntryTable<K, V>,
@@ -118,14 +118,14 @@ export class Driver<K, V> {
   }
 
   /** Takes the value that is there now for those who have reached their soft deadline, if there is one that will do. */
-  soften(wait: Wait<K, V>, group: number, now: number, all: boolean): boolean {
+  soften(wait: Wait<K, V>, now: number, all: boolean): boolean {
     const { entries } = this;
     const { handle, key } = wait.ask;
     const slot = handle.slots.get(key) ?? 0;
-    if (entries.core.soften(wait.flight.index, group, slot, now, all) === 0) return false;
+    if (entries.core.soften(wait.flight.index, wait.group, slot, now, all) === 0) return false;
     wait.over = true;
     wait.softened = this.dated(slot, entries.now());
-    this.release(wait, group);
+    this.release(wait);
     wait.resolve(entries.values[slot] as V);
     if (entries.hooks.stale !== undefined) {
       entries.hooks.notify("stale", { key, place: handle.place, cause: "timeout" });
@@ -170,7 +170,7 @@ export class Driver<K, V> {
           hooks.notify("miss", { key, place: handle.place, cause });
         }
         const ask = new Ask(handle, key, loader, options, again === 0 ? now : askedAt);
-        promise = this.lead(ask, at, core.above(answer), now, provenance);
+        promise = this.lead(ask, at, core.above(answer), now, again, provenance);
         break;
       }
       case core.JOIN: {
@@ -183,7 +183,7 @@ export class Driver<K, V> {
           if (this.requests === undefined) this.loads.setAlarm(ask, now);
           wait = this.beginWait(flight, at, ask);
         }
-        promise = this.wait(wait, at, now, options?.signal, provenance);
+        promise = this.wait(wait, now, again, provenance, options?.signal);
         break;
       }
       case core.HIT:
@@ -228,20 +228,21 @@ export class Driver<K, V> {
     slot: number,
     index: number,
     now: number,
+    again: number,
     provenance: Provenance<K, V> | undefined,
   ): Promise<V> {
     const flight = this.loads.begin(ask, slot, index, false, now);
     if (flight.loaded && provenance === undefined) return Promise.resolve(flight.value as V);
     // Whoever joined the group while the loader was on the stack has begun its promise.
     const wait = flight.wait(0) ?? this.beginWait(flight, 0, ask);
-    flight.give(wait, 0, this.onAskAgain);
-    return this.wait(wait, 0, now, ask.options?.signal, provenance);
+    flight.give(wait, this.onAskAgain);
+    return this.wait(wait, now, again, provenance, ask.options?.signal);
   }
 
   /** A promise for a group, which in a Worker is one caller's own. */
   private beginWait(flight: Flight<K, V>, group: number, ask: Ask<K, V>): Wait<K, V> {
-    const wait = new Wait(flight, ask);
-    if (this.requests === undefined) flight.share(group, wait);
+    const wait = new Wait(flight, group, ask);
+    if (this.requests === undefined) flight.share(wait);
     return wait;
   }
 
@@ -262,10 +263,10 @@ export class Driver<K, V> {
   /** A caller's promise for the end of a wait. */
   private wait(
     wait: Wait<K, V>,
-    group: number,
     now: number,
-    signal: AbortSignal | undefined,
+    again: number,
     provenance: Provenance<K, V> | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<V> {
     if (provenance !== undefined) {
       provenance.wait = wait;
@@ -274,21 +275,22 @@ export class Driver<K, V> {
     wait.callers++;
     if (this.loads.asker !== undefined) (wait.askers ??= []).push(this.loads.asker);
     if (wait.over) return wait.promise;
-    if (this.requests !== undefined) return this.requests.follow(wait, group, now, signal);
-    return signal === undefined ? wait.promise : this.withSignal(wait, group, signal);
+    if (this.requests !== undefined) return this.requests.follow(wait, now, signal);
+    // Those who ask again share this promise, and each has its signal beside the one from before.
+    return signal === undefined || again > 0 ? wait.promise : this.withSignal(wait, signal);
   }
 
   /** A caller's promise that its signal may end. */
-  private withSignal(wait: Wait<K, V>, group: number, signal: AbortSignal): Promise<V> {
-    const { flight } = wait;
+  private withSignal(wait: Wait<K, V>, signal: AbortSignal): Promise<V> {
     const asker = this.loads.asker;
     return new Promise<V>((resolve, reject) => {
       const abort = (): void => {
-        if (wait.over) return;
-        wait.callers--;
+        const { present } = wait;
+        if (present.over) return;
+        present.callers--;
         reject(signal.reason);
-        if (!this.loads.isLive(flight)) return;
-        this.entries.safely(() => this.left(flight, this.leaveAs(asker, flight, group)));
+        if (!this.loads.isLive(present.flight)) return;
+        this.entries.safely(() => this.left(present.flight, this.leaveAs(asker, present)));
         this.entries.flush();
       };
       const settled = onAbort(signal, abort);
@@ -297,13 +299,13 @@ export class Driver<K, V> {
     });
   }
 
-  private leaveAs(asker: Asker | undefined, flight: Flight<K, V>, group: number): number {
+  private leaveAs(asker: Asker | undefined, { flight, group }: Wait<K, V>): number {
     return this.loads.isLive(flight) ? this.entries.core.leave(flight.index, group, asker?.node ?? -1, false) : 0;
   }
 
   /** The loads that waited in a group which is over don't wait for its flight any more. */
-  private release(wait: Wait<K, V>, group: number): void {
-    for (const asker of wait.askers ?? []) this.leaveAs(asker, wait.flight, group);
+  private release(wait: Wait<K, V>): void {
+    for (const asker of wait.askers ?? []) this.leaveAs(asker, wait);
   }
 
   /** Deadlines may have come: it is `at`, whatever a test's clock says. */
@@ -313,17 +315,16 @@ export class Driver<K, V> {
     entries.safely((machine) => {
       for (let answer = machine.timeout(now); answer >= 0; answer = machine.timeout(now)) {
         const code = answer | 0;
-        const group = code & core.SLOT;
         const flight = this.loads.at(core.above(answer));
-        const wait = flight?.wait(group);
+        const wait = flight?.wait(code & core.SLOT);
         if (core.kind(code) === core.SOFT) {
-          if (wait !== undefined) this.soften(wait, group, now, true);
+          if (wait !== undefined) this.soften(wait, now, true);
           continue;
         }
         if ((code & core.LAST) !== 0) this.loads.end(flight);
         if (wait === undefined) continue;
         wait.over = true;
-        this.release(wait, group);
+        this.release(wait);
         wait.reject(timedOut(wait.ask.key, wait.ask.hardTimeout));
       }
       entries.drain();

@@ -58,10 +58,17 @@ export class Wait<K, V> {
 
   constructor(
     readonly flight: Flight<K, V>,
+    /** The core's number for the group. */
+    readonly group: number,
     /** The first who came. */
     readonly ask: Ask<K, V>,
   ) {
     ({ promise: this.promise, resolve: this.resolve, reject: this.reject } = deferred<V>());
+  }
+
+  /** Where they wait now: this, or what they came to by asking again. */
+  get present(): Wait<K, V> {
+    return this.again?.wait?.present ?? this;
   }
 }
 
@@ -117,32 +124,30 @@ export class Flight<K, V> implements Asker {
     return group === 0 ? this.first : this.others?.[group];
   }
 
-  /** Whoever comes to the group waits by this, too. */
-  share(group: number, wait: Wait<K, V>): void {
-    if (group === 0) this.first = wait;
-    else (this.others ??= [])[group] = wait;
+  /** Whoever comes to its group waits by this, too. */
+  share(wait: Wait<K, V>): void {
+    if (wait.group === 0) this.first = wait;
+    else (this.others ??= [])[wait.group] = wait;
   }
 
   /** All groups' promises that are still waited for. */
-  *waits(): Generator<[group: number, wait: Wait<K, V>]> {
-    if (this.first !== undefined && !this.first.over) yield [0, this.first];
-    if (this.others === undefined) return;
-    for (const [group, wait] of this.others.entries()) if (wait !== undefined && !wait.over) yield [group, wait];
+  waits(): Wait<K, V>[] {
+    return [this.first, ...(this.others ?? [])].filter((wait) => wait !== undefined && !wait.over) as Wait<K, V>[];
   }
 
   /** Gives its end to those who wait. Who may not have the value does what `askAgain` says. */
   settle(askAgain: (wait: Wait<K, V>) => Promise<V>): void {
     this.home?.();
     this.ended?.resolve();
-    if (this.others !== undefined) for (const [group, wait] of this.waits()) this.give(wait, group, askAgain);
-    else if (this.first !== undefined) this.give(this.first, 0, askAgain);
+    if (this.others !== undefined) for (const wait of this.waits()) this.give(wait, askAgain);
+    else if (this.first !== undefined) this.give(this.first, askAgain);
   }
 
   /** Gives its end, if it has come to one, to a group. */
-  give(wait: Wait<K, V>, group: number, askAgain: (wait: Wait<K, V>) => Promise<V>): void {
+  give(wait: Wait<K, V>, askAgain: (wait: Wait<K, V>) => Promise<V>): void {
     if (wait.over || !(this.loaded || this.failed)) return;
     wait.over = true;
-    if (this.again?.has(group)) wait.resolve(askAgain(wait));
+    if (this.again?.has(wait.group)) wait.resolve(askAgain(wait));
     else if (this.failed) wait.reject(this.error);
     else wait.resolve(this.value as V);
   }

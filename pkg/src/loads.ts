@@ -263,7 +263,7 @@ export class Loads<K, V> {
       if (flight === undefined) continue;
       flight.orphaned = true;
       flight.over = true;
-      for (const [, wait] of flight.waits()) {
+      for (const wait of flight.waits()) {
         const { key, hardTimeout } = wait.ask;
         const late = (): void => {
           wait.over = true;

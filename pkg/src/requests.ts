@@ -20,9 +20,9 @@ export class Requests<K, V> {
   }
 
   /** One caller's promise. */
-  follow(wait: Wait<K, V>, group: number, now: number, signal: AbortSignal | undefined): Promise<V> {
+  follow(wait: Wait<K, V>, now: number, signal: AbortSignal | undefined): Promise<V> {
     const { driver } = this;
-    const { flight, ask } = wait;
+    const { flight, group, ask } = wait;
     const asker = wait.askers?.[0];
     const waited = now - ask.askedAt;
 
@@ -37,7 +37,7 @@ export class Requests<K, V> {
     };
     const soft = (): void => {
       if (wait.over || !driver.loads.isLive(flight)) return;
-      driver.entries.safely(() => driver.soften(wait, group, driver.entries.exactNow(), false));
+      driver.entries.safely(() => driver.soften(wait, driver.entries.exactNow(), false));
       driver.entries.flush();
     };
     const abort = (): void => {
@@ -61,12 +61,12 @@ export class Requests<K, V> {
     flight.ended!.promise.then(
       () => {
         stop();
-        flight.give(wait, group, () => driver.askAgain(wait));
+        flight.give(wait, driver.onAskAgain);
       },
       () => {
         stop();
         // The rejection is the runtime's: the leader's request is gone, with its load if that has not ended.
-        if (flight.loaded || flight.failed) flight.give(wait, group, () => driver.askAgain(wait));
+        if (flight.loaded || flight.failed) flight.give(wait, driver.onAskAgain);
         else if (!wait.over) {
           wait.over = true;
           driver.entries.safely(() => driver.loads.lose(flight));

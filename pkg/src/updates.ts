@@ -19,9 +19,12 @@ interface Write<K, V> {
   readonly options: CallOptions<K>;
 }
 
+/** The number of no write: the core takes it for one that was given up. */
+const GIVEN_UP = 2 ** 32 - 1;
+
 /** Write-through: the source first, then the cache, which holds nothing that the source may not have. */
 export class Updates<K, V> {
-  /** By their numbers, which the core uses again: what is not here any more has ended without its writer. */
+  /** By their numbers, which the core uses again when it has given a write up. */
   private readonly writes: (Write<K, V> | undefined)[] = [];
 
   constructor(
@@ -144,14 +147,14 @@ export class Updates<K, V> {
   /** Ends a write; without `written` nobody knows how it ended. */
   private end(write: Write<K, V>, written: ((number: number, slot: number) => void) | undefined): void {
     const { entries, writes } = this;
-    // A core that was replaced, or has given the write up, knows nothing of it.
-    if (writes[write.number] !== write) return;
+    const isOwn = writes[write.number] === write;
+    if (isOwn) writes[write.number] = undefined;
+    const number = isOwn ? write.number : GIVEN_UP;
     const now = entries.exactNow();
-    const slot = write.handle.slots.get(write.key) ?? 0;
-    writes[write.number] = undefined;
     entries.safely((core) => {
-      if (written !== undefined) written(write.number, slot);
-      else if (hasNews(core.write_failed(write.number, slot, now))) entries.drain();
+      const slot = write.handle.slots.get(write.key) ?? 0;
+      if (written !== undefined) written(number, slot);
+      else if (hasNews(core.write_failed(number, slot, now))) entries.drain();
     });
     entries.flush();
   }

@@ -124,8 +124,8 @@ impl Machine {
     /// Ends a write: with what the source now has, or `None` where that is not known, or is not to be stored. `slot` is
     /// the key's now.
     ///
-    /// The value is stored if nothing else wrote or removed the key meanwhile; if something did, nobody knows
-    /// whose came last at the source, and the key is removed. Loads that began meanwhile are superseded; what
+    /// The value is stored if nothing else wrote or removed the key meanwhile; if something did, or the write was given
+    /// up before, nobody knows whose came last at the source, and the key is removed. Loads that began meanwhile are superseded; what
     /// they brought meanwhile was not stored.
     pub fn end_write(
         &mut self,
@@ -152,8 +152,8 @@ impl Machine {
         None
     }
 
-    /// The write under way with this number.
-    pub fn write_at(&self, number: u32) -> Option<WriteId> {
+    /// The write under way with this number; if there is none, one that has ended or was given up.
+    pub fn write_at(&self, number: u32) -> WriteId {
         self.writes.id_at(number)
     }
 

@@ -80,10 +80,9 @@ impl WriteThroughs {
         Some(WriteId { number, generation: place.generation })
     }
 
-    /// The live write with this number.
-    pub fn id_at(&self, number: u32) -> Option<WriteId> {
-        let place = self.places.get(number as usize).filter(|place| place.write.is_some())?;
-        Some(WriteId { number, generation: place.generation })
+    /// The write with this number; if there is none, one that has ended.
+    pub fn id_at(&self, number: u32) -> WriteId {
+        WriteId { number, generation: self.places.get(number as usize).map_or(0, |place| place.generation) }
     }
 
     /// O(writes of the same key).
@@ -126,7 +125,7 @@ impl WriteThroughs {
         for number in 0..self.places.len() {
             let Some(place) = self.places.get(number).filter(|place| place.write.is_some()) else { continue };
             if now > place.abandoned_at {
-                return self.id_at(number as u32).and_then(|id| self.end(id));
+                return self.end(self.id_at(number as u32));
             }
             soonest = soonest.min(place.abandoned_at);
         }

@@ -422,13 +422,12 @@ impl Core {
 
     /// A write has failed, or nobody knows how it ended: `slot` is the key's now, which goes. 0 or `NEWS`.
     pub fn write_failed(&mut self, write: u32, slot: u32, now: f64) -> u32 {
-        if let Some(write) = self.machine.write_at(write) {
-            self.machine.end_write(write, Slot::new(slot), to_time(now), None);
-        }
+        self.machine.end_write(self.machine.write_at(write), Slot::new(slot), to_time(now), None);
         self.news()
     }
 
-    /// A write has ended. The slot where the value belongs (0: nowhere), and `NEWS`.
+    /// A write has ended. The slot where the value belongs (0: nowhere), and `NEWS`. If there is no such write any more, the
+    /// key goes.
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
     pub fn written(
         &mut self,
@@ -446,7 +445,7 @@ impl Core {
         jitter: f64,
         tags: Option<Vec<String>>,
     ) -> u32 {
-        let Some(write) = self.machine.write_at(write) else { return self.news() };
+        let write = self.machine.write_at(write);
         let (now, tags) = (to_time(now), tags.unwrap_or_default());
         let said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random };

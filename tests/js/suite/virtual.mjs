@@ -89,9 +89,13 @@ for (const requestBound of [false, true]) {
     await world.pass(30_001);
     for (let i = 0; i < 4; i++) cache.get("sweeps");
     equal([await cache.getOrSet("k", () => "loaded"), cache.get("k")], ["loaded", "loaded"]);
+    const other = held();
+    const update = cache.update("other", other);
     write.loads[0].resolve("late");
     await world.settle();
-    equal(cache.get("k"), "loaded", "what its writer brings too late is not stored, and ends nobody else's write");
+    equal(cache.get("k"), undefined, "what its writer brings too late makes what is there doubtful");
+    other.loads[0].resolve("stored");
+    equal([await update, cache.get("other")], ["stored", "stored"], "it ends nobody else's write");
   });
 
   inWorld(
