@@ -2,7 +2,8 @@
 
 use super::eviction::Leaving;
 use super::freshness::StaleWindows;
-use super::partitions::{Part, PartitionId, Partitions};
+use super::part::Part;
+use super::partitions::{PartitionId, Partitions};
 use super::slab::{Slot, State};
 use super::{Machine, Removal, RemovalCause};
 use crate::options::EntryPolicy;

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::partitions::Part;
+use super::part::Part;
 
 /// Finds a number by a name. The names are its owner's, who tells them apart.
 #[derive(Default)]

@@ -3,6 +3,7 @@
 //! came by them, and lies within another if both its paths do.
 
 use super::names::NameIndex;
+use super::part::{Part, is_scope_within};
 
 /// Names a partition while it holds keys or a handle of it is kept; the root and namespaces without a scope for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,16 +21,6 @@ pub struct Held {
     pub entries: u32,
     /// The sum of their weights.
     pub weight: u64,
-}
-
-/// Where a part of a cache lies: a namespace by its number, and the names of scopes on the way, joined by
-/// [`join_scope`]; empty outside every scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Part<'a> {
-    /// 0 for the root.
-    pub namespace: u8,
-    /// Empty for none.
-    pub scope: &'a str,
 }
 
 struct Namespace {
@@ -57,38 +48,6 @@ pub(crate) struct Partitions {
     /// Scopes that had no key and no handle a moment ago. They are forgotten when the next is opened and not before, so
     /// that an operation may let go of a scope's last key and then give it another.
     unused: Vec<PartitionId>,
-}
-
-/// Stands between the names of nested scopes.
-const SEPARATOR: char = '\0';
-
-/// The name of the scope `name` within the scope `outer` (empty: none).
-pub fn join_scope(outer: &str, name: &str) -> String {
-    // A separator within a name must not make it look like two.
-    let name = match name.contains([SEPARATOR, '\u{1}']) {
-        true => name.replace('\u{1}', "\u{1}1").replace(SEPARATOR, "\u{1}0"),
-        false => name.to_owned(),
-    };
-    // Even an empty name is a step.
-    let name = if name.is_empty() { "\u{1}2".to_owned() } else { name };
-    if outer.is_empty() { name } else { format!("{outer}{SEPARATOR}{name}") }
-}
-
-impl<'a> Part<'a> {
-    /// This scope and those around it, the innermost first, and at last none.
-    fn scopes(self) -> impl Iterator<Item = &'a str> {
-        let mut next = Some(self.scope);
-        std::iter::from_fn(move || {
-            let scope = next?;
-            next = (!scope.is_empty()).then(|| scope.rfind(SEPARATOR).and_then(|at| scope.get(..at)).unwrap_or(""));
-            Some(scope)
-        })
-    }
-}
-
-fn is_scope_within(inner: &str, outer: &str) -> bool {
-    let rest = inner.strip_prefix(outer);
-    rest.is_some_and(|rest| outer.is_empty() || rest.is_empty() || rest.starts_with(SEPARATOR))
 }
 
 impl Partitions {

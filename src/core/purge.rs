@@ -1,6 +1,6 @@
 //! How entries are taken back before their time: removed, or made stale. All of it beats what was under way.
 
-use super::partitions::Part;
+use super::part::Part;
 use super::slab::{Slot, State};
 use super::{Machine, RemovalCause};
 use crate::time::Timestamp;

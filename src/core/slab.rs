@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 
-use super::eviction::grow;
+use super::grow::grow;
 use super::partitions::PartitionId;
 use crate::time::Timestamp;
 

@@ -3,7 +3,7 @@
 //! when it ends, since only then all its tags are known.
 
 use super::names::NameIndex;
-use super::partitions::Part;
+use super::part::Part;
 use super::slab::Slot;
 
 /// A link between an entry and a tag, in the list of each.

@@ -10,7 +10,8 @@
 //! more often than the entry under the hand; if it has not, that entry counts as having come once less.
 
 use super::ghosts::{FIRST, Ghosts, MOST_COMES};
-use super::{Leaving, MOST_HITS, NOTED, grow};
+use super::{Leaving, MOST_HITS, NOTED};
+use crate::core::grow::grow;
 
 /// How many entries one operation moves at the most, in each of two loops: a queue of entries that all were hit is not
 /// gone through at once.

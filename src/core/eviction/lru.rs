@@ -1,7 +1,7 @@
 //! Least recently used first: a ring through the slots, anchored at number 0, whose `older` side is the
 //! newest entry and whose `newer` side the oldest. The anchor spares every branch on an empty end.
 
-use super::grow;
+use crate::core::grow::grow;
 use crate::core::slab::Slot;
 
 const ANCHOR: u32 = 0;
