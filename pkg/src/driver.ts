@@ -38,16 +38,15 @@ export class Driver<K, V> {
     loader: Loader<K, V>,
     options: CallOptions<K> | undefined,
     provenance?: Provenance<K, V>,
-    again = 0,
-    askedAt = NaN,
   ): Promise<V> {
     try {
-      return this.tryAsk(handle, key, loader, options, provenance, again, askedAt);
+      return this.tryAsk(handle, key, loader, options, provenance);
     } catch (error) {
       if (!this.entries.recover(error)) throw error;
       // By a core that has just been made it is a miss, or it is what no core can bear.
       try {
-        return this.tryAsk(handle, key, loader, options, provenance, 0, NaN);
+        if (provenance !== undefined) provenance.counted = 0;
+        return this.tryAsk(handle, key, loader, options, provenance);
       } catch (error) {
         this.entries.recover(error);
         return Promise.resolve(loader(key, new Context<K, V>(key, undefined)));
@@ -104,12 +103,12 @@ export class Driver<K, V> {
   askAgain(wait: Wait<K, V>): Promise<V> {
     const { handle, key, loader, options, askedAt } = wait.ask;
     const counted = wait.ask === wait.flight.ask ? MISSED : JOINED;
-    wait.again = new Provenance<K, V>();
+    wait.again = new Provenance<K, V>(counted, askedAt);
     try {
-      const promise = this.ask(handle, key, loader, options, wait.again, counted, askedAt);
+      const promise = this.ask(handle, key, loader, options, wait.again);
       // They share what comes of it, but each is a get of its own, which is counted and told of.
       for (let others = wait.callers - 1; others > 0; others--) {
-        this.ask(handle, key, loader, options, undefined, JOINED, askedAt).catch(ignore);
+        this.ask(handle, key, loader, options, new Provenance(JOINED, askedAt)).catch(ignore);
       }
       return promise;
     } catch (error) {
@@ -139,10 +138,10 @@ export class Driver<K, V> {
     loader: Loader<K, V>,
     options: CallOptions<K> | undefined,
     provenance: Provenance<K, V> | undefined,
-    again: number,
-    askedAt: number,
   ): Promise<V> {
     const { entries } = this;
+    const again = provenance === undefined ? 0 : provenance.counted;
+    const askedAt = provenance === undefined ? NaN : provenance.askedAt;
     const { defaults } = handle;
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
     const random = this.loads.ahead ? 1 - this.random() : NaN;
@@ -170,7 +169,7 @@ export class Driver<K, V> {
           hooks.notify("miss", { key, place: handle.place, cause });
         }
         const ask = new Ask(handle, key, loader, options, again === 0 ? now : askedAt);
-        promise = this.lead(ask, at, core.above(answer), now, again, provenance);
+        promise = this.lead(ask, at, core.above(answer), now, provenance);
         break;
       }
       case core.JOIN: {
@@ -183,7 +182,7 @@ export class Driver<K, V> {
           if (this.requests === undefined) this.loads.setAlarm(ask, now);
           wait = this.beginWait(flight, at, ask);
         }
-        promise = this.wait(wait, now, again, provenance, options?.signal);
+        promise = this.wait(wait, now, provenance, options?.signal);
         break;
       }
       case core.HIT:
@@ -228,7 +227,6 @@ export class Driver<K, V> {
     slot: number,
     index: number,
     now: number,
-    again: number,
     provenance: Provenance<K, V> | undefined,
   ): Promise<V> {
     const flight = this.loads.begin(ask, slot, index, false, now);
@@ -236,7 +234,7 @@ export class Driver<K, V> {
     // Whoever joined the group while the loader was on the stack has begun its promise.
     const wait = flight.wait(0) ?? this.beginWait(flight, 0, ask);
     flight.give(wait, this.onAskAgain);
-    return this.wait(wait, now, again, provenance, ask.options?.signal);
+    return this.wait(wait, now, provenance, ask.options?.signal);
   }
 
   /** A promise for a group, which in a Worker is one caller's own. */
@@ -264,7 +262,6 @@ export class Driver<K, V> {
   private wait(
     wait: Wait<K, V>,
     now: number,
-    again: number,
     provenance: Provenance<K, V> | undefined,
     signal: AbortSignal | undefined,
   ): Promise<V> {
@@ -277,7 +274,7 @@ export class Driver<K, V> {
     if (wait.over) return wait.promise;
     if (this.requests !== undefined) return this.requests.follow(wait, now, signal);
     // Those who ask again share this promise, and each has its signal beside the one from before.
-    return signal === undefined || again > 0 ? wait.promise : this.withSignal(wait, signal);
+    return signal === undefined || (provenance?.counted ?? 0) > 0 ? wait.promise : this.withSignal(wait, signal);
   }
 
   /** A caller's promise that its signal may end. */

@@ -120,11 +120,11 @@ export class EntryTable<K, V> {
   /** Lets go of what the core let go of. */
   drain(): void {
     const { core, hooks } = this;
-    for (let code = core.removal(); code !== 0; code = core.removal()) {
-      const slot = code & SLOT;
+    for (let code = core.removal(), slot = code & SLOT; slot !== 0; slot = code & SLOT) {
       if (hooks.evict !== undefined || hooks.expire !== undefined) this.notifyRemoval(slot, CAUSES[kind(code) & 7]);
       this.values[slot] = NONE;
       if ((code & KEY_REMOVED) !== 0) this.forgetKey(slot);
+      code = hasNews(code) ? core.removal() : 0;
     }
     if (this.onFlightEnded === undefined) return;
     for (let flight = core.ended(); flight >= 0; flight = core.ended()) this.onFlightEnded(flight);

@@ -28,7 +28,7 @@ export class Ask<K, V> {
   }
 }
 
-/** How a value came to be, as `details` tells it. */
+/** How a value came to be, as `details` tells it, and of a get that asks again what was before. */
 export class Provenance<K, V> {
   status: Status = "miss";
   /** Milliseconds since it was stored, and how long it stays fresh. */
@@ -38,6 +38,13 @@ export class Provenance<K, V> {
   wait: Wait<K, V> | undefined = undefined;
   /** How many had come to it before. */
   place = 0;
+
+  constructor(
+    /** As what it was counted when it asked first, `MISSED` or `JOINED`; 0 if that is now. */
+    public counted = 0,
+    /** When that was. */
+    readonly askedAt = NaN,
+  ) {}
 }
 
 /** Callers who share a promise: those of one group or, in a Worker, one of them. */

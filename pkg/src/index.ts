@@ -3,7 +3,7 @@ import { insertWith } from "./calls.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
 import { Driver } from "./driver.js";
-import { EntryTable } from "./entries.js";
+import { EntryTable, NONE } from "./entries.js";
 import { health } from "./figures.js";
 import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
 import { host } from "./host.js";
@@ -628,7 +628,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const now = entries.now();
     const slot = this.#handle.slots.get(key);
     try {
-      if (slot === undefined || !entries.core.hit(slot, now)) return undefined;
+      // For a key on its way the core is asked once.
+      if (slot === undefined || entries.values[slot] === NONE || !entries.core.hit(slot, now)) return undefined;
     } catch (error) {
       if (!entries.recover(error)) throw error;
       return undefined;

@@ -73,9 +73,9 @@ export class Loads<K, V> {
     let loaded: V | PromiseLike<V>;
     try {
       loaded = ask.loader(key, ctx);
-      if (isThenable(loaded)) {
-        // Others than promises may resolve with one another, or throw.
-        const promise = loaded instanceof Promise ? loaded : Promise.resolve(loaded);
+      // Others than promises may resolve with one another, or throw.
+      const promise = loaded instanceof Promise ? loaded : isThenable(loaded) ? Promise.resolve(loaded) : undefined;
+      if (promise !== undefined) {
         promise.then(
           (value) => this.loaded(flight, value),
           (error) => this.failed(flight, error),
@@ -89,7 +89,7 @@ export class Loads<K, V> {
       return flight;
     }
     this.asker = outer;
-    this.loaded(flight, loaded);
+    this.loaded(flight, loaded as V);
     return flight;
   }
 
@@ -292,8 +292,5 @@ function backoffOf<K, V>({ ask, ctx }: Flight<K, V>, error: unknown): number {
 }
 
 function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return (
-    value instanceof Promise ||
-    (typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function")
-  );
+  return typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function";
 }

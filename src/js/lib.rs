@@ -198,7 +198,8 @@ impl Core {
         self.machine.clear().into_iter().map(Slot::number).collect()
     }
 
-    /// The next of what left: a slot with its cause as its kind and `KEY_REMOVED`; 0 when there is none.
+    /// The next of what left: a slot with its cause as its kind, `KEY_REMOVED`, and `NEWS` if there may be another; 0 when
+    /// there is none.
     pub fn removal(&mut self) -> u32 {
         let Some(removal) = self.machine.poll_removal() else { return 0 };
         let cause = match removal.cause {
@@ -209,7 +210,7 @@ impl Core {
             // `Removed`.
             Some(_) => 4,
         };
-        removal.slot.number() | (cause << KIND_SHIFT) | if removal.key_removed { KEY_REMOVED } else { 0 }
+        removal.slot.number() | (cause << KIND_SHIFT) | if removal.key_removed { KEY_REMOVED } else { 0 } | self.news()
     }
 
     /// The next flight that nobody can be waiting for any more; -1 when there is none.
