@@ -10,7 +10,7 @@ export class FailureCached {
 }
 
 /** Lies in the place of a value where there is none. */
-const NONE = Symbol("none");
+export const NONE = Symbol("none");
 
 type Stored<V> = V | FailureCached | typeof NONE;
 
