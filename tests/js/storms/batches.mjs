@@ -28,6 +28,7 @@ function batcherFor(name, given, env) {
   entry.batcher = new Batcher(options, {
     now: () => Date.now(),
     joined: () => true,
+    isWanted: () => true,
     run: (_, call) => call(),
     ended(_, { length }, millis, error) {
       entry.sizes.push(length);
