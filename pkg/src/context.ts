@@ -59,7 +59,8 @@ export class Context<K, V> implements LoadContext<K, V> {
   }
 }
 
-const WORDS = new Set(Object.keys(new Context(undefined, undefined)));
+const FIELDS = new Set<string | symbol>(Object.keys(new Context(undefined, undefined)));
+const WORDS = new Set(FIELDS as Set<string>);
 for (const ours of ["key", "stale", "skipped"]) WORDS.delete(ours);
 
 // A loader that misspells a word should hear of it. An assignment of a name that an object does not have goes up its
@@ -68,7 +69,11 @@ for (const ours of ["key", "stale", "skipped"]) WORDS.delete(ours);
 Object.setPrototypeOf(
   Context.prototype,
   new Proxy(Object.prototype, {
-    set(_, name, value) {
+    set(_, name, value, context) {
+      // Where a bundler makes assignments of class fields (es2020), they come by here when a context is made.
+      if (FIELDS.has(name)) {
+        return Reflect.defineProperty(context, name, { value, writable: true, enumerable: true, configurable: true });
+      }
       if (value !== undefined) throw unknown(String(name), "property", WORDS, "ctx.");
       return true;
     },
