@@ -9,5 +9,5 @@ NODE_20_VERSION=20.20.2
 PROMTOOL_AT_LEAST=2.42.0
 # The public suite of HTTP caches: a commit of github.com/http-tests/cache-tests, and, where that can't be reached, what npm has
 # under http-cache-tests, which is older.
-CACHE_TESTS_COMMIT=b55b8bd
+CACHE_TESTS_COMMIT=b55b8bda3dbb8c927c04e85bd8d496a8caa3e4ba
 CACHE_TESTS_NPM_VERSION=0.4.5
