@@ -41,5 +41,5 @@ export function start(command, args, options) {
     stop();
     throw new Error(`${command} did not answer:\n${log}`);
   };
-  return { stop, answers, log: () => log };
+  return { stop, answers, log: () => log, pid: child.pid };
 }
