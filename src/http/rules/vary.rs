@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use ::http::header::VARY;
+use ::http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_LANGUAGE, VARY};
 use ::http::{HeaderMap, HeaderName};
 
-use super::field;
+use crate::http::fields::{self as field, accepted_codings, language_preference};
 
 /// The request fields that selected a response: lower-case names, sorted, each once. Empty where there is no `Vary`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -68,6 +68,22 @@ pub fn variant_key(vary: &Vary, request_headers: &HeaderMap) -> Vec<u8> {
     key
 }
 
+/// Whether a response in the language that such a request likes best, and that varies by nothing else, is the one that
+/// the request selects (RFC 9110 §12.5.4). Only where one language is liked better than all others.
+pub(in crate::http) fn is_in_best_language(vary: &Vary, request: &HeaderMap, response: &HeaderMap) -> bool {
+    if !matches!(vary.names(), [name] if *name == ACCEPT_LANGUAGE) {
+        return false;
+    }
+    let preference = language_preference(request, &ACCEPT_LANGUAGE);
+    let best = match preference.as_slice() {
+        [(best, weight), (_, next), ..] if weight > next => best,
+        [(best, weight)] if *weight > 0 => best,
+        _ => return false,
+    };
+    let language = field::only(response, &CONTENT_LANGUAGE).map(|line| field::trim(line.as_bytes()));
+    best != b"*" && language.is_some_and(|language| language.eq_ignore_ascii_case(best))
+}
+
 fn push(key: &mut Vec<u8>, bytes: &[u8]) {
     // No header field of four gigabytes fits into a process that runs this.
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -75,11 +91,21 @@ fn push(key: &mut Vec<u8>, bytes: &[u8]) {
     key.extend_from_slice(bytes);
 }
 
+/// Fields with meanings that are known are brought to one form for all ways of saying the same.
 fn normalised(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
-    let lines: Vec<_> = headers.get_all(name).into_iter().map(|line| line.as_bytes()).collect();
-    if lines.is_empty() {
+    if !headers.contains_key(name) {
         return None;
     }
+    if *name == ACCEPT_ENCODING {
+        return Some(accepted_codings(headers, name).join(&b", "[..]));
+    }
+    if *name == ACCEPT_LANGUAGE {
+        let languages = language_preference(headers, name).into_iter();
+        let weighted =
+            languages.map(|(language, weight)| [&language[..], b";", weight.to_string().as_bytes()].concat());
+        return Some(weighted.collect::<Vec<_>>().join(&b", "[..]));
+    }
+    let lines: Vec<_> = headers.get_all(name).into_iter().map(|line| line.as_bytes()).collect();
     let members: Vec<_> = lines.join(&b", "[..]);
     Some(field::elements(&members).collect::<Vec<_>>().join(&b", "[..]))
 }

@@ -2,20 +2,136 @@
 
 use std::fmt;
 
-use ::http::header::{AUTHORIZATION, RANGE, SET_COOKIE};
+use ::http::header::{AUTHORIZATION, CONTENT_RANGE, ETAG, LAST_MODIFIED, RANGE, SET_COOKIE};
 use ::http::{HeaderMap, Method, StatusCode};
 
-use super::cache_control::CacheControl;
-use super::freshness::Freshness;
+use super::freshness::{self, Freshness};
+use super::stale::StaleLimits;
+use super::stale::is_failure;
 use super::vary::Vary;
+use crate::http::fields::{CacheControl, ContentRange, ResponseControl, only};
+use crate::http::rule::{Rule, SetCookie};
 
 /// What the cache has to know about a response that it may store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storable {
     /// How long it may be served. At least a millisecond of freshness was left when it arrived.
     pub freshness: Freshness,
-    /// The request fields that selected it; with [`variant_key`](super::variant_key) they tell its variant.
+    /// The request fields that selected it; with [`variant_key`](crate::http::variant_key) they tell its variant.
     pub vary: Vary,
+}
+
+/// A response that may be stored, and what for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::http) struct Storability {
+    pub freshness: Freshness,
+    pub limits: StaleLimits,
+    pub vary: Vary,
+    /// It has to be validated before every use: `no-cache`, or it was stale when it came.
+    pub always_validate: bool,
+    /// Which part of the whole it is (206).
+    pub part: Option<ContentRange>,
+}
+
+/// Whether a shared cache may store this response and has a use for it (RFC 9111 §3).
+///
+/// `request_headers` are those that the origin was sent; `response_headers` are those that it sent, before anything was
+/// taken off. The times, in milliseconds since the Unix epoch, are when the request was sent and when the head of the
+/// response arrived. That the whole content arrived (§3.3) only the caller can know.
+///
+/// # Errors
+///
+/// The first [`NotStorable`] that applies.
+pub(in crate::http) fn storability(
+    rule: &Rule,
+    request_headers: &HeaderMap,
+    (status, response_headers): (StatusCode, &HeaderMap),
+    (request_time, response_time): (u64, u64),
+) -> Result<Storability, NotStorable> {
+    if CacheControl::parse_request(request_headers).no_store {
+        return Err(NotStorable::RequestNoStore);
+    }
+    let said = ResponseControl::of_response(response_headers, &rule.targeted);
+    let control = &said.control;
+    let understood = is_understood(status);
+    if control.must_understand && !understood {
+        return Err(NotStorable::Status);
+    }
+    // must-understand lifts no-store where the status is one we know (§5.2.2.3).
+    if control.no_store && !control.must_understand {
+        return Err(NotStorable::NoStore);
+    }
+    if control.private.is_some() {
+        return Err(NotStorable::Private);
+    }
+    if response_headers.contains_key(SET_COOKIE) && rule.set_cookie == SetCookie::Refuse {
+        return Err(NotStorable::SetCookie);
+    }
+    let vary = Vary::parse(response_headers).map_err(|_| NotStorable::VaryAny)?;
+    let shareable = control.public || control.must_revalidate || control.s_maxage.is_some();
+    if request_headers.contains_key(AUTHORIZATION) && !shareable {
+        return Err(NotStorable::Authorization);
+    }
+    let part = part_of(status, response_headers)?;
+    let lifetime = lifetime(rule, &said, status, response_headers, response_time);
+    let validator = status == StatusCode::OK
+        && (response_headers.contains_key(ETAG) || response_headers.contains_key(LAST_MODIFIED));
+    let lifetime_ms = match lifetime {
+        Some(lifetime_ms) => lifetime_ms,
+        // Nothing is said, nothing can be inferred, but it can be validated.
+        None if validator => 0,
+        None => return Err(NotStorable::NoFreshness),
+    };
+    let freshness = Freshness::new(lifetime_ms, response_headers, request_time, response_time);
+    let limits = StaleLimits::of_response(control, rule.stale);
+    let fresh = freshness.is_fresh(response_time);
+    let always_validate = control.no_cache.is_some() || !fresh;
+    if !always_validate || validator {
+        return Ok(Storability { freshness, limits, vary, always_validate, part });
+    }
+    Err(match lifetime_ms {
+        _ if control.no_cache.is_some() => NotStorable::NoCache,
+        0 => NotStorable::ZeroLifetime,
+        _ => NotStorable::AgedOut,
+    })
+}
+
+/// What the operator says of the status goes before what the response says, and that before what can be inferred.
+fn lifetime(
+    rule: &Rule,
+    said: &ResponseControl,
+    status: StatusCode,
+    headers: &HeaderMap,
+    response_time: u64,
+) -> Option<u64> {
+    if rule.ttl_ms.is_some() && !is_failure(status) {
+        return rule.ttl_ms;
+    }
+    let by_status = || rule.status_ttl_ms.iter().find(|(statuses, _)| statuses.contains(&status.as_u16()));
+    freshness::explicit_lifetime(said, headers, response_time)
+        .or_else(|| by_status().map(|(_, ttl_ms)| *ttl_ms))
+        .or_else(|| freshness::heuristic_lifetime(rule.heuristic, status, &said.control, headers, response_time))
+}
+
+fn part_of(status: StatusCode, headers: &HeaderMap) -> Result<Option<ContentRange>, NotStorable> {
+    match status.as_u16() {
+        206 => match only(headers, &CONTENT_RANGE).and_then(|line| ContentRange::parse(line.as_bytes())) {
+            Some(part) => Ok(Some(part)),
+            None => Err(NotStorable::Partial),
+        },
+        304 => Err(NotStorable::NotModified),
+        // A question to one client, and statuses that RFC 6585 forbids to store.
+        401 | 407 | 428 | 429 | 431 | 511 => Err(NotStorable::Status),
+        // About one request's connection, conditions or size, not about the target.
+        408 | 412 | 413 | 416 | 417 | 421 | 425 | 426 => Err(NotStorable::Status),
+        200..=599 => Ok(None),
+        _ => Err(NotStorable::Status),
+    }
+}
+
+/// The statuses whose rules this cache knows (§3, `must-understand`).
+fn is_understood(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300..=303 | 307 | 308 | 400 | 403..=406 | 410 | 414 | 451 | 500..=505)
 }
 
 /// Why a response may not be stored.
@@ -57,8 +173,8 @@ pub enum NotStorable {
 /// Whether a shared cache may store this response, and if so until when and for whom.
 ///
 /// `request_headers` are those that the origin was sent, less the conditions that
-/// [`make_unconditional`](super::make_unconditional) takes off; `response_headers` are those that the origin sent,
-/// before [`strip_response`](super::strip_response). The times, in milliseconds since the Unix epoch, are when the
+/// [`make_unconditional`](crate::http::make_unconditional) takes off; `response_headers` are those that the origin sent,
+/// before [`strip_response`](crate::http::strip_response). The times, in milliseconds since the Unix epoch, are when the
 /// request was sent and when the response's headers arrived.
 ///
 /// That the whole content arrived (§3.3) only the caller can know: one that breaks off must not be stored either.

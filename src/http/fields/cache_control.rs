@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use ::http::header::{CACHE_CONTROL, PRAGMA};
 use ::http::{HeaderMap, HeaderName};
 
-use super::field::{self, MAX_SECONDS};
+use super::structured::{self, Item};
+use super::{self as field, MAX_SECONDS};
 
 /// The directives of every `Cache-Control` line of one message. Numbers are seconds, at most 2^31.
 ///
@@ -101,6 +102,32 @@ impl CacheControl {
         control
     }
 
+    /// Reads a targeted field (RFC 9213 §2.1), a dictionary of structured fields. `None` where it is absent, empty or
+    /// invalid, or where a directive that this cache knows has a value of the wrong type: then the field is to be
+    /// ignored as a whole.
+    pub fn parse_targeted(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
+        let lines: Vec<_> = headers.get_all(name).into_iter().map(|line| line.as_bytes()).collect();
+        let joined = lines.join(&b", "[..]);
+        let members = structured::dictionary(&joined)?;
+        if members.is_empty() {
+            return None;
+        }
+        let mut control = Self::default();
+        for (name, value) in members {
+            let argument = match (kind_of(name), value) {
+                (Kind::Unknown, _) | (_, Item::Boolean(false)) => continue,
+                (Kind::Flag | Kind::Names, Item::Boolean(true)) => Argument::Absent,
+                (Kind::Names, Item::String(names)) => Argument::Value(Cow::Owned(names.into_bytes())),
+                (Kind::Seconds, Item::Integer(seconds)) => {
+                    Argument::Value(Cow::Owned(u64::try_from(seconds).ok()?.to_string().into_bytes()))
+                }
+                _ => return None,
+            };
+            control.add(Directive { name, argument });
+        }
+        Some(control)
+    }
+
     fn add(&mut self, directive: Directive<'_>) {
         let Directive { name, argument } = directive;
         let bare = argument == Argument::Absent;
@@ -126,6 +153,48 @@ impl CacheControl {
             }
             _ => {}
         }
+    }
+}
+
+/// What a response says to this cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseControl {
+    /// Its directives.
+    pub control: CacheControl,
+    /// Whether they come from a targeted field, so that `Expires` and `Cache-Control` say nothing (RFC 9213 §2.2).
+    pub targeted: bool,
+}
+
+impl ResponseControl {
+    /// The first of the targeted fields that the response has and that is valid, or else its `Cache-Control`.
+    pub fn of_response(headers: &HeaderMap, targeted: &[HeaderName]) -> Self {
+        for name in targeted {
+            if headers.contains_key(name)
+                && let Some(control) = CacheControl::parse_targeted(headers, name)
+            {
+                return Self { control, targeted: true };
+            }
+        }
+        Self { control: CacheControl::parse(headers), targeted: false }
+    }
+}
+
+/// What a directive's value is, in a targeted field.
+enum Kind {
+    Flag,
+    Names,
+    Seconds,
+    Unknown,
+}
+
+fn kind_of(name: &[u8]) -> Kind {
+    match name {
+        b"no-store" | b"must-revalidate" | b"proxy-revalidate" | b"public" | b"must-understand" | b"immutable" => {
+            Kind::Flag
+        }
+        b"no-cache" | b"private" => Kind::Names,
+        b"max-age" | b"s-maxage" | b"stale-while-revalidate" | b"stale-if-error" => Kind::Seconds,
+        _ => Kind::Unknown,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::field;
+use super as field;
 
 /// How this cache is called in `Cache-Status`.
 const NAME: &str = "nearcache";
@@ -76,7 +76,7 @@ impl CacheStatus {
     }
 
     /// `ttl`: seconds of freshness left, negative where it is stale (§2.4). See
-    /// [`Freshness::ttl_seconds`](super::Freshness::ttl_seconds).
+    /// [`Freshness::ttl_seconds`](crate::http::Freshness::ttl_seconds).
     #[must_use]
     pub fn ttl(mut self, seconds: i64) -> Self {
         self.ttl = Some(seconds);
@@ -97,7 +97,7 @@ impl CacheStatus {
         self
     }
 
-    /// `detail`: more about it, such as a [`NotStorable::code`](super::NotStorable::code) (§2.8). What a structured
+    /// `detail`: more about it, such as a [`NotStorable::code`](crate::http::NotStorable::code) (§2.8). What a structured
     /// string cannot hold (all but printable ASCII) is written as `?`.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {

@@ -1,16 +1,32 @@
-//! How field values are read: lists, numbers and dates (RFC 9110 §5.6, RFC 9111 §1.2.2).
+//! How field values are read: lists, numbers and dates (RFC 9110 §5.6, RFC 9111 §1.2.2), and single fields.
 
-use std::time::UNIX_EPOCH;
+mod cache_control;
+mod cache_status;
+mod date;
+mod entity_tag;
+mod negotiation;
+mod range;
+mod structured;
+mod tags;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 
+pub use cache_control::{CacheControl, MaxStale, Qualified, ResponseControl};
+pub use cache_status::{CacheStatus, Fwd};
+pub(in crate::http) use date::date_ms;
+pub use entity_tag::EntityTag;
+pub(in crate::http) use entity_tag::list as entity_tags;
+pub(in crate::http) use negotiation::{accepted_codings, language_preference};
+pub use range::{ByteRange, ContentRange, RangeRequest};
+pub use tags::{cache_tags, strip_cache_tags};
+
 /// The largest delta-seconds value; a greater one is read as this one (RFC 9111 §1.2.2).
-pub(super) const MAX_SECONDS: u32 = 1 << 31;
+pub(in crate::http) const MAX_SECONDS: u32 = 1 << 31;
 
 /// The elements of a comma-separated list, without the whitespace around them. Empty ones are kept.
 ///
 /// A comma inside a quoted string separates nothing. A quoted string without an end reaches to the end of `list`.
-pub(super) fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(in crate::http) fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(list);
     std::iter::from_fn(move || {
         let (element, tail) = split_at_comma(rest?);
@@ -20,17 +36,17 @@ pub(super) fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A list's elements over all lines of field `name`, empty ones left out.
-pub(super) fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+pub(in crate::http) fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers.get_all(name).into_iter().flat_map(|line| elements(line.as_bytes())).filter(|element| !element.is_empty())
 }
 
 /// Whether this byte may stand in a token (RFC 9110 §5.6.2).
-pub(super) fn is_tchar(byte: u8) -> bool {
+pub(in crate::http) fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Without the optional whitespace (spaces and tabs) at either end.
-pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+pub(in crate::http) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
@@ -41,7 +57,7 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
 }
 
 /// delta-seconds: one or more digits, capped at [`MAX_SECONDS`]. `None` for anything else.
-pub(super) fn delta_seconds(bytes: &[u8]) -> Option<u32> {
+pub(in crate::http) fn delta_seconds(bytes: &[u8]) -> Option<u32> {
     if bytes.is_empty() {
         return None;
     }
@@ -51,17 +67,8 @@ pub(super) fn delta_seconds(bytes: &[u8]) -> Option<u32> {
     })
 }
 
-/// An HTTP-date in any of its three forms (RFC 9110 §5.6.7), in milliseconds since the Unix epoch.
-///
-/// Names of days, months and the zone are case-sensitive, and the day of the week has to be right.
-pub(super) fn date_ms(value: &HeaderValue) -> Option<u64> {
-    let date = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
-    let since_epoch = date.duration_since(UNIX_EPOCH).ok()?;
-    since_epoch.as_secs().checked_mul(1000)
-}
-
 /// The value of a field that may stand only once; `None` where it is absent or stands on several lines.
-pub(super) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+pub(in crate::http) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut lines = headers.get_all(name).into_iter();
     let first = lines.next()?;
     lines.next().is_none().then_some(first)

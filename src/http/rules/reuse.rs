@@ -3,15 +3,15 @@
 use ::http::header::RANGE;
 use ::http::{HeaderMap, Method};
 
-use super::cache_control::CacheControl;
-use super::cache_status::Fwd;
-use super::conditional;
 use super::freshness::Freshness;
+use super::validation as conditional;
+use crate::http::fields::CacheControl;
+use crate::http::fields::Fwd;
 
 /// What to do with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// Serve the stored response, after [`evaluate`](super::evaluate).
+    /// Serve the stored response, after [`evaluate`](crate::http::evaluate).
     Serve,
     /// Ask the origin.
     MustGoForward(ForwardReason),
@@ -50,7 +50,7 @@ pub enum ForwardReason {
 /// - A stale response is never served, whatever `max-stale` says.
 /// - `max-age=0` is the reload button and always goes to the origin, also where the stored response's age is 0.
 /// - An `Authorization` changes nothing here. What one request with it brought is only stored where the response
-///   allows it (§3.5, [`judge`](super::judge)), and such a response may be served to anyone; so may one that was
+///   allows it (§3.5, [`judge`](crate::http::judge)), and such a response may be served to anyone; so may one that was
 ///   brought without it. An origin that answers differently has to say so with `Vary` or `private`.
 /// - `only-if-cached` turns every reason but [`ForwardReason::Method`] into [`Lookup::OnlyIfCached`].
 pub fn admits(method: &Method, request_headers: &HeaderMap, stored: Option<&Freshness>, now: u64) -> Lookup {
@@ -63,6 +63,39 @@ pub fn admits(method: &Method, request_headers: &HeaderMap, stored: Option<&Fres
         Some(reason) if control.only_if_cached => Lookup::OnlyIfCached(reason),
         Some(reason) => Lookup::MustGoForward(reason),
     }
+}
+
+/// Why a stored response may not answer a request without asking the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Obstacle {
+    /// It is stale, or has to be validated before every use.
+    Stale,
+    /// The client wants a fresher one; this one would do otherwise.
+    Request(&'static str),
+}
+
+/// What stands against answering from a stored response (§4, §5.2.1). `must_validate` is whether its own `no-cache` asks for that.
+pub(in crate::http) fn reuse_obstacle(
+    control: &CacheControl,
+    stored: &Freshness,
+    must_validate: bool,
+    now: u64,
+) -> Option<Obstacle> {
+    if must_validate || !stored.is_fresh(now) {
+        return Some(Obstacle::Stale);
+    }
+    if control.no_cache.is_some() {
+        return Some(Obstacle::Request("no-cache"));
+    }
+    let too_old = |max_age: u32| max_age == 0 || stored.age_ms(now) > u64::from(max_age) * 1000;
+    if control.max_age.is_some_and(too_old) {
+        return Some(Obstacle::Request("max-age"));
+    }
+    let too_short = |min_fresh: u32| stored.remaining_ms(now) < i64::from(min_fresh) * 1000;
+    if control.min_fresh.is_some_and(too_short) {
+        return Some(Obstacle::Request("min-fresh"));
+    }
+    None
 }
 
 impl ForwardReason {
@@ -94,7 +127,7 @@ impl ForwardReason {
     }
 
     /// Whether the origin may be asked with a request that fills the cache, after
-    /// [`make_unconditional`](super::make_unconditional). Otherwise the request goes forward alone and as it is, and
+    /// [`make_unconditional`](crate::http::make_unconditional). Otherwise the request goes forward alone and as it is, and
     /// its answer reaches nobody else.
     ///
     /// False for every HEAD: its answer has no content to store.

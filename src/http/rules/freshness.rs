@@ -1,10 +1,9 @@
 //! How long a response is fresh and how old it is (RFC 9111 §4.2).
 
-use ::http::header::{AGE, DATE, EXPIRES};
-use ::http::{HeaderMap, HeaderValue};
+use ::http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
+use ::http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::cache_control::CacheControl;
-use super::field::{self, MAX_SECONDS};
+use crate::http::fields::{self as field, CacheControl, MAX_SECONDS, ResponseControl};
 
 /// The three numbers from which a stored response's age and remaining lifetime follow at any moment.
 ///
@@ -20,7 +19,26 @@ pub struct Freshness {
     pub stored_at_ms: u64,
 }
 
+/// What to infer where a response says when it was last modified and nothing of its freshness (§4.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heuristic {
+    /// So many hundredths of the time since then it is fresh; 0 switches the heuristic off. The RFC suggests 10.
+    pub percent: u32,
+    /// But no longer than this, in milliseconds.
+    pub max_ms: u64,
+}
+
 impl Freshness {
+    /// A response that arrived at `response_time`, with this lifetime.
+    pub fn new(lifetime_ms: u64, headers: &HeaderMap, request_time: u64, response_time: u64) -> Self {
+        let age_at_store_ms = initial_age(headers, date(headers), request_time, response_time);
+        Self {
+            lifetime_ms: lifetime_ms.min(u64::from(MAX_SECONDS) * 1000),
+            age_at_store_ms,
+            stored_at_ms: response_time,
+        }
+    }
+
     /// Reads a response that was asked for at `request_time` and arrived at `response_time`.
     ///
     /// The lifetime is `s-maxage`, else `max-age`, else `Expires` less `Date`. An `Expires` that is no date or stands
@@ -32,8 +50,7 @@ impl Freshness {
         request_time: u64,
         response_time: u64,
     ) -> Option<Self> {
-        // A Date that stands twice or cannot be read is doubtful: the earliest one makes the response oldest.
-        let date = headers.get_all(DATE).into_iter().filter_map(field::date_ms).min();
+        let date = date(headers);
         let lifetime_ms = match control.s_maxage.or(control.max_age) {
             Some(seconds) => u64::from(seconds) * 1000,
             None => lifetime_from_expires(headers, date.unwrap_or(response_time))?,
@@ -83,6 +100,47 @@ impl Freshness {
         // Fails only where the map is full, and then the field's absence is the lesser harm.
         let _ = headers.try_insert(AGE, HeaderValue::from(self.age_seconds(now)));
     }
+}
+
+/// The lifetime that the response states (§4.2.1), in milliseconds: `s-maxage`, else `max-age`, else `Expires` less
+/// `Date`. An `Expires` that is no date or stands twice gives 0; one beside a targeted field says nothing.
+pub(in crate::http) fn explicit_lifetime(
+    said: &ResponseControl,
+    headers: &HeaderMap,
+    response_time: u64,
+) -> Option<u64> {
+    match said.control.s_maxage.or(said.control.max_age) {
+        Some(seconds) => Some(u64::from(seconds) * 1000),
+        None if said.targeted => None,
+        None => lifetime_from_expires(headers, date(headers).unwrap_or(response_time)),
+    }
+}
+
+/// The lifetime that may be inferred from `Last-Modified`, where the status allows it (RFC 9110 §15.1) or the response
+/// says `public`.
+pub(in crate::http) fn heuristic_lifetime(
+    heuristic: Heuristic,
+    status: StatusCode,
+    control: &CacheControl,
+    headers: &HeaderMap,
+    response_time: u64,
+) -> Option<u64> {
+    if heuristic.percent == 0 || !(is_heuristically_cacheable(status) || control.public) {
+        return None;
+    }
+    let modified = field::only(headers, &LAST_MODIFIED).and_then(field::date_ms)?;
+    let unchanged_ms = date(headers).unwrap_or(response_time).checked_sub(modified)?;
+    Some((unchanged_ms / 100).saturating_mul(u64::from(heuristic.percent)).min(heuristic.max_ms))
+}
+
+/// RFC 9110 §15.1.
+pub(in crate::http) fn is_heuristically_cacheable(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
+}
+
+/// A Date that stands twice or cannot be read is doubtful: the earliest one makes the response oldest.
+fn date(headers: &HeaderMap) -> Option<u64> {
+    headers.get_all(DATE).into_iter().filter_map(field::date_ms).min()
 }
 
 fn lifetime_from_expires(headers: &HeaderMap, date: u64) -> Option<u64> {

@@ -1,0 +1,96 @@
+//! What changes in the store.
+
+use std::rc::Rc;
+
+use super::key::Key;
+use super::outcome::Failed;
+use super::record::{Record, Stored};
+use super::target::{RememberedFailure, Target, Uncacheable};
+
+/// One change to what is stored under one key. The driver drops it where that key has been purged since the fetch began that
+/// brought it.
+#[derive(Clone, Debug)]
+pub struct Change<B> {
+    key: Key,
+    kind: Kind<B>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Kind<B> {
+    /// A response in place of the one for the same requests; at most so many in all.
+    Store(Stored<B>, usize),
+    /// Responses after a 304, each with the one in whose place it goes.
+    Freshen(Vec<(Rc<Record>, Stored<B>)>),
+    /// A response that may not be stored any longer.
+    Drop(Rc<Record>),
+    /// Everything under the key (RFC 9111 §4.4).
+    Invalidate,
+    /// Nobody waits for another's answer until then; what is stored stays.
+    MarkUncacheable(Uncacheable),
+    /// The origin is not asked until then; what is stored stays.
+    RememberFailure(Rc<Failed<B>>, u64),
+}
+
+impl<B: Clone> Change<B> {
+    pub(super) fn new(key: Key, kind: Kind<B>) -> Self {
+        Self { key, kind }
+    }
+
+    /// Where it changes something.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Whether it takes back what is stored, rather than bringing something. Such a change is also to beat every fetch
+    /// for its key that is under way.
+    pub fn is_invalidation(&self) -> bool {
+        matches!(self.kind, Kind::Invalidate)
+    }
+
+    /// The tags of what it brings.
+    pub fn tags(&self) -> &[String] {
+        match &self.kind {
+            Kind::Store(stored, _) => &stored.record.tags,
+            Kind::Freshen(freshened) => freshened.first().map_or(&[], |(_, stored)| &stored.record.tags),
+            _ => &[],
+        }
+    }
+
+    /// What is to lie under the key instead of what lies there; `None`: nothing.
+    pub fn apply(self, found: Option<&Target<B>>, now: u64) -> Option<Target<B>> {
+        let mut target = found.cloned().unwrap_or_default();
+        target.stored.retain(|stored| now < stored.record.keep_until_ms());
+        match self.kind {
+            Kind::Store(stored, most) => {
+                target.stored.retain(|old| !replaces(&stored.record, &old.record));
+                target.stored.push(stored);
+                let excess = target.stored.len().saturating_sub(most.max(1));
+                target.stored.drain(..excess);
+                target.uncacheable = None;
+                target.failure = None;
+            }
+            Kind::Freshen(freshened) => {
+                for (old, new) in freshened {
+                    target.stored.retain(|stored| {
+                        !Rc::ptr_eq(&stored.record, &old) && !stored.record.is_same_variant(&new.record)
+                    });
+                    target.stored.push(new);
+                }
+                target.uncacheable = None;
+                target.failure = None;
+            }
+            Kind::Drop(old) => target.stored.retain(|stored| !Rc::ptr_eq(&stored.record, &old)),
+            Kind::Invalidate => return None,
+            Kind::MarkUncacheable(marker) => target.uncacheable = Some(marker),
+            Kind::RememberFailure(failed, until) => target.failure = Some(RememberedFailure { failed, until }),
+        }
+        target.uncacheable = target.uncacheable.filter(|marker| now < marker.until);
+        target.failure = target.failure.filter(|failure| now < failure.until);
+        (!target.is_empty()).then_some(target)
+    }
+}
+
+/// A whole response also takes the place of a part of the same variant.
+fn replaces(new: &Record, old: &Record) -> bool {
+    new.vary == old.vary && new.variant == old.variant && (new.part.is_none() || old.part.is_some())
+}

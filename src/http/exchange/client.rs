@@ -1,0 +1,458 @@
+//! One client's request.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use ::http::header::{AUTHORIZATION, COOKIE, RANGE};
+use ::http::{HeaderMap, Method, StatusCode};
+
+use super::answer::{self, Answer, Content};
+use super::fetch::{Fetch, Filling};
+use super::forward::FetchHead;
+use super::key::{FlightKey, Key, push_part};
+use super::outcome::{Failed, Outcome, Unshared};
+use super::record::Stored;
+use super::request::{Asked, Prepared, Request};
+use super::target::Target;
+use crate::http::fields::{CacheStatus, Fwd};
+use crate::http::rule::{Cookies, Ranges, Reload, Rule};
+use crate::http::rules::ranges;
+use crate::http::rules::reuse::{Obstacle, reuse_obstacle};
+use crate::http::rules::stale::{StaleGround, accepts_stale};
+use crate::http::rules::validation::{conditions, needs_origin};
+use crate::http::rules::vary::variant_key;
+
+/// One client's request on its way through the cache.
+#[derive(Debug)]
+pub struct Exchange<B> {
+    rule: Rc<Rule>,
+    asked: Asked,
+    key: Key,
+    /// What is stored for it, whatever its age: it stands in where the origin fails.
+    candidate: Option<Stored<B>>,
+    /// Why it went forward.
+    fwd: Fwd,
+    trips: u32,
+    alone: bool,
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+pub enum Decision<B> {
+    /// Answer.
+    Answer(Answer<B>),
+    /// Answer, and make a trip to the origin meanwhile, for those who come later.
+    AnswerAndRefresh(Answer<B>, Box<Fetch<B>>),
+    /// Make a trip to the origin, or wait for another's: then [`Exchange::handle_outcome`].
+    Fetch(Box<Fetch<B>>),
+}
+
+/// How often a request goes to the origin, its own trips and shared ones, before it is answered by what it has.
+const MAX_TRIPS: u32 = 3;
+
+impl<B: Clone> Exchange<B> {
+    /// A request under a rule. Costs one pass over its fields.
+    pub fn new(rule: Rc<Rule>, request: Request) -> Self {
+        let asked = Prepared::new(&rule, request);
+        let key = Key::of_request(&rule, &asked);
+        Self { rule, asked: Rc::new(asked), key, candidate: None, fwd: Fwd::UriMiss, trips: 0, alone: false }
+    }
+
+    /// Where to look for stored answers; `None` where none will do.
+    pub fn key(&self) -> Option<&Key> {
+        (self.asked.is_read() && !self.passes()).then_some(&self.key)
+    }
+
+    /// What is stored under [`key`](Self::key).
+    pub fn handle_stored(&mut self, found: Option<&Target<B>>, now: u64) -> Decision<B> {
+        if let Some(refused) = self.refused() {
+            return Decision::Answer(refused);
+        }
+        let Some(target) = found.filter(|_| self.key().is_some()) else {
+            return self.without_stored(now);
+        };
+        let selection = target.select(&self.asked.fields);
+        let usable = [selection.whole, selection.part].into_iter().flatten();
+        let held = usable.clone().find(|stored| answer::select(&stored.record, &self.asked).is_some());
+        self.candidate = held.cloned();
+        self.fwd = match (held, target.stored.is_empty()) {
+            (Some(_), _) => Fwd::Stale,
+            (None, _) if selection.part.is_some() => Fwd::Partial,
+            (None, true) => Fwd::UriMiss,
+            (None, false) => Fwd::VaryMiss,
+        };
+        if needs_origin(&self.asked.fields) {
+            self.fwd = Fwd::Bypass;
+            return self.only_if_cached("precondition").unwrap_or_else(|| self.pass());
+        }
+        let mut forced = false;
+        if let Some(stored) = held {
+            let record = &stored.record;
+            match reuse_obstacle(&self.asked.control, &record.freshness, record.always_validate, now) {
+                None => return Decision::Answer(self.hit(stored, now)),
+                Some(Obstacle::Request(why)) => {
+                    self.fwd = Fwd::Request;
+                    let honoured = self.rule.reload == Reload::OncePerSecond;
+                    if let Some(refusal) = self.only_if_cached(why).filter(|_| honoured) {
+                        return refusal;
+                    }
+                    if !honoured || !target.grants_reload(now) {
+                        return Decision::Answer(self.hit(stored, now));
+                    }
+                    forced = true;
+                }
+                Some(Obstacle::Stale) => {
+                    if let Some(refusal) = self.only_if_cached("stale") {
+                        return refusal;
+                    }
+                }
+            }
+        } else if let Some(refusal) = self.only_if_cached("miss") {
+            return refusal;
+        }
+        let failure = target.failure_at(now);
+        if let Some(stored) = held
+            && !forced
+            && self.takes(stored, StaleGround::Revalidating, now)
+        {
+            let answer = self.hit(stored, now);
+            return match failure {
+                Some(_) => Decision::Answer(answer),
+                None => Decision::AnswerAndRefresh(answer, Box::new(self.fill(Some(target), now))),
+            };
+        }
+        if let Some(failure) = failure {
+            let mut failed = Failed::clone(&failure.failed);
+            let left = failure.until.saturating_sub(now).div_ceil(1000);
+            failed.retry_after = u32::try_from(left).ok();
+            return Decision::Answer(self.failed(&failed, false, now));
+        }
+        if let Some(why) = target.uncacheable_at(now)
+            && held.is_none()
+        {
+            return self.alone(target, why, now);
+        }
+        Decision::Fetch(Box::new(self.fill(Some(target), now)))
+    }
+
+    /// A trip to the origin has ended: this request's own if `led`, else the one it waited for. `found` is what is
+    /// stored under [`key`](Self::key) now.
+    pub fn handle_outcome(
+        &mut self,
+        outcome: &Outcome<B>,
+        led: bool,
+        found: Option<&Target<B>>,
+        now: u64,
+    ) -> Decision<B> {
+        match outcome {
+            Outcome::Stored(stored) => {
+                let fits =
+                    stored.record.matches(&self.selecting()) && answer::select(&stored.record, &self.asked).is_some();
+                let usable = led || !(stored.record.always_validate || !stored.record.freshness.is_fresh(now));
+                if fits && usable {
+                    let status = self
+                        .forwarded(led)
+                        .stored(led && !stored.record.always_validate)
+                        .ttl(stored.record.freshness.ttl_seconds(now));
+                    if let Some(answer) = Answer::from_stored(stored, &self.asked, &status, now) {
+                        return Decision::Answer(answer);
+                    }
+                }
+                // It is fresh, and another's variant or part: what this request needs is known now.
+                self.alone = !usable;
+                self.again(found, now)
+            }
+            Outcome::Unshared(unshared) if led => self.unshared(unshared, now),
+            Outcome::Unshared(unshared) => {
+                if unshared.failure
+                    && let Some(answer) = self.rescue(StaleGround::Error, "origin-error", now)
+                {
+                    return Decision::Answer(answer);
+                }
+                self.alone = true;
+                self.again(found, now)
+            }
+            Outcome::Failed(failed) => {
+                if !led && !failed.ordinary && self.trips < MAX_TRIPS {
+                    // What that request had about it may have been the reason.
+                    return self.again(found, now);
+                }
+                Decision::Answer(self.failed(failed, led, now))
+            }
+        }
+    }
+
+    /// The response that this request's own trip brings is being read: the answer that may begin at once, if there is
+    /// one, with the bytes as they come ([`Content::Filling`]).
+    pub fn handle_filling(&self, filling: &Filling<B>, now: u64) -> Option<Answer<B>> {
+        let record = filling.record.as_ref()?;
+        if self.asked.has(&RANGE) && filling.expected.is_none() {
+            return None;
+        }
+        if !record.matches(&self.selecting()) {
+            return None;
+        }
+        let status = self.forwarded(true).stored(true).ttl(record.freshness.ttl_seconds(now));
+        Answer::from_record(record, Content::Filling, &self.asked, &status, now)
+    }
+
+    /// The origin takes long: what may be handed out instead of waiting for it.
+    pub fn handle_soft_timeout(&self, now: u64) -> Option<Answer<B>> {
+        self.rescue(StaleGround::Error, "soft-timeout", now)
+    }
+
+    /// There is no room for another trip.
+    pub fn handle_overload(&self, now: u64) -> Answer<B> {
+        self.rescue(StaleGround::Error, "overload", now).unwrap_or_else(|| {
+            let status = CacheStatus::generated().detail("overload");
+            let text = "too many requests are under way";
+            Answer::refusal(&self.rule, StatusCode::SERVICE_UNAVAILABLE, text, &status).retry_after(Some(1))
+        })
+    }
+
+    /// The trip that this request waited for is lost: its leader's request is gone.
+    pub fn handle_lost(&mut self, found: Option<&Target<B>>, now: u64) -> Decision<B> {
+        self.again(found, now)
+    }
+
+    fn refused(&self) -> Option<Answer<B>> {
+        const REFUSED: [&str; 6] = ["TRACE", "TRACK", "CONNECT", "PURGE", "BAN", "REFRESH"];
+        let refuse = |code, text: &str, why: &'static str| {
+            Some(Answer::refusal(&self.rule, code, text, &CacheStatus::generated().detail(why)))
+        };
+        if self.asked.hops > self.rule.max_hops {
+            return refuse(StatusCode::LOOP_DETECTED, "the request came by here before", "loop");
+        }
+        if REFUSED.iter().any(|method| self.asked.method.as_str().eq_ignore_ascii_case(method)) {
+            return refuse(StatusCode::METHOD_NOT_ALLOWED, "such requests are not passed on", "method");
+        }
+        if self.asked.upgrade {
+            return refuse(StatusCode::NOT_IMPLEMENTED, "protocol upgrades are not passed on", "upgrade");
+        }
+        None
+    }
+
+    /// Whether the rule or the method leaves nothing to decide.
+    fn passes(&self) -> bool {
+        self.rule.bypass || (self.rule.cookies == Cookies::Bypass && self.asked.has(&COOKIE))
+    }
+
+    fn without_stored(&mut self, now: u64) -> Decision<B> {
+        if !self.asked.is_read() {
+            self.fwd = Fwd::Method;
+            return self.pass();
+        }
+        if self.passes() {
+            self.fwd = Fwd::Bypass;
+            return self.pass();
+        }
+        if let Some(refusal) = self.only_if_cached("miss") {
+            return refusal;
+        }
+        if needs_origin(&self.asked.fields) {
+            self.fwd = Fwd::Bypass;
+            return self.pass();
+        }
+        Decision::Fetch(Box::new(self.fill(None, now)))
+    }
+
+    fn only_if_cached(&self, why: &'static str) -> Option<Decision<B>> {
+        self.asked.control.only_if_cached.then(|| {
+            let status = CacheStatus::generated().detail(why);
+            let text = "nothing stored will do, and the request says only-if-cached";
+            Decision::Answer(Answer::refusal(&self.rule, StatusCode::GATEWAY_TIMEOUT, text, &status))
+        })
+    }
+
+    /// The `ttl` of a stale answer is negative (RFC 9211 §2.4).
+    fn hit(&self, stored: &Stored<B>, now: u64) -> Answer<B> {
+        let status = CacheStatus::hit().ttl(stored.record.freshness.ttl_seconds(now));
+        self.from_stored(stored, &status, now)
+    }
+
+    fn from_stored(&self, stored: &Stored<B>, status: &CacheStatus, now: u64) -> Answer<B> {
+        Answer::from_stored(stored, &self.asked, status, now).unwrap_or_else(|| {
+            let text = "what is stored is not all that was asked for";
+            Answer::refusal(&self.rule, StatusCode::BAD_GATEWAY, text, status)
+        })
+    }
+
+    /// Whether a stale answer may be handed out, and the client takes it.
+    fn takes(&self, stored: &Stored<B>, ground: StaleGround, now: u64) -> bool {
+        let record = &stored.record;
+        record.may_stand_in(ground, now) && accepts_stale(&self.asked.control, &record.freshness, now)
+    }
+
+    fn rescue(&self, ground: StaleGround, why: &'static str, now: u64) -> Option<Answer<B>> {
+        let stored = self.candidate.as_ref().filter(|stored| self.takes(stored, ground, now))?;
+        let status = CacheStatus::forwarded(self.fwd).ttl(stored.record.freshness.ttl_seconds(now)).detail(why);
+        Some(self.from_stored(stored, &status, now))
+    }
+
+    fn again(&mut self, found: Option<&Target<B>>, now: u64) -> Decision<B> {
+        if self.trips >= MAX_TRIPS {
+            return self.pass();
+        }
+        match found {
+            Some(target) if self.alone => {
+                let why = target.uncacheable_at(now).unwrap_or("not-shared");
+                self.alone(target, why, now)
+            }
+            None if self.alone => self.alone(&Target::default(), "not-shared", now),
+            _ => self.handle_stored(found, now),
+        }
+    }
+
+    fn failed(&self, failed: &Failed<B>, led: bool, now: u64) -> Answer<B> {
+        let ground = if failed.failure.is_disconnected() { StaleGround::Unreachable } else { StaleGround::Error };
+        if let Some(answer) = self.rescue(ground, failed.failure.code(), now) {
+            return answer;
+        }
+        let status = self.forwarded(led).detail(failed.failure.code());
+        if let Some(page) = &failed.page {
+            let status = status.forward_status(page.record.status);
+            return self.from_stored(page, &status, now).retry_after(failed.retry_after);
+        }
+        let text = failed.failure.to_string();
+        Answer::refusal(&self.rule, failed.failure.status(), &text, &status).retry_after(failed.retry_after)
+    }
+
+    fn unshared(&mut self, unshared: &Unshared, now: u64) -> Decision<B> {
+        if unshared.failure
+            && let Some(answer) = self.rescue(StaleGround::Error, "origin-error", now)
+        {
+            return Decision::Answer(answer);
+        }
+        if unshared.without_cookies && self.trips < MAX_TRIPS && self.asked.is_read() {
+            // The answer is not for all, so it may be the client's own, which its cookies ask for.
+            return self.pass();
+        }
+        let status = self.forwarded(true).forward_status(unshared.status).detail(unshared.why);
+        Decision::Answer(Answer::passed(unshared, &self.asked, &status))
+    }
+
+    fn forwarded(&self, led: bool) -> CacheStatus {
+        CacheStatus::forwarded(self.fwd).collapsed(!led)
+    }
+
+    /// The fields that select a variant, as the origin gets to see them where nothing is known.
+    fn selecting(&self) -> HeaderMap {
+        self.asked.fields.clone()
+    }
+
+    /// As it is, alone, and what comes is its own.
+    fn pass(&mut self) -> Decision<B> {
+        self.trips += 1;
+        let head = FetchHead::new(&self.rule, &self.asked, self.asked.method.clone(), self.asked.fields.clone());
+        Decision::Fetch(Box::new(Fetch {
+            rule: self.rule.clone(),
+            asked: self.asked.clone(),
+            key: self.key.clone(),
+            flight: None,
+            head,
+            selecting: None,
+            validating: Vec::new(),
+            selected: false,
+            completing: None,
+            mark: false,
+            retried: false,
+            pending: None,
+            changes: VecDeque::new(),
+        }))
+    }
+
+    /// Nobody waits for what this brings; it is stored all the same where it turns out that it may be.
+    fn alone(&mut self, target: &Target<B>, _why: &'static str, now: u64) -> Decision<B> {
+        let conditional = [RANGE, ::http::header::IF_NONE_MATCH, ::http::header::IF_MODIFIED_SINCE];
+        let own = self.asked.has(&COOKIE) && self.rule.cookies == Cookies::Drop;
+        if own || self.asked.method == Method::HEAD || conditional.iter().any(|name| self.asked.has(name)) {
+            return self.pass();
+        }
+        let mut fetch = self.fill(Some(target), now);
+        fetch.flight = None;
+        Decision::Fetch(Box::new(fetch))
+    }
+
+    /// With a request whose answer may be everybody's.
+    fn fill(&mut self, target: Option<&Target<B>>, now: u64) -> Fetch<B> {
+        self.trips += 1;
+        let varies = target.map(Target::varies).unwrap_or_default();
+        let by_cookie = varies.iter().any(|vary| vary.names().contains(&COOKIE));
+        let with_cookies = by_cookie || self.rule.cookies == Cookies::Forward;
+        let selecting = self.asked.shared_fields(with_cookies, &self.rule.key.cookies);
+        let mut fields = selecting.clone();
+        let selection = target.map(|target| target.select(&selecting));
+        let whole = selection.as_ref().and_then(|selection| selection.whole);
+        let part = selection.as_ref().and_then(|selection| selection.part);
+        let mut validating: Vec<Stored<B>> = Vec::new();
+        let (mut completing, mut selected) = (None, false);
+        let ranged = self.asked.method == Method::GET && self.asked.has(&RANGE);
+        if let Some(whole) = whole {
+            selected = true;
+            validating.push(whole.clone());
+        }
+        if let Some(target) = target.filter(|_| !ranged || whole.is_some()) {
+            let others = target.stored.iter().filter(|stored| {
+                stored.record.part.is_none()
+                    && !validating.iter().any(|known| Rc::ptr_eq(&known.record, &stored.record))
+            });
+            let tagged = others.filter(|stored| stored.record.fields.contains_key(::http::header::ETAG));
+            let others: Vec<_> = tagged.cloned().collect();
+            validating.extend(others);
+        }
+        let of_selected = whole.map(|stored| &stored.record.fields);
+        let of_others = validating.iter().skip(usize::from(selected)).map(|stored| &stored.record.fields);
+        for (name, value) in conditions(of_selected, of_others) {
+            fields.insert(name, value);
+        }
+        if whole.is_none() && ranged && self.rule.ranges != Ranges::Whole {
+            for name in [RANGE, ::http::header::IF_RANGE] {
+                if let Some(value) = self.asked.value(&name) {
+                    fields.insert(name, value.clone());
+                }
+            }
+        } else if whole.is_none()
+            && let Some(part) = part
+            && part.record.freshness.is_fresh(now)
+            && let Some(tag) = ranges::strong_tag(part.record.said())
+            && let Some(missing) = part.record.part.as_ref().and_then(ranges::missing).and_then(ranges::to_value)
+        {
+            fields.insert(RANGE, missing);
+            fields.insert(::http::header::IF_RANGE, tag.clone());
+            completing = Some(part.clone());
+        }
+        let forbidden = self.asked.control.no_store || (ranged && self.rule.ranges == Ranges::Pass);
+        let flight = (!forbidden && self.shares(whole)).then(|| {
+            let mut part = Vec::new();
+            for vary in &varies {
+                push_part(&mut part, &variant_key(vary, &selecting));
+            }
+            if let Some(range) = fields.get(RANGE) {
+                push_part(&mut part, range.as_bytes());
+            }
+            FlightKey { key: self.key.clone(), part }
+        });
+        let head = FetchHead::new(&self.rule, &self.asked, Method::GET, fields);
+        Fetch {
+            rule: self.rule.clone(),
+            asked: self.asked.clone(),
+            key: self.key.clone(),
+            flight,
+            head,
+            selecting: (!forbidden).then_some(selecting),
+            validating,
+            selected,
+            completing,
+            mark: true,
+            retried: false,
+            pending: None,
+            changes: VecDeque::new(),
+        }
+    }
+
+    /// Whether others may wait for the answer to this request: not where it is most likely its own, nor where what is
+    /// stored has to be validated for each request by itself (RFC 9111 §5.2.2.4).
+    fn shares(&self, selected: Option<&Stored<B>>) -> bool {
+        !self.asked.has(&AUTHORIZATION) && selected.is_none_or(|stored| !stored.record.always_validate)
+    }
+}
