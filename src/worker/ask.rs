@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use js_sys::Function;
-use nearcache::http::{Answer, Decision, Exchange, Fetch};
+use nearcache::http::exchange::{Answer, Decision, Exchange, Fetch};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use nearcache::error::OptionError;
 use nearcache::figures::Thresholds;
-use nearcache::http::{Cookies, Heuristic, Reload, Rule, SetCookie};
+use nearcache::http::Heuristic;
+use nearcache::http::rule::{Cookies, Reload, Rule, SetCookie};
 use nearcache::time::parse_duration;
 
 use super::host::Url;

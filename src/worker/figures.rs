@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use nearcache::figures::{Held, Layer};
-use nearcache::http::{Answer, Outcome};
+use nearcache::http::exchange::{Answer, Outcome};
 use nearcache::{Stats, figures};
 
 use super::proxy::Proxy;

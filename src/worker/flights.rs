@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use nearcache::http::{Filling, FlightKey, Key, Outcome};
+use nearcache::http::exchange::{Filling, FlightKey, Key, Outcome};
 
 use super::store::Body;
 

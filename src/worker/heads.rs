@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
-use nearcache::http::{Answer, Record};
+use nearcache::http::exchange::{Answer, Record};
 use wasm_bindgen::JsValue;
 
 use super::host::{self, Host};

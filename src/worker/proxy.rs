@@ -6,7 +6,8 @@ use std::rc::Rc;
 use ::http::{HeaderMap, Method};
 use js_sys::Function;
 use nearcache::figures::Window;
-use nearcache::http::{Answer, Content, Decision, Exchange, Fetch, Outcome, Request, Rule};
+use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch, Outcome, Request};
+use nearcache::http::rule::Rule;
 use wasm_bindgen::JsValue;
 
 use super::ask::Ask;
@@ -107,6 +108,9 @@ impl Proxy {
             Content::Stored(body, bytes) if bytes == (0..body.len() as u64) => JsValue::from(body.bytes()),
             Content::Stored(body, bytes) => self.host.slice(body.bytes(), bytes.start as f64, bytes.end as f64),
             Content::Origin => take.map_or(JsValue::NULL, |take| host::take(take, None)),
+            Content::Filling(bytes) if answer.record.is_some_and(|record| bytes == (0..record.length)) => {
+                take.map_or(JsValue::NULL, |take| host::take(take, None))
+            }
             Content::Filling(bytes) => take.map_or(JsValue::NULL, |take| host::take(take, Some(&bytes))),
         };
         self.host.respond(answer.status.as_u16(), &headers, &body)

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use js_sys::Uint8Array;
 use nearcache::engine::{Cache, EntryOptions};
-use nearcache::http::{Change, Key, Target};
+use nearcache::http::exchange::{Change, Key, Target};
 use nearcache::time::Ttl;
 
 use super::config::Config;

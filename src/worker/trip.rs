@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
-use nearcache::http::{Failure, Fetch, Outcome, Piece, Progress, ResponseHead};
+use nearcache::http::exchange::{Failure, Fetch, Outcome, Piece, Progress, ResponseHead};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::flights::{Flight, State};
@@ -58,7 +58,9 @@ impl Trip {
         if filling.assemble.is_empty() {
             return came;
         }
-        let part = |bytes: &Uint8Array, range: &Range<u64>| bytes.subarray(range.start as u32, range.end as u32);
+        let part = |bytes: &Uint8Array, range: &Range<u64>| -> Uint8Array {
+            bytes.subarray(range.start as u32, range.end as u32)
+        };
         let parts = filling.assemble.iter().map(|piece| match piece {
             Piece::Stored(body, range) => part(body.bytes(), range),
             Piece::New(range) => part(&came, range),

@@ -82,6 +82,12 @@ export function say(response, status, fields, body = "") {
   response.end(body);
 }
 
+const LONGEST = 30_000;
+async function within(millis, promise) {
+  const hung = new Promise((_, reject) => setTimeout(reject, millis, new Error(`not over after ${millis} ms`)).unref());
+  return Promise.race([promise, hung]);
+}
+
 /** Runs tests by title, those whose title has the command line's first argument, and ends the process with what came. */
 export async function runAll(tests) {
   const only = process.argv[2] ?? "";
@@ -89,7 +95,7 @@ export async function runAll(tests) {
   const failed = [];
   for (const [title, run] of Object.entries(tests).filter(([title]) => title.includes(only))) {
     try {
-      await run();
+      await within(LONGEST, run());
       passed++;
     } catch (error) {
       failed.push(title);

@@ -2,6 +2,7 @@
 
 import { flatten, unflatten } from "./fields.js";
 import { Filling } from "./filling.js";
+import { failed } from "./instance.js";
 
 // As in `trip.rs`.
 const SEND_AGAIN = 0;
@@ -73,9 +74,11 @@ class Led {
         if (came === READ) await this.#read(taken);
         break;
       }
+    } catch (error) {
+      failed(error);
+      this.#trip.fail(UNREACHABLE, "the trip failed");
     } finally {
       this.#tell();
-      this.shared.over = true;
       this.#end.resolve();
     }
   }
@@ -118,7 +121,7 @@ class Led {
   /** Reads the body for the cache, while the leader's client has it at once. */
   async #read(taken) {
     const trip = this.#trip;
-    const filling = new Filling(trip.expected());
+    const filling = new Filling();
     this.shared.filling = filling;
     let source = this.#response.body;
     // The leader's may have to be the origin's body after all, where it is too long to be kept.
@@ -148,7 +151,6 @@ class Led {
 /** What every request may see of a trip. */
 class Shared {
   told = false;
-  over = false;
   filling;
   #told;
   #end;
