@@ -116,15 +116,6 @@ impl Ask {
         Some(Trip::new(proxy, fetch, flight, exchanging.step == step::REFRESH))
     }
 
-    /// Whether the origin gets the client's body.
-    #[wasm_bindgen(js_name = sendsBody)]
-    pub fn sends_body(&mut self) -> bool {
-        let sends = |(_, exchanging): (_, &mut Exchanging)| {
-            exchanging.fetch.as_ref().is_some_and(|fetch| fetch.head().has_client_body)
-        };
-        self.exchanging().is_some_and(sends)
-    }
-
     /// The number of the flight to wait for.
     pub fn flight(&mut self) -> u32 {
         let flight = self.exchanging().and_then(|(_, exchanging)| exchanging.flight.clone());

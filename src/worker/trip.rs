@@ -106,6 +106,12 @@ impl Trip {
         self.fetch.head().method.to_string()
     }
 
+    /// Whether the client's body goes along.
+    #[wasm_bindgen(js_name = sendsBody)]
+    pub fn sends_body(&self) -> bool {
+        self.fetch.head().has_client_body
+    }
+
     /// The request's fields, flat.
     pub fn fields(&self) -> String {
         host::flatten(&self.fetch.head().fields)

@@ -27,7 +27,7 @@ export async function drive(proxy, ask, request, context) {
           context.waitUntil(lead(proxy, ask.trip()).ended);
           return ask.reply();
         case LEAD:
-          trip = lead(proxy, ask.trip(), ask.sendsBody() ? request.body : undefined, taken);
+          trip = lead(proxy, ask.trip(), taken, request);
           context.waitUntil(trip.ended);
           step = await wait(ask, trip);
           break;

@@ -19,15 +19,15 @@ const trips = new Map();
 export const join = (flight) => trips.get(flight)?.shared;
 
 /**
- * Begins a trip. `body`: what the client sends along. `taken()` is called when the head is there and the body is about to be read:
- * it says whether the leader's answer has the body as it comes. Without it nobody waits for this trip by himself.
+ * Begins a trip, for a request unless it is in the background. `taken()` is called when the head is there and the body is about to
+ * be read: it says whether the request's answer has the body as it comes.
  */
-export function lead(proxy, trip, body, taken) {
+export function lead(proxy, trip, taken, request) {
   const led = new Led(proxy, trip);
   const flight = trip.flight();
   if (flight !== 0) trips.set(flight, led);
   for (const gone of proxy.sweep()) trips.delete(gone);
-  led.ended = led.run(body, taken).finally(() => {
+  led.ended = led.run(trip.sendsBody() ? request?.body : undefined, taken).finally(() => {
     if (trips.get(flight) === led) trips.delete(flight);
     trip.free();
   });
