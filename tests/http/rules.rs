@@ -1,6 +1,5 @@
 //! What a shared HTTP cache may do: RFC 9110, 9111 and 9211 as functions of header fields and time.
-#![cfg(feature = "http")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::type_complexity)]
+#![allow(clippy::type_complexity)]
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use nearcache::http::{

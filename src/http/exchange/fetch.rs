@@ -170,8 +170,12 @@ impl<B: Clone> Fetch<B> {
                     }
                     Some(part) => {
                         let bytes = part.bytes.start..part.bytes.start + length;
-                        let whole = bytes.start == 0 && part.total == Some(bytes.end);
-                        (!whole).then_some(ContentRange { bytes, total: part.total })
+                        // Content that is as long as its Content-Length, and shorter than its Content-Range up to the
+                        // end: the origin has counted wrong, and the end is where the content ends.
+                        let to_the_end = part.total == Some(part.bytes.end) && expected.is_some();
+                        let total = if to_the_end { Some(bytes.end) } else { part.total };
+                        let whole = bytes.start == 0 && total == Some(bytes.end);
+                        (!whole).then_some(ContentRange { bytes, total })
                     }
                 };
                 if part.is_none() {
