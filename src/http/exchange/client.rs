@@ -364,6 +364,7 @@ impl<B: Clone> Exchange<B> {
             retried: false,
             pending: None,
             changes: VecDeque::new(),
+            purges: VecDeque::new(),
         }))
     }
 
@@ -453,6 +454,7 @@ impl<B: Clone> Exchange<B> {
             retried: false,
             pending: None,
             changes: VecDeque::new(),
+            purges: VecDeque::new(),
         }
     }
 

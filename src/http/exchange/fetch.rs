@@ -16,7 +16,7 @@ use super::request::Asked;
 use super::response::ResponseHead;
 use super::target::Uncacheable;
 use crate::http::fields::{ContentRange, date_ms, delta_seconds, only, trim};
-use crate::http::rule::Rule;
+use crate::http::rule::{Purge, Rule};
 use crate::http::rules::forwarding::is_ordinary;
 use crate::http::rules::stale::is_failure;
 use crate::http::rules::storability::{NotStorable, Storability, storability};
@@ -48,6 +48,7 @@ pub struct Fetch<B> {
     pub(super) retried: bool,
     pub(super) pending: Option<Pending<B>>,
     pub(super) changes: VecDeque<Change<B>>,
+    pub(super) purges: VecDeque<Purge>,
 }
 
 /// What to do next.
@@ -114,6 +115,11 @@ impl<B: Clone> Fetch<B> {
     /// What changes in the store.
     pub fn poll_change(&mut self) -> Option<Change<B>> {
         self.changes.pop_front()
+    }
+
+    /// What else is to be purged: a tag, or a prefix of keys ([`Key::as_str`]).
+    pub fn poll_purge(&mut self) -> Option<Purge> {
+        self.purges.pop_front()
     }
 
     /// The head of a response has come to the request that was sent at `sent_at`.
@@ -244,6 +250,19 @@ impl<B: Clone> Fetch<B> {
                 let key = Key::sibling(&self.rule, &self.asked, &target);
                 if key != self.key {
                     self.changes.push_back(Change::new(key, Kind::Invalidate));
+                }
+            }
+            for purge in &self.rule.purges {
+                match purge {
+                    Purge::Target(target) => {
+                        let key = Key::sibling(&self.rule, &self.asked, target);
+                        self.changes.push_back(Change::new(key, Kind::Invalidate));
+                    }
+                    Purge::Prefix(path) => {
+                        let key = Key::sibling(&self.rule, &self.asked, path);
+                        self.purges.push_back(Purge::Prefix(key.as_str().to_owned()));
+                    }
+                    Purge::Tag(_) => self.purges.push_back(purge.clone()),
                 }
             }
         }
