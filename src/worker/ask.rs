@@ -217,7 +217,7 @@ impl Exchanging {
         let now = host::now();
         match &*flight.state.borrow() {
             State::Asking => step::WAIT,
-            State::Filling(filling) => match self.exchange.handle_filling(filling, now) {
+            State::Filling(filling) => match self.exchange.handle_filling(filling, self.leads, now) {
                 Some(answer) => {
                     self.answer = Some(answer);
                     self.step = step::ANSWER;

@@ -73,7 +73,6 @@ impl<B: Clone> Answer<B> {
         now: u64,
     ) -> Option<Self> {
         let selected = select(record, asked)?;
-        let mut fields = HeaderMap::with_capacity(4);
         let cache_status = cache_status(&record.fields, status);
         if validation::is_not_modified(&asked.fields, record.status, &record.fields) {
             let mut fields = validation::not_modified_headers(&record.fields);
@@ -81,6 +80,25 @@ impl<B: Clone> Answer<B> {
             fields.insert(CACHE_STATUS, cache_status);
             return Some(Self { status: StatusCode::NOT_MODIFIED, record: None, fields, content: Content::Empty });
         }
+        Some(Self::of_bytes(record, selected, content, asked, cache_status, now))
+    }
+
+    /// All of a stored part, under the `Content-Range` that the origin gave it.
+    pub(super) fn whole_part(stored: &Stored<B>, asked: &Prepared, status: &CacheStatus, now: u64) -> Self {
+        let record = &stored.record;
+        let content = |bytes| Content::Stored(stored.body.clone(), bytes);
+        Self::of_bytes(record, Selected::Whole, content, asked, cache_status(&record.fields, status), now)
+    }
+
+    fn of_bytes(
+        record: &Rc<Record>,
+        selected: Selected,
+        content: impl FnOnce(Range<u64>) -> Content<B>,
+        asked: &Prepared,
+        cache_status: HeaderValue,
+        now: u64,
+    ) -> Self {
+        let mut fields = HeaderMap::with_capacity(4);
         fields.insert(CACHE_STATUS, cache_status);
         let start = record.part.as_ref().map_or(0, |part| part.bytes.start);
         let total = record.part.as_ref().map_or(Some(record.length), |part| part.total);
@@ -100,7 +118,7 @@ impl<B: Clone> Answer<B> {
         insert_age(record, now, &mut fields);
         let empty = bytes.is_empty() || asked.method == Method::HEAD;
         let content = if empty { Content::Empty } else { content(bytes) };
-        Some(Self { status, record: Some(record.clone()), fields, content })
+        Self { status, record: Some(record.clone()), fields, content }
     }
 
     /// The origin's, as it comes.

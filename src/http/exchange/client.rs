@@ -146,6 +146,11 @@ impl<B: Clone> Exchange<B> {
     ) -> Decision<B> {
         match outcome {
             Outcome::Stored(stored) => {
+                if led && self.asked.has(&RANGE) && stored.record.part.is_some() {
+                    // The part that the origin has chosen, whatever was asked for (RFC 9110 §14.2).
+                    let status = self.forwarded(led).stored(true).ttl(stored.record.freshness.ttl_seconds(now));
+                    return Decision::Answer(Answer::whole_part(stored, &self.asked, &status, now));
+                }
                 let fits =
                     stored.record.matches(&self.selecting()) && answer::select(&stored.record, &self.asked).is_some();
                 let usable = led || !(stored.record.always_validate || !stored.record.freshness.is_fresh(now));
@@ -182,17 +187,18 @@ impl<B: Clone> Exchange<B> {
         }
     }
 
-    /// The response that this request's own trip brings is being read: the answer that may begin at once, if there is
-    /// one, with the bytes as they come ([`Content::Filling`]).
-    pub fn handle_filling(&self, filling: &Filling<B>, now: u64) -> Option<Answer<B>> {
+    /// The response that a trip brings is being read, this request's own if `led`, else one that it waits for: the
+    /// answer that may begin at once, if there is one, with the bytes as they come ([`Content::Filling`]).
+    pub fn handle_filling(&self, filling: &Filling<B>, led: bool, now: u64) -> Option<Answer<B>> {
         let record = filling.record.as_ref()?;
         if self.asked.has(&RANGE) && filling.expected.is_none() {
             return None;
         }
-        if !record.matches(&self.selecting()) {
+        let usable = led || !(record.always_validate || !record.freshness.is_fresh(now));
+        if !(usable && record.matches(&self.selecting())) {
             return None;
         }
-        let status = self.forwarded(true).stored(true).ttl(record.freshness.ttl_seconds(now));
+        let status = self.forwarded(led).stored(led && !record.always_validate).ttl(record.freshness.ttl_seconds(now));
         Answer::from_record(record, Content::Filling, &self.asked, &status, now)
     }
 
@@ -358,6 +364,7 @@ impl<B: Clone> Exchange<B> {
             retried: false,
             pending: None,
             changes: VecDeque::new(),
+            purges: VecDeque::new(),
         }))
     }
 
@@ -447,6 +454,7 @@ impl<B: Clone> Exchange<B> {
             retried: false,
             pending: None,
             changes: VecDeque::new(),
+            purges: VecDeque::new(),
         }
     }
 

@@ -16,7 +16,7 @@ use super::request::Asked;
 use super::response::ResponseHead;
 use super::target::Uncacheable;
 use crate::http::fields::{ContentRange, date_ms, delta_seconds, only, trim};
-use crate::http::rule::Rule;
+use crate::http::rule::{Purge, Rule};
 use crate::http::rules::forwarding::is_ordinary;
 use crate::http::rules::stale::is_failure;
 use crate::http::rules::storability::{NotStorable, Storability, storability};
@@ -48,6 +48,7 @@ pub struct Fetch<B> {
     pub(super) retried: bool,
     pub(super) pending: Option<Pending<B>>,
     pub(super) changes: VecDeque<Change<B>>,
+    pub(super) purges: VecDeque<Purge>,
 }
 
 /// What to do next.
@@ -116,6 +117,11 @@ impl<B: Clone> Fetch<B> {
         self.changes.pop_front()
     }
 
+    /// What else is to be purged: a tag, or a prefix of keys ([`Key::as_str`]).
+    pub fn poll_purge(&mut self) -> Option<Purge> {
+        self.purges.pop_front()
+    }
+
     /// The head of a response has come to the request that was sent at `sent_at`.
     pub fn handle_response(&mut self, head: ResponseHead, sent_at: u64, now: u64) -> Progress<B> {
         let status = match head.status() {
@@ -170,8 +176,12 @@ impl<B: Clone> Fetch<B> {
                     }
                     Some(part) => {
                         let bytes = part.bytes.start..part.bytes.start + length;
-                        let whole = bytes.start == 0 && part.total == Some(bytes.end);
-                        (!whole).then_some(ContentRange { bytes, total: part.total })
+                        // Content that is as long as its Content-Length, and shorter than its Content-Range up to the
+                        // end: the origin has counted wrong, and the end is where the content ends.
+                        let to_the_end = part.total == Some(part.bytes.end) && expected.is_some();
+                        let total = if to_the_end { Some(bytes.end) } else { part.total };
+                        let whole = bytes.start == 0 && total == Some(bytes.end);
+                        (!whole).then_some(ContentRange { bytes, total })
                     }
                 };
                 if part.is_none() {
@@ -240,6 +250,19 @@ impl<B: Clone> Fetch<B> {
                 let key = Key::sibling(&self.rule, &self.asked, &target);
                 if key != self.key {
                     self.changes.push_back(Change::new(key, Kind::Invalidate));
+                }
+            }
+            for purge in &self.rule.purges {
+                match purge {
+                    Purge::Target(target) => {
+                        let key = Key::sibling(&self.rule, &self.asked, target);
+                        self.changes.push_back(Change::new(key, Kind::Invalidate));
+                    }
+                    Purge::Prefix(path) => {
+                        let key = Key::sibling(&self.rule, &self.asked, path);
+                        self.purges.push_back(Purge::Prefix(key.as_str().to_owned()));
+                    }
+                    Purge::Tag(_) => self.purges.push_back(purge.clone()),
                 }
             }
         }

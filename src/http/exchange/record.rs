@@ -64,8 +64,7 @@ impl Record {
         let mut tags = rule.tags.clone();
         tags.extend(cache_tags(&said));
         let variant = variant_key(&vary, selecting);
-        let mut fields = passed_on(rule, said.clone(), freshness.stored_at_ms);
-        fields.remove(CONTENT_RANGE);
+        let fields = passed_on(rule, said.clone(), freshness.stored_at_ms);
         let edited = !(rule.response_fields.remove.is_empty() && rule.response_fields.set.is_empty());
         let said = (edited || !tags.is_empty()).then(|| Rc::new(said));
         let keep_ms = if status == StatusCode::OK { rule.keep_ms } else { 0 };
@@ -102,6 +101,7 @@ impl Record {
     pub(super) fn become_whole(&mut self) {
         if self.status == StatusCode::PARTIAL_CONTENT {
             self.status = StatusCode::OK;
+            self.fields.remove(CONTENT_RANGE);
         }
     }
 

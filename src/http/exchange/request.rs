@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use ::http::header::{COOKIE, UPGRADE};
+use ::http::header::{ACCEPT_ENCODING, COOKIE, UPGRADE};
 use ::http::{HeaderMap, HeaderValue, Method};
 
 use super::key;
 use crate::http::fields::{CacheControl, only};
-use crate::http::rule::{FieldEdits, Rule};
+use crate::http::rule::{Compression, FieldEdits, Rule};
 use crate::http::rules::forwarding;
 
 /// A client's request, as it came.
@@ -50,6 +50,9 @@ impl Prepared {
         }
         if is_read(&method) {
             forwarding::strip_method_overrides(&mut fields);
+        }
+        if rule.compression == Compression::None {
+            fields.remove(ACCEPT_ENCODING);
         }
         edit(&mut fields, &rule.request_fields);
         let device = rule.key.device.then(|| key::device(&fields));

@@ -1,10 +1,17 @@
-//! What the operator wants of a request: the [`Rule`] that the exchange goes by.
+//! What the operator wants of a request: the [`Rule`] that the exchange goes by, and how [`Rules`] are written.
+
+mod pattern;
+mod rules;
+mod settings;
 
 use std::ops::RangeInclusive;
 
 use ::http::{HeaderName, HeaderValue};
 
-use super::rules::{Heuristic, StaleLimits};
+use super::{Heuristic, StaleLimits};
+
+pub use rules::Rules;
+pub use settings::RuleError;
 
 /// Everything that is decided before a request comes. [`Rule::default`] is what a cautious operator wants of an origin
 /// that he knows nothing of. Durations are milliseconds.
@@ -47,6 +54,10 @@ pub struct Rule {
     pub tags: Vec<String>,
     /// What to ask the origin for where a client wants a range and nothing is stored.
     pub ranges: Ranges,
+    /// Whether the origin may send encoded content for the store.
+    pub compression: Compression,
+    /// What an unsafe request under this rule purges besides its own target, where it succeeds.
+    pub purges: Vec<Purge>,
     /// The most bytes of a body that is stored.
     pub max_body_bytes: u64,
     /// The most variants of one target; beyond, the one stored first goes.
@@ -102,6 +113,26 @@ pub enum Ranges {
     Whole,
     /// The range, and nothing is stored.
     Pass,
+}
+
+/// Whether the origin is asked for encoded content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// As the client's `Accept-Encoding` says; what comes is stored as it is.
+    Origin,
+    /// Never.
+    None,
+}
+
+/// What else a successful unsafe request takes out of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// What lies under a path and query on the same host.
+    Target(String),
+    /// What lies under paths that begin so, on the same host.
+    Prefix(String),
+    /// What bears a tag.
+    Tag(String),
 }
 
 /// What makes two requests ask for the same.
@@ -194,6 +225,8 @@ impl Default for Rule {
             response_fields: FieldEdits::default(),
             tags: Vec::new(),
             ranges: Ranges::Part,
+            compression: Compression::Origin,
+            purges: Vec::new(),
             max_body_bytes: 2 * 1024 * 1024,
             max_variants: 32,
             targeted: vec![HeaderName::from_static("cdn-cache-control")],

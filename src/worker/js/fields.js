@@ -13,10 +13,14 @@ export function unflatten(text) {
   return headers;
 }
 
+/** The runtime takes no body with these, be it empty. */
+const BODILESS = new Set([204, 205, 304]);
+
 /** What the wasm calls to answer. `encodeBody`: bodies are as the origin encoded them, whatever the fields say. */
 export const host = {
   headers: unflatten,
-  respond: (status, headers, body) => new Response(body, { status, headers, encodeBody: "manual" }),
+  respond: (status, headers, body) =>
+    new Response(BODILESS.has(status) ? null : body, { status, headers, encodeBody: "manual" }),
   slice: (bytes, start, end) => bytes.subarray(start, end),
 };
 
