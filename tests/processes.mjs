@@ -13,6 +13,7 @@ export async function freePort() {
 
 // Each server listens for the end of the process.
 process.setMaxListeners(100);
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(130));
 
 /** A server that runs until it is stopped, at the latest with this process. */
 export function start(command, args, options) {

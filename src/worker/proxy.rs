@@ -66,6 +66,10 @@ impl Proxy {
     fn exchange(self: &Rc<Self>, method: &str, url: &str, fields: HeaderMap) -> JsValue {
         let now = host::now();
         let (scheme, host, target) = split(url);
+        // Two Host fields come as one (RFC 9112 §3.2).
+        if host.contains([',', ' ']) {
+            return self.write(operator::Page::problem(400, "the request has more than one Host"));
+        }
         // A method that is no token never comes here.
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
         let request = Request { method, scheme, host, target, fields };
@@ -108,9 +112,6 @@ impl Proxy {
             Content::Stored(body, bytes) if bytes == (0..body.len() as u64) => JsValue::from(body.bytes()),
             Content::Stored(body, bytes) => self.host.slice(body.bytes(), bytes.start as f64, bytes.end as f64),
             Content::Origin => take.map_or(JsValue::NULL, |take| host::take(take, None)),
-            Content::Filling(bytes) if answer.record.is_some_and(|record| bytes == (0..record.length)) => {
-                take.map_or(JsValue::NULL, |take| host::take(take, None))
-            }
             Content::Filling(bytes) => take.map_or(JsValue::NULL, |take| host::take(take, Some(&bytes))),
         };
         self.host.respond(answer.status.as_u16(), &headers, &body)

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
-use nearcache::http::exchange::{Failure, Fetch, Outcome, Piece, Progress, ResponseHead};
+use nearcache::http::exchange::{Failure, Fetch, Filling, Outcome, Piece, Progress, ResponseHead};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::flights::{Flight, State};
@@ -75,6 +75,12 @@ impl Trip {
         whole
     }
 
+    /// Takes the room that a body of announced length needs.
+    fn reserve(&self, filling: &Filling<Body>) -> bool {
+        let announced = filling.expected.unwrap_or(0);
+        announced <= filling.limit && self.proxy.flights.grow(&self.flight, announced)
+    }
+
     fn apply(&mut self, now: u64) {
         while let Some(change) = self.fetch.poll_change() {
             self.proxy.store.apply(change, self.flight.seen, now);
@@ -130,6 +136,12 @@ impl Trip {
                 self.end(outcome, now);
                 came::DONE
             }
+            // What is known to have no room goes by at once.
+            Progress::Read(filling) if !self.reserve(&filling) => {
+                let outcome = self.fetch.handle_too_long(now);
+                self.end(outcome, now);
+                came::DONE
+            }
             Progress::Read(filling) => {
                 self.apply(now);
                 self.flight.state.replace(State::Filling(filling));
@@ -143,13 +155,14 @@ impl Trip {
         matches!(&*self.flight.state.borrow(), State::Ended(outcome) if matches!(**outcome, Outcome::Unshared(_)))
     }
 
-    /// So many more bytes of the body have been read; whether they may be kept.
-    pub fn grow(&self, bytes: u32) -> bool {
+    /// So many bytes of the body have been read by now; whether they may be kept.
+    pub fn grow(&self, read: f64) -> bool {
         let limit = match &*self.flight.state.borrow() {
             State::Filling(filling) => filling.limit,
             _ => 0,
         };
-        self.flight.filled.get() + u64::from(bytes) <= limit && self.proxy.flights.grow(&self.flight, bytes.into())
+        let more = (read as u64).saturating_sub(self.flight.filled.get());
+        read as u64 <= limit && self.proxy.flights.grow(&self.flight, more)
     }
 
     /// The body has been read.

@@ -19,6 +19,7 @@ export async function lab(play, vars, run) {
   const seen = [];
   let open = 0;
   const origin = http.createServer((request, response) => {
+    if (request.url.startsWith("/ready?")) return say(response, 200, { "cache-control": "no-store" });
     const path = request.url.split("?")[0];
     calls.set(path, (calls.get(path) ?? 0) + 1);
     seen.push({ method: request.method, url: request.url, headers: request.headers });

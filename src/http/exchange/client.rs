@@ -174,7 +174,8 @@ impl<B: Clone> Exchange<B> {
                 {
                     return Decision::Answer(answer);
                 }
-                self.alone = true;
+                // What that request had about it may have been the reason.
+                self.alone = unshared.ordinary || self.trips + 1 >= MAX_TRIPS;
                 self.again(found, now)
             }
             Outcome::Failed(failed) => {
@@ -191,7 +192,8 @@ impl<B: Clone> Exchange<B> {
     /// answer that may begin at once, if there is one, with the bytes as they come ([`Content::Filling`]).
     pub fn handle_filling(&self, filling: &Filling<B>, led: bool, now: u64) -> Option<Answer<B>> {
         let record = filling.record.as_ref()?;
-        if self.asked.has(&RANGE) && filling.expected.is_none() {
+        // Others than the leader can't go on with one that turns out too long.
+        if filling.expected.is_none() && (!led || self.asked.has(&RANGE)) {
             return None;
         }
         let usable = led || !(record.always_validate || !record.freshness.is_fresh(now));
@@ -461,6 +463,7 @@ impl<B: Clone> Exchange<B> {
     /// Whether others may wait for the answer to this request: not where it is most likely its own, nor where what is
     /// stored has to be validated for each request by itself (RFC 9111 §5.2.2.4).
     fn shares(&self, selected: Option<&Stored<B>>) -> bool {
-        !self.asked.has(&AUTHORIZATION) && selected.is_none_or(|stored| !stored.record.always_validate)
+        // Who came by here before waits for himself, where the origin leads back.
+        self.asked.hops == 0 && !self.asked.has(&AUTHORIZATION) && selected.is_none_or(|stored| !stored.record.always_validate)
     }
 }

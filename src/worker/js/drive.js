@@ -49,7 +49,9 @@ export async function drive(proxy, ask, request, context) {
 
 /** Waits until a trip has something new, at most as long as its asker wants to. */
 async function wait(ask, trip) {
-  for (;;) {
+  // One that is joined late may have told already what it has to tell for now.
+  for (let step = trip.told ? ask.resume() : WAIT; ; ) {
+    if (step !== WAIT) return step;
     const millis = ask.patience();
     let timer;
     const late = new Promise((resolve) => (timer = setTimeout(resolve, millis, "late")));
@@ -62,8 +64,10 @@ async function wait(ask, trip) {
     } finally {
       clearTimeout(timer);
     }
-    const step = what === "lost" ? ask.lost() : what === "late" ? ask.late() : ask.resume();
-    if (step !== WAIT) return step;
+    const over = trip.over;
+    step = what === "lost" ? ask.lost() : what === "late" ? ask.late() : ask.resume();
+    // Nothing more will come of it, or this would go round for ever.
+    if (over && step === WAIT) return ask.lost();
   }
 }
 

@@ -38,7 +38,6 @@ class Led {
   #proxy;
   #trip;
   #response;
-  #mine;
   #told;
   #end;
   /** What others see of it: nothing that belongs to the leader's request. */
@@ -57,10 +56,17 @@ class Led {
     return this.shared.news();
   }
 
+  get told() {
+    return this.shared.told;
+  }
+
+  get over() {
+    return this.shared.over;
+  }
+
   /** The body for the leader's own answer. */
   take(start, end) {
-    if (start !== undefined) return this.shared.take(start, end);
-    return this.#mine ?? this.#response?.body ?? this.shared.take();
+    return this.shared.filling === undefined ? this.#response?.body : this.shared.take(start, end);
   }
 
   async run(body, taken) {
@@ -79,6 +85,7 @@ class Led {
       this.#trip.fail(UNREACHABLE, "the trip failed");
     } finally {
       this.#tell();
+      this.shared.over = true;
       this.#end.resolve();
     }
   }
@@ -123,20 +130,20 @@ class Led {
     const trip = this.#trip;
     const filling = new Filling();
     this.shared.filling = filling;
-    let source = this.#response.body;
-    // The leader's may have to be the origin's body after all, where it is too long to be kept.
-    if (source !== null && taken) [this.#mine, source] = source.tee();
-    const streams = taken?.();
+    taken?.();
     this.#tell();
     const idle = this.#proxy.idleTimeout();
     const total = this.#proxy.totalTimeout();
-    const end = await filling.read(source, { idle, total, room: (bytes) => trip.grow(bytes) });
+    const end = await filling.read(this.#response.body, { idle, total, room: (bytes) => trip.grow(bytes) });
     switch (end) {
       case "whole":
         trip.whole(filling.bytes());
         break;
       case "too long":
-        return trip.tooLong();
+        trip.tooLong();
+        // It goes on to the leader, if there is one.
+        if (!taken) filling.cancel();
+        break;
       case "late":
         this.abort();
         trip.fail(STALLED, "");
@@ -144,13 +151,13 @@ class Led {
       default:
         trip.fail(UNREACHABLE, reason(end));
     }
-    if (!streams) this.#mine?.cancel().catch(() => {});
   }
 }
 
 /** What every request may see of a trip. */
 class Shared {
   told = false;
+  over = false;
   filling;
   #told;
   #end;
