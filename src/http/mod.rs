@@ -8,17 +8,12 @@
 pub mod exchange;
 mod fields;
 pub mod rule;
-mod rules;
+pub mod rules;
 
 pub use fields::{
     ByteRange, CacheControl, CacheStatus, ContentRange, EntityTag, Fwd, MaxStale, Qualified, RangeRequest,
     ResponseControl, cache_tags, strip_cache_tags,
 };
-pub use rules::forwarding::{add_date, make_unconditional, strip_request, strip_response};
-pub use rules::invalidation::invalidates;
-pub use rules::reuse::{ForwardReason, Lookup, admits};
-pub use rules::stale::{StaleWindows, is_origin_error, takes_stale};
-pub use rules::storability::{NotStorable, Storable, judge, judge_unsaid};
-pub use rules::validation::{Answer, evaluate, needs_origin, not_modified_headers};
-pub use rules::vary::{UnmatchableVary, Vary, variant_key};
-pub use rules::{Freshness, Heuristic, StaleLimits};
+pub use rules::freshness::{Freshness, Heuristic};
+pub use rules::stale::StaleLimits;
+pub use rules::vary::Vary;

@@ -11,8 +11,9 @@ use super::record::{Record, Stored};
 use super::request::Prepared;
 use crate::http::fields::{CacheStatus, ContentRange};
 use crate::http::rule::Rule;
+use crate::http::rules::forwarding;
 use crate::http::rules::ranges::{self, Selected};
-use crate::http::rules::{forwarding, validation};
+use crate::http::rules::validation::{self, Precondition, evaluate_preconditions};
 
 /// An answer to a client.
 #[derive(Clone, Debug)]
@@ -74,9 +75,9 @@ impl<B: Clone> Answer<B> {
     ) -> Option<Self> {
         let selected = select(record, asked)?;
         let cache_status = cache_status(&record.fields, status);
-        if validation::is_not_modified(&asked.fields, record.status, &record.fields) {
+        if is_not_modified(&asked.fields, record.status, &record.fields) {
             let mut fields = validation::not_modified_headers(&record.fields);
-            record.freshness.write_age(now, &mut fields);
+            insert_age(record, now, &mut fields);
             fields.insert(CACHE_STATUS, cache_status);
             return Some(Self { status: StatusCode::NOT_MODIFIED, record: None, fields, content: Content::Empty });
         }
@@ -126,7 +127,7 @@ impl<B: Clone> Answer<B> {
         let mut fields = unshared.fields.clone();
         let cache_status = cache_status(&fields, status);
         fields.insert(CACHE_STATUS, cache_status);
-        if validation::is_not_modified(&asked.fields, unshared.status, &fields) && asked.is_read() {
+        if is_not_modified(&asked.fields, unshared.status, &fields) && asked.is_read() {
             let fields = validation::not_modified_headers(&fields);
             return Self { status: StatusCode::NOT_MODIFIED, record: None, fields, content: Content::Empty };
         }
@@ -161,6 +162,10 @@ pub(super) fn select(record: &Record, asked: &Prepared) -> Option<Selected> {
         return record.part.is_none().then_some(Selected::Whole);
     }
     ranges::select(&asked.fields, &record.fields, record.part.as_ref(), record.length)
+}
+
+fn is_not_modified(request: &HeaderMap, status: StatusCode, fields: &HeaderMap) -> bool {
+    evaluate_preconditions(request, status, fields) == Precondition::NotModified
 }
 
 fn insert_age(record: &Record, now: u64, fields: &mut HeaderMap) {

@@ -245,20 +245,13 @@ impl<B: Clone> Fetch<B> {
 
     fn pass(&mut self, status: StatusCode, fields: &HeaderMap, now: u64) -> Progress<B> {
         if invalidation::invalidates(&self.asked.method, status) {
-            let also = invalidation::also_invalidated(&self.asked.host, &self.asked.target, fields);
-            self.change(Kind::Invalidate);
-            for target in also {
-                let key = Key::sibling(&self.rule, &self.asked, &target);
-                if key != self.key {
-                    self.changes.push_back(Change::new(key, Kind::Invalidate));
-                }
+            self.invalidate(&self.asked.target.clone());
+            for target in invalidation::also_invalidated(&self.asked.host, &self.asked.target, fields) {
+                self.invalidate(&target);
             }
-            for purge in &self.rule.purges {
+            for purge in self.rule.clone().purges.iter() {
                 match purge {
-                    Purge::Target(target) => {
-                        let key = Key::sibling(&self.rule, &self.asked, target);
-                        self.changes.push_back(Change::new(key, Kind::Invalidate));
-                    }
+                    Purge::Target(target) => self.invalidate(target),
                     Purge::Prefix(path) => {
                         let key = Key::sibling(&self.rule, &self.asked, path);
                         self.purges.push_back(Purge::Prefix(key.as_str().to_owned()));
@@ -268,6 +261,15 @@ impl<B: Clone> Fetch<B> {
             }
         }
         Progress::Done(self.unshared(status, fields, "pass", false, now))
+    }
+
+    /// All variants of a target on the same host go, those that differ by what else is in the key too.
+    fn invalidate(&mut self, target: &str) {
+        let key = Key::sibling(&self.rule, &self.asked, target);
+        if self.rule.key.has_parts() {
+            self.purges.push_back(Purge::Prefix(key.with_parts()));
+        }
+        self.changes.push_back(Change::new(key, Kind::Invalidate));
     }
 
     fn store(

@@ -51,6 +51,11 @@ impl Key {
         Self::of_target(rule, &request.host, target)
     }
 
+    /// The beginning of all keys of this target that have fields, cookies or a device in them.
+    pub(super) fn with_parts(&self) -> String {
+        format!("{}\u{1}", self.0)
+    }
+
     /// Host, path and query, and what else is in the key after a U+0001.
     pub fn as_str(&self) -> &str {
         &self.0

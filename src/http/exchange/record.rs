@@ -6,13 +6,14 @@ use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, SET_COOKIE
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::request::edit;
-use crate::http::Vary;
+
 use crate::http::fields::{ContentRange, cache_tags, strip_cache_tags};
 use crate::http::rule::{Rule, SetCookie};
+use crate::http::rules::forwarding;
 use crate::http::rules::stale::StaleGround;
 use crate::http::rules::storability::Storability;
 use crate::http::rules::vary::{is_in_best_language, variant_key};
-use crate::http::rules::{Freshness, StaleLimits, forwarding};
+use crate::http::{Freshness, StaleLimits, Vary};
 
 /// A stored response: what is known of it, and its body.
 #[derive(Clone, Debug)]

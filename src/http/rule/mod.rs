@@ -151,6 +151,13 @@ pub struct KeyRule {
     pub device: bool,
 }
 
+impl KeyRule {
+    /// Whether one target may lie under several keys.
+    pub(super) fn has_parts(&self) -> bool {
+        self.device || !self.fields.is_empty() || !self.cookies.is_empty()
+    }
+}
+
 /// What of a query is in the key. The origin gets the same query as the key has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueryRule {

@@ -22,7 +22,7 @@ pub fn strip_request(request_headers: &mut HeaderMap) {
 }
 
 /// Takes off the origin's response what was meant for this hop only, so that the rest may be stored and passed on. To
-/// be called after [`judge`](crate::http::judge).
+/// be called after [`storability`](super::storability::storability).
 ///
 /// That is: what `Connection` names, `Connection` itself, the fields that are known to be hop-by-hop, and the `Proxy-`
 /// fields that RFC 9111 §3.1 names.
@@ -36,7 +36,7 @@ pub fn strip_response(response_headers: &mut HeaderMap) {
 /// Takes off a request what would make the origin send less than the whole answer: conditions and ranges.
 ///
 /// What this request brings is shared, and the others did not set those conditions. The client's own are evaluated
-/// afterwards, with [`evaluate`](crate::http::evaluate).
+/// afterwards, with [`evaluate_preconditions`](super::validation::evaluate_preconditions).
 pub fn make_unconditional(request_headers: &mut HeaderMap) {
     for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE] {
         request_headers.remove(name);
@@ -77,21 +77,21 @@ fn strip(headers: &mut HeaderMap) {
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// Takes off a GET or HEAD what would make another method of it.
-pub(in crate::http) fn strip_method_overrides(request_headers: &mut HeaderMap) {
+pub fn strip_method_overrides(request_headers: &mut HeaderMap) {
     for name in METHOD_OVERRIDES {
         request_headers.remove(name);
     }
 }
 
 /// How often a message came by a cache of this name, as its `CDN-Loop` has it (RFC 8586).
-pub(in crate::http) fn hops(request_headers: &HeaderMap, name: &str) -> usize {
+pub fn hops(request_headers: &HeaderMap, name: &str) -> usize {
     let members = field::list(request_headers, &CDN_LOOP);
     let ids = members.map(|member| field::trim(member.split(|byte| *byte == b';').next().unwrap_or_default()));
     ids.filter(|id| id.eq_ignore_ascii_case(name.as_bytes())).count()
 }
 
 /// Says on a request that it came by here: `Via` (RFC 9110 §7.6.3) and `CDN-Loop` (RFC 8586).
-pub(in crate::http) fn sign_request(request_headers: &mut HeaderMap, name: &str) {
+pub fn sign_request(request_headers: &mut HeaderMap, name: &str) {
     add_via(request_headers, name);
     if let Ok(name) = HeaderValue::try_from(name) {
         let _ = request_headers.try_append(CDN_LOOP.clone(), name);
@@ -99,7 +99,7 @@ pub(in crate::http) fn sign_request(request_headers: &mut HeaderMap, name: &str)
 }
 
 /// Says on a message that it came by here (RFC 9110 §7.6.3). Which version of HTTP it came by nobody here knows: 1.1.
-pub(in crate::http) fn add_via(headers: &mut HeaderMap, name: &str) {
+pub fn add_via(headers: &mut HeaderMap, name: &str) {
     if let Ok(via) = HeaderValue::try_from(format!("1.1 {name}")) {
         // Fails only where the map is full, and then the field's absence is the lesser harm.
         let _ = headers.try_append(VIA, via);
@@ -110,7 +110,7 @@ static CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Whether a request that made the origin fail had nothing unusual in it, so that another would have failed as well: no fields
 /// but those that every browser sends, in plain ASCII, and not much of it.
-pub(in crate::http) fn is_ordinary(request_headers: &HeaderMap) -> bool {
+pub fn is_ordinary(request_headers: &HeaderMap) -> bool {
     const ORDINARY: [&str; 16] = [
         "accept",
         "accept-encoding",

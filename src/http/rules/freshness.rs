@@ -1,7 +1,7 @@
 //! How long a response is fresh and how old it is (RFC 9111 §4.2).
 
 use ::http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED};
-use ::http::{HeaderMap, HeaderValue, StatusCode};
+use ::http::{HeaderMap, StatusCode};
 
 use crate::http::fields::{self as field, CacheControl, MAX_SECONDS, ResponseControl};
 
@@ -39,29 +39,6 @@ impl Freshness {
         }
     }
 
-    /// Reads a response that was asked for at `request_time` and arrived at `response_time`.
-    ///
-    /// The lifetime is `s-maxage`, else `max-age`, else `Expires` less `Date`. An `Expires` that is no date or stands
-    /// twice gives a lifetime of 0. `None` where the response says nothing about its freshness: there are no
-    /// heuristics (§4.2.2).
-    pub fn of_response(
-        control: &CacheControl,
-        headers: &HeaderMap,
-        request_time: u64,
-        response_time: u64,
-    ) -> Option<Self> {
-        let date = date(headers);
-        let lifetime_ms = match control.s_maxage.or(control.max_age) {
-            Some(seconds) => u64::from(seconds) * 1000,
-            None => lifetime_from_expires(headers, date.unwrap_or(response_time))?,
-        };
-        Some(Self {
-            lifetime_ms,
-            age_at_store_ms: initial_age(headers, date, request_time, response_time),
-            stored_at_ms: response_time,
-        })
-    }
-
     /// current_age (§4.2.3) at `now`, in milliseconds.
     pub fn age_ms(&self, now: u64) -> u64 {
         self.age_at_store_ms.saturating_add(now.saturating_sub(self.stored_at_ms))
@@ -93,22 +70,11 @@ impl Freshness {
     pub fn stale_at_ms(&self) -> u64 {
         self.stored_at_ms.saturating_add(self.lifetime_ms.saturating_sub(self.age_at_store_ms))
     }
-
-    /// Sets `Age` on a response that is served from the store at `now`, in place of what the origin side wrote
-    /// (§4: a reused response carries its current age).
-    pub fn write_age(&self, now: u64, headers: &mut HeaderMap) {
-        // Fails only where the map is full, and then the field's absence is the lesser harm.
-        let _ = headers.try_insert(AGE, HeaderValue::from(self.age_seconds(now)));
-    }
 }
 
 /// The lifetime that the response states (§4.2.1), in milliseconds: `s-maxage`, else `max-age`, else `Expires` less
 /// `Date`. An `Expires` that is no date or stands twice gives 0; one beside a targeted field says nothing.
-pub(in crate::http) fn explicit_lifetime(
-    said: &ResponseControl,
-    headers: &HeaderMap,
-    response_time: u64,
-) -> Option<u64> {
+pub fn explicit_lifetime(said: &ResponseControl, headers: &HeaderMap, response_time: u64) -> Option<u64> {
     match said.control.s_maxage.or(said.control.max_age) {
         Some(seconds) => Some(u64::from(seconds) * 1000),
         None if said.targeted => None,
@@ -118,7 +84,7 @@ pub(in crate::http) fn explicit_lifetime(
 
 /// The lifetime that may be inferred from `Last-Modified`, where the status allows it (RFC 9110 §15.1) or the response
 /// says `public`.
-pub(in crate::http) fn heuristic_lifetime(
+pub fn heuristic_lifetime(
     heuristic: Heuristic,
     status: StatusCode,
     control: &CacheControl,
@@ -134,7 +100,7 @@ pub(in crate::http) fn heuristic_lifetime(
 }
 
 /// RFC 9110 §15.1.
-pub(in crate::http) fn is_heuristically_cacheable(status: StatusCode) -> bool {
+pub fn is_heuristically_cacheable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }
 

@@ -16,14 +16,14 @@ pub fn invalidates(method: &Method, status: StatusCode) -> bool {
 
 /// The targets besides its own that an answer without an error to an unsafe request makes doubtful: those that its
 /// `Location` and `Content-Location` name, as far as they are on the same host. Absolute paths with their queries.
-pub(in crate::http) fn also_invalidated(host: &str, target: &str, response_headers: &HeaderMap) -> Vec<String> {
+pub fn also_invalidated(host: &str, target: &str, response_headers: &HeaderMap) -> Vec<String> {
     let lines = [LOCATION, CONTENT_LOCATION].into_iter().filter_map(|name| only(response_headers, &name));
     lines.filter_map(|line| same_host_target(host, target, line.to_str().ok()?)).collect()
 }
 
 /// The path and query that a URI reference names, as seen from a target on `host`; `None` where it is on another host, or not
 /// worth resolving.
-pub(in crate::http) fn same_host_target(host: &str, target: &str, reference: &str) -> Option<String> {
+pub fn same_host_target(host: &str, target: &str, reference: &str) -> Option<String> {
     let reference = reference.trim().split('#').next().unwrap_or_default();
     let authority = reference.strip_prefix("http:").or_else(|| reference.strip_prefix("https:")).unwrap_or(reference);
     if let Some(rest) = authority.strip_prefix("//") {

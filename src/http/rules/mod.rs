@@ -1,14 +1,11 @@
-//! What the RFCs say, a file for each section.
+//! What the RFCs say, a module for each section, as functions of header fields and time.
 
-pub(in crate::http) mod forwarding;
-pub(in crate::http) mod freshness;
-pub(in crate::http) mod invalidation;
-pub(in crate::http) mod ranges;
-pub(in crate::http) mod reuse;
-pub(in crate::http) mod stale;
-pub(in crate::http) mod storability;
-pub(in crate::http) mod validation;
-pub(in crate::http) mod vary;
-
-pub use freshness::{Freshness, Heuristic};
-pub use stale::StaleLimits;
+pub mod forwarding;
+pub mod freshness;
+pub mod invalidation;
+pub mod ranges;
+pub mod reuse;
+pub mod stale;
+pub mod storability;
+pub mod validation;
+pub mod vary;

@@ -9,7 +9,7 @@ use crate::http::fields::{ByteRange, ContentRange, EntityTag, RangeRequest, date
 
 /// What of a stored response answers a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Selected {
+pub enum Selected {
     /// All of it.
     Whole,
     /// These positions of the representation.
@@ -20,12 +20,7 @@ pub(in crate::http) enum Selected {
 
 /// What of a stored response with these fields answers a GET with such a `Range`, and `None` where what is stored does
 /// not suffice. `part` is what is stored of the representation, `length` how many bytes that are.
-pub(in crate::http) fn select(
-    request: &HeaderMap,
-    stored: &HeaderMap,
-    part: Option<&ContentRange>,
-    length: u64,
-) -> Option<Selected> {
+pub fn select(request: &HeaderMap, stored: &HeaderMap, part: Option<&ContentRange>, length: u64) -> Option<Selected> {
     let range = only(request, &RANGE).filter(|_| if_range_holds(request, stored));
     let range = match range.map(|line| RangeRequest::parse(line.as_bytes())) {
         Some(RangeRequest::One(range)) => range,
@@ -62,13 +57,13 @@ fn if_range_holds(request: &HeaderMap, stored: &HeaderMap) -> bool {
 }
 
 /// The validator by which parts of one representation are known to belong together: a strong entity tag.
-pub(in crate::http) fn strong_tag(stored: &HeaderMap) -> Option<&HeaderValue> {
+pub fn strong_tag(stored: &HeaderMap) -> Option<&HeaderValue> {
     let line = only(stored, &ETAG)?;
     EntityTag::parse(line.as_bytes()).filter(|tag| !tag.weak).map(|_| line)
 }
 
 /// What is missing to the whole, where it is one piece at the beginning or at the end.
-pub(in crate::http) fn missing(part: &ContentRange) -> Option<ByteRange> {
+pub fn missing(part: &ContentRange) -> Option<ByteRange> {
     let total = part.total?;
     match (part.bytes.start, part.bytes.end) {
         (0, end) if end < total => Some(ByteRange::From(end)),
@@ -78,7 +73,7 @@ pub(in crate::http) fn missing(part: &ContentRange) -> Option<ByteRange> {
 }
 
 /// How a `Range` of one range is written.
-pub(in crate::http) fn to_value(range: ByteRange) -> Option<HeaderValue> {
+pub fn to_value(range: ByteRange) -> Option<HeaderValue> {
     let value = match range {
         ByteRange::FromTo(first, last) => format!("bytes={first}-{last}"),
         ByteRange::From(first) => format!("bytes={first}-"),

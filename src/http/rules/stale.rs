@@ -1,6 +1,6 @@
 //! When a stale response may be handed out all the same (RFC 5861, RFC 9111 §4.2.4).
 
-use ::http::{HeaderMap, StatusCode};
+use ::http::StatusCode;
 
 use super::freshness::Freshness;
 use crate::http::fields::{CacheControl, MaxStale};
@@ -18,9 +18,12 @@ pub struct StaleLimits {
 
 /// Why a stale response might be handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum StaleGround {
+pub enum StaleGround {
+    /// It is being renewed (RFC 5861 §3).
     Revalidating,
+    /// The origin has failed (RFC 5861 §4).
     Error,
+    /// The origin can't be reached (RFC 9111 §4.2.4).
     Unreachable,
 }
 
@@ -50,7 +53,7 @@ impl StaleLimits {
     }
 
     /// Whether a response may still be handed out at `now` on this ground.
-    pub(in crate::http) fn allow(&self, ground: StaleGround, freshness: &Freshness, now: u64) -> bool {
+    pub fn allow(&self, ground: StaleGround, freshness: &Freshness, now: u64) -> bool {
         let window = match ground {
             StaleGround::Revalidating => self.while_revalidate_ms,
             StaleGround::Error => self.if_error_ms,
@@ -61,55 +64,15 @@ impl StaleLimits {
     }
 
     /// The longest of them.
-    pub(in crate::http) fn longest_ms(&self) -> u64 {
+    pub fn longest_ms(&self) -> u64 {
         self.while_revalidate_ms.max(self.if_error_ms).max(self.if_unreachable_ms)
     }
 }
 
-/// How long past its lifetime a response may be handed out, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StaleWindows {
-    /// While it is renewed.
-    pub while_revalidate_ms: u64,
-    /// Where renewing it fails, or takes too long.
-    pub if_error_ms: u64,
-}
-
-impl StaleWindows {
-    /// The windows of a response with this `Cache-Control`; `unsaid` are those of one that says nothing of it.
-    ///
-    /// `must-revalidate` and `proxy-revalidate` allow none. `s-maxage` implies the latter (RFC 9111 §5.2.2.10),
-    /// so that the operator's defaults don't apply; but an origin that writes `s-maxage` and a stale window
-    /// next to each other wants what every CDN makes of it, and gets it.
-    pub fn of_response(control: &CacheControl, unsaid: Self) -> Self {
-        if control.must_revalidate || control.proxy_revalidate {
-            return Self::default();
-        }
-        let unsaid = if control.s_maxage.is_some() { Self::default() } else { unsaid };
-        let window = |said: Option<u32>, unsaid| said.map_or(unsaid, |seconds| u64::from(seconds) * 1_000);
-        Self {
-            while_revalidate_ms: window(control.stale_while_revalidate, unsaid.while_revalidate_ms),
-            if_error_ms: window(control.stale_if_error, unsaid.if_error_ms),
-        }
-    }
-
-    /// Whether a response with these windows may still be handed out at `now`, on one ground or the other.
-    pub fn are_open(&self, freshness: &Freshness, now: u64) -> bool {
-        let past = freshness.remaining_ms(now).min(0).unsigned_abs();
-        past < self.while_revalidate_ms.max(self.if_error_ms)
-    }
-}
-
-/// Whether a request takes an answer that is as stale as this one is at `now`: it says neither that it must be
-/// younger or fresh for longer (`max-age`, `min-fresh`), nor that a smaller staleness is the most (`max-stale`).
-/// What it says of asking the origin (`no-cache`) is [`admits`](crate::http::admits)' matter.
-pub fn takes_stale(request_headers: &HeaderMap, stored: &Freshness, now: u64) -> bool {
-    accepts_stale(&CacheControl::parse_request(request_headers), stored, now)
-}
-
-/// As [`takes_stale`], of what a request's `Cache-Control` says. A `max-age=0` is a wish for a fresh answer, like
-/// `no-cache`, and refuses none where there is no fresh one.
-pub(in crate::http) fn accepts_stale(control: &CacheControl, stored: &Freshness, now: u64) -> bool {
+/// Whether a request takes an answer that is as stale as this one is at `now`: its `Cache-Control` says neither that it
+/// must be younger or fresh for longer (`max-age`, `min-fresh`), nor that a smaller staleness is the most (`max-stale`).
+/// `max-age=0` is a wish for a fresh answer, like `no-cache`, and refuses none where a fresh one can't be had.
+pub fn accepts_stale(control: &CacheControl, stored: &Freshness, now: u64) -> bool {
     let past_ms = stored.remaining_ms(now).min(0).unsigned_abs();
     let max_age = control.max_age.filter(|seconds| *seconds > 0);
     let too_old = max_age.is_some_and(|seconds| stored.age_ms(now) > u64::from(seconds) * 1_000);
@@ -122,9 +85,4 @@ pub(in crate::http) fn accepts_stale(control: &CacheControl, stored: &Freshness,
 /// the errors of RFC 5861 §4, and those by which a server says that it was too slow (408) or asked too often (429).
 pub fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
-}
-
-/// As [`is_failure`], of RFC 5861 §4 only.
-pub fn is_origin_error(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use ::http::header::{AUTHORIZATION, CONTENT_RANGE, ETAG, LAST_MODIFIED, RANGE, SET_COOKIE};
-use ::http::{HeaderMap, Method, StatusCode};
+use ::http::header::{AUTHORIZATION, CONTENT_RANGE, ETAG, LAST_MODIFIED, SET_COOKIE};
+use ::http::{HeaderMap, StatusCode};
 
 use super::freshness::{self, Freshness};
 use super::stale::StaleLimits;
@@ -12,20 +12,14 @@ use super::vary::Vary;
 use crate::http::fields::{CacheControl, ContentRange, ResponseControl, only};
 use crate::http::rule::{Rule, SetCookie};
 
-/// What the cache has to know about a response that it may store.
+/// A response that may be stored, and what for (RFC 9111 §3).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Storable {
-    /// How long it may be served. At least a millisecond of freshness was left when it arrived.
+pub struct Storability {
+    /// How long it is fresh.
     pub freshness: Freshness,
-    /// The request fields that selected it; with [`variant_key`](crate::http::variant_key) they tell its variant.
-    pub vary: Vary,
-}
-
-/// A response that may be stored, and what for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::http) struct Storability {
-    pub freshness: Freshness,
+    /// How long past that it may be handed out.
     pub limits: StaleLimits,
+    /// The request fields that selected it.
     pub vary: Vary,
     /// It has to be validated before every use: `no-cache`, or it was stale when it came.
     pub always_validate: bool,
@@ -42,7 +36,7 @@ pub(in crate::http) struct Storability {
 /// # Errors
 ///
 /// The first [`NotStorable`] that applies.
-pub(in crate::http) fn storability(
+pub fn storability(
     rule: &Rule,
     request_headers: &HeaderMap,
     (status, response_headers): (StatusCode, &HeaderMap),
@@ -138,23 +132,20 @@ fn is_understood(status: StatusCode) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotStorable {
-    /// The method was not GET. A HEAD may be answered from a stored GET but fills nothing.
-    Method,
-    /// The request asked for a range.
-    Range,
     /// The request said `no-store`.
     RequestNoStore,
-    /// 206: only a part.
+    /// 206 that does not say which part it is, or that nobody asked for.
     Partial,
     /// 304: no answer of its own.
     NotModified,
-    /// A status code that is not final, or whose rules this cache does not know, or that is meant for one client.
+    /// A status code that tells of one request or one connection rather than of the target, or that is for one client; and
+    /// one that this cache does not know, where the response says `must-understand`.
     Status,
     /// The response said `no-store`, or its `Cache-Control` could not be read.
     NoStore,
     /// The response said `private`, of itself or of some fields.
     Private,
-    /// The response said `no-cache`, of itself or of some fields.
+    /// The response said `no-cache`, of itself or of some fields, and has no validator.
     NoCache,
     /// The response sets a cookie.
     SetCookie,
@@ -162,92 +153,18 @@ pub enum NotStorable {
     VaryAny,
     /// The request had an `Authorization`, and the response does not allow sharing (§3.5).
     Authorization,
-    /// The response says nothing about its freshness.
+    /// The response says nothing about its freshness, nothing can be inferred, and it has no validator.
     NoFreshness,
-    /// The response's lifetime is 0.
+    /// The response's lifetime is 0, and it has no validator.
     ZeroLifetime,
-    /// The response had already outlived its lifetime when it arrived.
+    /// The response had already outlived its lifetime when it arrived, and has no validator.
     AgedOut,
-}
-
-/// Whether a shared cache may store this response, and if so until when and for whom.
-///
-/// `request_headers` are those that the origin was sent, less the conditions that
-/// [`make_unconditional`](crate::http::make_unconditional) takes off; `response_headers` are those that the origin sent,
-/// before [`strip_response`](crate::http::strip_response). The times, in milliseconds since the Unix epoch, are when the
-/// request was sent and when the response's headers arrived.
-///
-/// That the whole content arrived (§3.3) only the caller can know: one that breaks off must not be stored either.
-///
-/// # Errors
-///
-/// The first [`NotStorable`] that applies, in the order of its variants.
-pub fn judge(
-    request_method: &Method,
-    request_headers: &HeaderMap,
-    status: StatusCode,
-    response_headers: &HeaderMap,
-    request_time: u64,
-    response_time: u64,
-) -> Result<Storable, NotStorable> {
-    judge_unsaid(request_method, request_headers, status, response_headers, (request_time, response_time), 0)
-}
-
-/// As [`judge`], of what says nothing about its freshness and is not there (404, 410): that is fresh for so many
-/// milliseconds, counted from now (a heuristic, RFC 9111 §4.2.2). 0 stores none. The times are [`judge`]'s two.
-///
-/// # Errors
-///
-/// As there.
-pub fn judge_unsaid(
-    request_method: &Method,
-    request_headers: &HeaderMap,
-    status: StatusCode,
-    response_headers: &HeaderMap,
-    (request_time, response_time): (u64, u64),
-    negative_ms: u64,
-) -> Result<Storable, NotStorable> {
-    judge_request(request_method, request_headers)?;
-    judge_status(status)?;
-    let control = CacheControl::parse(response_headers);
-    // The status is one we know, and that is the case in which must-understand lifts no-store (§5.2.2.3).
-    if control.no_store && !control.must_understand {
-        return Err(NotStorable::NoStore);
-    }
-    if control.private.is_some() {
-        return Err(NotStorable::Private);
-    }
-    if control.no_cache.is_some() {
-        return Err(NotStorable::NoCache);
-    }
-    if response_headers.contains_key(SET_COOKIE) {
-        return Err(NotStorable::SetCookie);
-    }
-    let vary = Vary::parse(response_headers).map_err(|_| NotStorable::VaryAny)?;
-    let shareable = control.public || control.must_revalidate || control.s_maxage.is_some();
-    if request_headers.contains_key(AUTHORIZATION) && !shareable {
-        return Err(NotStorable::Authorization);
-    }
-    let negative = (negative_ms > 0 && matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE))
-        .then_some(Freshness { lifetime_ms: negative_ms, age_at_store_ms: 0, stored_at_ms: response_time });
-    let freshness = Freshness::of_response(&control, response_headers, request_time, response_time)
-        .or(negative)
-        .ok_or(NotStorable::NoFreshness)?;
-    if freshness.lifetime_ms == 0 {
-        return Err(NotStorable::ZeroLifetime);
-    }
-    if !freshness.is_fresh(response_time) {
-        return Err(NotStorable::AgedOut);
-    }
-    Ok(Storable { freshness, vary })
 }
 
 impl NotStorable {
     /// A short stable name, fit for the `detail` of a `Cache-Status` (RFC 9211 §2.8).
     pub fn code(self) -> &'static str {
         match self {
-            Self::Method => "method",
-            Self::Range => "range",
             Self::RequestNoStore => "request-no-store",
             Self::Partial => "partial",
             Self::NotModified => "not-modified",
@@ -272,7 +189,7 @@ impl NotStorable {
     pub fn worth_remembering(self, status: StatusCode) -> bool {
         let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
         match self {
-            Self::Method | Self::Range | Self::RequestNoStore => false,
+            Self::RequestNoStore => false,
             Self::Partial | Self::NotModified | Self::AgedOut => false,
             Self::Status | Self::NoStore | Self::Private | Self::NoCache | Self::SetCookie => !passing,
             Self::VaryAny | Self::Authorization | Self::NoFreshness | Self::ZeroLifetime => !passing,
@@ -287,28 +204,3 @@ impl fmt::Display for NotStorable {
 }
 
 impl std::error::Error for NotStorable {}
-
-fn judge_request(method: &Method, headers: &HeaderMap) -> Result<(), NotStorable> {
-    if method != Method::GET {
-        return Err(NotStorable::Method);
-    }
-    if headers.contains_key(RANGE) {
-        return Err(NotStorable::Range);
-    }
-    if CacheControl::parse_request(headers).no_store {
-        return Err(NotStorable::RequestNoStore);
-    }
-    Ok(())
-}
-
-fn judge_status(status: StatusCode) -> Result<(), NotStorable> {
-    match status.as_u16() {
-        206 => Err(NotStorable::Partial),
-        304 => Err(NotStorable::NotModified),
-        200 | 203 | 204 | 300..=303 | 307 | 308 => Ok(()),
-        // Left out on purpose: 401 and 407 (a question to one client), 408, 421 and 425 (about one connection), 412,
-        // 416 and 417 (about one request's conditions), 428, 429, 431 and 511 (RFC 6585 forbids it).
-        400 | 403..=406 | 410 | 414 | 451 | 500..=505 => Ok(()),
-        _ => Err(NotStorable::Status),
-    }
-}

@@ -10,7 +10,7 @@ use crate::http::fields::{self as field, EntityTag};
 
 /// How a stored response answers a request that may have conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Precondition {
     /// 304 with the fields of [`not_modified_headers`]: what the client holds is still right.
     NotModified,
     /// The stored response as it is.
@@ -18,25 +18,24 @@ pub enum Answer {
 }
 
 /// Evaluates `If-None-Match`, or where that is absent `If-Modified-Since`, against a stored response that
-/// [`admits`](crate::http::admits) let serve.
+/// may be reused.
 ///
-/// - Conditions count only against a stored 200 (RFC 9110 §13.2.1).
+/// - Conditions count only against a stored 200 or a part of one (RFC 9110 §13.2.1).
 /// - Entity tags are compared weakly (§8.8.3.2). What is not a well-formed entity tag matches nothing, on either side.
 /// - An `If-Modified-Since` that is no date or stands twice is ignored (§13.1.3). It is compared with
 ///   `Last-Modified`, or where there is none with `Date` (RFC 9111 §4.3.2).
-pub fn evaluate(request_headers: &HeaderMap, status: StatusCode, stored_headers: &HeaderMap) -> Answer {
-    let holds = status == StatusCode::OK
+pub fn evaluate_preconditions(
+    request_headers: &HeaderMap,
+    status: StatusCode,
+    stored_headers: &HeaderMap,
+) -> Precondition {
+    let holds = matches!(status.as_u16(), 200 | 206)
         && if request_headers.contains_key(IF_NONE_MATCH) {
             names_stored_tag(request_headers, stored_headers)
         } else {
             unmodified_since(request_headers, stored_headers)
         };
-    if holds { Answer::NotModified } else { Answer::Full }
-}
-
-/// [`evaluate`], as the exchange has it: whether a client holds what would be its answer.
-pub(in crate::http) fn is_not_modified(request: &HeaderMap, status: StatusCode, stored: &HeaderMap) -> bool {
-    matches!(status.as_u16(), 200 | 206) && evaluate(request, StatusCode::OK, stored) == Answer::NotModified
+    if holds { Precondition::NotModified } else { Precondition::Full }
 }
 
 /// Whether the request has a condition that only the origin can judge: `If-Match` or `If-Unmodified-Since`
@@ -87,7 +86,7 @@ fn unmodified_since(request_headers: &HeaderMap, stored_headers: &HeaderMap) -> 
 
 /// What a request has to carry so that the origin can answer that a stored response is still right (RFC 9111 §4.3.1):
 /// its own validators, of `selected`, and the entity tags of `others`, any of which the origin may name.
-pub(in crate::http) fn conditions<'a>(
+pub fn conditions<'a>(
     selected: Option<&'a HeaderMap>,
     others: impl Iterator<Item = &'a HeaderMap>,
 ) -> Vec<(HeaderName, HeaderValue)> {
@@ -112,7 +111,7 @@ pub(in crate::http) fn conditions<'a>(
 
 /// Which of the stored responses a 304 is about (RFC 9111 §4.3.4). `selected` is the one that the request selected and
 /// whose validators it carried.
-pub(in crate::http) enum Nominated {
+pub enum Nominated {
     /// Those with this entity tag.
     Tagged,
     /// The selected one.
@@ -122,7 +121,7 @@ pub(in crate::http) enum Nominated {
 }
 
 /// Whether a 304 with these fields is about a stored response.
-pub(in crate::http) fn nominates(not_modified: &HeaderMap, stored: &HeaderMap) -> Nominated {
+pub fn nominates(not_modified: &HeaderMap, stored: &HeaderMap) -> Nominated {
     let tag = |headers| field::only(headers, &ETAG).and_then(|line: &HeaderValue| EntityTag::parse(line.as_bytes()));
     if let Some(said) = tag(not_modified) {
         return match tag(stored) {
@@ -138,7 +137,7 @@ pub(in crate::http) fn nominates(not_modified: &HeaderMap, stored: &HeaderMap) -
 
 /// A stored response's fields after a 304 (RFC 9111 §3.2): those of the 304 go in place of those of the same name, but
 /// for the ones that belong to the stored content. `Age` and `Date` are the 304's or none.
-pub(in crate::http) fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
+pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
     const OF_CONTENT: [HeaderName; 4] = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, ETAG];
     let mut fields = stored.clone();
     fields.remove(AGE);

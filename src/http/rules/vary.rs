@@ -70,7 +70,7 @@ pub fn variant_key(vary: &Vary, request_headers: &HeaderMap) -> Vec<u8> {
 
 /// Whether a response in the language that such a request likes best, and that varies by nothing else, is the one that
 /// the request selects (RFC 9110 §12.5.4). Only where one language is liked better than all others.
-pub(in crate::http) fn is_in_best_language(vary: &Vary, request: &HeaderMap, response: &HeaderMap) -> bool {
+pub fn is_in_best_language(vary: &Vary, request: &HeaderMap, response: &HeaderMap) -> bool {
     if !matches!(vary.names(), [name] if *name == ACCEPT_LANGUAGE) {
         return false;
     }
