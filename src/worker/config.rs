@@ -5,7 +5,7 @@ use std::fmt;
 use nearcache::error::OptionError;
 use nearcache::figures::Thresholds;
 use nearcache::http::Heuristic;
-use nearcache::http::rule::{Cookies, Reload, Rule, SetCookie};
+use nearcache::http::rule::{Cookies, Reload, Rule, Rules, SetCookie};
 use nearcache::time::parse_duration;
 
 use super::host::Url;
@@ -42,7 +42,7 @@ const MIB: u64 = 1024 * 1024;
 const MOST_BYTES: u64 = 96 * MIB;
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
     "ADMIN_TOKEN",
     "CLIENT_RELOAD",
     "COOKIES",
@@ -65,6 +65,7 @@ const KNOWN: [&str; 29] = [
     "MAX_VARIANTS",
     "NEGATIVE_TTL",
     "ORIGIN",
+    "RULES",
     "SET_COOKIE",
     "SLOW_LOAD_LOG",
     "SOFT_TIMEOUT",
@@ -79,6 +80,8 @@ const KNOWN: [&str; 29] = [
 pub(super) enum ConfigError {
     /// One has a value that won't do.
     Value(OptionError),
+    /// `RULES` has something wrong.
+    Rules(String),
     /// One has a name that means nothing here; the known one that is most like it.
     Name(String, &'static str),
 }
@@ -93,6 +96,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(error) => error.fmt(f),
+            Self::Rules(wrong) => write!(f, "RULES: {wrong}"),
             Self::Name(name, nearest) => write!(f, "{name} is not known; did you mean {nearest}?"),
         }
     }
@@ -102,12 +106,13 @@ type Result<T> = std::result::Result<T, ConfigError>;
 
 impl Config {
     /// Reads every variable, names and values by turns; the first that is wrong is the error.
-    pub fn read(variables: &[String]) -> Result<(Self, Rule)> {
+    pub fn read(variables: &[String]) -> Result<(Self, Rules)> {
         let vars = Vars(variables);
         vars.all_known()?;
         let mut rule = Rule::default();
         let origin = read_origin(vars.text("ORIGIN"))?;
-        let max_bytes = vars.whole("MAX_BYTES", 64 * MIB, 0..=MOST_BYTES, "a whole number of bytes, at most 96 MiB (100663296)")?;
+        let max_bytes =
+            vars.whole("MAX_BYTES", 64 * MIB, 0..=MOST_BYTES, "a whole number of bytes, at most 96 MiB (100663296)")?;
         let allowed = "a whole number of bytes, at most 32 MiB (33554432) and MAX_BYTES";
         rule.max_body_bytes =
             vars.whole("MAX_ENTRY_BYTES", rule.max_body_bytes.min(max_bytes), 0..=(32 * MIB).min(max_bytes), allowed)?;
@@ -167,7 +172,9 @@ impl Config {
             health_window_ms: vars.millis("HEALTH_WINDOW")?.unwrap_or(60_000),
             origin,
         };
-        Ok((config, rule))
+        let rules = vars.text("RULES").unwrap_or_else(|| "{}".to_owned());
+        let rules = Rules::from_json(rule, &rules).map_err(|error| ConfigError::Rules(error.to_string()))?;
+        Ok((config, rules))
     }
 
     /// The longest that a trip takes, with some time to spare.

@@ -18,6 +18,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn respond(this: &Host, status: u16, headers: &JsValue, body: &JsValue) -> JsValue;
 
+    /// A stream of a body without its coding.
+    #[wasm_bindgen(method)]
+    pub fn decode(this: &Host, coding: &str, body: &JsValue) -> JsValue;
+
     /// The runtime's own parser.
     #[wasm_bindgen(js_name = URL)]
     pub type Url;

@@ -38,8 +38,8 @@ impl Proxy {
     /// What is wrong with the first wrong one, as text.
     #[wasm_bindgen(constructor)]
     pub fn new(variables: Vec<String>, host: Host) -> Result<Self, JsValue> {
-        let (config, rule) = Config::read(&variables).map_err(|error| JsValue::from(error.to_string()))?;
-        Ok(Self(Rc::new(proxy::Proxy::new(config, rule, host))))
+        let (config, rules) = Config::read(&variables).map_err(|error| JsValue::from(error.to_string()))?;
+        Ok(Self(Rc::new(proxy::Proxy::new(config, rules, host))))
     }
 
     /// A request with its fields, flat: a `Response`, or an [`ask::Ask`] where it takes time.

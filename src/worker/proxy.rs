@@ -7,7 +7,7 @@ use ::http::{HeaderMap, Method};
 use js_sys::Function;
 use nearcache::figures::Window;
 use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch, Outcome, Request};
-use nearcache::http::rule::Rule;
+use nearcache::http::rule::Rules;
 use wasm_bindgen::JsValue;
 
 use super::ask::Ask;
@@ -26,18 +26,18 @@ pub(super) struct Proxy {
     pub flights: Flights,
     pub figures: Figures,
     pub lately: RefCell<Window>,
-    rule: Rc<Rule>,
+    rules: Rules,
     heads: Heads,
 }
 
 impl Proxy {
-    pub fn new(config: Config, rule: Rule, host: Host) -> Self {
+    pub fn new(config: Config, rules: Rules, host: Host) -> Self {
         Self {
             store: Store::new(&config),
             flights: Flights::new(config.max_loads, config.max_filling_bytes),
             figures: Figures::default(),
             lately: RefCell::new(Window::new(config.health_window_ms)),
-            rule: Rc::new(rule),
+            rules,
             heads: Heads::default(),
             config,
             host,
@@ -73,7 +73,7 @@ impl Proxy {
         // A method that is no token never comes here.
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
         let request = Request { method, scheme, host, target, fields };
-        let mut exchange = Exchange::new(self.rule.clone(), request);
+        let mut exchange = Exchange::new(self.rules.resolve(&request.host, &request.target), request);
         let found = exchange.key().and_then(|key| self.store.get(key));
         match exchange.handle_stored(found.as_deref(), now) {
             Decision::Answer(answer) => {
@@ -114,6 +114,7 @@ impl Proxy {
             Content::Origin => take.map_or(JsValue::NULL, |take| host::take(take, None)),
             Content::Filling(bytes) => take.map_or(JsValue::NULL, |take| host::take(take, Some(&bytes))),
         };
+        let body = answer.decode.map_or(body.clone(), |coding| self.host.decode(coding.name(), &body));
         self.host.respond(answer.status.as_u16(), &headers, &body)
     }
 

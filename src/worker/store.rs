@@ -91,8 +91,7 @@ impl Store {
         let weigh = |key: &Key, target: &Rc<Targets>| {
             u32::try_from(target.weight(Body::len) + key.as_str().len() + OVERHEAD).unwrap_or(u32::MAX)
         };
-        let cache =
-            Cache::builder().max_entries(config.max_entries).max_bytes(config.max_bytes).weigher(weigh).build();
+        let cache = Cache::builder().max_entries(config.max_entries).max_bytes(config.max_bytes).weigher(weigh).build();
         Self { cache, purges: RefCell::default() }
     }
 

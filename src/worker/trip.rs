@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use js_sys::Uint8Array;
 use nearcache::http::exchange::{Failure, Fetch, Filling, Outcome, Piece, Progress, ResponseHead};
+use nearcache::http::rule::Purge;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::flights::{Flight, State};
 use super::host;
 use super::proxy::Proxy;
-use super::store::Body;
+use super::store::{Body, Purged};
 
 /// What came of a head, as `trip.js` knows it.
 mod came {
@@ -84,6 +85,14 @@ impl Trip {
     fn apply(&mut self, now: u64) {
         while let Some(change) = self.fetch.poll_change() {
             self.proxy.store.apply(change, self.flight.seen, now);
+        }
+        while let Some(purge) = self.fetch.poll_purge() {
+            let purged = match purge {
+                Purge::Target(target) => Purged::Url(target),
+                Purge::Prefix(prefix) => Purged::Prefix(prefix),
+                Purge::Tag(tag) => Purged::Tag(tag),
+            };
+            self.proxy.store.purge(purged, false, now);
         }
     }
 }

@@ -464,6 +464,8 @@ impl<B: Clone> Exchange<B> {
     /// stored has to be validated for each request by itself (RFC 9111 §5.2.2.4).
     fn shares(&self, selected: Option<&Stored<B>>) -> bool {
         // Who came by here before waits for himself, where the origin leads back.
-        self.asked.hops == 0 && !self.asked.has(&AUTHORIZATION) && selected.is_none_or(|stored| !stored.record.always_validate)
+        self.asked.hops == 0
+            && !self.asked.has(&AUTHORIZATION)
+            && selected.is_none_or(|stored| !stored.record.always_validate)
     }
 }

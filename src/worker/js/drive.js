@@ -19,7 +19,7 @@ export async function drive(proxy, ask, request, context) {
   // Its answer may have been another already, by its soft deadline.
   const taken = () => !answered && ask.resume() === ANSWER;
   try {
-    for (let step = ask.step(), trip; ; ) {
+    for (let step = ask.step(), trip; ;) {
       switch (step) {
         case ANSWER:
           return ask.reply((start, end) => trip.take(start, end));
@@ -50,7 +50,7 @@ export async function drive(proxy, ask, request, context) {
 /** Waits until a trip has something new, at most as long as its asker wants to. */
 async function wait(ask, trip) {
   // One that is joined late may have told already what it has to tell for now.
-  for (let step = trip.told ? ask.resume() : WAIT; ; ) {
+  for (let step = trip.told ? ask.resume() : WAIT; ;) {
     if (step !== WAIT) return step;
     const millis = ask.patience();
     let timer;

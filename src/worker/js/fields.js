@@ -21,6 +21,7 @@ export const host = {
   headers: unflatten,
   respond: (status, headers, body) =>
     new Response(BODILESS.has(status) ? null : body, { status, headers, encodeBody: "manual" }),
+  decode: (coding, body) => new Response(body).body.pipeThrough(new DecompressionStream(coding)),
   slice: (bytes, start, end) => bytes.subarray(start, end),
 };
 
@@ -34,6 +35,7 @@ const plain = (status, text, detail) =>
     },
   });
 
-export const misconfigured = (text) => plain(500, `wrong configuration (wrangler.toml or --var): ${text}`, "configuration");
+export const misconfigured = (text) =>
+  plain(500, `wrong configuration (wrangler.toml or --var): ${text}`, "configuration");
 export const refused = () => plain(400, "the request has no usable host or target", "bad-request");
 export const broken = () => plain(500, "the cache has failed and begins anew", "restarted");
