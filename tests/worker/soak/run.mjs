@@ -24,7 +24,7 @@ const vars = {
   IDLE_TIMEOUT: "2s",
   MAX_BYTES: "8388608",
 };
-const server = await startWorkerd({ ...vars, MAX_ENTRY_BYTES: "1048576" });
+const server = await startWorkerd({ ...vars, MAX_ENTRY_BYTES: "1048576" }, { probed: true });
 const sum = new Map();
 const failures = [];
 const memory = [];
@@ -37,7 +37,7 @@ for (let round = 0; round < ROUNDS; round++) {
   for (const [verdict, n] of counts) sum.set(verdict, (sum.get(verdict) ?? 0) + n);
   for (const defect of defects)
     if (failures.length < 10) failures.push({ title: defect.verdict, error: JSON.stringify(defect) });
-  memory.push(memoryOf(server));
+  memory.push((await memoryOf(server)).resident);
   console.log(
     `soak: ${Math.round((Date.now() - begin) / 1000)} s, round ${round + 1}, ${defects.length} defects, ${memory.at(-1)} MiB`,
   );
