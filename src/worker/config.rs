@@ -110,6 +110,8 @@ impl Config {
         let vars = Vars(variables);
         vars.all_known()?;
         let mut rule = Rule::default();
+        // Without rules all hosts get the same from the one origin, which is not told which it was.
+        rule.key.any_host = vars.text("RULES").is_none();
         let origin = read_origin(vars.text("ORIGIN"))?;
         let max_bytes =
             vars.whole("MAX_BYTES", 64 * MIB, 0..=MOST_BYTES, "a whole number of bytes, at most 96 MiB (100663296)")?;

@@ -55,20 +55,27 @@ impl Purged {
     fn concerns(&self, key: &Key, tags: &[String]) -> bool {
         match self {
             Self::Everything => true,
-            Self::Url(url) => url == from(key, url),
-            Self::Prefix(prefix) => from(key, prefix).starts_with(prefix),
+            Self::Url(url) => {
+                let (name, url) = aligned(key, url);
+                name == url
+            }
+            Self::Prefix(prefix) => {
+                let (name, prefix) = aligned(key, prefix);
+                name.starts_with(prefix)
+            }
             Self::Tag(tag) => tags.contains(tag),
             Self::Key(purged) => purged == key,
         }
     }
 }
 
-/// What of a key is compared with a pattern: all of it, with the host, or from its path on.
-fn from<'k>(key: &'k Key, pattern: &str) -> &'k str {
+/// A key's name and a pattern, both with their host or both from their path on.
+fn aligned<'a>(key: &'a Key, pattern: &'a str) -> (&'a str, &'a str) {
+    let path = |text: &'a str| text.find('/').and_then(|at| text.get(at..)).unwrap_or_default();
     let name = key.as_str().split('\u{1}').next().unwrap_or_default();
-    match pattern.starts_with('/') {
-        true => name.find('/').and_then(|at| name.get(at..)).unwrap_or_default(),
-        false => name,
+    match (name.starts_with('/'), pattern.starts_with('/')) {
+        (false, false) => (name, pattern),
+        _ => (path(name), path(pattern)),
     }
 }
 
