@@ -62,18 +62,26 @@ impl<B: Clone> Change<B> {
         target.stored.retain(|stored| now < stored.record.keep_until_ms());
         match self.kind {
             Kind::Store(stored, most) => {
+                if target.stored.iter().any(|old| replaces(&stored.record, &old.record) && is_better(old, &stored, now))
+                {
+                    return Some(target);
+                }
                 target.stored.retain(|old| !replaces(&stored.record, &old.record));
                 target.stored.push(stored);
-                let excess = target.stored.len().saturating_sub(most.max(1));
-                target.stored.drain(..excess);
+                while target.stored.len() > most.max(1) {
+                    let useless = target.stored.iter().position(|stored| !stored.record.is_usable(now));
+                    target.stored.remove(useless.unwrap_or(0));
+                }
                 target.uncacheable = None;
                 target.failure = None;
             }
             Kind::Freshen(freshened) => {
                 for (old, new) in freshened {
-                    target.stored.retain(|stored| {
-                        !Rc::ptr_eq(&stored.record, &old) && !stored.record.is_same_variant(&new.record)
-                    });
+                    target.stored.retain(|stored| !Rc::ptr_eq(&stored.record, &old));
+                    if target.stored.iter().any(|old| replaces(&new.record, &old.record) && is_better(old, &new, now)) {
+                        continue;
+                    }
+                    target.stored.retain(|stored| !stored.record.is_same_variant(&new.record));
                     target.stored.push(new);
                 }
                 target.uncacheable = None;
@@ -93,4 +101,11 @@ impl<B: Clone> Change<B> {
 /// A whole response also takes the place of a part of the same variant.
 fn replaces(new: &Record, old: &Record) -> bool {
     new.vary == old.vary && new.variant == old.variant && (new.part.is_none() || old.part.is_some())
+}
+
+/// Whether what is stored will do, and what would take its place won't, or tells of an error: no request may throw away
+/// what is good, by whatever it makes the origin answer.
+fn is_better<B>(old: &Stored<B>, new: &Stored<B>, now: u64) -> bool {
+    let worse = !new.record.is_usable(now) || new.record.status.as_u16() >= 400;
+    old.record.is_usable(now) && old.record.status.as_u16() < 400 && worse
 }

@@ -71,7 +71,7 @@ impl<B: Clone> Exchange<B> {
         let Some(target) = found.filter(|_| self.key().is_some()) else {
             return self.without_stored(now);
         };
-        let selection = target.select(&self.asked.fields);
+        let selection = target.select(&self.asked.fields, now);
         let usable = [selection.whole, selection.part].into_iter().flatten();
         let held = usable.clone().find(|stored| answer::select(&stored.record, &self.asked).is_some());
         self.candidate = held.cloned();
@@ -315,7 +315,8 @@ impl<B: Clone> Exchange<B> {
             return answer;
         }
         let status = self.forwarded(led).detail(failed.failure.code());
-        if let Some(page) = &failed.page {
+        let page = failed.page.as_ref().filter(|page| page.record.matches(&self.selecting()));
+        if let Some(page) = page {
             let status = status.forward_status(page.record.status);
             return self.from_stored(page, &status, now).retry_after(failed.retry_after);
         }
@@ -388,26 +389,29 @@ impl<B: Clone> Exchange<B> {
         let with_cookies = by_cookie || self.rule.cookies == Cookies::Forward;
         let selecting = self.asked.shared_fields(with_cookies, &self.rule.key.cookies);
         let mut fields = selecting.clone();
-        let selection = target.map(|target| target.select(&selecting));
+        let selection = target.map(|target| target.select(&selecting, now));
         let whole = selection.as_ref().and_then(|selection| selection.whole);
         let part = selection.as_ref().and_then(|selection| selection.part);
         let mut validating: Vec<Stored<B>> = Vec::new();
         let (mut completing, mut selected) = (None, false);
         let ranged = self.asked.method == Method::GET && self.asked.has(&RANGE);
-        if let Some(whole) = whole {
+        // A 304 stands for a 200 (RFC 9110 §15.4.5).
+        let validatable = |stored: &&Stored<B>| stored.record.status == StatusCode::OK;
+        if let Some(whole) = whole.filter(validatable) {
             selected = true;
             validating.push(whole.clone());
         }
         if let Some(target) = target.filter(|_| !ranged || whole.is_some()) {
             let others = target.stored.iter().filter(|stored| {
-                stored.record.part.is_none()
+                validatable(stored)
+                    && stored.record.part.is_none()
                     && !validating.iter().any(|known| Rc::ptr_eq(&known.record, &stored.record))
             });
             let tagged = others.filter(|stored| stored.record.fields.contains_key(::http::header::ETAG));
             let others: Vec<_> = tagged.cloned().collect();
             validating.extend(others);
         }
-        let of_selected = whole.map(|stored| &stored.record.fields);
+        let of_selected = whole.filter(validatable).map(|stored| &stored.record.fields);
         let of_others = validating.iter().skip(usize::from(selected)).map(|stored| &stored.record.fields);
         for (name, value) in conditions(of_selected, of_others) {
             fields.insert(name, value);

@@ -20,9 +20,10 @@ use crate::http::rule::{Purge, Rule};
 use crate::http::rules::forwarding::is_ordinary;
 use crate::http::rules::stale::is_failure;
 use crate::http::rules::storability::{NotStorable, Storability, storability};
-use crate::http::rules::validation::{Nominated, freshened, nominates};
+use crate::http::rules::validation::{Nominated, nominates};
 use crate::http::rules::vary::{Vary, variant_key};
 use crate::http::rules::{invalidation, ranges};
+use crate::http::{Freshness, StaleLimits};
 
 /// A trip to the origin, alone or for all who ask for the same.
 ///
@@ -148,6 +149,10 @@ impl<B: Clone> Fetch<B> {
             return self.failed(status, head.fields, judged, &selecting, now);
         }
         match judged {
+            // Who wants a fresher answer takes the usable one from nobody.
+            Ok(storability) if self.has_usable(now) && (storability.always_validate || status.as_u16() >= 400) => {
+                Progress::Done(self.unshared(status, &head.fields, "usable-one-kept", false, now))
+            }
             Ok(storability) => self.store(status, head.fields, storability, &selecting, now),
             Err(_) if self.completing.is_some() => self.again(now),
             Err(why) => {
@@ -223,6 +228,12 @@ impl<B: Clone> Fetch<B> {
         self.fail(failure, None, None, now)
     }
 
+    /// Whether what the request selects would have done without this trip.
+    fn has_usable(&self, now: u64) -> bool {
+        let selected = self.validating.first().filter(|_| self.selected);
+        selected.is_some_and(|stored| stored.record.status.as_u16() < 400 && stored.record.is_usable(now))
+    }
+
     fn change(&mut self, kind: Kind<B>) {
         self.changes.push_back(Change::new(self.key.clone(), kind));
     }
@@ -292,7 +303,7 @@ impl<B: Clone> Fetch<B> {
                     pieces = if before { vec![old_piece, new_piece] } else { vec![new_piece, old_piece] };
                     declared = Some(joined);
                     // The newer fields count, the others stay (RFC 9110 §15.3.7.3).
-                    fields = freshened(old.record.said(), &fields);
+                    fields = old.record.freshened(&self.rule, &fields);
                 }
                 None => return self.again(now),
             }
@@ -331,14 +342,20 @@ impl<B: Clone> Fetch<B> {
             if !concerned {
                 continue;
             }
-            let merged = freshened(old.record.said(), fields);
+            let merged = old.record.freshened(&self.rule, fields);
             let judged = storability(&self.rule, selecting, (old.record.status, &merged), (sent_at, now));
-            let Ok(storability) = judged else {
-                self.change(Kind::Drop(old.record.clone()));
-                if freshest.is_none() {
-                    freshest = Some(self.freshen_for_once(old, merged, selecting, now));
+            let storability = match judged {
+                Ok(storability) => storability,
+                Err(why) => {
+                    // What the origin takes back goes; what only this request is the reason for changes nothing.
+                    if why.is_of_response() {
+                        self.change(Kind::Drop(old.record.clone()));
+                    }
+                    if freshest.is_none() {
+                        freshest = Some(self.freshen_for_once(old, merged, selecting, now));
+                    }
+                    continue;
                 }
-                continue;
             };
             let vary = storability.vary.clone();
             let mut record =
@@ -377,14 +394,7 @@ impl<B: Clone> Fetch<B> {
 
     /// What the origin says is still right, but not to be stored any longer.
     fn freshen_for_once(&self, old: &Stored<B>, merged: HeaderMap, selecting: &HeaderMap, now: u64) -> Stored<B> {
-        let freshness = crate::http::Freshness::new(0, &merged, now, now);
-        let storability = Storability {
-            freshness,
-            limits: crate::http::StaleLimits::default(),
-            vary: Vary::default(),
-            always_validate: true,
-            part: None,
-        };
+        let storability = for_once(&merged, Vary::default(), now);
         let mut record = Record::new(&self.rule, old.record.status, merged, selecting, storability, 0);
         record.set_length(old.record.part.clone(), old.record.length);
         Stored { record: Rc::new(record), body: old.body.clone() }
@@ -403,17 +413,12 @@ impl<B: Clone> Fetch<B> {
         let shareable = matches!(judged, Ok(_) | Err(NotStorable::NoFreshness | NotStorable::Status))
             || matches!(judged, Err(NotStorable::ZeroLifetime | NotStorable::AgedOut | NotStorable::NoCache));
         let failure = Failure::Status(status);
-        if !shareable || self.flight.is_none() {
+        let vary = Vary::parse(&fields).ok().filter(|_| shareable && self.flight.is_some());
+        let Some(vary) = vary else {
             self.remember(&failure, None, retry_after, now);
             return Progress::Done(self.unshared(status, &fields, "origin-error", true, now));
-        }
-        let storability = judged.unwrap_or_else(|_| Storability {
-            freshness: crate::http::Freshness::new(0, &fields, now, now),
-            limits: crate::http::StaleLimits::default(),
-            vary: Vary::default(),
-            always_validate: true,
-            part: None,
-        });
+        };
+        let storability = judged.unwrap_or_else(|_| for_once(&fields, vary, now));
         let record = Record::new(&self.rule, status, fields, selecting, storability, 0);
         self.pending = Some(Pending::Page { record, failure, retry_after });
         let filling = Filling { record: None, limit: MAX_PAGE_BYTES, expected: None, assemble: Vec::new() };
@@ -495,6 +500,12 @@ fn combine(old: &Record, new: &ContentRange, new_fields: &HeaderMap) -> Option<(
         let bytes = held.bytes.start.min(new.bytes.start)..held.bytes.end.max(new.bytes.end);
         (ContentRange { bytes, total: held.total }, before)
     })
+}
+
+/// What is handed out once and then no more.
+fn for_once(fields: &HeaderMap, vary: Vary, now: u64) -> Storability {
+    let freshness = Freshness::new(0, fields, now, now);
+    Storability { freshness, limits: StaleLimits::default(), vary, always_validate: true, part: None }
 }
 
 /// A `Retry-After` in seconds, whichever way it is written (RFC 9110 §10.2.3).

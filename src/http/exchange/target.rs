@@ -100,13 +100,14 @@ impl<B: Clone> Target<B> {
         self.stored.is_empty() && self.uncacheable.is_none() && self.failure.is_none()
     }
 
-    /// Of several that match, the newest counts (RFC 9111 §4).
-    pub(super) fn select(&self, request: &HeaderMap) -> Selection<'_, B> {
-        let matching = || self.stored.iter().rev().filter(|stored| stored.record.matches(request));
-        Selection {
-            whole: matching().find(|stored| stored.record.part.is_none()),
-            part: matching().find(|stored| stored.record.part.is_some()),
-        }
+    /// Of several that match, the newest counts (RFC 9111 §4), but one that will do before one that won't.
+    pub(super) fn select(&self, request: &HeaderMap, now: u64) -> Selection<'_, B> {
+        let matching: Vec<_> = self.stored.iter().rev().filter(|stored| stored.record.matches(request)).collect();
+        let best = |is_part: bool| {
+            let of_kind = || matching.iter().filter(move |stored| stored.record.part.is_some() == is_part);
+            of_kind().find(|stored| stored.record.is_usable(now)).or_else(|| of_kind().next()).copied()
+        };
+        Selection { whole: best(false), part: best(true) }
     }
 
     /// The different ways in which its variants differ.
