@@ -70,7 +70,7 @@ fn origin(register: Register, mut random: Random) -> impl FnMut(&FetchHead, u64)
             6 => "s-maxage=9",
             _ => "max-age=9",
         };
-        let shared = !(kind <= 1) && (!authorised || kind == 5 || kind == 6);
+        let shared = kind > 1 && (!authorised || kind == 5 || kind == 6);
         let cookies = random.one_in(10);
         let varies = random.one_in(2);
         let mut fields = vec![("cache-control", line.to_owned()), ("etag", format!("\"{id}\"")), ("x-id", id.clone())];

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::key::Key;
 use super::outcome::Failed;
 use super::record::{Record, Stored};
-use super::target::{RememberedFailure, Target, Uncacheable};
+use super::target::{RememberedFailure, Target};
 
 /// One change to what is stored under one key. The driver drops it where that key has been purged since the fetch began that
 /// brought it.
@@ -26,7 +26,7 @@ pub(super) enum Kind<B> {
     /// Everything under the key (RFC 9111 §4.4).
     Invalidate,
     /// Nobody waits for another's answer until then; what is stored stays.
-    MarkUncacheable(Uncacheable),
+    MarkUncacheable(u64),
     /// The origin is not asked until then; what is stored stays.
     RememberFailure(Rc<Failed<B>>, u64),
 }
@@ -72,7 +72,7 @@ impl<B: Clone> Change<B> {
                     let useless = target.stored.iter().position(|stored| !stored.record.is_usable(now));
                     target.stored.remove(useless.unwrap_or(0));
                 }
-                target.uncacheable = None;
+                target.uncacheable_until = None;
                 target.failure = None;
             }
             Kind::Freshen(freshened) => {
@@ -84,15 +84,15 @@ impl<B: Clone> Change<B> {
                     target.stored.retain(|stored| !stored.record.is_same_variant(&new.record));
                     target.stored.push(new);
                 }
-                target.uncacheable = None;
+                target.uncacheable_until = None;
                 target.failure = None;
             }
             Kind::Drop(old) => target.stored.retain(|stored| !Rc::ptr_eq(&stored.record, &old)),
             Kind::Invalidate => return None,
-            Kind::MarkUncacheable(marker) => target.uncacheable = Some(marker),
+            Kind::MarkUncacheable(until) => target.uncacheable_until = Some(until),
             Kind::RememberFailure(failed, until) => target.failure = Some(RememberedFailure { failed, until }),
         }
-        target.uncacheable = target.uncacheable.filter(|marker| now < marker.until);
+        target.uncacheable_until = target.uncacheable_until.filter(|until| now < *until);
         target.failure = target.failure.filter(|failure| now < failure.until);
         (!target.is_empty()).then_some(target)
     }

@@ -10,8 +10,11 @@
 mod answer;
 mod change;
 mod client;
+mod failure;
 mod fetch;
+mod fill;
 mod forward;
+mod freshen;
 mod key;
 mod outcome;
 mod record;
