@@ -148,11 +148,12 @@ export class Driver<K, V> {
     const now = entries.now();
     const known = handle.slots.get(key) ?? 0;
     const number = handle.number(entries.core);
+    const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
     const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;
     const answer =
       options === undefined && again === 0
-        ? entries.core.ask(known, number, now, defaults.policy, false, random, asker)
-        : askWith(entries.core, known, number, now, defaults.policy, options, random, asker, again, askedAt);
+        ? entries.core.ask(known, number, hash, now, defaults.policy, false, random, asker)
+        : askWith(entries.core, known, number, hash, now, defaults.policy, options, random, asker, again, askedAt);
     const code = answer | 0;
     if (core.hasNews(code)) entries.drain();
     const at = code & core.SLOT;
@@ -214,6 +215,8 @@ export class Driver<K, V> {
         promise = Promise.reject(timedOut(key, new Ask(handle, key, loader, options, now).hardTimeout));
         break;
       default:
+        // It may have had a slot for a moment.
+        entries.columns.look();
         if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: "absent" });
         promise = Promise.reject(tooManyLoads(key));
     }

@@ -1,5 +1,7 @@
 import { now, nowFor, read } from "./clock.js";
+import { Columns } from "./columns.js";
 import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
+import { hashKey, newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
 import type { Numbers } from "./policy.js";
@@ -21,12 +23,14 @@ export interface CoreOptions {
   readonly maxEntryBytes: number;
   readonly usualTtl: number;
   readonly sharedTimer: boolean;
+  readonly lru: boolean;
 }
 
 /** Keys and values by slot, beside the core that knows the slots by number. */
 export class EntryTable<K, V> {
   readonly hooks = new Hooks<K, V>();
   core: Core;
+  columns: Columns;
   keys: (K | undefined)[] = [undefined];
   values: Stored<V>[] = [NONE];
   readonly namespaces: Namespace<K>[] = [new Namespace<K>(0, 0, [])];
@@ -37,6 +41,7 @@ export class EntryTable<K, V> {
   onRenewed: (() => void) | undefined = undefined;
   /** Whose key lies in a slot. There only once there are others than the cache's own. */
   private partitions: Partition<K>[] | undefined = undefined;
+  private seed: number | undefined;
   /** What the core was told of policies, in order, so that another can be told the same. */
   private readonly policies: [base: number, said: Numbers][] = [];
 
@@ -46,6 +51,34 @@ export class EntryTable<K, V> {
     readonly clock: (() => number) | undefined,
   ) {
     this.core = this.makeCore();
+    this.columns = new Columns(this.core);
+  }
+
+  /** A hit, found by the columns: what it takes that all know of it but the hooks. */
+  countHit(slot: number, namespace: Namespace<K>): void {
+    namespace.hits++;
+    if (!this.columns.use(slot)) this.safely((core) => core.note_hit(slot));
+  }
+
+  /** Whether the value is fresh, without counting a get. */
+  isFresh(slot: number, now: number): boolean {
+    return now < this.columns.freshUntil[slot]! || this.safely((core) => core.is_fresh(slot, now));
+  }
+
+  /** A new key's hash; 0 where there is none, or nobody wants to know. */
+  hash(key: K, partition: Partition<K>): number {
+    if (this.options.lru) return 0;
+    this.seed ??= newSeed();
+    return this.seed === undefined ? 0 : hashKey(key, partition.seed(this.seed));
+  }
+
+  /** The core, which knows of all hits. */
+  counted(): Core {
+    for (const namespace of this.namespaces) {
+      if (namespace.hits > 0) this.core.count_hits(namespace.id, namespace.hits);
+      namespace.hits = 0;
+    }
+    return this.core;
   }
 
   /** The time, perhaps of a few calls before in the same run of code. */
@@ -83,6 +116,7 @@ export class EntryTable<K, V> {
 
   /** Gives a new key its slot. */
   place(slot: number, key: K, partition: Partition<K>, number: number): void {
+    this.columns.follow(slot);
     if (slot >= this.keys.length) this.grow(slot);
     partition.set(key, slot, number);
     // As a Map's, a key is never -0.
@@ -138,6 +172,7 @@ export class EntryTable<K, V> {
   /** Removes everything. */
   clear(): void {
     const slots = this.core.clear();
+    this.columns.look();
     // By the same call with hooks and without, so that it comes to the same.
     if (this.hooks.evict !== undefined) for (const slot of slots) this.notifyRemoval(slot, "removed");
     this.empty();
@@ -159,7 +194,9 @@ export class EntryTable<K, V> {
     }
     if (this.core instanceof Core) renew();
     this.core = this.makeCore();
+    this.columns = new Columns(this.core);
     for (const [base, said] of this.policies) tellPolicy(this.core, base, said);
+    for (const namespace of this.namespaces) namespace.hits = 0;
     for (const namespace of this.namespaces.slice(1)) {
       this.core.namespace(namespace.parent, namespace.path.at(-1)!);
       namespace.number = this.core.open(namespace.id, "");
@@ -180,8 +217,8 @@ export class EntryTable<K, V> {
   }
 
   private makeCore(): Core {
-    const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer } = this.options;
-    return new Core(maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer);
+    const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru } = this.options;
+    return new Core(maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru);
   }
 
   private empty(): void {

@@ -1,7 +1,7 @@
 import type { Batcher } from "./batcher.js";
 import type { Core } from "./core.js";
 import { bytes } from "./options.js";
-import type { Partition, ScopeName, Slots } from "./partitions.js";
+import type { Namespace, Partition, ScopeName, Slots } from "./partitions.js";
 import type { BackoffRule } from "./policy.js";
 import type { CacheLike, GetOrSetOptions, LoadContext, Loader, Place } from "./types.js";
 
@@ -33,6 +33,7 @@ export interface Defaults<K, V> {
 /** A part of a cache as its user sees it: which keys, and what calls take where they say nothing. */
 export class CacheHandle<K, V> {
   readonly slots: Slots<K>;
+  readonly namespace: Namespace<K>;
   readonly place: Place;
 
   constructor(
@@ -40,6 +41,7 @@ export class CacheHandle<K, V> {
     readonly defaults: Defaults<K, V>,
   ) {
     this.slots = partition.slots;
+    this.namespace = partition.namespace;
     this.place = partition.place;
   }
 

@@ -8,6 +8,8 @@ export interface Host {
   requestBound: boolean;
   /** Milliseconds since 1970. */
   now(): number;
+  /** 32 random bits. Throws where there is no randomness, as at a Worker's global scope. */
+  seed(): number;
   /** As `setTimeout`. Throws where there are no timers. */
   setTimer(callback: () => void, millis: number): Timer;
   clearTimer(timer: Timer): void;
@@ -73,6 +75,7 @@ export const host: Host = {
   requestBound: false,
   // By their names at each call, so that a test may replace what stands behind them.
   now: () => Date.now(),
+  seed: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
   setTimer: (callback, millis) => setTimeout(callback, millis),
   clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
   keepAlive: nothing,

@@ -3,7 +3,7 @@ import { insertWith } from "./calls.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
 import { Driver } from "./driver.js";
-import { EntryTable, NONE } from "./entries.js";
+import { EntryTable } from "./entries.js";
 import { health } from "./figures.js";
 import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
 import { host } from "./host.js";
@@ -99,6 +99,7 @@ const CACHE_OPTIONS = new Set([
   "maxEntries",
   "maxBytes",
   "maxEntryBytes",
+  "eviction",
   ...HANDLE_OPTIONS,
   "plugins",
   "name",
@@ -108,7 +109,7 @@ const CACHE_OPTIONS = new Set([
 const MAX_ENTRIES = 10_000;
 
 /**
- * A cache in the memory of this isolate or process: bounded, in LRU order, with lifetimes, and with one
+ * A cache in the memory of this isolate or process: bounded, with lifetimes, and with one
  * load per key however many ask at once.
  *
  * Keys are anything a `Map` takes, compared as a `Map` does. Every call is O(1) unless it says otherwise.
@@ -150,6 +151,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     known(options, CACHE_OPTIONS);
     const { maxEntries = MAX_ENTRIES, maxBytes = Infinity, plugins = [] } = options;
     const { maxEntryBytes = maxBytes, clock, random = Math.random, name: called = "default" } = options;
+    const { eviction = "adaptive" } = options;
+    if (eviction !== "adaptive" && eviction !== "lru") throw refusal("eviction", show(eviction), '"adaptive" or "lru"');
     this.name = name("name", called);
     this.#random = fn("random", random);
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
@@ -163,6 +166,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         maxEntryBytes,
         usualTtl,
         sharedTimer: !host.requestBound,
+        lru: eviction === "lru",
       },
       clock === undefined ? undefined : fn("clock", clock),
     );
@@ -178,29 +182,24 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     for (const plugin of plugins) this.use(plugin);
   }
 
-  /** The value, if it is there and fresh. Makes it the most recently used. */
+  /** The value, if it is there and fresh. Counts as a use of it. */
   get(key: K): V | undefined {
     const entries = this.#entries;
+    const handle = this.#handle;
     const now = entries.now();
-    const slot = this.#handle.slots.get(key);
-    try {
-      if (slot !== undefined && entries.core.hit(slot, now)) {
-        const value = entries.values[slot] as V;
-        if (entries.hooks.hit !== undefined) this.#notifyHit(key);
-        return value;
-      }
-      return this.#getSlow(key, slot, now);
-    } catch (error) {
-      if (!entries.recover(error)) throw error;
-      return undefined;
-    }
+    const slot = handle.slots.get(key);
+    if (slot === undefined || !(now < entries.columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
+    const value = entries.values[slot] as V;
+    entries.countHit(slot, handle.namespace);
+    if (entries.hooks.hit !== undefined) this.#notifyHit(key);
+    return value;
   }
 
-  /** As `get`, but counts nothing and leaves the order of use as it is. */
+  /** As `get`, but counts nothing, and is no use of the value. */
   peek(key: K): V | undefined {
     const now = this.#entries.now();
     const slot = this.#handle.slots.get(key);
-    if (slot === undefined || !this.#entries.safely((core) => core.is_fresh(slot, now))) return undefined;
+    if (slot === undefined || !this.#entries.isFresh(slot, now)) return undefined;
     return this.#entries.values[slot] as V | undefined;
   }
 
@@ -208,7 +207,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   has(key: K): boolean {
     const now = this.#entries.now();
     const slot = this.#handle.slots.get(key);
-    return slot !== undefined && this.#entries.safely((core) => core.is_fresh(slot, now));
+    return slot !== undefined && this.#entries.isFresh(slot, now);
   }
 
   /** Milliseconds that the value stays fresh; `undefined` if there is none that is. */
@@ -240,14 +239,15 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const random = mayJitter ? this.#random() : 0;
     const now = entries.nowFor(said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
     const slot = handle.slots.get(key) ?? 0;
+    const hash = slot === 0 ? entries.hash(key, partition) : 0;
     const absent = value === undefined || value === null;
     try {
       const { core } = entries;
       const number = partition.number(core);
       const code =
         said === undefined
-          ? core.insert(slot, number, now, defaults.policy, weight, absent, random)
-          : insertWith(core, slot, number, now, defaults.policy, weight, absent, random, said);
+          ? core.insert(slot, number, hash, now, defaults.policy, weight, absent, random)
+          : insertWith(core, slot, number, hash, now, defaults.policy, weight, absent, random, said);
       entries.inserted(code, slot, key, value, partition, number);
     } catch (error) {
       if (!entries.recover(error)) throw error;
@@ -540,7 +540,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return keepFresh(this, entries, options);
   }
 
-  /** The fresh entries, the most recently used first; those of namespaces and scopes are theirs. O(n of the cache). */
+  /**
+   * The fresh entries; those of namespaces and scopes are theirs. With `eviction: "lru"` the most recently used come first,
+   * else they have no order that is promised. O(n of the cache).
+   */
   *entries(): IterableIterator<[K, V]> {
     const entries = this.#entries;
     const start = entries.now();
@@ -548,7 +551,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     for (const slot of entries.safely((core) => core.newest_first(start))) {
       const now = entries.now();
       const key = entries.keys[slot] as K;
-      const held = this.#handle.slots.get(key) === slot && entries.safely((core) => core.is_fresh(slot, now));
+      const held = this.#handle.slots.get(key) === slot && entries.isFresh(slot, now);
       if (held) yield [key, entries.values[slot] as V];
     }
   }
@@ -577,26 +580,34 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   stats(): Stats {
     const { namespace } = this.#handle.partition;
     const which = this.#figures;
-    return this.#entries.safely((core) =>
-      toStats(core.counters(which), core.len(namespace.id, ""), core.weight(namespace.id, ""), core.in_flight()),
-    );
+    return this.#entries.safely(() => {
+      const core = this.#entries.counted();
+      return toStats(
+        core.counters(which),
+        core.len(namespace.id, ""),
+        core.weight(namespace.id, ""),
+        core.in_flight(),
+        core.eviction_bytes(),
+      );
+    });
   }
 
   /** @internal What a page for Prometheus tells, by namespace. */
   [LAYERS](): Layer[] {
     const { namespaces, options } = this.#entries;
-    return this.#entries.safely((core) =>
-      namespaces.map(({ id, path }) => {
+    return this.#entries.safely(() => {
+      const core = this.#entries.counted();
+      return namespaces.map(({ id, path }) => {
         const [entries, bytes, ...spread] = core.layer(id) as unknown as [number, number, ...number[]];
         const inFlight = core.in_flight();
-        const stats = toStats(core.counters(id), entries, bytes, inFlight);
+        const stats = toStats(core.counters(id), entries, bytes, inFlight, core.eviction_bytes());
         const { maxEntries, maxBytes } = options;
         const whole = id === 0 ? { maxEntries, maxBytes, inFlight } : undefined;
         const [millis, ...loads] = spread.splice(0, LOAD_BOUNDS + 2) as [number, ...number[]];
         const [keys, ...batches] = spread as [number, ...number[]];
         return { cache: this.name, namespace: path.join("/"), stats, millis, loads, keys, batches, whole };
-      }),
-    );
+      });
+    });
   }
 
   /**
@@ -609,7 +620,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   health(thresholds: HealthOptions = {}): Health {
     const now = this.#entries.now();
-    return this.#entries.safely((core) => health(core, this.#figures, now, thresholds));
+    return this.#entries.safely(() => health(this.#entries.counted(), this.#figures, now, thresholds));
   }
 
   /** @internal What `console.log` shows. */
@@ -625,16 +636,12 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   #plainHit(key: K): Promise<V> | undefined {
     const entries = this.#entries;
+    const handle = this.#handle;
     const now = entries.now();
-    const slot = this.#handle.slots.get(key);
-    try {
-      // For a key on its way the core is asked once.
-      if (slot === undefined || entries.values[slot] === NONE || !entries.core.hit(slot, now)) return undefined;
-    } catch (error) {
-      if (!entries.recover(error)) throw error;
-      return undefined;
-    }
+    const slot = handle.slots.get(key);
+    if (slot === undefined || !(now < entries.columns.freshUntil[slot]!)) return undefined;
     const value = entries.values[slot] as V;
+    entries.countHit(slot, handle.namespace);
     if (entries.hooks.hit !== undefined) this.#notifyHit(key);
     return Promise.resolve(value);
   }
@@ -642,9 +649,17 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /** A `get` that was no plain hit. */
   #getSlow(key: K, slot: number | undefined, now: number): V | undefined {
     const entries = this.#entries;
-    const { core, hooks } = entries;
-    const { partition, place } = this.#handle;
-    const code = slot === undefined ? core.miss(partition.namespace.id, now) : core.touch(slot, now);
+    const { hooks } = entries;
+    const { namespace, place } = this.#handle;
+    let code: number;
+    try {
+      // It may be here for nothing but that the memory has grown.
+      entries.columns.follow(0);
+      code = slot === undefined ? entries.core.miss(namespace.id, now) : entries.core.touch(slot, now);
+    } catch (error) {
+      if (!entries.recover(error)) throw error;
+      return undefined;
+    }
     const isHit = slot !== undefined && kind(code) === HIT;
     const value = isHit ? (entries.values[slot] as V) : undefined;
     if (hasNews(code)) entries.drain();

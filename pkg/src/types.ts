@@ -80,6 +80,12 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
   maxBytes?: number | undefined;
   /** A larger entry is handed out and not stored. Default: `maxBytes`; 4294967294 at the most. */
   maxEntryBytes?: number | undefined;
+  /**
+   * Who goes when room is needed. Default `"adaptive"`: what reuse so far speaks least for, by a policy that adapts to
+   * what is asked, and withstands scans and loops larger than the cache. `"lru"`: the least recently used, exactly; it alone
+   * promises an order of iteration.
+   */
+  eviction?: "adaptive" | "lru" | undefined;
   /** Hooks: see `NearCache.on`. */
   plugins?: readonly Plugin<K, V>[] | undefined;
   /** What the cache is called in its figures. Default `"default"`. */

@@ -73,6 +73,7 @@ export class Updates<K, V> {
     const answer = core.begin_write(
       known,
       number,
+      known === 0 ? entries.hash(key, handle.partition) : 0,
       now,
       handle.defaults.policy,
       host.requestBound,
@@ -86,7 +87,10 @@ export class Updates<K, V> {
       options.bytes,
       options.tags,
     );
-    if (answer < 0) return undefined;
+    if (answer < 0) {
+      entries.columns.look();
+      return undefined;
+    }
     const code = answer | 0;
     if (hasNews(code)) entries.drain();
     if (known === 0) entries.place(code & SLOT, key, handle.partition, number);

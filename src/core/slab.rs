@@ -215,6 +215,11 @@ impl Slab {
         &self.moments
     }
 
+    /// How many slots there is room for before [`moments`](Self::moments) moves.
+    pub fn capacity(&self) -> usize {
+        self.moments.capacity()
+    }
+
     /// Another number whenever [`moments`](Self::moments) lies elsewhere than before.
     pub fn version(&self) -> u32 {
         self.version

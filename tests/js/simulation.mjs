@@ -42,6 +42,7 @@ class Simulation {
     this.world = new World({ requestBound });
     this.cache = new NearCache({
       maxEntries: MOST_ENTRIES,
+      eviction: this.random(2) === 0 ? "lru" : "adaptive",
       maxBytes: MOST_BYTES,
       sizeOf: () => BYTES,
       ttl: TTL,

@@ -114,6 +114,7 @@ export async function virtualWorld({ requestBound = false, start = 1_700_000_000
     },
   };
   Object.assign(host, {
+    seed: () => 1,
     requestBound,
     now: () => world.now,
     setTimer(callback, millis) {

@@ -64,6 +64,10 @@ impl Adaptive {
         &self.clock.hits
     }
 
+    pub fn capacity(&self) -> usize {
+        self.clock.hits.capacity()
+    }
+
     pub fn version(&self) -> u32 {
         self.clock.version
     }

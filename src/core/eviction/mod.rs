@@ -135,7 +135,7 @@ impl Eviction {
     }
 
     /// Everything that lies in a slot. With `Lru` the most recently used first. O(n).
-    pub fn order(&self) -> Vec<Slot> {
+    pub fn order(&mut self) -> Vec<Slot> {
         match self {
             Self::Lru(lru) => lru.order(),
             #[cfg(feature = "adaptive")]
@@ -159,6 +159,24 @@ impl Eviction {
             Self::Lru(_) => &[],
             #[cfg(feature = "adaptive")]
             Self::Adaptive(adaptive) => adaptive.counters(),
+        }
+    }
+
+    /// How many slots the column has room for before it moves.
+    pub fn capacity(&self) -> usize {
+        match self {
+            Self::Lru(_) => usize::MAX,
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.capacity(),
+        }
+    }
+
+    /// Where a driver may note hits for a policy that has no counters; empty with one that has.
+    pub fn noted_hits(&mut self) -> &[u32] {
+        match self {
+            Self::Lru(lru) => lru.noted_hits(),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(_) => &[],
         }
     }
 

@@ -87,6 +87,7 @@ class Face {
     this.namespaces = namespaces;
     this.opaque = (rest.maxBytes ?? rest.maxEntryBytes) !== undefined && !sizeOfLength;
     this.cache = new NearCache({
+      eviction: "lru",
       ...policy(rest),
       random: () => random,
       ...(sizeOfLength ? { sizeOf: (value) => show(value).length } : {}),

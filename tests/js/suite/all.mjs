@@ -19,6 +19,7 @@ import "./updates.mjs";
 import "./hooks.mjs";
 import "./batch-cache.mjs";
 import "./model.mjs";
+import "./eviction.mjs";
 import "./batcher.mjs";
 import "./dataloader.mjs";
 import "./key.mjs";

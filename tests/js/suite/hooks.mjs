@@ -136,7 +136,7 @@ test("stale is told with its cause: revalidate, error, timeout", async () => {
 });
 
 test("evict is told with value and cause, expire when the dead is met", async () => {
-  const { cache, clock, take } = told({ maxEntries: 2 });
+  const { cache, clock, take } = told({ maxEntries: 2, eviction: "lru" });
   cache.set("a", 1).set("b", 2).set("c", 3);
   equal(take(), [["evict", { key: "a", value: 1, cause: "size" }]]);
   cache.set("b", 4);
@@ -299,7 +299,7 @@ test("what hooks cause is told eight deep, each chain by itself", () => {
 
 test("a value that is undefined is a value to hooks, too", () => {
   const events = [null, undefined].map((value) => {
-    const { cache, clock, take } = told({ maxEntries: 2 });
+    const { cache, clock, take } = told({ maxEntries: 2, eviction: "lru" });
     cache.set("a", value, { ttl: 10 });
     clock.pass(20);
     cache.get("a");

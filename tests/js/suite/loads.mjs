@@ -287,7 +287,7 @@ test("ten thousand loads at once all come home", async () => {
 });
 
 test("a load that ends after everything else has been used again touches nothing else", async () => {
-  const cache = new NearCache({ maxEntries: 2 });
+  const cache = new NearCache({ maxEntries: 2, eviction: "lru" });
   const load = held();
   const first = cache.getOrSet("k", load);
   cache.delete("k");

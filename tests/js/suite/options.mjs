@@ -9,7 +9,7 @@ const SIGNAL = "an AbortSignal";
 const BOOLEAN = "true or false";
 const OBJECT = "an object";
 const LIFE_OPTIONS = "ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff";
-const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, ${LIFE_OPTIONS}, softTimeout, hardTimeout, sizeOf, batch, plugins, name, clock, random`;
+const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, eviction, ${LIFE_OPTIONS}, softTimeout, hardTimeout, sizeOf, batch, plugins, name, clock, random`;
 const SET_OPTIONS = `${LIFE_OPTIONS}, bytes, tags`;
 const GET_OPTIONS = `${SET_OPTIONS}, hardTimeout, signal, softTimeout, forceFresh, details`;
 
@@ -83,6 +83,15 @@ const wrongForCache = [
   ...wrong("maxEntries", [...notCounts, [Infinity, "Infinity"]], COUNT),
   ...wrong("maxBytes", notBytes, BYTES),
   ...wrong("maxEntryBytes", notBytes, BYTES),
+  ...wrong(
+    "eviction",
+    [
+      [null, "null"],
+      [1, "1"],
+      ["LRU", '"LRU"'],
+    ],
+    '"adaptive" or "lru"',
+  ),
   ...wrong("sizeOf", notFunctions, FUNCTION),
   ...wrong("clock", notFunctions, FUNCTION),
   ...wrong("ttl", notDurations, DURATION),

@@ -302,7 +302,7 @@ test("errorBackoff: the loader's word before the call's before the cache's", asy
 });
 
 test("remembered errors are entries: they are bounded, and a cache without room remembers none", async () => {
-  const cache = new NearCache({ maxEntries: 3, errorBackoff: Infinity, clock: handClock() });
+  const cache = new NearCache({ maxEntries: 3, eviction: "lru", errorBackoff: Infinity, clock: handClock() });
   for (let i = 0; i < 10; i++) await rejects(cache.getOrSet(i, fails));
   equal([cache.size, cache.stats().evictions.size], [3, 0]);
   let calls = 0;
