@@ -135,3 +135,39 @@ impl Lru {
         self.links.get_mut(number as usize)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_that_a_driver_has_noted_come_before_whatever_is_done_next() {
+        let mut lru = Lru::new(10);
+        let slots: Vec<Slot> = (1..=4).filter_map(Slot::new).collect();
+        let order = |lru: &mut Lru| lru.order().into_iter().map(Slot::number).collect::<Vec<u32>>();
+        let note = |lru: &mut Lru, numbers: &[u32]| {
+            lru.noted[0] = numbers.len() as u32;
+            lru.noted[1..=numbers.len()].copy_from_slice(numbers);
+        };
+        for slot in &slots {
+            lru.keyed(*slot);
+            lru.link_newest(*slot);
+        }
+        assert!(lru.noted_hits().len() == MOST_NOTED + 1 && order(&mut lru) == [4, 3, 2, 1]);
+        note(&mut lru, &[1, 3, 1]);
+        assert_eq!(order(&mut lru), [1, 3, 4, 2]);
+        note(&mut lru, &[2]);
+        assert_eq!(lru.victim(None), Some(slots[3]));
+        note(&mut lru, &[4]);
+        lru.hit(slots[2]);
+        assert_eq!(order(&mut lru), [3, 4, 2, 1]);
+        note(&mut lru, &[1, 2]);
+        lru.unlink(slots[0]);
+        assert_eq!(order(&mut lru), [2, 3, 4]);
+        note(&mut lru, &[4]);
+        lru.link_newest(slots[0]);
+        assert_eq!(order(&mut lru), [1, 4, 2, 3]);
+        assert_eq!(lru.noted[0], 0, "each counts once");
+    }
+}

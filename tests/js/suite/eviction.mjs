@@ -57,32 +57,34 @@ function walk({ eviction, maxEntries, maxBytes, keys, steps, random, disturb }) 
     const id = `${place} ${key}`;
     const now = clock();
     const wanted = model.fresh(id, now);
+    // Once early, when the columns have little room, and will move later without the memory growing.
+    if (step === 60 || (step > 5_000 && random(1_000) === 0)) disturb();
     switch (random(12)) {
-      case 0: {
+      case 0:
+      case 1: {
         const [ttl, bytes] = [random(4) === 0 ? Infinity : 1 + random(50), 1 + random(5)];
         const value = { step, bytes };
         part.set(key, value, { ttl, staleWhileRevalidate: random(3) * 10 });
         model.values.set(id, { value, until: now + ttl });
         break;
       }
-      case 1:
+      case 2:
         equal(part.delete(key), wanted !== undefined, `delete at step ${step}`);
         model.values.delete(id);
         break;
-      case 2:
-        if (random(20) === 0) {
+      case 3:
+        if (random(50) === 0) {
           cache.clear();
           model.values.clear();
         } else clock.pass(random(4));
         break;
-      case 3:
-        if (random(10) === 0) disturb();
+      case 4:
         if (random(10) === 0) {
           if (off === undefined) off = cache.on("hit", () => model.told++);
           else off = off();
         }
         break;
-      case 4:
+      case 5:
         equal(part.peek(key), wanted, `peek at step ${step}`);
         equal(part.has(key), wanted !== undefined, `has at step ${step}`);
         break;
@@ -123,10 +125,10 @@ for (const eviction of ["adaptive", "lru"]) {
   ]) {
     test(`${eviction}, ${maxEntries} entries, ${maxBytes} bytes: gets agree with a plain map while memory grows`, () => {
       const random = randomFrom(context.seed);
-      const keys = 2 * maxEntries;
+      const keys = Math.min(maxEntries, 100);
       let disturbed = 0;
       const disturb = () => {
-        if (disturbed++ < 5) growMemory();
+        if (disturbed++ < 12) growMemory();
       };
       walk({ eviction, maxEntries, maxBytes, keys, steps: 20_000, random, disturb });
       ok(disturbed > 0);
