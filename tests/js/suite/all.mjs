@@ -1,3 +1,5 @@
+import { run as runTests } from "../runner.mjs";
+import { World } from "../world.mjs";
 import "./map.mjs";
 import "./time.mjs";
 import "./bounds.mjs";
@@ -6,6 +8,7 @@ import "./loads.mjs";
 import "./purges.mjs";
 import "./deadlines.mjs";
 import "./signals.mjs";
+import "./requests.mjs";
 import "./recursion.mjs";
 import "./options.mjs";
 import "./stats.mjs";
@@ -29,4 +32,5 @@ import "./keep-fresh.mjs";
 import "./renew.mjs";
 import "./contract.mjs";
 
-export { equal, rejects, run, test } from "../runner.mjs";
+/** Runs the suite on the package in virtual time. */
+export const run = (settings) => runTests({ ...settings, makeWorld: (options) => new World(options) });

@@ -1,5 +1,5 @@
 import { NearCache, NearCacheError } from "nearcache";
-import { equal, ok, rejects, test, throws } from "../runner.mjs";
+import { equal, now, ok, rejects, test, throws } from "../runner.mjs";
 
 const DURATION = 'milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"';
 const COUNT = "a whole number from 0 to 16777215";

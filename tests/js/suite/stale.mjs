@@ -1,7 +1,7 @@
 // Stale values: while they are refreshed, where a load fails, and how failures are remembered.
 
 import { NearCache } from "nearcache";
-import { equal, handClock, held, ok, rejects, settleDown, test } from "../runner.mjs";
+import { equal, handClock, held, ok, rejects, settleDown, sleep, test, testBothWays } from "../runner.mjs";
 
 const down = new Error("down");
 const fails = () => Promise.reject(down);
@@ -146,7 +146,7 @@ test("a refresh that never ends does not hold its key past the deadline", async 
   clock.pass(15);
   equal(await cache.getOrSet("k", () => "new"), "old");
   equal(cache.get("k"), "new");
-  await new Promise((resolve) => setTimeout(resolve, 40));
+  await sleep(15);
   equal(cache.stats().inFlight, 0);
 });
 
@@ -484,4 +484,17 @@ test("a stale value is not handed out past its last moment, whatever the order o
   await settleDown();
   clock.pass(5);
   ok((await details(cache, () => "new")).value !== "old");
+});
+
+testBothWays("a clock that is set back puts no refresh off", async (world) => {
+  // The symptom: after a failed refresh there was none until the clock had caught up.
+  const cache = new NearCache({ ttl: 10, swr: Infinity }).set("k", "old");
+  await world.pass(100);
+  equal(await cache.getOrSet("k", () => Promise.reject(down)), "old");
+  await world.settle();
+  world.setClock(world.now - 50);
+  let loads = 0;
+  equal(await cache.getOrSet("k", async () => (loads++, "new")), "old");
+  await world.settle();
+  equal([loads, cache.get("k")], [1, "new"]);
 });

@@ -1,5 +1,5 @@
 import { NearCache } from "nearcache";
-import { busy, equal, handClock, ok, sleep, test } from "../runner.mjs";
+import { busy, equal, handClock, now, ok, sleep, test, testBothWays } from "../runner.mjs";
 
 test("a value is handed out until its ttl has passed, and not a millisecond longer", () => {
   const clock = handClock();
@@ -137,7 +137,9 @@ test("a clock that goes back lengthens lives, and breaks nothing", () => {
   equal(cache.get("a"), undefined);
 });
 
-test("in real time a short life ends on the millisecond, however hot the loop that asks", async () => {
+const SPARED = { realTime: "the class spares readings of the runtime's own clock alone" };
+
+test("in real time a short life ends on the millisecond, however hot the loop that asks", SPARED, async () => {
   // Within one run of code time may stand still: each turn is a run of its own.
   const cache = new NearCache();
   cache.set("long", 1, { ttl: "1h" });
@@ -159,7 +161,7 @@ test("in real time a short life ends on the millisecond, however hot the loop th
   }
 });
 
-test("a value that is set after a pause within one task has its whole life", () => {
+test("a value that is set after a pause within one task has its whole life", SPARED, () => {
   for (const ttl of [60, 200]) {
     const cache = new NearCache({ ttl });
     for (let i = 0; i < 1000; i++) cache.set(i, i, { ttl: "1h" }).get(i);
@@ -172,21 +174,25 @@ test("a value that is set after a pause within one task has its whole life", () 
   }
 });
 
-test("nothing is handed out past its time in the next run of code, however hot the calls before a pause", async () => {
-  const cache = new NearCache();
-  cache.set("long", 1, { ttl: "1h" });
-  // Calls spare readings of the clock in turns: every place in the turn is tried.
-  for (let extra = 0; extra < 40; extra++) {
-    cache.set("a", "old", { ttl: 3 });
-    for (let i = 0; i < 1000 + extra; i++) cache.get("long");
-    busy(5);
-    await sleep(0);
-    equal(cache.get("a"), undefined, `after ${extra} calls more`);
-    equal(await cache.getOrSet("a", () => "anew", { ttl: 3 }), "anew", `after ${extra} calls more`);
-  }
-});
+test(
+  "nothing is handed out past its time in the next run of code, however hot the calls before a pause",
+  SPARED,
+  async () => {
+    const cache = new NearCache();
+    cache.set("long", 1, { ttl: "1h" });
+    // Calls spare readings of the clock in turns: every place in the turn is tried.
+    for (let extra = 0; extra < 40; extra++) {
+      cache.set("a", "old", { ttl: 3 });
+      for (let i = 0; i < 1000 + extra; i++) cache.get("long");
+      busy(5);
+      await sleep(0);
+      equal(cache.get("a"), undefined, `after ${extra} calls more`);
+      equal(await cache.getOrSet("a", () => "anew", { ttl: 3 }), "anew", `after ${extra} calls more`);
+    }
+  },
+);
 
-test("a short life ends while the program sleeps", async () => {
+test("a short life ends while the program sleeps", SPARED, async () => {
   const cache = new NearCache({ ttl: 40 });
   for (let i = 0; i < 100; i++) cache.set("a", i).get("a");
   await sleep(60);
@@ -232,7 +238,7 @@ test("a clock, a random number, sizeOf or an option that uses the cache never ge
   equal([got, cache.get("a"), cache.get("b")], ["loaded", "loaded", "of b"]);
 });
 
-test("a clock that a test replaces is read at every call", () => {
+test("a clock that a test replaces is read at every call", SPARED, () => {
   // The symptom: values long past their ttl, since the clock was read only now and then.
   const real = Date.now;
   let now = 1_700_000_000_000;
@@ -247,7 +253,7 @@ test("a clock that a test replaces is read at every call", () => {
   }
 });
 
-test("faked timers in one test spoil no lifetimes in the next", async () => {
+test("faked timers in one test spoil no lifetimes in the next", SPARED, async () => {
   const { setImmediate, queueMicrotask, setTimeout: realTimeout } = globalThis;
   Object.assign(globalThis, { setImmediate: () => ({ unref() {} }), queueMicrotask: () => {}, setTimeout: () => 0 });
   try {
@@ -260,4 +266,11 @@ test("faked timers in one test spoil no lifetimes in the next", async () => {
   for (let i = 0; i < 100; i++) cache.get("k");
   await sleep(30);
   for (let i = 0; i < 40; i++) equal(cache.get("k"), undefined);
+});
+
+testBothWays("a timer that rings late hands out nothing past its time", async (world) => {
+  const cache = new NearCache({ ttl: "6s" });
+  for (let i = 0; i < 100; i++) cache.set(i, "old").get(i);
+  world.now += 24_700;
+  equal([cache.get(1), cache.has(2), await cache.getOrSet(3, () => "new")], [undefined, false, "new"]);
 });
