@@ -7,7 +7,7 @@ import { limit, report, settings } from "./report.mjs";
 limit(100_000, "node");
 console.log(`Node ${process.version}`);
 await compile();
-await import("./suite/wasm.mjs");
+await import("./suite/trap.mjs");
 const { run } = await import("./suite/all.mjs");
 const given = settings();
 report("node", await run({ ...given, runtime: "node" }), given.seed);

@@ -1,7 +1,7 @@
 // Random operations against a model so naive that it can be read: a list in order of use.
 
 import { NearCache } from "nearcache";
-import { context, equal, handClock, now, randomFrom, settleDown, test } from "../runner.mjs";
+import { context, equal, handClock, randomFrom, settleDown, test } from "../runner.mjs";
 
 const KEYS = [0, 1, "1", NaN, null, undefined, "a", "b", "c", "d", {}, Symbol("k"), () => {}, true, 1n, ""];
 
