@@ -4,7 +4,7 @@
 // `--seed=N`, `--steps=N`, or SEED and STEPS.
 
 import { NearCache } from "nearcache";
-import { turn, World } from "./contract/world.mjs";
+import { turn, World } from "./world.mjs";
 import { limit, report, settings } from "./report.mjs";
 import { randomFrom } from "./runner.mjs";
 

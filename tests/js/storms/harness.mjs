@@ -5,7 +5,6 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort, start } from "../../processes.mjs";
-import { sleep } from "../runner.mjs";
 import { bundle, COMPATIBILITY_DATE, root, scratch, serve } from "../workerd.mjs";
 import { startOrigin } from "./origin.mjs";
 import { COMPLAINT, send } from "./send.mjs";

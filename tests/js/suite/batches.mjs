@@ -1,7 +1,7 @@
 // A cache that loads keys together.
 
 import { NearCache } from "nearcache";
-import { equal, handClock, held, ok, rejects, settleDown, sleep, test, throws } from "../runner.mjs";
+import { equal, handClock, held, ok, rejects, settleDown, sleep, test, testBothWays, throws } from "../runner.mjs";
 
 const down = new Error("down");
 
@@ -253,4 +253,15 @@ test("a wrong batch is an error that names it", () => {
   throws(make({ load: () => [], batchWindow: "soon" }), { code: "ERR_OPTION", message: /^batchWindow: got "soon"/ });
   throws(make({ load: () => [], maxBatchSize: 0 }), { code: "ERR_OPTION", message: /^maxBatchSize: got 0/ });
   throws(make({ load: () => [], cache: true }), { code: "ERR_OPTION", message: /^cache: unknown option/ });
+});
+
+testBothWays("a batch's duration is by the cache's clock", async (world) => {
+  const load = held();
+  const cache = new NearCache({ batch: { load: (keys, contexts) => load(keys, contexts[0]) } });
+  const durations = [];
+  cache.on("batch", ({ duration }) => durations.push(duration));
+  const get = cache.getOrSet("k");
+  await world.pass(70);
+  load.loads[0].resolve(["v"]);
+  equal([await get, await world.settle(), durations], ["v", undefined, [70]]);
 });
