@@ -42,7 +42,14 @@ export function blocks(file) {
     const start = at + 1;
     while (++at < lines.length && lines[at].trim() !== ticks);
     const text = lines.slice(start, at).map((line) => line.replace(indent, ""));
-    found.push({ file, line: start, info, language: info.split(",")[0], text: text.join("\n"), ...notes(lines, start - 2) });
+    found.push({
+      file,
+      line: start,
+      info,
+      language: info.split(",")[0],
+      text: text.join("\n"),
+      ...notes(lines, start - 2),
+    });
   }
   return found;
 }
