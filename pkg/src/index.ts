@@ -59,6 +59,7 @@ export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { Stats } from "./stats.js";
 export type {
+  BatchOptions,
   CachedOptions,
   CacheLike,
   Check,
