@@ -131,24 +131,25 @@ function crateItems() {
   );
 }
 
-const entries = [
-  ...rendered.flatMap(({ target, name, sections, file }) =>
-    sections
-      // The reference's small headings are the same everywhere.
-      .filter(
-        ({ depth, heading }) =>
-          !file.startsWith("api/") ||
-          (depth <= 3 &&
-            !/^(Type Parameters|Methods|Properties|Constructors?|Accessors|Implements|Extends|Parameters|Returns|Throws|[A-Z])$/.test(
-              heading,
-            )),
-      )
-      .map(({ id, depth, heading, text }) => ({
-        page: name,
+/** The reference's small headings are the same everywhere, and what is inherited is found where it comes from. */
+const isNews =
+  ({ file }) =>
+  ({ depth, heading, text }) =>
+    !file.startsWith("api/") ||
+    (depth <= 3 &&
+      !/^([A-Z]|Type Parameters?|Methods|Properties|Constructors?|Accessors|Implements|Extends|Extended by|Parameters|Returns|Throws)$/.test(
         heading,
-        url: depth === 1 ? target : `${target}#${id}`,
-        text: text.slice(0, 1_500),
-      })),
+      ) &&
+      !text.includes("Inherited from"));
+
+const entries = [
+  ...rendered.flatMap((page) =>
+    page.sections.filter(isNews(page)).map(({ id, depth, heading, text }) => ({
+      page: page.name,
+      heading,
+      url: depth === 1 ? page.target : `${page.target}#${id}`,
+      text: text.slice(0, 1_500),
+    })),
   ),
   ...crateItems(),
 ];
