@@ -7,8 +7,8 @@ import path from "node:path";
 import { anchors, documents, links, read, root } from "./markdown.mjs";
 
 const repository = /^repository = "(.*)"$/m.exec(read("Cargo.toml"))?.[1];
-/** Addresses that must work where there is no file beside the document: in a package's page. */
-const absoluteOnly = new Set(["pkg/README.md", "src/README.md"]);
+/** Addresses that must work where there is no file beside the document: in a package's pages. */
+const absoluteOnly = new Set(["pkg/README.md", "src/README.md", "CHANGELOG.md"]);
 
 function wrong(file, link) {
   if (/^[a-z]+:/.test(link)) {
