@@ -44,7 +44,7 @@ function linkOf(page) {
     if (target === "README.md") return relative(page.target, "index.html") + hash;
     const own = targets.get(target);
     if (own !== undefined) return relative(page.target, own) + hash;
-    if (/\.(svg|png)$/.test(target)) {
+    if (/\.(svg|png|json)$/.test(target)) {
       const place = target.replace(/^docs\//, "");
       copied.add([target, place].join("\0"));
       return relative(page.target, place);

@@ -105,6 +105,25 @@ Object.assign(tests, {
     assert.ok(code.length > 15, `${code.length} examples`);
   },
 
+  "the dashboard asks for what there is, in a language that Prometheus reads"() {
+    const { panels } = JSON.parse(read("docs/guides/grafana.json"));
+    const asked = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+    assert.ok(asked.length > 8);
+    const guide = read("docs/guides/operating.md");
+    for (const [name] of asked.join("\n").matchAll(/\bnearcache_\w+/g)) {
+      assert.ok(guide.includes(`\`${name.replace(/_bucket$/, "")}\``), name);
+    }
+    // As Grafana would put them.
+    const rules = asked.map((expr, at) => {
+      const filled = expr.replaceAll("$__rate_interval", "5m").replaceAll("$cache", ".*");
+      return { record: `panel:${at}`, expr: filled };
+    });
+    const file = path.join(out, "dashboard.yaml");
+    writeFileSync(file, JSON.stringify({ groups: [{ name: "dashboard", rules }] }));
+    const { status, said } = run(process.env.PROMTOOL ?? "promtool", ["check", "rules", file]);
+    assert.equal(status, 0, said);
+  },
+
   "rules for Prometheus are read by its own tool"() {
     const rules = all.filter(({ language, text }) => language === "yaml" && /^groups:/.test(text));
     assert.ok(rules.length > 0);

@@ -15,3 +15,5 @@ pub mod testing {}
 pub mod migrating {}
 #[doc = include_str!("../../docs/guides/eviction.md")]
 pub mod eviction {}
+#[doc = include_str!("../../docs/guides/invalidation.md")]
+pub mod invalidation {}

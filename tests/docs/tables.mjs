@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { buildSync } from "esbuild";
 import { read, root, table } from "./markdown.mjs";
 
 /** The names in backticks of a cell. */
@@ -23,7 +24,7 @@ function options(name) {
 }
 
 /** What the docs say is the default. */
-const documented = (docs) => /Default:? ([^.;]+(?:\.\w[^.;]*)*)[.;]/.exec(docs)?.[1];
+const documented = (docs) => /Default:? (`[^`]+`|[^.;]+(?:\.\w[^.;]*)*)/.exec(docs)?.[1];
 
 function sources(folder, kind) {
   return readdirSync(path.join(root, folder), { recursive: true })
@@ -116,17 +117,29 @@ export default {
   "the crate's options are in its README's table"() {
     const builder = read("src/engine/builder.rs");
     const made = Array.from(builder.matchAll(/pub fn (\w+)(?:<.*>)?\((?:mut )?self/g), ([, name]) => name);
-    const listed = table("src/README.md", "Options").flatMap(([option]) => names(option));
+    const rows = table("src/README.md", "Options");
+    const listed = rows.flatMap(([option]) => names(option));
+    const eviction = /^ +eviction: EvictionPolicy::(\w+),$/m.exec(builder)?.[1];
+    assert.equal(rows.find(([option]) => option === "`eviction`")[1], `\`${eviction}\``);
     assert.deepEqual(listed.sort(), made.filter((name) => name !== "build").sort());
   },
 
   "sizes are as the README says"() {
-    const zipped = (file) => gzipSync(readFileSync(path.join(root, file)), { level: 9 }).length / 1000;
-    const told = /wasm is (\d+) KB gzipped/.exec(read("pkg/README.md"))[1];
-    assert.ok(
-      Math.abs(zipped("pkg/dist/nearcache.wasm") - told) < 1.5,
-      `the wasm is ${zipped("pkg/dist/nearcache.wasm")} KB`,
-    );
+    const zipped = (bytes) => gzipSync(bytes, { level: 9 }).length / 1000;
+    const bundled = (entry) => {
+      const file = path.join(root, `pkg/dist/entrypoints/${entry}.js`);
+      const options = { bundle: true, minify: true, format: "esm", write: false, external: ["node:*"] };
+      return zipped(buildSync({ entryPoints: [file], ...options }).outputFiles[0].contents);
+    };
+    const sizes = {
+      "wasm is (\\d+) KB gzipped": zipped(readFileSync(path.join(root, "pkg/dist/nearcache.wasm"))),
+      "JavaScript (\\d+) KB minified": bundled("init"),
+      "both together take (\\d+) KB": bundled("inline"),
+    };
+    const text = read("pkg/README.md").replace(/\s+/g, " ");
+    for (const [told, size] of Object.entries(sizes)) {
+      assert.ok(Math.abs(new RegExp(told).exec(text)[1] - size) < 2, `${told}: ${size} KB`);
+    }
   },
 
   "what Prometheus is told is in the guide"() {
