@@ -1,6 +1,6 @@
-// The class under random schedules in virtual time, against the rules of the machine (design: each is numbered here as
-// there), seen from outside with a small model: loads that are told to end, fail at once, ask for other keys or never end;
-// timers that ring late, time that leaps over several deadlines, and requests that die, with and without requests.
+// The class under random schedules in virtual time, against the rules of tests/contract/README.md, seen from outside with a
+// small model: loads that are told to end, fail at once, ask for other keys or never end; timers that ring late, time that
+// leaps over several deadlines, and requests that die, with and without requests.
 // `--seed=N`, `--steps=N`, or SEED and STEPS.
 
 import { NearCache } from "nearcache";

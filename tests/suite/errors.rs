@@ -11,7 +11,7 @@ use nearcache::{Cache, LoadError};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[derive(Debug, PartialEq)]
-struct NoSuchUser(u32);
+pub struct NoSuchUser(u32);
 
 impl fmt::Display for NoSuchUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,7 +22,7 @@ impl fmt::Display for NoSuchUser {
 impl std::error::Error for NoSuchUser {}
 
 /// Lets others ask for the same.
-async fn pending_once() {
+pub async fn pending_once() {
     let mut polled = false;
     poll_fn(|cx| {
         cx.waker().wake_by_ref();
@@ -31,9 +31,18 @@ async fn pending_once() {
     .await;
 }
 
-async fn name(users: &Cache<u32, String>, id: u32) -> anyhow::Result<String> {
+pub async fn name(users: &Cache<u32, String>, id: u32) -> anyhow::Result<String> {
     let name = users.try_get_with(id, async move |_| Err(NoSuchUser(id))).await.context("greeting")?;
     Ok(format!("Hello, {name}"))
+}
+
+#[test]
+fn a_load_error_goes_through_a_question_mark() {
+    fn boxed() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Err(LoadError::Full)?
+    }
+    let error = boxed().expect_err("an error");
+    assert!(matches!(error.downcast_ref(), Some(LoadError::Full)));
 }
 
 #[test]

@@ -1,37 +1,36 @@
 //! The synchronous cache against a model too simple to be wrong, under random operations.
 
-mod common;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use common::{Heard, Random, Virtual, seed};
 use nearcache::{Cache, EntryOptions, RemovalCause, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use crate::common::{Heard, Random, Virtual, seed};
+
 #[derive(Clone, Debug)]
-struct Held {
-    key: u8,
-    value: u64,
-    weight: u32,
-    expires: u64,
+pub struct Held {
+    pub key: u8,
+    pub value: u64,
+    pub weight: u32,
+    pub expires: u64,
 }
 
 /// The most recently used last.
-struct Model {
-    held: Vec<Held>,
-    max_entries: usize,
-    max_bytes: u64,
-    max_entry_bytes: u32,
+pub struct Model {
+    pub held: Vec<Held>,
+    pub max_entries: usize,
+    pub max_bytes: u64,
+    pub max_entry_bytes: u32,
 }
 
 impl Model {
-    fn live(&self, key: u8, now: u64) -> Option<&Held> {
+    pub fn live(&self, key: u8, now: u64) -> Option<&Held> {
         self.held.iter().find(|held| held.key == key && now < held.expires)
     }
 
-    fn insert(&mut self, new: Held, now: u64) -> bool {
+    pub fn insert(&mut self, new: Held, now: u64) -> bool {
         self.held.retain(|held| held.key != new.key);
         if new.expires <= now || self.max_entries == 0 || new.weight > self.max_entry_bytes {
             return false;
@@ -43,12 +42,12 @@ impl Model {
         true
     }
 
-    fn weight(&self) -> u64 {
+    pub fn weight(&self) -> u64 {
         self.held.iter().map(|held| u64::from(held.weight)).sum()
     }
 }
 
-fn run(seed: u64, steps: u32, ttl: bool) {
+pub fn run(seed: u64, steps: u32, ttl: bool) {
     let mut random = Random(seed);
     let max_entries = [0, 1, 2, 7, 100][random.below(5) as usize];
     let max_bytes = [0, 1, 10, 50, u64::MAX][random.below(5) as usize];
@@ -153,7 +152,7 @@ fn run(seed: u64, steps: u32, ttl: bool) {
     assert_eq!(departures.borrow().len() as u64, gone, "the listener heard of every value that left");
 }
 
-const ROUNDS: u64 = if cfg!(target_family = "wasm") { 20 } else { 200 };
+pub const ROUNDS: u64 = if cfg!(target_family = "wasm") { 20 } else { 200 };
 
 #[test]
 fn random_operations_without_time_match_the_model() {

@@ -1,13 +1,9 @@
 //! The pure machine by itself: loads, who waits for them, and how each wait ends.
 
-mod common;
-#[path = "common/machine.rs"]
-mod driving;
-
 use std::collections::BTreeMap;
 
-use common::{Random, seed};
-use driving::*;
+use crate::driving::*;
+use crate::random::{Random, seed};
 use nearcache::Ttl;
 use nearcache::core::{
     Answer, Ask, Counted, Machine, MissCause, Node, Outcome, PartitionId, Settled, Softened, StaleCause,
@@ -49,7 +45,7 @@ fn a_flight_that_everyone_has_forgotten_is_swept_and_its_driver_told() {
 
 #[test]
 fn a_load_that_waits_for_itself_by_way_of_others_is_refused_at_the_join() {
-    // A2: loads in a circle blocked their thread.
+    // The symptom: loads in a circle blocked their thread.
     let mut machine = machine(10, Timers::Own);
     let policy = within(1_000);
     let inside = |flight| Some(Node::Flight(flight));
@@ -74,7 +70,7 @@ fn a_load_that_waits_for_itself_by_way_of_others_is_refused_at_the_join() {
 
 #[test]
 fn a_batch_that_asks_for_a_key_of_its_own_is_refused() {
-    // A2: it blocked its thread.
+    // The symptom: it blocked its thread.
     let mut machine = machine(10, Timers::Own);
     let policy = within(1_000);
     let batch = machine.new_batch();
@@ -95,7 +91,7 @@ fn tagged(names: &[&str]) -> Vec<String> {
 
 #[test]
 fn who_asked_after_a_purge_of_a_tag_that_the_load_bears_asks_again() {
-    // A6: a purge of whatever tag made every load under way unjoinable and unstorable.
+    // The symptom: a purge of whatever tag made every load under way unjoinable and unstorable.
     for (tags, again) in [(&["red"][..], true), (&["blue"], false), (&[], false), (&["blue", "red"], true)] {
         let mut machine = machine(10, Timers::Own);
         let policy = within(1_000);
@@ -287,7 +283,6 @@ fn one_timer_serves_all_waits_in_the_order_of_their_deadlines() {
 
 #[test]
 fn a_failed_load_has_taken_its_time_and_its_memory_is_used_like_an_entry() {
-    // A10: neither was noticed when it was broken.
     let mut machine = machine(2, Timers::Own);
     let policy = policy(PolicyPatch::new().error_backoff(Ttl::Forever));
     let (failed, flight) = lead(&mut machine, &ask(None, 0, &policy));

@@ -1,36 +1,36 @@
 //! One call for many keys.
 
-mod common;
-
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{Promiser, Virtual, poll_once, promised};
 use nearcache::engine::Batched;
 use nearcache::{Builder, Cache, LoadCtx, LoadError, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-type Results = Vec<Result<u32, &'static str>>;
-type Waiting<T> = Pin<Box<dyn Future<Output = T>>>;
+use crate::common::{Promiser, Virtual, poll_once, promised};
 
-struct Call {
-    keys: Vec<u32>,
-    ctxs: Vec<LoadCtx<u32>>,
-    promiser: Promiser<Results>,
+pub type Results = Vec<Result<u32, &'static str>>;
+
+pub type Waiting<T> = Pin<Box<dyn Future<Output = T>>>;
+
+pub struct Call {
+    pub keys: Vec<u32>,
+    pub ctxs: Vec<LoadCtx<u32>>,
+    pub promiser: Promiser<Results>,
 }
 
-struct Bench<const ALONE: bool> {
-    batched: Batched<u32, u32, Virtual<ALONE>>,
-    world: Virtual<ALONE>,
-    calls: Rc<RefCell<Vec<Call>>>,
+pub struct Bench<const ALONE: bool> {
+    pub batched: Batched<u32, u32, Virtual<ALONE>>,
+    pub world: Virtual<ALONE>,
+    pub calls: Rc<RefCell<Vec<Call>>>,
 }
 
 impl<const ALONE: bool> Bench<ALONE> {
-    fn new(build: impl FnOnce(Builder<u32, u32>) -> Builder<u32, u32>) -> Self {
+    pub fn new(build: impl FnOnce(Builder<u32, u32>) -> Builder<u32, u32>) -> Self {
         let world = Virtual::default();
         world.0.spawns.set(true);
         let cache = build(Cache::builder()).runtime(world.clone()).build();
@@ -44,34 +44,34 @@ impl<const ALONE: bool> Bench<ALONE> {
         Self { batched, world, calls }
     }
 
-    fn get(&self, key: u32) -> Waiting<Result<u32, LoadError>> {
+    pub fn get(&self, key: u32) -> Waiting<Result<u32, LoadError>> {
         let batched = self.batched.clone();
         Box::pin(async move { batched.get(key).await })
     }
 
-    fn get_many(&self, keys: &[u32]) -> Waiting<Vec<Result<u32, LoadError>>> {
+    pub fn get_many(&self, keys: &[u32]) -> Waiting<Vec<Result<u32, LoadError>>> {
         let (batched, keys) = (self.batched.clone(), keys.to_vec());
         Box::pin(async move { batched.get_many(keys).await })
     }
 
     /// As an executor does: everyone who waits is polled, then everything else runs, and so on.
-    fn turn<T>(&self, waiting: &mut [Waiting<T>]) -> Vec<Option<T>> {
+    pub fn turn<T>(&self, waiting: &mut [Waiting<T>]) -> Vec<Option<T>> {
         let answers = waiting.iter_mut().map(poll_once).collect();
         self.world.0.run_tasks();
         self.world.0.run_tasks();
         answers
     }
 
-    fn keys(&self) -> Vec<Vec<u32>> {
+    pub fn keys(&self) -> Vec<Vec<u32>> {
         self.calls.borrow().iter().map(|call| call.keys.clone()).collect()
     }
 
-    fn answer(&self, call: usize, results: Results) {
+    pub fn answer(&self, call: usize, results: Results) {
         self.calls.borrow()[call].promiser.say(results);
     }
 }
 
-fn values(answers: Vec<Option<Result<u32, LoadError>>>) -> Vec<Option<u32>> {
+pub fn values(answers: Vec<Option<Result<u32, LoadError>>>) -> Vec<Option<u32>> {
     answers.into_iter().map(|answer| answer.and_then(Result::ok)).collect()
 }
 
@@ -335,11 +335,9 @@ fn a_window_in_milliseconds_mixes_requests_and_a_dead_opener_takes_nobody_with_i
     }
 }
 
+#[cfg_attr(target_family = "wasm", ignore = "a panic ends a wasm instance")]
 #[test]
 fn a_key_whose_batches_are_lost_is_tried_ten_times() {
-    if cfg!(target_family = "wasm") {
-        return; // a panic ends a wasm instance; there is nothing to survive
-    }
     let world = Virtual::<false>::default();
     let cache: Cache<u32, u32, _> = Cache::builder().runtime(world.clone()).build();
     let calls = Rc::new(RefCell::new(Vec::new()));

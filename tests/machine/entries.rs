@@ -1,9 +1,6 @@
 //! The pure machine by itself, as a driver sees it: slots, parts, tags and writes.
 
-#[path = "common/machine.rs"]
-mod driving;
-
-use driving::*;
+use crate::driving::*;
 use nearcache::core::{
     Answer, Machine, NewValue, Outcome, Part, PartitionId, RemovalCause, Timers, Touched, WriteThrough, join_scope,
 };
@@ -151,7 +148,7 @@ fn a_tag_is_purged_in_a_part_and_within_it() {
 
 #[test]
 fn what_loses_its_key_after_a_purge_may_be_inserted_anew_in_the_same_slot() {
-    // A8: a slot that `ask` had freed was handed out as the new load's, and the next key got the same.
+    // The symptom: a slot that `ask` had freed was handed out as the new load's, and the next key got the same.
     let mut machine = machine(10, Timers::Own);
     let policy = within(0);
     let first = insert(&mut machine, None, PartitionId::ROOT, 0, &Policy::USUAL).expect("it fits");
@@ -164,7 +161,7 @@ fn what_loses_its_key_after_a_purge_may_be_inserted_anew_in_the_same_slot() {
 
 #[test]
 fn a_driver_that_goes_on_using_a_slot_that_was_freed_corrupts_nothing() {
-    // A8: the ring of entries was corrupted, and `newest_first` never ended.
+    // The symptom: the ring of entries was corrupted, and `newest_first` never ended.
     let mut machine = machine(10, Timers::Own);
     let slots: Vec<_> =
         (0..4).map(|n| insert(&mut machine, None, PartitionId::ROOT, n, &Policy::USUAL).expect("it fits")).collect();
@@ -186,7 +183,7 @@ fn a_driver_that_goes_on_using_a_slot_that_was_freed_corrupts_nothing() {
 
 #[test]
 fn a_write_that_nobody_ends_is_given_up_and_its_key_goes() {
-    // A7: without a deadline its key stayed uncached for good.
+    // The symptom: without a deadline its key stayed uncached for good.
     let mut machine = machine(10, Timers::Own);
     for (policy, given_up) in
         [(within(1_000), 31_000), (policy(PolicyPatch::new().hard_timeout(Ttl::Forever)), 930_000)]
@@ -209,7 +206,7 @@ fn a_write_that_nobody_ends_is_given_up_and_its_key_goes() {
 
 #[test]
 fn many_writes_under_way_cost_nothing_to_other_keys() {
-    // A7: every set, miss and eviction walked the list of writes. Quadratic, this would take minutes.
+    // The symptom: every set, miss and eviction walked the list of writes. Quadratic, this would take minutes.
     let mut machine = machine(1_000, Timers::Own);
     let policy = within(1_000);
     let writes: Vec<_> =
