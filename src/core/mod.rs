@@ -12,6 +12,7 @@ mod ask;
 mod columns;
 mod entries;
 pub(crate) mod eviction;
+mod exchange;
 mod freshness;
 mod graph;
 mod grow;
@@ -39,7 +40,7 @@ pub use loads::{Deadlines, FLIGHT_BITS, FlightId, WaitId};
 pub use part::{Part, join_scope};
 pub use partitions::{Held, PartitionId};
 pub use settle::{Brought, Outcome, Settled};
-pub use slab::Slot;
+pub use slab::{FreshUntil, Slot};
 pub use stats::Stats;
 pub use updates::{NewValue, WriteThrough};
 pub use waits::{Softened, Wake, Who};
@@ -387,10 +388,14 @@ impl Machine {
     /// Removes what is there if it has expired.
     #[inline]
     fn remove_expired(&mut self, slot: Slot, now: Timestamp) {
-        let held = |state| matches!(state, State::Ready | State::Failed);
-        if self.slab.get(slot).is_some_and(|entry| held(entry.state()) && !entry.is_fresh_without_check(now))
-            && self.freshness_of(slot, now) == Freshness::Expired
-        {
+        if self.slab.needs_check(slot, now) {
+            self.remove_if_over(slot, now);
+        }
+    }
+
+    #[inline(never)]
+    fn remove_if_over(&mut self, slot: Slot, now: Timestamp) {
+        if self.freshness_of(slot, now) == Freshness::Expired {
             self.drop_value(slot, Some(RemovalCause::Expired));
         }
     }
@@ -408,7 +413,7 @@ impl Machine {
 
     #[inline]
     fn namespace_of(&self, slot: Slot) -> u8 {
-        self.slab.get(slot).map_or(0, |entry| entry.namespace())
+        self.slab.namespace(slot)
     }
 
     #[inline]

@@ -60,6 +60,25 @@ const STORED_MASK: u64 = (1 << 52) - 1;
 /// Less than any moment that a clock can show: what is not there is not fresh.
 const NOTHING: f64 = f64::NAN;
 
+/// Until when what a slot holds is certainly a fresh value.
+#[derive(Clone, Copy, Debug)]
+pub struct FreshUntil(f64);
+
+impl FreshUntil {
+    /// Whether it never expires by itself, so that nobody need read a clock.
+    #[inline]
+    pub fn is_for_ever(self) -> bool {
+        self.0 >= NEVER_EXPIRES
+    }
+
+    /// Whether it is fresh at `now`, and nothing more need be asked. False says nothing.
+    #[inline]
+    pub fn is_after(self, now: Timestamp) -> bool {
+        // Rounding keeps the order, so what is less as a float is less.
+        (now.as_millis() as f64) < self.0
+    }
+}
+
 /// An entry's numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
@@ -79,12 +98,6 @@ impl Entry {
         (now.as_millis() as f64) < self.moment.abs()
     }
 
-    /// As [`is_fresh_without_check`](Self::is_fresh_without_check), of values alone.
-    #[inline]
-    pub fn is_hit(&self, now: Timestamp) -> bool {
-        (now.as_millis() as f64) < self.moment
-    }
-
     /// Until when [`is_fresh_without_check`](Self::is_fresh_without_check) holds; `None` for ever, or where nothing is.
     pub fn no_check_until(&self) -> Option<Timestamp> {
         let moment = self.moment.abs();
@@ -95,11 +108,6 @@ impl Entry {
     pub fn stored_at(&self) -> Option<Timestamp> {
         let moment = self.moment.abs();
         (moment >= NEVER_EXPIRES).then(|| Timestamp::from_millis(moment.to_bits() & STORED_MASK))
-    }
-
-    #[inline]
-    pub fn namespace(&self) -> u8 {
-        (self.meta >> NAMESPACE_SHIFT) as u8
     }
 
     pub fn state(&self) -> State {
@@ -209,6 +217,29 @@ impl Slab {
         Some(EntryMut { meta, moment: self.moments.get_mut(slot.index())? })
     }
 
+    /// Whether the slot holds a value that is certainly fresh at `now`.
+    #[inline]
+    pub fn is_hit(&self, slot: Slot, now: Timestamp) -> bool {
+        self.fresh_until(slot).is_after(now)
+    }
+
+    /// Whether the slot holds something, a value or a failure, that is not certainly fresh any more.
+    #[inline]
+    pub fn needs_check(&self, slot: Slot, now: Timestamp) -> bool {
+        (now.as_millis() as f64) >= self.fresh_until(slot).0.abs()
+    }
+
+    /// Whose key it holds. Of a slot that holds none it means nothing.
+    #[inline]
+    pub fn namespace(&self, slot: Slot) -> u8 {
+        self.metas.get(slot.index()).map_or(0, |meta| (meta >> NAMESPACE_SHIFT) as u8)
+    }
+
+    #[inline]
+    pub fn fresh_until(&self, slot: Slot) -> FreshUntil {
+        FreshUntil(self.moments.get(slot.index()).copied().unwrap_or(NOTHING))
+    }
+
     /// The moments by slot number: a value is certainly fresh before its moment. What is no value has one that no time is
     /// before.
     pub fn moments(&self) -> &[f64] {
@@ -218,6 +249,18 @@ impl Slab {
     /// Another number whenever [`moments`](Self::moments) lies elsewhere than before.
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// Whether nothing is known of any entry but its state and its moment: none has a weight, or a partition of its own.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.weights.is_empty() && self.partitions.is_empty()
+    }
+
+    /// Whether the slot holds a value of the cache's own namespace, without a load under way.
+    #[inline]
+    pub fn is_value_at_rest(&self, slot: Slot) -> bool {
+        self.metas.get(slot.index()) == Some(&((State::Ready as u32) << STATE_SHIFT))
     }
 
     pub fn weight(&self, slot: Slot) -> u32 {
