@@ -88,6 +88,8 @@ impl CallOptions {
 }
 
 impl EntryOptions {
+    pub(super) const NONE: Self = Self { policy: PolicyPatch::NONE, tags: Vec::new(), weight: None };
+
     common_setters!();
     entry_setters!(policy);
 }
