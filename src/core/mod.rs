@@ -340,7 +340,14 @@ impl Machine {
 
     /// Looks at the next `count` slots and removes what has expired there. Every insertion and every miss
     /// does some of this, so that nothing expired stays while the cache is in use.
+    #[inline]
     pub fn sweep(&mut self, now: Timestamp, count: u32) {
+        if !self.all_timeless() {
+            self.sweep_slots(now, count);
+        }
+    }
+
+    fn sweep_slots(&mut self, now: Timestamp, count: u32) {
         if self.alarm.is_none() && self.flights.live() > 0 {
             self.sweep_flight(now);
         }
@@ -350,16 +357,17 @@ impl Machine {
         if self.expirable == 0 {
             return;
         }
-        let slots = self.slab.slots();
-        for _ in 0..count.min(slots) {
-            self.hand = if self.hand + 1 < slots { self.hand + 1 } else { 1 };
-            if let Some(slot) = Slot::new(self.hand) {
-                self.remove_expired(slot, now);
+        for _ in 0..count.min(self.slab.slots()) {
+            let (hand, over) = self.slab.look_after(self.hand, now);
+            self.hand = hand;
+            if let Some(slot) = over {
+                self.remove_if_over(slot, now);
             }
         }
     }
 
     /// Sweeps before an operation on this key, which keeps its slot. The slot, if it really holds a key.
+    #[inline]
     fn sweep_for(&mut self, slot: Option<Slot>, now: Timestamp, count: u32) -> Option<Slot> {
         let held = |slot: &Slot| self.slab.get(*slot).is_some_and(|entry| entry.state() != State::Free);
         self.pinned = slot.filter(held);

@@ -74,8 +74,7 @@ impl FreshUntil {
     /// Whether it is fresh at `now`, and nothing more need be asked. False says nothing.
     #[inline]
     pub fn is_after(self, now: Timestamp) -> bool {
-        // Rounding keeps the order, so what is less as a float is less.
-        (now.as_millis() as f64) < self.0
+        now.as_float() < self.0
     }
 }
 
@@ -94,8 +93,7 @@ impl Entry {
     /// [`FreshnessColumns`](super::freshness::FreshnessColumns).
     #[inline]
     pub fn is_fresh_without_check(&self, now: Timestamp) -> bool {
-        // Rounding keeps the order, so what is less as a float is less.
-        (now.as_millis() as f64) < self.moment.abs()
+        now.as_float() < self.moment.abs()
     }
 
     /// Until when [`is_fresh_without_check`](Self::is_fresh_without_check) holds; `None` for ever, or where nothing is.
@@ -223,10 +221,22 @@ impl Slab {
         self.fresh_until(slot).is_after(now)
     }
 
+    /// The number after this one, or the first, and its slot, if that [needs a check](Self::needs_check).
+    #[inline]
+    pub fn look_after(&self, number: u32, now: Timestamp) -> (u32, Option<Slot>) {
+        let next = number.wrapping_add(1);
+        match self.moments.get(next as usize) {
+            Some(moment) if now.as_float() >= moment.abs() => (next, Slot::new(next)),
+            Some(_) => (next, None),
+            // Number 0 is no entry's: the next look is at the first.
+            None => (0, None),
+        }
+    }
+
     /// Whether the slot holds something, a value or a failure, that is not certainly fresh any more.
     #[inline]
     pub fn needs_check(&self, slot: Slot, now: Timestamp) -> bool {
-        (now.as_millis() as f64) >= self.fresh_until(slot).0.abs()
+        now.as_float() >= self.fresh_until(slot).0.abs()
     }
 
     /// Whose key it holds. Of a slot that holds none it means nothing.

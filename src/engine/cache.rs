@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::rc::Rc;
 
-use super::call::EntryOptions;
+use super::call::{EntryOptions, NO_ENTRY_OPTIONS};
 use super::handle::{CLOSED, Handle};
 use super::inner::Inner;
 use super::plugin::{HitEvent, MissEvent};
@@ -63,20 +63,38 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        match self.hit_or_slot(key) {
+            Some(Ok(value)) => Some(value),
+            Some(Err(slot)) => self.get_slowly(slot),
+            None => self.get_and_tell(key),
+        }
+    }
+
+    /// The value, if it is certainly fresh, and nobody is to be told of the hit.
+    #[inline]
+    pub(super) fn hit<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.hit_or_slot(key)?.ok()
+    }
+
+    /// The value, if it is certainly fresh, else the key's slot, if it has one. `None`: plugins are to be told of it, or the
+    /// table is borrowed.
+    #[inline]
+    fn hit_or_slot<Q>(&self, key: &Q) -> Option<Result<V, Option<Slot>>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let inner = &*self.inner;
         if inner.has_plugins() {
-            return self.get_and_tell(key);
+            return None;
         }
         let mut table = inner.table.try_borrow_mut().ok()?;
-        let now = || inner.runtime.upper_bound();
-        match table.hit(self.partition, self.handle.namespace, key, now) {
-            // Nothing has left the table: there is nothing to look after when the borrow ends.
-            Ok(value) => Some(value.clone()),
-            Err(slot) => {
-                drop(table);
-                self.get_slowly(slot)
-            }
-        }
+        // Nothing leaves the table by a hit: there is nothing to look after when the borrow ends.
+        Some(table.hit(self.partition, self.handle.namespace, key, || inner.runtime.upper_bound()).cloned())
     }
 
     /// A get of what was found in this slot and is no simple hit, if a key was found at all. Counts.
@@ -184,7 +202,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// `false` if it was not stored: zero ttl, heavier than `max_entry_bytes`, or of unknown weight in a cache that is
     /// bounded by bytes. The old value is gone then too.
     pub fn insert(&self, key: K, value: V) -> bool {
-        self.insert_by(key, value, &EntryOptions::NONE)
+        self.insert_by(key, value, &NO_ENTRY_OPTIONS)
     }
 
     /// [`insert`](Self::insert) with a lifetime, tags or a weight of its own.
