@@ -1,6 +1,6 @@
 //! What a driver may see of the columns, so that a hit needs no call, and what the eviction policy has to say.
 
-use super::slab::{Slot, State};
+use super::slab::{FreshUntil, Slot, State};
 use super::{EvictionPolicy, Machine};
 use crate::time::Timestamp;
 
@@ -21,6 +21,20 @@ impl Machine {
     /// and needs to ask nothing more. For everything else, [`touch`](Self::touch) or [`ask`](Self::ask).
     pub fn fresh_until(&self) -> &[f64] {
         self.slab.moments()
+    }
+
+    /// What stands in [`fresh_until`](Self::fresh_until) for a slot.
+    #[inline]
+    pub fn fresh_until_of(&self, slot: Slot) -> FreshUntil {
+        self.slab.fresh_until(slot)
+    }
+
+    /// A hit that the driver has found by [`fresh_until_of`](Self::fresh_until_of), in the slot of a key that lies in this
+    /// namespace: the policy learns of it, and it is counted.
+    #[inline]
+    pub fn count_hit(&mut self, slot: Slot, namespace: u8) {
+        self.eviction.hit(slot);
+        self.count_in(namespace, |stats| stats.hits += 1);
     }
 
     /// The second: counters of hits, by slot number. A hit that the driver has found by

@@ -123,7 +123,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         let known = table.find_hashed(hash, self.partition, key);
         let last = known.and_then(|slot| self.last_good(table, slot, now));
         let write = WriteThrough {
-            hash: Some(hash as u32),
+            hash: Some(hash.0),
             slot: known,
             partition: self.partition,
             now,

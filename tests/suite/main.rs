@@ -8,6 +8,7 @@ mod bench;
 mod bounds;
 mod by_hand;
 mod circles;
+mod clock;
 mod context;
 mod deadlines;
 mod details;

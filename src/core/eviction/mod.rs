@@ -134,6 +134,16 @@ impl Eviction {
         }
     }
 
+    /// What lay in the slot leaves it to make room, and a new key's value of this hash lies there now. Neither weighs
+    /// anything. O(1).
+    pub fn exchanged(&mut self, slot: Slot, hash: Option<u32>) {
+        match self {
+            Self::Lru(lru) => lru.hit(slot),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.exchanged(slot, hash),
+        }
+    }
+
     /// Everything that lies in a slot. With `Lru` the most recently used first. O(n).
     pub fn order(&mut self) -> Vec<Slot> {
         match self {
