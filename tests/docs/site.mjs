@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
+import { launch } from "../browser.mjs";
 import { documents, read, root } from "./markdown.mjs";
 
 const site = path.join(root, "build/docs");
@@ -15,8 +15,7 @@ const pages = existsSync(site)
   : [];
 
 async function inChromium(body, options) {
-  const { args } = JSON.parse(read("webdriver.json"))["goog:chromeOptions"];
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
+  const browser = await launch();
   try {
     const page = await browser.newPage(options);
     const wrong = [];

@@ -169,6 +169,9 @@ export function handClock(start = 1_000_000) {
   return clock;
 }
 
+/** A loader that never ends. */
+export const never = () => new Promise(() => {});
+
 /** A loader that waits to be told how to end, and counts its calls. */
 export function held() {
   const loads = [];

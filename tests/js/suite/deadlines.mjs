@@ -1,8 +1,20 @@
 import { NearCache } from "nearcache";
-import { busy, equal, handClock, held, now, ok, rejects, settleDown, sleep, test, testBothWays } from "../runner.mjs";
+import {
+  busy,
+  equal,
+  handClock,
+  held,
+  never,
+  now,
+  ok,
+  rejects,
+  settleDown,
+  sleep,
+  test,
+  testBothWays,
+} from "../runner.mjs";
 
 const DAY = 86_400_000;
-const never = () => new Promise(() => {});
 
 test("a wait ends at its hardTimeout with a typed error that names key and option", async () => {
   const cache = new NearCache({ hardTimeout: 30 });

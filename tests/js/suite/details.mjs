@@ -1,20 +1,8 @@
 // details: an answer with its status, age and remaining ttl.
 
 import { NearCache } from "nearcache";
-import { equal, handClock, held, settleDown, test } from "../runner.mjs";
-
-const down = new Error("down");
-const fails = () => Promise.reject(down);
-const never = () => new Promise(() => {});
-
-/** A cache under a clock of the test's, with one value that was loaded at the start. */
-async function warm(options, loader = () => "old", call = undefined) {
-  const clock = handClock();
-  const cache = new NearCache({ clock, ttl: 100, hardTimeout: 500, ...options });
-  await cache.getOrSet("k", loader, call);
-  return { cache, clock };
-}
-const details = (cache, loader, options) => cache.getOrSet("k", loader, { ...options, details: true });
+import { equal, handClock, held, never, settleDown, test } from "../runner.mjs";
+import { details, fails, warm } from "./stale-value.mjs";
 
 test("details tell the status, age and ttl of every answer", async () => {
   const clock = handClock();

@@ -2,18 +2,7 @@
 
 import { NearCache } from "nearcache";
 import { equal, handClock, held, rejects, settleDown, test } from "../runner.mjs";
-
-const down = new Error("down");
-const fails = () => Promise.reject(down);
-
-/** A cache under a clock of the test's, with one value that was loaded at the start. */
-async function warm(options, loader = () => "old", call = undefined) {
-  const clock = handClock();
-  const cache = new NearCache({ clock, ttl: 100, hardTimeout: 500, ...options });
-  await cache.getOrSet("k", loader, call);
-  return { cache, clock };
-}
-const details = (cache, loader, options) => cache.getOrSet("k", loader, { ...options, details: true });
+import { details, down, fails, warm } from "./stale-value.mjs";
 
 test("expire begins the stale windows, of a value without an end of its own too", async () => {
   // The symptom: with an infinite ttl, expire deleted the value though the cache has stale windows.

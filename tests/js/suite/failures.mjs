@@ -1,20 +1,8 @@
 // Loads that fail: the last good value in their place, and how long a failure is remembered.
 
 import { NearCache } from "nearcache";
-import { equal, handClock, held, rejects, settleDown, test } from "../runner.mjs";
-
-const down = new Error("down");
-const fails = () => Promise.reject(down);
-const never = () => new Promise(() => {});
-
-/** A cache under a clock of the test's, with one value that was loaded at the start. */
-async function warm(options, loader = () => "old", call = undefined) {
-  const clock = handClock();
-  const cache = new NearCache({ clock, ttl: 100, hardTimeout: 500, ...options });
-  await cache.getOrSet("k", loader, call);
-  return { cache, clock };
-}
-const details = (cache, loader, options) => cache.getOrSet("k", loader, { ...options, details: true });
+import { equal, handClock, held, never, rejects, settleDown, test } from "../runner.mjs";
+import { details, down, fails, warm } from "./stale-value.mjs";
 
 test("a refresh that fails is not begun again before errorBackoff has passed", async () => {
   const { cache, clock } = await warm({ staleWhileRevalidate: 500, errorBackoff: 30 });

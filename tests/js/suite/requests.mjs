@@ -1,9 +1,8 @@
 // Requests that end, with their timers and promises, while others wait for what they have begun.
 
 import { NearCache } from "nearcache";
-import { equal, held, test } from "../runner.mjs";
+import { equal, held, never, test } from "../runner.mjs";
 
-const never = () => new Promise(() => {});
 const ignore = () => {};
 const inRequests = { requestBound: true };
 

@@ -1,18 +1,18 @@
 // softTimeout: the last good value in place of a slow load.
 
 import { NearCache } from "nearcache";
-import { busy, equal, handClock, held, now, rejects, settleDown, sleep, test, testBothWays } from "../runner.mjs";
+import { busy, equal, held, now, rejects, settleDown, sleep, test, testBothWays } from "../runner.mjs";
+import { warm } from "./stale-value.mjs";
 
-async function warm(options) {
-  const clock = handClock();
-  const cache = new NearCache({ clock, ttl: 100, staleIfError: 1000, softTimeout: 5, ...options });
-  await cache.getOrSet("k", () => "old");
+/** A cache with a value that is stale by now. */
+async function stale(options) {
+  const { cache, clock } = await warm({ staleIfError: 1000, softTimeout: 5, hardTimeout: undefined, ...options });
   clock.pass(150);
   return { cache, clock };
 }
 
 test("after softTimeout the stale value is handed out, and the load goes on and is stored", async () => {
-  const { cache } = await warm();
+  const { cache } = await stale();
   const load = held();
   const got = await Promise.all([
     cache.getOrSet("k", load, { details: true }),
@@ -38,7 +38,7 @@ test("without a value to fall back on softTimeout waits", async () => {
 });
 
 test("a value past its last moment does not stand in for a slow load", async () => {
-  const { cache, clock } = await warm();
+  const { cache, clock } = await stale();
   const load = held();
   const get = cache.getOrSet("k", load, { softTimeout: 10 });
   clock.pass(10_000);
@@ -48,7 +48,7 @@ test("a value past its last moment does not stand in for a slow load", async () 
 });
 
 test("a load that is quicker than softTimeout, or fails before it, is not waited out", async () => {
-  const { cache } = await warm();
+  const { cache } = await stale();
   equal(await cache.getOrSet("k", async () => "new", { details: true }), {
     value: "new",
     status: "miss",
@@ -74,7 +74,7 @@ test("forceFresh falls back on any value when it takes longer than softTimeout",
 });
 
 test("a signal after softTimeout, and hardTimeout, change nothing for the load", async () => {
-  const { cache } = await warm();
+  const { cache } = await stale();
   const load = held();
   const controller = new AbortController();
   equal(await cache.getOrSet("k", load, { signal: controller.signal }), "old");
@@ -87,7 +87,7 @@ test("a signal after softTimeout, and hardTimeout, change nothing for the load",
 });
 
 test("a signal before softTimeout takes the caller out", async () => {
-  const { cache } = await warm({ softTimeout: 20 });
+  const { cache } = await stale({ softTimeout: 20 });
   const load = held();
   const controller = new AbortController();
   const get = cache.getOrSet("k", load, { signal: controller.signal });
@@ -98,7 +98,7 @@ test("a signal before softTimeout takes the caller out", async () => {
 });
 
 test("the load that outlives its callers' softTimeout ends at their hardTimeout", async () => {
-  const { cache } = await warm({ hardTimeout: 20 });
+  const { cache } = await stale({ hardTimeout: 20 });
   const load = held();
   equal(await cache.getOrSet("k", load), "old");
   await sleep(50);
@@ -107,7 +107,7 @@ test("the load that outlives its callers' softTimeout ends at their hardTimeout"
 });
 
 test("what is written while a slow load is waited for will do at softTimeout", async () => {
-  const { cache } = await warm();
+  const { cache } = await stale();
   const load = held();
   const get = cache.getOrSet("k", load);
   cache.set("k", "set");
@@ -118,7 +118,7 @@ test("what is written while a slow load is waited for will do at softTimeout", a
 });
 
 test("what is deleted while a slow load is waited for is not handed out at softTimeout", async () => {
-  const { cache } = await warm();
+  const { cache } = await stale();
   const load = held();
   const get = cache.getOrSet("k", load);
   cache.delete("k");

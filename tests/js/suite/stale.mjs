@@ -1,20 +1,8 @@
-// Stale values: while they are refreshed, where a load fails, and how failures are remembered.
+// Stale values, while they are refreshed.
 
 import { NearCache } from "nearcache";
-import { equal, handClock, held, ok, rejects, settleDown, sleep, test, testBothWays } from "../runner.mjs";
-
-const down = new Error("down");
-const fails = () => Promise.reject(down);
-const never = () => new Promise(() => {});
-
-/** A cache under a clock of the test's, with one value that was loaded at the start. */
-async function warm(options, loader = () => "old", call = undefined) {
-  const clock = handClock();
-  const cache = new NearCache({ clock, ttl: 100, hardTimeout: 500, ...options });
-  await cache.getOrSet("k", loader, call);
-  return { cache, clock };
-}
-const details = (cache, loader, options) => cache.getOrSet("k", loader, { ...options, details: true });
+import { equal, handClock, held, never, ok, rejects, settleDown, sleep, test, testBothWays } from "../runner.mjs";
+import { details, down, fails, warm } from "./stale-value.mjs";
 
 test("a stale value is handed out at once, and exactly one refresh brings the next", async () => {
   const { cache, clock } = await warm({ staleWhileRevalidate: 50 });

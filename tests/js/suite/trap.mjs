@@ -1,9 +1,7 @@
 // A wasm that fails, because it gets no more memory. In Node alone: elsewhere so much memory is not to be had.
 
 import { freshPackage } from "../fresh.mjs";
-import { equal, held, test } from "../runner.mjs";
-
-const never = () => new Promise(() => {});
+import { equal, held, never, test } from "../runner.mjs";
 
 for (const requestBound of [false, true]) {
   const whenItFails = (title, body) => {

@@ -6,6 +6,7 @@ import {
   equal,
   handClock,
   held,
+  never,
   ok,
   randomFrom,
   rejects,
@@ -16,7 +17,6 @@ import {
   throws,
 } from "../runner.mjs";
 
-const never = () => new Promise(() => {});
 const down = new Error("down");
 const workerd = () => context.runtime === "workerd";
 
