@@ -142,6 +142,27 @@ export default {
     }
   },
 
+  "the packages' pages have the repository's figures"() {
+    const [ofClass, ofCrate] = read("README.md").split("## Figures")[1].split("\nCrate, ");
+    /** What a table has in its first column of figures, by row. A cell may hold a measure, and its ratio in parentheses. */
+    const figures = (text) =>
+      new Map(
+        Array.from(text.matchAll(/^\| ([^|]+) \| (\d[^|]*) \|/gm), ([, name, cell]) => [
+          name,
+          /\((.*)\)/.exec(cell)?.[1] ?? cell,
+        ]),
+      );
+    for (const [file, whole] of [
+      ["pkg/README.md", ofClass],
+      ["src/README.md", ofCrate],
+    ]) {
+      const known = figures(whole);
+      const told = [...figures(read(file).split("By measure")[1])].filter(([name]) => known.has(name));
+      assert.ok(told.length >= 3, `${file}: ${told.length} rows`);
+      for (const [name, figure] of told) assert.equal(figure, known.get(name), `${file}: ${name}`);
+    }
+  },
+
   "what Prometheus is told is in the guide"() {
     const made = Array.from(
       read("pkg/src/prometheus.ts").matchAll(/(?:counters?|gauge|histogram)\("(\w+)"/g),
