@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use common::{Heard, Virtual};
-use nearcache::{Cache, EntryOptions, RemovalCause, Ttl};
+use nearcache::{Cache, EntryOptions, EvictionPolicy, RemovalCause, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -18,8 +18,8 @@ fn timed(ttl: u64) -> (Cache<String, u32, Virtual<false>>, Virtual<false>) {
 }
 
 #[test]
-fn the_least_recently_used_entry_makes_room() {
-    let cache: Cache<&str, u32> = Cache::new_with_max_entries(2);
+fn with_lru_the_least_recently_used_entry_makes_room() {
+    let cache: Cache<&str, u32> = Cache::builder().max_entries(2).eviction(EvictionPolicy::Lru).build();
     cache.insert("a", 1);
     cache.insert("b", 2);
     assert_eq!(cache.get("a"), Some(1));
@@ -30,7 +30,7 @@ fn the_least_recently_used_entry_makes_room() {
 
 #[test]
 fn peek_and_contains_leave_the_order_and_the_counters_alone() {
-    let cache: Cache<&str, u32> = Cache::new_with_max_entries(2);
+    let cache: Cache<&str, u32> = Cache::builder().max_entries(2).eviction(EvictionPolicy::Lru).build();
     cache.insert("a", 1);
     cache.insert("b", 2);
     assert_eq!(cache.peek("a"), Some(1));
@@ -135,6 +135,7 @@ fn a_plugin_hears_every_cause_and_may_call_the_cache() {
     let (log, cell) = (heard.clone(), itself.clone());
     let cache = Cache::builder()
         .max_entries(2)
+        .eviction(EvictionPolicy::Lru)
         .time_to_live(Ttl::Millis(10))
         .plugin(Heard(move |key: &&'static str, value: &u32, cause| {
             log.borrow_mut().push((*key, *value, cause));
@@ -160,6 +161,49 @@ fn a_plugin_hears_every_cause_and_may_call_the_cache() {
         *heard.borrow(),
         [("a", 1, Replaced), ("a", 2, Size), ("b", 3, Removed), ("c", 4, Expired), ("d", 5, Removed)]
     );
+}
+
+#[test]
+fn what_makes_way_is_dropped_when_the_new_entry_is_there_and_nothing_is_borrowed() {
+    type Itself = Rc<RefCell<Option<Cache<Loud, Loud>>>>;
+    type Seen = Rc<RefCell<Vec<(usize, u32, Option<u32>)>>>;
+    #[derive(Clone)]
+    struct Loud(u32, Itself, Seen);
+    impl PartialEq for Loud {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+    impl Eq for Loud {}
+    impl std::hash::Hash for Loud {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+    impl std::borrow::Borrow<u32> for Loud {
+        fn borrow(&self) -> &u32 {
+            &self.0
+        }
+    }
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            // Taken out, so that what this drops does not do the same.
+            let cache = self.1.borrow_mut().take();
+            if let Some(cache) = cache {
+                let found = cache.get(&2);
+                self.2.borrow_mut().push((cache.len(), self.0, found.map(|value| value.0)));
+                *self.1.borrow_mut() = Some(cache);
+            }
+        }
+    }
+    let (itself, seen) = (Itself::default(), Seen::default());
+    let loud = |number| Loud(number, itself.clone(), seen.clone());
+    let cache: Cache<Loud, Loud> = Cache::new_with_max_entries(1);
+    cache.insert(loud(1), loud(1));
+    *itself.borrow_mut() = Some(cache.clone());
+    cache.insert(loud(2), loud(2));
+    itself.borrow_mut().take();
+    assert_eq!(*seen.borrow(), [(1, 1, Some(2)), (1, 1, Some(2))], "key and value of the one that made way");
 }
 
 #[test]

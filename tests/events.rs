@@ -119,7 +119,8 @@ fn a_background_load_that_fails_is_an_error_and_nothing_stale() {
 
 #[test]
 fn events_say_where_their_key_lies() {
-    let (cache, world, log) = sut::<false>(|builder| builder.time_to_live(Ttl::Millis(10)).max_entries(3));
+    let (cache, world, log) =
+        sut::<false>(|builder| builder.time_to_live(Ttl::Millis(10)).eviction(EvictionPolicy::Lru).max_entries(3));
     let posts = cache.namespace("posts", PolicyPatch::new()).expect("a number");
     let (mine, drafts) = (posts.scope("me"), posts.namespace("drafts", PolicyPatch::new()).expect("a number"));
     assert!(mine.insert(1, 1) && drafts.insert(2, 2) && cache.insert(3, 3));
