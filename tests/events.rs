@@ -10,7 +10,7 @@ use nearcache::engine::{
     BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, LoadEvent, MissEvent, Place, StaleEvent,
 };
 use nearcache::options::PolicyPatch;
-use nearcache::{Builder, Cache, CallOptions, LoadCtx, Plugin, Ttl};
+use nearcache::{Builder, Cache, CallOptions, EvictionPolicy, LoadCtx, Plugin, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
