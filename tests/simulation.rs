@@ -574,7 +574,7 @@ impl<const ALONE: bool> Sim<ALONE> {
 
     fn check(&mut self) {
         let at = self.at();
-        // Rule 1: one live load a key, unless it was cut loose or its leader gave it up at his deadline.
+        // Rule 1: one live load a key, unless it was cut loose or its leader gave it up at its deadline.
         let mut loads = self.shared.loads.borrow_mut();
         loads.retain(|load| !load.gone.get());
         let mut live: HashMap<(u64, u64), u32> = HashMap::new();
@@ -598,7 +598,7 @@ impl<const ALONE: bool> Sim<ALONE> {
         }
         drop(loads);
         assert!(live.values().all(|count| *count == 1), "two live loads of a key, {at}");
-        // Rule 2: nobody waits past his deadline.
+        // Rule 2: nobody waits past its deadline.
         for wait in self.waits.iter().filter(|wait| self.step >= wait.busy_until) {
             assert!(self.now() - wait.asked_at < wait.timeout.max(1), "still waiting, {at}");
         }
