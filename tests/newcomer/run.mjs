@@ -17,6 +17,7 @@ const keep = process.argv.includes("--keep");
 /** How each is built and served; `dev` too, since a newcomer begins there. */
 const FRAMEWORKS = {
   next: {
+    paths: ["/users", "/edge"],
     build: ["next", "build"],
     serve: (port) => ["next", "start", "-H", "127.0.0.1", "-p", port],
     dev: (port) => ["next", "dev", "-H", "127.0.0.1", "-p", port],
@@ -58,25 +59,29 @@ function run(command, args, cwd) {
 }
 
 /** Twenty requests for a user that nobody has asked for: one load, and the same answer for all. */
-async function shares(folder, command, kind) {
+async function shares(folder, { paths = ["/users"] }, command, kind) {
   const [port, other] = [await freePort(), await freePort()];
   const [program, ...args] = command(`${port}`, `${other}`);
   const server = start(program, args, { cwd: folder, env: environment(folder, port) });
   try {
-    const url = `http://127.0.0.1:${port}/users`;
-    await server.answers(`${url}/first`);
-    // Dev servers build a route when it is first asked for.
-    await (await fetch(`${url}/first`)).text();
-    const name = `ada-${kind}`;
-    const answers = await Promise.all(Array.from({ length: 20 }, async () => (await fetch(`${url}/${name}`)).text()));
-    const { id, loads } = JSON.parse(answers[0]);
-    assert.equal(id, name, answers[0]);
-    assert.ok(loads >= 1);
-    for (const answer of answers) assert.equal(answer, answers[0]);
-    assert.equal(await (await fetch(`${url}/${name}`)).text(), answers[0], "and it is kept");
+    const origin = `http://127.0.0.1:${port}`;
+    await server.answers(origin);
+    for (const path of paths) await sharesAt(`${origin}${path}`, kind);
   } finally {
     server.stop();
   }
+}
+
+async function sharesAt(url, kind) {
+  // Dev servers build a route when it is first asked for.
+  await (await fetch(`${url}/first`)).text();
+  const name = `ada-${kind}`;
+  const answers = await Promise.all(Array.from({ length: 20 }, async () => (await fetch(`${url}/${name}`)).text()));
+  const { id, loads } = JSON.parse(answers[0]);
+  assert.equal(id, name, answers[0]);
+  assert.ok(loads >= 1);
+  for (const answer of answers) assert.equal(answer, answers[0]);
+  assert.equal(await (await fetch(`${url}/${name}`)).text(), answers[0], "and it is kept");
 }
 
 rmSync(path.join(work, "tarball"), { recursive: true, force: true });
@@ -107,8 +112,8 @@ for (const name of readdirSync(path.join(here, "projects"))) {
     const installed = Date.now();
     run(framework.build[0], framework.build.slice(1), folder);
     const built = Date.now();
-    if (framework.serve) await shares(folder, framework.serve, "served");
-    await shares(folder, framework.dev, "dev");
+    if (framework.serve) await shares(folder, framework, framework.serve, "served");
+    await shares(folder, framework, framework.dev, "dev");
     passed++;
     console.log(
       `ok      ${name}: install ${installed - begin} ms, build ${built - installed} ms, then ${Date.now() - built} ms`,
