@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort, start } from "../processes.mjs";
@@ -13,6 +13,8 @@ const root = path.join(here, "../..");
 const work = path.join(root, "build/newcomer");
 const only = process.argv.find((word) => word.startsWith("--only="))?.slice(7) ?? "";
 const keep = process.argv.includes("--keep");
+
+const wrangler = (port, other) => ["wrangler", "dev", "--ip", "127.0.0.1", "--port", port, "--inspector-port", other];
 
 /** How each is built and served; `dev` too, since a newcomer begins there. */
 const FRAMEWORKS = {
@@ -27,6 +29,12 @@ const FRAMEWORKS = {
     serve: () => ["node", ".output/server/index.mjs"],
     dev: (port) => ["nuxt", "dev", "--host", "127.0.0.1", "--port", port],
   },
+  "nuxt on Workers": {
+    project: "nuxt",
+    variables: { NITRO_PRESET: "cloudflare_module" },
+    build: ["nuxt", "build"],
+    serve: wrangler,
+  },
   sveltekit: {
     build: ["vite", "build"],
     serve: () => ["node", "build"],
@@ -39,20 +47,21 @@ const FRAMEWORKS = {
   },
   hono: {
     build: ["wrangler", "deploy", "--dry-run", "--outdir", "out"],
-    dev: (port, other) => ["wrangler", "dev", "--ip", "127.0.0.1", "--port", port, "--inspector-port", other],
+    dev: wrangler,
   },
 };
 
-const environment = (folder, port) => ({
+const environment = (folder, port, variables) => ({
   ...process.env,
   PATH: [path.join(folder, "node_modules/.bin"), path.join(root, "node_modules/.bin"), process.env.PATH].join(":"),
   ...{ PORT: `${port}`, HOST: "127.0.0.1", NITRO_HOST: "127.0.0.1", CI: "1", NO_COLOR: "1", NODE_ENV: undefined },
   ...{ NEXT_TELEMETRY_DISABLED: "1", NUXT_TELEMETRY_DISABLED: "1", ASTRO_TELEMETRY_DISABLED: "1" },
   ...{ WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false" },
+  ...variables,
 });
 
-function run(command, args, cwd) {
-  const env = environment(cwd, 0);
+function run(command, args, cwd, variables) {
+  const env = environment(cwd, 0, variables);
   const { status, error, stdout, stderr } = spawnSync(command, args, { cwd, env, encoding: "utf8", timeout: 600_000 });
   assert.equal(status, 0, `${command} ${args.join(" ")}\n${error ?? ""}${stdout}${stderr}`);
   return stdout;
@@ -97,23 +106,23 @@ const tarball = path.join(work, "tarball", packed.filename);
 
 let passed = 0;
 let failed = 0;
-for (const name of readdirSync(path.join(here, "projects"))) {
-  const framework = FRAMEWORKS[name];
-  if (framework === undefined || !name.includes(only)) continue;
-  const folder = path.join(work, name);
+for (const [name, framework] of Object.entries(FRAMEWORKS)) {
+  if (!name.includes(only)) continue;
+  const { project = name, build, serve, dev, variables } = framework;
+  const folder = path.join(work, project);
   try {
     if (!existsSync(path.join(folder, "node_modules"))) {
       rmSync(folder, { recursive: true, force: true });
-      cpSync(path.join(here, "projects", name), folder, { recursive: true });
+      cpSync(path.join(here, "projects", project), folder, { recursive: true });
     }
     const quietly = ["--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
     const begin = Date.now();
     run("npm", ["install", ...quietly, tarball], folder);
     const installed = Date.now();
-    run(framework.build[0], framework.build.slice(1), folder);
+    run(build[0], build.slice(1), folder, variables);
     const built = Date.now();
-    if (framework.serve) await shares(folder, framework, framework.serve, "served");
-    await shares(folder, framework, framework.dev, "dev");
+    if (serve) await shares(folder, framework, serve, "served");
+    if (dev) await shares(folder, framework, dev, "dev");
     passed++;
     console.log(
       `ok      ${name}: install ${installed - begin} ms, build ${built - installed} ms, then ${Date.now() - built} ms`,
@@ -122,7 +131,7 @@ for (const name of readdirSync(path.join(here, "projects"))) {
     failed++;
     console.log(`FAILED  ${name}\n        ${String(error.message).slice(-3_000).replaceAll("\n", "\n        ")}`);
   }
-  if (!keep) rmSync(folder, { recursive: true, force: true });
 }
+if (!keep) rmSync(work, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);
