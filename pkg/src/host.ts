@@ -97,8 +97,18 @@ export function useSurroundings(): void {
   // Node, Deno and Bun, and a page that a test runner simulates in Node.
   if (process?.versions?.node !== undefined) {
     useNode(process);
-  } else if (MessageChannel !== undefined) {
-    useMessages(new MessageChannel());
+  } else {
+    const channel = openChannel();
+    if (channel !== undefined) useMessages(channel);
+  }
+}
+
+/** Next's edge runtime has the name, and throws where one is made. */
+function openChannel(): MessageChannel | undefined {
+  try {
+    return MessageChannel === undefined ? undefined : new MessageChannel();
+  } catch {
+    return undefined;
   }
 }
 
