@@ -74,7 +74,7 @@ export class Driver<K, V> {
     } else if (wait !== undefined) {
       if (wait.flight.rescued) status = "stale-if-error";
       // It was stored just now, or is the old one, or is not there.
-      const now = this.entries.now();
+      const now = this.entries.clock.now();
       const slot = handle.slots.get(key);
       const isThere = slot !== undefined && slot === wait.flight.slot && Object.is(this.entries.values[slot], value);
       if (isThere) ({ age, ttl } = this.dated(slot, now));
@@ -123,7 +123,7 @@ export class Driver<K, V> {
     const slot = handle.slots.get(key) ?? 0;
     if (entries.core.soften(wait.flight.index, wait.group, slot, now, all) === 0) return false;
     wait.over = true;
-    wait.softened = this.dated(slot, entries.now());
+    wait.softened = this.dated(slot, entries.clock.now());
     this.release(wait);
     wait.resolve(entries.values[slot] as V);
     if (entries.hooks.stale !== undefined) {
@@ -145,7 +145,7 @@ export class Driver<K, V> {
     const { defaults } = handle;
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
     const random = this.loads.ahead ? 1 - this.random() : NaN;
-    const now = entries.now();
+    const now = entries.clock.now();
     const known = handle.slots.get(key) ?? 0;
     const number = handle.number(entries.core);
     const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
@@ -311,7 +311,7 @@ export class Driver<K, V> {
   /** Deadlines may have come: it is `at`, whatever a test's clock says. */
   private ring(at: number): void {
     const { entries } = this;
-    const now = Math.max(entries.exactNow(), at);
+    const now = Math.max(entries.clock.read(), at);
     entries.safely((machine) => {
       for (let answer = machine.timeout(now); answer >= 0; answer = machine.timeout(now)) {
         const code = answer | 0;

@@ -1,4 +1,5 @@
 import { Alarm, startTimer, stopTimer } from "./alarm.js";
+import { nowFor } from "./clock.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
 import { type EntryTable, FailureCached } from "./entries.js";
@@ -143,7 +144,7 @@ export class Loads<K, V> {
     const mayJitter = handle.defaults.jitter > 0 || (options?.jitter ?? 0) > 0 || (said?.jitter ?? 0) > 0;
     const random = mayJitter ? this.random() : 0;
     this.ahead ||= (said?.refreshAhead ?? 0) > 0;
-    const now = entries.nowFor(or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
+    const now = nowFor(entries.clock, or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
     // All this was the user's, and may have ended the load by using the cache.
     if (flight.over) return;
     const absent = value === undefined || value === null;
@@ -206,7 +207,7 @@ export class Loads<K, V> {
     const { ask, index, background } = flight;
     const { handle, key } = ask;
     const backoff = backoffOf(flight, error);
-    const now = entries.exactNow();
+    const now = entries.clock.read();
     // The rule is the user's, and may have ended the load by using the cache.
     if (flight.over) return;
     const answer = entries.core.failed(index, now, backoff);
