@@ -30,6 +30,8 @@ export class Columns {
   private moments: Float64Array = NONE;
   /** What was used, in order, for a policy that keeps one: a count, and then slots. */
   private noted: Uint32Array | undefined;
+  /** What the core was told last. */
+  private told = 0;
   private readonly memory = presentMemory();
 
   /** Of a core of the present instance. */
@@ -74,7 +76,8 @@ export class Columns {
     if (count < MOST_NOTED) {
       noted![count] = slot;
       noted![0] = count;
-    } else {
+    } else if (noted !== undefined || slot !== this.told) {
+      this.told = slot;
       this.owner.noteHit(slot);
     }
   }

@@ -643,10 +643,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const slot = handle.slots.get(key);
     const { columns } = entries;
     if (slot === undefined || !(now < columns.freshUntil[slot]!)) return undefined;
-    const value = entries.values[slot] as V;
+    const promise = entries.promiseOf(slot);
     handle.namespace.hits++;
     columns.use(slot);
-    return Promise.resolve(value);
+    return promise;
   }
 
   /** A `get` that was no plain hit. */
