@@ -29,29 +29,26 @@ class Span {
   private agreed = 0;
   private isEndKnown = false;
 
-  /** `atEnd` calls back before any code beyond the stretch. */
   constructor(
     private readonly spared: number,
+    /** Calls back before any code beyond the stretch. */
     private readonly atEnd: (callback: () => void) => void,
   ) {}
 
-  /** A reading was the same as the one before. */
-  agree(): void {
-    if (++this.agreed < AGREE) return;
+  /** A reading was made: the same as the one before, or another. */
+  note(agrees: boolean): void {
+    this.agreed = agrees && maySpare() ? this.agreed + 1 : 0;
+    if (this.agreed < AGREE) return;
     this.left = this.spared;
     if (this.isEndKnown) return;
     this.isEndKnown = true;
     this.atEnd(this.end);
   }
 
-  readonly restart = (): void => {
-    this.left = 0;
-    this.agreed = 0;
-  };
-
   private readonly end = (): void => {
     this.isEndKnown = false;
-    this.restart();
+    this.left = 0;
+    this.agreed = 0;
   };
 }
 
@@ -64,29 +61,26 @@ class HostClock implements Clock {
 
   now(): number {
     const { run } = this;
-    if (run.left === 0 || Date !== NativeDate || Date.now !== nativeNow) return this.read();
+    if (run.left === 0 || Date !== NativeDate || Date.now !== nativeNow) return this.readIn(run);
     run.left--;
     return this.last;
   }
 
   nowAwaited(): number {
     const { turn } = this;
-    if (turn.left === 0 || Date !== NativeDate || Date.now !== nativeNow) return this.read();
+    if (turn.left === 0 || Date !== NativeDate || Date.now !== nativeNow) return this.readIn(turn);
     turn.left--;
     return this.last;
   }
 
   read(): number {
-    const { run, turn } = this;
-    const time = host.now();
-    if (time !== this.last) {
-      this.last = time;
-      run.restart();
-      turn.restart();
-    } else if (maySpare()) {
-      run.agree();
-      turn.agree();
-    }
+    return (this.last = host.now());
+  }
+
+  private readIn(span: Span): number {
+    const before = this.last;
+    const time = this.read();
+    span.note(time === before);
     return time;
   }
 }

@@ -2,9 +2,7 @@ import type { Clock } from "./clock.js";
 import { Columns, type ColumnsOwner } from "./columns.js";
 import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
 import { hashKey, newSeed } from "./hash.js";
-import { isThenable } from "./deferred.js";
 import { Hooks } from "./hooks.js";
-import { host } from "./host.js";
 import { Namespace, Partition } from "./partitions.js";
 import type { Numbers } from "./policy.js";
 
@@ -35,8 +33,6 @@ export class EntryTable<K, V> implements ColumnsOwner {
   columns: Columns;
   keys: (K | undefined)[] = [undefined];
   values: Stored<V>[] = [NONE];
-  /** Of values that were awaited, where promises are nobody's. */
-  private promises: (Promise<V> | undefined)[] | undefined = undefined;
   readonly namespaces: Namespace<K>[] = [new Namespace<K>(0, 0, [])];
   readonly root = new Partition<K>(this.namespaces[0]!, []);
   /** Called with each flight that the core has ended by itself. */
@@ -112,7 +108,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
     partition.set(key, slot, number);
     // As a Map's, a key is never -0.
     this.keys[slot] = key === 0 ? (0 as K) : key;
-    this.write(slot, NONE);
+    this.values[slot] = NONE;
     if (partition !== this.root) this.partitions ??= [];
     if (this.partitions !== undefined) this.partitions[slot] = partition;
   }
@@ -123,24 +119,10 @@ export class EntryTable<K, V> implements ColumnsOwner {
     return value === NONE || value instanceof FailureCached ? undefined : (value as V);
   }
 
-  /** A promise of the value in a slot. */
-  promiseOf(slot: number): Promise<V> {
-    const kept = this.promises?.[slot];
-    if (kept !== undefined) return kept;
-    const value = this.values[slot] as V;
-    const promise = Promise.resolve(value);
-    // What a promise would be made of by calling the value is made each time.
-    if (!host.requestBound && !isThenable(value)) {
-      this.promises ??= new Array<undefined>(this.keys.length).fill(undefined);
-      this.promises[slot] = promise;
-    }
-    return promise;
-  }
-
   /** Writes a value to its slot. */
   put(slot: number, value: V | FailureCached): void {
     if (this.hooks.evict !== undefined) this.notifyRemoval(slot, "replaced");
-    this.write(slot, value);
+    this.values[slot] = value;
   }
 
   /** What `insert` answered: the key has this slot, or none, and others may have left. */
@@ -161,7 +143,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
     const { core, hooks } = this;
     for (let code = core.removal(), slot = code & SLOT; slot !== 0; slot = code & SLOT) {
       if (hooks.evict !== undefined || hooks.expire !== undefined) this.notifyRemoval(slot, CAUSES[kind(code) & 7]);
-      this.write(slot, NONE);
+      this.values[slot] = NONE;
       if ((code & KEY_REMOVED) !== 0) this.forgetKey(slot);
       code = hasNews(code) ? core.removal() : 0;
     }
@@ -230,19 +212,13 @@ export class EntryTable<K, V> implements ColumnsOwner {
     for (const namespace of this.namespaces) namespace.empty();
     this.keys = [undefined];
     this.values = [NONE];
-    this.promises = undefined;
     this.partitions = undefined;
-  }
-
-  private write(slot: number, value: Stored<V>): void {
-    this.values[slot] = value;
-    if (this.promises !== undefined) this.promises[slot] = undefined;
   }
 
   private forgetKey(slot: number): void {
     this.partitionOf(slot).delete(this.keys[slot] as K);
     this.keys[slot] = undefined;
-    this.write(slot, NONE);
+    this.values[slot] = NONE;
   }
 
   private partitionOf(slot: number): Partition<K> {
@@ -267,7 +243,6 @@ export class EntryTable<K, V> implements ColumnsOwner {
     const length = slot < full ? Math.min(Math.max(2 * held, 16), full) : 2 * held;
     this.keys = copy(this.keys, length);
     this.values = copy(this.values, length);
-    if (this.promises !== undefined) this.promises = copy(this.promises, length);
   }
 }
 

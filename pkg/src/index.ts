@@ -643,10 +643,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const slot = handle.slots.get(key);
     const { columns } = entries;
     if (slot === undefined || !(now < columns.freshUntil[slot]!)) return undefined;
-    const promise = entries.promiseOf(slot);
+    const value = entries.values[slot] as V;
     handle.namespace.hits++;
     columns.use(slot);
-    return promise;
+    return Promise.resolve(value);
   }
 
   /** A `get` that was no plain hit. */
