@@ -1,4 +1,5 @@
 import { type BatchId, Batcher } from "./batcher.js";
+import { GivenClock, hostClock, nowFor } from "./clock.js";
 import { insertWith } from "./calls.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
@@ -169,7 +170,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         sharedTimer: !host.requestBound,
         lru: eviction === "lru",
       },
-      clock === undefined ? undefined : fn("clock", clock),
+      clock === undefined ? hostClock : new GivenClock(fn("clock", clock)),
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
@@ -187,18 +188,19 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   get(key: K): V | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
-    const now = entries.now();
+    const now = entries.clock.now();
     const slot = handle.slots.get(key);
-    if (slot === undefined || !(now < entries.columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
+    const { columns } = entries;
+    if (slot === undefined || !(now < columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
     const value = entries.values[slot] as V;
-    entries.countHit(slot, handle.namespace);
-    if (entries.hooks.hit !== undefined) this.#notifyHit(key);
+    handle.namespace.hits++;
+    columns.use(slot);
     return value;
   }
 
   /** As `get`, but counts nothing, and is no use of the value. */
   peek(key: K): V | undefined {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined || !this.#entries.isFresh(slot, now)) return undefined;
     return this.#entries.values[slot] as V | undefined;
@@ -206,14 +208,14 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** Whether there is a fresh value. Counts nothing. */
   has(key: K): boolean {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
     return slot !== undefined && this.#entries.isFresh(slot, now);
   }
 
   /** Milliseconds that the value stays fresh; `undefined` if there is none that is. */
   remainingTtl(key: K): number | undefined {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
     const left = slot === undefined ? 0 : this.#entries.safely((core) => core.remaining(slot, now));
     return left > 0 ? left : undefined;
@@ -238,7 +240,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const weight = said === undefined || Number.isNaN(said.bytes) ? handle.weigh(key, value) : said.bytes;
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
-    const now = entries.nowFor(said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
+    const now = nowFor(entries.clock, said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
     const slot = handle.slots.get(key) ?? 0;
     const hash = slot === 0 ? entries.hash(key, partition) : 0;
     const absent = value === undefined || value === null;
@@ -263,7 +265,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   delete(key: K): boolean {
     const entries = this.#entries;
-    const now = entries.now();
+    const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
     const held = entries.safely((core) => {
@@ -281,7 +283,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   expire(key: K): boolean {
     const entries = this.#entries;
-    const now = entries.now();
+    const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
     const held = entries.safely((core) => {
@@ -305,7 +307,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** As `deleteByTag`, but as `expire` does: what has stale windows stays for them. Returns how many were fresh. */
   expireByTag(tag: string): number {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     return this.#purgeTag(tag, (core, namespace, scope) => core.expire_tag(namespace, scope, tag, now));
   }
 
@@ -547,10 +549,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   *entries(): IterableIterator<[K, V]> {
     const entries = this.#entries;
-    const start = entries.now();
+    const start = entries.clock.now();
     // The order is taken at the start, so that the loop's body may use the cache.
     for (const slot of entries.safely((core) => core.newest_first(start))) {
-      const now = entries.now();
+      const now = entries.clock.now();
       const key = entries.keys[slot] as K;
       const held = this.#handle.slots.get(key) === slot && entries.isFresh(slot, now);
       if (held) yield [key, entries.values[slot] as V];
@@ -620,7 +622,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   health(thresholds: HealthOptions = {}): Health {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     return this.#entries.safely(() => health(this.#entries.counted(), this.#figures, now, thresholds));
   }
 
@@ -638,12 +640,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   #plainHit(key: K): Promise<V> | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
-    const now = entries.now();
+    const now = entries.clock.nowAwaited();
     const slot = handle.slots.get(key);
-    if (slot === undefined || !(now < entries.columns.freshUntil[slot]!)) return undefined;
+    const { columns } = entries;
+    if (slot === undefined || !(now < columns.freshUntil[slot]!)) return undefined;
     const value = entries.values[slot] as V;
-    entries.countHit(slot, handle.namespace);
-    if (entries.hooks.hit !== undefined) this.#notifyHit(key);
+    handle.namespace.hits++;
+    columns.use(slot);
     return Promise.resolve(value);
   }
 
@@ -671,11 +674,6 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     entries.flush();
     return value;
-  }
-
-  #notifyHit(key: K): void {
-    this.#entries.hooks.notify("hit", { key, place: this.#handle.place });
-    this.#entries.flush();
   }
 
   /** The cold side of `getOrSet`. Never throws. */
@@ -715,7 +713,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const entries = this.#entries;
     const driver = this.#driver;
     return new Batcher(options, {
-      now: () => entries.exactNow(),
+      now: () => entries.clock.read(),
       joined: (batch: BatchId) => {
         if (batch.node === -1) batch.node = entries.safely((core) => core.new_batch());
         return driver.joinBatch(batch.node);

@@ -90,7 +90,11 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
   plugins?: readonly Plugin<K, V>[] | undefined;
   /** What the cache is called in its figures. Default `"default"`. */
   name?: string | undefined;
-  /** The time in milliseconds, for tests. Default `Date.now`. Timers stay real. */
+  /**
+   * The time in milliseconds, for tests; read at every call. Timers stay real. Default `Date.now`, of which one reading may
+   * serve a few calls of one synchronous run of code and, in Node, Deno and Bun, a few awaited hits of one turn of promise
+   * jobs. Beyond these nothing is handed out after its end, and a `Date` that a test has replaced is read every time.
+   */
   clock?: (() => number) | undefined;
   /** A random number from 0 (included) to 1 (not included), for `jitter` and `refreshAhead`. Default `Math.random`. */
   random?: (() => number) | undefined;
