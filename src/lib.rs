@@ -102,7 +102,7 @@ pub mod time;
 #[cfg(feature = "workers")]
 pub mod workers;
 
-pub use crate::core::{Histogram, MissCause, RemovalCause, StaleCause, Stats};
+pub use crate::core::{EvictionPolicy, Histogram, MissCause, RemovalCause, StaleCause, Stats};
 pub use crate::engine::{
     Builder, Cache, CallOptions, EntryOptions, Got, KeepFreshOptions, LoadCtx, ManualClock, Plugin, Status,
 };

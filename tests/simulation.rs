@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use common::{Flag, Heard, Promiser, Random, Virtual, World, poll_with, promised, seed};
+use nearcache::core::EvictionPolicy;
 use nearcache::engine::Batched;
 use nearcache::options::PolicyPatch;
 use nearcache::{Cache, CallOptions, EntryOptions, Got, LoadCtx, LoadError, Status, Ttl};
@@ -201,6 +202,7 @@ impl<const ALONE: bool> Sim<ALONE> {
         let cell: Rc<RefCell<Option<Sut<ALONE>>>> = Rc::default();
         let (itself, its) = (cell.clone(), cell.clone());
         let cache = Cache::builder()
+            .eviction(if seed.is_multiple_of(5) { EvictionPolicy::Lru } else { EvictionPolicy::Adaptive })
             .max_entries(MAX_ENTRIES)
             .max_bytes(MAX_BYTES)
             .max_entry_bytes(20)
