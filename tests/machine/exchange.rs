@@ -16,7 +16,7 @@ use crate::driving::*;
 use crate::random::{Random, seed};
 
 const MAX_ENTRIES: u64 = 12;
-const TTL: u64 = 200;
+const TTL: u64 = 50;
 
 /// What there is besides plain values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,9 @@ enum Besides {
     UnknownWeights,
     Scope,
     Windows,
+    UsualWindows,
     Lifetimes,
+    UsualLifetimes,
     Jitter,
     Absent,
     Loads,
@@ -65,7 +67,9 @@ impl Twin {
         let (mut policy, mut said) = (self.policy, PolicyPatch::new());
         match besides {
             Besides::Windows => said = said.stale_while_revalidate(Ttl::Millis(30)),
-            Besides::Lifetimes => said = said.ttl(Ttl::Millis(70)),
+            Besides::UsualWindows => policy.entry.stale_while_revalidate = Ttl::Millis(30),
+            Besides::UsualLifetimes => policy.entry.ttl = Ttl::Millis(25),
+            Besides::Lifetimes => said = said.ttl(Ttl::Millis(25)),
             Besides::Jitter => policy.entry.jitter = 0.5,
             Besides::Absent => policy.negative_ttl = Some(Ttl::Millis(20)),
             _ => {}
@@ -217,10 +221,10 @@ fn run(eviction: EvictionPolicy, besides: Besides) {
 #[test]
 fn an_entry_that_makes_way_for_one_of_its_kind_leaves_what_any_eviction_leaves() {
     use Besides::*;
+    let of_entries = [Nothing, Tags, Weights, UnknownWeights, Scope, Jitter, Absent];
+    let of_time = [Windows, UsualWindows, Lifetimes, UsualLifetimes, Loads, Writes];
     for eviction in [EvictionPolicy::Lru, EvictionPolicy::Adaptive] {
-        for besides in
-            [Nothing, Tags, Weights, UnknownWeights, Scope, Windows, Lifetimes, Jitter, Absent, Loads, Writes]
-        {
+        for besides in of_entries.into_iter().chain(of_time) {
             run(eviction, besides);
         }
     }
