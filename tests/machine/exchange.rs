@@ -184,7 +184,8 @@ fn run(eviction: EvictionPolicy, besides: Besides) {
     let mut random = Random(seed());
     let mut now = 0;
     for step in 0..1_500 {
-        now += random.below(4);
+        // Now and then so long that some come near their end, and some to it.
+        now += random.below(4) + if random.below(25) == 0 { 30 } else { 0 };
         // A key's partition is always the same; what is tagged, weighed and so on may be any.
         let (did, pick) = (random.below(100), random.below(1_000) as usize);
         let special = step > 400 && did < 12;
