@@ -179,16 +179,16 @@ impl Twin {
     }
 }
 
-fn run(eviction: EvictionPolicy, besides: Besides) {
+fn run(eviction: EvictionPolicy, besides: Besides, seed: u64) {
     let [mut short, mut long] = [true, false].map(|may_be_short| Twin::new(eviction, besides, may_be_short));
-    let mut random = Random(seed());
+    let mut random = Random(seed);
     let mut now = 0;
-    for step in 0..1_500 {
+    for step in 0..300 {
         // Now and then so long that some come near their end, and some to it.
         now += random.below(4) + if random.below(25) == 0 { 30 } else { 0 };
         // A key's partition is always the same; what is tagged, weighed and so on may be any.
         let (did, pick) = (random.below(100), random.below(1_000) as usize);
-        let special = step > 400 && did < 12;
+        let special = step > 150 && did < 12;
         let key = random.below(40) as u32 + if besides == Besides::Scope && special { 100 } else { 1 };
         for twin in [&mut short, &mut long] {
             match did {
@@ -204,11 +204,11 @@ fn run(eviction: EvictionPolicy, besides: Besides) {
                 _ => twin.insert(key, Besides::Nothing, Some(0), now),
             }
         }
-        let context = format!("seed {} step {step} {eviction:?} {besides:?}", seed());
+        let context = format!("seed {seed} step {step} {eviction:?} {besides:?}");
         assert_eq!(short.state(at(now)), long.state(at(now)), "{context}");
     }
     let evicted = short.machine.stats().evicted_size;
-    assert!(evicted > 150, "{besides:?}: {evicted}");
+    assert!(evicted > 20, "{besides:?}: {evicted}");
     for twin in [&mut short, &mut long] {
         twin.flights.clear();
         now += 10_000_000;
@@ -226,7 +226,8 @@ fn an_entry_that_makes_way_for_one_of_its_kind_leaves_what_any_eviction_leaves()
     let of_time = [Windows, UsualWindows, Lifetimes, UsualLifetimes, Loads, Writes];
     for eviction in [EvictionPolicy::Lru, EvictionPolicy::Adaptive] {
         for besides in of_entries.into_iter().chain(of_time) {
-            run(eviction, besides);
+            // Many short ones: the first few of what is special decide.
+            (0..10).for_each(|round| run(eviction, besides, seed().wrapping_add(round)));
         }
     }
 }
