@@ -152,7 +152,8 @@ struct World {
 
 impl World {
     fn new(tiers: usize, options: TierOptions) -> Self {
-        let mut chain = Chain::new(ChainOptions { clock_skew: 0, ..ChainOptions::default() }, Seal::default());
+        let mut chain =
+            Chain::new(ChainOptions { clock_skew: 0, late_writes: 0, ..ChainOptions::default() }, Seal::default());
         (0..tiers).for_each(|tier| assert_eq!(chain.add_tier(options), Some(tier)));
         Self { chain, stores: vec![Default::default(); tiers], calls: vec![0; tiers] }
     }

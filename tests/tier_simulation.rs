@@ -18,6 +18,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const SKEW: u64 = 20;
 const TIMEOUT: u64 = 50;
+/// How late a write may arrive that its sender takes for failed.
+const LATE: u64 = 300;
 const ISOLATES: usize = 3;
 const TIERS: usize = 2;
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
@@ -107,7 +109,7 @@ struct World {
 
 impl World {
     fn new(seed: u64, signed: bool) -> Self {
-        let options = ChainOptions { max_lifetime: 2_000, clock_skew: SKEW };
+        let options = ChainOptions { max_lifetime: 2_000, clock_skew: SKEW, late_writes: LATE };
         let mut random = Random(seed);
         let chains = (0..ISOLATES).map(|_| {
             let seal = if signed { Seal::default().with_secret(b"s") } else { Seal::default() };
@@ -296,7 +298,7 @@ impl World {
         self.faults += u64::from(failure.is_some());
         for (name, bytes) in writes {
             if failure.is_none() || self.random.one_in(3) {
-                let delay = if failure.is_none() { 0 } else { self.random.below(300) };
+                let delay = if failure.is_none() { 0 } else { self.random.below(LATE) };
                 let until = self.now + delay + ttl;
                 self.later(delay, Event::Stored { tier, name, bytes, until });
             }

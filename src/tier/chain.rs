@@ -16,14 +16,24 @@ pub struct ChainOptions {
     /// Whatever lies in a tier ends so long after its load began, in ms, stale windows included: and so long a purge is
     /// remembered. Default: a day.
     pub max_lifetime: u64,
-    /// By how much the clocks of those who share the tiers may differ, in ms. What is loaded within this time after a purge is
-    /// loaded once more. Default: 500.
+    /// By how much the clocks of those who share the tiers may differ, in ms. Default: 500.
     pub clock_skew: u64,
+    /// How long a write may be on its way to a store, in ms, also one that its sender has given up: of two marks the one that
+    /// arrives last stays, and so each has to cover what was purged while it was on its way. What is loaded within this
+    /// time and `clock_skew` after a purge is not shared by tiers. Default: 1,000.
+    pub late_writes: u64,
+}
+
+impl ChainOptions {
+    /// Up to which generation a mark ends what is there, if it is sent now.
+    fn covers(&self, now: Timestamp) -> Timestamp {
+        now.after(Ttl::Millis(self.clock_skew.saturating_add(self.late_writes)))
+    }
 }
 
 impl Default for ChainOptions {
     fn default() -> Self {
-        Self { max_lifetime: 86_400_000, clock_skew: 500 }
+        Self { max_lifetime: 86_400_000, clock_skew: 500, late_writes: 1_000 }
     }
 }
 
@@ -279,7 +289,7 @@ impl Chain {
             Purge::All => place.all_mark(),
         };
         let owed = (1_u32 << self.tiers.len()) - 1;
-        let generation = now.after(Ttl::Millis(self.options.clock_skew));
+        let generation = self.options.covers(now);
         self.marks.add(now, name, generation, owed);
     }
 
@@ -306,12 +316,15 @@ impl Chain {
             return None;
         }
         let told = self.marks.owed_to(tier, MOST_TOLD);
-        let marks = told.iter().filter_map(|(name, generation)| {
-            Some((name.clone(), Envelope::mark(name, *generation).encode(&self.seal)?))
-        });
+        // As of now, not of when the purge was: it may overwrite another's.
+        let generation = self.options.covers(now);
+        let marks = told
+            .iter()
+            .filter_map(|(name, _)| Some((name.clone(), Envelope::mark(name, generation).encode(&self.seal)?)));
         let marks = marks.collect();
         let deletes = told.iter().filter_map(|(name, _)| value_of_mark(name)).collect();
-        let ttl = self.options.max_lifetime.saturating_add(self.options.clock_skew.saturating_mul(2));
+        let ttl = generation.after(Ttl::Millis(self.options.max_lifetime.saturating_add(self.options.clock_skew)));
+        let ttl = ttl.millis_since(now);
         Some(Delivery { marks, deletes, ttl, told })
     }
 

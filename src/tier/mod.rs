@@ -13,8 +13,8 @@
 //! A value's *generation* is the moment its load began. A delete, a tag purge and a clear write a mark into each tier: whatever has
 //! the mark's generation or an earlier one is not believed. So a load, a promotion or a write that comes late
 //! brings back nothing: what it stores has the generation of its load. Marks stay as long as anything may that they end
-//! ([`ChainOptions::max_lifetime`]). This rests on clocks that differ by [`ChainOptions::clock_skew`] at most, and on a store that
-//! shows what was written to it: where that takes a while (Workers KV: up to a minute) purges take as long.
+//! ([`ChainOptions::max_lifetime`]). This rests on clocks that differ by [`ChainOptions::clock_skew`] at most, on writes that arrive within
+//! [`ChainOptions::late_writes`], and on a store that shows what was written to it: where that takes a while (Workers KV: up to a minute) purges take as long.
 //! A mark that could not be written is kept and tried again, and counts here meanwhile.
 
 mod breaker;
