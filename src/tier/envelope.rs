@@ -18,7 +18,7 @@
 //! | 2 + n | the name under which it lies, UTF-8 |
 //! | 2 | how many tags; each as 2 + n |
 //! | 4 + n | the payload |
-//! | 4, or 4 + 32 | CRC-32 of all before; or, if signed, the first 4 bytes of the secret's SHA-256 and the HMAC-SHA-256 of all before |
+//! | 8, or 4 + 32 | the first 8 bytes of the SHA-256 of all before; or, if signed, the first 4 bytes of the secret's SHA-256 and the HMAC-SHA-256 of all before |
 
 use std::fmt;
 

@@ -5,11 +5,11 @@ use sha2::{Digest, Sha256};
 
 use super::envelope::Refused;
 
-const CHECKSUM: usize = 4;
+const CHECKSUM: usize = 8;
 const KEY_ID: usize = 4;
 const SIGNATURE: usize = 32;
 
-/// Without secrets a CRC-32, which finds what broke by chance. With secrets an HMAC-SHA-256 (RFC 2104), so that whoever can
+/// Without secrets the first 8 bytes of the SHA-256, which find what broke by chance. With secrets an HMAC-SHA-256 (RFC 2104), so that whoever can
 /// write to a store can't make us believe what we did not write; then envelopes without a signature are refused.
 ///
 /// To rotate: add the new secret after the old one everywhere, then put it first, then take the old one away when what it
@@ -56,8 +56,8 @@ impl Seal {
                 bytes.extend_from_slice(&signature);
             }
             None => {
-                let checksum = crc32fast::hash(bytes);
-                bytes.extend_from_slice(&checksum.to_le_bytes());
+                let checksum = checksum(bytes);
+                bytes.extend_from_slice(&checksum);
             }
         }
     }
@@ -70,8 +70,8 @@ impl Seal {
             // Nobody here can tell whose it is, and nobody asked.
             (true, false) => Err(Refused::UnknownSigner),
             (false, false) => {
-                let (body, checksum) = split_end::<CHECKSUM>(bytes)?;
-                if crc32fast::hash(body).to_le_bytes() == checksum { Ok(body) } else { Err(Refused::Checksum) }
+                let (body, end) = split_end::<CHECKSUM>(bytes)?;
+                if checksum(body) == end { Ok(body) } else { Err(Refused::Checksum) }
             }
         }
     }
@@ -84,6 +84,11 @@ impl Seal {
         secret.mac.clone().chain_update(body).verify_slice(&signature).map_err(|_| Refused::Signature)?;
         Ok(body)
     }
+}
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
+    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
+    [a, b, c, d, e, f, g, h]
 }
 
 fn split_end<const N: usize>(bytes: &[u8]) -> Result<(&[u8], [u8; N]), Refused> {
