@@ -2,7 +2,8 @@
 
 import { NearCache } from "nearcache";
 import { memoryTier, tiers } from "nearcache/tiers";
-import { equal, matches, ok, rejects, test, throws } from "../js/runner.mjs";
+import { equal, ok, rejects, test, throws } from "../js/runner.mjs";
+import { matches } from "./matches.mjs";
 
 const EXACT = { clockSkew: 0, lateWrites: 0 };
 
