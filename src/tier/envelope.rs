@@ -180,6 +180,12 @@ impl<'a> Envelope<'a> {
 
     /// What bytes from a store say that should lie under `name`. O(bytes); allocates for the list of tags alone.
     pub fn decode(bytes: &'a [u8], name: &str, seal: &Seal) -> Result<Self, Refused> {
+        let envelope = Self::decode_any(bytes, seal)?;
+        if envelope.name == name { Ok(envelope) } else { Err(Refused::OtherName) }
+    }
+
+    /// As [`decode`](Self::decode), whatever its name is.
+    pub(super) fn decode_any(bytes: &'a [u8], seal: &Seal) -> Result<Self, Refused> {
         let mut head = Reader(bytes);
         if head.take(MAGIC.len()) != Some(MAGIC) {
             return Err(Refused::Foreign);
@@ -194,9 +200,6 @@ impl<'a> Envelope<'a> {
         let envelope = Self::read(&mut body).ok_or(Refused::Malformed)?;
         if !body.0.is_empty() {
             return Err(Refused::Malformed);
-        }
-        if envelope.name != name {
-            return Err(Refused::OtherName);
         }
         Ok(envelope)
     }

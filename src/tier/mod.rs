@@ -7,6 +7,7 @@
 //! - [`Read`] asks tier by tier for one key or many; [`Chain::write`] and [`Read::promotions`] say what to store where.
 //! - [`Chain::purge`] makes what was loaded before unbelievable: here at once, elsewhere by marks in every tier.
 //! - [`envelope`] is what lies in a store, [`names`] where.
+//! - [`message`] tells others' memories of purges; [`snapshot`] is a whole cache as bytes.
 //!
 //! # Purges across isolates
 //!
@@ -23,9 +24,11 @@ mod chain;
 pub mod envelope;
 mod figures;
 mod marks;
+pub mod message;
 pub mod names;
 mod read;
 mod seal;
+pub mod snapshot;
 
 pub use breaker::{BreakerOptions, BreakerState};
 pub use chain::{Chain, ChainEvent, ChainOptions, Delivery, Failure, Lane, NewValue, Purge, Put, TierOptions, Write};

@@ -1,23 +1,13 @@
 // A real redis-server of a test's own, and clients of both kinds.
 
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
-import { kill, scratch, start } from "../js/workerd.mjs";
-
-/** A port that nobody has. */
-export async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
+import { scratch } from "../js/workerd.mjs";
+import { freePort, start } from "../processes.mjs";
 
 export class RedisServer {
-  #child;
+  #process;
 
   static async start(options = []) {
     const server = new RedisServer();
@@ -29,7 +19,7 @@ export class RedisServer {
 
   async up() {
     const args = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-    this.#child = start("redis-server", [...args, "--dir", scratch(), ...this.options], { stdio: "ignore" });
+    this.#process = start("redis-server", [...args, "--dir", scratch(), ...this.options], {});
     const client = await this.client();
     await client.ping();
     client.destroy();
@@ -37,17 +27,17 @@ export class RedisServer {
 
   /** Ends it at once, as a machine that goes. */
   async down() {
-    const ended = once(this.#child, "exit");
-    kill(this.#child);
+    const ended = once(this.#process.child, "exit");
+    this.#process.stop();
     await ended;
   }
 
   pause() {
-    process.kill(this.#child.pid, "SIGSTOP");
+    process.kill(this.#process.child.pid, "SIGSTOP");
   }
 
   resume() {
-    process.kill(this.#child.pid, "SIGCONT");
+    process.kill(this.#process.child.pid, "SIGCONT");
   }
 
   /** A client of node-redis. */
