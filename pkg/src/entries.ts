@@ -5,6 +5,7 @@ import { hashKey, newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
 import type { Numbers } from "./policy.js";
+import type { AttachedTiers } from "./tiering.js";
 
 /** Lies in the place of a value where a load failed a moment ago. */
 export class FailureCached {
@@ -35,6 +36,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   values: Stored<V>[] = [NONE];
   readonly namespaces: Namespace<K>[] = [new Namespace<K>(0, 0, [])];
   readonly root = new Partition<K>(this.namespaces[0]!, []);
+  /** What lies below. */
+  tiers: AttachedTiers | undefined = undefined;
   /** Called with each flight that the core has ended by itself. */
   onFlightEnded: ((flight: number) => void) | undefined = undefined;
   /** Called when the core was replaced, with nothing in it. */

@@ -7,7 +7,7 @@ import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
 import { health } from "./figures.js";
 import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
-import { host } from "./host.js";
+import { host, keepAlive } from "./host.js";
 import { INSPECT, inspect } from "./inspect.js";
 import { bytes, count, fn, known, name, refusal, show } from "./options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./partitions.js";
@@ -16,6 +16,7 @@ import {
   DETAILED_OPTIONS,
   GET_OPTIONS,
   LIFE_OPTIONS,
+  lifeOf,
   or,
   readCall,
   readNumbers,
@@ -59,6 +60,7 @@ import { wrap } from "./wrap.js";
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { Stats } from "./stats.js";
+export type { Tiers } from "./tiering.js";
 export type {
   BatchOptions,
   CachedOptions,
@@ -103,6 +105,7 @@ const CACHE_OPTIONS = new Set([
   "maxEntryBytes",
   "eviction",
   ...HANDLE_OPTIONS,
+  "tiers",
   "plugins",
   "name",
   "clock",
@@ -180,6 +183,18 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       root,
       this.#defaults({ ...outer, sizeOf: weighs ? estimate : undefined }, options, () => root.namespace),
     );
+    if (options.tiers !== undefined) {
+      if (typeof options.tiers?.attach !== "function") {
+        throw refusal("tiers", show(options.tiers), 'what tiers([…]) of "nearcache/tiers" makes');
+      }
+      this.#entries.tiers = options.tiers.attach({
+        now: () => this.#entries.clock.read(),
+        keepAlive,
+        afterPromiseJobs: host.afterPromiseJobs,
+        setTimer: host.setTimer,
+        clearTimer: host.clearTimer,
+      });
+    }
     if (!Array.isArray(plugins)) throw refusal("plugins", show(plugins), "an array of plugins");
     for (const plugin of plugins) this.use(plugin);
   }
@@ -238,6 +253,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
     const weight = said === undefined || Number.isNaN(said.bytes) ? handle.weigh(key, value) : said.bytes;
+    entries.tiers?.set(handle.place, key, value, lifeOf(defaults, said, undefined, value));
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
     const now = nowFor(entries.clock, said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
@@ -265,6 +281,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   delete(key: K): boolean {
     const entries = this.#entries;
+    entries.tiers?.purge(this.#handle.place, "key", key);
     const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
@@ -283,6 +300,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   expire(key: K): boolean {
     const entries = this.#entries;
+    entries.tiers?.purge(this.#handle.place, "key", key);
     const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
@@ -313,6 +331,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   #purgeTag(tag: string, purge: (core: EntryTable<K, V>["core"], namespace: number, scope: string) => number): number {
     name("tag", tag);
+    this.#entries.tiers?.purge(this.#handle.place, "tag", tag);
     const { namespace, scope } = this.#handle.partition;
     const hit = this.#entries.safely((core) => {
       const hit = purge(core, namespace.id, scope);
@@ -327,6 +346,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   clear(): void {
     const entries = this.#entries;
     const { partition } = this.#handle;
+    entries.tiers?.purge(this.#handle.place, "all");
     entries.safely((core) => {
       if (partition === entries.root) {
         entries.clear();
@@ -743,6 +763,9 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return {
       policy: this.#entries.policy(outer.policy, said),
       ttl: or(said.ttl, outer.ttl),
+      staleWhileRevalidate: or(said.staleWhileRevalidate, outer.staleWhileRevalidate),
+      staleIfError: or(said.staleIfError, outer.staleIfError),
+      negativeTtl: or(said.negativeTtl, outer.negativeTtl),
       refreshAhead: or(said.refreshAhead, outer.refreshAhead),
       jitter: or(said.jitter, outer.jitter),
       softTimeout: or(said.softTimeout, outer.softTimeout),

@@ -6,7 +6,8 @@ import { nobodyWaits, timedOut } from "./errors.js";
 import type { Ask, Asker, Flight, Wait } from "./flight.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, duration, names } from "./options.js";
-import { or, readContext } from "./policy.js";
+import { lifeOf, or, readContext } from "./policy.js";
+import type { AttachedTiers } from "./tiering.js";
 import { deferred, isThenable } from "./deferred.js";
 
 /** Loads under way: calls the loaders, and tells the core and those who wait how they ended. */
@@ -71,7 +72,7 @@ export class Loads<K, V> {
     let loaded: V | PromiseLike<V>;
     try {
       const { loader } = flight;
-      loaded = loader(key, ctx);
+      loaded = this.entries.tiers === undefined ? loader(key, ctx) : this.loadByTiers(flight, this.entries.tiers);
       // Others than promises may resolve with one another, or throw.
       const promise = loaded instanceof Promise ? loaded : isThenable(loaded) ? Promise.resolve(loaded) : undefined;
       if (promise !== undefined) {
@@ -90,6 +91,19 @@ export class Loads<K, V> {
     this.asker = outer;
     this.loaded(flight, loaded as V);
     return flight;
+  }
+
+  /** A chain of tiers is a loader: it asks its tiers, and then the one that was given. */
+  private loadByTiers(flight: Flight<K, V>, tiers: AttachedTiers): Promise<V> {
+    const { handle, key, options, ctx, loader } = flight;
+    return tiers.load({
+      key,
+      place: handle.place,
+      ctx,
+      forced: options?.forceFresh ?? false,
+      load: () => this.runAs(flight, () => loader(key, ctx)),
+      life: (value) => lifeOf(handle.defaults, options, ctx, value),
+    }) as Promise<V>;
   }
 
   /** In a Worker the load outlives the answer of the request that began it, and is told to stop in that request. */
@@ -155,6 +169,7 @@ export class Loads<K, V> {
             absent,
             random,
             ctx.skipped,
+            ctx.age === undefined ? 0 : duration("ctx.age", ctx.age),
             said.ttl,
             said.staleWhileRevalidate,
             said.staleIfError,

@@ -3,6 +3,7 @@
 // nothing but types, so that every other may import it.
 
 import type { Stats } from "./stats.js";
+import type { Tiers } from "./tiering.js";
 
 /**
  * Milliseconds from 0 on, `Infinity`, or a string like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. Any string has this
@@ -86,6 +87,11 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    * promises an order of iteration.
    */
   eviction?: "adaptive" | "lru" | undefined;
+  /**
+   * Stores below memory, which loads ask before their loader: `tiers([…])` of `nearcache/tiers`. `delete`, `expire`, `clear` and
+   * purges by tag reach them too.
+   */
+  tiers?: Tiers | undefined;
   /** Hooks: see `NearCache.on`. */
   plugins?: readonly Plugin<K, V>[] | undefined;
   /** What the cache is called in its figures. Default `"default"`. */
@@ -176,6 +182,11 @@ export interface LoadContext<K, V = any> {
   refreshAhead: number | undefined;
   /** The part of `ttl`, from 0 to 1, that chance may take off. */
   jitter: number | undefined;
+  /**
+   * How long the value has been stored elsewhere already: its lifetimes count from then. If that is more than its
+   * ttl it is stored for its stale windows. Default 0.
+   */
+  age: Duration | undefined;
   /** If this load fails: for how long the key is not loaded again. */
   errorBackoff: Duration | undefined;
   /** What the value can be purged by, besides the tags of the call. */

@@ -48,7 +48,7 @@ impl Bare {
                 };
                 let (tags, absent, skip) = (script::tags(said), value.is_none(), flag(said, "skip"));
                 let random = self.random();
-                let brought = Brought { now, said: &patch, tags: &tags, weight, absent, skip, random };
+                let brought = Brought { now, said: &patch, tags: &tags, weight, absent, skip, random, age: 0 };
                 self.machine.brought(flight, &brought)
             }
             None => self.machine.failed(flight, now, patch.error_backoff),
