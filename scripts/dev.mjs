@@ -79,6 +79,7 @@ console.log(`
 
     ${url}/              what the origin has, cached
     ${url}/_nearcache/   the class at work in your browser
+    ${url}/_nearcache/docs/   guides and references
 
   Try, and look at Cache-Status, Age and the time it takes:
 

@@ -263,6 +263,21 @@ impl PolicyPatch {
 
     entry_setters!();
     load_setters!();
+
+    /// Whether it leaves everything as it is.
+    #[inline]
+    pub(crate) fn says_nothing(&self) -> bool {
+        // Without a branch for each.
+        !(self.ttl.is_some()
+            | self.stale_while_revalidate.is_some()
+            | self.stale_if_error.is_some()
+            | self.refresh_ahead.is_some()
+            | self.jitter.is_some()
+            | self.negative_ttl.is_some()
+            | self.error_backoff.is_some()
+            | self.soft_timeout.is_some()
+            | self.hard_timeout.is_some())
+    }
 }
 
 impl Policy {
@@ -294,7 +309,7 @@ impl Policy {
     #[inline(never)]
     pub fn of_value(&self, said: &PolicyPatch, absent: bool) -> EntryPolicy {
         // Most loaders say nothing.
-        if *said == PolicyPatch::NONE {
+        if said.says_nothing() {
             return match self.negative_ttl {
                 Some(ttl) if absent => EntryPolicy { ttl, ..self.entry },
                 _ => self.entry,

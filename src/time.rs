@@ -26,6 +26,13 @@ impl Timestamp {
         self.0
     }
 
+    /// The same as a float, for comparing. Rounding keeps the order.
+    #[inline]
+    pub(crate) fn as_float(self) -> f64 {
+        // Conversions of signed numbers are cheaper.
+        self.0.min(Self::LATEST.0) as i64 as f64
+    }
+
     /// The moment after which something that lives `ttl` from here is gone.
     #[must_use]
     pub fn after(self, ttl: Ttl) -> Self {

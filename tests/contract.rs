@@ -1,7 +1,7 @@
 //! The contract of both faces: what `tests/contract/*.json` says (README there) is what happens. Here by the bare
 //! machine, and by the crate's engine.
 
-#[path = "contract/bare.rs"]
+#[path = "contract/bare/mod.rs"]
 mod bare;
 #[path = "contract/engine.rs"]
 mod engine;
@@ -26,7 +26,7 @@ const FILES: &[(&str, &str)] = &[
     ("hooks.json", include_str!("contract/hooks.json")),
     ("keep-fresh.json", include_str!("contract/keep-fresh.json")),
     ("lifetimes.json", include_str!("contract/lifetimes.json")),
-    ("places.json", include_str!("contract/places.json")),
+    ("namespaces.json", include_str!("contract/namespaces.json")),
     ("purges.json", include_str!("contract/purges.json")),
     ("requests.json", include_str!("contract/requests.json")),
     ("sharing.json", include_str!("contract/sharing.json")),

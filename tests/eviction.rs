@@ -97,7 +97,9 @@ fn the_adaptive_policy_knows_each_entry_once_within_the_bounds_whatever_happens(
         for _ in 0..3_000 {
             now += random.below(3);
             let (key, size) = (random.below(300) as u32, random.below(70) as u32);
-            match random.below(200) {
+            let dice = random.below(200);
+            let cleared = dice == 0;
+            match dice {
                 0 => cache.clear(),
                 1..20 => cache.remove(key),
                 20..40 => cache.set(key, key, size, Timestamp::from_millis(now)),
@@ -113,9 +115,11 @@ fn the_adaptive_policy_knows_each_entry_once_within_the_bounds_whatever_happens(
             assert_eq!((order.len(), distinct.len()), (machine.len(), machine.len()));
             // A view of a column from before must not be used after the column has moved.
             let seen = (machine.fresh_until().as_ptr(), machine.hit_counters().as_ptr());
-            let version = machine.columns_version();
-            if let Some((before, at)) = columns.replace((seen, version)) {
+            let (version, room) = (machine.columns_version(), machine.columns_capacity());
+            let slots = machine.fresh_until().len();
+            if let Some((before, at, room)) = columns.replace((seen, version, room)) {
                 assert!(before == seen || at != version, "a column has moved without a word");
+                assert!(before == seen || cleared || slots > room, "a column has moved though it had room");
             }
         }
         assert!(cache.machine.stats().evicted_size > 50 || limits.max_entries() == 1_000);

@@ -23,6 +23,8 @@ mod rule;
 mod stale;
 #[path = "http/storability.rs"]
 mod storability;
+#[path = "http/storm.rs"]
+mod storm;
 #[path = "http/support.rs"]
 mod support;
 #[path = "http/validation.rs"]

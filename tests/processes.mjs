@@ -13,12 +13,13 @@ export async function freePort() {
 
 // Each server listens for the end of the process.
 process.setMaxListeners(100);
+
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(130));
 
-/** A server that runs until it is stopped, at the latest with this process. */
-export function start(command, args, options) {
+/** A server that runs until it is stopped, at the latest with this process. `stdio`: what it has beside the usual three. */
+export function start(command, args, { stdio = [], ...options }) {
   // A group of its own, because these servers have children.
-  const child = spawn(command, args, { ...options, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, { ...options, detached: true, stdio: ["ignore", "pipe", "pipe", ...stdio] });
   let log = "";
   child.stdout.on("data", (text) => (log += text));
   child.stderr.on("data", (text) => (log += text));
@@ -26,7 +27,7 @@ export function start(command, args, options) {
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {
-      // It has ended by itself.
+      // It has ended, with all that it started.
     }
   };
   process.on("exit", stop);
@@ -42,5 +43,5 @@ export function start(command, args, options) {
     stop();
     throw new Error(`${command} did not answer:\n${log}`);
   };
-  return { stop, answers, log: () => log, pid: child.pid };
+  return { child, stop, answers, log: () => log, pid: child.pid };
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use common::{Flag, Heard, Promiser, Random, Virtual, World, poll_with, promised, seed};
+use nearcache::core::EvictionPolicy;
 use nearcache::engine::Batched;
 use nearcache::options::PolicyPatch;
 use nearcache::{Cache, CallOptions, EntryOptions, Got, LoadCtx, LoadError, Status, Ttl};
@@ -201,6 +202,7 @@ impl<const ALONE: bool> Sim<ALONE> {
         let cell: Rc<RefCell<Option<Sut<ALONE>>>> = Rc::default();
         let (itself, its) = (cell.clone(), cell.clone());
         let cache = Cache::builder()
+            .eviction(if seed.is_multiple_of(5) { EvictionPolicy::Lru } else { EvictionPolicy::Adaptive })
             .max_entries(MAX_ENTRIES)
             .max_bytes(MAX_BYTES)
             .max_entry_bytes(20)
@@ -572,7 +574,7 @@ impl<const ALONE: bool> Sim<ALONE> {
 
     fn check(&mut self) {
         let at = self.at();
-        // Rule 1: one live load a key, unless it was cut loose or its leader gave it up at his deadline.
+        // Rule 1: one live load a key, unless it was cut loose or its leader gave it up at its deadline.
         let mut loads = self.shared.loads.borrow_mut();
         loads.retain(|load| !load.gone.get());
         let mut live: HashMap<(u64, u64), u32> = HashMap::new();
@@ -596,7 +598,7 @@ impl<const ALONE: bool> Sim<ALONE> {
         }
         drop(loads);
         assert!(live.values().all(|count| *count == 1), "two live loads of a key, {at}");
-        // Rule 2: nobody waits past his deadline.
+        // Rule 2: nobody waits past its deadline.
         for wait in self.waits.iter().filter(|wait| self.step >= wait.busy_until) {
             assert!(self.now() - wait.asked_at < wait.timeout.max(1), "still waiting, {at}");
         }

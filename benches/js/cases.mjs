@@ -49,12 +49,19 @@ export const cases = {
     const { get, set } = (await contender()).make(ENTRIES);
     const keys = urls(KEYS);
     const draws = zipf(KEYS, OPS);
-    return timed(OPS, () => {
+    const time = await timed(OPS, () => {
       for (let i = 0; i < OPS; i++) {
         const key = keys[draws[i]];
         if (get(key) === undefined) set(key, i);
       }
     });
+    let hits = 0;
+    for (let i = 0; i < OPS; i++) {
+      const key = keys[draws[i]];
+      if (get(key) === undefined) set(key, i);
+      else hits++;
+    }
+    return [time, (100 * hits) / OPS];
   },
   hit: async (contender) => {
     const { get, set } = (await contender()).make(ENTRIES);

@@ -8,6 +8,7 @@ export const contenders = {
     return { make: () => plain(new Map()) };
   },
   nearcache: () => nearcache({}),
+  "nearcache, lru": () => nearcache({ eviction: "lru" }),
   "nearcache, told of misses": () => nearcache({ plugins: [{ miss: () => {} }] }),
   "nearcache, told of hits": () => nearcache({ plugins: [{ hit: () => {} }] }),
   "nearcache, stale windows": () =>
@@ -21,6 +22,15 @@ export const contenders = {
   "quick-lru": async () => {
     const { default: QuickLRU } = await import("quick-lru");
     return { make: (max) => plain(new QuickLRU({ maxSize: max, maxAge: TTL })) };
+  },
+  // Holds up to twice as many, in two generations.
+  "flru, no ttl": async () => {
+    const { default: flru } = await import("flru");
+    return { make: (max) => plain(flru(max)) };
+  },
+  "mnemonist's LRUMap, no ttl": async () => {
+    const { LRUMap } = await import("mnemonist");
+    return { make: (max) => plain(new LRUMap(max)) };
   },
   "async-cache-dedupe": async () => {
     const { createCache } = await import("async-cache-dedupe");

@@ -6,19 +6,21 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 const BASE = "lru-cache";
+const others = ["quick-lru", "flru, no ttl", "mnemonist's LRUMap, no ttl"];
 const table = {
-  "get, set on miss": ["map", "nearcache", BASE, "lru-cache, exact time", "quick-lru"],
+  "get, set on miss": ["map", "nearcache", "nearcache, lru", BASE, "lru-cache, exact time", ...others],
   hit: [
     "map",
     "nearcache",
+    "nearcache, lru",
     "nearcache, told of misses",
     "nearcache, told of hits",
     "nearcache, stale windows",
     BASE,
     "lru-cache, exact time",
-    "quick-lru",
+    ...others,
   ],
-  "set that evicts": ["nearcache", BASE, "lru-cache, exact time", "quick-lru"],
+  "set that evicts": ["nearcache", "nearcache, lru", BASE, "lru-cache, exact time", ...others],
   "await hit, one hot key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "await hit, Zipf": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "await wrapped hit, Zipf": ["nearcache", "nearcache, getOrSet", BASE, "async-cache-dedupe"],
@@ -26,7 +28,7 @@ const table = {
   "1,000 gets of one cold key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "1,000 keys in one tick, cold": ["dataloader", "nearcache's DataLoader", "nearcache's batch"],
   "1,000 keys in one tick, warm": ["dataloader", "nearcache's DataLoader", "nearcache's batch"],
-  "bytes per entry": ["map", "nearcache", BASE, "quick-lru"],
+  "bytes per entry": ["map", "nearcache", "nearcache, lru", BASE, ...others],
 };
 
 const rounds = Number(process.argv[2] ?? 7);
@@ -38,7 +40,7 @@ function run(contender, name) {
     encoding: "utf8",
   });
   if (status !== 0) throw new Error(`${contender}, ${name}: ${stderr}`);
-  return Number(stdout);
+  return stdout.split(" ").map(Number);
 }
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
@@ -47,8 +49,14 @@ console.log(`Node ${process.version}, ${rounds} rounds, medians; ns an operation
 for (const [name, contenders] of Object.entries(table)) {
   if (only && name !== only) continue;
   const times = new Map(contenders.map((contender) => [contender, []]));
+  // Each draws the same keys, so that every round hits as often.
+  const hits = new Map();
   for (let round = 0; round < rounds; round++) {
-    for (const contender of contenders) times.get(contender).push(run(contender, name));
+    for (const contender of contenders) {
+      const [time, ratio] = run(contender, name);
+      times.get(contender).push(time);
+      if (ratio !== undefined) hits.set(contender, ratio);
+    }
   }
   const baseline = times.has(BASE) ? BASE : "dataloader";
   const base = median(times.get(baseline));
@@ -56,8 +64,9 @@ for (const [name, contenders] of Object.entries(table)) {
   for (const [contender, all] of times) {
     const mine = median(all);
     const spread = `${Math.min(...all).toFixed(0)}–${Math.max(...all).toFixed(0)}`;
+    const ratio = hits.has(contender) ? `  ${hits.get(contender).toFixed(1)} % hits` : "";
     console.log(
-      `  ${contender.padEnd(24)}${mine.toFixed(0).padStart(9)}  ${(mine / base).toFixed(2).padStart(5)} × ${baseline}   (${spread})`,
+      `  ${contender.padEnd(28)}${mine.toFixed(0).padStart(9)}  ${(mine / base).toFixed(2).padStart(5)} × ${baseline}   (${spread})${ratio}`,
     );
   }
 }

@@ -8,6 +8,7 @@ export function askWith<K>(
   machine: Core,
   slot: number,
   number: number,
+  hash: number,
   now: number,
   policy: number,
   options: CallOptions<K> | undefined,
@@ -19,6 +20,7 @@ export function askWith<K>(
   return machine.ask_with(
     slot,
     number,
+    hash,
     now,
     policy,
     options?.forceFresh ?? false,
@@ -45,6 +47,7 @@ export function insertWith<K>(
   core: Core,
   slot: number,
   number: number,
+  hash: number,
   now: number,
   policy: number,
   weight: number,
@@ -56,6 +59,7 @@ export function insertWith<K>(
   return core.insert_with(
     slot,
     number,
+    hash,
     now,
     policy,
     weight,

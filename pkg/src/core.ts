@@ -14,6 +14,7 @@ export let Core = class {
 } as unknown as Glue["Core"];
 
 let compiled: WebAssembly.Module | undefined;
+let memory: WebAssembly.Memory;
 let missing =
   'the cache was used before its wasm was there: call initSync(module) or await init(source) of "nearcache/init" first, ' +
   "in a module that is imported before any that makes a cache";
@@ -68,10 +69,16 @@ function importsOf(glue: Glue): WebAssembly.Imports {
   return { "./nearcache_bg.js": glue as unknown as WebAssembly.ModuleImports };
 }
 
+/** The memory of the present instance. */
+export function presentMemory(): WebAssembly.Memory {
+  return memory;
+}
+
 function use(module: WebAssembly.Module, glue: Glue, { exports }: WebAssembly.Instance): void {
   glue.__wbg_set_wasm(exports);
   (exports as { __wbindgen_start(): void }).__wbindgen_start();
   ({ Core } = glue);
+  memory = exports.memory as WebAssembly.Memory;
   compiled = module;
 }
 

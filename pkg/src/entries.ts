@@ -1,8 +1,11 @@
-import { now, nowFor, read } from "./clock.js";
+import type { Clock } from "./clock.js";
+import { Columns, type ColumnsOwner } from "./columns.js";
 import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
+import { hashKey, newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
 import type { Numbers } from "./policy.js";
+import type { AttachedTiers } from "./tiering.js";
 
 /** Lies in the place of a value where a load failed a moment ago. */
 export class FailureCached {
@@ -21,46 +24,66 @@ export interface CoreOptions {
   readonly maxEntryBytes: number;
   readonly usualTtl: number;
   readonly sharedTimer: boolean;
+  readonly lru: boolean;
 }
 
 /** Keys and values by slot, beside the core that knows the slots by number. */
-export class EntryTable<K, V> {
+export class EntryTable<K, V> implements ColumnsOwner {
   readonly hooks = new Hooks<K, V>();
   core: Core;
+  columns: Columns;
   keys: (K | undefined)[] = [undefined];
   values: Stored<V>[] = [NONE];
   readonly namespaces: Namespace<K>[] = [new Namespace<K>(0, 0, [])];
   readonly root = new Partition<K>(this.namespaces[0]!, []);
+  /** What lies below. */
+  tiers: AttachedTiers | undefined = undefined;
   /** Called with each flight that the core has ended by itself. */
   onFlightEnded: ((flight: number) => void) | undefined = undefined;
   /** Called when the core was replaced, with nothing in it. */
   onRenewed: (() => void) | undefined = undefined;
   /** Whose key lies in a slot. There only once there are others than the cache's own. */
   private partitions: Partition<K>[] | undefined = undefined;
+  private seed: number | undefined;
   /** What the core was told of policies, in order, so that another can be told the same. */
   private readonly policies: [base: number, said: Numbers][] = [];
 
   constructor(
     readonly options: CoreOptions,
-    /** The time in milliseconds where a test makes it. */
-    readonly clock: (() => number) | undefined,
+    readonly clock: Clock,
   ) {
     this.core = this.makeCore();
+    this.columns = new Columns(this);
+    this.hooks.onChange = () => this.columns.look();
   }
 
-  /** The time, perhaps of a few calls before in the same run of code. */
-  now(): number {
-    return this.clock === undefined ? now() : this.clock();
+  get mustAsk(): boolean {
+    return this.hooks.hit !== undefined;
   }
 
-  /** As `now`, to count a life of so many milliseconds from. */
-  nowFor(life: number): number {
-    return this.clock === undefined ? nowFor(life) : this.clock();
+  noteHit(slot: number): void {
+    this.safely((core) => core.note_hit(slot));
   }
 
-  /** The time, for what is counted from now on. */
-  exactNow(): number {
-    return this.clock === undefined ? read() : this.clock();
+  /** Whether the value is fresh, without counting a get. */
+  isFresh(slot: number, now: number): boolean {
+    return now < this.columns.freshUntil[slot]! || this.safely((core) => core.is_fresh(slot, now));
+  }
+
+  /** A new key's hash; 0 where there is none, or nobody wants to know. */
+  hash(key: K, partition: Partition<K>): number {
+    if (this.options.lru) return 0;
+    this.seed ??= newSeed();
+    return this.seed === undefined ? 0 : hashKey(key, partition.seed(this.seed));
+  }
+
+  /** The core, which knows of all hits. */
+  counted(): Core {
+    for (const namespace of this.namespaces) {
+      if (namespace.hits > 0) this.core.count_hits(namespace.id, namespace.hits);
+      namespace.hits = 0;
+    }
+    return this.core;
   }
 
   /** The core's number for a policy that says what `base` does but for this. */
@@ -83,6 +106,7 @@ export class EntryTable<K, V> {
 
   /** Gives a new key its slot. */
   place(slot: number, key: K, partition: Partition<K>, number: number): void {
+    this.columns.follow(slot);
     if (slot >= this.keys.length) this.grow(slot);
     partition.set(key, slot, number);
     // As a Map's, a key is never -0.
@@ -138,6 +162,7 @@ export class EntryTable<K, V> {
   /** Removes everything. */
   clear(): void {
     const slots = this.core.clear();
+    this.columns.look();
     // By the same call with hooks and without, so that it comes to the same.
     if (this.hooks.evict !== undefined) for (const slot of slots) this.notifyRemoval(slot, "removed");
     this.empty();
@@ -159,7 +184,9 @@ export class EntryTable<K, V> {
     }
     if (this.core instanceof Core) renew();
     this.core = this.makeCore();
+    this.columns = new Columns(this);
     for (const [base, said] of this.policies) tellPolicy(this.core, base, said);
+    for (const namespace of this.namespaces) namespace.hits = 0;
     for (const namespace of this.namespaces.slice(1)) {
       this.core.namespace(namespace.parent, namespace.path.at(-1)!);
       namespace.number = this.core.open(namespace.id, "");
@@ -180,8 +207,8 @@ export class EntryTable<K, V> {
   }
 
   private makeCore(): Core {
-    const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer } = this.options;
-    return new Core(maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer);
+    const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru } = this.options;
+    return new Core(maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru);
   }
 
   private empty(): void {

@@ -1,7 +1,7 @@
 import type { Batcher } from "./batcher.js";
 import type { Core } from "./core.js";
 import { bytes } from "./options.js";
-import type { Partition, ScopeName, Slots } from "./partitions.js";
+import type { Namespace, Partition, ScopeName, Slots } from "./partitions.js";
 import type { BackoffRule } from "./policy.js";
 import type { CacheLike, GetOrSetOptions, LoadContext, Loader, Place } from "./types.js";
 
@@ -21,6 +21,9 @@ export interface Defaults<K, V> {
   /** The core's number for how values are kept and waited for, and of that what the driver needs to know. */
   readonly policy: number;
   readonly ttl: number;
+  readonly staleWhileRevalidate: number;
+  readonly staleIfError: number;
+  readonly negativeTtl: number;
   readonly refreshAhead: number;
   readonly jitter: number;
   readonly softTimeout: number;
@@ -33,6 +36,7 @@ export interface Defaults<K, V> {
 /** A part of a cache as its user sees it: which keys, and what calls take where they say nothing. */
 export class CacheHandle<K, V> {
   readonly slots: Slots<K>;
+  readonly namespace: Namespace<K>;
   readonly place: Place;
 
   constructor(
@@ -40,6 +44,7 @@ export class CacheHandle<K, V> {
     readonly defaults: Defaults<K, V>,
   ) {
     this.slots = partition.slots;
+    this.namespace = partition.namespace;
     this.place = partition.place;
   }
 

@@ -1,12 +1,13 @@
 import { type BatchId, Batcher } from "./batcher.js";
+import { GivenClock, hostClock, nowFor } from "./clock.js";
 import { insertWith } from "./calls.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
 import { Driver } from "./driver.js";
-import { EntryTable, NONE } from "./entries.js";
+import { EntryTable } from "./entries.js";
 import { health } from "./figures.js";
 import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
-import { host } from "./host.js";
+import { host, keepAlive } from "./host.js";
 import { INSPECT, inspect } from "./inspect.js";
 import { bytes, count, fn, known, name, refusal, show } from "./options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./partitions.js";
@@ -15,6 +16,7 @@ import {
   DETAILED_OPTIONS,
   GET_OPTIONS,
   LIFE_OPTIONS,
+  lifeOf,
   or,
   readCall,
   readNumbers,
@@ -58,7 +60,9 @@ import { wrap } from "./wrap.js";
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { Stats } from "./stats.js";
+export type { Tiers } from "./tiering.js";
 export type {
+  BatchOptions,
   CachedOptions,
   CacheLike,
   Check,
@@ -99,7 +103,9 @@ const CACHE_OPTIONS = new Set([
   "maxEntries",
   "maxBytes",
   "maxEntryBytes",
+  "eviction",
   ...HANDLE_OPTIONS,
+  "tiers",
   "plugins",
   "name",
   "clock",
@@ -108,7 +114,7 @@ const CACHE_OPTIONS = new Set([
 const MAX_ENTRIES = 10_000;
 
 /**
- * A cache in the memory of this isolate or process: bounded, in LRU order, with lifetimes, and with one
+ * A cache in the memory of this isolate or process: bounded, with lifetimes, and with one
  * load per key however many ask at once.
  *
  * Keys are anything a `Map` takes, compared as a `Map` does. Every call is O(1) unless it says otherwise.
@@ -150,6 +156,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     known(options, CACHE_OPTIONS);
     const { maxEntries = MAX_ENTRIES, maxBytes = Infinity, plugins = [] } = options;
     const { maxEntryBytes = maxBytes, clock, random = Math.random, name: called = "default" } = options;
+    const { eviction = "adaptive" } = options;
+    if (eviction !== "adaptive" && eviction !== "lru") throw refusal("eviction", show(eviction), '"adaptive" or "lru"');
     this.name = name("name", called);
     this.#random = fn("random", random);
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
@@ -163,8 +171,9 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         maxEntryBytes,
         usualTtl,
         sharedTimer: !host.requestBound,
+        lru: eviction === "lru",
       },
-      clock === undefined ? undefined : fn("clock", clock),
+      clock === undefined ? hostClock : new GivenClock(fn("clock", clock)),
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
@@ -174,46 +183,54 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       root,
       this.#defaults({ ...outer, sizeOf: weighs ? estimate : undefined }, options, () => root.namespace),
     );
+    if (options.tiers !== undefined) {
+      if (typeof options.tiers?.attach !== "function") {
+        throw refusal("tiers", show(options.tiers), 'what tiers([…]) of "nearcache/tiers" makes');
+      }
+      this.#entries.tiers = options.tiers.attach({
+        now: () => this.#entries.clock.read(),
+        keepAlive,
+        afterPromiseJobs: host.afterPromiseJobs,
+        setTimer: host.setTimer,
+        clearTimer: host.clearTimer,
+      });
+    }
     if (!Array.isArray(plugins)) throw refusal("plugins", show(plugins), "an array of plugins");
     for (const plugin of plugins) this.use(plugin);
   }
 
-  /** The value, if it is there and fresh. Makes it the most recently used. */
+  /** The value, if it is there and fresh. Counts as a use of it. */
   get(key: K): V | undefined {
     const entries = this.#entries;
-    const now = entries.now();
-    const slot = this.#handle.slots.get(key);
-    try {
-      if (slot !== undefined && entries.core.hit(slot, now)) {
-        const value = entries.values[slot] as V;
-        if (entries.hooks.hit !== undefined) this.#notifyHit(key);
-        return value;
-      }
-      return this.#getSlow(key, slot, now);
-    } catch (error) {
-      if (!entries.recover(error)) throw error;
-      return undefined;
-    }
+    const handle = this.#handle;
+    const now = entries.clock.now();
+    const slot = handle.slots.get(key);
+    const { columns } = entries;
+    if (slot === undefined || !(now < columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
+    const value = entries.values[slot] as V;
+    handle.namespace.hits++;
+    columns.use(slot);
+    return value;
   }
 
-  /** As `get`, but counts nothing and leaves the order of use as it is. */
+  /** As `get`, but counts nothing, and is no use of the value. */
   peek(key: K): V | undefined {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
-    if (slot === undefined || !this.#entries.safely((core) => core.is_fresh(slot, now))) return undefined;
+    if (slot === undefined || !this.#entries.isFresh(slot, now)) return undefined;
     return this.#entries.values[slot] as V | undefined;
   }
 
   /** Whether there is a fresh value. Counts nothing. */
   has(key: K): boolean {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
-    return slot !== undefined && this.#entries.safely((core) => core.is_fresh(slot, now));
+    return slot !== undefined && this.#entries.isFresh(slot, now);
   }
 
   /** Milliseconds that the value stays fresh; `undefined` if there is none that is. */
   remainingTtl(key: K): number | undefined {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
     const left = slot === undefined ? 0 : this.#entries.safely((core) => core.remaining(slot, now));
     return left > 0 ? left : undefined;
@@ -236,18 +253,20 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
     const weight = said === undefined || Number.isNaN(said.bytes) ? handle.weigh(key, value) : said.bytes;
+    entries.tiers?.set(handle.place, key, value, lifeOf(defaults, said, undefined, value));
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
-    const now = entries.nowFor(said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
+    const now = nowFor(entries.clock, said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
     const slot = handle.slots.get(key) ?? 0;
+    const hash = slot === 0 ? entries.hash(key, partition) : 0;
     const absent = value === undefined || value === null;
     try {
       const { core } = entries;
       const number = partition.number(core);
       const code =
         said === undefined
-          ? core.insert(slot, number, now, defaults.policy, weight, absent, random)
-          : insertWith(core, slot, number, now, defaults.policy, weight, absent, random, said);
+          ? core.insert(slot, number, hash, now, defaults.policy, weight, absent, random)
+          : insertWith(core, slot, number, hash, now, defaults.policy, weight, absent, random, said);
       entries.inserted(code, slot, key, value, partition, number);
     } catch (error) {
       if (!entries.recover(error)) throw error;
@@ -262,7 +281,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   delete(key: K): boolean {
     const entries = this.#entries;
-    const now = entries.now();
+    entries.tiers?.purge(this.#handle.place, "key", key);
+    const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
     const held = entries.safely((core) => {
@@ -280,7 +300,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   expire(key: K): boolean {
     const entries = this.#entries;
-    const now = entries.now();
+    entries.tiers?.purge(this.#handle.place, "key", key);
+    const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
     const held = entries.safely((core) => {
@@ -304,12 +325,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** As `deleteByTag`, but as `expire` does: what has stale windows stays for them. Returns how many were fresh. */
   expireByTag(tag: string): number {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     return this.#purgeTag(tag, (core, namespace, scope) => core.expire_tag(namespace, scope, tag, now));
   }
 
   #purgeTag(tag: string, purge: (core: EntryTable<K, V>["core"], namespace: number, scope: string) => number): number {
     name("tag", tag);
+    this.#entries.tiers?.purge(this.#handle.place, "tag", tag);
     const { namespace, scope } = this.#handle.partition;
     const hit = this.#entries.safely((core) => {
       const hit = purge(core, namespace.id, scope);
@@ -324,6 +346,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   clear(): void {
     const entries = this.#entries;
     const { partition } = this.#handle;
+    entries.tiers?.purge(this.#handle.place, "all");
     entries.safely((core) => {
       if (partition === entries.root) {
         entries.clear();
@@ -540,15 +563,18 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return keepFresh(this, entries, options);
   }
 
-  /** The fresh entries, the most recently used first; those of namespaces and scopes are theirs. O(n of the cache). */
+  /**
+   * The fresh entries; those of namespaces and scopes are theirs. With `eviction: "lru"` the most recently used come first,
+   * else they have no order that is promised. O(n of the cache).
+   */
   *entries(): IterableIterator<[K, V]> {
     const entries = this.#entries;
-    const start = entries.now();
+    const start = entries.clock.now();
     // The order is taken at the start, so that the loop's body may use the cache.
     for (const slot of entries.safely((core) => core.newest_first(start))) {
-      const now = entries.now();
+      const now = entries.clock.now();
       const key = entries.keys[slot] as K;
-      const held = this.#handle.slots.get(key) === slot && entries.safely((core) => core.is_fresh(slot, now));
+      const held = this.#handle.slots.get(key) === slot && entries.isFresh(slot, now);
       if (held) yield [key, entries.values[slot] as V];
     }
   }
@@ -577,26 +603,34 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   stats(): Stats {
     const { namespace } = this.#handle.partition;
     const which = this.#figures;
-    return this.#entries.safely((core) =>
-      toStats(core.counters(which), core.len(namespace.id, ""), core.weight(namespace.id, ""), core.in_flight()),
-    );
+    return this.#entries.safely(() => {
+      const core = this.#entries.counted();
+      return toStats(
+        core.counters(which),
+        core.len(namespace.id, ""),
+        core.weight(namespace.id, ""),
+        core.in_flight(),
+        core.eviction_bytes(),
+      );
+    });
   }
 
   /** @internal What a page for Prometheus tells, by namespace. */
   [LAYERS](): Layer[] {
     const { namespaces, options } = this.#entries;
-    return this.#entries.safely((core) =>
-      namespaces.map(({ id, path }) => {
+    return this.#entries.safely(() => {
+      const core = this.#entries.counted();
+      return namespaces.map(({ id, path }) => {
         const [entries, bytes, ...spread] = core.layer(id) as unknown as [number, number, ...number[]];
         const inFlight = core.in_flight();
-        const stats = toStats(core.counters(id), entries, bytes, inFlight);
+        const stats = toStats(core.counters(id), entries, bytes, inFlight, core.eviction_bytes());
         const { maxEntries, maxBytes } = options;
         const whole = id === 0 ? { maxEntries, maxBytes, inFlight } : undefined;
         const [millis, ...loads] = spread.splice(0, LOAD_BOUNDS + 2) as [number, ...number[]];
         const [keys, ...batches] = spread as [number, ...number[]];
         return { cache: this.name, namespace: path.join("/"), stats, millis, loads, keys, batches, whole };
-      }),
-    );
+      });
+    });
   }
 
   /**
@@ -608,8 +642,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   health(thresholds: HealthOptions = {}): Health {
-    const now = this.#entries.now();
-    return this.#entries.safely((core) => health(core, this.#figures, now, thresholds));
+    const now = this.#entries.clock.now();
+    return this.#entries.safely(() => health(this.#entries.counted(), this.#figures, now, thresholds));
   }
 
   /** @internal What `console.log` shows. */
@@ -625,26 +659,31 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   #plainHit(key: K): Promise<V> | undefined {
     const entries = this.#entries;
-    const now = entries.now();
-    const slot = this.#handle.slots.get(key);
-    try {
-      // For a key on its way the core is asked once.
-      if (slot === undefined || entries.values[slot] === NONE || !entries.core.hit(slot, now)) return undefined;
-    } catch (error) {
-      if (!entries.recover(error)) throw error;
-      return undefined;
-    }
+    const handle = this.#handle;
+    const now = entries.clock.nowAwaited();
+    const slot = handle.slots.get(key);
+    const { columns } = entries;
+    if (slot === undefined || !(now < columns.freshUntil[slot]!)) return undefined;
     const value = entries.values[slot] as V;
-    if (entries.hooks.hit !== undefined) this.#notifyHit(key);
+    handle.namespace.hits++;
+    columns.use(slot);
     return Promise.resolve(value);
   }
 
   /** A `get` that was no plain hit. */
   #getSlow(key: K, slot: number | undefined, now: number): V | undefined {
     const entries = this.#entries;
-    const { core, hooks } = entries;
-    const { partition, place } = this.#handle;
-    const code = slot === undefined ? core.miss(partition.namespace.id, now) : core.touch(slot, now);
+    const { hooks } = entries;
+    const { namespace, place } = this.#handle;
+    let code: number;
+    try {
+      // It may be here for nothing but that the memory has grown.
+      entries.columns.follow(0);
+      code = slot === undefined ? entries.core.miss(namespace.id, now) : entries.core.touch(slot, now);
+    } catch (error) {
+      if (!entries.recover(error)) throw error;
+      return undefined;
+    }
     const isHit = slot !== undefined && kind(code) === HIT;
     const value = isHit ? (entries.values[slot] as V) : undefined;
     if (hasNews(code)) entries.drain();
@@ -655,11 +694,6 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     entries.flush();
     return value;
-  }
-
-  #notifyHit(key: K): void {
-    this.#entries.hooks.notify("hit", { key, place: this.#handle.place });
-    this.#entries.flush();
   }
 
   /** The cold side of `getOrSet`. Never throws. */
@@ -699,7 +733,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const entries = this.#entries;
     const driver = this.#driver;
     return new Batcher(options, {
-      now: () => entries.exactNow(),
+      now: () => entries.clock.read(),
       joined: (batch: BatchId) => {
         if (batch.node === -1) batch.node = entries.safely((core) => core.new_batch());
         return driver.joinBatch(batch.node);
@@ -729,6 +763,9 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return {
       policy: this.#entries.policy(outer.policy, said),
       ttl: or(said.ttl, outer.ttl),
+      staleWhileRevalidate: or(said.staleWhileRevalidate, outer.staleWhileRevalidate),
+      staleIfError: or(said.staleIfError, outer.staleIfError),
+      negativeTtl: or(said.negativeTtl, outer.negativeTtl),
       refreshAhead: or(said.refreshAhead, outer.refreshAhead),
       jitter: or(said.jitter, outer.jitter),
       softTimeout: or(said.softTimeout, outer.softTimeout),

@@ -1,13 +1,14 @@
 import { Alarm, startTimer, stopTimer } from "./alarm.js";
-import { Context } from "./context.js";
+import { nowFor } from "./clock.js";
 import * as core from "./core.js";
 import { type EntryTable, FailureCached } from "./entries.js";
 import { nobodyWaits, timedOut } from "./errors.js";
-import { type Ask, type Asker, Flight, type Wait } from "./flight.js";
+import type { Ask, Asker, Flight, Wait } from "./flight.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, duration, names } from "./options.js";
-import { or, readContext } from "./policy.js";
-import { deferred } from "./deferred.js";
+import { lifeOf, or, readContext } from "./policy.js";
+import type { AttachedTiers } from "./tiering.js";
+import { deferred, isThenable } from "./deferred.js";
 
 /** Loads under way: calls the loaders, and tells the core and those who wait how they ended. */
 export class Loads<K, V> {
@@ -59,20 +60,19 @@ export class Loads<K, V> {
   }
 
   /** Calls the loader. */
-  begin(ask: Ask<K, V>, slot: number, index: number, background: boolean, now: number): Flight<K, V> {
-    const { handle, key } = ask;
-    const ctx = new Context<K, V>(key, this.entries.valueAt(slot));
-    const flight = new Flight(index, ask, ctx, background, host.requestBound);
-    this.flights[index] = flight;
+  begin(flight: Flight<K, V>, now: number): Flight<K, V> {
+    const { handle, key, ctx } = flight;
+    this.flights[flight.index] = flight;
     if (this.live++ === 0) this.alarm.wake(this.onAlarm);
-    this.ahead ||= handle.defaults.refreshAhead > 0 || (ask.options?.refreshAhead ?? 0) > 0;
+    this.ahead ||= handle.defaults.refreshAhead > 0 || (flight.options?.refreshAhead ?? 0) > 0;
     if (host.requestBound) this.bind(flight);
-    else this.setAlarm(ask, now);
+    else this.setAlarm(flight, now);
     const outer = this.asker;
     this.asker = flight;
     let loaded: V | PromiseLike<V>;
     try {
-      loaded = ask.loader(key, ctx);
+      const { loader } = flight;
+      loaded = this.entries.tiers === undefined ? loader(key, ctx) : this.loadByTiers(flight, this.entries.tiers);
       // Others than promises may resolve with one another, or throw.
       const promise = loaded instanceof Promise ? loaded : isThenable(loaded) ? Promise.resolve(loaded) : undefined;
       if (promise !== undefined) {
@@ -91,6 +91,19 @@ export class Loads<K, V> {
     this.asker = outer;
     this.loaded(flight, loaded as V);
     return flight;
+  }
+
+  /** A chain of tiers is a loader: it asks its tiers, and then the one that was given. */
+  private loadByTiers(flight: Flight<K, V>, tiers: AttachedTiers): Promise<V> {
+    const { handle, key, options, ctx, loader } = flight;
+    return tiers.load({
+      key,
+      place: handle.place,
+      ctx,
+      forced: options?.forceFresh ?? false,
+      load: () => this.runAs(flight, () => loader(key, ctx)),
+      life: (value) => lifeOf(handle.defaults, options, ctx, value),
+    }) as Promise<V>;
   }
 
   /** In a Worker the load outlives the answer of the request that began it, and is told to stop in that request. */
@@ -132,8 +145,7 @@ export class Loads<K, V> {
 
   private bring(flight: Flight<K, V>, value: V): void {
     const { entries } = this;
-    const { ask, ctx, index } = flight;
-    const { handle, key, options } = ask;
+    const { handle, key, options, ctx, index } = flight;
     const plain = ctx.saysNothing;
     const said = plain ? undefined : readContext(ctx);
     const tags = ctx.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
@@ -143,7 +155,7 @@ export class Loads<K, V> {
     const mayJitter = handle.defaults.jitter > 0 || (options?.jitter ?? 0) > 0 || (said?.jitter ?? 0) > 0;
     const random = mayJitter ? this.random() : 0;
     this.ahead ||= (said?.refreshAhead ?? 0) > 0;
-    const now = entries.nowFor(or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
+    const now = nowFor(entries.clock, or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
     // All this was the user's, and may have ended the load by using the cache.
     if (flight.over) return;
     const absent = value === undefined || value === null;
@@ -157,6 +169,7 @@ export class Loads<K, V> {
             absent,
             random,
             ctx.skipped,
+            ctx.age === undefined ? 0 : duration("ctx.age", ctx.age),
             said.ttl,
             said.staleWhileRevalidate,
             said.staleIfError,
@@ -203,10 +216,9 @@ export class Loads<K, V> {
 
   private fail(flight: Flight<K, V>, error: unknown): void {
     const { entries } = this;
-    const { ask, index, background } = flight;
-    const { handle, key } = ask;
+    const { handle, key, index, background } = flight;
     const backoff = backoffOf(flight, error);
-    const now = entries.exactNow();
+    const now = entries.clock.read();
     // The rule is the user's, and may have ended the load by using the cache.
     if (flight.over) return;
     const answer = entries.core.failed(index, now, backoff);
@@ -242,7 +254,7 @@ export class Loads<K, V> {
     if (flight === undefined || !this.isLive(flight)) return;
     this.forget(flight);
     flight.over = true;
-    const reason = nobodyWaits(flight.ask.key);
+    const reason = nobodyWaits(flight.key);
     if (flight.home === undefined) flight.ctx.abort(reason);
     else flight.home(reason);
   }
@@ -279,8 +291,7 @@ export class Loads<K, V> {
 }
 
 /** For how long the key is not loaded again, if its loader or a rule of the user's says. What a rule throws counts as no time. */
-function backoffOf<K, V>({ ask, ctx }: Flight<K, V>, error: unknown): number {
-  const { handle, key, options } = ask;
+function backoffOf<K, V>({ handle, key, options, ctx }: Flight<K, V>, error: unknown): number {
   try {
     if (ctx.errorBackoff !== undefined) return duration("ctx.errorBackoff", ctx.errorBackoff);
     const isSaid = options !== undefined && !Number.isNaN(options.errorBackoff);
@@ -289,8 +300,4 @@ function backoffOf<K, V>({ ask, ctx }: Flight<K, V>, error: unknown): number {
   } catch {
     return 0;
   }
-}
-
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function";
 }

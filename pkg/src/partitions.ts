@@ -2,6 +2,7 @@
 // keys. All of them share the slots, and so the bounds, but a key is looked for only in its own.
 
 import type { Core } from "./core.js";
+import { hashString } from "./hash.js";
 import type { Place } from "./types.js";
 
 /** Slots by key. A `Map`, or what looks like one. */
@@ -26,6 +27,8 @@ export class Namespace<K> {
   readonly scopes = new Map<string, ScopeKeys<K>>();
   /** The core's number for what lies in no scope. */
   number = 0;
+  /** Hits that the core was not told of yet. */
+  hits = 0;
 
   constructor(
     /** The core's number, by which its figures are known. */
@@ -47,6 +50,8 @@ export class Partition<K> implements Slots<K> {
   readonly place: Place;
   /** The scope as the core knows it; empty for none. */
   readonly scope: string;
+  /** What makes hashes of a key differ by partition. */
+  private salt: number | undefined;
   /** Where `get` looks: the namespace's own map, without a detour, where there is no scope. */
   readonly slots: Slots<K>;
 
@@ -71,6 +76,11 @@ export class Partition<K> implements Slots<K> {
 
   get(key: K): number | undefined {
     return this.namespace.scopes.get(this.scope)?.get(key);
+  }
+
+  /** The seed of its keys' hashes, of a cache with this one. */
+  seed(seed: number): number {
+    return (this.salt ??= hashString(this.scope, this.namespace.id)) ^ seed;
   }
 
   /** The core's number for this part. A scope's without keys holds for the next call only. */

@@ -1,6 +1,8 @@
 // How values are kept and waited for, read from options into numbers that the core takes. What is not said is NaN.
 
 import { abortSignal, bytes, duration, factor, flag, fn, fraction, names, refusal } from "./options.js";
+import type { Defaults } from "./handle.js";
+import type { ValueLife } from "./tiering.js";
 import type { DetailedOptions, Duration, ErrorBackoff, GetOrSetOptions, LifeOptions, LoadContext } from "./types.js";
 
 /** What one speaker says of a policy. */
@@ -49,6 +51,9 @@ export const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
 /** What a cache does that nobody told anything, as the core does. */
 export const USUAL = {
   ttl: Infinity,
+  staleWhileRevalidate: 0,
+  staleIfError: 0,
+  negativeTtl: NaN,
   refreshAhead: 0,
   jitter: 0,
   softTimeout: Infinity,
@@ -104,6 +109,27 @@ export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {
     staleIfError: staleIfError === undefined ? NaN : duration("ctx.staleIfError", staleIfError),
     refreshAhead: refreshAhead === undefined ? NaN : factor("ctx.refreshAhead", refreshAhead),
     jitter: jitter === undefined ? NaN : fraction("ctx.jitter", jitter),
+  };
+}
+
+/** How a value is kept: as the loader says, else as its call does, else as the cache does. @throws {NearCacheError} `ERR_OPTION` */
+export function lifeOf<K, V>(
+  defaults: Defaults<K, V>,
+  call: CallOptions<K> | undefined,
+  ctx: LoadContext<K, V> | undefined,
+  value: unknown,
+): ValueLife {
+  const said = ctx === undefined ? UNSAID : readContext(ctx);
+  const pick = (name: "ttl" | "staleWhileRevalidate" | "staleIfError" | "negativeTtl"): number =>
+    or(said[name], or(call?.[name] ?? NaN, defaults[name]));
+  const isAbsent = (value === undefined || value === null) && Number.isNaN(said.ttl);
+  const tags = ctx?.tags === undefined ? [] : names("ctx.tags", ctx.tags);
+  return {
+    ttl: isAbsent ? or(pick("negativeTtl"), pick("ttl")) : pick("ttl"),
+    staleWhileRevalidate: pick("staleWhileRevalidate"),
+    staleIfError: pick("staleIfError"),
+    tags: [...new Set([...(call?.tags ?? []), ...tags])],
+    bytes: ctx?.bytes ?? call?.bytes ?? NaN,
   };
 }
 

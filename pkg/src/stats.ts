@@ -43,6 +43,8 @@ export interface Stats {
   bytes: number;
   /** Loads under way in the whole cache. */
   inFlight: number;
+  /** Bytes that the whole cache takes to know whom to evict, memories of keys that are gone included. */
+  evictionBytes: number;
   /** Hits and stale hits per get. */
   hitRate: number;
   /** Failed loads per load that ended. */
@@ -50,7 +52,13 @@ export interface Stats {
 }
 
 /** `counters` as `src/js/lib.rs` orders them. */
-export function toStats(counters: Float64Array, entries: number, bytes: number, inFlight: number): Stats {
+export function toStats(
+  counters: Float64Array,
+  entries: number,
+  bytes: number,
+  inFlight: number,
+  evictionBytes: number,
+): Stats {
   let at = 0;
   const next = (): number => counters[at++]!;
   const [hits, staleHits, misses, coalesced] = [next(), next(), next(), next()];
@@ -79,6 +87,7 @@ export function toStats(counters: Float64Array, entries: number, bytes: number, 
     entries,
     bytes,
     inFlight,
+    evictionBytes,
     hitRate: ratio(hits + staleHits, hits + staleHits + misses + coalesced),
     errorRate: ratio(loadFailures, count),
   };

@@ -35,7 +35,7 @@ export class Updates<K, V> {
   /** Writes, and stores what the source then has. */
   run(handle: CacheHandle<K, V>, key: K, writer: Loader<K, V>, options: CallOptions<K>): Promise<V> {
     const { entries } = this;
-    const now = entries.exactNow();
+    const now = entries.clock.read();
     const begun = entries.safely(() => this.begin(handle, key, options, now));
     if (begun === undefined) return Promise.reject(tooManyLoads(key));
     entries.flush();
@@ -73,6 +73,7 @@ export class Updates<K, V> {
     const answer = core.begin_write(
       known,
       number,
+      known === 0 ? entries.hash(key, handle.partition) : 0,
       now,
       handle.defaults.policy,
       host.requestBound,
@@ -86,7 +87,10 @@ export class Updates<K, V> {
       options.bytes,
       options.tags,
     );
-    if (answer < 0) return undefined;
+    if (answer < 0) {
+      entries.columns.look();
+      return undefined;
+    }
     const code = answer | 0;
     if (hasNews(code)) entries.drain();
     if (known === 0) entries.place(code & SLOT, key, handle.partition, number);
@@ -121,7 +125,7 @@ export class Updates<K, V> {
     else if (Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
     const mayJitter = handle.defaults.jitter > 0 || options.jitter > 0 || said.jitter > 0;
     const random = mayJitter ? this.random() : 0;
-    const now = this.entries.exactNow();
+    const now = this.entries.clock.read();
     return (number, slot) => {
       const { entries } = this;
       const code = entries.core.written(
@@ -150,7 +154,9 @@ export class Updates<K, V> {
     const isOwn = writes[write.number] === write;
     if (isOwn) writes[write.number] = undefined;
     const number = isOwn ? write.number : GIVEN_UP;
-    const now = entries.exactNow();
+    const now = entries.clock.read();
+    // What was loaded before the write, wherever it lies, is not what the source has.
+    entries.tiers?.purge(write.handle.place, "key", write.key);
     entries.safely((core) => {
       const slot = write.handle.slots.get(write.key) ?? 0;
       if (written !== undefined) written(number, slot);

@@ -169,14 +169,19 @@ impl Machine {
     /// does, and what is no hit, is left as it is and not counted.
     #[inline]
     pub fn hit(&mut self, slot: Slot, now: Timestamp) -> bool {
-        let Some(entry) = self.slab.get(slot) else { return false };
-        let hit = entry.is_hit(now);
+        let hit = self.slab.is_hit(slot, now);
         if hit {
-            let namespace = entry.namespace();
             self.eviction.hit(slot);
-            self.count_in(namespace, |stats| stats.hits += 1);
+            self.count_in(self.namespace_of(slot), |stats| stats.hits += 1);
         }
         hit
+    }
+
+    /// Whether nothing here ends by itself, neither entries nor loads and writes under way, so that nobody need read a
+    /// clock for a [miss](Self::miss).
+    #[inline]
+    pub fn all_timeless(&self) -> bool {
+        self.expirable == 0 && self.flights.live() == 0 && self.writes.is_empty()
     }
 
     /// A get that returns only what is there, of a key that is not.

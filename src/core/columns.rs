@@ -1,6 +1,6 @@
 //! What a driver may see of the columns, so that a hit needs no call, and what the eviction policy has to say.
 
-use super::slab::{Slot, State};
+use super::slab::{FreshUntil, Slot, State};
 use super::{EvictionPolicy, Machine};
 use crate::time::Timestamp;
 
@@ -23,20 +23,47 @@ impl Machine {
         self.slab.moments()
     }
 
+    /// What stands in [`fresh_until`](Self::fresh_until) for a slot.
+    #[inline]
+    pub fn fresh_until_of(&self, slot: Slot) -> FreshUntil {
+        self.slab.fresh_until(slot)
+    }
+
+    /// A hit that the driver has found by [`fresh_until_of`](Self::fresh_until_of), in the slot of a key that lies in this
+    /// namespace: the policy learns of it, and it is counted.
+    #[inline]
+    pub fn count_hit(&mut self, slot: Slot, namespace: u8) {
+        self.eviction.hit(slot);
+        self.count_in(namespace, |stats| stats.hits += 1);
+    }
+
     /// The second: counters of hits, by slot number. A hit that the driver has found by
     /// [`fresh_until`](Self::fresh_until) counts up a counter below 3; one at 3 stays; one above, or that is not there,
-    /// is left as it is, and the hit told by [`note_hit`](Self::note_hit).
-    /// With [`EvictionPolicy::Lru`] there are none.
+    /// is left as it is, and the hit told by [`note_hit`](Self::note_hit); of several of one slot in a row one will do.
+    /// With [`EvictionPolicy::Lru`] there are none, but [`noted_hits`](Self::noted_hits).
     pub fn hit_counters(&self) -> &[u8] {
         self.eviction.counters()
     }
 
-    /// Another number whenever one of the two columns has moved: a view from before is over memory that has been freed, and
-    /// must be neither read nor written. They move only when a key gets a slot ([`ask`](Self::ask),
-    /// [`insert`](Self::insert), [`begin_write`](Self::begin_write)) and by [`clear`](Self::clear), so that after each of
-    /// these a driver compares the number. Within what a column has room for it grows without moving.
+    /// How many slots, number 0 included, the two columns have room for where they are. They move only when a key gets a slot
+    /// of this number or a greater one ([`ask`](Self::ask), [`insert`](Self::insert), [`begin_write`](Self::begin_write)) and
+    /// by [`clear`](Self::clear): a view from before is then over memory that has been freed, and must be neither read nor
+    /// written.
+    pub fn columns_capacity(&self) -> usize {
+        self.slab.capacity().min(self.eviction.capacity())
+    }
+
+    /// Another number whenever one of the two columns has moved.
     pub fn columns_version(&self) -> u32 {
         self.slab.version().wrapping_add(self.eviction.version())
+    }
+
+    /// With [`EvictionPolicy::Lru`], where the order of hits matters, a list to which a driver may append the slots of hits
+    /// that it has found by itself, through a view of its own: the first number says how many there are, and they follow
+    /// in order. They count before anything else that is told or asked. When it is full, and with another policy, where it
+    /// is empty, [`note_hit`](Self::note_hit) takes them. It lies where it is until [`clear`](Self::clear).
+    pub fn noted_hits(&mut self) -> &[u32] {
+        self.eviction.noted_hits()
     }
 
     /// A hit that a driver has found by itself, as the policy must know of it. It is not counted among the

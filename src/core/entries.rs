@@ -36,12 +36,14 @@ impl Machine {
 
     /// Puts a value's numbers in a slot and makes room for them. The caller has seen to flights and writes.
     ///
+    /// Its lifetimes count from `stored_at`.
+    ///
     /// `None`: it may not be stored (zero ttl, or heavier than the limits allow); a value that was there is gone too.
     pub(super) fn store(
         &mut self,
         slot: Option<Slot>,
         partition: PartitionId,
-        now: Timestamp,
+        stored_at: Timestamp,
         entry: &Entry<'_>,
     ) -> Option<Slot> {
         let policy = &entry.policy;
@@ -55,16 +57,16 @@ impl Machine {
         }
         let slot = self.occupy(slot, partition, entry.hash, entry.weight, State::Ready)?;
         // After an infinite ttl nothing comes by itself, but the entry may be made to expire.
-        let windows = policy.has_windows().then(|| StaleWindows::new(now, ttl, policy, entry.load_millis));
+        let windows = policy.has_windows().then(|| StaleWindows::new(stored_at, ttl, policy, entry.load_millis));
         let until = match (&windows, ttl) {
             (_, Ttl::Forever) => None,
             (Some(windows), _) => Some(windows.no_check_until()),
-            (None, Ttl::Millis(_)) => Some(now.after(ttl)),
+            (None, Ttl::Millis(_)) => Some(stored_at.after(ttl)),
         };
-        self.slab.get_mut(slot)?.set_no_check_until(until, now);
+        self.slab.get_mut(slot)?.set_no_check_until(until, stored_at);
         self.expirable += u32::from(until.is_some());
         let derivable = until.is_none() || (windows.is_none() && ttl == self.usual_ttl);
-        self.freshness.set_stored_at(slot, (!derivable).then_some(now));
+        self.freshness.set_stored_at(slot, (!derivable).then_some(stored_at));
         self.freshness.set_windows(slot, windows);
         if entry.tags.iter().any(|tags| !tags.is_empty()) {
             let Self { tags, partitions, .. } = self;

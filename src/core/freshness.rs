@@ -107,6 +107,12 @@ pub(crate) struct FreshnessColumns {
 }
 
 impl FreshnessColumns {
+    /// Whether nothing is known of any entry.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.stored_at.is_empty() && self.windows.is_empty()
+    }
+
     pub fn windows(&self, slot: Slot) -> Option<&StaleWindows> {
         self.windows.get(slot.index())?.as_ref()
     }

@@ -9,9 +9,11 @@
 
 mod alarm;
 mod ask;
+mod batch;
 mod columns;
 mod entries;
 pub(crate) mod eviction;
+mod exchange;
 mod freshness;
 mod graph;
 mod grow;
@@ -32,6 +34,7 @@ mod writes;
 use std::collections::VecDeque;
 
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
+pub use batch::{BatchId, Batches, Goes};
 pub use eviction::EvictionPolicy;
 pub use graph::Node;
 pub use histogram::Histogram;
@@ -39,7 +42,7 @@ pub use loads::{Deadlines, FLIGHT_BITS, FlightId, WaitId};
 pub use part::{Part, join_scope};
 pub use partitions::{Held, PartitionId};
 pub use settle::{Brought, Outcome, Settled};
-pub use slab::Slot;
+pub use slab::{FreshUntil, Slot};
 pub use stats::Stats;
 pub use updates::{NewValue, WriteThrough};
 pub use waits::{Softened, Wake, Who};
@@ -339,7 +342,14 @@ impl Machine {
 
     /// Looks at the next `count` slots and removes what has expired there. Every insertion and every miss
     /// does some of this, so that nothing expired stays while the cache is in use.
+    #[inline]
     pub fn sweep(&mut self, now: Timestamp, count: u32) {
+        if !self.all_timeless() {
+            self.sweep_slots(now, count);
+        }
+    }
+
+    fn sweep_slots(&mut self, now: Timestamp, count: u32) {
         if self.alarm.is_none() && self.flights.live() > 0 {
             self.sweep_flight(now);
         }
@@ -349,16 +359,17 @@ impl Machine {
         if self.expirable == 0 {
             return;
         }
-        let slots = self.slab.slots();
-        for _ in 0..count.min(slots) {
-            self.hand = if self.hand + 1 < slots { self.hand + 1 } else { 1 };
-            if let Some(slot) = Slot::new(self.hand) {
-                self.remove_expired(slot, now);
+        for _ in 0..count.min(self.slab.slots()) {
+            let (hand, over) = self.slab.look_after(self.hand, now);
+            self.hand = hand;
+            if let Some(slot) = over {
+                self.remove_if_over(slot, now);
             }
         }
     }
 
     /// Sweeps before an operation on this key, which keeps its slot. The slot, if it really holds a key.
+    #[inline]
     fn sweep_for(&mut self, slot: Option<Slot>, now: Timestamp, count: u32) -> Option<Slot> {
         let held = |slot: &Slot| self.slab.get(*slot).is_some_and(|entry| entry.state() != State::Free);
         self.pinned = slot.filter(held);
@@ -387,10 +398,14 @@ impl Machine {
     /// Removes what is there if it has expired.
     #[inline]
     fn remove_expired(&mut self, slot: Slot, now: Timestamp) {
-        let held = |state| matches!(state, State::Ready | State::Failed);
-        if self.slab.get(slot).is_some_and(|entry| held(entry.state()) && !entry.is_fresh_without_check(now))
-            && self.freshness_of(slot, now) == Freshness::Expired
-        {
+        if self.slab.needs_check(slot, now) {
+            self.remove_if_over(slot, now);
+        }
+    }
+
+    #[inline(never)]
+    fn remove_if_over(&mut self, slot: Slot, now: Timestamp) {
+        if self.freshness_of(slot, now) == Freshness::Expired {
             self.drop_value(slot, Some(RemovalCause::Expired));
         }
     }
@@ -408,7 +423,7 @@ impl Machine {
 
     #[inline]
     fn namespace_of(&self, slot: Slot) -> u8 {
-        self.slab.get(slot).map_or(0, |entry| entry.namespace())
+        self.slab.namespace(slot)
     }
 
     #[inline]

@@ -110,6 +110,9 @@ impl Partitions {
     /// One more key or handle there.
     #[inline]
     pub fn retain(&mut self, id: PartitionId) {
+        if id == PartitionId::ROOT {
+            return; // which is never forgotten
+        }
         if let Some(partition) = self.list.get_mut(id.0 as usize) {
             partition.uses += 1;
         }
@@ -118,6 +121,9 @@ impl Partitions {
     /// One key or handle less.
     #[inline]
     pub fn release(&mut self, id: PartitionId) {
+        if id == PartitionId::ROOT {
+            return;
+        }
         if let Some(partition) = self.list.get_mut(id.0 as usize) {
             partition.uses = partition.uses.saturating_sub(1);
             if partition.uses == 0 && !partition.scope.is_empty() {

@@ -24,6 +24,9 @@ pub struct Brought<'a> {
     pub skip: bool,
     /// From 0 to 1, for jitter.
     pub random: f64,
+    /// How long it has been stored elsewhere already, in milliseconds: its lifetimes count from then. If nothing is left of
+    /// its ttl it is stored for its stale windows.
+    pub age: u64,
 }
 
 /// What became of what a load brought.
@@ -103,7 +106,8 @@ impl Machine {
                     load_millis: Some(millis),
                     hash: None,
                 };
-                self.store(Some(slot), partition, now, &entry).map_or(Outcome::NotStored, Outcome::Stored)
+                self.store(Some(slot), partition, now.before(brought.age), &entry)
+                    .map_or(Outcome::NotStored, Outcome::Stored)
             }
             slot => {
                 self.count(partition, |stats| stats.rejected += 1);

@@ -60,6 +60,24 @@ const STORED_MASK: u64 = (1 << 52) - 1;
 /// Less than any moment that a clock can show: what is not there is not fresh.
 const NOTHING: f64 = f64::NAN;
 
+/// Until when what a slot holds is certainly a fresh value.
+#[derive(Clone, Copy, Debug)]
+pub struct FreshUntil(f64);
+
+impl FreshUntil {
+    /// Whether it never expires by itself, so that nobody need read a clock.
+    #[inline]
+    pub fn is_for_ever(self) -> bool {
+        self.0 >= NEVER_EXPIRES
+    }
+
+    /// Whether it is fresh at `now`, and nothing more need be asked. False says nothing.
+    #[inline]
+    pub fn is_after(self, now: Timestamp) -> bool {
+        now.as_float() < self.0
+    }
+}
+
 /// An entry's numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
@@ -75,14 +93,7 @@ impl Entry {
     /// [`FreshnessColumns`](super::freshness::FreshnessColumns).
     #[inline]
     pub fn is_fresh_without_check(&self, now: Timestamp) -> bool {
-        // Rounding keeps the order, so what is less as a float is less.
-        (now.as_millis() as f64) < self.moment.abs()
-    }
-
-    /// As [`is_fresh_without_check`](Self::is_fresh_without_check), of values alone.
-    #[inline]
-    pub fn is_hit(&self, now: Timestamp) -> bool {
-        (now.as_millis() as f64) < self.moment
+        now.as_float() < self.moment.abs()
     }
 
     /// Until when [`is_fresh_without_check`](Self::is_fresh_without_check) holds; `None` for ever, or where nothing is.
@@ -95,11 +106,6 @@ impl Entry {
     pub fn stored_at(&self) -> Option<Timestamp> {
         let moment = self.moment.abs();
         (moment >= NEVER_EXPIRES).then(|| Timestamp::from_millis(moment.to_bits() & STORED_MASK))
-    }
-
-    #[inline]
-    pub fn namespace(&self) -> u8 {
-        (self.meta >> NAMESPACE_SHIFT) as u8
     }
 
     pub fn state(&self) -> State {
@@ -209,15 +215,67 @@ impl Slab {
         Some(EntryMut { meta, moment: self.moments.get_mut(slot.index())? })
     }
 
+    /// Whether the slot holds a value that is certainly fresh at `now`.
+    #[inline]
+    pub fn is_hit(&self, slot: Slot, now: Timestamp) -> bool {
+        self.fresh_until(slot).is_after(now)
+    }
+
+    /// The number after this one, or the first, and its slot, if that [needs a check](Self::needs_check).
+    #[inline]
+    pub fn look_after(&self, number: u32, now: Timestamp) -> (u32, Option<Slot>) {
+        let next = number.wrapping_add(1);
+        match self.moments.get(next as usize) {
+            Some(moment) if now.as_float() >= moment.abs() => (next, Slot::new(next)),
+            Some(_) => (next, None),
+            // Number 0 is no entry's: the next look is at the first.
+            None => (0, None),
+        }
+    }
+
+    /// Whether the slot holds something, a value or a failure, that is not certainly fresh any more.
+    #[inline]
+    pub fn needs_check(&self, slot: Slot, now: Timestamp) -> bool {
+        now.as_float() >= self.fresh_until(slot).0.abs()
+    }
+
+    /// Whose key it holds. Of a slot that holds none it means nothing.
+    #[inline]
+    pub fn namespace(&self, slot: Slot) -> u8 {
+        self.metas.get(slot.index()).map_or(0, |meta| (meta >> NAMESPACE_SHIFT) as u8)
+    }
+
+    #[inline]
+    pub fn fresh_until(&self, slot: Slot) -> FreshUntil {
+        FreshUntil(self.moments.get(slot.index()).copied().unwrap_or(NOTHING))
+    }
+
     /// The moments by slot number: a value is certainly fresh before its moment. What is no value has one that no time is
     /// before.
     pub fn moments(&self) -> &[f64] {
         &self.moments
     }
 
+    /// How many slots there is room for before [`moments`](Self::moments) moves.
+    pub fn capacity(&self) -> usize {
+        self.moments.capacity()
+    }
+
     /// Another number whenever [`moments`](Self::moments) lies elsewhere than before.
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// Whether nothing is known of any entry but its state and its moment: none has a weight, or a partition of its own.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.weights.is_empty() && self.partitions.is_empty()
+    }
+
+    /// Whether the slot holds a value of the cache's own namespace, without a load under way.
+    #[inline]
+    pub fn is_value_at_rest(&self, slot: Slot) -> bool {
+        self.metas.get(slot.index()) == Some(&((State::Ready as u32) << STATE_SHIFT))
     }
 
     pub fn weight(&self, slot: Slot) -> u32 {

@@ -58,6 +58,12 @@ pub(crate) struct Tags {
 const MOST_PURGED: usize = 1_024;
 
 impl Tags {
+    /// Whether no entry has ever borne one.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.firsts.is_empty()
+    }
+
     /// The number of the last purge: loads, writes and waits note it when they begin.
     pub fn purges(&self) -> u64 {
         self.purges

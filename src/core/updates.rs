@@ -70,10 +70,14 @@ impl Machine {
         // What is swept or evicted may be the last of this key's partition.
         self.partitions.retain(partition);
         let slot = self.sweep_for(slot, now, SWEEP);
-        if let Some(slot) = slot {
-            self.supersede(slot);
-        }
-        let stored = self.put(slot, partition, now, value);
+        let exchanged = match slot {
+            Some(slot) => {
+                self.supersede(slot);
+                None
+            }
+            None => self.exchange(partition, now, value),
+        };
+        let stored = exchanged.or_else(|| self.put(slot, partition, now, value));
         self.partitions.release(partition);
         stored
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::rc::Rc;
 
-use super::call::EntryOptions;
+use super::call::{EntryOptions, NO_ENTRY_OPTIONS};
 use super::handle::{CLOSED, Handle};
 use super::inner::Inner;
 use super::plugin::{HitEvent, MissEvent};
@@ -56,39 +56,67 @@ impl<K: Hash + Eq, V, R: Runtime> Cache<K, V, R> {
 }
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
-    /// The value, if it is there and fresh. Makes it the most recently used.
+    /// The value, if it is there and fresh. Counts as a use of it.
     #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        if self.inner.has_plugins() {
-            return self.get_and_tell(key);
+        match self.hit_or_slot(key) {
+            Some(Ok(value)) => Some(value),
+            Some(Err(slot)) => self.get_slowly(slot),
+            None => self.get_and_tell(key),
         }
-        self.with(|table| match self.touch(table, key) {
-            (Some(slot), Touched::Hit) => table.value(slot).cloned(),
-            _ => None,
-        })?
     }
 
-    /// Counts.
+    /// The value, if it is certainly fresh, and nobody is to be told of the hit.
     #[inline]
-    fn touch<Q>(&self, table: &mut EntryTable<K, V, R>, key: &Q) -> (Option<Slot>, Touched)
+    pub(super) fn hit<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let runtime = &self.inner.runtime;
-        let Some(slot) = table.find(self.partition, key) else {
-            table.machine.miss(self.handle.namespace, runtime.lower_bound());
-            return (None, Touched::Miss(MissCause::Absent));
-        };
-        // The exact time is asked only where it matters.
-        if table.machine.hit(slot, runtime.upper_bound()) {
-            return (Some(slot), Touched::Hit);
+        self.hit_or_slot(key)?.ok()
+    }
+
+    /// The value, if it is certainly fresh, else the key's slot, if it has one. `None`: plugins are to be told of it, or the
+    /// table is borrowed.
+    #[inline]
+    fn hit_or_slot<Q>(&self, key: &Q) -> Option<Result<V, Option<Slot>>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let inner = &*self.inner;
+        if inner.has_plugins() {
+            return None;
         }
-        (Some(slot), table.machine.touch(slot, runtime.now()))
+        let mut table = inner.table.try_borrow_mut().ok()?;
+        // Nothing leaves the table by a hit: there is nothing to look after when the borrow ends.
+        Some(table.hit(self.partition, self.handle.namespace, key, || inner.runtime.upper_bound()).cloned())
+    }
+
+    /// A get of what was found in this slot and is no simple hit, if a key was found at all. Counts.
+    #[inline(never)]
+    fn get_slowly(&self, slot: Option<Slot>) -> Option<V> {
+        self.with(|table| match self.touch(table, slot) {
+            Touched::Hit => table.value(slot?).cloned(),
+            Touched::Miss(_) => None,
+        })?
+    }
+
+    /// Counts.
+    fn touch(&self, table: &mut EntryTable<K, V, R>, slot: Option<Slot>) -> Touched {
+        let runtime = &self.inner.runtime;
+        match slot {
+            Some(slot) => table.machine.touch(slot, runtime.now()),
+            None => {
+                let now = if table.machine.all_timeless() { Timestamp::default() } else { runtime.lower_bound() };
+                table.machine.miss(self.handle.namespace, now);
+                Touched::Miss(MissCause::Absent)
+            }
+        }
     }
 
     #[cold]
@@ -99,11 +127,11 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     {
         let inner = &self.inner;
         let (key, touched, value) = self.with(|table| {
-            let known = table.find(self.partition, key).and_then(|slot| table.key(slot));
-            let known = known.zip(inner.told_key).map(|(key, clone)| clone(key));
-            match self.touch(table, key) {
-                (Some(slot), Touched::Hit) => (known, Touched::Hit, table.value(slot).cloned()),
-                (_, touched) => (known, touched, None),
+            let slot = table.find(self.partition, key);
+            let known = slot.and_then(|slot| table.key(slot)).zip(inner.told_key).map(|(key, clone)| clone(key));
+            match self.touch(table, slot) {
+                Touched::Hit => (known, Touched::Hit, slot.and_then(|slot| table.value(slot)).cloned()),
+                touched => (known, touched, None),
             }
         })?;
         let place = &*self.handle.place;
@@ -174,12 +202,16 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// `false` if it was not stored: zero ttl, heavier than `max_entry_bytes`, or of unknown weight in a cache that is
     /// bounded by bytes. The old value is gone then too.
     pub fn insert(&self, key: K, value: V) -> bool {
-        self.insert_with(key, value, EntryOptions::default())
+        self.insert_by(key, value, &NO_ENTRY_OPTIONS)
     }
 
     /// [`insert`](Self::insert) with a lifetime, tags or a weight of its own.
     pub fn insert_with(&self, key: K, value: V, options: EntryOptions) -> bool {
-        let (inner, handle) = (&self.inner, &*self.handle);
+        self.insert_by(key, value, &options)
+    }
+
+    fn insert_by(&self, key: K, value: V, options: &EntryOptions) -> bool {
+        let (inner, handle) = (&*self.inner, &*self.handle);
         let (policy, said) = (&handle.policy, &options.policy);
         let absent = inner.is_negative(&value);
         // A life counted from a moment ago ends a moment early, which a long one does not feel.
@@ -189,24 +221,30 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let random = if said.jitter.unwrap_or(policy.entry.jitter) > 0.0 { inner.random() } else { 0.0 };
         let tags = [&handle.tags[..], &options.tags];
         let new = NewValue { hash: None, policy, said, tags, weight, absent, random };
+        // What made way is dropped with nothing borrowed.
         let stored = self.with(|table| {
             let hash = table.hash(self.partition, &key);
-            let new = NewValue { hash: Some(hash as u32), ..new };
+            let new = NewValue { hash: Some(hash.0), ..new };
             let known = table.find_hashed(hash, self.partition, &key);
             let slot = table.machine.insert(known, self.partition, now, &new);
+            if let Some(slot) = slot
+                && let Some(taken) = table.made_way(slot)
+            {
+                return (true, Some(table.exchange(taken, self.partition, hash, key, value)));
+            }
             table.drain();
             let Some(slot) = slot else {
                 table.left.entries.push(LeftEntry::silent(Some(key), Some(value)));
-                return false;
+                return (false, None);
             };
             match known {
                 None => table.place(slot, self.partition, &handle.place, key, hash),
                 Some(_) => table.left.entries.push(LeftEntry::silent(Some(key), None)),
             }
             table.put(slot, value);
-            true
+            (true, None)
         });
-        stored.unwrap_or(false)
+        stored.is_some_and(|(stored, _)| stored)
     }
 
     /// Removes a key and returns its value, if it was fresh. It wins over a load under way:
@@ -277,8 +315,9 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         self.with(|table| *table.machine.limits()).unwrap_or_default()
     }
 
-    /// The fresh entries whose keys this handle would find, the most recently used first. O(n): a copy, so that the
-    /// cache may be used meanwhile.
+    /// The fresh entries whose keys this handle would find: with [`EvictionPolicy::Lru`](crate::core::EvictionPolicy::Lru)
+    /// the most recently used first, else in no order that is promised. O(n): a copy, so that the cache may be used
+    /// meanwhile.
     pub fn iter(&self) -> std::vec::IntoIter<(K, V)>
     where
         K: Clone,

@@ -167,6 +167,12 @@ where
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
         F: Future<Output = Result<V, LoadError>> + 'static,
     {
+        if !details
+            && !options.force_fresh
+            && let Some(value) = self.hit(key)
+        {
+            return Ok(Got::new(value, Status::Hit, None));
+        }
         let mut asked = Asked { options, details, asked_at: self.inner.now(), again: None };
         loop {
             if load.is_none() && self.inner.now() < self.deadlines(&asked).hard {

@@ -95,7 +95,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
         let Loaded { result, copy, said, tags, weight, absent, skip, random } = loaded;
         let settled = match &result {
             Ok(_) => {
-                let brought = core::Brought { now, said: &said, tags: &tags, weight, absent, skip, random };
+                let brought = core::Brought { now, said: &said, tags: &tags, weight, absent, skip, random, age: 0 };
                 table.machine.brought(self.flight, &brought)
             }
             Err(_) => table.machine.failed(self.flight, now, said.error_backoff),

@@ -117,7 +117,7 @@ where
         }
         let asker = asker::current(inner.address());
         let ask = Ask {
-            hash: Some(hash as u32),
+            hash: Some(hash.0),
             slot: known,
             partition: self.partition,
             now,

@@ -12,16 +12,34 @@ use super::runtime::Runtime;
 use super::shared_task::SharedTask;
 use crate::core::{Age, FlightId, Machine, PartitionId, Removal, RemovalCause, Slot};
 use crate::error::LoadError;
+use crate::time::Timestamp;
 
-struct Item<K, V> {
-    partition: PartitionId,
+/// A slot whose entry has made way for a new one.
+pub(super) struct Taken(Slot);
+
+/// What a get reads of a slot lies side by side.
+pub(super) struct Item<K, V> {
     key: Option<K>,
     value: Option<V>,
+    partition: PartitionId,
+    hash: KeyHash,
+}
+
+/// A key's hash, as far as it is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct KeyHash(pub u32);
+
+impl KeyHash {
+    /// As the index wants it, which looks at the upper bits and the lower ones: up to 2^25 keys they are different bits.
+    #[inline]
+    fn spread(self) -> u64 {
+        u64::from(self.0) << 32 | u64::from(self.0)
+    }
 }
 
 impl<K, V> Default for Item<K, V> {
     fn default() -> Self {
-        Self { partition: PartitionId::ROOT, key: None, value: None }
+        Self { key: None, value: None, partition: PartitionId::ROOT, hash: KeyHash::default() }
     }
 }
 
@@ -125,8 +143,9 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     }
 
     #[inline]
-    pub fn hash<Q: Hash + ?Sized>(&self, partition: PartitionId, key: &Q) -> u64 {
-        hash_in(&self.hasher, partition, key)
+    pub fn hash<Q: Hash + ?Sized>(&self, partition: PartitionId, key: &Q) -> KeyHash {
+        let apart = partition.0.wrapping_mul(0x9e37_79b1);
+        KeyHash((self.hasher.hash_one(key) as u32) ^ apart)
     }
 
     #[inline]
@@ -138,18 +157,37 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         self.find_hashed(self.hash(partition, key), partition, key)
     }
 
-    #[inline]
-    pub fn find_hashed<Q>(&self, hash: u64, partition: PartitionId, key: &Q) -> Option<Slot>
+    pub fn find_hashed<Q>(&self, hash: KeyHash, partition: PartitionId, key: &Q) -> Option<Slot>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let items = &self.items;
-        let same = |slot: &Slot| match items.get(slot.index()) {
-            Some(Item { partition: its, key: Some(k), .. }) => *its == partition && k.borrow() == key,
-            _ => false,
-        };
-        self.index.find(hash, same).copied()
+        find_in(&self.index, &self.items, hash, partition, key)
+    }
+
+    /// The value of a key that lies in this namespace, if it is certainly fresh, which counts as a hit; else its slot, if it
+    /// has one. `now` is asked for a moment not before now, if what is there ever expires.
+    #[inline]
+    pub fn hit<Q>(
+        &mut self,
+        partition: PartitionId,
+        namespace: u8,
+        key: &Q,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Result<&V, Option<Slot>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let hash = self.hash(partition, key);
+        let Self { machine, index, items, .. } = self;
+        let slot = find_in(index, items, hash, partition, key).ok_or(None)?;
+        let until = machine.fresh_until_of(slot);
+        if !until.is_for_ever() && !until.is_after(now()) {
+            return Err(Some(slot));
+        }
+        machine.count_hit(slot, namespace);
+        items.get(slot.index()).and_then(|item| item.value.as_ref()).ok_or(Some(slot))
     }
 
     pub fn key(&self, slot: Slot) -> Option<&K> {
@@ -162,13 +200,14 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     }
 
     /// Puts a key in the slot that the machine gave it.
-    pub fn place(&mut self, slot: Slot, partition: PartitionId, place: &Rc<Place>, key: K, hash: u64) {
+    pub fn place(&mut self, slot: Slot, partition: PartitionId, place: &Rc<Place>, key: K, hash: KeyHash) {
         while self.items.len() <= slot.index() {
             self.items.push(Item::default());
         }
         if let Some(item) = self.items.get_mut(slot.index()) {
             item.partition = partition;
             item.key = Some(key);
+            item.hash = hash;
         }
         if self.told_key.is_some() && partition != PartitionId::ROOT {
             if self.places.len() <= slot.index() {
@@ -178,8 +217,8 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
                 *known = Some(place.clone());
             }
         }
-        let Self { index, items, hasher, .. } = self;
-        index.insert_unique(hash, slot, |slot| items.get(slot.index()).map_or(0, |item| item.hash(hasher)));
+        let Self { index, items, .. } = self;
+        index.insert_unique(hash.spread(), slot, |slot| items.get(slot.index()).map_or(0, |item| item.hash.spread()));
     }
 
     /// The error that a slot remembers.
@@ -204,6 +243,35 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         }
     }
 
+    /// The slot, if what lay there has made way for what comes there now, and nobody is to be told of it.
+    #[inline]
+    pub fn made_way(&mut self, slot: Slot) -> Option<Taken> {
+        if self.told_key.is_some() {
+            return None;
+        }
+        self.machine.poll_removal_from(slot).map(|_| Taken(slot))
+    }
+
+    /// Puts a new key and its value in a slot that another key had. What was there is the caller's to drop.
+    pub fn exchange(
+        &mut self,
+        Taken(slot): Taken,
+        partition: PartitionId,
+        hash: KeyHash,
+        key: K,
+        value: V,
+    ) -> Option<Item<K, V>> {
+        let Self { index, items, .. } = self;
+        let item = items.get_mut(slot.index())?;
+        if let Ok(found) = index.find_entry(item.hash.spread(), |s| *s == slot) {
+            found.remove();
+        }
+        let new = Item { key: Some(key), value: Some(value), partition, hash };
+        let before = std::mem::replace(item, new);
+        index.insert_unique(hash.spread(), slot, |slot| items.get(slot.index()).map_or(0, |item| item.hash.spread()));
+        Some(before)
+    }
+
     /// Takes out what the machine let go of. Comes before a value is written.
     #[inline]
     pub fn drain(&mut self) {
@@ -220,14 +288,10 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
 
     fn remove(&mut self, Removal { slot, cause, key_removed }: Removal) {
         self.forget_failure(slot);
-        let hash = self.items.get(slot.index()).map(|item| item.hash(&self.hasher));
-        if key_removed
-            && let Some(hash) = hash
-            && let Ok(found) = self.index.find_entry(hash, |s| *s == slot)
-        {
+        let Some(item) = self.items.get_mut(slot.index()) else { return };
+        if key_removed && let Ok(found) = self.index.find_entry(item.hash.spread(), |s| *s == slot) {
             found.remove();
         }
-        let Some(item) = self.items.get_mut(slot.index()) else { return };
         let value = item.value.take();
         let (key, place) = match key_removed {
             true => (item.key.take(), self.places.get_mut(slot.index()).and_then(Option::take)),
@@ -282,13 +346,51 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     }
 }
 
-impl<K: Hash, V> Item<K, V> {
-    fn hash(&self, hasher: &DefaultHashBuilder) -> u64 {
-        self.key.as_ref().map_or(0, |key| hash_in(hasher, self.partition, key))
+#[inline]
+fn find_in<K, V, Q>(
+    index: &HashTable<Slot>,
+    items: &[Item<K, V>],
+    hash: KeyHash,
+    partition: PartitionId,
+    key: &Q,
+) -> Option<Slot>
+where
+    K: Borrow<Q>,
+    Q: Eq + ?Sized,
+{
+    // The first with this hash is the one, but for once in 2^32 times: a loop that calls nobody takes half as long.
+    let has_hash = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.hash == hash);
+    let first = *index.find(hash.spread(), has_hash)?;
+    match items.get(first.index()) {
+        Some(item) if item.is(partition, key) => Some(first),
+        _ => find_among_equals(index, items, hash, partition, key),
     }
 }
 
-#[inline]
-fn hash_in<Q: Hash + ?Sized>(hasher: &DefaultHashBuilder, partition: PartitionId, key: &Q) -> u64 {
-    if partition == PartitionId::ROOT { hasher.hash_one(key) } else { hasher.hash_one((partition, key)) }
+#[cold]
+#[inline(never)]
+fn find_among_equals<K, V, Q>(
+    index: &HashTable<Slot>,
+    items: &[Item<K, V>],
+    hash: KeyHash,
+    partition: PartitionId,
+    key: &Q,
+) -> Option<Slot>
+where
+    K: Borrow<Q>,
+    Q: Eq + ?Sized,
+{
+    let same = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
+    index.find(hash.spread(), same).copied()
+}
+
+impl<K, V> Item<K, V> {
+    #[inline]
+    fn is<Q>(&self, partition: PartitionId, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.partition == partition && self.key.as_ref().is_some_and(|its| its.borrow() == key)
+    }
 }

@@ -123,7 +123,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         let known = table.find_hashed(hash, self.partition, key);
         let last = known.and_then(|slot| self.last_good(table, slot, now));
         let write = WriteThrough {
-            hash: Some(hash as u32),
+            hash: Some(hash.0),
             slot: known,
             partition: self.partition,
             now,
@@ -164,6 +164,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Writing<K, V, R> {
             absent: inner.is_negative(value),
             skip: ctx.is_skipped(),
             random: inner.random(),
+            age: 0,
         };
         let weighs = self.weigh && !written.skip && self.cache.limits().weighs();
         let is_known = written.weight.is_some() || !weighs;

@@ -3,7 +3,9 @@
 //! The JS side maps keys to slots and keeps the values; what crosses is numbers. An answer has a slot or the place of a
 //! group of waiters in its low 27 bits (0: none), a kind in the next four, and the flag `NEWS` above; where it is an
 //! `f64`, a second number stands above these 32 bits: a flight's, a write's, or milliseconds. `pkg/src/core.ts` names the
-//! same bits. A number that is not said is NaN.
+//! same bits. A number that is not said is NaN, a hash 0.
+//!
+//! A hit does not come here: the JS side sees three columns of the core through views over this memory.
 
 // Nothing that a caller can reach may panic.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -15,8 +17,8 @@ mod figures;
 mod policies;
 
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, FlightId, Machine, MissCause, NewValue, Node, Outcome, Part, PartitionId,
-    RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who, WriteThrough,
+    Answer, Ask, Brought, Counted, EvictionPolicy, FlightId, Machine, MissCause, NewValue, Node, Outcome, Part,
+    PartitionId, RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who, WriteThrough,
 };
 use nearcache::options::{Limits, Policy, PolicyPatch};
 use nearcache::time::{Timestamp, Ttl};
@@ -37,10 +39,18 @@ pub struct Core {
 impl Core {
     /// Numbers as `pkg/src/options.ts` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
     #[wasm_bindgen(constructor)]
-    pub fn new(max_entries: f64, max_bytes: f64, max_entry_bytes: f64, usual_ttl: f64, shared_timer: bool) -> Core {
+    pub fn new(
+        max_entries: f64,
+        max_bytes: f64,
+        max_entry_bytes: f64,
+        usual_ttl: f64,
+        shared_timer: bool,
+        lru: bool,
+    ) -> Core {
         let limits = Limits::new(max_entries as u64, max_bytes as u64, max_entry_bytes as u64);
         let timers = if shared_timer { Timers::Shared } else { Timers::Own };
-        let machine = Machine::new(limits, to_ttl(usual_ttl), timers);
+        let eviction = if lru { EvictionPolicy::Lru } else { EvictionPolicy::Adaptive };
+        let machine = Machine::with_eviction(limits, to_ttl(usual_ttl), timers, eviction);
         Core { machine, policies: Policies::default(), windows: Vec::new() }
     }
 
@@ -88,9 +98,41 @@ impl Core {
         }
     }
 
-    /// As `touch`, but what needs a second look, or is no hit, is left to `touch` or `ask`, and not counted here.
-    pub fn hit(&mut self, slot: u32, now: f64) -> bool {
-        Slot::new(slot).is_some_and(|slot| self.machine.hit(slot, to_time(now)))
+    /// Where in memory the column of `Machine::fresh_until` lies.
+    pub fn fresh_until(&self) -> usize {
+        place(self.machine.fresh_until())
+    }
+
+    /// Where that of `Machine::hit_counters` lies; 0 if the policy has none.
+    pub fn hit_counters(&self) -> usize {
+        place(self.machine.hit_counters())
+    }
+
+    /// Where the list of `Machine::noted_hits` lies; 0 if the policy has none.
+    pub fn noted_hits(&mut self) -> usize {
+        place(self.machine.noted_hits())
+    }
+
+    /// Until a key gets a slot of this number or a greater one, and until `clear`, the columns lie where they are.
+    pub fn columns_capacity(&self) -> usize {
+        self.machine.columns_capacity()
+    }
+
+    /// A hit that the columns have no room for. Not counted here.
+    pub fn note_hit(&mut self, slot: u32) {
+        if let Some(slot) = Slot::new(slot) {
+            self.machine.note_hit(slot);
+        }
+    }
+
+    /// Counts so many hits.
+    pub fn count_hits(&mut self, namespace: u8, hits: f64) {
+        self.machine.count_hits(namespace, hits as u64);
+    }
+
+    /// What the eviction policy takes of memory.
+    pub fn eviction_bytes(&self) -> usize {
+        self.machine.eviction_bytes()
     }
 
     /// A get of a key that has no slot. 0 or `NEWS`.
@@ -131,13 +173,14 @@ impl Core {
         &mut self,
         slot: u32,
         partition: u32,
+        hash: u32,
         now: f64,
         policy: u32,
         bytes: f64,
         absent: bool,
         random: f64,
     ) -> u32 {
-        self.put(slot, partition, now, policy, bytes, absent, random, &PolicyPatch::default(), &[])
+        self.put(slot, partition, hash, now, policy, bytes, absent, random, &PolicyPatch::default(), &[])
     }
 
     /// As `insert`, with what is said of this value.
@@ -146,6 +189,7 @@ impl Core {
         &mut self,
         slot: u32,
         partition: u32,
+        hash: u32,
         now: f64,
         policy: u32,
         bytes: f64,
@@ -161,7 +205,7 @@ impl Core {
     ) -> u32 {
         let mut said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         said.negative_ttl = said_ttl(negative_ttl);
-        self.put(slot, partition, now, policy, bytes, absent, random, &said, &tags.unwrap_or_default())
+        self.put(slot, partition, hash, now, policy, bytes, absent, random, &said, &tags.unwrap_or_default())
     }
 
     /// 0 or `NEWS`.
@@ -234,6 +278,7 @@ impl Core {
         &mut self,
         slot: u32,
         partition: u32,
+        hash: u32,
         now: f64,
         policy: u32,
         force_fresh: bool,
@@ -242,7 +287,7 @@ impl Core {
     ) -> f64 {
         let asker = self.node(asker);
         let Self { machine, policies, .. } = self;
-        let ask = question(slot, partition, now, policies.get(policy), force_fresh, random, asker);
+        let ask = question(slot, partition, hash, now, policies.get(policy), force_fresh, random, asker);
         answer(machine, &ask)
     }
 
@@ -253,6 +298,7 @@ impl Core {
         &mut self,
         slot: u32,
         partition: u32,
+        hash: u32,
         now: f64,
         policy: u32,
         force_fresh: bool,
@@ -287,7 +333,7 @@ impl Core {
             },
             tags: &tags,
             weight: to_weight(bytes),
-            ..question(slot, partition, now, &policy, force_fresh, random, self.node(asker))
+            ..question(slot, partition, hash, now, &policy, force_fresh, random, self.node(asker))
         };
         answer(&mut self.machine, &ask)
     }
@@ -296,7 +342,7 @@ impl Core {
     /// with `STORED`, or `NOT_STORED` or `FLIGHT_ENDED`; `ASK_AGAIN` if some who waited are to; `NEWS`; above, how many
     /// milliseconds it took.
     pub fn brought(&mut self, flight: u32, now: f64, bytes: f64, absent: bool, random: f64) -> f64 {
-        self.bring(flight, now, bytes, absent, random, false, &PolicyPatch::default(), &[])
+        self.bring(flight, now, bytes, absent, random, false, 0.0, &PolicyPatch::default(), &[])
     }
 
     /// As `brought`, with what the loader said.
@@ -309,6 +355,7 @@ impl Core {
         absent: bool,
         random: f64,
         skip: bool,
+        age: f64,
         ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
@@ -317,7 +364,7 @@ impl Core {
         tags: Option<Vec<String>>,
     ) -> f64 {
         let said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
-        self.bring(flight, now, bytes, absent, random, skip, &said, &tags.unwrap_or_default())
+        self.bring(flight, now, bytes, absent, random, skip, age, &said, &tags.unwrap_or_default())
     }
 
     /// A load failed; `backoff` is what its loader or the user's rule says. The slot of a value to fall back on with
@@ -388,6 +435,7 @@ impl Core {
         &mut self,
         slot: u32,
         partition: u32,
+        hash: u32,
         now: f64,
         policy: u32,
         may_vanish: bool,
@@ -406,8 +454,8 @@ impl Core {
         patch.hard_timeout = said_ttl(hard_timeout);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
         let write = WriteThrough {
-            hash: None,
             slot: Slot::new(slot),
+            hash: to_hash(hash),
             partition: PartitionId(partition),
             now: to_time(now),
             policy: &policy,
@@ -449,7 +497,7 @@ impl Core {
         let write = self.machine.write_at(write);
         let (now, tags) = (to_time(now), tags.unwrap_or_default());
         let said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
-        let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random };
+        let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random, age: 0 };
         let stored = self.machine.end_write(write, Slot::new(slot), now, Some(&brought));
         stored.map_or(0, Slot::number) | self.news()
     }
@@ -509,6 +557,7 @@ impl Core {
         &mut self,
         slot: u32,
         partition: u32,
+        hash: u32,
         now: f64,
         policy: u32,
         bytes: f64,
@@ -518,8 +567,8 @@ impl Core {
         tags: &[String],
     ) -> u32 {
         let (known, weight) = (Slot::new(slot), to_weight(bytes));
-        let value =
-            NewValue { hash: None, policy: self.policies.get(policy), said, tags: [tags, &[]], weight, absent, random };
+        let (hash, policy) = (to_hash(hash), self.policies.get(policy));
+        let value = NewValue { hash, policy, said, tags: [tags, &[]], weight, absent, random };
         let stored = self.machine.insert(known, PartitionId(partition), to_time(now), &value);
         let evicted = stored.filter(|_| known.is_none()).and_then(|slot| self.machine.poll_removal_from(slot));
         stored.map_or(0, Slot::number) | if evicted.is_some() { EVICTED } else { 0 } | self.news()
@@ -534,11 +583,13 @@ impl Core {
         absent: bool,
         random: f64,
         skip: bool,
+        age: f64,
         said: &PolicyPatch,
         tags: &[String],
     ) -> f64 {
         let Some(flight) = self.flight(flight) else { return f64::from(FLIGHT_ENDED) };
-        let brought = Brought { now: to_time(now), said, tags, weight: to_weight(bytes), absent, skip, random };
+        let brought =
+            Brought { now: to_time(now), said, tags, weight: to_weight(bytes), absent, skip, random, age: age as u64 };
         let settled = self.machine.brought(flight, &brought);
         self.settled(settled, self.machine.must_ask_again())
     }
@@ -585,9 +636,11 @@ impl Core {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
 fn question<'a>(
     slot: u32,
     partition: u32,
+    hash: u32,
     now: f64,
     policy: &'a Policy,
     force_fresh: bool,
@@ -596,8 +649,8 @@ fn question<'a>(
 ) -> Ask<'a> {
     let now = to_time(now);
     Ask {
-        hash: None,
         slot: Slot::new(slot),
+        hash: to_hash(hash),
         partition: PartitionId(partition),
         now,
         asked_at: now,
@@ -666,6 +719,15 @@ fn to_ttl(millis: f64) -> Ttl {
 
 fn said_ttl(millis: f64) -> Option<Ttl> {
     (!millis.is_nan()).then(|| to_ttl(millis))
+}
+
+fn to_hash(hash: u32) -> Option<u32> {
+    (hash != 0).then_some(hash)
+}
+
+/// Where a column lies; 0 if there is none.
+fn place<T>(column: &[T]) -> usize {
+    if column.is_empty() { 0 } else { column.as_ptr() as usize }
 }
 
 fn to_weight(bytes: f64) -> Option<u32> {

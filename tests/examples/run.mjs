@@ -1,9 +1,11 @@
-// The examples as their users run them: in `wrangler dev`, in front of a slow origin that counts its calls.
+// The example as its users run it: in `wrangler dev`, in front of a slow origin that counts its calls. End to end, and so in
+// real time.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { sleep } from "../js/runner.mjs";
+import { startWrangler } from "../wrangler.mjs";
 import { startOrigin } from "./origin.mjs";
-import { startWrangler } from "./wrangler.mjs";
 
 const root = new URL("../../", import.meta.url).pathname;
 const ORIGIN_DELAY = 300;
@@ -22,7 +24,6 @@ async function test(title, body) {
   }
 }
 
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const times = (n, make) => Promise.all(Array.from({ length: n }, (_, i) => make(i)));
 
 const origin = await startOrigin({ delay: ORIGIN_DELAY });
@@ -36,13 +37,13 @@ try {
     );
     assert.equal(tsc.status, 0, tsc.stdout + tsc.stderr);
   });
-  worker = await startWrangler("examples/js-worker", { ORIGIN: `http://127.0.0.1:${origin.port}` });
+  worker = await startWrangler(`${root}examples/js-worker`, { ORIGIN: `http://127.0.0.1:${origin.port}` });
   await run();
 } catch (error) {
   failed++;
   console.log(`FAILED  ${error.stack}`);
 } finally {
-  await worker?.stop();
+  worker?.stop();
   await origin.stop();
 }
 console.log(`${passed} passed, ${failed} failed`);

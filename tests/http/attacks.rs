@@ -62,6 +62,10 @@ fn d1_a_reload_that_makes_the_origin_fail_throws_nothing_away() {
         (200, &[("cache-control", "private")]),
         (200, &[("cache-control", "max-age=60"), ("set-cookie", "a=b")]),
         (200, &[("vary", "*")]),
+        (200, &[("cache-control", "no-cache"), ("etag", "\"evil\"")]),
+        (200, &[("cache-control", "max-age=0"), ("etag", "\"evil\"")]),
+        (404, &[("cache-control", "max-age=600")]),
+        (503, &[("cache-control", "max-age=600")]),
         (302, &[("location", "/login")]),
     ];
     for (status, fields) in answers {
@@ -96,6 +100,19 @@ fn d1_reloads_reach_the_origin_once_a_second_for_each_target() {
     assert_eq!(calls(&world), 2);
     world.pass(1_000);
     assert_eq!(world.ask(forced(&[])).body, b"3");
+}
+
+#[test]
+fn d1_credentials_and_a_304_throw_nothing_away() {
+    let world = world(|asked, _| match asked.contains_key("if-none-match") {
+        true => response(304, &[("etag", "\"a\"")], ""),
+        false => response(200, &[MINUTE, ("etag", "\"a\"")], "good"),
+    });
+    world.ask(get("/", &[]));
+    assert_eq!(world.ask(forced(&[("authorization", "Basic x")])).body, b"good");
+    assert_eq!(calls(&world), 2);
+    assert_eq!(world.ask(get("/", &[])).field("via").unwrap(), "1.1 nearcache");
+    assert_eq!(calls(&world), 2, "it is still there");
 }
 
 // D2
@@ -209,6 +226,17 @@ fn d8_followers_get_the_origin_s_error_page_and_when_to_come_again() {
             ("9".into(), "text/x".into())
         );
     }
+}
+
+#[test]
+fn d8_an_error_page_for_another_variant_is_not_a_follower_s() {
+    let world = world(|_, _| response(503, &[("vary", "accept-language")], "bald wieder da"));
+    let (_, mut fetch) = start(&world, get("/", &[("accept-language", "de")]));
+    let (mut follower, _) = start(&world, get("/", &[("accept-language", "en")]));
+    let (outcome, _) = world.run(&mut fetch);
+    let answer = answered(follower.handle_outcome(&outcome, false, None, world.now()));
+    assert_eq!(answer.status, 503);
+    assert_ne!(super::world::receive(answer, Vec::new()).body, b"bald wieder da");
 }
 
 #[test]

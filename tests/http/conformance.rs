@@ -182,9 +182,9 @@ fn origin(requests: Vec<Value>, uuid: &str, seen: Seens, print: bool) -> impl Fn
                 match earlier {
                     Some((_, fields)) => joined(fields, name),
                     None => {
-                        let headers = requests[client_num - 2]["response_headers"].as_array().into_iter().flatten();
+                        let mut headers = requests[client_num - 2]["response_headers"].as_array().into_iter().flatten();
                         let of_name = |header: &&Value| text(&header[0]).eq_ignore_ascii_case(name);
-                        headers.filter(of_name).next_back().map(|header| text(&header[1]))
+                        headers.rfind(of_name).map(|header| text(&header[1]))
                     }
                 }
             };

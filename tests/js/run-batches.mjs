@@ -30,9 +30,9 @@ const keysOf = (i, count) => Array.from({ length: count }, (_, j) => `k${i}-${j}
 
 function storm(title, body) {
   test(title, async () => {
-    const logged = worker.log.length;
+    const logged = worker.log().length;
     await body(title);
-    for (const line of worker.log.slice(logged).join("").split("\n")) {
+    for (const line of worker.log().slice(logged).split("\n")) {
       ok(!COMPLAINT.test(line), `the runtime's log: ${line}; silence`);
     }
   });

@@ -1,4 +1,4 @@
-// The suite in Node, on the package by its name, and the tests in virtual time. `--seed=N`, `--only=part of a title`.
+// The suite in Node, on the package by its name, and what only Node can show. `--seed=N`, `--only=part of a title`.
 
 import { compile } from "./compile.mjs";
 import { limit, report, settings } from "./report.mjs";
@@ -7,7 +7,8 @@ import { limit, report, settings } from "./report.mjs";
 limit(100_000, "node");
 console.log(`Node ${process.version}`);
 await compile();
-await import("./suite/virtual.mjs");
+await import("./suite/node.mjs");
+await import("./suite/trap.mjs");
 const { run } = await import("./suite/all.mjs");
 const given = settings();
 report("node", await run({ ...given, runtime: "node" }), given.seed);

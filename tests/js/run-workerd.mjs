@@ -18,6 +18,6 @@ else
   report("workerd", {
     passed: 0,
     failed: 1,
-    failures: [{ title: "the request", error: `${response.status} ${text} ${worker.log.join("")}` }],
+    failures: [{ title: "the request", error: `${response.status} ${text} ${worker.log()}` }],
   });
 worker.stop();

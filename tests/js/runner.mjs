@@ -6,34 +6,60 @@ const tests = [];
 /** What the suite may depend on: set by `run`. */
 export const context = { seed: 1, runtime: "" };
 
-/** Declares a test. Its title is a behaviour. */
-export function test(title, body) {
-  tests.push({ title, body });
+/** The virtual time of the test that runs; `undefined` where time is real. */
+let world;
+
+/**
+ * Declares a test. Its title is a behaviour, and its body gets the world it runs in, whose time is virtual. `realTime` says
+ * why the body has none, but real time. `requestBound` says
+ * whether timers and promises belong to requests, as in a Worker; else that is as in the runtime.
+ */
+export function test(title, ...given) {
+  const body = given.pop();
+  const [{ realTime, requestBound } = {}] = given;
+  tests.push({ title, body, realTime, requestBound });
 }
 
-/** Runs them one after the other. Rejections that nobody handled count as a failure of the test they came in. */
-export async function run({ seed = 1, runtime, timeout = 10_000, only = "" }) {
+/** Declares a test twice: with timers and promises that are the program's, and with such as belong to requests. */
+export function testBothWays(title, body) {
+  test(title, { requestBound: false }, body);
+  test(`in a Worker: ${title}`, { requestBound: true }, body);
+}
+
+/**
+ * Runs them one after the other. Rejections that nobody handled count as a failure of the test they came in. Without
+ * `makeWorld` all time is real.
+ */
+export async function run({ seed = 1, runtime, timeout = 10_000, only = "", makeWorld }) {
   Object.assign(context, { seed, runtime });
   const unhandled = [];
   const stop = onUnhandled((reason) => unhandled.push(reason));
   const failures = [];
   let passed = 0;
-  for (const { title, body } of tests) {
+  for (const { title, body, realTime, requestBound } of tests) {
     if (!title.includes(only)) continue;
+    if (requestBound && Promise.withResolvers === undefined) {
+      console.log(`${runtime}: NOT RUN: ${title}: Promise.withResolvers is missing, and with it requests`);
+      continue;
+    }
     let timer;
     const late = new Promise((_, reject) => {
       timer = setTimeout(() => reject(new Error(`not over after ${timeout} ms`)), timeout);
     });
     try {
-      await Promise.race([body(), late]);
+      if (realTime === undefined) world = makeWorld?.({ requestBound });
+      await Promise.race([world === undefined ? body() : world.run(body), late]);
       // Unhandled rejections are told when the task has ended.
-      await sleep(0);
-      if (unhandled.length > 0) throw new Error(`unhandled rejection: ${show(unhandled.splice(0)[0])}`);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      if (unhandled.length > 0) throw new Error(`unhandled rejection: ${show(unhandled[0])}`);
       passed++;
     } catch (error) {
       failures.push({ title, error: String(error?.stack ?? error) });
     } finally {
+      unhandled.length = 0;
       clearTimeout(timer);
+      world?.leave();
+      world = undefined;
     }
   }
   stop();
@@ -116,7 +142,12 @@ function show(value) {
   return String(value);
 }
 
-export const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
+/** Milliseconds by the clock of the test that runs. */
+export const now = () => (world === undefined ? Date.now() : world.now);
+
+/** Resolves after `millis` of the test's time. */
+export const sleep = (millis) =>
+  world === undefined ? new Promise((resolve) => setTimeout(resolve, millis)) : world.sleep(millis);
 
 /** Lets what is ready to run do so, without time passing. */
 export async function settleDown() {
@@ -125,8 +156,9 @@ export async function settleDown() {
 
 /** Keeps the thread busy for so long, within one task. */
 export function busy(millis) {
-  const end = Date.now() + millis;
-  while (Date.now() < end);
+  const end = now() + millis;
+  if (world !== undefined) world.now = end;
+  while (now() < end);
 }
 
 /** A clock that stands still until told otherwise. */
@@ -136,6 +168,9 @@ export function handClock(start = 1_000_000) {
   clock.pass = (millis) => (clock.now += millis);
   return clock;
 }
+
+/** A loader that never ends. */
+export const never = () => new Promise(() => {});
 
 /** A loader that waits to be told how to end, and counts its calls. */
 export function held() {

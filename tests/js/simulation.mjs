@@ -1,10 +1,10 @@
-// The class under random schedules in virtual time, against the rules of the machine (design: each is numbered here as
-// there), seen from outside with a small model: loads that are told to end, fail at once, ask for other keys or never end;
-// timers that ring late, time that leaps over several deadlines, and requests that die, with and without requests.
+// The class under random schedules in virtual time, against the rules of tests/contract/README.md, seen from outside with a
+// small model: loads that are told to end, fail at once, ask for other keys or never end; timers that ring late, time that
+// leaps over several deadlines, and requests that die, with and without requests.
 // `--seed=N`, `--steps=N`, or SEED and STEPS.
 
 import { NearCache } from "nearcache";
-import { turn, World } from "./contract/world.mjs";
+import { turn, World } from "./world.mjs";
 import { limit, report, settings } from "./report.mjs";
 import { randomFrom } from "./runner.mjs";
 
@@ -14,7 +14,7 @@ const TAGS = ["red", "green"];
 const MOST_ENTRIES = 5;
 const MOST_BYTES = 60;
 const BYTES = 10;
-/** A run of so many steps is one cache's. */
+/** How many steps one cache is used for. */
 const RUN = 500;
 const TTL = 40;
 const STALE = 30;
@@ -42,6 +42,7 @@ class Simulation {
     this.world = new World({ requestBound });
     this.cache = new NearCache({
       maxEntries: MOST_ENTRIES,
+      eviction: this.random(2) === 0 ? "lru" : "adaptive",
       maxBytes: MOST_BYTES,
       sizeOf: () => BYTES,
       ttl: TTL,
@@ -51,7 +52,7 @@ class Simulation {
       errorBackoff: this.random(2) * 10,
       softTimeout: this.random(2) === 0 ? Infinity : 30,
     });
-    // Rule 8: a hook may use the cache, and what it throws is nobody's business.
+    // Rule 8: a hook may use the cache, and what it throws is ignored.
     const meddle = ({ key }) => {
       if (this.random(10) !== 0) return;
       if (this.random(2) === 0) throw new Error("a hook's own");
@@ -93,7 +94,7 @@ class Simulation {
     value.usableUntil = value.freshUntil + STALE;
   }
 
-  /** Rules 3, 4 and 6 for what somebody got who asked for it when there had been so many purges. */
+  /** Rules 3, 4 and 6, for what a caller got. `asked`: how many purges there had been when it asked. */
   checkValue(value, key, place, asked, status) {
     this.check(value.key === key && value.place === place, "somebody else's value");
     const late = status === "hit" ? this.now() >= value.freshUntil : this.now() >= value.usableUntil;

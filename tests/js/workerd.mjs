@@ -1,11 +1,11 @@
 // Bundles a Worker as wrangler's bundler would and serves it in raw workerd, with nothing around it.
 
-import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { start } from "../processes.mjs";
 
 export const COMPATIBILITY_DATE = "2026-11-01";
 export const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -18,28 +18,6 @@ export function scratch() {
   const folder = mkdtempSync(join(tmpdir(), "nearcache-test-"));
   folders.push(folder);
   return folder;
-}
-
-const children = new Set();
-const killAll = () => children.forEach((child) => kill(child));
-process.once("exit", killAll);
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(130));
-
-/** A process in a group of its own, which ends with us. */
-export function start(command, args, options) {
-  const child = spawn(command, args, { ...options, detached: true });
-  children.add(child);
-  child.once("exit", () => children.delete(child));
-  return child;
-}
-
-/** Ends a process and what it has started. */
-export function kill(child) {
-  try {
-    process.kill(-child.pid, "SIGKILL");
-  } catch {
-    // It has ended already.
-  }
 }
 
 /** Bundles to `main.js` and wasm files beside it. */
@@ -102,16 +80,11 @@ const config :Workerd.Config = (
 );
 `,
   );
-  const child = start(
+  const { child, stop, log } = start(
     join(root, "node_modules/.bin/workerd"),
     ["serve", join(folder, "config.capnp"), "--control-fd=3"],
-    {
-      stdio: ["ignore", "pipe", "pipe", "pipe"],
-    },
+    { stdio: ["pipe"] },
   );
-  const log = [];
-  child.stdout.on("data", (data) => log.push(String(data)));
-  child.stderr.on("data", (data) => log.push(String(data)));
   const port = await new Promise((resolve, reject) => {
     let told = "";
     child.stdio[3].on("data", (data) => {
@@ -120,7 +93,7 @@ const config :Workerd.Config = (
       if (port !== undefined) resolve(Number(port));
     });
     child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`workerd ended with ${code}: ${log.join("")}`)));
+    child.once("exit", (code) => reject(new Error(`workerd ended with ${code}: ${log()}`)));
   });
-  return { url: `http://127.0.0.1:${port}`, log, stop: () => kill(child) };
+  return { url: `http://127.0.0.1:${port}`, log, stop };
 }

@@ -4,11 +4,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { launch } from "../browser.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 export const root = path.join(here, "../..");
@@ -80,26 +79,11 @@ export function alone(name, ...files) {
   return folder;
 }
 
-/** A static server, whose type for .wasm can be chosen: not every server knows it. */
-export async function serve(folder, wasmType = "application/wasm") {
-  const types = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": wasmType };
-  const server = http.createServer((request, response) => {
-    const name = decodeURI(new URL(request.url, "http://here").pathname).replace(/\/$/, "/index.html");
-    const file = path.join(folder, path.normalize(name));
-    if (!existsSync(file)) return response.writeHead(404).end();
-    response.writeHead(200, { "Content-Type": types[path.extname(file)] ?? "text/plain" }).end(readFileSync(file));
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const stop = () => (server.closeAllConnections(), server.close());
-  return { url: `http://127.0.0.1:${server.address().port}`, stop };
-}
-
 let browser;
 
 /** What the page at `url` puts into `globalThis.result`; or, if so asked, the first error that nobody caught. */
 export async function inChromium(url, wanted = "result") {
-  const { args } = JSON.parse(readFileSync(path.join(root, "webdriver.json"), "utf8"))["goog:chromeOptions"];
-  browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args });
+  browser ??= await launch();
   const page = await browser.newPage();
   const said = [];
   page.on("console", (message) => said.push(message.text()));

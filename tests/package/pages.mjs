@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { serve } from "../browser.mjs";
 import { freePort, start } from "../processes.mjs";
-import { alone, attempt, env, EXPECTED, inChromium, project, run, serve } from "./harness.mjs";
+import { alone, attempt, env, EXPECTED, inChromium, project, run } from "./harness.mjs";
 
 export default {
   async "a Vite build runs in Chromium"() {
@@ -33,7 +34,7 @@ export default {
   async "a plain script of type module runs it in Chromium, whatever type the server gives the wasm"() {
     const folder = project("page");
     for (const type of ["application/wasm", "application/octet-stream"]) {
-      const server = await serve(folder, type);
+      const server = await serve(folder, { types: { ".wasm": type } });
       assert.deepEqual(await inChromium(`${server.url}/index.html`), EXPECTED);
       server.stop();
     }
@@ -46,7 +47,7 @@ export default {
     rmSync(wasm);
     // A server without the file, and one that answers everything with its page.
     for (const found of [/nearcache\.wasm answered 404/, /magic word/]) {
-      const server = await serve(folder, "text/html");
+      const server = await serve(folder, { types: { ".wasm": "text/html" } });
       const told = await inChromium(`${server.url}/index.html`, "error");
       assert.match(told, /^NearCacheError: /);
       assert.match(told, found);

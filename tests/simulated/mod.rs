@@ -76,7 +76,7 @@ struct Write {
     key: u64,
     id: u64,
     /// Something else wrote or removed the key meanwhile.
-    doomed: bool,
+    conflicted: bool,
 }
 
 /// All views' keys: the root's, those of the namespace `a`, those of the scope `u` within it, and those of the root's own
@@ -169,7 +169,7 @@ impl Model {
             origin.superseded |= what != "tag";
             origin.story.push((what, self.purges.get()));
             // What is being written may yet be stored; whether it may the write knows.
-            let written = self.writes.borrow().iter().any(|write| write.id == *id && !write.doomed);
+            let written = self.writes.borrow().iter().any(|write| write.id == *id && !write.conflicted);
             if origin.ends.is_none() && !written {
                 origin.dead = true;
             }
@@ -184,7 +184,7 @@ impl Model {
 
     fn bump(&self, key: u64) {
         *self.epochs.borrow_mut().entry(key).or_default() += 1;
-        self.writes.borrow_mut().iter_mut().filter(|write| write.key == key).for_each(|write| write.doomed = true);
+        self.writes.borrow_mut().iter_mut().filter(|write| write.key == key).for_each(|write| write.conflicted = true);
     }
 
     pub fn remove(&self, key: u64, keys: u64) {
@@ -205,7 +205,7 @@ impl Model {
     pub fn purge_tag(&self, tag: usize, within: impl Fn(u64) -> bool, soft_at: Option<u64>) {
         for write in self.writes.borrow_mut().iter_mut() {
             let bears = self.origins.borrow().get(&write.id).is_some_and(|origin| origin.tags.contains(&tag));
-            write.doomed |= bears && within(write.key);
+            write.conflicted |= bears && within(write.key);
         }
         let hit = |_, origin: &Origin| within(origin.key) && origin.tags.contains(&tag);
         self.purge("tag", hit, |origin| match soft_at {
@@ -217,8 +217,8 @@ impl Model {
     pub fn begin_write(&self, key: u64, id: u64) {
         self.bump(key);
         self.purge("write begins", |other, origin| origin.key == key && other != id && origin.is_under_way(), |_| {});
-        let doomed = self.writes.borrow().iter().any(|write| write.key == key);
-        self.writes.borrow_mut().push(Write { key, id, doomed });
+        let conflicted = self.writes.borrow().iter().any(|write| write.key == key);
+        self.writes.borrow_mut().push(Write { key, id, conflicted });
     }
 
     /// `ends`: of what was written; `None`: nobody knows what the source now has.
@@ -227,7 +227,7 @@ impl Model {
         let Some(at) = at else { return };
         let write = self.writes.borrow_mut().swap_remove(at);
         self.bump(write.key);
-        let good = ends.filter(|_| !write.doomed);
+        let good = ends.filter(|_| !write.conflicted);
         self.purge(
             "write ends",
             |other, origin| origin.key == write.key && (other != id || good.is_none()),
@@ -272,7 +272,7 @@ impl Model {
     /// For one that was waited for.
     pub fn check_loaded(&self, value: Value, key: u64, asked: u64, at: &str) {
         assert_eq!(value.key, key, "somebody else's answer, {at}");
-        // Nobody gets what began before a purge that came before he asked.
+        // Nobody gets what began before a purge that came before it asked.
         let origin = self.origins.borrow()[&value.id].clone();
         let beaten = origin.beaten_at.is_some_and(|purge| purge <= asked);
         assert!(!beaten, "joined a purged load, {value:?} asked at {asked}, {:?}, {at}", origin.story);

@@ -2,35 +2,21 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
-import { chromium } from "playwright-core";
-import { serve } from "./serve.mjs";
+import { mkdirSync } from "node:fs";
+import { launch, serve } from "../browser.mjs";
 
 const root = new URL("../../", import.meta.url).pathname;
 const dist = `${root}www/dist`;
 const shots = `${root}build/screenshots`;
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const args = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 let passed = 0;
 let failed = 0;
 
 const build = spawnSync(`${root}scripts/build-www`, { stdio: "inherit" });
 if (build.status !== 0) throw new Error("scripts/build-www failed");
-if (!existsSync(executablePath))
-  throw new Error(`no Chromium at ${executablePath}: install it, or name it in CHROMIUM`);
 mkdirSync(shots, { recursive: true });
 
-const server = await serve(dist, "/some/where/");
-const browser = await chromium.launch({ executablePath, args });
+const server = await serve(dist, { base: "/some/where/" });
+const browser = await launch();
 
 /** Each test has a page of its own, which may neither complain nor ask for anything from elsewhere. */
 async function test(title, body, options = {}) {
@@ -46,13 +32,13 @@ async function test(title, body, options = {}) {
   page.on(
     "request",
     (request) =>
-      request.url().startsWith(server.url) ||
+      request.url().startsWith(`${server.url}/`) ||
       request.url().startsWith("data:") ||
       complaints.push(`asks for ${request.url()}`),
   );
   page.setDefaultTimeout(10_000);
   try {
-    await page.goto(server.url);
+    await page.goto(`${server.url}/`);
     await page.locator("html[data-ready]").waitFor({ state: "attached" });
     await body(page);
     assert.deepEqual(complaints, []);

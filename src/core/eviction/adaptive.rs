@@ -52,6 +52,12 @@ impl Adaptive {
         debug_assert!(self.clock.len() > 0 || weight == 0, "nothing weighs {weight}");
     }
 
+    pub fn exchanged(&mut self, slot: Slot, hash: Option<u32>) {
+        self.clock.remove(slot.number(), &[], Leaving::Evicted);
+        self.keyed(slot, hash);
+        self.inserted(slot, &[], false);
+    }
+
     pub fn victim(&mut self, weights: &[u32], keep: Option<Slot>) -> Option<Slot> {
         self.clock.victim(weights, keep.map_or(0, Slot::number)).and_then(Slot::new)
     }
@@ -62,6 +68,10 @@ impl Adaptive {
 
     pub fn counters(&self) -> &[u8] {
         &self.clock.hits
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.clock.hits.capacity()
     }
 
     pub fn version(&self) -> u32 {

@@ -258,7 +258,17 @@ impl Clock {
     }
 
     /// The age of the entry under the hand, which is sought first.
+    #[inline]
     fn hand(&mut self) -> Option<u32> {
+        if self.hits(self.hot.oldest) > 0 {
+            self.turn();
+        }
+        (self.hot.oldest != 0).then(|| self.node(self.hot.oldest).age(self.time))
+    }
+
+    /// Moves entries that were hit away from under the hand.
+    #[inline(never)]
+    fn turn(&mut self) {
         for _ in 0..STEPS {
             let number = self.hot.oldest;
             let hits = self.hits(number);
@@ -268,23 +278,27 @@ impl Clock {
             self.set_hits(number, hits - 1);
             self.requeue(number, Class::Hot, &[]);
         }
-        (self.hot.oldest != 0).then(|| self.node(self.hot.oldest).age(self.time))
     }
 
     /// Makes as many hot entries cold as there are too many, a few at a time.
+    #[inline]
     fn cool(&mut self, weights: &[u32]) {
         for _ in 0..2 {
-            let over = self.hot.len > self.hot_room.entries || self.hot.weight > self.hot_room.weight;
-            if !over {
+            if self.hot.len <= self.hot_room.entries && self.hot.weight <= self.hot_room.weight {
                 return;
             }
-            self.hand();
-            // It keeps its stamp, which is not newer than the next one's under the hand.
-            let (number, node) = (self.hot.oldest, self.node(self.hot.oldest));
-            self.set_hits(number, 0);
-            self.unlink(number, node, weights);
-            self.push(number, node, Class::Cold, weights);
+            self.cool_one(weights);
         }
+    }
+
+    #[inline(never)]
+    fn cool_one(&mut self, weights: &[u32]) {
+        self.hand();
+        // It keeps its stamp, which is not newer than the next one's under the hand.
+        let (number, node) = (self.hot.oldest, self.node(self.hot.oldest));
+        self.set_hits(number, 0);
+        self.unlink(number, node, weights);
+        self.push(number, node, Class::Cold, weights);
     }
 
     /// Whether a key that has come so often takes the place of the entry under the hand.

@@ -37,6 +37,15 @@ pub enum EvictionPolicy {
     Adaptive,
 }
 
+impl EvictionPolicy {
+    /// What a cache does if nobody says: `Adaptive`, where the feature of that name is on.
+    #[cfg(feature = "adaptive")]
+    pub const USUAL: Self = Self::Adaptive;
+    /// What a cache does if nobody says: `Adaptive`, where the feature of that name is on.
+    #[cfg(not(feature = "adaptive"))]
+    pub const USUAL: Self = Self::Lru;
+}
+
 /// How something left its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaving {
@@ -134,8 +143,18 @@ impl Eviction {
         }
     }
 
+    /// What lay in the slot leaves it to make room, and a new key's value of this hash lies there now. Neither weighs
+    /// anything. O(1).
+    pub fn exchanged(&mut self, slot: Slot, hash: Option<u32>) {
+        match self {
+            Self::Lru(lru) => lru.hit(slot),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.exchanged(slot, hash),
+        }
+    }
+
     /// Everything that lies in a slot. With `Lru` the most recently used first. O(n).
-    pub fn order(&self) -> Vec<Slot> {
+    pub fn order(&mut self) -> Vec<Slot> {
         match self {
             Self::Lru(lru) => lru.order(),
             #[cfg(feature = "adaptive")]
@@ -159,6 +178,24 @@ impl Eviction {
             Self::Lru(_) => &[],
             #[cfg(feature = "adaptive")]
             Self::Adaptive(adaptive) => adaptive.counters(),
+        }
+    }
+
+    /// How many slots the column has room for before it moves.
+    pub fn capacity(&self) -> usize {
+        match self {
+            Self::Lru(_) => usize::MAX,
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.capacity(),
+        }
+    }
+
+    /// Where a driver may note hits for a policy that has no counters; empty with one that has.
+    pub fn noted_hits(&mut self) -> &[u32] {
+        match self {
+            Self::Lru(lru) => lru.noted_hits(),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(_) => &[],
         }
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::key::Key;
 use super::outcome::Failed;
 use super::record::{Record, Stored};
-use super::target::{RememberedFailure, Target, Uncacheable};
+use super::target::{RememberedFailure, Target};
 
 /// One change to what is stored under one key. The driver drops it where that key has been purged since the fetch began that
 /// brought it.
@@ -26,7 +26,7 @@ pub(super) enum Kind<B> {
     /// Everything under the key (RFC 9111 §4.4).
     Invalidate,
     /// Nobody waits for another's answer until then; what is stored stays.
-    MarkUncacheable(Uncacheable),
+    MarkUncacheable(u64),
     /// The origin is not asked until then; what is stored stays.
     RememberFailure(Rc<Failed<B>>, u64),
 }
@@ -62,29 +62,37 @@ impl<B: Clone> Change<B> {
         target.stored.retain(|stored| now < stored.record.keep_until_ms());
         match self.kind {
             Kind::Store(stored, most) => {
+                if target.stored.iter().any(|old| replaces(&stored.record, &old.record) && is_better(old, &stored, now))
+                {
+                    return Some(target);
+                }
                 target.stored.retain(|old| !replaces(&stored.record, &old.record));
                 target.stored.push(stored);
-                let excess = target.stored.len().saturating_sub(most.max(1));
-                target.stored.drain(..excess);
-                target.uncacheable = None;
+                while target.stored.len() > most.max(1) {
+                    let useless = target.stored.iter().position(|stored| !stored.record.is_usable(now));
+                    target.stored.remove(useless.unwrap_or(0));
+                }
+                target.uncacheable_until = None;
                 target.failure = None;
             }
             Kind::Freshen(freshened) => {
                 for (old, new) in freshened {
-                    target.stored.retain(|stored| {
-                        !Rc::ptr_eq(&stored.record, &old) && !stored.record.is_same_variant(&new.record)
-                    });
+                    target.stored.retain(|stored| !Rc::ptr_eq(&stored.record, &old));
+                    if target.stored.iter().any(|old| replaces(&new.record, &old.record) && is_better(old, &new, now)) {
+                        continue;
+                    }
+                    target.stored.retain(|stored| !stored.record.is_same_variant(&new.record));
                     target.stored.push(new);
                 }
-                target.uncacheable = None;
+                target.uncacheable_until = None;
                 target.failure = None;
             }
             Kind::Drop(old) => target.stored.retain(|stored| !Rc::ptr_eq(&stored.record, &old)),
             Kind::Invalidate => return None,
-            Kind::MarkUncacheable(marker) => target.uncacheable = Some(marker),
+            Kind::MarkUncacheable(until) => target.uncacheable_until = Some(until),
             Kind::RememberFailure(failed, until) => target.failure = Some(RememberedFailure { failed, until }),
         }
-        target.uncacheable = target.uncacheable.filter(|marker| now < marker.until);
+        target.uncacheable_until = target.uncacheable_until.filter(|until| now < *until);
         target.failure = target.failure.filter(|failure| now < failure.until);
         (!target.is_empty()).then_some(target)
     }
@@ -93,4 +101,11 @@ impl<B: Clone> Change<B> {
 /// A whole response also takes the place of a part of the same variant.
 fn replaces(new: &Record, old: &Record) -> bool {
     new.vary == old.vary && new.variant == old.variant && (new.part.is_none() || old.part.is_some())
+}
+
+/// Whether what is stored will do, and what would take its place won't, or tells of an error: no request may throw away
+/// what is good, by whatever it makes the origin answer.
+fn is_better<B>(old: &Stored<B>, new: &Stored<B>, now: u64) -> bool {
+    let worse = !new.record.is_usable(now) || new.record.status.as_u16() >= 400;
+    old.record.is_usable(now) && old.record.status.as_u16() < 400 && worse
 }

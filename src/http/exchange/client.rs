@@ -1,38 +1,34 @@
 //! One client's request.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 
-use ::http::header::{AUTHORIZATION, COOKIE, RANGE};
-use ::http::{HeaderMap, Method, StatusCode};
+use ::http::header::{COOKIE, RANGE};
+use ::http::{HeaderMap, StatusCode};
 
 use super::answer::{self, Answer, Content};
 use super::fetch::{Fetch, Filling};
-use super::forward::FetchHead;
-use super::key::{FlightKey, Key, push_part};
+use super::key::Key;
 use super::outcome::{Failed, Outcome, Unshared};
 use super::record::Stored;
 use super::request::{Asked, Prepared, Request};
 use super::target::Target;
 use crate::http::fields::{CacheStatus, Fwd};
-use crate::http::rule::{Cookies, Ranges, Reload, Rule};
-use crate::http::rules::ranges;
+use crate::http::rule::{Cookies, Reload, Rule};
 use crate::http::rules::reuse::{Obstacle, reuse_obstacle};
 use crate::http::rules::stale::{StaleGround, accepts_stale};
-use crate::http::rules::validation::{conditions, needs_origin};
-use crate::http::rules::vary::variant_key;
+use crate::http::rules::validation::needs_origin;
 
 /// One client's request on its way through the cache.
 #[derive(Debug)]
 pub struct Exchange<B> {
-    rule: Rc<Rule>,
-    asked: Asked,
-    key: Key,
+    pub(super) rule: Rc<Rule>,
+    pub(super) asked: Asked,
+    pub(super) key: Key,
     /// What is stored for it, whatever its age: it stands in where the origin fails.
     candidate: Option<Stored<B>>,
     /// Why it went forward.
     fwd: Fwd,
-    trips: u32,
+    pub(super) trips: u32,
     alone: bool,
 }
 
@@ -71,7 +67,7 @@ impl<B: Clone> Exchange<B> {
         let Some(target) = found.filter(|_| self.key().is_some()) else {
             return self.without_stored(now);
         };
-        let selection = target.select(&self.asked.fields);
+        let selection = target.select(&self.asked.fields, now);
         let usable = [selection.whole, selection.part].into_iter().flatten();
         let held = usable.clone().find(|stored| answer::select(&stored.record, &self.asked).is_some());
         self.candidate = held.cloned();
@@ -105,6 +101,11 @@ impl<B: Clone> Exchange<B> {
                     if let Some(refusal) = self.only_if_cached("stale") {
                         return refusal;
                     }
+                    // A wish for a fresh answer is granted here, too, before something stale is handed out.
+                    let control = &self.asked.control;
+                    forced = (control.no_cache.is_some() || control.max_age == Some(0))
+                        && self.rule.reload == Reload::OncePerSecond
+                        && target.grants_reload(now);
                 }
             }
         } else if let Some(refusal) = self.only_if_cached("miss") {
@@ -127,10 +128,8 @@ impl<B: Clone> Exchange<B> {
             failed.retry_after = u32::try_from(left).ok();
             return Decision::Answer(self.failed(&failed, false, now));
         }
-        if let Some(why) = target.uncacheable_at(now)
-            && held.is_none()
-        {
-            return self.alone(target, why, now);
+        if target.is_uncacheable(now) && held.is_none() {
+            return self.alone(target, now);
         }
         Decision::Fetch(Box::new(self.fill(Some(target), now)))
     }
@@ -153,7 +152,7 @@ impl<B: Clone> Exchange<B> {
                 }
                 let fits =
                     stored.record.matches(&self.selecting()) && answer::select(&stored.record, &self.asked).is_some();
-                let usable = led || !(stored.record.always_validate || !stored.record.freshness.is_fresh(now));
+                let usable = led || stored.record.is_usable(now);
                 if fits && usable {
                     let status = self
                         .forwarded(led)
@@ -196,7 +195,7 @@ impl<B: Clone> Exchange<B> {
         if filling.expected.is_none() && (!led || self.asked.has(&RANGE)) {
             return None;
         }
-        let usable = led || !(record.always_validate || !record.freshness.is_fresh(now));
+        let usable = led || record.is_usable(now);
         if !(usable && record.matches(&self.selecting())) {
             return None;
         }
@@ -275,10 +274,10 @@ impl<B: Clone> Exchange<B> {
     /// The `ttl` of a stale answer is negative (RFC 9211 §2.4).
     fn hit(&self, stored: &Stored<B>, now: u64) -> Answer<B> {
         let status = CacheStatus::hit().ttl(stored.record.freshness.ttl_seconds(now));
-        self.from_stored(stored, &status, now)
+        self.reuse(stored, &status, now)
     }
 
-    fn from_stored(&self, stored: &Stored<B>, status: &CacheStatus, now: u64) -> Answer<B> {
+    fn reuse(&self, stored: &Stored<B>, status: &CacheStatus, now: u64) -> Answer<B> {
         Answer::from_stored(stored, &self.asked, status, now).unwrap_or_else(|| {
             let text = "what is stored is not all that was asked for";
             Answer::refusal(&self.rule, StatusCode::BAD_GATEWAY, text, status)
@@ -294,7 +293,7 @@ impl<B: Clone> Exchange<B> {
     fn rescue(&self, ground: StaleGround, why: &'static str, now: u64) -> Option<Answer<B>> {
         let stored = self.candidate.as_ref().filter(|stored| self.takes(stored, ground, now))?;
         let status = CacheStatus::forwarded(self.fwd).ttl(stored.record.freshness.ttl_seconds(now)).detail(why);
-        Some(self.from_stored(stored, &status, now))
+        Some(self.reuse(stored, &status, now))
     }
 
     fn again(&mut self, found: Option<&Target<B>>, now: u64) -> Decision<B> {
@@ -302,11 +301,8 @@ impl<B: Clone> Exchange<B> {
             return self.pass();
         }
         match found {
-            Some(target) if self.alone => {
-                let why = target.uncacheable_at(now).unwrap_or("not-shared");
-                self.alone(target, why, now)
-            }
-            None if self.alone => self.alone(&Target::default(), "not-shared", now),
+            Some(target) if self.alone => self.alone(target, now),
+            None if self.alone => self.alone(&Target::default(), now),
             _ => self.handle_stored(found, now),
         }
     }
@@ -317,9 +313,10 @@ impl<B: Clone> Exchange<B> {
             return answer;
         }
         let status = self.forwarded(led).detail(failed.failure.code());
-        if let Some(page) = &failed.page {
+        let page = failed.page.as_ref().filter(|page| page.record.matches(&self.selecting()));
+        if let Some(page) = page {
             let status = status.forward_status(page.record.status);
-            return self.from_stored(page, &status, now).retry_after(failed.retry_after);
+            return self.reuse(page, &status, now).retry_after(failed.retry_after);
         }
         let text = failed.failure.to_string();
         Answer::refusal(&self.rule, failed.failure.status(), &text, &status).retry_after(failed.retry_after)
@@ -346,126 +343,5 @@ impl<B: Clone> Exchange<B> {
     /// The fields that select a variant, as the origin gets to see them where nothing is known.
     fn selecting(&self) -> HeaderMap {
         self.asked.fields.clone()
-    }
-
-    /// As it is, alone, and what comes is its own.
-    fn pass(&mut self) -> Decision<B> {
-        self.trips += 1;
-        let head = FetchHead::new(&self.rule, &self.asked, self.asked.method.clone(), self.asked.fields.clone());
-        Decision::Fetch(Box::new(Fetch {
-            rule: self.rule.clone(),
-            asked: self.asked.clone(),
-            key: self.key.clone(),
-            flight: None,
-            head,
-            selecting: None,
-            validating: Vec::new(),
-            selected: false,
-            completing: None,
-            mark: false,
-            retried: false,
-            pending: None,
-            changes: VecDeque::new(),
-            purges: VecDeque::new(),
-        }))
-    }
-
-    /// Nobody waits for what this brings; it is stored all the same where it turns out that it may be.
-    fn alone(&mut self, target: &Target<B>, _why: &'static str, now: u64) -> Decision<B> {
-        let conditional = [RANGE, ::http::header::IF_NONE_MATCH, ::http::header::IF_MODIFIED_SINCE];
-        let own = self.asked.has(&COOKIE) && self.rule.cookies == Cookies::Drop;
-        if own || self.asked.method == Method::HEAD || conditional.iter().any(|name| self.asked.has(name)) {
-            return self.pass();
-        }
-        let mut fetch = self.fill(Some(target), now);
-        fetch.flight = None;
-        Decision::Fetch(Box::new(fetch))
-    }
-
-    /// With a request whose answer may be everybody's.
-    fn fill(&mut self, target: Option<&Target<B>>, now: u64) -> Fetch<B> {
-        self.trips += 1;
-        let varies = target.map(Target::varies).unwrap_or_default();
-        let by_cookie = varies.iter().any(|vary| vary.names().contains(&COOKIE));
-        let with_cookies = by_cookie || self.rule.cookies == Cookies::Forward;
-        let selecting = self.asked.shared_fields(with_cookies, &self.rule.key.cookies);
-        let mut fields = selecting.clone();
-        let selection = target.map(|target| target.select(&selecting));
-        let whole = selection.as_ref().and_then(|selection| selection.whole);
-        let part = selection.as_ref().and_then(|selection| selection.part);
-        let mut validating: Vec<Stored<B>> = Vec::new();
-        let (mut completing, mut selected) = (None, false);
-        let ranged = self.asked.method == Method::GET && self.asked.has(&RANGE);
-        if let Some(whole) = whole {
-            selected = true;
-            validating.push(whole.clone());
-        }
-        if let Some(target) = target.filter(|_| !ranged || whole.is_some()) {
-            let others = target.stored.iter().filter(|stored| {
-                stored.record.part.is_none()
-                    && !validating.iter().any(|known| Rc::ptr_eq(&known.record, &stored.record))
-            });
-            let tagged = others.filter(|stored| stored.record.fields.contains_key(::http::header::ETAG));
-            let others: Vec<_> = tagged.cloned().collect();
-            validating.extend(others);
-        }
-        let of_selected = whole.map(|stored| &stored.record.fields);
-        let of_others = validating.iter().skip(usize::from(selected)).map(|stored| &stored.record.fields);
-        for (name, value) in conditions(of_selected, of_others) {
-            fields.insert(name, value);
-        }
-        if whole.is_none() && ranged && self.rule.ranges != Ranges::Whole {
-            for name in [RANGE, ::http::header::IF_RANGE] {
-                if let Some(value) = self.asked.value(&name) {
-                    fields.insert(name, value.clone());
-                }
-            }
-        } else if whole.is_none()
-            && let Some(part) = part
-            && part.record.freshness.is_fresh(now)
-            && let Some(tag) = ranges::strong_tag(part.record.said())
-            && let Some(missing) = part.record.part.as_ref().and_then(ranges::missing).and_then(ranges::to_value)
-        {
-            fields.insert(RANGE, missing);
-            fields.insert(::http::header::IF_RANGE, tag.clone());
-            completing = Some(part.clone());
-        }
-        let forbidden = self.asked.control.no_store || (ranged && self.rule.ranges == Ranges::Pass);
-        let flight = (!forbidden && self.shares(whole)).then(|| {
-            let mut part = Vec::new();
-            for vary in &varies {
-                push_part(&mut part, &variant_key(vary, &selecting));
-            }
-            if let Some(range) = fields.get(RANGE) {
-                push_part(&mut part, range.as_bytes());
-            }
-            FlightKey { key: self.key.clone(), part }
-        });
-        let head = FetchHead::new(&self.rule, &self.asked, Method::GET, fields);
-        Fetch {
-            rule: self.rule.clone(),
-            asked: self.asked.clone(),
-            key: self.key.clone(),
-            flight,
-            head,
-            selecting: (!forbidden).then_some(selecting),
-            validating,
-            selected,
-            completing,
-            mark: true,
-            retried: false,
-            pending: None,
-            changes: VecDeque::new(),
-            purges: VecDeque::new(),
-        }
-    }
-
-    /// Whether others may wait for the answer to this request: not where it is most likely its own, nor where what is
-    /// stored has to be validated for each request by itself (RFC 9111 §5.2.2.4).
-    fn shares(&self, selected: Option<&Stored<B>>) -> bool {
-        // Who came by here before waits for himself, where the origin leads back.
-        self.asked.hops == 0
-            && !self.asked.has(&AUTHORIZATION)
-            && selected.is_none_or(|stored| !stored.record.always_validate)
     }
 }

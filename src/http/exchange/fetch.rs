@@ -4,24 +4,20 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
-use ::http::header::{AUTHORIZATION, COOKIE, IF_RANGE, RANGE, RETRY_AFTER};
+use ::http::header::{AUTHORIZATION, COOKIE, IF_RANGE, RANGE};
 use ::http::{HeaderMap, StatusCode};
 
 use super::change::{Change, Kind};
 use super::forward::FetchHead;
 use super::key::{FlightKey, Key};
-use super::outcome::{Failed, Failure, Outcome, Unshared};
+use super::outcome::{Failure, Outcome, Unshared};
 use super::record::{Record, Stored, passed_on, without_refused_cookies};
 use super::request::Asked;
 use super::response::ResponseHead;
-use super::target::Uncacheable;
-use crate::http::fields::{ContentRange, date_ms, delta_seconds, only, trim};
+use crate::http::fields::{ContentRange, only, trim};
 use crate::http::rule::{Purge, Rule};
-use crate::http::rules::forwarding::is_ordinary;
 use crate::http::rules::stale::is_failure;
 use crate::http::rules::storability::{NotStorable, Storability, storability};
-use crate::http::rules::validation::{Nominated, freshened, nominates};
-use crate::http::rules::vary::{Vary, variant_key};
 use crate::http::rules::{invalidation, ranges};
 
 /// A trip to the origin, alone or for all who ask for the same.
@@ -93,9 +89,6 @@ pub(super) enum Pending<B> {
     Page { record: Record, failure: Failure, retry_after: Option<u32> },
 }
 
-/// The most of an error page that is kept.
-const MAX_PAGE_BYTES: u64 = 64 * 1024;
-
 impl<B: Clone> Fetch<B> {
     /// Whose load it is: whoever wants to make a trip with the same key waits for this one. `None`: nobody shares it.
     pub fn flight(&self) -> Option<&FlightKey> {
@@ -148,6 +141,10 @@ impl<B: Clone> Fetch<B> {
             return self.failed(status, head.fields, judged, &selecting, now);
         }
         match judged {
+            // Who wants a fresher answer takes the usable one from nobody.
+            Ok(storability) if self.has_usable(now) && (storability.always_validate || status.as_u16() >= 400) => {
+                Progress::Done(self.unshared(status, &head.fields, "usable-one-kept", false, now))
+            }
             Ok(storability) => self.store(status, head.fields, storability, &selecting, now),
             Err(_) if self.completing.is_some() => self.again(now),
             Err(why) => {
@@ -207,7 +204,7 @@ impl<B: Clone> Fetch<B> {
             return self.fail(broken(), None, None, now);
         };
         let until = now.saturating_add(self.rule.uncacheable_ttl_ms);
-        self.change(Kind::MarkUncacheable(Uncacheable { why: "too-large", until }));
+        self.change(Kind::MarkUncacheable(until));
         Outcome::Unshared(Unshared {
             status: record.status,
             fields: record.fields,
@@ -224,12 +221,18 @@ impl<B: Clone> Fetch<B> {
         self.fail(failure, None, None, now)
     }
 
-    fn change(&mut self, kind: Kind<B>) {
+    /// Whether what the request selects would have done without this trip.
+    fn has_usable(&self, now: u64) -> bool {
+        let selected = self.validating.first().filter(|_| self.selected);
+        selected.is_some_and(|stored| stored.record.status.as_u16() < 400 && stored.record.is_usable(now))
+    }
+
+    pub(super) fn change(&mut self, kind: Kind<B>) {
         self.changes.push_back(Change::new(self.key.clone(), kind));
     }
 
     /// Without what was stored: whole, and without conditions.
-    fn again(&mut self, now: u64) -> Progress<B> {
+    pub(super) fn again(&mut self, now: u64) -> Progress<B> {
         if self.retried {
             let failure = Failure::Unreachable("its answer does not fit the request".to_owned());
             return Progress::Done(self.fail(failure, None, None, now));
@@ -293,7 +296,7 @@ impl<B: Clone> Fetch<B> {
                     pieces = if before { vec![old_piece, new_piece] } else { vec![new_piece, old_piece] };
                     declared = Some(joined);
                     // The newer fields count, the others stay (RFC 9110 §15.3.7.3).
-                    fields = freshened(old.record.said(), &fields);
+                    fields = old.record.freshened(&self.rule, &fields);
                 }
                 None => return self.again(now),
             }
@@ -319,141 +322,15 @@ impl<B: Clone> Fetch<B> {
         Progress::Read(Rc::new(filling))
     }
 
-    fn not_modified(&mut self, fields: &HeaderMap, selecting: &HeaderMap, sent_at: u64, now: u64) -> Progress<B> {
-        let mut freshest: Option<Stored<B>> = None;
-        let mut changes = Vec::new();
-        for (position, old) in self.validating.clone().iter().enumerate() {
-            let is_selected = position == 0 && self.selected;
-            let concerned = match nominates(fields, &old.record.fields) {
-                Nominated::Tagged => true,
-                Nominated::Selected => is_selected,
-                Nominated::None => false,
-            };
-            if !concerned {
-                continue;
-            }
-            let merged = freshened(old.record.said(), fields);
-            let judged = storability(&self.rule, selecting, (old.record.status, &merged), (sent_at, now));
-            let Ok(storability) = judged else {
-                self.change(Kind::Drop(old.record.clone()));
-                if freshest.is_none() {
-                    freshest = Some(self.freshen_for_once(old, merged, selecting, now));
-                }
-                continue;
-            };
-            let vary = storability.vary.clone();
-            let mut record =
-                Record::new(&self.rule, old.record.status, merged, selecting, storability, old.record.length);
-            if !is_selected && vary == old.record.vary {
-                // It goes on answering the requests that it answered.
-                record.variant.clone_from(&old.record.variant);
-            }
-            record.set_length(old.record.part.clone(), old.record.length);
-            if record.tags.len() < old.record.tags.len() {
-                record.tags.clone_from(&old.record.tags);
-            }
-            let new = Stored { record: Rc::new(record), body: old.body.clone() };
-            changes.push((old.record.clone(), new.clone()));
-            if freshest.is_none() {
-                // A variant that was not selected answers this request too: the origin says so.
-                if !is_selected && variant_key(&vary, selecting) != new.record.variant {
-                    let mut own = Record::clone(&new.record);
-                    own.variant = variant_key(&vary, selecting);
-                    let own = Stored { record: Rc::new(own), body: old.body.clone() };
-                    changes.push((own.record.clone(), own.clone()));
-                    freshest = Some(own);
-                } else {
-                    freshest = Some(new);
-                }
-            }
-        }
-        if !changes.is_empty() {
-            self.change(Kind::Freshen(changes));
-        }
-        match freshest {
-            Some(stored) => Progress::Done(Outcome::Stored(stored)),
-            None => self.again(now),
-        }
-    }
-
-    /// What the origin says is still right, but not to be stored any longer.
-    fn freshen_for_once(&self, old: &Stored<B>, merged: HeaderMap, selecting: &HeaderMap, now: u64) -> Stored<B> {
-        let freshness = crate::http::Freshness::new(0, &merged, now, now);
-        let storability = Storability {
-            freshness,
-            limits: crate::http::StaleLimits::default(),
-            vary: Vary::default(),
-            always_validate: true,
-            part: None,
-        };
-        let mut record = Record::new(&self.rule, old.record.status, merged, selecting, storability, 0);
-        record.set_length(old.record.part.clone(), old.record.length);
-        Stored { record: Rc::new(record), body: old.body.clone() }
-    }
-
-    fn failed(
-        &mut self,
-        status: StatusCode,
-        fields: HeaderMap,
-        judged: Result<Storability, NotStorable>,
-        selecting: &HeaderMap,
-        now: u64,
-    ) -> Progress<B> {
-        let retry_after = only(&fields, &RETRY_AFTER).and_then(|line| seconds_until(line, now));
-        // What may not be stored for other reasons than its status or its lifetime, nobody else may read.
-        let shareable = matches!(judged, Ok(_) | Err(NotStorable::NoFreshness | NotStorable::Status))
-            || matches!(judged, Err(NotStorable::ZeroLifetime | NotStorable::AgedOut | NotStorable::NoCache));
-        let failure = Failure::Status(status);
-        if !shareable || self.flight.is_none() {
-            self.remember(&failure, None, retry_after, now);
-            return Progress::Done(self.unshared(status, &fields, "origin-error", true, now));
-        }
-        let storability = judged.unwrap_or_else(|_| Storability {
-            freshness: crate::http::Freshness::new(0, &fields, now, now),
-            limits: crate::http::StaleLimits::default(),
-            vary: Vary::default(),
-            always_validate: true,
-            part: None,
-        });
-        let record = Record::new(&self.rule, status, fields, selecting, storability, 0);
-        self.pending = Some(Pending::Page { record, failure, retry_after });
-        let filling = Filling { record: None, limit: MAX_PAGE_BYTES, expected: None, assemble: Vec::new() };
-        Progress::Read(Rc::new(filling))
-    }
-
-    fn fail(&mut self, failure: Failure, page: Option<Stored<B>>, retry_after: Option<u32>, now: u64) -> Outcome<B> {
-        let failed = Failed { failure, page, retry_after, ordinary: self.is_ordinary() };
-        self.remember_failed(&failed, now);
-        Outcome::Failed(failed)
-    }
-
-    fn remember(&mut self, failure: &Failure, page: Option<Stored<B>>, retry_after: Option<u32>, now: u64) {
-        let failed = Failed { failure: failure.clone(), page, retry_after, ordinary: self.is_ordinary() };
-        self.remember_failed(&failed, now);
-    }
-
-    /// Only what any request would have met as well is remembered against all.
-    fn remember_failed(&mut self, failed: &Failed<B>, now: u64) {
-        let asked_for = failed.retry_after.map_or(0, |seconds| u64::from(seconds) * 1000).min(self.rule.max_backoff_ms);
-        let backoff = asked_for.max(self.rule.error_backoff_ms);
-        if backoff > 0 && failed.ordinary && self.selecting.is_some() && self.flight.is_some() {
-            self.change(Kind::RememberFailure(Rc::new(failed.clone()), now.saturating_add(backoff)));
-        }
-    }
-
-    fn is_ordinary(&self) -> bool {
-        is_ordinary(&self.head.fields)
-    }
-
     fn mark_uncacheable(&mut self, why: NotStorable, status: StatusCode, now: u64) {
         // What one request's fields may have caused is not held against the others.
         if self.mark && self.is_ordinary() && why.worth_remembering(status) {
             let until = now.saturating_add(self.rule.uncacheable_ttl_ms);
-            self.change(Kind::MarkUncacheable(Uncacheable { why: why.code(), until }));
+            self.change(Kind::MarkUncacheable(until));
         }
     }
 
-    fn unshared(
+    pub(super) fn unshared(
         &self,
         status: StatusCode,
         fields: &HeaderMap,
@@ -497,14 +374,6 @@ fn combine(old: &Record, new: &ContentRange, new_fields: &HeaderMap) -> Option<(
     (same && (before || new.bytes.end == held.bytes.start)).then(|| {
         let bytes = held.bytes.start.min(new.bytes.start)..held.bytes.end.max(new.bytes.end);
         (ContentRange { bytes, total: held.total }, before)
-    })
-}
-
-/// A `Retry-After` in seconds, whichever way it is written (RFC 9110 §10.2.3).
-fn seconds_until(line: &::http::HeaderValue, now: u64) -> Option<u32> {
-    delta_seconds(trim(line.as_bytes())).or_else(|| {
-        let ms = date_ms(line)?.saturating_sub(now);
-        u32::try_from(ms.div_ceil(1000)).ok()
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, SET_COOKIE};
+use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, SET_COOKIE, VIA};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::request::edit;
@@ -12,6 +12,7 @@ use crate::http::rule::{Rule, SetCookie};
 use crate::http::rules::forwarding;
 use crate::http::rules::stale::StaleGround;
 use crate::http::rules::storability::Storability;
+use crate::http::rules::validation::freshened;
 use crate::http::rules::vary::{is_in_best_language, variant_key};
 use crate::http::{Freshness, StaleLimits, Vary};
 
@@ -111,6 +112,11 @@ impl Record {
         self.status != StatusCode::NO_CONTENT
     }
 
+    /// Whether it may answer a request that asks for nothing fresher.
+    pub fn is_usable(&self, now: u64) -> bool {
+        !self.always_validate && self.freshness.is_fresh(now)
+    }
+
     /// Whether it may be handed out on this ground, fresh or stale.
     pub(super) fn may_stand_in(&self, ground: StaleGround, now: u64) -> bool {
         self.limits.allow(ground, &self.freshness, now)
@@ -119,6 +125,16 @@ impl Record {
     /// What the origin said of it, as far as it is known.
     pub(super) fn said(&self) -> &HeaderMap {
         self.said.as_deref().unwrap_or(&self.fields)
+    }
+
+    /// What the origin says of it after a 304, or after another part with these fields.
+    pub(super) fn freshened(&self, rule: &Rule, newer: &HeaderMap) -> HeaderMap {
+        let mut fields = freshened(self.said(), newer);
+        if self.said.is_none() && !newer.contains_key(VIA) {
+            // It is given again.
+            forwarding::remove_via(&mut fields, &rule.name);
+        }
+        fields
     }
 
     /// The last moment at which it is of any use, in milliseconds since the Unix epoch.

@@ -14,17 +14,11 @@ use crate::http::Vary;
 pub struct Target<B> {
     /// The newest last.
     pub(super) stored: Vec<Stored<B>>,
-    pub(super) uncacheable: Option<Uncacheable>,
+    /// Until then nobody waits for another's answer: they turned out to be nobody else's (hit-for-miss).
+    pub(super) uncacheable_until: Option<u64>,
     pub(super) failure: Option<RememberedFailure<B>>,
     /// When a client's wish for a fresh answer was last granted.
     pub(super) reloaded_at: Rc<Cell<Option<u64>>>,
-}
-
-/// Answers to requests for this target turned out to be nobody else's (hit-for-miss).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Uncacheable {
-    pub why: &'static str,
-    pub until: u64,
 }
 
 /// The origin has failed, and is not asked before this moment.
@@ -43,7 +37,7 @@ pub(super) struct Selection<'a, B> {
 
 impl<B> Default for Target<B> {
     fn default() -> Self {
-        Self { stored: Vec::new(), uncacheable: None, failure: None, reloaded_at: Rc::default() }
+        Self { stored: Vec::new(), uncacheable_until: None, failure: None, reloaded_at: Rc::default() }
     }
 }
 
@@ -51,7 +45,7 @@ impl<B: Clone> Target<B> {
     /// The last moment at which any of it is of use, in milliseconds since the Unix epoch.
     pub fn keep_until_ms(&self) -> u64 {
         let stored = self.stored.iter().map(|stored| stored.record.keep_until_ms()).max().unwrap_or(0);
-        let uncacheable = self.uncacheable.map_or(0, |marker| marker.until);
+        let uncacheable = self.uncacheable_until.unwrap_or(0);
         let failure = self.failure.as_ref().map_or(0, |failure| failure.until);
         stored.max(uncacheable).max(failure)
     }
@@ -97,16 +91,17 @@ impl<B: Clone> Target<B> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.stored.is_empty() && self.uncacheable.is_none() && self.failure.is_none()
+        self.stored.is_empty() && self.uncacheable_until.is_none() && self.failure.is_none()
     }
 
-    /// Of several that match, the newest counts (RFC 9111 §4).
-    pub(super) fn select(&self, request: &HeaderMap) -> Selection<'_, B> {
-        let matching = || self.stored.iter().rev().filter(|stored| stored.record.matches(request));
-        Selection {
-            whole: matching().find(|stored| stored.record.part.is_none()),
-            part: matching().find(|stored| stored.record.part.is_some()),
-        }
+    /// Of several that match, the newest counts (RFC 9111 §4), but one that will do before one that won't.
+    pub(super) fn select(&self, request: &HeaderMap, now: u64) -> Selection<'_, B> {
+        let matching: Vec<_> = self.stored.iter().rev().filter(|stored| stored.record.matches(request)).collect();
+        let best = |is_part: bool| {
+            let of_kind = || matching.iter().filter(move |stored| stored.record.part.is_some() == is_part);
+            of_kind().find(|stored| stored.record.is_usable(now)).or_else(|| of_kind().next()).copied()
+        };
+        Selection { whole: best(false), part: best(true) }
     }
 
     /// The different ways in which its variants differ.
@@ -129,8 +124,8 @@ impl<B: Clone> Target<B> {
         granted
     }
 
-    pub(super) fn uncacheable_at(&self, now: u64) -> Option<&'static str> {
-        self.uncacheable.filter(|marker| now < marker.until).map(|marker| marker.why)
+    pub(super) fn is_uncacheable(&self, now: u64) -> bool {
+        self.uncacheable_until.is_some_and(|until| now < until)
     }
 
     pub(super) fn failure_at(&self, now: u64) -> Option<&RememberedFailure<B>> {

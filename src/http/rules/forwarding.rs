@@ -106,6 +106,18 @@ pub fn add_via(headers: &mut HeaderMap, name: &str) {
     }
 }
 
+/// Takes back what [`add_via`] has added.
+pub fn remove_via(headers: &mut HeaderMap, name: &str) {
+    let mut lines: Vec<HeaderValue> = headers.get_all(VIA).iter().cloned().collect();
+    if lines.last().is_some_and(|last| last.as_bytes() == format!("1.1 {name}").as_bytes()) {
+        lines.pop();
+        headers.remove(VIA);
+        for line in lines {
+            let _ = headers.try_append(VIA, line);
+        }
+    }
+}
+
 static CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Whether a request that made the origin fail had nothing unusual in it, so that another would have failed as well: no fields

@@ -181,6 +181,11 @@ impl NotStorable {
         }
     }
 
+    /// Whether the response itself forbids to store it, whoever asks.
+    pub fn is_of_response(self) -> bool {
+        matches!(self, Self::NoStore | Self::Private | Self::SetCookie | Self::VaryAny)
+    }
+
     /// Whether the next request for the same target is likely to end the same way, so that the cache does well to
     /// remember for a while not to make requests for it wait for each other (hit-for-miss).
     ///

@@ -2,7 +2,7 @@
 // What the format means stands in tests/contract/README.md.
 
 import { NearCache } from "nearcache";
-import { turn, World } from "./world.mjs";
+import { World } from "../world.mjs";
 
 const NOTHING = "(nothing)";
 const EVENTS = ["hit", "stale", "miss", "coalesced", "load", "error", "evict", "expire", "batch"];
@@ -24,14 +24,14 @@ export async function run(testCase, draw) {
       else {
         answer = [];
         for (const one of step.together) {
-          if (one.settle) await settleDown();
+          if (one.settle) await world.settle();
           else {
             const given = face.act(one);
             answer.push(given instanceof Promise ? await given : given);
           }
         }
       }
-      await settleDown();
+      await world.settle();
       const line = face.take();
       if (Array.isArray(answer)) answer = answer.map((one) => one ?? null);
       if ((answer ?? null) !== null) line.is = answer;
@@ -53,11 +53,6 @@ export async function run(testCase, draw) {
 
 /** So many gets of what is not there meet every dead entry of a drawn case. */
 const SWEEPS = 12;
-
-/** As many rounds as asks of asks of asks may take. */
-async function settleDown() {
-  for (let i = 0; i < 4; i++) await turn();
-}
 
 const newLog = () => ({ settles: {}, begins: [], aborts: [], events: [] });
 
@@ -87,6 +82,7 @@ class Face {
     this.namespaces = namespaces;
     this.opaque = (rest.maxBytes ?? rest.maxEntryBytes) !== undefined && !sizeOfLength;
     this.cache = new NearCache({
+      eviction: "lru",
       ...policy(rest),
       random: () => random,
       ...(sizeOfLength ? { sizeOf: (value) => show(value).length } : {}),

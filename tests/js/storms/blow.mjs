@@ -93,8 +93,8 @@ export async function defects(face, { verdicts, again, first }) {
   }
   if (inFlight > 0) found.push(`${inFlight} loads still in flight`);
   const complaints = new Set(
-    face.log
-      .join("")
+    face
+      .log()
       .split("\n")
       .filter((line) => COMPLAINT.test(line)),
   );

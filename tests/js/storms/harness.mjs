@@ -1,12 +1,11 @@
 // What the cases of run-storms.mjs stand on: a Worker in raw workerd, or with `--in=wrangler` under `wrangler dev`, in front
 // of a slow origin; requests that must be answered and requests that die; a table at the end.
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { freePort, start } from "../../processes.mjs";
-import { sleep } from "../runner.mjs";
-import { bundle, COMPATIBILITY_DATE, root, scratch, serve } from "../workerd.mjs";
+import { startWrangler } from "../../wrangler.mjs";
+import { bundle, COMPATIBILITY_DATE, scratch, serve } from "../workerd.mjs";
 import { startOrigin } from "./origin.mjs";
 import { COMPLAINT, send } from "./send.mjs";
 
@@ -22,27 +21,16 @@ const worker = await (wrangled ? inWrangler() : inWorkerd());
 async function inWorkerd() {
   const folder = scratch();
   await bundle(entry, folder);
-  const { url, log, stop } = await serve(folder, { services: { ORIGIN: origin.address } });
-  return { url, log: () => log.join(""), stop };
+  return serve(folder, { services: { ORIGIN: origin.address } });
 }
 
-async function inWrangler() {
+function inWrangler() {
   const folder = scratch();
-  const [port, inspector] = [await freePort(), await freePort()];
   writeFileSync(
     join(folder, "wrangler.toml"),
-    `name = "storms"\nmain = ${JSON.stringify(entry)}\ncompatibility_date = "${COMPATIBILITY_DATE}"\n[vars]\nORIGIN_URL = "http://${origin.address}"\n`,
+    `name = "storms"\nmain = ${JSON.stringify(entry)}\ncompatibility_date = "${COMPATIBILITY_DATE}"\n`,
   );
-  mkdirSync(join(folder, "home"));
-  const args = ["dev", "--local", "--ip=127.0.0.1", `--port=${port}`, `--inspector-port=${inspector}`];
-  args.push("--show-interactive-dev-session=false");
-  const quiet = { WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", CI: "1" };
-  const PATH = `${root}node_modules/.bin:${process.env.PATH}`;
-  const env = { ...process.env, ...quiet, PATH };
-  const child = start(join(root, "node_modules/.bin/wrangler"), args, { cwd: folder, env });
-  const url = `http://127.0.0.1:${port}`;
-  await child.answers(`${url}/ready`);
-  return { url, log: child.log, stop: child.stop };
+  return startWrangler(folder, { ORIGIN_URL: `http://${origin.address}` });
 }
 
 const rows = [];

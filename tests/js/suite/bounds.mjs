@@ -1,8 +1,8 @@
 import { NearCache } from "nearcache";
 import { equal, handClock, rejects, test, throws } from "../runner.mjs";
 
-test("the least recently used goes first", () => {
-  const cache = new NearCache({ maxEntries: 3 }).set("a", 1).set("b", 2).set("c", 3);
+test("with lru the least recently used goes first", () => {
+  const cache = new NearCache({ maxEntries: 3, eviction: "lru" }).set("a", 1).set("b", 2).set("c", 3);
   cache.get("a");
   cache.set("d", 4);
   equal([...cache.keys()], ["d", "a", "c"]);
@@ -12,7 +12,7 @@ test("the least recently used goes first", () => {
 });
 
 test("peek, has and remainingTtl are no use", () => {
-  const cache = new NearCache({ maxEntries: 2 }).set("a", 1).set("b", 2);
+  const cache = new NearCache({ maxEntries: 2, eviction: "lru" }).set("a", 1).set("b", 2);
   cache.peek("a");
   cache.has("a");
   cache.remainingTtl("a");
@@ -21,7 +21,7 @@ test("peek, has and remainingTtl are no use", () => {
 });
 
 test("a hit of getOrSet is a use", async () => {
-  const cache = new NearCache({ maxEntries: 2 }).set("a", 1).set("b", 2);
+  const cache = new NearCache({ maxEntries: 2, eviction: "lru" }).set("a", 1).set("b", 2);
   await cache.getOrSet("a", () => 0);
   cache.set("c", 3);
   equal([...cache.keys()], ["c", "a"]);
@@ -51,7 +51,7 @@ test("the byte bound holds after every set", () => {
 });
 
 test("several leave when one large one comes", () => {
-  const cache = new NearCache({ maxBytes: 10 });
+  const cache = new NearCache({ maxBytes: 10, eviction: "lru" });
   for (let i = 0; i < 10; i++) cache.set(i, i, { bytes: 1 });
   cache.set("large", 1, { bytes: 8 });
   equal([...cache.keys()], ["large", 9, 8]);
@@ -137,7 +137,7 @@ test("parts of a byte are counted as a whole one", () => {
 });
 
 test("bounds hold with many loads under way", async () => {
-  const cache = new NearCache({ maxEntries: 5, clock: handClock() });
+  const cache = new NearCache({ maxEntries: 5, eviction: "lru", clock: handClock() });
   const gates = [];
   const loads = Array.from({ length: 50 }, (_, i) =>
     cache.getOrSet(i, () => new Promise((resolve) => gates.push(() => resolve(i)))),

@@ -17,7 +17,7 @@ for (const [file, cases] of Object.entries(files)) {
       console.log(`contract, ${file}: NOT RUN: ${title}: ${reason}`);
       continue;
     }
-    test(`contract, ${file}: ${title}`, async () => {
+    test(`contract, ${file}: ${title}`, { realTime: "a case makes a world of its own" }, async () => {
       const differs = difference(testCase, await run(testCase));
       if (differs !== undefined) throw new Error(differs.replaceAll("\n", " "));
     });

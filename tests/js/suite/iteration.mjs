@@ -1,9 +1,9 @@
 import { NearCache } from "nearcache";
 import { equal, handClock, test } from "../runner.mjs";
 
-const abc = (options) => new NearCache(options).set("a", 1).set("b", 2).set("c", 3);
+const abc = (options) => new NearCache({ eviction: "lru", ...options }).set("a", 1).set("b", 2).set("c", 3);
 
-test("iteration goes from the most recently used to the least", () => {
+test("with lru iteration goes from the most recently used to the least", () => {
   const cache = abc();
   cache.get("a");
   const entries = [

@@ -1,5 +1,5 @@
 import { NearCache } from "nearcache";
-import { context, equal, held, ok, rejects, settleDown, sleep, test, throws } from "../runner.mjs";
+import { context, equal, held, now, rejects, settleDown, test, throws } from "../runner.mjs";
 
 const inWorker = () => context.runtime === "workerd";
 
@@ -10,51 +10,51 @@ function counter() {
   return loader;
 }
 
-/** Waits until it holds, but not forever. */
-async function until(condition, what) {
-  for (let i = 0; i < 400 && !condition(); i++) await sleep(5);
-  ok(condition(), what);
-}
-
-test("keys are loaded anew every so often, until it is stopped", async () => {
+test("keys are loaded anew every so often, until it is stopped", async (world) => {
   const cache = new NearCache();
   const loader = counter();
   const keeper = cache.keepFresh([{ key: "a", loader }], { every: 10, timers: true });
+  await world.pass(9);
   equal([loader.calls, cache.has("a")], [0, false], "the first round comes after `every`");
-  await until(() => loader.calls >= 3, "three rounds");
-  equal(cache.get("a"), loader.calls);
+  await world.pass(21);
+  equal([loader.calls, cache.get("a")], [3, 3]);
   cache.delete("a");
-  const before = loader.calls;
-  await until(() => loader.calls > before, "what has gone is loaded again");
+  await world.pass(10);
+  equal([loader.calls, cache.get("a")], [4, 4], "what has gone is loaded again");
   keeper.stop();
-  await settleDown();
-  const { calls } = loader;
-  await sleep(50);
-  equal(loader.calls, calls);
+  await world.pass(50);
+  equal(loader.calls, 4);
   keeper.stop();
 });
 
-test("a keeper is disposable", async () => {
+test("a keeper is disposable", async (world) => {
   const loader = counter();
   const keeper = new NearCache().keepFresh([{ key: "a", loader }], { every: 5, timers: true });
   equal([typeof keeper[Symbol.dispose], keeper[Symbol.dispose]()], ["function", undefined]);
-  await sleep(30);
+  await world.pass(30);
   equal(loader.calls, 0);
 });
 
-test("rounds never overlap, and the next one comes after a slow one", async () => {
+test("rounds are counted from begin to begin, and never overlap: the next one waits for a slow one's end", async (world) => {
   const cache = new NearCache();
   const load = held();
-  const keeper = cache.keepFresh([{ key: "a", loader: load }], { every: 5, timers: true });
-  await until(() => load.loads.length === 1, "the first round");
-  await sleep(50);
-  equal(load.loads.length, 1);
+  const start = now();
+  const began = [];
+  const loader = (key, ctx) => (began.push(now() - start), load(key, ctx));
+  const keeper = cache.keepFresh([{ key: "a", loader }], { every: 100, timers: true });
+  await world.pass(130);
   load.loads[0].resolve(1);
-  await until(() => load.loads.length === 2, "the second");
-  keeper.stop();
+  await world.pass(70);
+  equal(began, [100, 200]);
+  await world.pass(250);
+  equal(began, [100, 200]);
   load.loads[1].resolve(2);
-  await sleep(30);
-  equal([load.loads.length, cache.get("a")], [2, 2], "a round under way when it was stopped ends");
+  await world.pass(5);
+  equal(began.length, 3);
+  keeper.stop();
+  load.loads[2].resolve(3);
+  await world.pass(300);
+  equal([began.length, cache.get("a")], [3, 3], "a round under way when it was stopped ends");
 });
 
 test("run does one round, over values that are there, which stay if it fails", async () => {
@@ -110,15 +110,15 @@ test("run is the round under way, where one can last; in a Worker it may be anot
   ]);
 });
 
-test("no timer is started where timers end with the request, unless one says so", async () => {
+test("no timer is started where timers end with the request, unless one says so", async (world) => {
   const loader = counter();
   const keeper = new NearCache().keepFresh([{ key: "a", loader }], { every: 5 });
-  await sleep(50);
+  await world.pass(50);
   keeper.stop();
-  equal(loader.calls > 0, !inWorker());
+  equal(loader.calls, inWorker() ? 0 : 10);
 });
 
-test("onError is told of keys and lists that fail in a timer's round, which goes on even if onError throws", async () => {
+test("onError is told of keys and lists that fail in a timer's round, which goes on even if onError throws", async (world) => {
   const cache = new NearCache();
   const told = [];
   let rounds = 0;
@@ -134,10 +134,9 @@ test("onError is told of keys and lists that fail in a timer's round, which goes
     throw new Error("onError threw");
   };
   const keeper = cache.keepFresh(entries, { every: 5, onError, timers: true });
-  await until(() => told.length >= 3, "three errors");
+  await world.pass(15);
   keeper.stop();
-  equal(told.slice(0, 3), [["no", "a"], ["no list"], ["no", "a"]]);
-  await until(() => cache.get("b") >= 3, "the other key's value");
+  equal([told, cache.get("b")], [[["no", "a"], ["no list"], ["no", "a"]], 3]);
 });
 
 test("a round keeps to its concurrency", async () => {
@@ -157,34 +156,23 @@ test("a round keeps to its concurrency", async () => {
   equal((await round).loaded, 3);
 });
 
-test("a keeper holds no process: this one is never stopped, and the suite ends", () => {
+const PROCESS = { realTime: "the runtime's own timer would hold the process" };
+test("a keeper holds no process: this one is never stopped, and the suite ends", PROCESS, () => {
   new NearCache().keepFresh([], { every: "1h" });
 });
 
-test("a time longer than timers run is no shorter for it", async () => {
-  const real = globalThis.setTimeout;
-  const set = [];
-  globalThis.setTimeout = (callback, wait) => {
-    set.push({ callback, wait });
-    return real(() => {}, 0);
-  };
-  try {
-    const loader = counter();
-    const entries = [{ key: "a", loader }];
-    const keeper = new NearCache().keepFresh(entries, { every: "30d", timers: true });
-    set[0].callback();
-    await settleDown();
-    equal([loader.calls, set.map(({ wait }) => wait)], [0, [2 ** 31 - 1, 30 * 86_400_000 - (2 ** 31 - 1)]]);
-    set[1].callback();
-    await settleDown();
-    equal(loader.calls, 1);
-    keeper.stop();
-    const before = set.length;
-    new NearCache().keepFresh(entries, { every: Infinity, timers: true });
-    equal(set.length, before);
-  } finally {
-    globalThis.setTimeout = real;
-  }
+test("a time longer than timers run is no shorter for it", async (world) => {
+  const loader = counter();
+  const entries = [{ key: "a", loader }];
+  const keeper = new NearCache().keepFresh(entries, { every: "30d", timers: true });
+  await world.pass(30 * 86_400_000 - 1);
+  equal(loader.calls, 0);
+  await world.pass(1);
+  equal(loader.calls, 1);
+  keeper.stop();
+  const timers = world.timers.size;
+  new NearCache().keepFresh(entries, { every: Infinity, timers: true });
+  equal(world.timers.size, timers);
 });
 
 test("a wrong option of keepFresh is an error that names it", () => {

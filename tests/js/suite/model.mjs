@@ -51,7 +51,7 @@ class Model {
 async function walk(seed, steps, { maxEntries, maxBytes, ttls }) {
   const random = randomFrom(seed);
   const clock = handClock(random(2) * 1e12);
-  const cache = new NearCache({ maxEntries, maxBytes, clock, hardTimeout: Infinity });
+  const cache = new NearCache({ maxEntries, maxBytes, clock, eviction: "lru", hardTimeout: Infinity });
   const model = new Model(maxEntries, maxBytes, clock);
   const open = [];
   const fail = (step, error) =>

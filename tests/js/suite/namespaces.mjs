@@ -72,7 +72,7 @@ test("a scope in a namespace is the namespace in the scope", () => {
 });
 
 test("parts share the bounds: the least recently used goes, wherever it is", () => {
-  const root = new NearCache({ maxEntries: 3, maxBytes: 100 });
+  const root = new NearCache({ maxEntries: 3, maxBytes: 100, eviction: "lru" });
   const [a, s] = [root.namespace("a"), root.scope("s")];
   root.set("k", 1, { bytes: 10 });
   a.set("k", 2, { bytes: 10 });
@@ -209,7 +209,7 @@ test("names that look alike are different parts", () => {
 });
 
 test("iteration of a part is its own, in the order of use", () => {
-  const root = new NearCache();
+  const root = new NearCache({ eviction: "lru" });
   const [a, s] = [root.namespace("a"), root.scope("s")];
   for (const key of [1, 2, 3]) for (const part of [root, a, s]) part.set(key, key);
   a.get(1);

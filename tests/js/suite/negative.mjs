@@ -1,7 +1,7 @@
 // negativeTtl: how long the answer "there is nothing" is kept.
 
 import { NearCache } from "nearcache";
-import { equal, handClock, test } from "../runner.mjs";
+import { equal, handClock, test, testBothWays } from "../runner.mjs";
 
 const make = (options) => new NearCache({ clock: handClock(), ttl: 1000, negativeTtl: 10, ...options });
 const ways = {
@@ -74,4 +74,13 @@ test("ctx.skip on a forced load removes the older value", async () => {
   const cache = make().set("k", "older");
   equal(await cache.getOrSet("k", (_, ctx) => (ctx.skip(), "newer"), { forceFresh: true }), "newer");
   equal(cache.has("k"), false);
+});
+
+testBothWays("a negative value that is set lives for negativeTtl, unless that set names a ttl", async (world) => {
+  const cache = new NearCache({ ttl: 1000, negativeTtl: 10 });
+  cache.set("null", null).set("undefined", undefined).set("named", null, { ttl: 500 }).set("value", 1);
+  cache.set("call", null, { negativeTtl: 20 });
+  await cache.update("written", () => null);
+  const left = ["null", "undefined", "named", "value", "call", "written"].map((key) => cache.remainingTtl(key));
+  equal(left, [10, 10, 500, 1000, 20, 10]);
 });

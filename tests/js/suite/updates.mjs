@@ -6,12 +6,14 @@ import {
   equal,
   handClock,
   held,
+  never,
   ok,
   randomFrom,
   rejects,
   settleDown,
   sleep,
   test,
+  testBothWays,
   throws,
 } from "../runner.mjs";
 
@@ -65,7 +67,7 @@ test("what can't be stored after the write is deleted: skip, ttl 0, unknown byte
   }
 });
 
-test("he who does not wait for the end, by a deadline or a signal, leaves no value behind", async () => {
+test("a caller that leaves before the end, by a deadline or a signal, leaves no value behind", async () => {
   for (const how of ["hardTimeout", "signal"]) {
     const cache = new NearCache().set("k", "old");
     const write = held();
@@ -346,3 +348,38 @@ test("an update's timer does not ring after its end", async () => {
   equal(cache.get("k"), 1);
   throws(() => cache.set("k", 1, { ttl: -1 }), { code: "ERR_OPTION" });
 });
+
+testBothWays("a write-through is given up half a minute after its deadline", async (world) => {
+  const cache = new NearCache({ hardTimeout: 1000 });
+  const write = held();
+  await Promise.all([rejects(cache.update("k", write), { code: "ERR_TIMEOUT" }), world.pass(1000)]);
+  equal(
+    [await cache.getOrSet("k", () => "loaded"), cache.has("k")],
+    ["loaded", false],
+    "while it may still be written",
+  );
+  await world.pass(30_001);
+  for (let i = 0; i < 4; i++) cache.get("sweeps");
+  equal([await cache.getOrSet("k", () => "loaded"), cache.get("k")], ["loaded", "loaded"]);
+  const other = held();
+  const update = cache.update("other", other);
+  write.loads[0].resolve("late");
+  await world.settle();
+  equal(cache.get("k"), undefined, "what its writer brings too late makes what is there doubtful");
+  other.loads[0].resolve("stored");
+  equal([await update, cache.get("other")], ["stored", "stored"], "it ends nobody else's write");
+});
+
+testBothWays(
+  "a write-through without a deadline is given up after a quarter of an hour and half a minute",
+  async (world) => {
+    const cache = new NearCache({ hardTimeout: Infinity });
+    cache.update("k", never);
+    await world.pass(929_000);
+    for (let i = 0; i < 4; i++) cache.get("sweeps");
+    equal([await cache.getOrSet("k", () => 1), cache.has("k")], [1, false]);
+    await world.pass(1_001);
+    for (let i = 0; i < 4; i++) cache.get("sweeps");
+    equal([await cache.getOrSet("k", () => 1), cache.has("k")], [1, true]);
+  },
+);

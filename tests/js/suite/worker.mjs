@@ -1,8 +1,8 @@
 // Runs the suite inside a request. What happens at global scope, outside any request, is looked at there.
 
 import { NearCache } from "nearcache";
-import { sleep } from "../runner.mjs";
-import { equal, run, test } from "./all.mjs";
+import { equal, sleep, test } from "../runner.mjs";
+import { run } from "./all.mjs";
 
 const early = new NearCache({ hardTimeout: "30s" }).set("set", 1);
 const sync = early.getOrSet("sync", () => 2);
@@ -25,7 +25,9 @@ const loader = async () => {
 const keeper = early.keepFresh([{ key: "kept", loader }], { every: "1m" });
 let self;
 
-test("a keeper's rounds run in scheduled events, and requests get what they bring", async () => {
+const EVENTS = { realTime: "scheduled events are the runtime's" };
+
+test("a keeper's rounds run in scheduled events, and requests get what they bring", EVENTS, async () => {
   // It answers before what the handler gave to waitUntil has ended.
   const event = async () => {
     const wanted = ended + 1;

@@ -2,10 +2,11 @@
 import { NearCache, NearCacheError } from "nearcache";
 
 export async function exercise() {
-  const cache = new NearCache({ maxEntries: 2, ttl: "1m" });
+  const cache = new NearCache({ maxEntries: 2, ttl: "1m", eviction: "lru" });
   let loads = 0;
   const load = async (key) => {
     loads++;
+    // By the runtime's own timer, which a package in a new place must get along with.
     await new Promise((resolve) => setTimeout(resolve, 20));
     return key.toUpperCase();
   };

@@ -1,0 +1,97 @@
+// The runtime's own clock, which the class reads as seldom as it may.
+
+import { NearCache } from "nearcache";
+import { busy, equal, ok, sleep, test } from "../runner.mjs";
+
+const SPARED = { realTime: "the class spares readings of the runtime's own clock alone" };
+
+test("in real time a short life ends on the millisecond, however hot the loop that asks", SPARED, async () => {
+  // Within one run of code time may stand still: each turn is a run of its own.
+  const cache = new NearCache();
+  cache.set("long", 1, { ttl: "1h" });
+  for (const ttl of [1, 3, 20, 60]) {
+    const before = Date.now();
+    cache.set("a", ttl, { ttl });
+    const after = Date.now();
+    let seen = before;
+    while (seen <= after + ttl + 3) {
+      // Time is read before and after, because it may pass while the cache is asked.
+      await sleep(0);
+      const start = Date.now();
+      const value = cache.get("a");
+      seen = Date.now();
+      if (start >= after + ttl) equal(value, undefined, `ttl ${ttl}, ${start - after} ms later`);
+      if (seen < before + ttl) equal(value, ttl, `ttl ${ttl}, ${seen - before} ms later`);
+      cache.get("long");
+    }
+  }
+});
+
+test("a value that is set after a pause within one task has its whole life", SPARED, () => {
+  for (const ttl of [60, 200]) {
+    const cache = new NearCache({ ttl });
+    for (let i = 0; i < 1000; i++) cache.set(i, i, { ttl: "1h" }).get(i);
+    busy(ttl + 10);
+    equal(cache.set("a", 1).get("a"), 1, `just set, ttl ${ttl}`);
+    for (let i = 0; i < 1000; i++) cache.set(i, i, { ttl: "1h" }).get(i);
+    busy(ttl + 10);
+    equal(cache.set("b", 1, { ttl }).get("b"), 1, `just set, ttl ${ttl} of the call`);
+    ok(cache.remainingTtl("b") > ttl / 2, `remaining ${cache.remainingTtl("b")}`);
+  }
+});
+
+test(
+  "nothing is handed out past its time in the next run of code, however hot the calls before a pause",
+  SPARED,
+  async () => {
+    const cache = new NearCache();
+    cache.set("long", 1, { ttl: "1h" });
+    // Calls spare readings of the clock in turns: every place in the turn is tried.
+    for (let extra = 0; extra < 40; extra++) {
+      cache.set("a", "old", { ttl: 3 });
+      for (let i = 0; i < 1000 + extra; i++) cache.get("long");
+      busy(5);
+      await sleep(0);
+      equal(cache.get("a"), undefined, `after ${extra} calls more`);
+      equal(await cache.getOrSet("a", () => "anew", { ttl: 3 }), "anew", `after ${extra} calls more`);
+    }
+  },
+);
+
+test("a short life ends while the program sleeps", SPARED, async () => {
+  const cache = new NearCache({ ttl: 40 });
+  for (let i = 0; i < 100; i++) cache.set("a", i).get("a");
+  await sleep(60);
+  equal([cache.get("a"), cache.has("a"), cache.remainingTtl("a")], [undefined, false, undefined]);
+  equal(await cache.getOrSet("a", () => "anew"), "anew");
+});
+
+test("a clock that a test replaces is read at every call", SPARED, () => {
+  // The symptom: values long past their ttl, since the clock was read only now and then.
+  const real = Date.now;
+  let now = 1_700_000_000_000;
+  Date.now = () => now;
+  try {
+    const cache = new NearCache({ ttl: "10s" }).set("k", "old");
+    for (let i = 0; i < 40; i++) cache.get("k");
+    now += 60_000;
+    equal([cache.get("k"), cache.has("k")], [undefined, false]);
+  } finally {
+    Date.now = real;
+  }
+});
+
+test("faked timers in one test spoil no lifetimes in the next", SPARED, async () => {
+  const { setImmediate, queueMicrotask, setTimeout: realTimeout } = globalThis;
+  Object.assign(globalThis, { setImmediate: () => ({ unref() {} }), queueMicrotask: () => {}, setTimeout: () => 0 });
+  try {
+    const cache = new NearCache();
+    for (let i = 0; i < 100; i++) cache.get("x");
+  } finally {
+    Object.assign(globalThis, { setImmediate, queueMicrotask, setTimeout: realTimeout });
+  }
+  const cache = new NearCache({ ttl: 15 }).set("k", "old");
+  for (let i = 0; i < 100; i++) cache.get("k");
+  await sleep(30);
+  for (let i = 0; i < 40; i++) equal(cache.get("k"), undefined);
+});

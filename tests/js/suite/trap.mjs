@@ -1,0 +1,92 @@
+// The wasm fails because it gets no more memory. In Node alone: other runtimes do not give 4 GiB.
+
+import { freshPackage } from "../fresh.mjs";
+import { equal, held, never, test } from "../runner.mjs";
+
+for (const requestBound of [false, true]) {
+  const whenItFails = (title, body) => {
+    const realTime = "the package's copy is in a world of its own";
+    test(requestBound ? `in a Worker: ${title}` : title, { realTime, requestBound }, async () => {
+      const copy = await freshPackage({ requestBound });
+      try {
+        await body(copy);
+      } finally {
+        copy.leave();
+      }
+    });
+  };
+
+  whenItFails(
+    "after the wasm has failed the cache goes on empty, and says so once",
+    async ({ NearCache, exhaustMemory, instances, world }) => {
+      // The symptom: "recursive use of an object" from every later call, for ever, and no loader was called.
+      const told = [];
+      const { error: log } = console;
+      console.error = (...words) => told.push(words);
+      try {
+        const cache = new NearCache({ ttl: 1000, maxEntries: 100_000 });
+        const inner = cache.namespace("inner", { ttl: 50 });
+        const scope = inner.scope("s");
+        cache.set("before", 1);
+        const load = held();
+        const waiting = [cache.getOrSet("k", load), cache.getOrSet("k", load), scope.getOrSet("k", load)];
+        const write = held();
+        const update = cache.update("w", write);
+        exhaustMemory();
+        let n = 0;
+        while (instances() === 1) cache.set(`key ${n++}`, n, { tags: [`tag ${n} ${"x".repeat(1000)}`] });
+        equal([told.length, cache.get("before"), cache.has("key 0")], [1, undefined, false]);
+        equal([cache.set("after", 1).get("after"), cache.remainingTtl("after")], [1, 1000]);
+        equal([scope.set("j", 2).get("j"), scope.remainingTtl("j"), inner.size, scope.size], [2, 50, 1, 1]);
+        load.loads.forEach(({ resolve }, i) => resolve(`value ${i}`));
+        equal(await Promise.all(waiting), ["value 0", "value 0", "value 1"], "waiters of loads under way");
+        equal([cache.has("k"), scope.has("k")], [false, false], "what they brought");
+        write.loads[0].resolve("written");
+        equal([await update, cache.has("w")], ["written", false]);
+        equal(await cache.getOrSet("k", async () => "anew"), "anew");
+        equal([cache.get("k"), cache.stats().inFlight], ["anew", 0]);
+        equal([told.length, /wasm/.test(told[0][0]), instances()], [1, true, 2]);
+      } finally {
+        console.error = log;
+      }
+    },
+  );
+
+  whenItFails(
+    "a get whose own call breaks the wasm is answered by its loader",
+    async ({ NearCache, exhaustMemory, instances, world }) => {
+      const told = [];
+      const { error: log } = console;
+      console.error = (...words) => told.push(words);
+      try {
+        const cache = new NearCache({ maxEntries: 100_000 });
+        exhaustMemory();
+        for (let i = 0; instances() === 1; i++) {
+          equal(await cache.getOrSet(i, async (_, ctx) => ((ctx.tags = [`${i} ${"y".repeat(5000)}`]), i)), i);
+        }
+        equal([told.length, await cache.getOrSet("k", () => "v"), cache.get("k")], [1, "v", "v"]);
+      } finally {
+        console.error = log;
+      }
+    },
+  );
+
+  whenItFails(
+    "who waits for a load under a wasm that failed is not left without a deadline",
+    async ({ NearCache, exhaustMemory, instances, world }) => {
+      const { error: log } = console;
+      console.error = () => {};
+      try {
+        const cache = new NearCache({ hardTimeout: 1000, maxEntries: 100_000 });
+        const codes = [];
+        for (let i = 0; i < 2; i++) cache.getOrSet("k", never).catch((error) => codes.push(error.code));
+        exhaustMemory();
+        for (let n = 0; instances() === 1; n++) cache.set(n, n, { tags: [`tag ${n} ${"x".repeat(1000)}`] });
+        await world.pass(1000);
+        equal(codes, ["ERR_TIMEOUT", "ERR_TIMEOUT"]);
+      } finally {
+        console.error = log;
+      }
+    },
+  );
+}

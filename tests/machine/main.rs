@@ -1,0 +1,11 @@
+//! The pure machine by itself, as a driver sees it.
+
+mod driving;
+mod entries;
+mod exchange;
+mod random_calls;
+mod sim;
+mod waits;
+
+#[path = "../common/random.rs"]
+mod random;

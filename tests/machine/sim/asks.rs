@@ -1,0 +1,194 @@
+//! Gets, and loads that begin.
+
+use super::*;
+
+impl Sim {
+    pub(super) fn get(&mut self, key: u64) {
+        self.gets += 1;
+        match self.by_key.get(&key).copied() {
+            None => {
+                let namespace = if PARTS[part_of(key)].0 { self.namespace } else { 0 };
+                self.machine.miss(namespace, self.at());
+            }
+            Some(slot) => {
+                let fresh = match self.kept.get(&slot) {
+                    Some(Kept::Value(id)) => self.now < self.origins[id].fresh_until,
+                    _ => false,
+                };
+                let sure = |machine: &Machine, now: u64| (now as f64) < machine.fresh_until()[slot.index()];
+                if self.random.one_in(2) && sure(&self.machine, self.now) {
+                    // As a driver does that sees the columns.
+                    assert!(fresh, "a column says what is not so, step {}", self.step);
+                    self.machine.note_hit(slot);
+                    self.machine.count_hits(0, 1);
+                    return;
+                }
+                let touched = self.machine.touch(slot, self.at());
+                assert_eq!(touched == Touched::Hit, fresh, "step {}", self.step);
+            }
+        }
+        self.drain();
+    }
+
+    pub(super) fn ask(&mut self, key: u64) {
+        self.gets += 1;
+        let policy = self.policy();
+        let tags = self.some_tags();
+        let fresh = self.random.one_in(6);
+        let asker = match self.random.one_in(4) {
+            true => self.loads.iter().filter(|load| !load.ended).map(|load| load.flight).next_back(),
+            false => None,
+        };
+        self.ask_as(key, policy, tags, fresh, None, asker);
+    }
+
+    pub(super) fn ask_as(
+        &mut self,
+        key: u64,
+        policy: Policy,
+        tags: Vec<usize>,
+        force_fresh: bool,
+        before: Option<(u64, Counted)>,
+        asker: Option<FlightId>,
+    ) {
+        let partition = self.partition(key);
+        let known = self.by_key.get(&key).copied();
+        let names: Vec<String> = tags.iter().map(|tag| TAGS[*tag].to_owned()).collect();
+        let weight = self.random.one_in(2).then(|| self.random.below(25) as u32);
+        let asked_at = before.map_or(self.now, |(at, _)| at);
+        let ask = Ask {
+            hash: Some(key as u32),
+            slot: known,
+            partition,
+            now: self.at(),
+            asked_at: Timestamp::from_millis(asked_at),
+            again: before.map(|(_, counted)| counted),
+            policy: &policy,
+            tags: &names,
+            weight,
+            force_fresh,
+            background: true,
+            detached: false,
+            random: Some(1.0 - self.random.unit()),
+            asker: asker.map(Node::Flight),
+        };
+        let answer = self.machine.ask(&ask);
+        self.drain();
+        let deadline = match policy.hard_timeout {
+            Ttl::Millis(millis) => asked_at + millis,
+            Ttl::Forever => FOREVER,
+        };
+        match answer {
+            Answer::Hit(slot) => self.check_memory(slot, key, |origin| origin.fresh_until),
+            Answer::Stale(slot, _) => self.check_memory(slot, key, |origin| origin.revalidate.max(origin.error)),
+            Answer::Failed(slot) => {
+                let Some(Kept::Error(id)) = self.kept.get(&slot) else { panic!("no error there") };
+                assert_eq!(self.origins[id].key, key, "somebody else's error");
+                assert!(self.now < self.origins[id].fresh_until, "an error past its backoff");
+            }
+            Answer::Refresh { slot, flight, stale } => {
+                self.check_memory(slot, key, |origin| if stale { origin.revalidate } else { origin.fresh_until });
+                self.lead(key, flight, policy, tags, weight, Vec::new(), deadline);
+            }
+            Answer::Lead(slot, flight, _) => {
+                assert!(known.is_none_or(|known| known == slot), "the key's slot changed, step {}", self.step);
+                self.place(key, slot);
+                let wait = WaitId { flight, group: 0 };
+                let waiter = self.wait(key, asked_at, deadline, wait, Counted::Miss, policy);
+                self.lead(key, flight, policy, tags, weight, vec![waiter], deadline);
+            }
+            Answer::Join(wait) => {
+                let waiter = self.wait(key, asked_at, deadline, wait, Counted::Coalesced, policy);
+                let (now, own) = (self.now, self.timers == Timers::Own);
+                let load = self.loads.iter_mut().find(|load| load.flight == wait.flight).expect("a load that began");
+                assert_eq!(load.key, key, "joined another key's load");
+                assert!(!load.ended, "joined a load that has ended");
+                assert!(now < load.leader_deadline, "joined a load that is overdue");
+                let (id, began) = (load.id, load.began);
+                let group = wait.group as usize;
+                assert!(group <= load.groups.len(), "a group was left out");
+                if group == load.groups.len() {
+                    load.groups.push(Vec::new());
+                }
+                let same = load.groups[group].iter().all(|other| {
+                    let other = &self.waiters[*other];
+                    other.deadline == deadline || other.ended
+                });
+                assert!(same || own, "a group with two deadlines");
+                load.groups[group].push(waiter);
+                // Keys' purges cut loads loose at once.
+                let cut = self.purges[began..].iter().any(|purge| match purge {
+                    Purge::Tag(..) => false,
+                    purge => self.concerns(*purge, &self.origins[&id]),
+                });
+                assert!(
+                    !cut,
+                    "joined a superseded load, step {} {:?} key {key} load {id}",
+                    self.step,
+                    &self.purges[began..]
+                );
+            }
+            Answer::Recursive => {
+                assert!(asker.is_some());
+                self.gets -= 1;
+            }
+            Answer::TimedOut => assert!(before.is_some() && self.now >= deadline),
+            Answer::Full => panic!("there are numbers left"),
+        }
+    }
+
+    pub(super) fn wait(
+        &mut self,
+        key: u64,
+        asked_at: u64,
+        deadline: u64,
+        wait: WaitId,
+        counted: Counted,
+        policy: Policy,
+    ) -> usize {
+        let asked = self.purges.len();
+        self.waiters.push(Waiter { key, asked, asked_at, deadline, wait, counted, policy, ended: false });
+        self.waiters.len() - 1
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all that is known of a load")]
+    pub(super) fn lead(
+        &mut self,
+        key: u64,
+        flight: FlightId,
+        policy: Policy,
+        tags: Vec<usize>,
+        weight: Option<u32>,
+        leader: Vec<usize>,
+        leader_deadline: u64,
+    ) {
+        // Rule 1.
+        for other in self.loads.iter().filter(|load| load.key == key && !load.ended) {
+            let superseded = self.purges[other.began..].iter().any(|purge| match purge {
+                Purge::Tag(..) => false,
+                purge => self.concerns(*purge, &self.origins[&other.id]),
+            });
+            // One that counts as abandoned takes its key with it.
+            let abandoned = self.writes.iter().any(|write| write.key == key && self.now > write.abandoned_at);
+            assert!(
+                superseded || abandoned || self.now >= other.leader_deadline,
+                "two live loads for a key, step {}",
+                self.step
+            );
+        }
+        let id = self.origin(key, tags.clone());
+        let began = self.purges.len();
+        let groups = vec![leader];
+        self.loads.push(Load { id, key, flight, policy, tags, weight, groups, began, leader_deadline, ended: false });
+    }
+
+    /// Whether a write of the key is certainly under way, and has not lost its key to a clear: then all that is stored
+    /// goes at its end.
+    pub(super) fn is_written(&self, key: u64) -> bool {
+        let cleared = |write: &Write| {
+            let purges = &self.purges[self.origins[&write.origin].began..];
+            purges.iter().any(|purge| matches!(purge, Purge::Part(0)))
+        };
+        self.writes.iter().any(|write| write.key == key && self.now <= write.abandoned_at && !cleared(write))
+    }
+}

@@ -1,0 +1,2 @@
+import { exercise } from "./exercise.mjs";
+console.log(JSON.stringify(await exercise()));

@@ -1,0 +1,6 @@
+import { exercise } from "./exercise.mjs";
+export default {
+  async fetch() {
+    return Response.json(await exercise());
+  },
+};

@@ -1,0 +1,40 @@
+//! The cache by subject, in virtual time: each module is named as its like in `tests/js/suite`.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod batches;
+mod bench;
+mod bounds;
+mod by_hand;
+mod circles;
+mod clock;
+mod context;
+mod deadlines;
+mod details;
+mod errors;
+mod events;
+mod expire;
+mod failures;
+mod futures;
+mod hooks;
+mod keep_fresh;
+mod lifetimes;
+mod model;
+mod namespaces;
+mod negative;
+mod one_key;
+mod options;
+mod plugins;
+mod purges;
+mod refresh_ahead;
+mod requests;
+mod sharing;
+mod soft_timeout;
+mod stale;
+mod stats;
+mod tags;
+mod updates;
+mod user_code;
+mod warmup;
+mod wrap;
