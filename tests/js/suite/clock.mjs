@@ -66,7 +66,11 @@ test("a reading serves no get of the next promise job", SPARED, async () => {
     for (let i = 0; i < 1000 + extra; i++) cache.get("long");
     await undefined;
     busy(5);
-    equal([cache.get("a"), cache.has("a"), cache.peek("a")], [undefined, false, undefined], `after ${extra} calls more`);
+    equal(
+      [cache.get("a"), cache.has("a"), cache.peek("a")],
+      [undefined, false, undefined],
+      `after ${extra} calls more`,
+    );
   }
 });
 
