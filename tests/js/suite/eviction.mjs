@@ -128,7 +128,7 @@ for (const eviction of ["adaptive", "lru"]) {
       const keys = Math.min(maxEntries, 100);
       let disturbed = 0;
       const disturb = () => {
-        if (disturbed++ < 12) growMemory();
+        if (disturbed++ < 4) growMemory();
       };
       walk({ eviction, maxEntries, maxBytes, keys, steps: 20_000, random, disturb });
       ok(disturbed > 0);
@@ -138,7 +138,7 @@ for (const eviction of ["adaptive", "lru"]) {
   test(`${eviction}: a hit after the memory has grown is a hit, and counted once`, () => {
     const cache = new NearCache({ eviction }).set("k", 1);
     equal(cache.get("k"), 1);
-    for (let i = 0; i < 40; i++) growMemory();
+    for (let i = 0; i < 8; i++) growMemory();
     equal([cache.get("k"), cache.get("k"), cache.has("k"), cache.peek("k")], [1, 1, true, 1]);
     equal([cache.stats().hits, cache.stats().misses], [3, 0]);
   });
