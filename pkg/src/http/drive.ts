@@ -1,46 +1,64 @@
 // One client's request: asks the wasm what to do until there is an answer.
 
-import { failed } from "./instance.js";
-import { join, lead } from "./trip.js";
+import type { Ask } from "../../generated/http.js";
+import type { AskOrigin, Led, Shared, Trips } from "./trip.js";
 
 // As in `ask.rs`.
 const ANSWER = 0;
 const REFRESH = 1;
 const LEAD = 2;
 const JOIN = 3;
-const OPERATOR = 4;
-const WAIT = 5;
+const WAIT = 4;
 
-/** The longest body of an operator's request. */
-const MAX_OPERATOR_BODY = 1 << 20;
+/** How one request is carried out. */
+export interface Ways {
+  readonly trips: Trips;
+  readonly origin: AskOrigin;
+  /** The body of the client's request. */
+  readonly body: ReadableStream<Uint8Array> | null;
+  /** Keeps what goes on after the answer. */
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+  /** What to answer after an error that nobody expected. */
+  readonly failed: (error: unknown) => Response;
+  /**
+   * Where the origin can't be asked once the client is answered: instead of what is stale, the answer that is given when
+   * the trip has ended.
+   */
+  readonly afterRefresh?: () => Response | Promise<Response>;
+}
 
-export async function drive(proxy, ask, request, context) {
+export async function drive(ask: Ask, ways: Ways): Promise<Response> {
   let answered = false;
+  const { trips } = ways;
   // Its answer may have been another already, by its soft deadline.
   const taken = () => !answered && ask.resume() === ANSWER;
   try {
-    for (let step = ask.step(), trip; ;) {
+    for (let step = ask.step(), trip: Led | Shared | undefined; ; ) {
       switch (step) {
-        case ANSWER:
-          return ask.reply((start, end) => trip.take(start, end));
-        case REFRESH:
-          context.waitUntil(lead(proxy, ask.trip()).ended);
+        case REFRESH: {
+          const { ended } = trips.lead(ask.trip()!, ways);
+          if (ways.afterRefresh) {
+            await ended;
+            return await ways.afterRefresh();
+          }
+          ways.waitUntil(ended);
           return ask.reply();
+        }
         case LEAD:
-          trip = lead(proxy, ask.trip(), taken, request);
-          context.waitUntil(trip.ended);
+          trip = trips.lead(ask.trip()!, ways, taken);
+          ways.waitUntil(trip.ended);
           step = await wait(ask, trip);
           break;
         case JOIN:
-          trip = join(ask.flight());
+          trip = trips.join(ask.flight());
           step = trip === undefined ? ask.lost() : await wait(ask, trip);
           break;
-        case OPERATOR:
-          return await operate(ask, request);
+        default:
+          return ask.reply((start?: number, end?: number) => trip?.take(start, end));
       }
     }
   } catch (error) {
-    return failed(error);
+    return ways.failed(error);
   } finally {
     answered = true;
     ask.free();
@@ -48,14 +66,14 @@ export async function drive(proxy, ask, request, context) {
 }
 
 /** Waits until a trip has something new, at most as long as its asker wants to. */
-async function wait(ask, trip) {
+async function wait(ask: Ask, trip: Led | Shared): Promise<number> {
   // One that is joined late may have told already what it has to tell for now.
-  for (let step = trip.told ? ask.resume() : WAIT; ;) {
+  for (let step = trip.told ? ask.resume() : WAIT; ; ) {
     if (step !== WAIT) return step;
     const millis = ask.patience();
-    let timer;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, millis, "late")));
-    let what;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<"late">((resolve) => (timer = setTimeout(resolve, millis, "late")));
+    let what: "late" | "lost" | void;
     try {
       what = await Promise.race([trip.news(), late]);
     } catch {
@@ -69,19 +87,4 @@ async function wait(ask, trip) {
     // Nothing more will come of it, or this would go round for ever.
     if (over && step === WAIT) return ask.lost();
   }
-}
-
-async function operate(ask, request) {
-  const length = Number(request.headers.get("content-length") ?? 0);
-  const text = length > MAX_OPERATOR_BODY ? "" : await request.text();
-  return ask.operate(text);
-}
-
-/** Loads a target anew, and lets its answer go. */
-export async function exhaust(proxy, target, context) {
-  const request = { method: "GET", body: null };
-  const ask = proxy.refresh(target);
-  const response = ask instanceof Response ? ask : await drive(proxy, ask, request, context);
-  if (response.body) await response.body.pipeTo(new WritableStream()).catch(() => {});
-  if (!response.ok) console.warn(`nearcache: KEEP_FRESH ${target}: ${response.status}`);
 }

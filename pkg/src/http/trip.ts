@@ -1,8 +1,10 @@
 // A trip to the origin: led by one request, waited for by any number of others.
 
+import type { Trip } from "../../generated/http.js";
+import { deferred } from "../deferred.js";
 import { flatten, unflatten } from "./fields.js";
 import { Filling } from "./filling.js";
-import { failed } from "./instance.js";
+import type { Ways } from "./drive.js";
 
 // As in `trip.rs`.
 const SEND_AGAIN = 0;
@@ -12,77 +14,93 @@ const TIMED_OUT = 0;
 const UNREACHABLE = 1;
 const STALLED = 2;
 
-/** Trips under way by the number of their flight. */
-const trips = new Map();
-
-/** The trip that another request leads, if it is still known. */
-export const join = (flight) => trips.get(flight)?.shared;
-
-/**
- * Begins a trip, for a request unless it is in the background. `taken()` is called when the head is there and the body is about to
- * be read: it says whether the request's answer has the body as it comes.
- */
-export function lead(proxy, trip, taken, request) {
-  const led = new Led(proxy, trip);
-  const flight = trip.flight();
-  if (flight !== 0) trips.set(flight, led);
-  for (const gone of proxy.sweep()) trips.delete(gone);
-  led.ended = led.run(trip.sendsBody() ? request?.body : undefined, taken).finally(() => {
-    if (trips.get(flight) === led) trips.delete(flight);
-    trip.free();
-  });
-  return led;
+/** What the origin is asked. */
+export interface OriginRequest {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Headers;
+  readonly body: ReadableStream<Uint8Array> | null;
+  readonly signal: AbortSignal;
 }
 
-class Led {
-  #proxy;
-  #trip;
-  #response;
-  #told;
-  #end;
-  /** What others see of it: nothing that belongs to the leader's request. */
-  shared;
+/** Asks the origin. Redirects are answers like others. */
+export type AskOrigin = (request: OriginRequest) => Promise<Response>;
 
-  constructor(proxy, trip) {
-    this.#proxy = proxy;
-    this.#trip = trip;
-    // The one kind of promise that may be waited for by other requests: see docs/workerd-promises.md.
-    this.#told = Promise.withResolvers();
-    this.#end = Promise.withResolvers();
+/** Trips under way by the number of their flight. */
+export class Trips {
+  readonly #trips = new Map<number, Led>();
+
+  /** The trip that another request leads, if it is still known. */
+  join(flight: number): Shared | undefined {
+    return this.#trips.get(flight)?.shared;
+  }
+
+  /**
+   * Begins a trip, for a request unless it is in the background. `taken()` is called when the head is there and the body is
+   * about to be read: it says whether the request's answer has the body as it comes.
+   */
+  lead(trip: Trip, ways: Ways, taken?: () => boolean): Led {
+    const led = new Led(trip, ways, taken);
+    const flight = trip.flight();
+    if (flight !== 0) this.#trips.set(flight, led);
+    for (const gone of trip.sweep()) this.#trips.delete(gone);
+    led.ended = led.run().finally(() => {
+      if (this.#trips.get(flight) === led) this.#trips.delete(flight);
+      trip.free();
+    });
+    return led;
+  }
+}
+
+export class Led {
+  /** What others see of it: nothing that belongs to the leader's request. */
+  readonly shared: Shared;
+  ended!: Promise<void>;
+  #response: Response | undefined;
+  #abort = () => {};
+  // The one kind of promise that may be waited for by other requests: see docs/workerd-promises.md.
+  readonly #told = deferred<void>();
+  readonly #end = deferred<void>();
+
+  constructor(
+    readonly trip: Trip,
+    readonly ways: Ways,
+    readonly taken?: () => boolean,
+  ) {
     this.shared = new Shared(this.#told.promise, this.#end.promise);
   }
 
-  news() {
+  news(): Promise<void> {
     return this.shared.news();
   }
 
-  get told() {
+  get told(): boolean {
     return this.shared.told;
   }
 
-  get over() {
+  get over(): boolean {
     return this.shared.over;
   }
 
   /** The body for the leader's own answer. */
-  take(start, end) {
+  take(start?: number, end?: number): ReadableStream<Uint8Array> | null | undefined {
     return this.shared.filling === undefined ? this.#response?.body : this.shared.take(start, end);
   }
 
-  async run(body, taken) {
+  async run(): Promise<void> {
     try {
       for (;;) {
-        const came = await this.#ask(body, taken);
+        const came = await this.#ask();
         if (came === SEND_AGAIN) {
-          this.#response.body?.cancel().catch(() => {});
+          this.#response?.body?.cancel().catch(() => {});
           continue;
         }
-        if (came === READ) await this.#read(taken);
+        if (came === READ) await this.#read();
         break;
       }
     } catch (error) {
-      failed(error);
-      this.#trip.fail(UNREACHABLE, "the trip failed");
+      this.ways.failed(error);
+      this.trip.fail(UNREACHABLE, "the trip failed");
     } finally {
       this.#tell();
       this.shared.over = true;
@@ -90,27 +108,25 @@ class Led {
     }
   }
 
-  #tell() {
+  #tell(): void {
     this.shared.told = true;
     this.#told.resolve();
   }
 
   /** Sends the request and waits for the head. What comes of it, as the wasm says. */
-  async #ask(body, taken) {
-    const trip = this.#trip;
+  async #ask(): Promise<number> {
+    const { trip, ways, taken } = this;
     const controller = new AbortController();
-    const limit = this.#proxy.headTimeout();
     let late = false;
-    const timer = setTimeout(() => ((late = true), controller.abort()), limit);
-    this.abort = () => controller.abort();
+    const timer = setTimeout(() => ((late = true), controller.abort()), trip.headTimeout());
+    this.#abort = () => controller.abort();
     try {
-      this.#response = await fetch(trip.url(), {
+      this.#response = await ways.origin({
+        url: trip.url(),
         method: trip.method(),
         headers: unflatten(trip.fields()),
-        body,
-        redirect: "manual",
+        body: trip.sendsBody() ? ways.body : null,
         signal: controller.signal,
-        encodeResponseBody: "manual",
       });
     } catch (error) {
       trip.fail(late ? TIMED_OUT : UNREACHABLE, late ? "" : reason(error));
@@ -126,15 +142,17 @@ class Led {
   }
 
   /** Reads the body for the cache, while the leader's client has it at once. */
-  async #read(taken) {
-    const trip = this.#trip;
+  async #read(): Promise<void> {
+    const { trip, taken } = this;
     const filling = new Filling();
     this.shared.filling = filling;
     taken?.();
     this.#tell();
-    const idle = this.#proxy.idleTimeout();
-    const total = this.#proxy.totalTimeout();
-    const end = await filling.read(this.#response.body, { idle, total, room: (bytes) => trip.grow(bytes) });
+    const end = await filling.read(this.#response!.body, {
+      idle: trip.idleTimeout(),
+      total: trip.totalTimeout(),
+      room: (bytes) => trip.grow(bytes),
+    });
     switch (end) {
       case "whole":
         trip.whole(filling.bytes());
@@ -145,7 +163,7 @@ class Led {
         if (!taken) filling.cancel();
         break;
       case "late":
-        this.abort();
+        this.#abort();
         trip.fail(STALLED, "");
         break;
       default:
@@ -155,30 +173,32 @@ class Led {
 }
 
 /** What every request may see of a trip. */
-class Shared {
+export class Shared {
   told = false;
   over = false;
-  filling;
-  #told;
-  #end;
+  filling: Filling | undefined;
+  readonly #told: Promise<void>;
+  readonly #end: Promise<void>;
 
-  constructor(told, end) {
+  constructor(told: Promise<void>, end: Promise<void>) {
     this.#told = told;
     this.#end = end;
   }
 
   /** Settles when there is more to know than was told before. */
-  news() {
+  news(): Promise<void> {
     return this.told ? this.#end : this.#told;
   }
 
-  take(start, end) {
-    return this.filling.stream(start, end);
+  take(start = 0, end = Infinity): ReadableStream<Uint8Array> | undefined {
+    return this.filling?.stream(start, end);
   }
 }
 
 /** Why a connection failed, without what is the runtime's own business. */
-function reason(error) {
-  const text = String(error?.message ?? error);
+function reason(error: unknown): string {
+  const { message, cause } = error as Error;
+  // Node says only in the cause what happened.
+  const text = String((cause as Error | undefined)?.message ?? message ?? error);
   return /internal error|reference =/i.test(text) ? "no connection, or it broke" : text;
 }
