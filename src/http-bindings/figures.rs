@@ -76,16 +76,20 @@ impl Proxy {
         }
     }
 
-    /// A page for Prometheus.
-    pub fn metrics(&self) -> String {
-        let stats = self.stats();
-        let held = Held {
+    /// What there is now, and its bounds.
+    pub fn held(&self) -> Held {
+        Held {
             entries: Some(self.store.len() as u64),
             bytes: Some(self.store.weight()),
             max_entries: Some(self.limits.max_entries),
             max_bytes: Some(self.limits.max_bytes),
             loads_in_flight: Some(self.flights.under_way() as u64),
-        };
+        }
+    }
+
+    /// A page for Prometheus.
+    pub fn metrics(&self) -> String {
+        let (stats, held) = (self.stats(), self.held());
         figures::prometheus(&[Layer { cache: "nearcache", layer: "memory", namespace: None, stats: &stats, held }])
     }
 }

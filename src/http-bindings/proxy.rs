@@ -77,11 +77,6 @@ impl Proxy {
         self.store.purge(purged, soft, host::now())
     }
 
-    /// Targets that are stored, and their weight in bytes.
-    pub fn held(&self) -> (usize, u64) {
-        (self.store.len(), self.store.weight())
-    }
-
     /// Forgets what can't end any more: heads of responses that are gone, flights whose requests must be. The numbers of those.
     pub(crate) fn sweep(&self) -> Vec<u32> {
         self.heads.sweep();

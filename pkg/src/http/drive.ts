@@ -1,7 +1,8 @@
 // One client's request: asks the wasm what to do until there is an answer.
 
 import type { Ask } from "../../generated/http.js";
-import type { AskOrigin, Led, Shared, Trips } from "./trip.js";
+import type { Led, Shared, Trips } from "./trip.js";
+import type { AskOrigin } from "./types.js";
 
 // As in `ask.rs`.
 const ANSWER = 0;
@@ -21,10 +22,10 @@ export interface Ways {
   /** What to answer after an error that nobody expected. */
   readonly failed: (error: unknown) => Response;
   /**
-   * Where the origin can't be asked once the client is answered: instead of what is stale, the answer that is given when
-   * the trip has ended.
+   * Where the origin can't be asked once the client is answered: what to answer instead of what is stale when the trip has
+   * ended; "stale", that, without a trip.
    */
-  readonly afterRefresh?: () => Response | Promise<Response>;
+  readonly afterRefresh?: "stale" | (() => Response | Promise<Response>) | undefined;
 }
 
 export async function drive(ask: Ask, ways: Ways): Promise<Response> {
@@ -33,13 +34,19 @@ export async function drive(ask: Ask, ways: Ways): Promise<Response> {
   // Its answer may have been another already, by its soft deadline.
   const taken = () => !answered && ask.resume() === ANSWER;
   try {
-    for (let step = ask.step(), trip: Led | Shared | undefined; ; ) {
+    for (let step = ask.step(), trip: Led | Shared | undefined; ;) {
       switch (step) {
         case REFRESH: {
-          const { ended } = trips.lead(ask.trip()!, ways);
-          if (ways.afterRefresh) {
+          const { afterRefresh } = ways;
+          const trip = ask.trip()!;
+          if (afterRefresh === "stale") {
+            trip.free();
+            return ask.reply();
+          }
+          const { ended } = trips.lead(trip, ways);
+          if (afterRefresh !== undefined) {
             await ended;
-            return await ways.afterRefresh();
+            return await afterRefresh();
           }
           ways.waitUntil(ended);
           return ask.reply();
@@ -68,7 +75,7 @@ export async function drive(ask: Ask, ways: Ways): Promise<Response> {
 /** Waits until a trip has something new, at most as long as its asker wants to. */
 async function wait(ask: Ask, trip: Led | Shared): Promise<number> {
   // One that is joined late may have told already what it has to tell for now.
-  for (let step = trip.told ? ask.resume() : WAIT; ; ) {
+  for (let step = trip.told ? ask.resume() : WAIT; ;) {
     if (step !== WAIT) return step;
     const millis = ask.patience();
     let timer: ReturnType<typeof setTimeout> | undefined;

@@ -5,6 +5,7 @@ import { deferred } from "../deferred.js";
 import { flatten, unflatten } from "./fields.js";
 import { Filling } from "./filling.js";
 import type { Ways } from "./drive.js";
+import type { OriginResponse } from "./types.js";
 
 // As in `trip.rs`.
 const SEND_AGAIN = 0;
@@ -13,18 +14,6 @@ const READ = 2;
 const TIMED_OUT = 0;
 const UNREACHABLE = 1;
 const STALLED = 2;
-
-/** What the origin is asked. */
-export interface OriginRequest {
-  readonly url: string;
-  readonly method: string;
-  readonly headers: Headers;
-  readonly body: ReadableStream<Uint8Array> | null;
-  readonly signal: AbortSignal;
-}
-
-/** Asks the origin. Redirects are answers like others. */
-export type AskOrigin = (request: OriginRequest) => Promise<Response>;
 
 /** Trips under way by the number of their flight. */
 export class Trips {
@@ -56,7 +45,7 @@ export class Led {
   /** What others see of it: nothing that belongs to the leader's request. */
   readonly shared: Shared;
   ended!: Promise<void>;
-  #response: Response | undefined;
+  #response: OriginResponse | undefined;
   #abort = () => {};
   // The one kind of promise that may be waited for by other requests: see docs/workerd-promises.md.
   readonly #told = deferred<void>();

@@ -34,7 +34,7 @@ export default {
     const targets = proxy.keepFresh();
     // Some at a time, so that they don't take the connections of those who wait.
     const lanes = Array.from({ length: 4 }, async () => {
-      for (let target; (target = targets.pop()) !== undefined; ) await exhaust(proxy, target, context);
+      for (let target; (target = targets.pop()) !== undefined;) await exhaust(proxy, target, context);
     });
     await Promise.all(lanes);
   },
