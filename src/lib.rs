@@ -33,7 +33,7 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | – | [`Cache`], [`engine`], [`figures`], the pure [`core`] |
-//! | `http` | [`http`]: what a shared HTTP cache may keep and for how long (RFC 9110, 9111, 5861, 9211) |
+//! | `http` | [`http`]: a shared HTTP cache's decisions (RFC 9110, 9111, 5861, 8586, 9211, 9213), and rules by host and path |
 //! | `tier` | [`tier`]: what a chain of tiers under a cache does next, envelopes, messages of invalidation, snapshots; no I/O |
 //! | `workers` | [`workers`]: the runtime for Rust Workers |
 //!
