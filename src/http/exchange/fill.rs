@@ -138,6 +138,7 @@ impl<B: Clone> Exchange<B> {
     fn shares(&self, selected: Option<&Stored<B>>) -> bool {
         // Who came by here before waits for himself, where the origin leads back.
         self.asked.hops == 0
-            && !self.asked.has(&AUTHORIZATION) && selected.is_none_or(|stored| !stored.record.always_validate)
+            && !self.asked.has(&AUTHORIZATION)
+            && selected.is_none_or(|stored| !stored.record.always_validate)
     }
 }
