@@ -11,7 +11,7 @@ pub mod rule;
 pub mod rules;
 
 pub use fields::{
-    ByteRange, CacheControl, CacheStatus, ContentRange, EntityTag, Fwd, MaxStale, Qualified, RangeRequest,
+    ByteRange, CacheControl, CacheStatus, Coding, ContentRange, EntityTag, Fwd, MaxStale, Qualified, RangeRequest,
     ResponseControl, cache_tags, strip_cache_tags,
 };
 pub use rules::freshness::{Freshness, Heuristic};

@@ -15,7 +15,7 @@ const tests = {
     const t = target({ h: FRESH });
     const first = await get(server, t);
     const second = await get(server, t);
-    assert.match(first.cache, /^nearcache; fwd=uri-miss; fwd-status=200; stored; ttl=(60|59)$/);
+    assert.match(first.cache, /^nearcache; fwd=uri-miss; stored; ttl=(60|59)$/);
     assert.match(second.cache, /^nearcache; hit; ttl=(60|59)$/);
     assert.match(second.headers.age, /^[01]$/);
     assert.equal(first.text, second.text);
@@ -136,14 +136,14 @@ const tests = {
     assert.ok(status === 200 && text.includes("GET -"), "the origin was asked without the condition");
     assert.equal(origin.calls(path(t)), 1);
   },
-  async "HEAD is answered from a stored GET, and by the origin where there is none"({ server, origin }) {
+  async "HEAD is answered from a stored GET, and fills where there is none"({ server, origin }) {
     const t = target({ h: FRESH, size: 100 });
     const cold = await get(server, t, { method: "HEAD" });
     assert.equal(cold.status, 200);
     await get(server, t);
     const warm = await get(server, t, { method: "HEAD" });
     assert.match(warm.cache, /; hit;/);
-    assert.deepEqual([warm.text, origin.calls(path(t))], ["", 2]);
+    assert.deepEqual([warm.text, origin.calls(path(t))], ["", 1]);
   },
   async "other methods pass through with their bodies and invalidate"({ server, origin }) {
     const t = target({ h: FRESH });
@@ -166,7 +166,7 @@ const tests = {
     const t = target({ h: FRESH });
     const first = await get(server, t);
     const reload = await get(server, t, { headers: { "Cache-Control": "no-cache" } });
-    assert.match(reload.cache, /fwd=request; fwd-status=200.*stored/);
+    assert.match(reload.cache, /fwd=request; stored/);
     assert.notEqual(first.text, reload.text);
     assert.equal((await get(server, t)).text, reload.text);
   },
@@ -204,11 +204,16 @@ const tests = {
     await get(server, t);
     assert.ok(origin.calls(path(t)) > before);
   },
-  async "an answer that breaks off is not stored"({ server }) {
+  async "an answer that breaks off breaks off for its client, and is not stored"({ server, origin }) {
     const t = target({ h: FRESH, die: "body" });
-    const { status } = await get(server, t);
-    assert.equal(status, 502);
-    assert.equal((await get(server, t)).status, 502);
+    for (let i = 1; i <= 2; i++) {
+      const broken = await get(server, t).then(
+        ({ status }) => status === 502,
+        () => true,
+      );
+      assert.ok(broken, "a client must not take half for the whole");
+      assert.equal(origin.calls(path(t)), i);
+    }
   },
   async "an origin that never answers is a 504, and does not hold its key"({ server, origin }) {
     const t = target({ delay: "never" });
@@ -276,8 +281,6 @@ async function misconfigured() {
     'MAX_BYTES: got "lots"': { ORIGIN: "http://127.0.0.1:1", MAX_BYTES: "lots" },
     'HARD_TIMEOUT: got "soon"': { ORIGIN: "http://127.0.0.1:1", HARD_TIMEOUT: "soon" },
     'STALE_IF_ERROR: got "yes", wants a duration': { ORIGIN: "http://127.0.0.1:1", STALE_IF_ERROR: "yes" },
-    'JITTER: got "2", wants a number from 0 to 1': { ORIGIN: "http://127.0.0.1:1", JITTER: "2" },
-    'REFRESH_AHEAD: got "-1"': { ORIGIN: "http://127.0.0.1:1", REFRESH_AHEAD: "-1" },
     'KEEP_FRESH: got "news"': { ORIGIN: "http://127.0.0.1:1", KEEP_FRESH: "news" },
     "ADMIN_TOKEN: got something else, wants 16 or more": { ORIGIN: "http://127.0.0.1:1", ADMIN_TOKEN: "secret" },
     'HEALTH_MAX_ERROR_RATE: got "5%"': { ORIGIN: "http://127.0.0.1:1", HEALTH_MAX_ERROR_RATE: "5%" },

@@ -3,13 +3,16 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use ::http::header::{AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+use ::http::header::{
+    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    RETRY_AFTER, VARY,
+};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::outcome::Unshared;
 use super::record::{Record, Stored};
 use super::request::Prepared;
-use crate::http::fields::{CacheStatus, ContentRange};
+use crate::http::fields::{CacheStatus, Coding, ContentRange, list};
 use crate::http::rule::Rule;
 use crate::http::rules::forwarding;
 use crate::http::rules::ranges::{self, Selected};
@@ -26,6 +29,8 @@ pub struct Answer<B> {
     pub fields: HeaderMap,
     /// Its body.
     pub content: Content<B>,
+    /// How the body is to be decoded, for a client that can't read it as it is.
+    pub decode: Option<Coding>,
 }
 
 /// Where a body comes from.
@@ -79,7 +84,13 @@ impl<B: Clone> Answer<B> {
             let mut fields = validation::not_modified_headers(&record.fields);
             insert_age(record, now, &mut fields);
             fields.insert(CACHE_STATUS, cache_status);
-            return Some(Self { status: StatusCode::NOT_MODIFIED, record: None, fields, content: Content::Empty });
+            return Some(Self {
+                status: StatusCode::NOT_MODIFIED,
+                record: None,
+                fields,
+                content: Content::Empty,
+                decode: None,
+            });
         }
         Some(Self::of_bytes(record, selected, content, asked, cache_status, now))
     }
@@ -119,7 +130,7 @@ impl<B: Clone> Answer<B> {
         insert_age(record, now, &mut fields);
         let empty = bytes.is_empty() || asked.method == Method::HEAD;
         let content = if empty { Content::Empty } else { content(bytes) };
-        Self { status, record: Some(record.clone()), fields, content }
+        Self { status, record: Some(record.clone()), fields, content, decode: None }.readable(&record.fields, asked)
     }
 
     /// The origin's, as it comes.
@@ -129,10 +140,12 @@ impl<B: Clone> Answer<B> {
         fields.insert(CACHE_STATUS, cache_status);
         if is_not_modified(&asked.fields, unshared.status, &fields) && asked.is_read() {
             let fields = validation::not_modified_headers(&fields);
-            return Self { status: StatusCode::NOT_MODIFIED, record: None, fields, content: Content::Empty };
+            let content = Content::Empty;
+            return Self { status: StatusCode::NOT_MODIFIED, record: None, fields, content, decode: None };
         }
         let content = if asked.method == Method::HEAD { Content::Empty } else { Content::Origin };
-        Self { status: unshared.status, record: None, fields, content }
+        let coded = unshared.fields.clone();
+        Self { status: unshared.status, record: None, fields, content, decode: None }.readable(&coded, asked)
     }
 
     /// In words of our own.
@@ -142,7 +155,31 @@ impl<B: Clone> Answer<B> {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         status.append_to(&mut fields);
         forwarding::add_via(&mut fields, &rule.name);
-        Self { status: code, record: None, fields, content: Content::Text(format!("nearcache: {reason}\n")) }
+        let content = Content::Text(format!("nearcache: {reason}\n"));
+        Self { status: code, record: None, fields, content, decode: None }
+    }
+
+    /// Decodes what the client can't read (RFC 9110 §12.5.3; one that says nothing is taken for one that can't). The result is
+    /// another representation: it says by what it varies, and its entity tag is weak (RFC 9110 §8.8.1).
+    fn readable(mut self, coded: &HeaderMap, asked: &Prepared) -> Self {
+        let part = self.status == StatusCode::PARTIAL_CONTENT || self.status == StatusCode::RANGE_NOT_SATISFIABLE;
+        let Some(coding) = Coding::of(coded).filter(|coding| !part && !coding.is_accepted(&asked.fields)) else {
+            return self;
+        };
+        if list(coded, &CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case(b"no-transform")) {
+            return self;
+        }
+        let mut fields = self.to_fields();
+        fields.remove(CONTENT_ENCODING);
+        fields.remove(CONTENT_LENGTH);
+        fields.remove(ACCEPT_RANGES);
+        if let Some(tag) = fields.get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/")).cloned() {
+            insert(&mut fields, ETAG, format!("W/{}", String::from_utf8_lossy(tag.as_bytes())));
+        }
+        // Fails only where the map is full, and then the field's absence is the lesser harm.
+        let _ = fields.try_append(VARY, HeaderValue::from_static("Accept-Encoding"));
+        self.decode = (!matches!(self.content, Content::Empty)).then_some(coding);
+        Self { record: None, fields, ..self }
     }
 
     /// In how many seconds the client may come again.

@@ -101,6 +101,11 @@ impl<B: Clone> Exchange<B> {
                     if let Some(refusal) = self.only_if_cached("stale") {
                         return refusal;
                     }
+                    // A wish for a fresh answer is granted here, too, before something stale is handed out.
+                    let control = &self.asked.control;
+                    forced = (control.no_cache.is_some() || control.max_age == Some(0))
+                        && self.rule.reload == Reload::OncePerSecond
+                        && target.grants_reload(now);
                 }
             }
         } else if let Some(refusal) = self.only_if_cached("miss") {
@@ -168,7 +173,8 @@ impl<B: Clone> Exchange<B> {
                 {
                     return Decision::Answer(answer);
                 }
-                self.alone = true;
+                // What that request had about it may have been the reason.
+                self.alone = unshared.ordinary || self.trips + 1 >= MAX_TRIPS;
                 self.again(found, now)
             }
             Outcome::Failed(failed) => {
@@ -185,7 +191,8 @@ impl<B: Clone> Exchange<B> {
     /// answer that may begin at once, if there is one, with the bytes as they come ([`Content::Filling`]).
     pub fn handle_filling(&self, filling: &Filling<B>, led: bool, now: u64) -> Option<Answer<B>> {
         let record = filling.record.as_ref()?;
-        if self.asked.has(&RANGE) && filling.expected.is_none() {
+        // Others than the leader can't go on with one that turns out too long.
+        if filling.expected.is_none() && (!led || self.asked.has(&RANGE)) {
             return None;
         }
         let usable = led || record.is_usable(now);

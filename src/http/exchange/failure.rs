@@ -70,7 +70,7 @@ impl<B: Clone> Fetch<B> {
         }
     }
 
-    fn is_ordinary(&self) -> bool {
+    pub(super) fn is_ordinary(&self) -> bool {
         is_ordinary(&self.head.fields)
     }
 }

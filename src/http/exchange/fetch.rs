@@ -211,6 +211,7 @@ impl<B: Clone> Fetch<B> {
             why: "too-large",
             without_cookies: false,
             failure: false,
+            ordinary: self.is_ordinary(),
         })
     }
 
@@ -322,7 +323,8 @@ impl<B: Clone> Fetch<B> {
     }
 
     fn mark_uncacheable(&mut self, why: NotStorable, status: StatusCode, now: u64) {
-        if self.mark && why.worth_remembering(status) {
+        // What one request's fields may have caused is not held against the others.
+        if self.mark && self.is_ordinary() && why.worth_remembering(status) {
             let until = now.saturating_add(self.rule.uncacheable_ttl_ms);
             self.change(Kind::MarkUncacheable(until));
         }
@@ -343,6 +345,7 @@ impl<B: Clone> Fetch<B> {
             why,
             without_cookies,
             failure,
+            ordinary: self.is_ordinary(),
         })
     }
 }

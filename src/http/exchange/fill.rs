@@ -66,8 +66,9 @@ impl<B: Clone> Exchange<B> {
         let mut validating: Vec<Stored<B>> = Vec::new();
         let (mut completing, mut selected) = (None, false);
         let ranged = self.asked.method == Method::GET && self.asked.has(&RANGE);
-        // A 304 stands for a 200 (RFC 9110 §15.4.5).
-        let validatable = |stored: &&Stored<B>| stored.record.status == StatusCode::OK;
+        let forbidden = self.asked.control.no_store || (ranged && self.rule.ranges == Ranges::Pass);
+        // A 304 stands for a 200 (RFC 9110 §15.4.5), and is of use only where what is stored may be used for this request.
+        let validatable = |stored: &&Stored<B>| !forbidden && stored.record.status == StatusCode::OK;
         if let Some(whole) = whole.filter(validatable) {
             selected = true;
             validating.push(whole.clone());
@@ -103,7 +104,6 @@ impl<B: Clone> Exchange<B> {
             fields.insert(IF_RANGE, tag.clone());
             completing = Some(part.clone());
         }
-        let forbidden = self.asked.control.no_store || (ranged && self.rule.ranges == Ranges::Pass);
         let flight = (!forbidden && self.shares(whole)).then(|| {
             let mut part = Vec::new();
             for vary in &varies {
@@ -136,6 +136,9 @@ impl<B: Clone> Exchange<B> {
     /// Whether others may wait for the answer to this request: not where it is most likely its own, nor where what is
     /// stored has to be validated for each request by itself (RFC 9111 §5.2.2.4).
     fn shares(&self, selected: Option<&Stored<B>>) -> bool {
-        !self.asked.has(&AUTHORIZATION) && selected.is_none_or(|stored| !stored.record.always_validate)
+        // Who came by here before waits for himself, where the origin leads back.
+        self.asked.hops == 0
+            && !self.asked.has(&AUTHORIZATION)
+            && selected.is_none_or(|stored| !stored.record.always_validate)
     }
 }

@@ -30,6 +30,8 @@ pub struct Unshared {
     pub(super) without_cookies: bool,
     /// Whether a reload has to be answered by it: what is stored stays.
     pub(super) failure: bool,
+    /// Whether any request would have brought such a response, as far as its fields tell.
+    pub(super) ordinary: bool,
 }
 
 /// A failure of the moment.

@@ -16,6 +16,7 @@ pub use cache_status::{CacheStatus, Fwd};
 pub(in crate::http) use date::date_ms;
 pub use entity_tag::EntityTag;
 pub(in crate::http) use entity_tag::list as entity_tags;
+pub use negotiation::Coding;
 pub(in crate::http) use negotiation::{accepted_codings, language_preference};
 pub use range::{ByteRange, ContentRange, RangeRequest};
 pub use tags::{cache_tags, strip_cache_tags};

@@ -1,11 +1,49 @@
 //! What a client accepts, in one form for all ways of saying it (RFC 9110 §12.5.3, §12.5.4).
 
+use ::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use ::http::{HeaderMap, HeaderName};
 
 use super::{list, trim};
 
 /// How much of a member of these fields is worth reading.
 const MAX_MEMBERS: usize = 32;
+
+/// A content coding that can be undone here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, though it is called so.
+    Deflate,
+}
+
+impl Coding {
+    /// Of a response that has just this one.
+    pub(in crate::http) fn of(fields: &HeaderMap) -> Option<Self> {
+        let mut codings = list(fields, &CONTENT_ENCODING);
+        let coding = codings.next()?;
+        let known = match () {
+            () if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") => Self::Gzip,
+            () if coding.eq_ignore_ascii_case(b"deflate") => Self::Deflate,
+            () => return None,
+        };
+        codings.next().is_none().then_some(known)
+    }
+
+    /// Whether a request says that it can be read.
+    pub(in crate::http) fn is_accepted(self, request: &HeaderMap) -> bool {
+        let accepted = accepted_codings(request, &ACCEPT_ENCODING);
+        accepted.iter().any(|coding| coding == self.name().as_bytes() || coding == b"*")
+    }
+
+    /// Its registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+        }
+    }
+}
 
 /// The codings that an `Accept-Encoding` allows: lower case, sorted, each once, `x-gzip` as `gzip`, without those that it
 /// forbids. `identity` stands for itself only where it is forbidden, as `!identity`. Which of them it likes better is

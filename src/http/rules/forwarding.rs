@@ -144,7 +144,9 @@ pub fn is_ordinary(request_headers: &HeaderMap) -> bool {
     sizes.sum::<usize>() <= MAX_BYTES
         && request_headers.iter().all(|(name, value)| {
             let name = name.as_str();
-            let known = ORDINARY.contains(&name) || name.starts_with("sec-") || name.starts_with("accept-ch");
+            // `cf-` is what Cloudflare says of every request.
+            let known =
+                ORDINARY.contains(&name) || ["sec-", "accept-ch", "cf-"].iter().any(|own| name.starts_with(own));
             known && value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'))
         })
 }
