@@ -5,8 +5,8 @@
 mod random;
 
 use nearcache::tier::{
-    BreakerOptions, BreakerState, Chain, ChainEvent, ChainOptions, Envelope, Failure, Kind, Lane, Lifetimes, NewValue,
-    Place, Purge, Read, ReadOutcome, Refused, Seal, Step, TierOptions, Write,
+    Acquired, BreakerOptions, BreakerState, Chain, ChainEvent, ChainOptions, Envelope, Failure, Kind, Lane, Leases,
+    Lifetimes, NewValue, Place, Purge, Read, ReadOutcome, Refused, Seal, Step, TierOptions, Write,
 };
 use nearcache::{Timestamp, Ttl};
 use random::{Random, seed};
@@ -494,4 +494,32 @@ fn a_tier_that_answers_with_another_number_of_values_has_failed() {
     read.handle_answers::<Vec<u8>>(&mut world.chain, at(0), &[None, None]);
     assert_eq!(read.poll(&mut world.chain, at(0)), Step::Done);
     assert_eq!(world.chain.figures(0).unwrap().read_errors, 1);
+}
+
+#[test]
+fn a_lease_has_one_holder_until_it_is_given_back_or_not_renewed() {
+    let mut leases = Leases::default();
+    let Acquired::Granted(first) = leases.acquire(at(0), "k", 100) else { panic!() };
+    assert_eq!(leases.acquire(at(1), "k", 100), Acquired::Held(99));
+    assert!(leases.renew(at(90), "k", first, 100));
+    assert_eq!(leases.acquire(at(100), "k", 100), Acquired::Held(90));
+    assert!(matches!(leases.acquire(at(100), "other", 100), Acquired::Granted(_)));
+    // The holder died: the next one takes over, and the dead one changes nothing more.
+    let Acquired::Granted(second) = leases.acquire(at(190), "k", 100) else { panic!() };
+    assert!(!leases.renew(at(191), "k", first, 100));
+    assert!(!leases.release("k", first));
+    assert_eq!(leases.acquire(at(192), "k", 100), Acquired::Held(98));
+    assert!(leases.release("k", second));
+    assert!(matches!(leases.acquire(at(193), "k", 100), Acquired::Granted(_)));
+}
+
+#[test]
+fn leases_are_bounded_and_those_that_ended_make_room() {
+    let mut leases = Leases::default();
+    for n in 0..100_000 {
+        assert!(matches!(leases.acquire(at(10), &n.to_string(), 5_000), Acquired::Granted(_)));
+    }
+    assert_eq!(leases.acquire(at(2_000), "one more", 5_000), Acquired::Full);
+    assert!(matches!(leases.acquire(at(5_010), "one more", 5_000), Acquired::Granted(_)));
+    assert_eq!(leases.len(), 1);
 }

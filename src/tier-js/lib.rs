@@ -9,6 +9,7 @@
 #![cfg(target_family = "wasm")]
 
 mod figures;
+mod lease;
 
 use js_sys::{Array, Uint8Array};
 use nearcache::tier::{

@@ -7,6 +7,7 @@
 //! - [`Read`] asks tier by tier for one key or many; [`Chain::write`] and [`Read::promotions`] say what to store where.
 //! - [`Chain::purge`] makes what was loaded before unbelievable: here at once, elsewhere by marks in every tier.
 //! - [`envelope`] is what lies in a store, [`names`] where.
+//! - [`Leases`] lets one isolate of many load a key, and [`Gate`] goes on without them where they fail.
 //! - [`message`] tells others' memories of purges; [`snapshot`] is a whole cache as bytes.
 //!
 //! # Purges across isolates
@@ -23,6 +24,7 @@ mod bytes;
 mod chain;
 pub mod envelope;
 mod figures;
+mod lease;
 mod marks;
 pub mod message;
 pub mod names;
@@ -34,6 +36,7 @@ pub use breaker::{BreakerOptions, BreakerState};
 pub use chain::{Chain, ChainEvent, ChainOptions, Delivery, Failure, Lane, NewValue, Purge, Put, TierOptions, Write};
 pub use envelope::{Envelope, Freshness, Kind, Lifetimes, Refused};
 pub use figures::TierFigures;
+pub use lease::{Acquired, Gate, GateChange, Leases};
 pub use names::Place;
 pub use read::{Found, Promotion, Read, ReadOutcome, Step};
 pub use seal::Seal;

@@ -45,6 +45,12 @@ const FRAMEWORKS = {
     serve: () => ["node", "dist/server/entry.mjs"],
     dev: (port) => ["astro", "dev", "--host", "127.0.0.1", "--port", port],
   },
+  "astro on Workers": {
+    project: "astro-workers",
+    build: ["astro", "build"],
+    serve: (port, other) => [...wrangler(port, other), "--config", "dist/server/wrangler.json"],
+    dev: (port) => ["astro", "dev", "--host", "127.0.0.1", "--port", port],
+  },
   hono: {
     build: ["wrangler", "deploy", "--dry-run", "--outdir", "out"],
     dev: wrangler,

@@ -171,7 +171,8 @@ function drawLoads(
       g.stroke();
       if (!hollow) g.fill();
     }
-    if (labelled) view.text(describe(load, now), from + 2, y - 7, load.ending === "failed" ? palette.fail : palette.ink);
+    if (labelled)
+      view.text(describe(load, now), from + 2, y - 7, load.ending === "failed" ? palette.fail : palette.ink);
   });
 }
 

@@ -3,12 +3,13 @@ import type { AttachedTiers, TierHost, TierLoad, ValueLife } from "../tiering.js
 import type { Place } from "../types.js";
 import { Payloads } from "./codec.js";
 import { keyText } from "./keys.js";
+import { LeaseClient, type LeaseSource } from "./lease.js";
 import { type Held, Reader } from "./reader.js";
 import type { Tier, TierChain, TierOptions, TiersOptions, TierStats } from "./types.js";
 import { Chain, type ChainOf, place as placeName } from "./wasm.js";
 import { Writer } from "./writer.js";
 
-const OPTIONS = new Set(["maxLifetime", "clockSkew", "lateWrites", "codec", "compressFrom", "secrets", "log"]);
+const OPTIONS = new Set(["maxLifetime", "clockSkew", "lateWrites", "codec", "compressFrom", "secrets", "lease", "log"]);
 const TIER_OPTIONS = new Set(["ttl", "timeout", "failures", "cooldown", "write", "maxPendingBytes"]);
 const DAY = 86_400_000;
 /** What a chain of tiers can have. */
@@ -35,6 +36,8 @@ class TierDriver implements TierChain, AttachedTiers {
   readonly #payloads: Payloads;
   readonly #log: (line: string) => void;
   readonly #places = new WeakMap<Place, string>();
+  readonly #leaseSource: LeaseSource | undefined;
+  #leases: LeaseClient | undefined = undefined;
   #host: TierHost | undefined = undefined;
   #reader: Reader | undefined = undefined;
   #writers: readonly Writer[] = [];
@@ -51,6 +54,8 @@ class TierDriver implements TierChain, AttachedTiers {
     if (codec !== undefined && !(Number.isInteger(codec.id) && codec.id >= 16 && codec.id <= 255)) {
       throw refusal("codec.id", show(codec.id), "a whole number from 16 to 255");
     }
+    if (options.lease !== undefined) fn("lease.stub", options.lease?.stub);
+    this.#leaseSource = options.lease;
     this.#log = fn("log", options.log ?? ((line) => console.warn(line)));
     this.#payloads = new Payloads(codec, byteCount("compressFrom", compressFrom));
     this.#chain = new Chain(
@@ -73,6 +78,7 @@ class TierDriver implements TierChain, AttachedTiers {
   attach(host: TierHost): AttachedTiers {
     if (this.#host !== undefined) throw refusal("tiers", "a chain that another cache has", "a chain of its own");
     this.#host = host;
+    if (this.#leaseSource !== undefined) this.#leases = new LeaseClient(host, this.#leaseSource, this.#log);
     const chain = this.#chain;
     const used = (): void => this.#afterUse();
     this.#writers = this.#tiers.map(
@@ -90,29 +96,51 @@ class TierDriver implements TierChain, AttachedTiers {
     const { ctx } = load;
     if (key === undefined) return load.load();
     const place = this.#place(load.place);
-    let held: Held | undefined;
-    if (!load.forced) {
-      held = await this.#reader!.read({ place, key, refresh: ctx.stale !== undefined });
+    const refresh = ctx.stale !== undefined;
+    const read = async (): Promise<Held | undefined> =>
+      load.forced ? undefined : this.#reader!.read({ place, key, refresh });
+    const leases = load.forced ? undefined : this.#leases;
+    const deadline = leases?.deadline() ?? 0;
+    for (;;) {
+      const held = await read();
       if (held?.found.is_answer()) {
-        const read = await this.#decode(held);
-        if (read !== undefined) return this.#say(load, held, read.value);
-        held = undefined;
+        const decoded = await this.#decode(held);
+        if (decoded !== undefined) return this.#say(load, held, decoded.value);
       }
+      const turn = await leases?.turn(`${place} ${key}`, deadline);
+      // Another has loaded it meanwhile, or has failed.
+      if (turn?.kind === "after") continue;
+      const release = turn?.kind === "holder" ? turn.release : undefined;
+      return this.#bring(load, place, key, held, release);
     }
-    const began = this.#host!.now();
+  }
+
+  /** Calls the loader, and stores what it brings; what is held may stand in for it. */
+  async #bring(
+    load: TierLoad,
+    place: string,
+    key: string,
+    held: Held | undefined,
+    release: (() => Promise<void>) | undefined,
+  ): Promise<unknown> {
+    const host = this.#host!;
+    const began = host.now();
     let value: unknown;
     try {
       value = await load.load();
     } catch (error) {
+      if (release !== undefined) host.keepAlive(release());
       const read = held === undefined ? undefined : await this.#decode(held);
       if (held === undefined || read === undefined) throw error;
-      return this.#say(load, held, read.value, this.#host!.now() - began);
+      return this.#say(load, held, read.value, host.now() - began);
     }
-    if (!(ctx as { skipped?: boolean }).skipped) {
-      const through = this.#store(place, key, value, began, () => load.life(value));
-      if (this.#through.includes(true)) await through;
-      else this.#host!.keepAlive(through);
-    }
+    const isStored = !(load.ctx as { skipped?: boolean }).skipped;
+    const life = (): ValueLife => load.life(value);
+    const through = isStored ? this.#store(place, key, value, began, life, release !== undefined) : Promise.resolve();
+    // Who waits for the lease looks for the value where it was stored.
+    if (release !== undefined) host.keepAlive(through.then(release));
+    if (this.#through.includes(true)) await through;
+    else host.keepAlive(through);
     return value;
   }
 
@@ -154,9 +182,9 @@ class TierDriver implements TierChain, AttachedTiers {
 
   readonly #storing = new Set<Promise<void>>();
 
-  /** Stores a value in all tiers; resolves when those that write through have it, or failed. Never rejects. */
-  #store(place: string, key: string, value: unknown, began: number, life: () => ValueLife): Promise<void> {
-    const stored = this.#write(place, key, value, began, life)
+  /** Stores a value in all tiers; resolves when those that write through, or all, have it, or failed. Never rejects. */
+  #store(place: string, key: string, value: unknown, began: number, life: () => ValueLife, all = false): Promise<void> {
+    const stored = this.#write(place, key, value, began, life, all)
       // What can't be encoded, or kept so long, is not shared; that it can't is for whoever calls `set` or the loader to know.
       .catch((error: unknown) => this.#log(`nearcache: a value was not stored in tiers: ${String(error)}`))
       .finally(() => this.#storing.delete(stored));
@@ -164,7 +192,14 @@ class TierDriver implements TierChain, AttachedTiers {
     return stored;
   }
 
-  async #write(place: string, key: string, value: unknown, began: number, life: () => ValueLife): Promise<void> {
+  async #write(
+    place: string,
+    key: string,
+    value: unknown,
+    began: number,
+    life: () => ValueLife,
+    all: boolean,
+  ): Promise<void> {
     const { ttl, staleWhileRevalidate, staleIfError, tags, bytes } = life();
     if (ttl === 0) return;
     const payload = await this.#payloads.write(value);
@@ -190,7 +225,7 @@ class TierDriver implements TierChain, AttachedTiers {
     for (let at = 0; at < puts.length; at += 2) {
       const tier = puts[at]!;
       const written = this.#writers[tier]!.write({ name, bytes: whole, ttl: puts[at + 1]! });
-      if (this.#through[tier]) waits.push(written);
+      if (all || this.#through[tier]) waits.push(written);
     }
     await Promise.all(waits);
   }

@@ -2,6 +2,7 @@
 
 export { NearCacheError } from "../errors.js";
 export { tiers } from "./chain.js";
+export { leaseObject, type LeaseOptions, type LeaseSource, type LeaseStub, objectLease } from "./lease.js";
 export { type MemoryTierOptions, memoryTier } from "./memory.js";
 export {
   type BindingTierOptions,

@@ -2,6 +2,7 @@
 
 import type { Tiers } from "../tiering.js";
 import type { Duration } from "../types.js";
+import type { LeaseSource } from "./lease.js";
 
 /** Bytes to be kept under a name. */
 export interface TierEntry {
@@ -87,6 +88,8 @@ export interface TiersOptions {
    * store can't make the cache believe it. 16 bytes at least. Default: not signed.
    */
   secrets?: readonly (Uint8Array | string)[] | undefined;
+  /** Of the isolates that lack a key one loads it, and the others wait for that: `objectLease(env.LEASE)`. Default: each loads. */
+  lease?: LeaseSource | undefined;
   /** Told once when a tier begins to fail, when it works again, and once a minute at most of bytes that are refused. Default `console.warn`. */
   log?: ((line: string) => void) | undefined;
 }

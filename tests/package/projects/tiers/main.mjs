@@ -1,2 +1,2 @@
-import { exercise } from "./exercise.mjs";
-console.log(JSON.stringify(await exercise()));
+import { share } from "./share.mjs";
+console.log(JSON.stringify(await share()));

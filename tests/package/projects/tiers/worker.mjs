@@ -1,6 +1,6 @@
-import { exercise } from "./exercise.mjs";
+import { share } from "./share.mjs";
 export default {
   async fetch() {
-    return Response.json(await exercise());
+    return Response.json(await share());
   },
 };

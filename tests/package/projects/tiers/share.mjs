@@ -3,7 +3,7 @@ import { NearCache } from "nearcache";
 import { memoryTier, tiers } from "nearcache/tiers";
 import { testTier } from "nearcache/tiers/conformance";
 
-export async function exercise() {
+export async function share() {
   const tier = memoryTier();
   const [a, b] = [1, 2].map(() => {
     const chain = tiers([tier], { secrets: ["a secret of sixteen bytes"] });
