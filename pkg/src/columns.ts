@@ -61,7 +61,13 @@ export class Columns {
     if (slot >= this.moments.length) this.look();
   }
 
-  /** A value was found by `freshUntil` and used. */
+  /** As `freshUntil` tells, also where it is hidden or the memory has grown. */
+  isFresh(slot: number, now: number): boolean {
+    this.follow(0);
+    return now < this.moments[slot]!;
+  }
+
+  /** A value was found to be fresh and used. */
   use(slot: number): void {
     const count = this.hits[slot]!;
     if (count === MOST_HITS) return;

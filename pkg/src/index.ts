@@ -663,10 +663,16 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const now = entries.clock.nowAwaited();
     const slot = handle.slots.get(key);
     const { columns } = entries;
-    if (slot === undefined || !(now < columns.freshUntil[slot]!)) return undefined;
+    if (slot === undefined) return undefined;
+    if (!(now < columns.freshUntil[slot]!) && !entries.safely(() => entries.columns.isFresh(slot, now)))
+      return undefined;
     const value = entries.values[slot] as V;
     handle.namespace.hits++;
     columns.use(slot);
+    if (entries.hooks.hit !== undefined) {
+      entries.hooks.notify("hit", { key, place: handle.place });
+      entries.flush();
+    }
     return Promise.resolve(value);
   }
 

@@ -9,6 +9,7 @@ import { operated, stale } from "./stale.mjs";
 import { startWorkerd, startWrangler } from "./workerd.mjs";
 
 const FRESH = "Cache-Control:max-age=60";
+const ONLY_CACHED = { "Cache-Control": "only-if-cached" };
 
 const tests = {
   async "what may be stored is fetched once, and says so"({ server, origin }) {
@@ -314,8 +315,9 @@ async function memory(origin) {
   try {
     const targets = Array.from({ length: 80 }, () => target({ h: FRESH, size: 100_000 }));
     for (const t of targets) assert.equal((await get(server, t)).status, 200);
-    assert.match((await get(server, targets.at(-1))).cache, /; hit;/);
-    assert.match((await get(server, targets[0])).cache, /fwd=uri-miss/);
+    const kept = [];
+    for (const t of targets) if (/; hit;/.test((await get(server, t, { headers: ONLY_CACHED })).cache)) kept.push(t);
+    assert.ok(kept.length > 20 && kept.length <= 42, `${kept.length} of 80 are kept`);
   } finally {
     server.stop();
   }

@@ -67,6 +67,8 @@ export const stale = {
         { "Cache-Control": "no-cache" },
         { "Cache-Control": "min-fresh=1" },
       ]) {
+        // One wish a second is granted.
+        await aSecond();
         const answer = await get(server, t, { headers });
         assert.ok(call(answer) > call(first), JSON.stringify(headers));
       }
@@ -84,7 +86,7 @@ export const stale = {
         const calls = origin.calls(path(t));
         const resting = await Promise.all([1, 2, 3].map(() => get(server, t)));
         assert.ok(
-          resting.every(({ text, cache }) => text === first.text && /; hit; ttl=-\d$/.test(cache)),
+          resting.every(({ text, cache }) => text === first.text && /; ttl=-\d; detail=origin-/.test(cache)),
           resting[0].cache,
         );
         assert.equal(origin.calls(path(t)), calls);
@@ -96,13 +98,12 @@ export const stale = {
       await aSecond();
       assert.equal((await get(server, t)).status, 404);
     },
-    async "a request that takes nothing stale gets the origin's own error"({ server }) {
+    async "a client's wish for a fresh answer comes to the stale one where the origin fails"({ server }) {
       const t = target({ h: RESCUED, fails: "2" });
-      await get(server, t);
+      const first = await get(server, t);
       await aSecond();
       const { status, text } = await get(server, t, { headers: { "Cache-Control": "no-cache" } });
-      assert.equal(status, 503);
-      assert.match(text, /^call/);
+      assert.deepEqual([status, text], [200, first.text]);
     },
     async "a failing origin without a stale answer is left alone for a while"({ server, origin }) {
       const t = target({ h: "Cache-Control:max-age=60", fails: "1" });
@@ -224,7 +225,7 @@ export const operated = {
       const ask = (language) => get(server, t, { headers: { "Accept-Language": language } });
       (await ask("de"), await ask("fr"), await ask("de"));
       assert.equal(origin.calls(path(t)), 2);
-      assert.equal((await purge(server, { urls: [t] })).purged, 3, "the two, and the marker");
+      assert.equal((await purge(server, { urls: [t] })).purged, 1, "a target with both");
       (await ask("de"), await ask("fr"));
       assert.equal(origin.calls(path(t)), 4);
       assert.ok((await purge(server, { everything: true })).purged > 0);
@@ -238,7 +239,7 @@ export const operated = {
         ["{", /no JSON object; wants \{"tags"/],
         ["[]", /nothing to purge/],
         ["{}", /nothing to purge/],
-        [{ tags: "kept" }, /^tags: wants an array of texts/],
+        [{ tags: "kept" }, /^tags: wants an array of strings/],
         [{ tags: ["kept", 1] }, /^tags:/],
         [{ urls: ["x"] }, /^urls: wants an array of paths/],
         [{ everything: 1 }, /^everything: wants true or false/],
@@ -258,6 +259,7 @@ export const operated = {
       assert.equal((await get(server, "/_nearcache/purge", { headers: operator })).status, 405);
     },
     async "metrics are a page for Prometheus, health a verdict by thresholds"({ server }) {
+      for (let i = 0; i < 30; i++) await get(server, target({ h: "Cache-Control:max-age=60" }));
       const page = await get(server, "/_nearcache/metrics", { headers: operator });
       assert.match(page.headers["content-type"], /^text\/plain; version=0\.0\.4/);
       assert.match(page.text, /^nearcache_requests_total\{cache="nearcache",layer="memory",result="hit"\} [1-9]/m);

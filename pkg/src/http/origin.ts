@@ -8,6 +8,8 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 export function byFetch(fetch: Fetch, redirect: RequestRedirect): AskOrigin {
   return async ({ url, method, headers, body, signal }) => {
     // Node wants to be told that it need not wait for the answer until all of the body is sent.
+    // `fetch` says which codings it takes off.
+    headers.delete("accept-encoding");
     const half = body === null ? {} : { body, duplex: "half" };
     const response = await fetch(url, { method, headers, signal, redirect, ...half });
     return response.headers.has("content-encoding") ? new Answer(response, decoded(response.headers)) : response;
@@ -30,6 +32,7 @@ export function byHandler(handler: (request: Request) => Response | Promise<Resp
 }
 
 function toRequest({ url, method, headers, body, signal }: OriginRequest): Request {
+  headers.delete("accept-encoding");
   const half = body === null ? {} : { body, duplex: "half" };
   return new Request(url, { method, headers, signal, redirect: "manual", ...half });
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use ::http::header::{ACCEPT_ENCODING, COOKIE, UPGRADE};
-use ::http::{HeaderMap, HeaderValue, Method};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::key;
 use crate::http::fields::{CacheControl, only};
@@ -45,11 +45,13 @@ impl Prepared {
         let Request { method, scheme, host, target, mut fields } = request;
         let upgrade = fields.contains_key(UPGRADE);
         forwarding::strip_request(&mut fields);
-        for name in &rule.dropped_fields {
+        // There are few fields, and looking for each that is dropped would be the most of a hit's cost.
+        let is_read = is_read(&method);
+        let drops =
+            |name: &&HeaderName| rule.dropped_fields.contains(name) || (is_read && forwarding::overrides_method(name));
+        let dropped: Vec<HeaderName> = fields.keys().filter(drops).cloned().collect();
+        for name in dropped {
             fields.remove(name);
-        }
-        if is_read(&method) {
-            forwarding::strip_method_overrides(&mut fields);
         }
         if rule.compression == Compression::None {
             fields.remove(ACCEPT_ENCODING);

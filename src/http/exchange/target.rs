@@ -96,6 +96,11 @@ impl<B: Clone> Target<B> {
 
     /// Of several that match, the newest counts (RFC 9111 §4), but one that will do before one that won't.
     pub(super) fn select(&self, request: &HeaderMap, now: u64) -> Selection<'_, B> {
+        if let [only] = self.stored.as_slice() {
+            let only = Some(only).filter(|only| only.record.matches(request));
+            let is_part = only.is_some_and(|only| only.record.part.is_some());
+            return if is_part { Selection { whole: None, part: only } } else { Selection { whole: only, part: None } };
+        }
         let matching: Vec<_> = self.stored.iter().rev().filter(|stored| stored.record.matches(request)).collect();
         let best = |is_part: bool| {
             let of_kind = || matching.iter().filter(move |stored| stored.record.part.is_some() == is_part);

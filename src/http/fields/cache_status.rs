@@ -97,7 +97,7 @@ impl CacheStatus {
         self
     }
 
-    /// `detail`: more about it, such as a [`NotStorable::code`](crate::http::NotStorable::code) (§2.8). What a structured
+    /// `detail`: more about it, such as a [`NotStorable::code`](crate::http::rules::storability::NotStorable::code) (§2.8). What a structured
     /// string cannot hold (all but printable ASCII) is written as `?`.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {

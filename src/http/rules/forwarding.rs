@@ -76,11 +76,9 @@ fn strip(headers: &mut HeaderMap) {
 /// comes of it would be everybody's.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
-/// Takes off a GET or HEAD what would make another method of it.
-pub fn strip_method_overrides(request_headers: &mut HeaderMap) {
-    for name in METHOD_OVERRIDES {
-        request_headers.remove(name);
-    }
+/// Whether a field would make another method of a GET or HEAD.
+pub fn overrides_method(name: &HeaderName) -> bool {
+    METHOD_OVERRIDES.contains(&name.as_str())
 }
 
 /// How often a message came by a cache of this name, as its `CDN-Loop` has it (RFC 8586).

@@ -144,6 +144,20 @@ for (const eviction of ["adaptive", "lru"]) {
   });
 }
 
+test("getOrSet without a loader finds what is there, also when the memory has grown or a hook is told of hits", async () => {
+  for (const eviction of ["adaptive", "lru"]) {
+    const cache = new NearCache({ eviction }).set("k", 1);
+    for (let i = 0; i < 20; i++) {
+      growMemory();
+      equal(await cache.getOrSet("k"), 1);
+    }
+    let told = 0;
+    cache.on("hit", () => told++);
+    equal([await cache.getOrSet("k"), cache.get("k"), told], [1, 1, 2]);
+    equal([cache.stats().hits, cache.stats().misses], [22, 0]);
+  }
+});
+
 test("with lru the order is exact, however many hits there were before anything was asked", () => {
   const random = randomFrom(context.seed);
   const cache = new NearCache({ eviction: "lru", maxEntries: 50 });
