@@ -26,9 +26,11 @@ export async function startOrigin() {
         return response.end(`for ${request.headers["x-who"]}\n`);
       case "sie":
         response.setHeader("cache-control", `max-age=${age}, stale-if-error=600`);
+        response.setHeader("etag", `"${call}"`);
         return response.end(`sie, call ${call}\n`);
       case "swr":
         response.setHeader("cache-control", `max-age=${age}, stale-while-revalidate=600`);
+        response.setHeader("etag", `"${call}"`);
         return response.end(`swr, call ${call}\n`);
       case "gzip":
         response.setHeader("content-encoding", "gzip");

@@ -297,7 +297,11 @@ function app(http) {
     return c.text(`call ${++calls}`);
   });
   app.get("/etag", etag(), (c) => c.text(`the same ${++calls ? "" : ""}`, 200, { "cache-control": "max-age=0" }));
-  app.get("/swr", (c) => c.text(`call ${++calls}`, 200, { "cache-control": "max-age=0, stale-while-revalidate=60" }));
+  app.get("/swr", (c) => {
+    const call = ++calls;
+    const fields = { "cache-control": "max-age=0, stale-while-revalidate=60", etag: `"${call}"` };
+    return c.text(`call ${call}`, 200, fields);
+  });
   app.get("/own", (c) => c.text(`call ${++calls}`, 200, { "cache-control": "private" }));
   app.post("/plain", (c) => c.text(`posted`));
   app.get("/throws", () => {
