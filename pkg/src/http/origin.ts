@@ -11,7 +11,10 @@ export function byFetch(fetch: Fetch, redirect: RequestRedirect): AskOrigin {
     // `fetch` says which codings it takes off.
     headers.delete("accept-encoding");
     const half = body === null ? {} : { body, duplex: "half" };
-    const response = await fetch(url, { method, headers, signal, redirect, ...half });
+    const ask = (redirect: RequestRedirect) => fetch(url, { method, headers, signal, redirect, ...half });
+    let response = await ask(redirect);
+    // A browser shows nobody where a redirect leads.
+    if (response.type === "opaqueredirect") response = await ask("follow");
     return response.headers.has("content-encoding") ? new Answer(response, decoded(response.headers)) : response;
   };
 }
