@@ -72,7 +72,7 @@ export default {
 
   async "the HTTP cache comes with its import, in Node, Deno, Bun and workerd"() {
     const folder = project("http");
-    const said = { texts: ["call 1", "call 1"], hits: 1, wrong: "maxByte: unknown option; did you mean maxBytes?" };
+    const said = { texts: ["call 1", "call 1"], hits: 1, wrong: "maxByte: unknown option, did you mean maxBytes?" };
     for (const [command, ...args] of [[process.execPath], ["bun"], ["deno", "run", "--quiet", "--no-prompt"]]) {
       assert.deepEqual(JSON.parse(run(command, [...args, "main.mjs"], folder)), said, command);
     }
