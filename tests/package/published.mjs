@@ -17,7 +17,7 @@ export default {
       /^dist\/nearcache\.js$/,
       /^dist\/(cjs\/)?((tiers|http)\/)?[a-z-]+\.d\.ts$/,
       /^dist\/entrypoints\/(workerd|browser|inline|init|init-workerd|tiers-inline|tiers-workerd|tiers-conformance|http-inline|http-workerd)\.(js|d\.ts)$/,
-      /^dist\/cjs\/entrypoints\/(inline|init|tiers-inline|tiers-conformance)\.(js|d\.ts)$/,
+      /^dist\/cjs\/entrypoints\/(inline|init|tiers-inline|tiers-conformance|http-inline)\.(js|d\.ts)$/,
       /^dist\/cjs\/package\.json$/,
     ];
     const strange = contents.filter(({ path }) => !wanted.some((pattern) => pattern.test(path)));
