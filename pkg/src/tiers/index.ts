@@ -8,6 +8,7 @@ export {
   invalidation,
   type InvalidationOptions,
   type InvalidationStats,
+  type Purged,
   redisPubSub,
   type Transport,
 } from "./invalidation.js";

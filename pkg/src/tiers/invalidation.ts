@@ -1,7 +1,6 @@
 // Purges told to other isolates' memories, where connections may live: Node, browsers.
 
 import { fn, known, refusal, show } from "../options.js";
-import type { CacheLike } from "../types.js";
 import type { TierChain } from "./types.js";
 import { Follower, messageTag } from "./wasm.js";
 
@@ -13,6 +12,12 @@ export interface Transport {
    * after it was not. Returns, or promises, the way to end that.
    */
   subscribe(message: (text: string) => void, lost: () => void): (() => unknown) | PromiseLike<() => unknown>;
+}
+
+/** A cache, as far as it is purged. */
+export interface Purged {
+  deleteByTag(tag: string): unknown;
+  clear(): void;
 }
 
 /** How a cache is told. */
@@ -66,7 +71,7 @@ const LONGEST = 4_096;
  *
  * @throws {NearCacheError} `ERR_OPTION`
  */
-export function invalidation(cache: CacheLike<any, any>, options: InvalidationOptions): Invalidation {
+export function invalidation(cache: Purged, options: InvalidationOptions): Invalidation {
   known(options, OPTIONS);
   fn("transport.publish", options.transport?.publish);
   fn("transport.subscribe", options.transport?.subscribe);
@@ -84,7 +89,7 @@ class Invalidator implements Invalidation {
   #clears = 0;
 
   constructor(
-    private readonly cache: CacheLike<any, any>,
+    private readonly cache: Purged,
     private readonly options: InvalidationOptions,
   ) {
     this.#log = options.log ?? ((line) => console.warn(line));
