@@ -660,7 +660,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   #plainHit(key: K): Promise<V> | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
-    const now = entries.clock.nowAwaited();
+    const now = entries.clock.now();
     const slot = handle.slots.get(key);
     const { columns } = entries;
     if (slot === undefined) return undefined;
