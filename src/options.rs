@@ -77,7 +77,11 @@ pub const DEFAULT_HARD_TIMEOUT: u64 = 30_000;
 pub struct EntryPolicy {
     /// How long it is fresh. Zero: it is not stored.
     pub ttl: Ttl,
-    /// How long after that a get is answered with it at once, while one refresh runs.
+    /// How long it may lie unused. Each get that is answered with it counts as a use; a look that counts nothing does not.
+    /// It is gone at the end of this or of `ttl` and the windows, whichever comes first: no window makes it longer. Zero:
+    /// it is not stored.
+    pub idle_ttl: Ttl,
+    /// How long after `ttl` a get is answered with it at once, while one refresh runs.
     pub stale_while_revalidate: Ttl,
     /// How long after `ttl` it stands in for a load that fails, or that takes longer than a get's `soft_timeout`.
     pub stale_if_error: Ttl,
@@ -91,12 +95,22 @@ pub struct EntryPolicy {
 impl EntryPolicy {
     /// Fresh for so long, and then gone.
     pub const fn of(ttl: Ttl) -> Self {
-        Self { ttl, stale_while_revalidate: Ttl::ZERO, stale_if_error: Ttl::ZERO, refresh_ahead: 0.0, jitter: 0.0 }
+        Self {
+            ttl,
+            idle_ttl: Ttl::Forever,
+            stale_while_revalidate: Ttl::ZERO,
+            stale_if_error: Ttl::ZERO,
+            refresh_ahead: 0.0,
+            jitter: 0.0,
+        }
     }
 
     /// Whether more is to be known of a value than when it expires.
     pub(crate) fn has_windows(&self) -> bool {
-        self.stale_while_revalidate != Ttl::ZERO || self.stale_if_error != Ttl::ZERO || self.refresh_ahead > 0.0
+        self.idle_ttl.bounded() != Ttl::Forever
+            || self.stale_while_revalidate != Ttl::ZERO
+            || self.stale_if_error != Ttl::ZERO
+            || self.refresh_ahead > 0.0
     }
 }
 
@@ -148,6 +162,8 @@ impl Default for Policy {
 pub struct PolicyPatch {
     /// [`EntryPolicy::ttl`].
     pub ttl: Option<Ttl>,
+    /// [`EntryPolicy::idle_ttl`].
+    pub idle_ttl: Option<Ttl>,
     /// [`EntryPolicy::stale_while_revalidate`].
     pub stale_while_revalidate: Option<Ttl>,
     /// [`EntryPolicy::stale_if_error`].
@@ -173,6 +189,14 @@ macro_rules! entry_setters {
         #[must_use]
         pub fn ttl(mut self, ttl: impl Into<$crate::time::Ttl>) -> Self {
             self.$($field.)?ttl = Some(ttl.into());
+            self
+        }
+
+        /// How long it may lie unused: each get that is answered with it begins this time anew. It ends the value for
+        /// good, whichever comes first, this or the ttl and its windows.
+        #[must_use]
+        pub fn idle_ttl(mut self, ttl: impl Into<$crate::time::Ttl>) -> Self {
+            self.$($field.)?idle_ttl = Some(ttl.into());
             self
         }
 
@@ -245,6 +269,7 @@ pub(crate) use {entry_setters, load_setters};
 impl PolicyPatch {
     pub(crate) const NONE: Self = Self {
         ttl: None,
+        idle_ttl: None,
         stale_while_revalidate: None,
         stale_if_error: None,
         refresh_ahead: None,
@@ -292,6 +317,7 @@ impl Policy {
         Self {
             entry: EntryPolicy {
                 ttl: patch.ttl.unwrap_or(entry.ttl),
+                idle_ttl: patch.idle_ttl.unwrap_or(entry.idle_ttl),
                 stale_while_revalidate: patch.stale_while_revalidate.unwrap_or(entry.stale_while_revalidate),
                 stale_if_error: patch.stale_if_error.unwrap_or(entry.stale_if_error),
                 refresh_ahead: factor(patch.refresh_ahead, entry.refresh_ahead),

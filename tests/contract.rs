@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("circles.json", include_str!("contract/circles.json")),
     ("failures.json", include_str!("contract/failures.json")),
     ("hooks.json", include_str!("contract/hooks.json")),
+    ("idle.json", include_str!("contract/idle.json")),
     ("keep-fresh.json", include_str!("contract/keep-fresh.json")),
     ("lifetimes.json", include_str!("contract/lifetimes.json")),
     ("namespaces.json", include_str!("contract/namespaces.json")),

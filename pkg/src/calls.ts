@@ -29,6 +29,7 @@ export function askWith<K>(
     again === 0 ? now : askedAt,
     again,
     options?.ttl ?? NaN,
+    options?.idleTtl ?? NaN,
     options?.staleWhileRevalidate ?? NaN,
     options?.staleIfError ?? NaN,
     options?.refreshAhead ?? NaN,
@@ -55,7 +56,7 @@ export function insertWith<K>(
   random: number,
   said: CallOptions<K>,
 ): number {
-  const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter, negativeTtl, tags } = said;
+  const { ttl, idleTtl, staleWhileRevalidate, staleIfError, refreshAhead, jitter, negativeTtl, tags } = said;
   return core.insert_with(
     slot,
     number,
@@ -66,6 +67,7 @@ export function insertWith<K>(
     absent,
     random,
     ttl,
+    idleTtl,
     staleWhileRevalidate,
     staleIfError,
     refreshAhead,

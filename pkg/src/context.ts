@@ -4,6 +4,7 @@ import type { Duration, LoadContext } from "./types.js";
 /** The context that a loader or writer gets. */
 export class Context<K, V> implements LoadContext<K, V> {
   ttl: Duration | undefined = undefined;
+  idleTtl: Duration | undefined = undefined;
   staleWhileRevalidate: Duration | undefined = undefined;
   swr: Duration | undefined = undefined;
   staleIfError: Duration | undefined = undefined;
@@ -43,6 +44,7 @@ export class Context<K, V> implements LoadContext<K, V> {
   get saysNothing(): boolean {
     return (
       this.ttl === undefined &&
+      this.idleTtl === undefined &&
       this.tags === undefined &&
       this.staleWhileRevalidate === undefined &&
       this.swr === undefined &&

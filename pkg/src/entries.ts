@@ -260,11 +260,12 @@ export class EntryTable<K, V> {
 }
 
 function tellPolicy(core: Core, base: number, said: Numbers): number {
-  const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter } = said;
+  const { ttl, idleTtl, staleWhileRevalidate, staleIfError, refreshAhead, jitter } = said;
   const { negativeTtl, errorBackoff, softTimeout, hardTimeout } = said;
   return core.policy(
     base,
     ttl,
+    idleTtl,
     staleWhileRevalidate,
     staleIfError,
     refreshAhead,

@@ -158,6 +158,7 @@ export class Loads<K, V> {
             random,
             ctx.skipped,
             said.ttl,
+            said.idleTtl,
             said.staleWhileRevalidate,
             said.staleIfError,
             said.refreshAhead,

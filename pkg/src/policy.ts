@@ -6,6 +6,7 @@ import type { DetailedOptions, Duration, ErrorBackoff, GetOrSetOptions, LifeOpti
 /** What one speaker says of a policy. */
 export interface Numbers {
   readonly ttl: number;
+  readonly idleTtl: number;
   readonly staleWhileRevalidate: number;
   readonly staleIfError: number;
   readonly refreshAhead: number;
@@ -33,6 +34,7 @@ export interface CallOptions<K> extends Numbers {
 /** The names of the options of `LifeOptions` and of the calls that take them. */
 export const LIFE_OPTIONS = [
   "ttl",
+  "idleTtl",
   "staleWhileRevalidate",
   "swr",
   "staleIfError",
@@ -60,9 +62,11 @@ type Read<K> = LifeOptions<K> & Pick<GetOrSetOptions<K>, "softTimeout" | "hardTi
 
 /** @throws {NearCacheError} `ERR_OPTION`. `prefix` names where an option was given. */
 export function readNumbers<K>(given: Given<K>, prefix = ""): Numbers {
-  const { ttl, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, softTimeout, hardTimeout } = given;
+  const { ttl, idleTtl, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, softTimeout, hardTimeout } =
+    given;
   return {
     ttl: ttl === undefined ? NaN : duration(`${prefix}ttl`, ttl),
+    idleTtl: idleTtl === undefined ? NaN : duration(`${prefix}idleTtl`, idleTtl),
     staleWhileRevalidate: readWindow(given, prefix),
     staleIfError: staleIfError === undefined ? NaN : duration(`${prefix}staleIfError`, staleIfError),
     refreshAhead: refreshAhead === undefined ? NaN : factor(`${prefix}refreshAhead`, refreshAhead),
@@ -96,10 +100,11 @@ export function readRule<K>(given: ErrorBackoff<K> | undefined): BackoffRule<K> 
 
 /** What a loader or writer says of what it brings. @throws {NearCacheError} `ERR_OPTION` */
 export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {
-  const { ttl, staleIfError, refreshAhead, jitter } = ctx;
+  const { ttl, idleTtl, staleIfError, refreshAhead, jitter } = ctx;
   return {
     ...UNSAID,
     ttl: ttl === undefined ? NaN : duration("ctx.ttl", ttl),
+    idleTtl: idleTtl === undefined ? NaN : duration("ctx.idleTtl", idleTtl),
     staleWhileRevalidate: readWindow(ctx, "ctx."),
     staleIfError: staleIfError === undefined ? NaN : duration("ctx.staleIfError", staleIfError),
     refreshAhead: refreshAhead === undefined ? NaN : factor("ctx.refreshAhead", refreshAhead),
@@ -109,6 +114,7 @@ export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {
 
 const UNSAID: Numbers = {
   ttl: NaN,
+  idleTtl: NaN,
   staleWhileRevalidate: NaN,
   staleIfError: NaN,
   refreshAhead: NaN,

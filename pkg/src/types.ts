@@ -15,6 +15,13 @@ export interface LifeOptions<K = any> {
   /** How long it is fresh. Default `Infinity`; 0: it is not stored. */
   ttl?: Duration | undefined;
   /**
+   * How long it may lie unused: each `get` or `getOrSet` that is answered with it, stale or fresh, begins this time anew;
+   * `peek`, `has` and iteration don't. The value is gone when this has passed, or `ttl` and the stale windows, whichever
+   * comes first: no window makes it longer. Neither `jitter` nor `negativeTtl` is about it. Default `Infinity`; 0: it is not stored.
+   * A hit of such an entry makes a call into the core.
+   */
+  idleTtl?: Duration | undefined;
+  /**
    * How long after `ttl` a `getOrSet` is answered with the stale value at once, while one refresh runs in the
    * background (RFC 5861), held by `waitUntil` in Workers. Default 0.
    */
@@ -162,6 +169,8 @@ export interface LoadContext<K, V = any> {
   readonly stale: V | undefined;
   /** How long the value is fresh. 0: it is not stored. */
   ttl: Duration | undefined;
+  /** How long it may lie unused. 0: it is not stored. */
+  idleTtl: Duration | undefined;
   /** How long after that it may be handed out while it is refreshed. */
   staleWhileRevalidate: Duration | undefined;
   /** The same as `staleWhileRevalidate`. */

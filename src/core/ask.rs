@@ -155,7 +155,7 @@ impl Machine {
         }
         let namespace = self.namespace_of(slot);
         if self.freshness_of(slot, now) == Freshness::RefreshDue {
-            self.eviction.hit(slot);
+            self.used(slot, now);
             self.count_in(namespace, |stats| stats.hits += 1);
             return Touched::Hit;
         }
@@ -292,7 +292,7 @@ impl Machine {
             Freshness::StaleIfError if loading || may_load => return None,
             Freshness::StaleIfError => (true, false),
         };
-        self.eviction.hit(slot);
+        self.used(slot, now);
         self.count(ask.partition, |stats| if stale { stats.stale_hits += 1 } else { stats.hits += 1 });
         let flight = if refresh {
             self.detach(slot);
@@ -308,6 +308,12 @@ impl Machine {
             (None, true) => Answer::Stale(slot, if loading { StaleCause::Revalidate } else { StaleCause::Error }),
             (None, false) => Answer::Hit(slot),
         })
+    }
+
+    /// A value that needed a check is handed out.
+    fn used(&mut self, slot: Slot, now: Timestamp) {
+        self.eviction.hit(slot);
+        self.freshness.used(slot, now);
     }
 
     /// Attaches a new load to a key.

@@ -36,7 +36,7 @@ impl Machine {
 
     /// Puts a value's numbers in a slot and makes room for them. The caller has seen to flights and writes.
     ///
-    /// `None`: it may not be stored (zero ttl, or heavier than the limits allow); a value that was there is gone too.
+    /// `None`: it may not be stored (zero ttl or idle time, or heavier than the limits allow); a value that was there is gone too.
     pub(super) fn store(
         &mut self,
         slot: Option<Slot>,
@@ -46,7 +46,7 @@ impl Machine {
     ) -> Option<Slot> {
         let policy = &entry.policy;
         let ttl = jittered(policy, entry.random);
-        if ttl == Ttl::ZERO || !self.limits.admit(entry.weight) {
+        if ttl == Ttl::ZERO || policy.idle_ttl == Ttl::ZERO || !self.limits.admit(entry.weight) {
             self.count(partition, |stats| stats.rejected += 1);
             if let Some(slot) = slot {
                 self.drop_value(slot, Some(RemovalCause::Replaced));
@@ -56,7 +56,10 @@ impl Machine {
         let slot = self.occupy(slot, partition, entry.hash, entry.weight, State::Ready)?;
         // After an infinite ttl nothing comes by itself, but the entry may be made to expire.
         let windows = policy.has_windows().then(|| StaleWindows::new(now, ttl, policy, entry.load_millis));
+        let is_idle_bounded = policy.idle_ttl.bounded() != Ttl::Forever;
         let until = match (&windows, ttl) {
+            // Before no moment: the core is to know of every use.
+            _ if is_idle_bounded => Some(Timestamp::default()),
             (_, Ttl::Forever) => None,
             (Some(windows), _) => Some(windows.no_check_until()),
             (None, Ttl::Millis(_)) => Some(now.after(ttl)),
@@ -66,6 +69,7 @@ impl Machine {
         let derivable = until.is_none() || (windows.is_none() && ttl == self.usual_ttl);
         self.freshness.set_stored_at(slot, (!derivable).then_some(now));
         self.freshness.set_windows(slot, windows);
+        self.freshness.set_idle(slot, policy.idle_ttl, now);
         if entry.tags.iter().any(|tags| !tags.is_empty()) {
             let Self { tags, partitions, .. } = self;
             tags.link(slot, &names_around(partitions, partition, entry.tags));
@@ -160,6 +164,7 @@ impl Machine {
         self.weight -= weight;
         self.slab.set_weight(slot, 0);
         self.freshness.set_windows(slot, None);
+        self.freshness.set_idle(slot, Ttl::Forever, Timestamp::default());
         self.freshness.set_stored_at(slot, None);
         self.tags.unlink(slot);
     }

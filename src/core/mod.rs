@@ -298,6 +298,7 @@ impl Machine {
         let entry = self.slab.get(slot).filter(|_| self.is_usable(slot, now))?;
         let windows = self.freshness.windows(slot);
         let fresh_until = windows.map_or_else(|| entry.no_check_until(), |w| Some(w.fresh_until));
+        let fresh_until = fresh_until.into_iter().chain(self.freshness.idle_until(slot)).min();
         let fresh_until = fresh_until.filter(|end| *end != Timestamp::NEVER);
         let derived = || match self.usual_ttl {
             Ttl::Millis(usual) => {
@@ -381,7 +382,7 @@ impl Machine {
         match self.slab.get(slot) {
             Some(entry) if entry.state() == State::Ready => match entry.is_fresh_without_check(now) {
                 true => Freshness::Fresh,
-                false => self.freshness.windows(slot).map_or(Freshness::Expired, |windows| windows.freshness(now)),
+                false => self.freshness.freshness(slot, now),
             },
             _ => Freshness::Expired,
         }

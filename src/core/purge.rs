@@ -31,7 +31,9 @@ impl Machine {
                 self.expirable += 1;
                 self.freshness.set_stored_at(slot, stored_at);
             }
-            entry.set_no_check_until(Some(until), now);
+            if self.freshness.idle_until(slot).is_none() {
+                entry.set_no_check_until(Some(until), now);
+            }
         }
         // Without windows its end is its only moment; with them it may be over as well.
         let over = self.freshness.windows(slot).is_none_or(|windows| now >= windows.end());

@@ -163,7 +163,11 @@ impl Machine {
         if let Some(windows) = self.freshness.windows_mut(slot) {
             // Without a backoff there is no moment to wait for, also if the clock should be set back.
             windows.retry_at = if backoff == Ttl::ZERO { Timestamp::default() } else { now.after(backoff) };
-            return if windows.rescues(now) { Outcome::Rescued(slot) } else { Outcome::NotStored };
+            if !windows.rescues(now) || !self.is_usable(slot, now) {
+                return Outcome::NotStored;
+            }
+            self.freshness.used(slot, now);
+            return Outcome::Rescued(slot);
         }
         if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready) {
             return Outcome::NotStored;

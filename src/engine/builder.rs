@@ -120,6 +120,16 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
+    /// How long an entry may lie unused, in whole milliseconds: each get that is answered with it, stale or fresh, begins this
+    /// time anew; a [peek](super::Cache::peek) or an iteration does not. The entry is gone when this has passed, or its ttl and
+    /// the stale windows, whichever comes first: no window makes it longer. Neither `jitter` nor `negative_ttl` is about it.
+    /// Without end if nothing is said; with 0 nothing is stored. As `expireAfterAccess` in Caffeine, `time_to_idle` in moka.
+    #[must_use]
+    pub fn time_to_idle(mut self, ttl: impl Into<Ttl>) -> Self {
+        self.policy.entry.idle_ttl = ttl.into();
+        self
+    }
+
     /// For how long after its ttl a value is still handed out at once by the gets that load, while one refresh
     /// runs in the background (RFC 5861, 3). Zero if nothing is said. Where the runtime
     /// [can't](Runtime::can_spawn) run anything in the background, the get that begins the refresh waits for it.

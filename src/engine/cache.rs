@@ -215,7 +215,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let (policy, said) = (&handle.policy, &options.policy);
         let absent = inner.is_negative(&value);
         // A life counted from a moment ago ends a moment early, which a long one does not feel.
-        let is_long = !absent && said.ttl.unwrap_or(policy.entry.ttl) >= LONG;
+        let life = said.ttl.unwrap_or(policy.entry.ttl).min(said.idle_ttl.unwrap_or(policy.entry.idle_ttl));
+        let is_long = !absent && life >= LONG;
         let now = if is_long { inner.runtime.lower_bound() } else { inner.now() };
         let weight = options.weight.or_else(|| inner.weigh(&key, &value));
         let random = if said.jitter.unwrap_or(policy.entry.jitter) > 0.0 { inner.random() } else { 0.0 };

@@ -142,6 +142,11 @@ impl<V> LoadCtx<V> {
         self.alter(|policy| policy.ttl(ttl));
     }
 
+    /// How long the value may lie unused; zero: it is not stored.
+    pub fn set_idle_ttl(&self, ttl: impl Into<Ttl>) {
+        self.alter(|policy| policy.idle_ttl(ttl));
+    }
+
     /// How long after its ttl it may be handed out while it is refreshed.
     pub fn set_stale_while_revalidate(&self, window: impl Into<Ttl>) {
         self.alter(|policy| policy.stale_while_revalidate(window));

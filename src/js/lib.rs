@@ -61,6 +61,7 @@ impl Core {
         &mut self,
         base: u32,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
@@ -70,7 +71,7 @@ impl Core {
         soft_timeout: f64,
         hard_timeout: f64,
     ) -> u32 {
-        let mut patch = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         patch.negative_ttl = said_ttl(negative_ttl);
         patch.error_backoff = said_ttl(error_backoff);
         patch.soft_timeout = said_ttl(soft_timeout);
@@ -196,6 +197,7 @@ impl Core {
         absent: bool,
         random: f64,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
@@ -203,7 +205,7 @@ impl Core {
         negative_ttl: f64,
         tags: Option<Vec<String>>,
     ) -> u32 {
-        let mut said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let mut said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         said.negative_ttl = said_ttl(negative_ttl);
         self.put(slot, partition, hash, now, policy, bytes, absent, random, &said, &tags.unwrap_or_default())
     }
@@ -307,6 +309,7 @@ impl Core {
         asked_at: f64,
         again: u8,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
@@ -318,7 +321,7 @@ impl Core {
         bytes: f64,
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let mut patch = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         patch.negative_ttl = said_ttl(negative_ttl);
         patch.error_backoff = said_ttl(error_backoff);
         patch.soft_timeout = said_ttl(soft_timeout);
@@ -356,13 +359,14 @@ impl Core {
         random: f64,
         skip: bool,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
         jitter: f64,
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         self.bring(flight, now, bytes, absent, random, skip, &said, &tags.unwrap_or_default())
     }
 
@@ -439,6 +443,7 @@ impl Core {
         policy: u32,
         may_vanish: bool,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
@@ -448,7 +453,7 @@ impl Core {
         bytes: f64,
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let mut patch = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         patch.negative_ttl = said_ttl(negative_ttl);
         patch.hard_timeout = said_ttl(hard_timeout);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
@@ -487,6 +492,7 @@ impl Core {
         random: f64,
         skip: bool,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
@@ -495,7 +501,7 @@ impl Core {
     ) -> u32 {
         let write = self.machine.write_at(write);
         let (now, tags) = (to_time(now), tags.unwrap_or_default());
-        let said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random };
         let stored = self.machine.end_write(write, Slot::new(slot), now, Some(&brought));
         stored.map_or(0, Slot::number) | self.news()
@@ -733,6 +739,7 @@ fn to_weight(bytes: f64) -> Option<u32> {
 
 fn to_patch(
     ttl: f64,
+    idle_ttl: f64,
     stale_while_revalidate: f64,
     stale_if_error: f64,
     refresh_ahead: f64,
@@ -740,6 +747,7 @@ fn to_patch(
 ) -> PolicyPatch {
     let mut patch = PolicyPatch::new();
     patch.ttl = said_ttl(ttl);
+    patch.idle_ttl = said_ttl(idle_ttl);
     patch.stale_while_revalidate = said_ttl(stale_while_revalidate);
     patch.stale_if_error = said_ttl(stale_if_error);
     patch.refresh_ahead = Some(refresh_ahead).filter(|factor| !factor.is_nan());

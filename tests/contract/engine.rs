@@ -73,6 +73,7 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
             .max_bytes(bound("maxBytes"))
             .max_entry_bytes(bound("maxEntryBytes"))
             .time_to_live(policy.ttl.unwrap_or(Ttl::Forever))
+            .time_to_idle(policy.idle_ttl.unwrap_or(Ttl::Forever))
             .stale_while_revalidate(policy.stale_while_revalidate.unwrap_or(Ttl::ZERO))
             .stale_if_error(policy.stale_if_error.unwrap_or(Ttl::ZERO))
             .refresh_ahead(policy.refresh_ahead.unwrap_or(0.0))
@@ -356,6 +357,7 @@ fn weight(with: &Json) -> Option<u32> {
 fn say(ctx: &LoadCtx<Value>, words: &Json) {
     let said = script::patch(words);
     said.ttl.into_iter().for_each(|it| ctx.set_ttl(it));
+    said.idle_ttl.into_iter().for_each(|it| ctx.set_idle_ttl(it));
     said.stale_while_revalidate.into_iter().for_each(|it| ctx.set_stale_while_revalidate(it));
     said.stale_if_error.into_iter().for_each(|it| ctx.set_stale_if_error(it));
     said.refresh_ahead.into_iter().for_each(|it| ctx.set_refresh_ahead(it));

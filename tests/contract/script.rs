@@ -88,6 +88,7 @@ pub fn said<'a>(step: &'a Json, name: &str) -> &'a Json {
 pub fn patch(said: &Json) -> PolicyPatch {
     let mut patch = PolicyPatch::default();
     patch.ttl = ttl(said, "ttl");
+    patch.idle_ttl = ttl(said, "idleTtl");
     patch.stale_while_revalidate = ttl(said, "staleWhileRevalidate");
     patch.stale_if_error = ttl(said, "staleIfError");
     patch.negative_ttl = ttl(said, "negativeTtl");

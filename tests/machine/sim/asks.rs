@@ -12,19 +12,26 @@ impl Sim {
             }
             Some(slot) => {
                 let fresh = match self.kept.get(&slot) {
-                    Some(Kept::Value(id)) => self.now < self.origins[id].fresh_until,
+                    Some(Kept::Value(id)) => {
+                        self.now < self.origins[id].fresh_until.min(self.origins[id].idle_until())
+                    }
                     _ => false,
                 };
                 let sure = |machine: &Machine, now: u64| (now as f64) < machine.fresh_until()[slot.index()];
                 if self.random.one_in(2) && sure(&self.machine, self.now) {
                     // As a driver does that sees the columns.
                     assert!(fresh, "a column says what is not so, step {}", self.step);
+                    let Some(Kept::Value(id)) = self.kept.get(&slot) else { panic!("no value there") };
+                    assert_eq!(self.origins[id].idle, Ttl::Forever, "a use would go unnoticed, step {}", self.step);
                     self.machine.note_hit(slot);
                     self.machine.count_hits(0, 1);
                     return;
                 }
                 let touched = self.machine.touch(slot, self.at());
                 assert_eq!(touched == Touched::Hit, fresh, "step {}", self.step);
+                if fresh {
+                    self.check_memory(slot, key, |origin| origin.fresh_until);
+                }
             }
         }
         self.drain();

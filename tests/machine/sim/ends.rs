@@ -49,7 +49,7 @@ impl Sim {
         let heavy = heavy.unwrap_or(0) > HEAVIEST;
         match settled.outcome {
             Outcome::Stored(slot) => {
-                assert!(!skip && !heavy && policy.ttl != Ttl::ZERO, "stored what may not be, step {}", self.step);
+                assert!(!skip && !heavy && lives(&policy), "stored what may not be, step {}", self.step);
                 assert!(!purged, "stored what was purged, step {}", self.step);
                 assert!(!self.is_written(key), "stored what may be from before a write, step {}", self.step);
                 assert_eq!(self.by_key.get(&key), Some(&slot), "stored in another's slot");
@@ -57,7 +57,7 @@ impl Sim {
                 self.store(id, &policy);
             }
             Outcome::NotStored => {
-                let good = !skip && !heavy && policy.ttl != Ttl::ZERO && !purged && !overdue && !written;
+                let good = !skip && !heavy && lives(&policy) && !purged && !overdue && !written;
                 assert!(!good, "did not store what may be, step {}", self.step);
             }
             other => panic!("{other:?}"),

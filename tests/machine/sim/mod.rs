@@ -60,6 +60,26 @@ struct Origin {
     fresh_until: u64,
     revalidate: u64,
     error: u64,
+    /// How long it may lie unused, and when it was used last.
+    idle: Ttl,
+    used_at: u64,
+}
+
+impl Origin {
+    fn idle_until(&self) -> u64 {
+        end(self.used_at, self.idle)
+    }
+}
+
+fn end(from: u64, ttl: Ttl) -> u64 {
+    match ttl {
+        Ttl::Millis(millis) => from.saturating_add(millis),
+        Ttl::Forever => FOREVER,
+    }
+}
+
+fn lives(policy: &EntryPolicy) -> bool {
+    policy.ttl != Ttl::ZERO && policy.idle_ttl != Ttl::ZERO
 }
 
 struct Load {
@@ -230,6 +250,9 @@ impl Sim {
             said = said.stale_if_error(self.ttl(60));
         }
         if self.random.one_in(3) {
+            said = said.idle_ttl(self.ttl(40));
+        }
+        if self.random.one_in(3) {
             said = said.refresh_ahead(1.0);
         }
         if self.random.one_in(2) {
@@ -250,7 +273,8 @@ impl Sim {
     fn origin(&mut self, key: u64, tags: Vec<usize>) -> u64 {
         self.next += 1;
         let began = self.purges.len();
-        let origin = Origin { key, began, tags, fresh_until: 0, revalidate: 0, error: 0 };
+        let origin =
+            Origin { key, began, tags, fresh_until: 0, revalidate: 0, error: 0, idle: Ttl::Forever, used_at: 0 };
         self.origins.insert(self.next, origin);
         self.next
     }
@@ -260,13 +284,10 @@ impl Sim {
         self.stored += 1;
         let now = self.now;
         let origin = self.origins.get_mut(&id).expect("it is known");
-        let end = |from: u64, ttl: Ttl| match ttl {
-            Ttl::Millis(millis) => from.saturating_add(millis),
-            Ttl::Forever => FOREVER,
-        };
         origin.fresh_until = end(now, policy.ttl);
         origin.revalidate = end(origin.fresh_until, policy.stale_while_revalidate);
         origin.error = end(origin.fresh_until, policy.stale_if_error);
+        (origin.idle, origin.used_at) = (policy.idle_ttl, now);
     }
 
     /// Whether a purge concerns a value of these tags.
