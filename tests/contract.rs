@@ -30,6 +30,7 @@ const FILES: &[(&str, &str)] = &[
     ("namespaces.json", include_str!("contract/namespaces.json")),
     ("purges.json", include_str!("contract/purges.json")),
     ("requests.json", include_str!("contract/requests.json")),
+    ("retries.json", include_str!("contract/retries.json")),
     ("sharing.json", include_str!("contract/sharing.json")),
     ("stale.json", include_str!("contract/stale.json")),
     ("updates.json", include_str!("contract/updates.json")),

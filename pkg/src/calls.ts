@@ -38,6 +38,10 @@ export function askWith<K>(
     options?.errorBackoff ?? NaN,
     options?.softTimeout ?? NaN,
     options?.hardTimeout ?? NaN,
+    options?.attempts ?? NaN,
+    options?.retryDelay ?? NaN,
+    options?.retryFactor ?? NaN,
+    options?.retryJitter ?? NaN,
     options?.bytes ?? NaN,
     options?.tags,
   );

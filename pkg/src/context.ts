@@ -20,6 +20,8 @@ export class Context<K, V> implements LoadContext<K, V> {
   constructor(
     readonly key: K,
     readonly stale: V | undefined,
+    readonly attempt = 1,
+    readonly background = false,
   ) {}
 
   get signal(): AbortSignal {
@@ -63,7 +65,7 @@ export class Context<K, V> implements LoadContext<K, V> {
 
 const FIELDS = new Set<string | symbol>(Object.keys(new Context(undefined, undefined)));
 const WORDS = new Set(FIELDS as Set<string>);
-for (const ours of ["key", "stale", "skipped"]) WORDS.delete(ours);
+for (const ours of ["key", "stale", "attempt", "background", "skipped"]) WORDS.delete(ours);
 
 // A loader that misspells a word should hear of it. An assignment of a name that an object does not have goes up its
 // prototypes, and a proxy among them is told; what the object has never gets there, so that this costs nothing.

@@ -121,6 +121,8 @@ export const MISS_EXPIRED = 3;
 export const STORED = 1;
 export const RESCUED = 2;
 export const FAILURE_CACHED = 3;
+/** Of `failed`: it is to be tried again. */
+export const RETRY = 5;
 /** Of `brought`: some who waited may not have the value. */
 export const ASK_AGAIN = 1 << 30;
 /** Of `timeout`; what is not soft has timed out. */

@@ -261,7 +261,7 @@ export class EntryTable<K, V> {
 
 function tellPolicy(core: Core, base: number, said: Numbers): number {
   const { ttl, idleTtl, staleWhileRevalidate, staleIfError, refreshAhead, jitter } = said;
-  const { negativeTtl, errorBackoff, softTimeout, hardTimeout } = said;
+  const { negativeTtl, errorBackoff, softTimeout, hardTimeout, attempts, retryDelay, retryFactor, retryJitter } = said;
   return core.policy(
     base,
     ttl,
@@ -274,6 +274,10 @@ function tellPolicy(core: Core, base: number, said: Numbers): number {
     errorBackoff,
     softTimeout,
     hardTimeout,
+    attempts,
+    retryDelay,
+    retryFactor,
+    retryJitter,
   );
 }
 

@@ -23,6 +23,11 @@ export class NearCacheError extends Error {
   }
 }
 
+/** Whether the error is about how the cache was used, so that the same again would bring the same. */
+export function isMisuse(error: unknown): boolean {
+  return error instanceof NearCacheError && /OPTION|RECURSIVE|BYTES|BATCH|KEY/.test(error.code);
+}
+
 /** A key as an error shows it: short, whatever it is. */
 export function showKey(key: unknown): string {
   let text: string;

@@ -114,7 +114,8 @@ export class Flight<K, V> implements Asker {
     readonly index: number,
     /** The leader's. */
     readonly ask: Ask<K, V>,
-    readonly ctx: Context<K, V>,
+    /** The present attempt's. */
+    public ctx: Context<K, V>,
     /** Nobody but the cache itself waited when it began: it refreshes what was handed out. */
     readonly background: boolean,
     requestBound: boolean,

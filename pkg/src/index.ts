@@ -18,6 +18,7 @@ import {
   or,
   readCall,
   readNumbers,
+  readRetryRule,
   readRule,
   SET_OPTIONS,
   UPDATE_OPTIONS,
@@ -82,6 +83,8 @@ export type {
   NearCacheOptions,
   Place,
   Plugin,
+  Retry,
+  RetryOptions,
   SetOptions,
   Status,
   UpdateOptions,
@@ -95,7 +98,7 @@ export type {
 } from "./types.js";
 export { cached } from "./wrap.js";
 
-const HANDLE_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "sizeOf", "batch"]);
+const HANDLE_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "retry", "sizeOf", "batch"]);
 const CACHE_OPTIONS = new Set([
   "maxEntries",
   "maxBytes",
@@ -173,7 +176,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
-    const outer = { ...USUAL, policy: 0, backoffRule: undefined, batcher: undefined };
+    const outer = { ...USUAL, policy: 0, backoffRule: undefined, retryRule: undefined, batcher: undefined };
     const { root } = this.#entries;
     this.#handle = new CacheHandle(
       root,
@@ -741,7 +744,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /** What a part takes for granted: what is said here, or what the one around it does. */
   #defaults(outer: Defaults<K, V>, given: DefaultOptions<K, V>, where: () => Namespace<K>): Defaults<K, V> {
     const said = readNumbers(given);
-    const { errorBackoff } = given;
+    const { errorBackoff, retry } = given;
     return {
       policy: this.#entries.policy(outer.policy, said),
       ttl: or(said.ttl, outer.ttl),
@@ -750,6 +753,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       softTimeout: or(said.softTimeout, outer.softTimeout),
       hardTimeout: or(said.hardTimeout, outer.hardTimeout),
       backoffRule: errorBackoff === undefined ? outer.backoffRule : readRule(errorBackoff),
+      retryRule: retry === undefined ? outer.retryRule : readRetryRule(retry),
       sizeOf: given.sizeOf === undefined ? outer.sizeOf : fn("sizeOf", given.sizeOf),
       batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, where),
     };

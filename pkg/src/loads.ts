@@ -2,7 +2,7 @@ import { Alarm, startTimer, stopTimer } from "./alarm.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
 import { type EntryTable, FailureCached } from "./entries.js";
-import { nobodyWaits, timedOut } from "./errors.js";
+import { isMisuse, nobodyWaits, timedOut } from "./errors.js";
 import { type Ask, type Asker, Flight, type Wait } from "./flight.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, duration, names } from "./options.js";
@@ -61,18 +61,24 @@ export class Loads<K, V> {
   /** Calls the loader. */
   begin(ask: Ask<K, V>, slot: number, index: number, background: boolean, now: number): Flight<K, V> {
     const { handle, key } = ask;
-    const ctx = new Context<K, V>(key, this.entries.valueAt(slot));
+    const ctx = new Context<K, V>(key, this.entries.valueAt(slot), 1, background);
     const flight = new Flight(index, ask, ctx, background, host.requestBound);
     this.flights[index] = flight;
     if (this.live++ === 0) this.alarm.wake(this.onAlarm);
     this.ahead ||= handle.defaults.refreshAhead > 0 || (ask.options?.refreshAhead ?? 0) > 0;
     if (host.requestBound) this.bind(flight);
     else this.setAlarm(ask, now);
+    this.attempt(flight);
+    return flight;
+  }
+
+  private attempt(flight: Flight<K, V>): void {
+    const { ask, ctx } = flight;
     const outer = this.asker;
     this.asker = flight;
     let loaded: V | PromiseLike<V>;
     try {
-      loaded = ask.loader(key, ctx);
+      loaded = ask.loader(ask.key, ctx);
       // Others than promises may resolve with one another, or throw.
       const promise = loaded instanceof Promise ? loaded : isThenable(loaded) ? Promise.resolve(loaded) : undefined;
       if (promise !== undefined) {
@@ -81,16 +87,28 @@ export class Loads<K, V> {
           (error) => this.failed(flight, error),
         );
         this.asker = outer;
-        return flight;
+        return;
       }
     } catch (error) {
       this.asker = outer;
       this.failed(flight, error);
-      return flight;
+      return;
     }
     this.asker = outer;
     this.loaded(flight, loaded as V);
-    return flight;
+  }
+
+  /** The delay after a failed attempt is over. */
+  private tryAgain(flight: Flight<K, V>, error: unknown): void {
+    if (!this.isLive(flight)) return;
+    const now = this.entries.exactNow();
+    if (!this.entries.safely((core) => core.may_try_again(flight.index, now))) {
+      this.failed(flight, error, true);
+      return;
+    }
+    const { key, stale, attempt, background } = flight.ctx;
+    flight.ctx = new Context<K, V>(key, stale, attempt + 1, background);
+    this.attempt(flight);
   }
 
   /** In a Worker the load outlives the answer of the request that began it, and is told to stop in that request. */
@@ -187,7 +205,7 @@ export class Loads<K, V> {
     entries.flush();
   }
 
-  private failed(flight: Flight<K, V>, error: unknown): void {
+  private failed(flight: Flight<K, V>, error: unknown, isLast = false): void {
     flight.failed = true;
     flight.error = error;
     if (flight.over) {
@@ -195,25 +213,32 @@ export class Loads<K, V> {
       return;
     }
     try {
-      this.fail(flight, error);
+      this.fail(flight, error, isLast);
     } catch (trap) {
       if (!this.entries.recover(trap)) throw trap;
       flight.settle(this.onAskAgain);
     }
   }
 
-  private fail(flight: Flight<K, V>, error: unknown): void {
+  private fail(flight: Flight<K, V>, error: unknown, isLast: boolean): void {
     const { entries } = this;
     const { ask, index, background } = flight;
     const { handle, key } = ask;
+    const mayRetry = !isLast && mayTryAgain(flight, error);
+    const random = mayRetry ? this.random() : 0;
     const backoff = backoffOf(flight, error);
     const now = entries.exactNow();
     // The rule is the user's, and may have ended the load by using the cache.
     if (flight.over) return;
-    const answer = entries.core.failed(index, now, backoff);
+    const answer = entries.core.failed(index, now, backoff, mayRetry, random);
     const code = answer | 0;
     const kind = core.kind(code) & 7;
     const slot = code & core.SLOT;
+    if (kind === core.RETRY) {
+      flight.failed = false;
+      startTimer(() => this.tryAgain(flight, error), core.above(answer));
+      return;
+    }
     this.forget(flight);
     flight.over = true;
     if (core.hasNews(code)) entries.drain();
@@ -289,6 +314,17 @@ function backoffOf<K, V>({ ask, ctx }: Flight<K, V>, error: unknown): number {
     return rule === undefined ? NaN : duration("errorBackoff", rule(error, key) ?? 0);
   } catch {
     return 0;
+  }
+}
+
+/** Whether a rule of the user's lets a load be tried again. What it throws counts as no. */
+function mayTryAgain<K, V>({ ask }: Flight<K, V>, error: unknown): boolean {
+  const { handle, key, options } = ask;
+  const rule = options === undefined || Number.isNaN(options.attempts) ? handle.defaults.retryRule : options.retryRule;
+  try {
+    return rule === undefined ? !isMisuse(error) : rule(error, key) === true;
+  } catch {
+    return false;
   }
 }
 

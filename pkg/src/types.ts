@@ -53,6 +53,22 @@ export interface LifeOptions<K = any> {
 /** For how long after a load that failed its key is not loaded again, by the error. */
 export type ErrorBackoff<K> = Duration | ((error: unknown, key: K) => Duration | undefined);
 
+/** How a load that fails is tried again: how often in all, or more of it. */
+export type Retry<K = any> = number | RetryOptions<K>;
+
+export interface RetryOptions<K = any> {
+  /** How often a load is tried in all: a whole number from 1 on, or `Infinity`. */
+  attempts: number;
+  /** From the end of the first attempt to the second. Default `"100ms"`. */
+  delay?: Duration | undefined;
+  /** By how much each delay is longer than the one before: from 0 on. Default 2. */
+  factor?: number | undefined;
+  /** The part of each delay, from 0 to 1, that chance may take off. Default 0.5. */
+  jitter?: number | undefined;
+  /** Which errors let it be tried again. Default: all but those of wrong use of the cache. What it throws counts as no. */
+  when?: ((error: unknown, key: K) => boolean) | undefined;
+}
+
 /** How a cache, or a namespace in it, keeps values and waits for them, where a call says nothing else. */
 export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
   /**
@@ -62,6 +78,13 @@ export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
   softTimeout?: Duration | undefined;
   /** How long a `getOrSet` or `update` may wait: then it is `ERR_TIMEOUT`. Default `"30s"`. */
   hardTimeout?: Duration | undefined;
+  /**
+   * How a load that fails is tried again, while somebody waits whose deadline comes later than the next attempt. Those who
+   * wait go on waiting, and who asks meanwhile joins them. When the key is deleted or set, or everybody has left, it is not
+   * tried any more. `errorBackoff`, and what stands in by `staleIfError`, come after the last attempt; a `softTimeout` does
+   * not wait for it. Only the last error counts as a failed load, and is told to hooks. Default 1: never again.
+   */
+  retry?: Retry<K> | undefined;
   /**
    * Bytes of a value, asked where a call says nothing and a byte bound is set. Default: strings as two bytes
    * a character, binary data by its length, numbers and the like as 8; anything else is an error.
@@ -141,6 +164,8 @@ export interface GetOrSetOptions<K = any> extends SetOptions<K> {
   softTimeout?: Duration | undefined;
   /** How long this call may wait. */
   hardTimeout?: Duration | undefined;
+  /** How the load that this call begins is tried again if it fails. */
+  retry?: Retry<K> | undefined;
   /**
    * Load even if a value is there. The old one stays until the new one comes, and if the load fails.
    * A load already under way will do.
@@ -167,6 +192,10 @@ export interface LoadContext<K, V = any> {
    * conditional requests: return it again if it turns out to be good still.
    */
   readonly stale: V | undefined;
+  /** The number of this attempt, from 1 on: greater if the load has failed before and is tried again (`retry`). */
+  readonly attempt: number;
+  /** Whether nobody waited for the load when it began, since it refreshes a value that was handed out. */
+  readonly background: boolean;
   /** How long the value is fresh. 0: it is not stored. */
   ttl: Duration | undefined;
   /** How long it may lie unused. 0: it is not stored. */

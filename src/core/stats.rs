@@ -17,6 +17,8 @@ pub struct Stats {
     pub loads: u64,
     /// Loads that ended with an error.
     pub load_failures: u64,
+    /// Attempts of loads after the first, which had failed.
+    pub retries: u64,
     /// Loads that nobody waited for any more, or whose request ended under them.
     pub loads_abandoned: u64,
     /// Those of the loads that were begun in the background, for a value that was handed out.
@@ -94,6 +96,7 @@ impl Stats {
             coalesced,
             loads,
             load_failures,
+            retries,
             loads_abandoned,
             refreshes,
             rescues,
@@ -116,6 +119,7 @@ impl Stats {
             (coalesced, other.coalesced),
             (loads, other.loads),
             (load_failures, other.load_failures),
+            (retries, other.retries),
             (loads_abandoned, other.loads_abandoned),
             (refreshes, other.refreshes),
             (rescues, other.rescues),

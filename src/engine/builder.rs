@@ -15,7 +15,7 @@ use super::plugin::{Place, Plugin};
 use super::runtime::{Local, Runtime};
 use super::table::EntryTable;
 use crate::core::{EvictionPolicy, Machine, PartitionId, Timers};
-use crate::options::{Limits, Policy, PolicyPatch};
+use crate::options::{Limits, Policy, PolicyPatch, Retry};
 use crate::time::Ttl;
 
 /// Options of a [`Cache`]. Every combination is valid: a number out of bounds counts as the nearest within.
@@ -180,6 +180,23 @@ impl<K, V, R> Builder<K, V, R> {
     #[must_use]
     pub fn error_backoff_by(mut self, rule: impl Fn(&(dyn Error + 'static)) -> Option<Ttl> + 'static) -> Self {
         self.rules.backoff = Some(Box::new(rule));
+        self
+    }
+
+    /// How a load that fails is tried again, by loaders that can be called again: those of
+    /// [`try_get_with_retry`](super::Cache::try_get_with_retry), wrapped functions, batches (key by key) and `keep_fresh`.
+    /// Never, if nothing is said. An `error_backoff`, and what stands in by `stale_if_error`, come after the last attempt; a
+    /// `soft_timeout` does not wait for it.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.policy.retry = retry;
+        self
+    }
+
+    /// Which of the loaders' own errors, which the rule may downcast, let a load be tried again; all, if nothing is said.
+    #[must_use]
+    pub fn retry_if(mut self, rule: impl Fn(&(dyn Error + 'static)) -> bool + 'static) -> Self {
+        self.rules.retry = Some(Box::new(rule));
         self
     }
 

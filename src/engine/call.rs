@@ -121,10 +121,16 @@ struct Said<V> {
     /// When the value came, if that was before its own load's end: with a batch.
     loaded_at: Cell<Option<Timestamp>>,
     stale: Option<V>,
+    attempt: u32,
+    background: bool,
 }
 
 impl<V> LoadCtx<V> {
     pub(super) fn new(stale: Option<V>) -> Self {
+        Self::of_attempt(stale, 1, false)
+    }
+
+    pub(super) fn of_attempt(stale: Option<V>, attempt: u32, background: bool) -> Self {
         Self {
             said: Rc::new(Said {
                 policy: Cell::default(),
@@ -133,6 +139,8 @@ impl<V> LoadCtx<V> {
                 tags: RefCell::default(),
                 loaded_at: Cell::default(),
                 stale,
+                attempt,
+                background,
             }),
         }
     }
@@ -194,6 +202,17 @@ impl<V> LoadCtx<V> {
     /// changed (RFC 9110, 13.1). `None` on a first load, and once the value's stale windows are over.
     pub fn stale(&self) -> Option<&V> {
         self.said.stale.as_ref()
+    }
+
+    /// The number of this attempt, from 1 on: greater if the load has failed before and is [tried
+    /// again](super::Cache::try_get_with_retry).
+    pub fn attempt(&self) -> u32 {
+        self.said.attempt
+    }
+
+    /// Whether nobody waited for the load when it began, since it refreshes a value that was handed out.
+    pub fn background(&self) -> bool {
+        self.said.background
     }
 
     pub(super) fn policy(&self) -> PolicyPatch {

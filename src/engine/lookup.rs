@@ -1,13 +1,13 @@
 //! Asking the machine for a key, and doing what it answers.
 
 use std::borrow::Borrow;
-use std::future::Future;
 use std::hash::Hash;
 use std::rc::Rc;
 
 use super::asker;
 use super::cache::Cache;
-use super::call::{CallOptions, Got, LoadCtx, Status};
+use super::call::{CallOptions, Got, Status};
+use super::loader::Loader;
 use super::loading::Loading;
 use super::plugin::{CoalescedEvent, HitEvent, MissEvent, StaleEvent};
 use super::runtime::Runtime;
@@ -175,16 +175,15 @@ where
     }
 
     /// Makes the task that everyone waits for, and lets others join it. What is to be handed out at once, if anything.
-    pub(super) fn start<Q, F>(
+    pub(super) fn start<Q>(
         &self,
         key: &Q,
         start: StartLoad<V>,
         asked: &Asked<'_>,
-        load: impl FnOnce(LoadCtx<V>) -> F + 'static,
+        load: impl Loader<V>,
     ) -> (Waiter<K, V, R>, Option<Got<V>>)
     where
         Q: ToOwned<Owned = K> + ?Sized,
-        F: Future<Output = Result<V, LoadError>> + 'static,
     {
         let inner = &self.inner;
         let StartLoad { flight, asker, last, handed_out } = start;
@@ -197,10 +196,11 @@ where
             flight,
             key: (inner.weigher.is_some() || inner.has_plugins()).then(|| key.to_owned()),
             weight: asked.options.weight,
+            background: handed_out.is_some(),
             place: self.handle.place.clone(),
             brought: brought.clone(),
         };
-        let task = SharedTask::new(&inner.runtime, Box::pin(loading.run(LoadCtx::new(last), load)));
+        let task = SharedTask::new(&inner.runtime, Box::pin(loading.run(load, last)));
         let waiter = Waiter::new(guard, task.join(), brought.clone());
         inner.with(|table| table.set_in_flight(flight, Rc::new(InFlight { task, brought })));
         (waiter, handed_out)

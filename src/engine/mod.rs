@@ -14,6 +14,7 @@ mod inner;
 #[cfg(any(target_family = "wasm", feature = "workers"))]
 pub(crate) mod js_clock;
 mod load;
+mod loader;
 mod loading;
 mod lookup;
 mod plugin;

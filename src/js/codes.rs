@@ -37,6 +37,8 @@ pub(super) const STORED: u32 = kind(1);
 pub(super) const RESCUED: u32 = kind(2);
 pub(super) const FAILURE_CACHED: u32 = kind(3);
 pub(super) const FLIGHT_ENDED: u32 = kind(4);
+/// Of `failed`: it is to be tried again.
+pub(super) const RETRY: u32 = kind(5);
 /// Some who waited may not have the value, and are to ask again.
 pub(super) const ASK_AGAIN: u32 = kind(8);
 /// Longer loads are told to have taken this long, in milliseconds: half an hour.

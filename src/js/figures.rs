@@ -29,6 +29,7 @@ impl Core {
             s.coalesced,
             s.loads,
             s.load_failures,
+            s.retries,
             s.loads_abandoned,
             s.refreshes,
             s.rescues,

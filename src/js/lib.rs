@@ -17,10 +17,11 @@ mod figures;
 mod policies;
 
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, EvictionPolicy, FlightId, Machine, MissCause, NewValue, Node, Outcome, Part,
-    PartitionId, RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who, WriteThrough,
+    Answer, Ask, Brought, Counted, EvictionPolicy, Failure, FlightId, Machine, MissCause, NewValue, Node, Outcome,
+    Part, PartitionId, RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who,
+    WriteThrough,
 };
-use nearcache::options::{Limits, Policy, PolicyPatch};
+use nearcache::options::{Limits, Policy, PolicyPatch, Retry};
 use nearcache::time::{Timestamp, Ttl};
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -70,12 +71,17 @@ impl Core {
         error_backoff: f64,
         soft_timeout: f64,
         hard_timeout: f64,
+        attempts: f64,
+        retry_delay: f64,
+        retry_factor: f64,
+        retry_jitter: f64,
     ) -> u32 {
         let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         patch.negative_ttl = said_ttl(negative_ttl);
         patch.error_backoff = said_ttl(error_backoff);
         patch.soft_timeout = said_ttl(soft_timeout);
         patch.hard_timeout = said_ttl(hard_timeout);
+        patch.retry = said_retry(attempts, retry_delay, retry_factor, retry_jitter);
         self.policies.add(self.policies.get(base).patched(&patch))
     }
 
@@ -318,6 +324,10 @@ impl Core {
         error_backoff: f64,
         soft_timeout: f64,
         hard_timeout: f64,
+        attempts: f64,
+        retry_delay: f64,
+        retry_factor: f64,
+        retry_jitter: f64,
         bytes: f64,
         tags: Option<Vec<String>>,
     ) -> f64 {
@@ -326,6 +336,7 @@ impl Core {
         patch.error_backoff = said_ttl(error_backoff);
         patch.soft_timeout = said_ttl(soft_timeout);
         patch.hard_timeout = said_ttl(hard_timeout);
+        patch.retry = said_retry(attempts, retry_delay, retry_factor, retry_jitter);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
         let ask = Ask {
             asked_at: to_time(asked_at),
@@ -372,11 +383,17 @@ impl Core {
 
     /// A load failed; `backoff` is what its loader or the user's rule says. The slot of a value to fall back on with
     /// `RESCUED`, that where the error belongs with `FAILURE_CACHED`, `NOT_STORED` or `FLIGHT_ENDED`; `NEWS`; above, how
-    /// many milliseconds it took.
-    pub fn failed(&mut self, flight: u32, now: f64, backoff: f64) -> f64 {
+    /// many milliseconds it took. Or, if it `may_retry`, `RETRY`, and above, in how many milliseconds.
+    pub fn failed(&mut self, flight: u32, now: f64, backoff: f64, may_retry: bool, random: f64) -> f64 {
         let Some(flight) = self.flight(flight) else { return f64::from(FLIGHT_ENDED) };
-        let settled = self.machine.failed(flight, to_time(now), said_ttl(backoff));
+        let failure = Failure { now: to_time(now), backoff: said_ttl(backoff), may_retry, random };
+        let settled = self.machine.failed(flight, &failure);
         self.settled(settled, false)
+    }
+
+    /// Whether the load that failed may be tried again now.
+    pub fn may_try_again(&self, flight: u32, now: f64) -> bool {
+        self.flight(flight).is_some_and(|flight| self.machine.may_try_again(flight, to_time(now)))
     }
 
     /// A waiter of a group (`background`: the cache itself) leaves before its deadline. `LAST` if nobody waits any more:
@@ -598,15 +615,19 @@ impl Core {
     }
 
     fn settled(&self, settled: Settled, ask_again: bool) -> f64 {
+        let mut above = settled.millis;
         let code = match settled.outcome {
             Outcome::Stored(slot) => STORED | slot.number(),
             Outcome::Rescued(slot) => RESCUED | slot.number(),
             Outcome::FailureCached(slot) => FAILURE_CACHED | slot.number(),
             Outcome::NotStored => NOT_STORED,
             Outcome::FlightEnded => FLIGHT_ENDED,
+            Outcome::RetryIn(millis) => {
+                above = millis;
+                RETRY
+            }
         };
-        let millis = settled.millis.min(LONGEST_TOLD) as usize;
-        with(code | if ask_again { ASK_AGAIN } else { 0 } | self.news(), millis)
+        with(code | if ask_again { ASK_AGAIN } else { 0 } | self.news(), above.min(LONGEST_TOLD) as usize)
     }
 
     fn flight(&self, number: u32) -> Option<FlightId> {
@@ -722,6 +743,13 @@ fn to_ttl(millis: f64) -> Ttl {
 
 fn said_ttl(millis: f64) -> Option<Ttl> {
     (!millis.is_nan()).then(|| to_ttl(millis))
+}
+
+fn said_retry(attempts: f64, delay: f64, factor: f64, jitter: f64) -> Option<Retry> {
+    let or = |said: f64, otherwise: f64| if said.is_nan() { otherwise } else { said };
+    let mut retry = Retry::new(attempts as u32);
+    retry.delay = said_ttl(delay).unwrap_or(retry.delay);
+    (!attempts.is_nan()).then(|| retry.factor(or(factor, retry.factor)).jitter(or(jitter, retry.jitter)))
 }
 
 fn to_hash(hash: u32) -> Option<u32> {

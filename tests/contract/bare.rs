@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, FlightId, Machine, NewValue, Node, Outcome, Part, PartitionId, Removal,
+    Answer, Ask, Brought, Counted, Failure, FlightId, Machine, NewValue, Node, Outcome, Part, PartitionId, Removal,
     RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough,
     join_scope,
 };
@@ -31,6 +31,10 @@ struct Load {
     background: bool,
     /// What it has been told to end with, while its own asks are under way.
     told: Option<Json>,
+    /// The last good value, as it is told of.
+    stale: Option<Value>,
+    /// When it is tried again, and how its last attempt ended.
+    retry: Option<(Timestamp, Json)>,
 }
 
 struct Wait {
@@ -486,7 +490,19 @@ impl Bare {
         }
         let (ended, told, with, request) = (false, None, said(&step, "with").clone(), request_of(&step));
         let (to, of) = (place.clone(), key.clone());
-        self.loads.push(Load { name, place: to, key: of, flight, with, request, ended, background, told });
+        self.loads.push(Load {
+            name,
+            place: to,
+            key: of,
+            flight,
+            with,
+            request,
+            ended,
+            background,
+            told,
+            stale,
+            retry: None,
+        });
         if batched {
             self.enter_batch(load, place, key);
         }
@@ -560,6 +576,23 @@ impl Bare {
     }
 
     fn end(&mut self, load: usize, step: &Json) {
+        self.end_as(load, step, false);
+    }
+
+    /// The delay of a load that has failed is over.
+    fn try_again(&mut self, load: usize) {
+        let Some((_, step)) = self.loads[load].retry.take() else { return };
+        if !self.machine.may_try_again(self.loads[load].flight, self.now()) {
+            return self.end_as(load, &step, true);
+        }
+        let (place, key) = (self.loads[load].place.clone(), self.loads[load].key.clone());
+        if self.loads[load].name == "batch" {
+            return self.enter_batch(load, place, key);
+        }
+        self.log.begins.push(begun(&self.loads[load].name, &self.loads[load].stale));
+    }
+
+    fn end_as(&mut self, load: usize, step: &Json, is_last: bool) {
         if self.loads[load].ended {
             return;
         }
@@ -580,9 +613,18 @@ impl Bare {
                 let brought = Brought { now, said: &patch, tags: &tags, weight, absent, skip, random };
                 self.machine.brought(flight, &brought)
             }
-            None => self.machine.failed(flight, now, patch.error_backoff),
+            None => {
+                let may_retry = !is_last && !error.starts_with("final");
+                let failure = Failure { now, backoff: patch.error_backoff, may_retry, random: self.random() };
+                self.machine.failed(flight, &failure)
+            }
         };
         self.drain();
+        if let Outcome::RetryIn(millis) = settled.outcome {
+            self.loads[load].ended = false;
+            self.loads[load].retry = Some((now.after(Ttl::Millis(millis)), step.clone()));
+            return;
+        }
         let failed = brought.is_none() || settled.unknown_weight;
         let (place, key) = (self.loads[load].place.clone(), self.loads[load].key.clone());
         let mut again = Vec::new();
@@ -783,7 +825,7 @@ impl Bare {
 
     fn abort(&mut self, load: usize) {
         self.loads[load].ended = true;
-        if self.loads[load].name != "batch" {
+        if self.loads[load].name != "batch" && self.loads[load].retry.take().is_none() {
             self.log.aborts.push(self.loads[load].name.clone());
         }
         for at in 0..self.waits.len() {
@@ -805,12 +847,14 @@ impl Bare {
                 .filter(|at| !self.writes[*at].left && !self.writes[*at].ended)
                 .map(|at| (self.writes[at].deadline, at))
                 .min();
+            let retry = (0..self.loads.len()).filter_map(|at| Some((self.loads[at].retry.as_ref()?.0, at))).min();
             let wait = self.machine.next_deadline();
-            let times = [batch.map(|it| it.0), write.map(|it| it.0), wait];
+            let times = [batch.map(|it| it.0), write.map(|it| it.0), retry.map(|it| it.0), wait];
             let Some(first) = times.into_iter().flatten().min().filter(|at| *at <= now) else { break };
-            match (batch, write) {
-                (Some((at, batch)), _) if at == first => self.close(batch),
-                (_, Some((at, write))) if at == first => self.forsake(write, "ERR_TIMEOUT"),
+            match (batch, write, retry) {
+                (Some((at, batch)), ..) if at == first => self.close(batch),
+                (_, Some((at, write)), _) if at == first => self.forsake(write, "ERR_TIMEOUT"),
+                (.., Some((at, load))) if at == first => self.try_again(load),
                 _ => self.ring(now),
             }
         }

@@ -81,6 +81,10 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
             .error_backoff(policy.error_backoff.unwrap_or(Ttl::ZERO))
             .soft_timeout(policy.soft_timeout.unwrap_or(Ttl::Forever))
             .hard_timeout(policy.hard_timeout.unwrap_or(Ttl::Millis(30_000)));
+        if let Some(retry) = policy.retry {
+            // The rule by which cases say that an error is for good.
+            builder = builder.retry(retry).retry_if(|error| !error.to_string().starts_with("final"));
+        }
         // There is no rule without a ttl: where only a namespace or a call has one, the cache's is as for any value.
         let in_namespace = options.get("namespaces").is_some_and(|it| it.to_string().contains("negativeTtl"));
         let negative = policy.negative_ttl.or(in_namespace.then(|| policy.ttl.unwrap_or(Ttl::Forever)));
@@ -260,12 +264,19 @@ impl<const DETACHED: bool> Shared<DETACHED> {
         let (name, load) = (text(&step, "load").to_owned(), self.clone());
         let waiting = Waiting { name: text(&step, "ask").to_owned(), log: self.log.clone(), ended: false };
         let plain = flag(&step, "plain");
+        let is_retried = options.policy.retry.is_some() || said(&self.case, "cache").get("retry").is_some();
         async move {
             if name == "batch" {
                 let batched = self.batched.get().expect("the case has a batch").clone();
                 waiting.end(batched.get_with_details(key, options).await.map(details));
             } else {
-                let load = move |ctx| load.load(name, list(&step, "asks").to_vec(), ctx);
+                let asks = list(&step, "asks").to_vec();
+                if is_retried {
+                    let load = move |ctx| load.clone().load(name.clone(), asks.clone(), ctx);
+                    waiting.end(handle.try_get_with_retry(key, options, load).await.map(details));
+                    return;
+                }
+                let load = move |ctx| load.load(name, asks, ctx);
                 if plain {
                     waiting.end(handle.try_get_with(key, load).await.map(|value| json!({ "value": value })));
                 } else {

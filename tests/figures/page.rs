@@ -61,6 +61,7 @@ pub fn stats(times: u64) -> Stats {
         coalesced: 4 * times,
         loads: 5 * times,
         load_failures: 6 * times,
+        retries: 19 * times,
         loads_abandoned: 7 * times,
         refreshes: 8 * times,
         rescues: 9 * times,

@@ -63,6 +63,9 @@ class Opaque {
   }
 }
 
+/** The rule by which cases say that an error is for good. */
+const mayBeRetried = (error) => !error.message.startsWith("final");
+
 class Face {
   log = newLog();
   /** Loads that have begun and not been told how to end. */
@@ -84,6 +87,7 @@ class Face {
     this.cache = new NearCache({
       eviction: "lru",
       ...policy(rest),
+      ...(rest.retry === undefined ? {} : { retry: { ...rest.retry, when: mayBeRetried } }),
       random: () => random,
       ...(sizeOfLength ? { sizeOf: (value) => show(value).length } : {}),
       ...(batch === undefined
@@ -315,10 +319,11 @@ function said(say = {}) {
 function figures(handle) {
   const { evictions, batches, ...stats } = handle.stats();
   const { size, expired, replaced, removed } = evictions;
-  const { hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, rescues, loadsAbandoned } = stats;
+  const { hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, retries, rescues, loadsAbandoned } =
+    stats;
   const { softTimeouts, timeouts, sets, rejected, inFlight } = stats;
   return {
-    ...{ hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, rescues, loadsAbandoned },
+    ...{ hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, retries, rescues, loadsAbandoned },
     ...{ softTimeouts, timeouts, sets, rejected, inFlight, batches: batches.count },
     ...{ evictedSize: size, evictedExpired: expired, evictedReplaced: replaced, evictedRemoved: removed },
   };

@@ -14,6 +14,7 @@ import "./soft-timeout.mjs";
 import "./signals.mjs";
 import "./requests.mjs";
 import "./circles.mjs";
+import "./retries.mjs";
 import "./stale.mjs";
 import "./failures.mjs";
 import "./details.mjs";

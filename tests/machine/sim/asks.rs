@@ -12,9 +12,7 @@ impl Sim {
             }
             Some(slot) => {
                 let fresh = match self.kept.get(&slot) {
-                    Some(Kept::Value(id)) => {
-                        self.now < self.origins[id].fresh_until.min(self.origins[id].idle_until())
-                    }
+                    Some(Kept::Value(id)) => self.now < self.origins[id].fresh_until.min(self.origins[id].idle_until()),
                     _ => false,
                 };
                 let sure = |machine: &Machine, now: u64| (now as f64) < machine.fresh_until()[slot.index()];
@@ -185,8 +183,11 @@ impl Sim {
         }
         let id = self.origin(key, tags.clone());
         let began = self.purges.len();
+        let (background, ended, attempts) = (leader.is_empty(), false, 0);
         let groups = vec![leader];
-        self.loads.push(Load { id, key, flight, policy, tags, weight, groups, began, leader_deadline, ended: false });
+        let load =
+            Load { id, key, flight, policy, tags, weight, groups, began, leader_deadline, ended, attempts, background };
+        self.loads.push(load);
     }
 
     /// Whether a write of the key is certainly under way, and has not lost its key to a clear: then all that is stored

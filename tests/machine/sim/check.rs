@@ -22,6 +22,7 @@ impl Sim {
         );
         assert_eq!(self.machine.len(), self.kept.len(), "entries, step {}", self.step);
         assert_eq!(self.machine.stats().gets(), self.gets, "gets, step {}", self.step);
+        assert_eq!(self.machine.stats().retries, self.retries, "retries, step {}", self.step);
         assert_eq!(self.machine.stats().load_millis.count(), self.brought, "times of loads, step {}", self.step);
         let at = [self.machine.fresh_until().as_ptr() as usize, self.machine.hit_counters().as_ptr() as usize];
         let version = self.machine.columns_version();
@@ -64,14 +65,16 @@ impl Sim {
                 }
             }
             for at in 0..self.loads.len() {
-                if !self.loads[at].ended {
+                while !self.loads[at].ended {
                     self.fail(at);
                 }
             }
         }
         let loads: Vec<usize> = (0..self.loads.len()).filter(|at| !self.loads[*at].ended).collect();
         for load in loads {
-            self.fail(load);
+            while !self.loads[load].ended {
+                self.fail(load);
+            }
         }
         assert!(
             self.timers == Timers::Own || self.waiters.iter().all(|waiter| waiter.ended),

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 
 use crate::random::Random;
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, EvictionPolicy, FlightId, Machine, NewValue, Node, Outcome, Part, PartitionId, Slot,
-    Softened, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
+    Answer, Ask, Brought, Counted, EvictionPolicy, Failure, FlightId, Machine, NewValue, Node, Outcome, Part,
+    PartitionId, Slot, Softened, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
 };
-use nearcache::options::{EntryPolicy, Limits, Policy, PolicyPatch};
+use nearcache::options::{EntryPolicy, Limits, Policy, PolicyPatch, Retry};
 use nearcache::{Timestamp, Ttl};
 
 const KEYS: u64 = 20;
@@ -95,6 +95,9 @@ struct Load {
     leader_deadline: u64,
     /// The driver has been told that it has ended.
     ended: bool,
+    /// Attempts that failed, and that another one follows.
+    attempts: u32,
+    background: bool,
 }
 
 struct Waiter {
@@ -139,6 +142,7 @@ pub struct Sim {
     gets: u64,
     /// Loads that ended with a value or an error.
     brought: u64,
+    pub retries: u64,
     pub stored: u64,
     pub again: u64,
     /// Where the columns lay that a driver may see, and by what version.
@@ -171,6 +175,7 @@ impl Sim {
             next: 0,
             gets: 0,
             brought: 0,
+            retries: 0,
             stored: 0,
             again: 0,
             columns: None,
@@ -254,6 +259,10 @@ impl Sim {
         }
         if self.random.one_in(3) {
             said = said.refresh_ahead(1.0);
+        }
+        if self.random.one_in(2) {
+            let delay = Ttl::Millis(self.random.below(20));
+            said = said.retry(Retry::new(self.random.below(4) as u32).delay(delay).jitter(self.random.unit()));
         }
         if self.random.one_in(2) {
             said = said.error_backoff(Ttl::Millis(self.random.below(30)));

@@ -96,12 +96,7 @@ impl Sim {
             }
             None => {
                 let late = self.now > write.abandoned_at;
-                let good = written.is_some()
-                    && !conflicted
-                    && !others
-                    && !late
-                    && !write.doubtful[0]
-                    && lives(&policy);
+                let good = written.is_some() && !conflicted && !others && !late && !write.doubtful[0] && lives(&policy);
                 assert!(!good, "did not store what was written, step {}", self.step);
             }
         }
