@@ -93,6 +93,8 @@ pub struct EntryPolicy {
     /// Up to this part of `ttl`, from 0 to 1, is taken off at random, so that what was stored together does not
     /// expire together. Never longer than `ttl`.
     pub jitter: f64,
+    /// The driver checks the value before each use, so that no use goes by without a call to the core.
+    pub checked: bool,
 }
 
 impl EntryPolicy {
@@ -105,12 +107,18 @@ impl EntryPolicy {
             stale_if_error: Ttl::ZERO,
             refresh_ahead: 0.0,
             jitter: 0.0,
+            checked: false,
         }
+    }
+
+    /// Whether no use of a value may go by unnoticed.
+    pub(crate) fn tells_each_use(&self) -> bool {
+        self.checked || self.idle_ttl.bounded() != Ttl::Forever
     }
 
     /// Whether more is to be known of a value than when it expires.
     pub(crate) fn has_windows(&self) -> bool {
-        self.idle_ttl.bounded() != Ttl::Forever
+        self.tells_each_use()
             || self.stale_while_revalidate != Ttl::ZERO
             || self.stale_if_error != Ttl::ZERO
             || self.refresh_ahead > 0.0
@@ -234,6 +242,8 @@ pub struct PolicyPatch {
     pub refresh_ahead: Option<f64>,
     /// [`EntryPolicy::jitter`].
     pub jitter: Option<f64>,
+    /// [`EntryPolicy::checked`].
+    pub checked: Option<bool>,
     /// [`Policy::negative_ttl`].
     pub negative_ttl: Option<Ttl>,
     /// [`Policy::error_backoff`].
@@ -346,6 +356,7 @@ impl PolicyPatch {
         stale_if_error: None,
         refresh_ahead: None,
         jitter: None,
+        checked: None,
         negative_ttl: None,
         error_backoff: None,
         retry: None,
@@ -372,6 +383,7 @@ impl PolicyPatch {
             | self.stale_if_error.is_some()
             | self.refresh_ahead.is_some()
             | self.jitter.is_some()
+            | self.checked.is_some()
             | self.negative_ttl.is_some()
             | self.error_backoff.is_some()
             | self.retry.is_some()
@@ -397,6 +409,7 @@ impl Policy {
                 stale_if_error: patch.stale_if_error.unwrap_or(entry.stale_if_error),
                 refresh_ahead: factor(patch.refresh_ahead, entry.refresh_ahead),
                 jitter: factor(patch.jitter, entry.jitter).min(1.0),
+                checked: patch.checked.unwrap_or(entry.checked),
             },
             negative_ttl: patch.negative_ttl.or(self.negative_ttl),
             error_backoff: patch.error_backoff.unwrap_or(self.error_backoff),

@@ -34,6 +34,7 @@ const FILES: &[(&str, &str)] = &[
     ("sharing.json", include_str!("contract/sharing.json")),
     ("stale.json", include_str!("contract/stale.json")),
     ("updates.json", include_str!("contract/updates.json")),
+    ("validate.json", include_str!("contract/validate.json")),
 ];
 
 fn cases() -> impl Iterator<Item = (String, Json)> {

@@ -321,6 +321,7 @@ fn a_load_that_fails_does_not_cost_its_key_what_is_known_of_it() {
         tags: &[],
         weight: None,
         force_fresh: false,
+        invalid: false,
         background: true,
         detached: false,
         random: None,

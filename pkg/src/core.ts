@@ -115,6 +115,7 @@ export const FAILED = 9;
 export const RECURSIVE = 10;
 export const TIMED_OUT = 11;
 export const FULL = 12;
+export const LEAD_INVALID = 13;
 /** Of `touch`; what is absent has the kind before. */
 export const MISS_EXPIRED = 3;
 /** Of `brought` and `failed`, beside `ASK_AGAIN`. */

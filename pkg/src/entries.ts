@@ -278,6 +278,7 @@ function tellPolicy(core: Core, base: number, said: Numbers): number {
     retryDelay,
     retryFactor,
     retryJitter,
+    said.checked,
   );
 }
 

@@ -6,6 +6,7 @@ export type NearCacheErrorCode =
   | "ERR_TOO_MANY_LOADS"
   | "ERR_LOAD_LOST"
   | "ERR_BYTES"
+  | "ERR_INVALID"
   | "ERR_BATCH"
   | "ERR_KEY"
   | "ERR_WASM";
@@ -59,6 +60,10 @@ export function recursive(key: unknown): NearCacheError {
 
 export function tooManyLoads(key: unknown): NearCacheError {
   return new NearCacheError("ERR_TOO_MANY_LOADS", "too many loads are under way: at most 2097152 at once", key);
+}
+
+export function invalidValue(key: unknown): NearCacheError {
+  return new NearCacheError("ERR_INVALID", `the loader of ${showKey(key)} brought a value that validate refuses`, key);
 }
 
 export function nobodyWaits(key: unknown): NearCacheError {

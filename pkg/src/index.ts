@@ -98,7 +98,7 @@ export type {
 } from "./types.js";
 export { cached } from "./wrap.js";
 
-const HANDLE_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "retry", "sizeOf", "batch"]);
+const HANDLE_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "retry", "validate", "sizeOf", "batch"]);
 const CACHE_OPTIONS = new Set([
   "maxEntries",
   "maxBytes",
@@ -176,7 +176,14 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
-    const outer = { ...USUAL, policy: 0, backoffRule: undefined, retryRule: undefined, batcher: undefined };
+    const outer = {
+      ...USUAL,
+      policy: 0,
+      backoffRule: undefined,
+      retryRule: undefined,
+      validate: undefined,
+      batcher: undefined,
+    };
     const { root } = this.#entries;
     this.#handle = new CacheHandle(
       root,
@@ -654,23 +661,32 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   #getSlow(key: K, slot: number | undefined, now: number): V | undefined {
     const entries = this.#entries;
     const { hooks } = entries;
-    const { namespace, place } = this.#handle;
+    const { namespace, place, defaults } = this.#handle;
+    const { validate } = defaults;
+    const isInvalid = validate !== undefined && this.#driver.finds(this.#handle, key, validate);
+    // The rule is the user's, and may have used the cache.
+    if (validate !== undefined) slot = this.#handle.slots.get(key);
     let code: number;
     try {
       // It may be here for nothing but that the memory has grown.
       entries.columns.follow(0);
-      code = slot === undefined ? entries.core.miss(namespace.id, now) : entries.core.touch(slot, now);
+      if (slot === undefined) code = entries.core.miss(namespace.id, now);
+      else code = isInvalid ? entries.core.touch_invalid(slot) : entries.core.touch(slot, now);
     } catch (error) {
       if (!entries.recover(error)) throw error;
       return undefined;
     }
-    const isHit = slot !== undefined && kind(code) === HIT;
-    const value = isHit ? (entries.values[slot] as V) : undefined;
+    const isHit = slot !== undefined && !isInvalid && kind(code) === HIT;
+    const value = isHit ? (entries.values[slot!] as V) : undefined;
     if (hasNews(code)) entries.drain();
     if (isHit) {
       if (hooks.hit !== undefined) hooks.notify("hit", { key, place });
     } else if (hooks.miss !== undefined) {
-      hooks.notify("miss", { key, place, cause: kind(code) === MISS_EXPIRED ? "expired" : "absent" });
+      hooks.notify("miss", {
+        key,
+        place,
+        cause: isInvalid ? "invalid" : kind(code) === MISS_EXPIRED ? "expired" : "absent",
+      });
     }
     entries.flush();
     return value;
@@ -754,6 +770,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       hardTimeout: or(said.hardTimeout, outer.hardTimeout),
       backoffRule: errorBackoff === undefined ? outer.backoffRule : readRule(errorBackoff),
       retryRule: retry === undefined ? outer.retryRule : readRetryRule(retry),
+      validate: given.validate === undefined ? outer.validate : fn("validate", given.validate),
       sizeOf: given.sizeOf === undefined ? outer.sizeOf : fn("sizeOf", given.sizeOf),
       batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, where),
     };

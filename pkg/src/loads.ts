@@ -2,11 +2,11 @@ import { Alarm, startTimer, stopTimer } from "./alarm.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
 import { type EntryTable, FailureCached } from "./entries.js";
-import { isMisuse, nobodyWaits, timedOut } from "./errors.js";
+import { invalidValue, isMisuse, nobodyWaits, timedOut } from "./errors.js";
 import { type Ask, type Asker, Flight, type Wait } from "./flight.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, duration, names } from "./options.js";
-import { or, readContext } from "./policy.js";
+import { or, readContext, refuses } from "./policy.js";
 import { deferred } from "./deferred.js";
 
 /** Loads under way: calls the loaders, and tells the core and those who wait how they ended. */
@@ -129,6 +129,12 @@ export class Loads<K, V> {
   }
 
   private loaded(flight: Flight<K, V>, value: V): void {
+    const { handle, key, options } = flight.ask;
+    const validate = options?.validate ?? handle.defaults.validate;
+    if (validate !== undefined && !flight.over && refuses(validate, value, key)) {
+      this.failed(flight, invalidValue(key));
+      return;
+    }
     flight.loaded = true;
     flight.value = value;
     if (flight.over) {

@@ -29,6 +29,8 @@ export interface Numbers {
   readonly retryDelay: number;
   readonly retryFactor: number;
   readonly retryJitter: number;
+  /** Whether values are checked before each use. */
+  readonly checked: boolean;
 }
 
 /** For how long the key is not loaded again, by the error. */
@@ -37,10 +39,14 @@ export type BackoffRule<K> = (error: unknown, key: K) => Duration | undefined;
 /** Whether a load that failed with this error may be tried again. */
 export type RetryRule<K> = (error: unknown, key: K) => boolean;
 
+/** Whether a value may be handed out. */
+export type Validate<K> = (value: any, key: K) => boolean;
+
 /** What one call says, read and checked. */
 export interface CallOptions<K> extends Numbers {
   readonly backoffRule: BackoffRule<K> | undefined;
   readonly retryRule: RetryRule<K> | undefined;
+  readonly validate: Validate<K> | undefined;
   readonly bytes: number;
   readonly tags: string[] | undefined;
   readonly forceFresh: boolean;
@@ -62,7 +68,7 @@ export const LIFE_OPTIONS = [
 ];
 export const SET_OPTIONS = new Set([...LIFE_OPTIONS, "bytes", "tags"]);
 export const UPDATE_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "signal"]);
-export const GET_OPTIONS = new Set([...UPDATE_OPTIONS, "softTimeout", "forceFresh", "retry"]);
+export const GET_OPTIONS = new Set([...UPDATE_OPTIONS, "softTimeout", "forceFresh", "retry", "validate"]);
 export const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
 
 /** What a cache does that nobody told anything, as the core does. */
@@ -75,7 +81,7 @@ export const USUAL = {
 };
 
 type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
-type Read<K> = LifeOptions<K> & Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout" | "retry">;
+type Read<K> = LifeOptions<K> & Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout" | "retry" | "validate">;
 
 /** @throws {NearCacheError} `ERR_OPTION`. `prefix` names where an option was given. */
 export function readNumbers<K>(given: Given<K>, prefix = ""): Numbers {
@@ -94,6 +100,7 @@ export function readNumbers<K>(given: Given<K>, prefix = ""): Numbers {
     softTimeout: softTimeout === undefined ? NaN : duration("softTimeout", softTimeout),
     hardTimeout: hardTimeout === undefined ? NaN : duration("hardTimeout", hardTimeout),
     ...(given.retry === undefined ? NO_RETRY : readRetry(given.retry)),
+    checked: given.validate !== undefined,
   };
 }
 
@@ -104,6 +111,7 @@ export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<
     ...readNumbers(given as Given<K>),
     backoffRule: readRule(given.errorBackoff),
     retryRule: readRetryRule(given.retry),
+    validate: given.validate === undefined ? undefined : fn("validate", given.validate),
     bytes: weight === undefined ? NaN : bytes("bytes", weight),
     tags: tags === undefined ? undefined : names("tags", tags),
     forceFresh: forceFresh === undefined ? false : flag("forceFresh", forceFresh),
@@ -163,7 +171,17 @@ const UNSAID: Numbers = {
   softTimeout: NaN,
   hardTimeout: NaN,
   ...NO_RETRY,
+  checked: false,
 };
+
+/** Whether a rule refuses a value. What it throws counts as so. */
+export function refuses<K>(validate: Validate<K>, value: unknown, key: K): boolean {
+  try {
+    return validate(value, key) !== true;
+  } catch {
+    return true;
+  }
+}
 
 /** What was said, or else what holds without it. */
 export function or(said: number, otherwise: number): number {

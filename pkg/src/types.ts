@@ -86,6 +86,13 @@ export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
    */
   retry?: Retry<K> | undefined;
   /**
+   * Whether a value may be handed out: anything but `true` refuses it, and so does an error. A `get` or `getOrSet` that
+   * finds such a value, fresh or stale, removes it, and it is loaded anew (`miss` tells the cause `invalid`); a load that
+   * brings one has failed with `ERR_INVALID`, and nothing is stored. What is set, peeked at or iterated over is not checked.
+   * Each hit then makes calls into the core. May call the cache.
+   */
+  validate?: ((value: V, key: K) => boolean) | undefined;
+  /**
    * Bytes of a value, asked where a call says nothing and a byte bound is set. Default: strings as two bytes
    * a character, binary data by its length, numbers and the like as 8; anything else is an error.
    * May call the cache.
@@ -166,6 +173,8 @@ export interface GetOrSetOptions<K = any> extends SetOptions<K> {
   hardTimeout?: Duration | undefined;
   /** How the load that this call begins is tried again if it fails. */
   retry?: Retry<K> | undefined;
+  /** Whether a value may be handed out to this call, instead of the cache's own rule; and whether what it loads may be. */
+  validate?: ((value: any, key: K) => boolean) | undefined;
   /**
    * Load even if a value is there. The old one stays until the new one comes, and if the load fails.
    * A load already under way will do.
@@ -276,8 +285,8 @@ export interface Events<K, V> {
    * failed, or because it is slow.
    */
   stale: KeyEvent<K> & { readonly cause: "revalidate" | "error" | "timeout" };
-  /** A get found nothing: no such key, one whose value is too old, or it asked for a fresh one. */
-  miss: KeyEvent<K> & { readonly cause: "absent" | "expired" | "forced" };
+  /** A get found nothing: no such key, one whose value is too old or invalid, or it asked for a fresh one. */
+  miss: KeyEvent<K> & { readonly cause: "absent" | "expired" | "forced" | "invalid" };
   /** A get joined a load under way. */
   coalesced: KeyEvent<K>;
   /** A load brought a value, after so many milliseconds. `background`: nobody waited for it when it began. */

@@ -5,7 +5,7 @@ use super::graph::Node;
 use super::loads::{Deadlines, FlightId, WaitId};
 use super::partitions::PartitionId;
 use super::slab::{Slot, State};
-use super::{Machine, SWEEP};
+use super::{Machine, RemovalCause, SWEEP};
 use crate::options::Policy;
 use crate::time::Timestamp;
 
@@ -33,6 +33,8 @@ pub struct Ask<'a> {
     pub weight: Option<u32>,
     /// What is stored will not do; a load already under way will.
     pub force_fresh: bool,
+    /// The asker's rule refuses what is stored: it goes, and is loaded anew.
+    pub invalid: bool,
     /// Whether the driver can run a load that nobody waits for. If not, the asker waits for the refresh that it would
     /// have begun.
     pub background: bool,
@@ -85,6 +87,8 @@ pub enum MissCause {
     Expired,
     /// It asked for a fresh one.
     Forced,
+    /// The user's rule refused the value that was there.
+    Invalid,
 }
 
 impl MissCause {
@@ -94,6 +98,7 @@ impl MissCause {
             Self::Absent => "absent",
             Self::Expired => "expired",
             Self::Forced => "forced",
+            Self::Invalid => "invalid",
         }
     }
 }
@@ -165,6 +170,22 @@ impl Machine {
         Touched::Miss(cause)
     }
 
+    /// As [`touch`](Self::touch) of a value that the user's rule refuses: a miss, and the value goes.
+    pub fn touch_invalid(&mut self, slot: Slot) -> Touched {
+        self.count_in(self.namespace_of(slot), |stats| stats.misses += 1);
+        self.drop_value(slot, Some(RemovalCause::Removed));
+        Touched::Miss(MissCause::Invalid)
+    }
+
+    /// Lets go of a value, but not of its key, that somebody is about to load.
+    fn refuse(&mut self, slot: Slot) {
+        if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready) {
+            self.pinned = Some(slot);
+            self.drop_value(slot, Some(RemovalCause::Removed));
+            self.pinned = None;
+        }
+    }
+
     /// As [`touch`](Self::touch) for a value that needs no second look, such as whether to refresh it ahead. What
     /// does, and what is no hit, is left as it is and not counted.
     #[inline]
@@ -223,6 +244,9 @@ impl Machine {
             self.count(ask.partition, |stats| stats.timeouts += 1);
             return Answer::TimedOut;
         }
+        if let Some(slot) = slot.filter(|_| ask.invalid) {
+            self.refuse(slot);
+        }
         let stored = slot.filter(|_| !ask.force_fresh);
         if let Some(answer) = stored.and_then(|slot| self.answer_from_store(slot, ask, deadlines)) {
             return self.counted(answer, ask);
@@ -249,7 +273,10 @@ impl Machine {
             self.detach(slot);
         }
         self.count(ask.partition, |stats| stats.misses += 1);
-        let cause = self.miss_cause(slot, ask.force_fresh);
+        let cause = match self.miss_cause(slot, ask.force_fresh) {
+            MissCause::Absent if ask.invalid => MissCause::Invalid,
+            cause => cause,
+        };
         let Some(slot) = slot.or_else(|| self.take(ask.partition, ask.hash)) else {
             return self.counted(Answer::Full, ask);
         };

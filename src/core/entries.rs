@@ -56,10 +56,9 @@ impl Machine {
         let slot = self.occupy(slot, partition, entry.hash, entry.weight, State::Ready)?;
         // After an infinite ttl nothing comes by itself, but the entry may be made to expire.
         let windows = policy.has_windows().then(|| StaleWindows::new(now, ttl, policy, entry.load_millis));
-        let is_idle_bounded = policy.idle_ttl.bounded() != Ttl::Forever;
         let until = match (&windows, ttl) {
             // Before no moment: the core is to know of every use.
-            _ if is_idle_bounded => Some(Timestamp::default()),
+            _ if policy.tells_each_use() => Some(Timestamp::default()),
             (_, Ttl::Forever) => None,
             (Some(windows), _) => Some(windows.no_check_until()),
             (None, Ttl::Millis(_)) => Some(now.after(ttl)),

@@ -200,6 +200,17 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
+    /// Which values may be handed out. A get that finds one for which the rule says no removes it, and loads anew (the miss's
+    /// cause is [`Invalid`](crate::MissCause::Invalid)); so for stale ones. A load that brings such a value has failed with
+    /// [`LoadError::Invalid`](crate::LoadError::Invalid), and nothing is stored. What is [peeked](super::Cache::peek) at,
+    /// iterated over or inserted is not checked. Every get of a value then makes the cache look twice.
+    #[must_use]
+    pub fn validate(mut self, rule: impl Fn(&V) -> bool + 'static) -> Self {
+        self.rules.validate = Some(Box::new(rule));
+        self.policy.entry.checked = true;
+        self
+    }
+
     /// How long a value lives that means "nothing there", by your rule. Wins over `time_to_live` and a call's ttl, not over
     /// what is said of the value itself: by its loader, or by `insert_with`.
     #[must_use]

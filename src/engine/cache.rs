@@ -65,7 +65,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     {
         match self.hit_or_slot(key) {
             Some(Ok(value)) => Some(value),
-            Some(Err(slot)) => self.get_slowly(slot),
+            Some(Err(slot)) if self.inner.rules.validate.is_none() => self.get_slowly(slot),
+            Some(Err(_)) => self.get_and_tell(key),
             None => self.get_and_tell(key),
         }
     }
@@ -126,10 +127,15 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         Q: Hash + Eq + ?Sized,
     {
         let inner = &self.inner;
+        let is_refused = self.finds_refused(key, inner.now());
         let (key, touched, value) = self.with(|table| {
             let slot = table.find(self.partition, key);
             let known = slot.and_then(|slot| table.key(slot)).zip(inner.told_key).map(|(key, clone)| clone(key));
-            match self.touch(table, slot) {
+            let touched = match slot.filter(|_| is_refused) {
+                Some(slot) => table.machine.touch_invalid(slot),
+                None => self.touch(table, slot),
+            };
+            match touched {
                 Touched::Hit => (known, Touched::Hit, slot.and_then(|slot| table.value(slot)).cloned()),
                 touched => (known, touched, None),
             }
@@ -142,6 +148,22 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
             }
         }
         value
+    }
+
+    /// Whether there is a value, fresh or stale, that the user's rule refuses.
+    pub(super) fn finds_refused<Q>(&self, key: &Q, now: Timestamp) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if self.inner.rules.validate.is_none() {
+            return false;
+        }
+        let value = self.with(|table| {
+            let slot = table.find(self.partition, key).filter(|slot| table.machine.is_usable(*slot, now))?;
+            table.value(slot).cloned()
+        });
+        value.flatten().is_some_and(|value| self.inner.refuses(&value))
     }
 
     /// As [`get`](Self::get), but counts nothing and leaves the order of use as it is.

@@ -64,6 +64,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
             let result = self.load(&mut load, &ctx).await;
             // Without the cache nobody waits.
             let Some(inner) = self.inner.upgrade() else { return };
+            let result =
+                result.and_then(|value| if inner.refuses(&value) { Err(LoadError::Invalid) } else { Ok(value) });
             let loaded = self.judge(&inner, &ctx, result, L::REPEATS);
             let now = ctx.loaded_at().unwrap_or_else(|| inner.now());
             let mut next = inner.with(|table| self.settle(table, now, loaded));

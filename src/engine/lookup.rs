@@ -75,9 +75,10 @@ where
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
     {
         let now = if asked.again.is_some() { self.inner.now() } else { asked.asked_at };
+        let is_refused = self.finds_refused(key, now);
         let mut random = None;
         loop {
-            match self.with(|table| self.lookup_in(table, key, asked, now, random)) {
+            match self.with(|table| self.lookup_in(table, key, asked, now, random, is_refused)) {
                 Some(Some(found)) => return found,
                 // A source of random numbers may call the cache.
                 Some(None) => random = Some(self.inner.random()),
@@ -94,6 +95,7 @@ where
         asked: &Asked<'_>,
         now: Timestamp,
         random: Option<f64>,
+        is_refused: bool,
     ) -> Option<Found<V, R>>
     where
         K: Borrow<Q>,
@@ -106,7 +108,7 @@ where
             let value = table.value(slot).cloned().ok_or(LoadError::Lost)?;
             Ok(Got::new(value, status, asked.details.then(|| table.machine.age(slot, now)).flatten()))
         };
-        if let Some(slot) = known.filter(|_| !options.force_fresh && asked.again.is_none()) {
+        if let Some(slot) = known.filter(|_| !options.force_fresh && !is_refused && asked.again.is_none()) {
             // Most gets end here, and need no policy.
             if table.machine.hit(slot, now) {
                 return Some((Lookup::Answered(got(table, slot, Status::Hit)), Some(Event::Hit)));
@@ -127,6 +129,7 @@ where
             tags: &handle.with_tags(&options.tags),
             weight: options.weight,
             force_fresh: options.force_fresh,
+            invalid: is_refused,
             background: can_go_on(&inner.runtime),
             detached: R::DETACHED,
             random,

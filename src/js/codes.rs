@@ -26,6 +26,7 @@ pub(super) const RECURSIVE: u32 = kind(10);
 /// And of `timeout`.
 pub(super) const TIMED_OUT: u32 = kind(11);
 pub(super) const FULL: u32 = kind(12);
+pub(super) const LEAD_INVALID: u32 = kind(13);
 
 /// Of `touch`.
 pub(super) const MISS_ABSENT: u32 = kind(2);

@@ -75,6 +75,7 @@ impl Core {
         retry_delay: f64,
         retry_factor: f64,
         retry_jitter: f64,
+        checked: bool,
     ) -> u32 {
         let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         patch.negative_ttl = said_ttl(negative_ttl);
@@ -82,6 +83,7 @@ impl Core {
         patch.soft_timeout = said_ttl(soft_timeout);
         patch.hard_timeout = said_ttl(hard_timeout);
         patch.retry = said_retry(attempts, retry_delay, retry_factor, retry_jitter);
+        patch.checked = checked.then_some(true);
         self.policies.add(self.policies.get(base).patched(&patch))
     }
 
@@ -103,6 +105,14 @@ impl Core {
             Touched::Hit => HIT,
             Touched::Miss(cause) => miss(cause) | self.news(),
         }
+    }
+
+    /// As `touch`, of a value that the user's rule refuses. `NEWS`.
+    pub fn touch_invalid(&mut self, slot: u32) -> u32 {
+        if let Some(slot) = Slot::new(slot) {
+            self.machine.touch_invalid(slot);
+        }
+        self.news()
     }
 
     /// Where in memory the column of `Machine::fresh_until` lies.
@@ -289,13 +299,13 @@ impl Core {
         hash: u32,
         now: f64,
         policy: u32,
-        force_fresh: bool,
+        invalid: bool,
         random: f64,
         asker: i32,
     ) -> f64 {
         let asker = self.node(asker);
         let Self { machine, policies, .. } = self;
-        let ask = question(slot, partition, hash, now, policies.get(policy), force_fresh, random, asker);
+        let ask = Ask { invalid, ..question(slot, partition, hash, now, policies.get(policy), false, random, asker) };
         answer(machine, &ask)
     }
 
@@ -310,6 +320,7 @@ impl Core {
         now: f64,
         policy: u32,
         force_fresh: bool,
+        invalid: bool,
         random: f64,
         asker: i32,
         asked_at: f64,
@@ -346,6 +357,7 @@ impl Core {
                 _ => Some(Counted::Coalesced),
             },
             tags: &tags,
+            invalid,
             weight: to_weight(bytes),
             ..question(slot, partition, hash, now, &policy, force_fresh, random, self.node(asker))
         };
@@ -683,6 +695,7 @@ fn question<'a>(
         tags: &[],
         weight: None,
         force_fresh,
+        invalid: false,
         background: true,
         detached: false,
         random: Some(random).filter(|random| *random > 0.0),
@@ -717,6 +730,7 @@ fn lead(cause: MissCause) -> u32 {
     match cause {
         MissCause::Absent => LEAD_ABSENT,
         MissCause::Expired => LEAD_EXPIRED,
+        MissCause::Invalid => LEAD_INVALID,
         // `Forced`.
         _ => LEAD_FORCED,
     }

@@ -283,6 +283,12 @@ impl Bare {
         self.kept.insert(slot, kept);
     }
 
+    fn finds_refused(&self, slot: Option<Slot>) -> bool {
+        let usable = slot.filter(|slot| self.machine.is_usable(*slot, self.now()));
+        let validates = flag(said(&self.case, "cache"), "validate");
+        validates && self.value(usable).is_some_and(|value| !script::is_valid(value))
+    }
+
     fn fresh(&self, slot: Option<Slot>) -> Option<&Value> {
         self.value(slot.filter(|slot| self.machine.is_fresh(*slot, self.now())))
     }
@@ -333,6 +339,7 @@ impl Bare {
     fn get(&mut self, place: Place, key: String, slot: Option<Slot>) -> Json {
         let now = self.now();
         let touched = match slot {
+            Some(slot) if self.finds_refused(Some(slot)) => self.machine.touch_invalid(slot),
             Some(slot) => self.machine.touch(slot, now),
             None => {
                 let namespace = self.with_part(&place, |_, part| part.namespace);
@@ -407,6 +414,7 @@ impl Bare {
             tags: &tags,
             weight,
             force_fresh: flag(with, "forceFresh"),
+            invalid: self.finds_refused(slot),
             background: true,
             detached: false,
             random: Some(1.0 - self.random()),
@@ -599,7 +607,11 @@ impl Bare {
         self.loads[load].ended = true;
         let (flight, now, said) = (self.loads[load].flight, self.now(), said(step, "say"));
         let brought = step.get("error").is_none().then(|| script::value(step, "value"));
-        let error = step.get("error").and_then(Json::as_str).unwrap_or("ERR_BYTES").to_owned();
+        let validates = flag(script::said(&self.case, "cache"), "validate");
+        let is_invalid = validates && brought.as_ref().is_some_and(|value| !script::is_valid(value));
+        let brought = brought.filter(|_| !is_invalid);
+        let or = if is_invalid { "ERR_INVALID" } else { "ERR_BYTES" };
+        let error = step.get("error").and_then(Json::as_str).unwrap_or(or).to_owned();
         let patch = script::patch(said);
         let settled = match &brought {
             Some(value) => {

@@ -81,6 +81,9 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
             .error_backoff(policy.error_backoff.unwrap_or(Ttl::ZERO))
             .soft_timeout(policy.soft_timeout.unwrap_or(Ttl::Forever))
             .hard_timeout(policy.hard_timeout.unwrap_or(Ttl::Millis(30_000)));
+        if flag(options, "validate") {
+            builder = builder.validate(script::is_valid);
+        }
         if let Some(retry) = policy.retry {
             // The rule by which cases say that an error is for good.
             builder = builder.retry(retry).retry_if(|error| !error.to_string().starts_with("final"));

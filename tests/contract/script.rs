@@ -97,8 +97,14 @@ pub fn patch(said: &Json) -> PolicyPatch {
     patch.hard_timeout = ttl(said, "hardTimeout");
     patch.refresh_ahead = said.get("refreshAhead").and_then(Json::as_f64);
     patch.jitter = said.get("jitter").and_then(Json::as_f64);
+    patch.checked = flag(said, "validate").then_some(true);
     patch.retry = said.get("retry").map(retry);
     patch
+}
+
+/// The rule of cases that have `validate`.
+pub fn is_valid(value: &Value) -> bool {
+    value.as_ref().is_none_or(|value| !value.starts_with("bad"))
 }
 
 fn retry(said: &Json) -> Retry {

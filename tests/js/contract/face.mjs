@@ -87,6 +87,7 @@ class Face {
     this.cache = new NearCache({
       eviction: "lru",
       ...policy(rest),
+      ...(rest.validate ? { validate: (value) => !show(this.#unwrap(value)).startsWith("bad") } : {}),
       ...(rest.retry === undefined ? {} : { retry: { ...rest.retry, when: mayBeRetried } }),
       random: () => random,
       ...(sizeOfLength ? { sizeOf: (value) => show(value).length } : {}),

@@ -72,6 +72,7 @@ impl Sim {
             tags: &names,
             weight,
             force_fresh,
+            invalid: false,
             background: true,
             detached: false,
             random: Some(1.0 - self.random.unit()),
