@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = &[
     ("failures.json", include_str!("contract/failures.json")),
     ("hooks.json", include_str!("contract/hooks.json")),
     ("idle.json", include_str!("contract/idle.json")),
+    ("info.json", include_str!("contract/info.json")),
     ("keep-fresh.json", include_str!("contract/keep-fresh.json")),
     ("lifetimes.json", include_str!("contract/lifetimes.json")),
     ("namespaces.json", include_str!("contract/namespaces.json")),

@@ -33,6 +33,7 @@ import type {
   DefaultOptions,
   DetailedOptions,
   Details,
+  EntryInfo,
   Events,
   GetOrSetOptions,
   Health,
@@ -43,6 +44,7 @@ import type {
   Loaded,
   Loader,
   NearCacheOptions,
+  PeekOptions,
   Plugin,
   SetOptions,
   UpdateOptions,
@@ -68,6 +70,7 @@ export type {
   DetailedOptions,
   Details,
   Duration,
+  EntryInfo,
   ErrorBackoff,
   Events,
   GetOrSetOptions,
@@ -81,6 +84,7 @@ export type {
   Loaded,
   Loader,
   NearCacheOptions,
+  PeekOptions,
   Place,
   Plugin,
   Retry,
@@ -110,6 +114,9 @@ const CACHE_OPTIONS = new Set([
   "clock",
   "random",
 ]);
+const PEEK_OPTIONS = new Set(["allowStale"]);
+/** As the core numbers them. */
+const STATES = ["fresh", "stale", "failed", "loading"] as const;
 const MAX_ENTRIES = 10_000;
 
 /**
@@ -206,12 +213,50 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return value;
   }
 
-  /** As `get`, but counts nothing, and is no use of the value. */
-  peek(key: K): V | undefined {
+  /**
+   * As `get`, but counts nothing, and is no use of the value. With `allowStale` a value past its `ttl` will do that may still
+   * be handed out in one of its stale windows.
+   */
+  peek(key: K, options?: PeekOptions): V | undefined {
+    if (options !== undefined) known(options, PEEK_OPTIONS);
     const now = this.#entries.now();
     const slot = this.#handle.slots.get(key);
-    if (slot === undefined || !this.#entries.isFresh(slot, now)) return undefined;
-    return this.#entries.values[slot] as V | undefined;
+    if (slot === undefined) return undefined;
+    const willDo =
+      options?.allowStale === true
+        ? this.#entries.safely((core) => core.is_usable(slot, now))
+        : this.#entries.isFresh(slot, now);
+    return willDo ? this.#entries.valueAt(slot) : undefined;
+  }
+
+  /**
+   * What there is to know of a key: fresh, stale or failed, how old, how heavy, by what it can be purged, and whether it is
+   * being loaded. `undefined` if a get would find nothing and wait for nothing. Counts nothing, and is no use of the value.
+   * O(its tags).
+   */
+  info(key: K): EntryInfo | undefined {
+    const now = this.#entries.now();
+    const slot = this.#handle.slots.get(key);
+    if (slot === undefined) return undefined;
+    return this.#entries.safely((core) => {
+      const [state, loading, age, ttl, bytes] = core.info(slot, now) as unknown as [
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
+      if (state === undefined) return undefined;
+      const tags = core.tags_of(slot);
+      return {
+        state: STATES[state]!,
+        loading: loading === 1,
+        age,
+        ttl,
+        bytes,
+        tags: tags === "" ? [] : tags.split("\0"),
+      };
+    });
   }
 
   /** Whether there is a fresh value. Counts nothing. */
@@ -283,6 +328,52 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     });
     entries.flush();
     return held;
+  }
+
+  /** `delete` of many keys: how many of them had a fresh value. O(keys). */
+  deleteMany(keys: Iterable<K>): number {
+    let deleted = 0;
+    for (const key of keys) deleted += Number(this.delete(key));
+    return deleted;
+  }
+
+  /** `set` of many keys, with the same options. O(entries). */
+  setMany(entries: Iterable<readonly [K, V]>, options?: SetOptions<K>): this {
+    for (const [key, value] of entries) this.set(key, value, options);
+    return this;
+  }
+
+  /**
+   * Deletes what this part of the cache would find, fresh or stale, and `predicate` picks; returns how many there were. It may
+   * call the cache. O(n of the cache): what is purged often had better bear a tag.
+   */
+  deleteWhere(predicate: (value: V, key: K) => boolean): number {
+    fn("predicate", predicate);
+    let deleted = 0;
+    for (const [key, value] of this.#walk(true)) {
+      if (predicate(value, key) !== true) continue;
+      this.delete(key);
+      deleted++;
+    }
+    return deleted;
+  }
+
+  /**
+   * Deletes everything in the whole cache that may not be handed out any more: values whose `ttl`, stale windows or idle time
+   * are over, and failures that need not be remembered; returns how many there were. Hooks are told. The cache does as much
+   * bit by bit while it is used, so that this is for one that lies idle, and for who wants to be told in time:
+   * `setInterval(() => cache.purgeStale(), 1_000)`. O(n).
+   */
+  purgeStale(): number {
+    const entries = this.#entries;
+    const now = entries.now();
+    const purged = entries.safely((core) => {
+      const purged = core.remove_all_expired(now);
+      entries.drain();
+      return purged;
+    });
+    entries.flush();
+    return purged;
   }
 
   /**
@@ -555,14 +646,19 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * The fresh entries; those of namespaces and scopes are theirs. With `eviction: "lru"` the most recently used come first,
    * else they have no order that is promised. O(n of the cache).
    */
-  *entries(): IterableIterator<[K, V]> {
+  entries(): IterableIterator<[K, V]> {
+    return this.#walk(false);
+  }
+
+  *#walk(stale: boolean): IterableIterator<[K, V]> {
     const entries = this.#entries;
     const start = entries.now();
     // The order is taken at the start, so that the loop's body may use the cache.
-    for (const slot of entries.safely((core) => core.newest_first(start))) {
+    for (const slot of entries.safely((core) => core.newest_first(start, stale))) {
       const now = entries.now();
       const key = entries.keys[slot] as K;
-      const held = this.#handle.slots.get(key) === slot && entries.isFresh(slot, now);
+      const willDo = stale ? entries.safely((core) => core.is_usable(slot, now)) : entries.isFresh(slot, now);
+      const held = willDo && this.#handle.slots.get(key) === slot;
       if (held) yield [key, entries.values[slot] as V];
     }
   }

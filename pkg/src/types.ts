@@ -149,6 +149,31 @@ export interface BatchOptions<K, V, C> {
   maxBatchSize?: number | undefined;
 }
 
+/** How a `peek` looks. */
+export interface PeekOptions {
+  /** Whether a stale value will do. Default `false`. */
+  allowStale?: boolean | undefined;
+}
+
+/** What there is to know of a key. */
+export interface EntryInfo {
+  /**
+   * What there is of it: a `fresh` value, a `stale` one that may still be handed out, the memory of a load that `failed` a
+   * moment ago, or nothing yet (`loading`).
+   */
+  readonly state: "fresh" | "stale" | "failed" | "loading";
+  /** Whether a load is under way: its first, or one for a newer value. */
+  readonly loading: boolean;
+  /** Milliseconds since it was stored; 0 where there is no value. */
+  readonly age: number;
+  /** Milliseconds that it stays fresh, or that a failure is remembered; 0 for a stale value, and where there is neither. */
+  readonly ttl: number;
+  /** What it counts against `maxBytes`. */
+  readonly bytes: number;
+  /** By what it can be purged, in no order that is promised. */
+  readonly tags: readonly string[];
+}
+
 /** What an entry is stored with, where it differs from the cache's options. */
 export interface SetOptions<K = any> extends LifeOptions<K> {
   /** What it counts against `maxBytes`. */
@@ -362,7 +387,7 @@ export interface CacheLike<K, V> {
   readonly name: string;
   readonly size: number;
   get(key: K): V | undefined;
-  peek(key: K): V | undefined;
+  peek(key: K, options?: PeekOptions): V | undefined;
   has(key: K): boolean;
   remainingTtl(key: K): number | undefined;
   set(key: K, value: V, options?: SetOptions<K>): unknown;

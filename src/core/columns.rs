@@ -86,4 +86,11 @@ impl Machine {
         order.retain(|slot| self.is_fresh(*slot, now));
         order
     }
+
+    /// As [`newest_first`](Self::newest_first), with the slots whose values are stale and may still be handed out.
+    pub fn usable(&mut self, now: Timestamp) -> Vec<Slot> {
+        let mut order = self.eviction.order();
+        order.retain(|slot| self.is_usable(*slot, now));
+        order
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::core::Age;
+use crate::core::{Age, EntryState};
 use crate::options::{PolicyPatch, entry_setters, load_setters};
 use crate::time::{Timestamp, Ttl};
 
@@ -255,6 +255,24 @@ impl<V> LoadCtx<V> {
     fn alter(&self, f: impl FnOnce(PolicyPatch) -> PolicyPatch) {
         self.said.policy.set(f(self.said.policy.get()));
     }
+}
+
+/// What there is to know of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EntryInfo {
+    /// What there is of it.
+    pub state: EntryState,
+    /// Whether a load is under way: its first, or one for a newer value.
+    pub loading: bool,
+    /// For how long the value has been stored; zero where there is none.
+    pub age: Duration,
+    /// For how long it is still fresh, or a failure is remembered; zero for a stale one, and where there is neither.
+    pub ttl: Ttl,
+    /// What it counts against `max_bytes`.
+    pub weight: u32,
+    /// The names by which it can be purged, in no order that is promised.
+    pub tags: Vec<String>,
 }
 
 /// A value, and how it was come by.

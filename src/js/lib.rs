@@ -536,6 +536,29 @@ impl Core {
         stored.map_or(0, Slot::number) | self.news()
     }
 
+    /// What there is to know of a slot's key, in the order of `pkg/src/index.ts`; empty if there is nothing.
+    pub fn info(&self, slot: u32, now: f64) -> Vec<f64> {
+        let Some(info) = Slot::new(slot).and_then(|slot| self.machine.info(slot, to_time(now))) else {
+            return Vec::new();
+        };
+        let ttl = match info.age.ttl {
+            Ttl::Millis(millis) => millis as f64,
+            Ttl::Forever => f64::INFINITY,
+        };
+        let state = f64::from(info.state as u8);
+        vec![state, f64::from(u8::from(info.loading)), info.age.millis as f64, ttl, f64::from(info.weight)]
+    }
+
+    /// The tags of a slot's entry, joined by U+0000.
+    pub fn tags_of(&self, slot: u32) -> String {
+        Slot::new(slot).map_or_else(String::new, |slot| self.machine.tags_of(slot).join("\0"))
+    }
+
+    /// Removes everything that may not be handed out any more; how much. There may be news.
+    pub fn remove_all_expired(&mut self, now: f64) -> usize {
+        self.machine.remove_all_expired(to_time(now))
+    }
+
     /// A batch begins: what it is called as an `asker`, below -1.
     pub fn new_batch(&mut self) -> i32 {
         match self.machine.new_batch() {
@@ -559,9 +582,11 @@ impl Core {
         }
     }
 
-    /// The slots whose values are fresh, the most recently used first.
-    pub fn newest_first(&mut self, now: f64) -> Vec<u32> {
-        self.machine.newest_first(to_time(now)).into_iter().map(Slot::number).collect()
+    /// The slots whose values are fresh, the most recently used first; with `stale` those too that may still be handed out.
+    pub fn newest_first(&mut self, now: f64, stale: bool) -> Vec<u32> {
+        let now = to_time(now);
+        let slots = if stale { self.machine.usable(now) } else { self.machine.newest_first(now) };
+        slots.into_iter().map(Slot::number).collect()
     }
 
     /// Entries of a part of the cache and within it.

@@ -131,6 +131,17 @@ impl Face for Bare {
             "get" => self.get(place, name, slot),
             "peek" => self.fresh(slot).map_or(json!(NOTHING), |value| json!(value)),
             "has" => json!(self.fresh(slot).is_some()),
+            "peekStale" => {
+                let usable = slot.filter(|slot| self.machine.is_usable(*slot, now));
+                self.value(usable).map_or(json!(NOTHING), |value| json!(value))
+            }
+            "info" => slot.and_then(|slot| self.info(slot)).unwrap_or(json!(NOTHING)),
+            "purgeStale" => {
+                let purged = self.machine.remove_all_expired(now);
+                self.drain();
+                json!(purged)
+            }
+            "deleteWhere" => self.delete_where(&place, &name),
             "remainingTtl" => match slot.filter(|slot| self.machine.is_fresh(*slot, now)) {
                 Some(slot) => self.machine.age(slot, now).map_or(Json::Null, |age| show_ttl(age.ttl)),
                 None => json!(NOTHING),
@@ -199,7 +210,11 @@ impl Face for Bare {
 }
 
 pub fn is_operation(name: &str) -> bool {
-    const OPERATIONS: [&str; 22] = [
+    const OPERATIONS: [&str; 26] = [
+        "peekStale",
+        "info",
+        "purgeStale",
+        "deleteWhere",
         "set",
         "get",
         "peek",
@@ -281,6 +296,26 @@ impl Bare {
         self.names.insert(slot, (place.clone(), key.to_owned()));
         self.slots.insert((place.clone(), key.to_owned()), slot);
         self.kept.insert(slot, kept);
+    }
+
+    fn info(&self, slot: Slot) -> Option<Json> {
+        let info = self.machine.info(slot, self.now())?;
+        let mut tags = self.machine.tags_of(slot);
+        tags.sort_unstable();
+        let (state, ttl) = (info.state.as_str(), show_ttl(info.age.ttl));
+        let (loading, age, bytes) = (info.loading, info.age.millis, info.weight);
+        Some(json!({ "state": state, "loading": loading, "age": age, "ttl": ttl, "bytes": bytes, "tags": tags }))
+    }
+
+    /// Of the values that begin with these letters.
+    fn delete_where(&mut self, place: &Place, letters: &str) -> Json {
+        let (partition, now) = (self.partition(place), self.now());
+        let mut slots = self.machine.usable(now);
+        slots.retain(|slot| self.machine.is_in(*slot, partition));
+        slots.retain(|slot| self.value(Some(*slot)).is_some_and(|value| show(value).starts_with(letters)));
+        slots.iter().for_each(|slot| self.machine.remove(*slot));
+        self.drain();
+        json!(slots.len())
     }
 
     fn finds_refused(&self, slot: Option<Slot>) -> bool {

@@ -157,6 +157,15 @@ impl<const DETACHED: bool> Engine<DETACHED> {
             "get" => or_nothing(handle.get(&name)),
             "peek" => or_nothing(handle.peek(&name)),
             "has" => json!(handle.contains(&name)),
+            "peekStale" => or_nothing(handle.peek_stale(&name)),
+            "info" => handle.info(&name).map_or(json!(NOTHING), |info| {
+                let mut tags = info.tags;
+                tags.sort_unstable();
+                let (state, ttl, age) = (info.state.as_str(), show_ttl(info.ttl), info.age.as_millis() as u64);
+                json!({ "state": state, "loading": info.loading, "age": age, "ttl": ttl, "bytes": info.weight, "tags": tags })
+            }),
+            "purgeStale" => json!(handle.purge_stale()),
+            "deleteWhere" => json!(handle.remove_where(|_, value| show(value).starts_with(&name))),
             "remainingTtl" => handle.remaining_ttl(&name).map_or(json!(NOTHING), show_ttl),
             "delete" => json!(handle.remove(&name).is_some()),
             "expire" => json!(handle.expire(&name)),

@@ -133,6 +133,13 @@ class Face {
     get: (handle, key) => this.#answer(handle.get(key)),
     peek: (handle, key) => this.#answer(handle.peek(key)),
     has: (handle, key) => handle.has(key),
+    peekStale: (handle, key) => this.#answer(handle.peek(key, { allowStale: true })),
+    info: (handle, key) => {
+      const info = handle.info(key);
+      return info === undefined ? NOTHING : { ...info, ttl: duration(info.ttl), tags: [...info.tags].sort() };
+    },
+    purgeStale: (handle) => handle.purgeStale(),
+    deleteWhere: (handle, letters) => handle.deleteWhere((value) => show(this.#unwrap(value)).startsWith(letters)),
     remainingTtl: (handle, key) => {
       const left = handle.remainingTtl(key);
       return left === undefined ? NOTHING : duration(left);
