@@ -166,6 +166,7 @@ impl Machine {
         }
         self.count_in(namespace, |stats| stats.misses += 1);
         let cause = self.miss_cause(Some(slot), false);
+        self.count_in(namespace, |stats| stats.expired_misses += u64::from(cause == MissCause::Expired));
         self.remove_expired(slot, now);
         Touched::Miss(cause)
     }
@@ -277,6 +278,7 @@ impl Machine {
             MissCause::Absent if ask.invalid => MissCause::Invalid,
             cause => cause,
         };
+        self.count(ask.partition, |stats| stats.expired_misses += u64::from(cause == MissCause::Expired));
         let Some(slot) = slot.or_else(|| self.take(ask.partition, ask.hash)) else {
             return self.counted(Answer::Full, ask);
         };

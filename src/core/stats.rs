@@ -11,6 +11,8 @@ pub struct Stats {
     pub stale_hits: u64,
     /// Gets that found nothing: they began a load, or returned empty-handed.
     pub misses: u64,
+    /// Those of the misses that met a value past its time.
+    pub expired_misses: u64,
     /// Gets that joined a load under way. One whose load is lost asks again and counts as what that finds.
     pub coalesced: u64,
     /// Loads begun.
@@ -93,6 +95,7 @@ impl Stats {
             hits,
             stale_hits,
             misses,
+            expired_misses,
             coalesced,
             loads,
             load_failures,
@@ -116,6 +119,7 @@ impl Stats {
             (hits, other.hits),
             (stale_hits, other.stale_hits),
             (misses, other.misses),
+            (expired_misses, other.expired_misses),
             (coalesced, other.coalesced),
             (loads, other.loads),
             (load_failures, other.load_failures),

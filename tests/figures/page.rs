@@ -58,6 +58,7 @@ pub fn stats(times: u64) -> Stats {
         hits: times,
         stale_hits: 2 * times,
         misses: 3 * times,
+        expired_misses: 20 * times,
         coalesced: 4 * times,
         loads: 5 * times,
         load_failures: 6 * times,
