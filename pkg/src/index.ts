@@ -1,4 +1,5 @@
 import { type BatchId, Batcher } from "./batcher.js";
+import { ADVICE, read as readAdvice } from "./advice.js";
 import { insertWith } from "./calls.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
@@ -28,6 +29,7 @@ import { type Layer, LAYERS, page } from "./prometheus.js";
 import { estimate } from "./sizes.js";
 import { toStats, type Stats } from "./stats.js";
 import type {
+  Advice,
   BatchOptions,
   CacheLike,
   DefaultOptions,
@@ -62,6 +64,7 @@ export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { Stats } from "./stats.js";
 export type {
+  Advice,
   BatchOptions,
   CachedOptions,
   CacheLike,
@@ -730,6 +733,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return this.#entries.safely(() => health(this.#entries.counted(), this.#figures, now, thresholds));
   }
 
+  /** @internal */
+  [ADVICE](): Float64Array {
+    return this.#entries.safely(() => this.#entries.counted().advice(this.#handle.defaults.policy));
+  }
+
   /** @internal What `console.log` shows. */
   [INSPECT](): string {
     return inspect(this.name, this.#handle.place, this.#bounds, this.stats());
@@ -889,6 +897,21 @@ export function prometheus(caches: NearCache | Iterable<NearCache>): string {
     throw refusal("caches", show(cache), CACHES);
   });
   return page(layers.flat());
+}
+
+/**
+ * What to change about a cache, by what happened in it so far, and why: nothing where its figures don't speak for it.
+ * Begins with the first call to estimate what more room would bring (with `eviction: "adaptive"`), and says nothing of that
+ * until some thousand gets later: so call it now and then. It is about the whole cache and the cache's own options.
+ *
+ * ```ts
+ * for (const { option, suggested, why } of advise(cache)) console.log(`${option}: ${suggested}, since ${why}`);
+ * ```
+ * @throws {NearCacheError} `ERR_OPTION`
+ */
+export function advise(cache: NearCache): Advice[] {
+  if (!isCache(cache)) throw refusal("cache", show(cache), "a NearCache");
+  return readAdvice(cache[ADVICE]());
 }
 
 /** Bounds of the buckets of load times: 1 ms to 65 s in doublings. */

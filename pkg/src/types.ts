@@ -342,6 +342,20 @@ export interface Events<K, V> {
  */
 export type Plugin<K, V> = { [E in keyof Events<K, V>]?: ((event: Events<K, V>[E]) => unknown) | undefined };
 
+/** Something to change about a cache. */
+export interface Advice {
+  readonly option: "maxEntries" | "ttl" | "staleWhileRevalidate" | "staleIfError" | "refreshAhead";
+  /** What it is now: entries, milliseconds, or a factor. */
+  readonly present: number;
+  readonly suggested: number;
+  /** What speaks for it, from 0 to 1: the hit rate now, or the share of gets, or of loads, that it is about. */
+  readonly rate: number;
+  /** The hit rate that is to be expected; only of `maxEntries`. */
+  readonly expected: number | undefined;
+  /** The same for people. */
+  readonly why: string;
+}
+
 /** What counts as well. A check that is left out is not made. */
 export interface HealthOptions {
   /** At least this share of gets are hits, stale ones included: from 0 to 1. */

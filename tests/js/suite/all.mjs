@@ -15,6 +15,7 @@ import "./signals.mjs";
 import "./requests.mjs";
 import "./circles.mjs";
 import "./retries.mjs";
+import "./advice.mjs";
 import "./many.mjs";
 import "./validate.mjs";
 import "./stale.mjs";
