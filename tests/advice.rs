@@ -2,6 +2,7 @@
 //! nothing is said. `SEED=n` (at compile time) picks the random ones.
 
 #[path = "common/hits.rs"]
+#[allow(dead_code, reason = "the cache alone")]
 mod hits;
 #[path = "common/random.rs"]
 mod random;
