@@ -1,4 +1,5 @@
-//! The crate against its peers: one process, one trace, interleaved rounds, ratios of medians to `lru`.
+//! The crate against its peers: one process, one trace, interleaved rounds, medians, and the median of the ratio to `lru` in
+//! the same round; with the hit ratio, since a faster hit of the wrong entries is no bargain, and with bytes per entry.
 //!
 //! `cargo bench --bench peers`. String keys of 48 characters, Zipf(1.0) over 100,000 keys, 10,000 entries.
 
@@ -6,6 +7,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use nearcache::Cache;
+use nearcache::core::EvictionPolicy;
 
 const KEYS: usize = 100_000;
 const ENTRIES: usize = 10_000;
@@ -57,16 +59,17 @@ impl Contender for mini_moka::unsync::Cache<String, u64> {
 
 type Make = fn() -> Box<dyn Contender>;
 
-const CONTENDERS: [(&str, Make); 5] = [
+/// The first is what the others are compared with. It has no ttl.
+const CONTENDERS: [(&str, Make); 7] = [
     ("lru", || {
         Box::new(lru::LruCache::<String, u64>::new(
             std::num::NonZeroUsize::new(ENTRIES).unwrap_or(std::num::NonZeroUsize::MIN),
         ))
     }),
-    ("nearcache, ttl", || {
-        Box::new(Cache::<String, u64>::builder().max_entries(ENTRIES as u64).time_to_live(TTL).build())
-    }),
-    ("nearcache, no ttl", || Box::new(Cache::<String, u64>::new_with_max_entries(ENTRIES as u64))),
+    ("nearcache, adaptive, ttl", || Box::new(nearcache(EvictionPolicy::Adaptive, Some(TTL)))),
+    ("nearcache, adaptive", || Box::new(nearcache(EvictionPolicy::Adaptive, None))),
+    ("nearcache, lru, ttl", || Box::new(nearcache(EvictionPolicy::Lru, Some(TTL)))),
+    ("nearcache, lru", || Box::new(nearcache(EvictionPolicy::Lru, None))),
     ("quick_cache", || Box::new(quick_cache::unsync::Cache::<String, u64>::new(ENTRIES))),
     ("mini-moka, ttl", || {
         Box::new(
@@ -75,32 +78,46 @@ const CONTENDERS: [(&str, Make); 5] = [
     }),
 ];
 
+fn nearcache(eviction: EvictionPolicy, ttl: Option<Duration>) -> Cache<String, u64> {
+    let builder = Cache::builder().max_entries(ENTRIES as u64).eviction(eviction);
+    match ttl {
+        Some(ttl) => builder.time_to_live(ttl).build(),
+        None => builder.build(),
+    }
+}
+
 struct Trace {
     keys: Vec<String>,
     all: Vec<usize>,
     held: Vec<usize>,
 }
 
-type Case = fn(&mut dyn Contender, &Trace);
+/// How many of the gets were hits.
+type Case = fn(&mut dyn Contender, &Trace) -> usize;
 
 const CASES: [(&str, bool, Case); 3] = [
     ("get, insert on miss", false, |cache, trace| {
+        let mut hits = 0;
         for &at in &trace.all {
             let key = &trace.keys[at];
-            if black_box(cache.get(key)).is_none() {
-                cache.insert(key, at as u64);
+            match black_box(cache.get(key)) {
+                Some(_) => hits += 1,
+                None => cache.insert(key, at as u64),
             }
         }
+        hits
     }),
     ("hit", true, |cache, trace| {
         for &at in &trace.held {
             assert!(black_box(cache.get(&trace.keys[at])).is_some());
         }
+        OPS
     }),
     ("insert that evicts", true, |cache, trace| {
         for (at, key) in trace.keys.iter().cycle().take(OPS).enumerate() {
             cache.insert(key, at as u64);
         }
+        0
     }),
 ];
 
@@ -127,9 +144,13 @@ fn median(mut times: Vec<f64>) -> f64 {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--fill") {
+        return fill(&arguments[at + 1], arguments[at + 2].parse().unwrap_or(0));
+    }
     let keys = (0..KEYS).map(|n| format!("https://api.example.com/v1/things/{n:014}")).collect();
     let trace = Trace { keys, all: zipf(KEYS, 42), held: zipf(ENTRIES, 43) };
-    println!("{:<22}{:<20}{:>10}{:>12}", "case", "cache", "ns/op", "to lru");
+    println!("{:<22}{:<26}{:>8}{:>10}{:>8}", "case", "cache", "ns/op", "to lru", "hits");
     for (case, filled, run) in CASES {
         let mut caches: Vec<_> = CONTENDERS.iter().map(|(_, make)| make()).collect();
         if filled {
@@ -142,20 +163,95 @@ fn main() {
                 }
             }
         }
-        let mut times = vec![Vec::new(); caches.len()];
+        let (mut times, mut hits) = (vec![Vec::new(); caches.len()], vec![0; caches.len()]);
         for round in 0..=ROUNDS {
-            for (cache, times) in caches.iter_mut().zip(&mut times) {
+            for ((cache, times), hits) in caches.iter_mut().zip(&mut times).zip(&mut hits) {
                 let start = Instant::now();
-                let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&mut **cache, &trace)));
+                *hits = run(&mut **cache, &trace);
                 let time = start.elapsed().as_nanos() as f64 / OPS as f64;
-                if round > 0 && ran.is_ok() {
+                if round > 0 {
                     times.push(time);
                 }
             }
         }
-        let medians: Vec<f64> = times.into_iter().map(median).collect();
-        for ((name, _), time) in CONTENDERS.iter().zip(&medians) {
-            println!("{case:<22}{name:<20}{time:>10.1}{:>12.2}", time / medians[0]);
+        for (((name, _), its), hits) in CONTENDERS.iter().zip(&times).zip(hits) {
+            // Round by round, so that what slows the machine down for a while slows both.
+            let ratio = median(its.iter().zip(&times[0]).map(|(time, first)| time / first).collect());
+            let hits = if case.starts_with("get") {
+                format!("{:.1} %", hits as f64 / OPS as f64 * 100.0)
+            } else {
+                String::new()
+            };
+            println!("{case:<22}{name:<26}{:>8.1}{ratio:>10.2}{hits:>8}", median(its.clone()));
         }
     }
+    memory();
+}
+
+const MEMORY: [&str; 5] = ["lru", "nearcache, adaptive, ttl", "nearcache, lru, ttl", "quick_cache", "mini-moka, ttl"];
+
+/// Bytes per entry of full caches with keys and values of 8 bytes, each in a process of its own, by what it holds resident.
+fn memory() {
+    let Ok(itself) = std::env::current_exe() else { return };
+    let grown = |name: &str, entries: usize| {
+        let output = std::process::Command::new(&itself).args(["--fill", name, &entries.to_string()]).output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse::<f64>().ok()
+    };
+    println!("\n{:<26}{:>10}{:>10}{:>10}", "bytes per entry", 1_000, 100_000, 1_000_000);
+    for name in MEMORY {
+        let bytes = [1_000, 100_000, 1_000_000].map(|entries| match grown(name, entries) {
+            Some(bytes) => format!("{:.0}", bytes / entries as f64),
+            None => "?".to_owned(),
+        });
+        println!("{name:<26}{:>10}{:>10}{:>10}", bytes[0], bytes[1], bytes[2]);
+    }
+}
+
+/// Fills so many caches that together they hold a million entries or more, twice over, so that ghosts and sketches are
+/// there too, and prints by how many bytes the process grew for each.
+fn fill(name: &str, entries: usize) {
+    let count = (1_000_000 / entries.max(1)).max(1);
+    let before = resident();
+    let caches: Vec<Box<dyn std::any::Any>> = (0..count)
+        .map(|_| {
+            let keys = 0..2 * entries as u64;
+            let filled: Box<dyn std::any::Any> = match name {
+                "lru" => {
+                    let size = std::num::NonZeroUsize::new(entries).unwrap_or(std::num::NonZeroUsize::MIN);
+                    let mut cache = lru::LruCache::<u64, u64>::new(size);
+                    keys.for_each(|key| _ = cache.put(key, key));
+                    Box::new(cache)
+                }
+                "quick_cache" => {
+                    let mut cache = quick_cache::unsync::Cache::<u64, u64>::new(entries);
+                    keys.for_each(|key| cache.insert(key, key));
+                    Box::new(cache)
+                }
+                "mini-moka, ttl" => {
+                    let builder = mini_moka::unsync::Cache::<u64, u64>::builder().max_capacity(entries as u64);
+                    let mut cache = builder.time_to_live(TTL).build();
+                    keys.for_each(|key| cache.insert(key, key));
+                    Box::new(cache)
+                }
+                name => {
+                    let adaptive = name.contains("adaptive");
+                    let policy = if adaptive { EvictionPolicy::Adaptive } else { EvictionPolicy::Lru };
+                    let builder = Cache::<u64, u64>::builder().max_entries(entries as u64).time_to_live(TTL);
+                    let cache = builder.eviction(policy).build();
+                    keys.for_each(|key| _ = cache.insert(key, key));
+                    Box::new(cache)
+                }
+            };
+            filled
+        })
+        .collect();
+    println!("{}", (resident().saturating_sub(before)) / count);
+    drop(caches);
+}
+
+/// What the process holds of memory, in bytes, where the system says (Linux).
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|pages| pages.split_whitespace().nth(1)?.parse::<usize>().ok());
+    pages.unwrap_or(0) * 4096
 }

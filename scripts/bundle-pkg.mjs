@@ -39,9 +39,16 @@ await build({
 
 await build({ ...shared, entryPoints: [join(modules, "entrypoints/virtual.js")], outdir: virtual, format: "esm" });
 
+// The tiers share nothing with the class but what it hands them.
+const tiers = ["tiers-inline", "tiers-workerd", "tiers-conformance"].map((name) => ({
+  in: join(modules, `entrypoints/${name}.js`),
+  out: `entrypoints/${name}`,
+}));
+await build({ ...shared, external: [...shared.external, "node:*"], entryPoints: tiers, outdir: dist, format: "esm" });
+
 // For `require` where it does not take ES modules yet (Node before 20.19 and 22.12, Jest). CommonJS by its package.json.
 const cjs = join(dist, "cjs");
-const common = ["inline", "init"];
+const common = ["inline", "init", "tiers-inline", "tiers-conformance"];
 await build({
   ...shared,
   entryPoints: common.map((name) => join(modules, `entrypoints/${name}.js`)),
@@ -67,6 +74,9 @@ function shipTypes(name, target, shipped = new Set()) {
     shipTypes(join(dirname(name), `${path}.d.ts`), target, shipped);
   }
 }
-for (const name of entries) shipTypes(`entrypoints/${name}.d.ts`, dist);
+for (const name of [...entries, "tiers-inline", "tiers-workerd", "tiers-conformance"])
+  shipTypes(`entrypoints/${name}.d.ts`, dist);
 for (const name of common) shipTypes(`entrypoints/${name}.d.ts`, cjs);
-writeFileSync(join(dist, "nearcache.wasm.d.ts"), "declare const module: WebAssembly.Module;\nexport default module;\n");
+for (const name of ["nearcache", "nearcache-tiers"]) {
+  writeFileSync(join(dist, `${name}.wasm.d.ts`), "declare const module: WebAssembly.Module;\nexport default module;\n");
+}

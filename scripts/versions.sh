@@ -7,3 +7,6 @@ WORKER_BUILD_VERSION=0.8.7
 NODE_20_VERSION=20.20.2
 # A distribution's archive has one version only and replaces it with every fix, so this is the least: Debian 12's.
 PROMTOOL_AT_LEAST=2.42.0
+# The suite of tests for HTTP caches: its newest commit, and what npm has of it.
+CACHE_TESTS_COMMIT=b55b8bda3dbb8c927c04e85bd8d496a8caa3e4ba
+CACHE_TESTS_NPM_VERSION=0.4.5

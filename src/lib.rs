@@ -33,7 +33,8 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | – | [`Cache`], [`engine`], [`figures`], the pure [`core`] |
-//! | `http` | [`http`]: what a shared HTTP cache may keep and for how long (RFC 9110, 9111, 5861, 9211) |
+//! | `http` | [`http`]: a shared HTTP cache's decisions (RFC 9110, 9111, 5861, 8586, 9211, 9213), and rules by host and path |
+//! | `tier` | [`tier`]: what a chain of tiers under a cache does next, envelopes, messages of invalidation, snapshots; no I/O |
 //! | `workers` | [`workers`]: the runtime for Rust Workers |
 //!
 //! # Rust Workers
@@ -98,11 +99,13 @@ pub mod figures;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod options;
+#[cfg(feature = "tier")]
+pub mod tier;
 pub mod time;
 #[cfg(feature = "workers")]
 pub mod workers;
 
-pub use crate::core::{EntryState, Histogram, MissCause, RemovalCause, StaleCause, Stats};
+pub use crate::core::{EntryState, EvictionPolicy, Histogram, MissCause, RemovalCause, StaleCause, Stats};
 pub use crate::engine::{
     Builder, Cache, CallOptions, EntryInfo, EntryOptions, Got, KeepFreshOptions, LoadCtx, ManualClock, Plugin, Status,
 };

@@ -1,7 +1,7 @@
 //! The contract of both faces: what `tests/contract/*.json` says (README there) is what happens. Here by the bare
 //! machine, and by the crate's engine.
 
-#[path = "contract/bare.rs"]
+#[path = "contract/bare/mod.rs"]
 mod bare;
 #[path = "contract/engine.rs"]
 mod engine;

@@ -129,52 +129,6 @@ fn the_adaptive_policy_knows_each_entry_once_within_the_bounds_whatever_happens(
 }
 
 #[test]
-fn an_entry_that_gives_its_slot_to_a_new_one_leaves_everything_as_any_eviction_would() {
-    println!("seed {}", seed());
-    for (run, policy) in BOTH.into_iter().enumerate() {
-        for ttl in [Ttl::Forever, Ttl::Millis(300)] {
-            // Where an entry has once weighed something, the core goes the long way for every insertion.
-            let [mut short, mut long] = [0, 1].map(|weight| {
-                let mut cache = Simulated::new(policy, entries(40), ttl);
-                cache.set(9_999, 9_999, weight, Timestamp::default());
-                cache.remove(9_999);
-                cache
-            });
-            let mut random = Random(seed().wrapping_add(run as u64));
-            for now in 0..6_000 {
-                let most = 1 + random.below(120);
-                let key = random.below(most) as u32;
-                let did = random.below(50);
-                let [one, other] = [&mut short, &mut long].map(|cache| match did {
-                    0 => {
-                        cache.remove(key);
-                        true
-                    }
-                    1..5 => {
-                        cache.set(key, key, 0, Timestamp::from_millis(now));
-                        true
-                    }
-                    _ => cache.access(key, key, 0, now),
-                });
-                assert_eq!(one, other, "step {now}");
-                let state = |cache: &Simulated| {
-                    let machine = &cache.machine;
-                    let slots: Vec<_> = (0..120).map(|key| cache.slot(key)).collect();
-                    let held: Vec<_> = slots.iter().flatten().map(|slot| machine.fresh_until()[slot.index()]).collect();
-                    let hits: Vec<_> = slots.iter().flatten().map(|s| machine.hit_counters().get(s.index())).collect();
-                    let sums = (machine.len(), machine.weight(), machine.stats());
-                    format!("{sums:?} {slots:?} {held:?} {hits:?}")
-                };
-                assert_eq!(state(&short), state(&long), "step {now}");
-                let at = Timestamp::from_millis(now);
-                assert_eq!(short.machine.newest_first(at), long.machine.newest_first(at), "step {now}");
-            }
-            assert!(short.machine.stats().evicted_size > 500, "{:?}", short.machine.stats());
-        }
-    }
-}
-
-#[test]
 fn the_same_calls_choose_the_same_victims() {
     let trace = Trace::new(traces::scans(seed(), 10_000));
     let run = || {

@@ -43,5 +43,5 @@ export function start(command, args, { stdio = [], ...options }) {
     stop();
     throw new Error(`${command} did not answer:\n${log}`);
   };
-  return { child, stop, answers, log: () => log };
+  return { child, stop, answers, log: () => log, pid: child.pid };
 }

@@ -18,14 +18,15 @@ const version = /^version = "(.*)"$/m.exec(cargo)[1];
 const apiFiles = readdirSync(api, { recursive: true })
   .filter((name) => name.endsWith(".md"))
   .sort();
+const ENTRIES = { "index.md": "The class", "tiers/index.md": "The tiers" };
 const all = [
   ...pages(root).map((page) => ({ ...page, from: path.join(root, page.file) })),
   ...apiFiles.map((name) => ({
     file: path.posix.join("api", name),
     from: path.join(api, name),
     target: path.posix.join("api", name.replace(/\.md$/, ".html")),
-    group: name === "index.md" ? "Reference" : undefined,
-    name: name === "index.md" ? "The class" : undefined,
+    group: ENTRIES[name] && "Reference",
+    name: ENTRIES[name],
   })),
 ];
 const targets = new Map(all.map(({ file, target }) => [file, target]));

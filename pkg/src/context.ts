@@ -11,6 +11,7 @@ export class Context<K, V> implements LoadContext<K, V> {
   refreshAhead: number | undefined = undefined;
   jitter: number | undefined = undefined;
   errorBackoff: Duration | undefined = undefined;
+  age: Duration | undefined = undefined;
   tags: readonly string[] | undefined = undefined;
   bytes: number | undefined = undefined;
   skipped = false;
@@ -53,6 +54,7 @@ export class Context<K, V> implements LoadContext<K, V> {
       this.staleIfError === undefined &&
       this.refreshAhead === undefined &&
       this.jitter === undefined &&
+      this.age === undefined &&
       !this.skipped
     );
   }

@@ -23,3 +23,8 @@ function byExecutor<T>(): Deferred<T> {
   const promise = new Promise<T>((...settle) => ([resolve, reject] = settle));
   return { promise, resolve, reject };
 }
+
+/** Whether it is a promise, or is taken for one. */
+export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function";
+}

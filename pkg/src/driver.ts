@@ -3,7 +3,7 @@ import { Context } from "./context.js";
 import * as core from "./core.js";
 import type { EntryTable, FailureCached } from "./entries.js";
 import { recursive, timedOut, tooManyLoads } from "./errors.js";
-import { Ask, type Asker, type Flight, Provenance, Wait } from "./flight.js";
+import { Ask, type Asker, Flight, Provenance, Wait } from "./flight.js";
 import type { CacheHandle } from "./handle.js";
 import { host } from "./host.js";
 import { Loads } from "./loads.js";
@@ -74,7 +74,7 @@ export class Driver<K, V> {
     } else if (wait !== undefined) {
       if (wait.flight.rescued) status = "stale-if-error";
       // It was stored just now, or is the old one, or is not there.
-      const now = this.entries.now();
+      const now = this.entries.clock.now();
       const slot = handle.slots.get(key);
       const isThere = slot !== undefined && slot === wait.flight.slot && Object.is(this.entries.values[slot], value);
       if (isThere) ({ age, ttl } = this.dated(slot, now));
@@ -102,7 +102,7 @@ export class Driver<K, V> {
   /** Those who waited ask again. */
   askAgain(wait: Wait<K, V>): Promise<V> {
     const { handle, key, loader, options, askedAt } = wait.ask;
-    const counted = wait.ask === wait.flight.ask ? MISSED : JOINED;
+    const counted = wait.ask === wait.flight ? MISSED : JOINED;
     wait.again = new Provenance<K, V>(counted, askedAt);
     try {
       const promise = this.ask(handle, key, loader, options, wait.again);
@@ -123,7 +123,7 @@ export class Driver<K, V> {
     const slot = handle.slots.get(key) ?? 0;
     if (entries.core.soften(wait.flight.index, wait.group, slot, now, all) === 0) return false;
     wait.over = true;
-    wait.softened = this.dated(slot, entries.now());
+    wait.softened = this.dated(slot, entries.clock.now());
     this.release(wait);
     wait.resolve(entries.values[slot] as V);
     if (entries.hooks.stale !== undefined) {
@@ -135,7 +135,7 @@ export class Driver<K, V> {
   /** Whether there is a value, fresh or stale, that a rule of the user's refuses. */
   finds(handle: CacheHandle<K, V>, key: K, validate: Validate<K>): boolean {
     const { entries } = this;
-    const now = entries.now();
+    const now = entries.clock.now();
     const slot = handle.slots.get(key) ?? 0;
     return entries.safely((core) => core.is_usable(slot, now)) && refuses(validate, entries.valueAt(slot), key);
   }
@@ -155,7 +155,7 @@ export class Driver<K, V> {
     const validate = options?.validate ?? defaults.validate;
     const invalid = validate !== undefined && this.finds(handle, key, validate);
     const random = this.loads.ahead ? 1 - this.random() : NaN;
-    const now = entries.now();
+    const now = entries.clock.now();
     const known = handle.slots.get(key) ?? 0;
     const number = handle.number(entries.core);
     const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
@@ -192,8 +192,8 @@ export class Driver<K, V> {
         if (hooks.miss !== undefined) {
           hooks.notify("miss", { key, place: handle.place, cause: LEADS[kind]! });
         }
-        const ask = new Ask(handle, key, loader, options, again === 0 ? now : askedAt);
-        promise = this.lead(ask, at, core.above(answer), now, provenance);
+        const flight = this.flight(handle, key, loader, options, again === 0 ? now : askedAt, at, answer, false);
+        promise = this.lead(flight, now, provenance);
         break;
       }
       case core.JOIN: {
@@ -214,7 +214,9 @@ export class Driver<K, V> {
         if (provenance !== undefined) Object.assign(provenance, { status: "hit" }, this.dated(at, now));
         if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
         promise = Promise.resolve(entries.values[at] as V);
-        if (kind === core.REFRESH_AHEAD) this.refresh(handle, key, loader, options, at, core.above(answer), now);
+        if (kind === core.REFRESH_AHEAD) {
+          this.refresh(this.flight(handle, key, loader, options, now, at, answer, true), now);
+        }
         break;
       case core.STALE_REVALIDATE:
       case core.STALE_ERROR:
@@ -225,7 +227,9 @@ export class Driver<K, V> {
           hooks.notify("stale", { key, place: handle.place, cause });
         }
         promise = Promise.resolve(entries.values[at] as V);
-        if (kind === core.REFRESH_STALE) this.refresh(handle, key, loader, options, at, core.above(answer), now);
+        if (kind === core.REFRESH_STALE) {
+          this.refresh(this.flight(handle, key, loader, options, now, at, answer, true), now);
+        }
         break;
       case core.FAILED:
         if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
@@ -247,20 +251,30 @@ export class Driver<K, V> {
     return promise;
   }
 
-  /** Begins a load that the one who asked waits for. */
-  private lead(
-    ask: Ask<K, V>,
+  /** The load that the core's answer says to begin. */
+  private flight(
+    handle: CacheHandle<K, V>,
+    key: K,
+    loader: Loader<K, V>,
+    options: CallOptions<K> | undefined,
+    askedAt: number,
     slot: number,
-    index: number,
-    now: number,
-    provenance: Provenance<K, V> | undefined,
-  ): Promise<V> {
-    const flight = this.loads.begin(ask, slot, index, false, now);
+    answer: number,
+    background: boolean,
+  ): Flight<K, V> {
+    const ctx = new Context<K, V>(key, this.entries.valueAt(slot), 1, background);
+    const index = core.above(answer);
+    return new Flight(handle, key, loader, options, askedAt, index, ctx, background, host.requestBound);
+  }
+
+  /** Begins a load that the one who asked waits for. */
+  private lead(flight: Flight<K, V>, now: number, provenance: Provenance<K, V> | undefined): Promise<V> {
+    this.loads.begin(flight, now);
     if (flight.loaded && provenance === undefined) return Promise.resolve(flight.value as V);
     // Whoever joined the group while the loader was on the stack has begun its promise.
-    const wait = flight.wait(0) ?? this.beginWait(flight, 0, ask);
+    const wait = flight.wait(0) ?? this.beginWait(flight, 0, flight);
     flight.give(wait, this.onAskAgain);
-    return this.wait(wait, now, provenance, ask.options?.signal);
+    return this.wait(wait, now, provenance, flight.options?.signal);
   }
 
   /** A promise for a group, which in a Worker is one caller's own. */
@@ -271,16 +285,8 @@ export class Driver<K, V> {
   }
 
   /** Begins a load that nobody waits for but the cache itself, until the same deadline as anybody else. */
-  private refresh(
-    handle: CacheHandle<K, V>,
-    key: K,
-    loader: Loader<K, V>,
-    options: CallOptions<K> | undefined,
-    slot: number,
-    index: number,
-    now: number,
-  ): void {
-    const flight = this.loads.begin(new Ask(handle, key, loader, options, now), slot, index, true, now);
+  private refresh(flight: Flight<K, V>, now: number): void {
+    this.loads.begin(flight, now);
     this.requests?.hold(flight);
   }
 
@@ -334,7 +340,7 @@ export class Driver<K, V> {
   /** Deadlines may have come: it is `at`, whatever a test's clock says. */
   private ring(at: number): void {
     const { entries } = this;
-    const now = Math.max(entries.exactNow(), at);
+    const now = Math.max(entries.clock.read(), at);
     entries.safely((machine) => {
       for (let answer = machine.timeout(now); answer >= 0; answer = machine.timeout(now)) {
         const code = answer | 0;

@@ -1,10 +1,11 @@
-import { now, nowFor, read } from "./clock.js";
-import { Columns } from "./columns.js";
+import type { Clock } from "./clock.js";
+import { Columns, type ColumnsOwner } from "./columns.js";
 import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
 import { hashKey, newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
 import type { Numbers } from "./policy.js";
+import type { AttachedTiers } from "./tiering.js";
 
 /** Lies in the place of a value where a load failed a moment ago. */
 export class FailureCached {
@@ -27,7 +28,7 @@ export interface CoreOptions {
 }
 
 /** Keys and values by slot, beside the core that knows the slots by number. */
-export class EntryTable<K, V> {
+export class EntryTable<K, V> implements ColumnsOwner {
   readonly hooks = new Hooks<K, V>();
   core: Core;
   columns: Columns;
@@ -35,6 +36,8 @@ export class EntryTable<K, V> {
   values: Stored<V>[] = [NONE];
   readonly namespaces: Namespace<K>[] = [new Namespace<K>(0, 0, [])];
   readonly root = new Partition<K>(this.namespaces[0]!, []);
+  /** What lies below. */
+  tiers: AttachedTiers | undefined = undefined;
   /** Called with each flight that the core has ended by itself. */
   onFlightEnded: ((flight: number) => void) | undefined = undefined;
   /** Called when the core was replaced, with nothing in it. */
@@ -47,17 +50,19 @@ export class EntryTable<K, V> {
 
   constructor(
     readonly options: CoreOptions,
-    /** The time in milliseconds where a test makes it. */
-    readonly clock: (() => number) | undefined,
+    readonly clock: Clock,
   ) {
     this.core = this.makeCore();
-    this.columns = new Columns(this.core);
+    this.columns = new Columns(this);
+    this.hooks.onChange = () => this.columns.look();
   }
 
-  /** A hit, found by the columns: what it takes that all know of it but the hooks. */
-  countHit(slot: number, namespace: Namespace<K>): void {
-    namespace.hits++;
-    if (!this.columns.use(slot)) this.safely((core) => core.note_hit(slot));
+  get mustAsk(): boolean {
+    return this.hooks.hit !== undefined;
+  }
+
+  noteHit(slot: number): void {
+    this.safely((core) => core.note_hit(slot));
   }
 
   /** Whether the value is fresh, without counting a get. */
@@ -79,21 +84,6 @@ export class EntryTable<K, V> {
       namespace.hits = 0;
     }
     return this.core;
-  }
-
-  /** The time, perhaps of a few calls before in the same run of code. */
-  now(): number {
-    return this.clock === undefined ? now() : this.clock();
-  }
-
-  /** As `now`, to count a life of so many milliseconds from. */
-  nowFor(life: number): number {
-    return this.clock === undefined ? nowFor(life) : this.clock();
-  }
-
-  /** The time, for what is counted from now on. */
-  exactNow(): number {
-    return this.clock === undefined ? read() : this.clock();
   }
 
   /** The core's number for a policy that says what `base` does but for this. */
@@ -194,7 +184,7 @@ export class EntryTable<K, V> {
     }
     if (this.core instanceof Core) renew();
     this.core = this.makeCore();
-    this.columns = new Columns(this.core);
+    this.columns = new Columns(this);
     for (const [base, said] of this.policies) tellPolicy(this.core, base, said);
     for (const namespace of this.namespaces) namespace.hits = 0;
     for (const namespace of this.namespaces.slice(1)) {

@@ -85,8 +85,8 @@ export interface Asker {
   readonly node: number;
 }
 
-/** A load under way. */
-export class Flight<K, V> implements Asker {
+/** A load under way, with the get that began it. */
+export class Flight<K, V> extends Ask<K, V> implements Asker {
   /** It has ended, or nobody waits any more. */
   over = false;
   /** Its load brought a value. */
@@ -111,15 +111,19 @@ export class Flight<K, V> implements Asker {
   private others: (Wait<K, V> | undefined)[] | undefined = undefined;
 
   constructor(
+    handle: CacheHandle<K, V>,
+    key: K,
+    loader: Loader<K, V>,
+    options: CallOptions<K> | undefined,
+    askedAt: number,
     readonly index: number,
-    /** The leader's. */
-    readonly ask: Ask<K, V>,
     /** The present attempt's. */
     public ctx: Context<K, V>,
     /** Nobody but the cache itself waited when it began: it refreshes what was handed out. */
     readonly background: boolean,
     requestBound: boolean,
   ) {
+    super(handle, key, loader, options, askedAt);
     this.ended = requestBound ? deferred<void>() : undefined;
   }
 

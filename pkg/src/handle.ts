@@ -21,6 +21,9 @@ export interface Defaults<K, V> {
   /** The core's number for how values are kept and waited for, and of that what the driver needs to know. */
   readonly policy: number;
   readonly ttl: number;
+  readonly staleWhileRevalidate: number;
+  readonly staleIfError: number;
+  readonly negativeTtl: number;
   readonly refreshAhead: number;
   readonly jitter: number;
   readonly softTimeout: number;

@@ -16,23 +16,11 @@ export function hashKey(key: unknown, seed: number): number {
   return Math.imul(halves[0]! ^ seed, 0x9e3779b1) ^ halves[1]!;
 }
 
-/**
- * Two characters at a time, in two chains that do not wait for each other. The steps are those of MurmurHash2 without its
- * shifts, which a multiplication by the length at the end makes up for.
- */
+/** FNV-1a by characters, of which the core sees to it that each bit counts. Costs some 1.5 ns a character. */
 export function hashString(text: string, seed: number): number {
-  const { length } = text;
-  let a = seed ^ length;
-  let b = Math.imul(seed, 0x85ebca6b);
-  let at = 0;
-  for (; at + 4 <= length; at += 4) {
-    a = Math.imul(a ^ (text.charCodeAt(at) | (text.charCodeAt(at + 1) << 16)), 0x9e3779b1);
-    b = Math.imul(b ^ (text.charCodeAt(at + 2) | (text.charCodeAt(at + 3) << 16)), 0xc2b2ae35);
-    a ^= a >>> 15;
-    b ^= b >>> 15;
-  }
-  for (; at < length; at++) a = Math.imul(a ^ text.charCodeAt(at), 0x9e3779b1) ^ (a >>> 15);
-  return Math.imul(a ^ (b >>> 13), 0x27d4eb2f) ^ b;
+  let hash = seed ^ 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return hash;
 }
 
 /** A seed; `undefined` where there is no randomness, as at a Worker's global scope. */

@@ -35,6 +35,8 @@ export class Hooks<K, V> {
   evict: Hook[] | undefined = undefined;
   expire: Hook[] | undefined = undefined;
   batch: Hook[] | undefined = undefined;
+  /** Called when hooks have come or gone. */
+  onChange: (() => void) | undefined = undefined;
   private queue: Queued[] = [];
   /** How deep in hooks that cause events the one is that runs now; 0 outside of hooks. */
   private depth = 0;
@@ -55,11 +57,13 @@ export class Hooks<K, V> {
       ]);
     }
     for (const [event, hook] of added) this[event] = [...(this[event] ?? []), hook];
+    this.onChange?.();
     return () => {
       for (const [event, hook] of added) {
         const rest = this[event]?.filter((other) => other !== hook);
         this[event] = rest?.length === 0 ? undefined : rest;
       }
+      this.onChange?.();
     };
   }
 

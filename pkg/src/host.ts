@@ -15,11 +15,10 @@ export interface Host {
   clearTimer(timer: Timer): void;
   /** Keeps the request alive until the promise has settled. The promise never rejects. */
   keepAlive(promise: Promise<unknown>): void;
-  /**
-   * Calls back when the code that runs now has ended, perhaps with the promise jobs it leads to, and in any case before
-   * a timer, I/O or sleep.
-   */
+  /** Calls back when the code that runs now has ended, before any other. */
   afterRun(callback: () => void): void;
+  /** As `afterRun`, perhaps when the promise jobs it leads to have ended as well; in any case before a timer, I/O or sleep. */
+  afterTurn(callback: () => void): void;
   /**
    * Calls back when the promise jobs that are pending, and those they lead to, have run, as far as the place
    * lets that be seen. `gathered` is what they may add to meanwhile.
@@ -80,6 +79,7 @@ export const host: Host = {
   clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
   keepAlive: nothing,
   afterRun: (callback) => void then.call(resolved, callback),
+  afterTurn: (callback) => void then.call(resolved, callback),
   afterPromiseJobs: afterQuietTurns,
   alarmSet: nothing,
   alarmOff: nothing,
@@ -97,8 +97,18 @@ export function useSurroundings(): void {
   // Node, Deno and Bun, and a page that a test runner simulates in Node.
   if (process?.versions?.node !== undefined) {
     useNode(process);
-  } else if (MessageChannel !== undefined) {
-    useMessages(new MessageChannel());
+  } else {
+    const channel = openChannel();
+    if (channel !== undefined) useMessages(channel);
+  }
+}
+
+/** Next's edge runtime has the name, and throws where one is made. */
+function openChannel(): MessageChannel | undefined {
+  try {
+    return MessageChannel === undefined ? undefined : new MessageChannel();
+  } catch {
+    return undefined;
   }
 }
 
@@ -107,7 +117,7 @@ function useNode(process: NodeJS.Process): void {
   const { nextTick } = process;
   // A whole turn of promise jobs, unless it is a faked one.
   if (/setHasTickScheduled|\[native code\]/.test(Function.prototype.toString.call(nextTick))) {
-    host.afterRun = (callback) => nextTick(callback);
+    host.afterTurn = (callback) => nextTick(callback);
   }
   host.afterPromiseJobs = (callback) => void resolved.then(() => nextTick(callback));
 

@@ -1,5 +1,6 @@
 import { type BatchId, Batcher } from "./batcher.js";
 import { ADVICE, read as readAdvice } from "./advice.js";
+import { GivenClock, hostClock, nowFor } from "./clock.js";
 import { insertWith } from "./calls.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
@@ -7,7 +8,7 @@ import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
 import { health } from "./figures.js";
 import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
-import { host } from "./host.js";
+import { host, keepAlive } from "./host.js";
 import { INSPECT, inspect } from "./inspect.js";
 import { bytes, count, fn, known, name, refusal, show } from "./options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./partitions.js";
@@ -16,6 +17,7 @@ import {
   DETAILED_OPTIONS,
   GET_OPTIONS,
   LIFE_OPTIONS,
+  lifeOf,
   or,
   readCall,
   readNumbers,
@@ -63,6 +65,7 @@ import { wrap } from "./wrap.js";
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { Stats } from "./stats.js";
+export type { Tiers } from "./tiering.js";
 export type {
   Advice,
   BatchOptions,
@@ -112,6 +115,7 @@ const CACHE_OPTIONS = new Set([
   "maxEntryBytes",
   "eviction",
   ...HANDLE_OPTIONS,
+  "tiers",
   "plugins",
   "name",
   "clock",
@@ -182,7 +186,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         sharedTimer: !host.requestBound,
         lru: eviction === "lru",
       },
-      clock === undefined ? undefined : fn("clock", clock),
+      clock === undefined ? hostClock : new GivenClock(fn("clock", clock)),
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
@@ -199,6 +203,18 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       root,
       this.#defaults({ ...outer, sizeOf: weighs ? estimate : undefined }, options, () => root.namespace),
     );
+    if (options.tiers !== undefined) {
+      if (typeof options.tiers?.attach !== "function") {
+        throw refusal("tiers", show(options.tiers), 'what tiers([…]) of "nearcache/tiers" makes');
+      }
+      this.#entries.tiers = options.tiers.attach({
+        now: () => this.#entries.clock.read(),
+        keepAlive,
+        afterPromiseJobs: host.afterPromiseJobs,
+        setTimer: host.setTimer,
+        clearTimer: host.clearTimer,
+      });
+    }
     if (!Array.isArray(plugins)) throw refusal("plugins", show(plugins), "an array of plugins");
     for (const plugin of plugins) this.use(plugin);
   }
@@ -207,12 +223,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   get(key: K): V | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
-    const now = entries.now();
+    const now = entries.clock.now();
     const slot = handle.slots.get(key);
-    if (slot === undefined || !(now < entries.columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
+    const { columns } = entries;
+    if (slot === undefined || !(now < columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
     const value = entries.values[slot] as V;
-    entries.countHit(slot, handle.namespace);
-    if (entries.hooks.hit !== undefined) this.#notifyHit(key);
+    handle.namespace.hits++;
+    columns.use(slot);
     return value;
   }
 
@@ -222,7 +239,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   peek(key: K, options?: PeekOptions): V | undefined {
     if (options !== undefined) known(options, PEEK_OPTIONS);
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return undefined;
     const willDo =
@@ -238,7 +255,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * O(its tags).
    */
   info(key: K): EntryInfo | undefined {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return undefined;
     return this.#entries.safely((core) => {
@@ -264,14 +281,14 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** Whether there is a fresh value. Counts nothing. */
   has(key: K): boolean {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
     return slot !== undefined && this.#entries.isFresh(slot, now);
   }
 
   /** Milliseconds that the value stays fresh; `undefined` if there is none that is. */
   remainingTtl(key: K): number | undefined {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
     const left = slot === undefined ? 0 : this.#entries.safely((core) => core.remaining(slot, now));
     return left > 0 ? left : undefined;
@@ -294,9 +311,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
     const weight = said === undefined || Number.isNaN(said.bytes) ? handle.weigh(key, value) : said.bytes;
+    entries.tiers?.set(handle.place, key, value, lifeOf(defaults, said, undefined, value));
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
-    const now = entries.nowFor(said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
+    const now = nowFor(entries.clock, said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
     const slot = handle.slots.get(key) ?? 0;
     const hash = slot === 0 ? entries.hash(key, partition) : 0;
     const absent = value === undefined || value === null;
@@ -321,7 +339,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   delete(key: K): boolean {
     const entries = this.#entries;
-    const now = entries.now();
+    entries.tiers?.purge(this.#handle.place, "key", key);
+    const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
     const held = entries.safely((core) => {
@@ -369,7 +388,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   purgeStale(): number {
     const entries = this.#entries;
-    const now = entries.now();
+    const now = entries.clock.now();
     const purged = entries.safely((core) => {
       const purged = core.remove_all_expired(now);
       entries.drain();
@@ -385,7 +404,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   expire(key: K): boolean {
     const entries = this.#entries;
-    const now = entries.now();
+    entries.tiers?.purge(this.#handle.place, "key", key);
+    const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
     const held = entries.safely((core) => {
@@ -409,12 +429,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** As `deleteByTag`, but as `expire` does: what has stale windows stays for them. Returns how many were fresh. */
   expireByTag(tag: string): number {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     return this.#purgeTag(tag, (core, namespace, scope) => core.expire_tag(namespace, scope, tag, now));
   }
 
   #purgeTag(tag: string, purge: (core: EntryTable<K, V>["core"], namespace: number, scope: string) => number): number {
     name("tag", tag);
+    this.#entries.tiers?.purge(this.#handle.place, "tag", tag);
     const { namespace, scope } = this.#handle.partition;
     const hit = this.#entries.safely((core) => {
       const hit = purge(core, namespace.id, scope);
@@ -429,6 +450,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   clear(): void {
     const entries = this.#entries;
     const { partition } = this.#handle;
+    entries.tiers?.purge(this.#handle.place, "all");
     entries.safely((core) => {
       if (partition === entries.root) {
         entries.clear();
@@ -655,10 +677,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   *#walk(stale: boolean): IterableIterator<[K, V]> {
     const entries = this.#entries;
-    const start = entries.now();
+    const start = entries.clock.now();
     // The order is taken at the start, so that the loop's body may use the cache.
     for (const slot of entries.safely((core) => core.newest_first(start, stale))) {
-      const now = entries.now();
+      const now = entries.clock.now();
       const key = entries.keys[slot] as K;
       const willDo = stale ? entries.safely((core) => core.is_usable(slot, now)) : entries.isFresh(slot, now);
       const held = willDo && this.#handle.slots.get(key) === slot;
@@ -729,7 +751,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   health(thresholds: HealthOptions = {}): Health {
-    const now = this.#entries.now();
+    const now = this.#entries.clock.now();
     return this.#entries.safely(() => health(this.#entries.counted(), this.#figures, now, thresholds));
   }
 
@@ -752,12 +774,19 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   #plainHit(key: K): Promise<V> | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
-    const now = entries.now();
+    const now = entries.clock.nowAwaited();
     const slot = handle.slots.get(key);
-    if (slot === undefined || !(now < entries.columns.freshUntil[slot]!)) return undefined;
+    const { columns } = entries;
+    if (slot === undefined) return undefined;
+    if (!(now < columns.freshUntil[slot]!) && !entries.safely(() => entries.columns.isFresh(slot, now)))
+      return undefined;
     const value = entries.values[slot] as V;
-    entries.countHit(slot, handle.namespace);
-    if (entries.hooks.hit !== undefined) this.#notifyHit(key);
+    handle.namespace.hits++;
+    columns.use(slot);
+    if (entries.hooks.hit !== undefined) {
+      entries.hooks.notify("hit", { key, place: handle.place });
+      entries.flush();
+    }
     return Promise.resolve(value);
   }
 
@@ -794,11 +823,6 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     entries.flush();
     return value;
-  }
-
-  #notifyHit(key: K): void {
-    this.#entries.hooks.notify("hit", { key, place: this.#handle.place });
-    this.#entries.flush();
   }
 
   /** The cold side of `getOrSet`. Never throws. */
@@ -838,7 +862,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const entries = this.#entries;
     const driver = this.#driver;
     return new Batcher(options, {
-      now: () => entries.exactNow(),
+      now: () => entries.clock.read(),
       joined: (batch: BatchId) => {
         if (batch.node === -1) batch.node = entries.safely((core) => core.new_batch());
         return driver.joinBatch(batch.node);
@@ -868,6 +892,9 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return {
       policy: this.#entries.policy(outer.policy, said),
       ttl: or(said.ttl, outer.ttl),
+      staleWhileRevalidate: or(said.staleWhileRevalidate, outer.staleWhileRevalidate),
+      staleIfError: or(said.staleIfError, outer.staleIfError),
+      negativeTtl: or(said.negativeTtl, outer.negativeTtl),
       refreshAhead: or(said.refreshAhead, outer.refreshAhead),
       jitter: or(said.jitter, outer.jitter),
       softTimeout: or(said.softTimeout, outer.softTimeout),

@@ -1,13 +1,15 @@
 import { Alarm, startTimer, stopTimer } from "./alarm.js";
+import { nowFor } from "./clock.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
 import { type EntryTable, FailureCached } from "./entries.js";
 import { invalidValue, isMisuse, nobodyWaits, timedOut } from "./errors.js";
-import { type Ask, type Asker, Flight, type Wait } from "./flight.js";
+import type { Ask, Asker, Flight, Wait } from "./flight.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, duration, names } from "./options.js";
-import { or, readContext, refuses } from "./policy.js";
-import { deferred } from "./deferred.js";
+import { lifeOf, or, readContext, refuses } from "./policy.js";
+import type { AttachedTiers } from "./tiering.js";
+import { deferred, isThenable } from "./deferred.js";
 
 /** Loads under way: calls the loaders, and tells the core and those who wait how they ended. */
 export class Loads<K, V> {
@@ -59,26 +61,25 @@ export class Loads<K, V> {
   }
 
   /** Calls the loader. */
-  begin(ask: Ask<K, V>, slot: number, index: number, background: boolean, now: number): Flight<K, V> {
-    const { handle, key } = ask;
-    const ctx = new Context<K, V>(key, this.entries.valueAt(slot), 1, background);
-    const flight = new Flight(index, ask, ctx, background, host.requestBound);
-    this.flights[index] = flight;
+  begin(flight: Flight<K, V>, now: number): Flight<K, V> {
+    const { handle } = flight;
+    this.flights[flight.index] = flight;
     if (this.live++ === 0) this.alarm.wake(this.onAlarm);
-    this.ahead ||= handle.defaults.refreshAhead > 0 || (ask.options?.refreshAhead ?? 0) > 0;
+    this.ahead ||= handle.defaults.refreshAhead > 0 || (flight.options?.refreshAhead ?? 0) > 0;
     if (host.requestBound) this.bind(flight);
-    else this.setAlarm(ask, now);
+    else this.setAlarm(flight, now);
     this.attempt(flight);
     return flight;
   }
 
   private attempt(flight: Flight<K, V>): void {
-    const { ask, ctx } = flight;
+    const { key, ctx } = flight;
     const outer = this.asker;
     this.asker = flight;
     let loaded: V | PromiseLike<V>;
     try {
-      loaded = ask.loader(ask.key, ctx);
+      const { loader } = flight;
+      loaded = this.entries.tiers === undefined ? loader(key, ctx) : this.loadByTiers(flight, this.entries.tiers);
       // Others than promises may resolve with one another, or throw.
       const promise = loaded instanceof Promise ? loaded : isThenable(loaded) ? Promise.resolve(loaded) : undefined;
       if (promise !== undefined) {
@@ -101,7 +102,7 @@ export class Loads<K, V> {
   /** The delay after a failed attempt is over. */
   private tryAgain(flight: Flight<K, V>, error: unknown): void {
     if (!this.isLive(flight)) return;
-    const now = this.entries.exactNow();
+    const now = this.entries.clock.read();
     if (!this.entries.safely((core) => core.may_try_again(flight.index, now))) {
       this.failed(flight, error, true);
       return;
@@ -109,6 +110,19 @@ export class Loads<K, V> {
     const { key, stale, attempt, background } = flight.ctx;
     flight.ctx = new Context<K, V>(key, stale, attempt + 1, background);
     this.attempt(flight);
+  }
+
+  /** A chain of tiers is a loader: it asks its tiers, and then the one that was given. */
+  private loadByTiers(flight: Flight<K, V>, tiers: AttachedTiers): Promise<V> {
+    const { handle, key, options, ctx, loader } = flight;
+    return tiers.load({
+      key,
+      place: handle.place,
+      ctx,
+      forced: options?.forceFresh ?? false,
+      load: () => this.runAs(flight, () => loader(key, ctx)),
+      life: (value) => lifeOf(handle.defaults, options, ctx, value),
+    }) as Promise<V>;
   }
 
   /** In a Worker the load outlives the answer of the request that began it, and is told to stop in that request. */
@@ -129,7 +143,7 @@ export class Loads<K, V> {
   }
 
   private loaded(flight: Flight<K, V>, value: V): void {
-    const { handle, key, options } = flight.ask;
+    const { handle, key, options } = flight;
     const validate = options?.validate ?? handle.defaults.validate;
     if (validate !== undefined && !flight.over && refuses(validate, value, key)) {
       this.failed(flight, invalidValue(key));
@@ -156,8 +170,7 @@ export class Loads<K, V> {
 
   private bring(flight: Flight<K, V>, value: V): void {
     const { entries } = this;
-    const { ask, ctx, index } = flight;
-    const { handle, key, options } = ask;
+    const { handle, key, options, ctx, index } = flight;
     const plain = ctx.saysNothing;
     const said = plain ? undefined : readContext(ctx);
     const tags = ctx.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
@@ -167,7 +180,7 @@ export class Loads<K, V> {
     const mayJitter = handle.defaults.jitter > 0 || (options?.jitter ?? 0) > 0 || (said?.jitter ?? 0) > 0;
     const random = mayJitter ? this.random() : 0;
     this.ahead ||= (said?.refreshAhead ?? 0) > 0;
-    const now = entries.nowFor(or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
+    const now = nowFor(entries.clock, or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
     // All this was the user's, and may have ended the load by using the cache.
     if (flight.over) return;
     const absent = value === undefined || value === null;
@@ -181,6 +194,7 @@ export class Loads<K, V> {
             absent,
             random,
             ctx.skipped,
+            ctx.age === undefined ? 0 : duration("ctx.age", ctx.age),
             said.ttl,
             said.idleTtl,
             said.staleWhileRevalidate,
@@ -228,12 +242,11 @@ export class Loads<K, V> {
 
   private fail(flight: Flight<K, V>, error: unknown, isLast: boolean): void {
     const { entries } = this;
-    const { ask, index, background } = flight;
-    const { handle, key } = ask;
+    const { handle, key, index, background } = flight;
     const mayRetry = !isLast && mayTryAgain(flight, error);
     const random = mayRetry ? this.random() : 0;
     const backoff = backoffOf(flight, error);
-    const now = entries.exactNow();
+    const now = entries.clock.read();
     // The rule is the user's, and may have ended the load by using the cache.
     if (flight.over) return;
     const answer = entries.core.failed(index, now, backoff, mayRetry, random);
@@ -274,7 +287,7 @@ export class Loads<K, V> {
     if (flight === undefined || !this.isLive(flight)) return;
     this.forget(flight);
     flight.over = true;
-    const reason = nobodyWaits(flight.ask.key);
+    const reason = nobodyWaits(flight.key);
     if (flight.home === undefined) flight.ctx.abort(reason);
     else flight.home(reason);
   }
@@ -311,8 +324,7 @@ export class Loads<K, V> {
 }
 
 /** For how long the key is not loaded again, if its loader or a rule of the user's says. What a rule throws counts as no time. */
-function backoffOf<K, V>({ ask, ctx }: Flight<K, V>, error: unknown): number {
-  const { handle, key, options } = ask;
+function backoffOf<K, V>({ handle, key, options, ctx }: Flight<K, V>, error: unknown): number {
   try {
     if (ctx.errorBackoff !== undefined) return duration("ctx.errorBackoff", ctx.errorBackoff);
     const isSaid = options !== undefined && !Number.isNaN(options.errorBackoff);
@@ -324,16 +336,11 @@ function backoffOf<K, V>({ ask, ctx }: Flight<K, V>, error: unknown): number {
 }
 
 /** Whether a rule of the user's lets a load be tried again. What it throws counts as no. */
-function mayTryAgain<K, V>({ ask }: Flight<K, V>, error: unknown): boolean {
-  const { handle, key, options } = ask;
+function mayTryAgain<K, V>({ handle, key, options }: Flight<K, V>, error: unknown): boolean {
   const rule = options === undefined || Number.isNaN(options.attempts) ? handle.defaults.retryRule : options.retryRule;
   try {
     return rule === undefined ? !isMisuse(error) : rule(error, key) === true;
   } catch {
     return false;
   }
-}
-
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function";
 }

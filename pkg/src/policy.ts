@@ -10,6 +10,8 @@ import type {
   LoadContext,
   Retry,
 } from "./types.js";
+import type { Defaults } from "./handle.js";
+import type { ValueLife } from "./tiering.js";
 
 /** What one speaker says of a policy. */
 export interface Numbers {
@@ -74,6 +76,9 @@ export const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
 /** What a cache does that nobody told anything, as the core does. */
 export const USUAL = {
   ttl: Infinity,
+  staleWhileRevalidate: 0,
+  staleIfError: 0,
+  negativeTtl: NaN,
   refreshAhead: 0,
   jitter: 0,
   softTimeout: Infinity,
@@ -156,6 +161,27 @@ export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {
     staleIfError: staleIfError === undefined ? NaN : duration("ctx.staleIfError", staleIfError),
     refreshAhead: refreshAhead === undefined ? NaN : factor("ctx.refreshAhead", refreshAhead),
     jitter: jitter === undefined ? NaN : fraction("ctx.jitter", jitter),
+  };
+}
+
+/** How a value is kept: as the loader says, else as its call does, else as the cache does. @throws {NearCacheError} `ERR_OPTION` */
+export function lifeOf<K, V>(
+  defaults: Defaults<K, V>,
+  call: CallOptions<K> | undefined,
+  ctx: LoadContext<K, V> | undefined,
+  value: unknown,
+): ValueLife {
+  const said = ctx === undefined ? UNSAID : readContext(ctx);
+  const pick = (name: "ttl" | "staleWhileRevalidate" | "staleIfError" | "negativeTtl"): number =>
+    or(said[name], or(call?.[name] ?? NaN, defaults[name]));
+  const isAbsent = (value === undefined || value === null) && Number.isNaN(said.ttl);
+  const tags = ctx?.tags === undefined ? [] : names("ctx.tags", ctx.tags);
+  return {
+    ttl: isAbsent ? or(pick("negativeTtl"), pick("ttl")) : pick("ttl"),
+    staleWhileRevalidate: pick("staleWhileRevalidate"),
+    staleIfError: pick("staleIfError"),
+    tags: [...new Set([...(call?.tags ?? []), ...tags])],
+    bytes: ctx?.bytes ?? call?.bytes ?? NaN,
   };
 }
 

@@ -14,7 +14,7 @@ export class Requests<K, V> {
   /** The cache itself waits for what it refreshes, until the deadline of the one who asked. */
   hold(flight: Flight<K, V>): void {
     if (flight.over) return;
-    const timer = startTimer(() => this.timeOut(flight, 0, -1, true), flight.ask.hardTimeout);
+    const timer = startTimer(() => this.timeOut(flight, 0, -1, true), flight.hardTimeout);
     const ended = (): void => stopTimer(timer);
     flight.ended!.promise.then(ended, ended);
   }
@@ -37,7 +37,7 @@ export class Requests<K, V> {
     };
     const soft = (): void => {
       if (wait.over || !driver.loads.isLive(flight)) return;
-      driver.entries.safely(() => driver.soften(wait, driver.entries.exactNow(), false));
+      driver.entries.safely(() => driver.soften(wait, driver.entries.clock.read(), false));
       driver.entries.flush();
     };
     const abort = (): void => {

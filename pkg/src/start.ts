@@ -52,7 +52,10 @@ async function compile(source: BufferSource | Response): Promise<WebAssembly.Mod
   if (!source.ok) throw new Error(`${source.url} answered ${source.status}`);
   // Streaming wants the content type application/wasm, which not every static server sends.
   const streams = source.headers.get("content-type")?.startsWith("application/wasm");
-  return streams ? WebAssembly.compileStreaming(source) : WebAssembly.compile(await source.arrayBuffer());
+  if (streams) return WebAssembly.compileStreaming(source);
+  // Not awaited within the call: Next's dev server for the edge puts that into a function of its own, which is not async.
+  const bytes = await source.arrayBuffer();
+  return WebAssembly.compile(bytes);
 }
 
 function isResponse(source: BufferSource | Response): source is Response {

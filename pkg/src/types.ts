@@ -3,6 +3,7 @@
 // nothing but types, so that every other may import it.
 
 import type { Stats } from "./stats.js";
+import type { Tiers } from "./tiering.js";
 
 /**
  * Milliseconds from 0 on, `Infinity`, or a string like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. Any string has this
@@ -123,11 +124,20 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    * promises an order of iteration.
    */
   eviction?: "adaptive" | "lru" | undefined;
+  /**
+   * Stores below memory, which loads ask before their loader: `tiers([…])` of `nearcache/tiers`. `delete`, `expire`, `clear` and
+   * purges by tag reach them too.
+   */
+  tiers?: Tiers | undefined;
   /** Hooks: see `NearCache.on`. */
   plugins?: readonly Plugin<K, V>[] | undefined;
   /** What the cache is called in its figures. Default `"default"`. */
   name?: string | undefined;
-  /** The time in milliseconds, for tests. Default `Date.now`. Timers stay real. */
+  /**
+   * The time in milliseconds, for tests; read at every call. Timers stay real. Default `Date.now`, of which one reading may
+   * serve a few calls of one synchronous run of code and, in Node, Deno and Bun, a few awaited hits of one turn of promise
+   * jobs. Beyond these nothing is handed out after its end, and a `Date` that a test has replaced is read every time.
+   */
   clock?: (() => number) | undefined;
   /** A random number from 0 (included) to 1 (not included), for `jitter` and `refreshAhead`. Default `Math.random`. */
   random?: (() => number) | undefined;
@@ -244,6 +254,11 @@ export interface LoadContext<K, V = any> {
   refreshAhead: number | undefined;
   /** The part of `ttl`, from 0 to 1, that chance may take off. */
   jitter: number | undefined;
+  /**
+   * How long the value has been stored elsewhere already: its lifetimes count from then. If that is more than its
+   * ttl it is stored for its stale windows. Default 0.
+   */
+  age: Duration | undefined;
   /** If this load fails: for how long the key is not loaded again. */
   errorBackoff: Duration | undefined;
   /** What the value can be purged by, besides the tags of the call. */

@@ -35,7 +35,7 @@ export class Updates<K, V> {
   /** Writes, and stores what the source then has. */
   run(handle: CacheHandle<K, V>, key: K, writer: Loader<K, V>, options: CallOptions<K>): Promise<V> {
     const { entries } = this;
-    const now = entries.exactNow();
+    const now = entries.clock.read();
     const begun = entries.safely(() => this.begin(handle, key, options, now));
     if (begun === undefined) return Promise.reject(tooManyLoads(key));
     entries.flush();
@@ -126,7 +126,7 @@ export class Updates<K, V> {
     else if (Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
     const mayJitter = handle.defaults.jitter > 0 || options.jitter > 0 || said.jitter > 0;
     const random = mayJitter ? this.random() : 0;
-    const now = this.entries.exactNow();
+    const now = this.entries.clock.read();
     return (number, slot) => {
       const { entries } = this;
       const code = entries.core.written(
@@ -156,7 +156,9 @@ export class Updates<K, V> {
     const isOwn = writes[write.number] === write;
     if (isOwn) writes[write.number] = undefined;
     const number = isOwn ? write.number : GIVEN_UP;
-    const now = entries.exactNow();
+    const now = entries.clock.read();
+    // What was loaded before the write, wherever it lies, is not what the source has.
+    entries.tiers?.purge(write.handle.place, "key", write.key);
     entries.safely((core) => {
       const slot = write.handle.slots.get(write.key) ?? 0;
       if (written !== undefined) written(number, slot);

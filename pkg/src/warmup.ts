@@ -1,5 +1,5 @@
 import { Alarm } from "./alarm.js";
-import { read as now } from "./clock.js";
+import { hostClock } from "./clock.js";
 import { host } from "./host.js";
 import { abortSignal, count, duration, flag, fn, known, refusal, show } from "./options.js";
 import { onAbort } from "./signals.js";
@@ -86,7 +86,7 @@ export function keepFresh<K, V>(
   let due = 0;
   const ring = async (at: number): Promise<void> => {
     if (at < due) return wait(at);
-    const began = now();
+    const began = hostClock.read();
     try {
       const { failed } = await run();
       for (const { key, error } of failed) quietly(() => onError?.(error, key));
@@ -94,15 +94,15 @@ export function keepFresh<K, V>(
       quietly(() => onError?.(error));
     }
     if (stopped) return;
-    const ended = now();
+    const ended = hostClock.read();
     due = Math.min(Math.max(began + every, ended), ended + every);
     wait(ended);
   };
   const alarm = new Alarm(false);
   alarm.wake((at) => void ring(at));
   const wait = (at: number): void => alarm.set(due, at);
-  due = now() + every;
-  wait(now());
+  due = hostClock.read() + every;
+  wait(hostClock.read());
   return keeper(run, () => {
     stopped = true;
     alarm.off();

@@ -47,7 +47,7 @@ impl Machine {
 
     /// The second: counters of hits, by slot number. A hit that the driver has found by
     /// [`fresh_until`](Self::fresh_until) counts up a counter below 3; one at 3 stays; one above, or that is not there,
-    /// is left as it is, and the hit told by [`note_hit`](Self::note_hit).
+    /// is left as it is, and the hit told by [`note_hit`](Self::note_hit); of several of one slot in a row one will do.
     /// With [`EvictionPolicy::Lru`] there are none, but [`noted_hits`](Self::noted_hits).
     pub fn hit_counters(&self) -> &[u8] {
         self.eviction.counters()

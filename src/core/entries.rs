@@ -19,6 +19,8 @@ pub(super) struct Entry<'a> {
     pub random: f64,
     /// How long its load took, in milliseconds.
     pub load_millis: Option<u64>,
+    /// When it came: the beginning of its idle time.
+    pub used_at: Timestamp,
     /// A new key's.
     pub hash: Option<u32>,
 }
@@ -36,12 +38,14 @@ impl Machine {
 
     /// Puts a value's numbers in a slot and makes room for them. The caller has seen to flights and writes.
     ///
+    /// Its lifetimes count from `stored_at`.
+    ///
     /// `None`: it may not be stored (zero ttl or idle time, or heavier than the limits allow); a value that was there is gone too.
     pub(super) fn store(
         &mut self,
         slot: Option<Slot>,
         partition: PartitionId,
-        now: Timestamp,
+        stored_at: Timestamp,
         entry: &Entry<'_>,
     ) -> Option<Slot> {
         let policy = &entry.policy;
@@ -55,20 +59,20 @@ impl Machine {
         }
         let slot = self.occupy(slot, partition, entry.hash, entry.weight, State::Ready)?;
         // After an infinite ttl nothing comes by itself, but the entry may be made to expire.
-        let windows = policy.has_windows().then(|| StaleWindows::new(now, ttl, policy, entry.load_millis));
+        let windows = policy.has_windows().then(|| StaleWindows::new(stored_at, ttl, policy, entry.load_millis));
         let until = match (&windows, ttl) {
             // Before no moment: the core is to know of every use.
             _ if policy.tells_each_use() => Some(Timestamp::default()),
             (_, Ttl::Forever) => None,
             (Some(windows), _) => Some(windows.no_check_until()),
-            (None, Ttl::Millis(_)) => Some(now.after(ttl)),
+            (None, Ttl::Millis(_)) => Some(stored_at.after(ttl)),
         };
-        self.slab.get_mut(slot)?.set_no_check_until(until, now);
+        self.slab.get_mut(slot)?.set_no_check_until(until, stored_at);
         self.expirable += u32::from(until.is_some());
         let derivable = until.is_none() || (windows.is_none() && ttl == self.usual_ttl);
-        self.freshness.set_stored_at(slot, (!derivable).then_some(now));
+        self.freshness.set_stored_at(slot, (!derivable).then_some(stored_at));
         self.freshness.set_windows(slot, windows);
-        self.freshness.set_idle(slot, policy.idle_ttl, now);
+        self.freshness.set_idle(slot, policy.idle_ttl, entry.used_at);
         if entry.tags.iter().any(|tags| !tags.is_empty()) {
             let Self { tags, partitions, .. } = self;
             tags.link(slot, &names_around(partitions, partition, entry.tags));

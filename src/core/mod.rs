@@ -9,6 +9,7 @@
 
 mod alarm;
 mod ask;
+mod batch;
 mod columns;
 mod entries;
 pub(crate) mod eviction;
@@ -35,6 +36,7 @@ mod writes;
 use std::collections::VecDeque;
 
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
+pub use batch::{BatchId, Batches, Goes};
 pub use eviction::EvictionPolicy;
 pub use graph::Node;
 pub use histogram::Histogram;

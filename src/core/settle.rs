@@ -24,6 +24,9 @@ pub struct Brought<'a> {
     pub skip: bool,
     /// From 0 to 1, for jitter.
     pub random: f64,
+    /// How long it has been stored elsewhere already, in milliseconds: its lifetimes count from then. If nothing is left of
+    /// its ttl it is stored for its stale windows.
+    pub age: u64,
 }
 
 /// A load that failed, as far as the core need know.
@@ -125,9 +128,11 @@ impl Machine {
                     tags: [&tags, brought.tags],
                     random: brought.random,
                     load_millis: Some(millis),
+                    used_at: now,
                     hash: None,
                 };
-                self.store(Some(slot), partition, now, &entry).map_or(Outcome::NotStored, Outcome::Stored)
+                self.store(Some(slot), partition, now.before(brought.age), &entry)
+                    .map_or(Outcome::NotStored, Outcome::Stored)
             }
             slot => {
                 self.count(partition, |stats| stats.rejected += 1);

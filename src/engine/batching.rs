@@ -18,9 +18,9 @@ use super::inner::Inner;
 use super::plugin::BatchEvent;
 use super::runtime::Runtime;
 use super::shared_task::{Joined, SharedTask};
-use crate::core::Node;
+use crate::core::{BatchId, Batches, Goes, Node};
 use crate::error::LoadError;
-use crate::time::{Timestamp, Ttl};
+use crate::time::Timestamp;
 
 pub(super) type Load<K, V> = Box<dyn Fn(Vec<K>, Vec<LoadCtx<V>>) -> LocalBoxFuture<'static, Vec<Result<V, LoadError>>>>;
 
@@ -28,9 +28,7 @@ pub(super) type Load<K, V> = Box<dyn Fn(Vec<K>, Vec<LoadCtx<V>>) -> LocalBoxFutu
 pub(super) struct Batching<K, V, R: Runtime> {
     cache: Cache<K, V, R>,
     load: Load<K, V>,
-    max_batch_size: Cell<usize>,
-    /// In milliseconds; `None`: until the end of the turn.
-    window: Cell<Option<u64>>,
+    batches: RefCell<Batches>,
     open: RefCell<Option<Open<K, V, R>>>,
     /// Whether a get is being polled that will end its turn itself.
     attending: Cell<bool>,
@@ -46,20 +44,16 @@ struct Open<K, V, R: Runtime> {
 }
 
 struct Batch<K, V> {
+    id: BatchId,
     node: Node,
     places: RefCell<Vec<Place<K, V>>>,
     /// Places by key. A key comes twice while its batch is open if it is removed in between.
     index: RefCell<HashTable<usize>>,
-    closed: Cell<bool>,
     /// Somebody in it will close it, so that no timer need.
     attended: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     /// Whether the one who closes it may wake it: not if that may be another request.
     may_be_woken: bool,
-    /// How many loads wait for it.
-    waiting: Rc<Cell<usize>>,
-    /// Until then it takes keys; `None`: until the turn is over.
-    open_until: Option<Timestamp>,
 }
 
 struct Place<K, V> {
@@ -81,16 +75,12 @@ struct Part<V> {
 /// Where the end of a turn can't be seen, it is over after so many milliseconds.
 const TURN: u64 = 1;
 
-/// In how many batches a key is tried that are lost.
-const TRIES: u32 = 10;
-
 impl<K, V, R: Runtime> Batching<K, V, R> {
     pub fn new(cache: Cache<K, V, R>, load: Load<K, V>) -> Self {
         Self {
             cache,
             load,
-            max_batch_size: Cell::new(usize::MAX),
-            window: Cell::new(None),
+            batches: RefCell::default(),
             open: RefCell::new(None),
             attending: Cell::new(false),
             taken: Cell::new(0),
@@ -99,12 +89,11 @@ impl<K, V, R: Runtime> Batching<K, V, R> {
     }
 
     pub fn set_max_batch_size(&self, keys: usize) {
-        self.max_batch_size.set(keys.max(1));
+        self.batches.borrow_mut().set_max_size(keys);
     }
 
     pub fn set_window(&self, window: Duration) {
-        let millis = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
-        self.window.set(Some(millis).filter(|millis| *millis > 0));
+        self.batches.borrow_mut().set_window(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
     }
 
     pub fn cache(&self) -> &Cache<K, V, R> {
@@ -113,14 +102,22 @@ impl<K, V, R: Runtime> Batching<K, V, R> {
 
     /// Whether a batch ends with the turn of those who are in it.
     pub fn is_by_turn(&self) -> bool {
-        self.window.get().is_none()
+        self.batches.borrow().window().is_none()
+    }
+
+    /// The batch takes no more keys, and goes.
+    fn close(&self, batch: &Batch<K, V>) {
+        self.batches.borrow_mut().close(batch.id);
+        if let Some(waker) = batch.waker.take().filter(|_| batch.may_be_woken) {
+            waker.wake();
+        }
     }
 
     /// Polls gets. If they went into a batch, what they wait in until their turn is over.
     pub fn attend<T>(self: &Rc<Self>, poll: impl FnOnce() -> T) -> (T, Option<Turn<K, V, R>>) {
         if R::DETACHED {
             // The loader has not been polled yet; it will be before the turn is over.
-            return (poll(), Some(Turn(Joins::Any(self.clone()))));
+            return (poll(), Some(Turn { batching: self.clone(), batch: None }));
         }
         let taken = self.taken.get();
         // Taken back by a drop, so that it is right after a panic too.
@@ -129,7 +126,7 @@ impl<K, V, R: Runtime> Batching<K, V, R> {
         drop(attending);
         let open = self.open.borrow();
         let joined = open.as_ref().filter(|_| self.taken.get() != taken);
-        (polled, joined.map(|open| Turn(Joins::This(open.batch.clone()))))
+        (polled, joined.map(|open| Turn { batching: self.clone(), batch: Some(open.batch.clone()) }))
     }
 }
 
@@ -145,22 +142,17 @@ impl Drop for Attending<'_> {
 }
 
 /// What a get waits in until its turn is over; its drop ends the turn.
-pub(super) struct Turn<K, V, R: Runtime>(Joins<K, V, R>);
-
-enum Joins<K, V, R: Runtime> {
-    This(Rc<Batch<K, V>>),
-    /// Whichever is open then.
-    Any(Rc<Batching<K, V, R>>),
+pub(super) struct Turn<K, V, R: Runtime> {
+    batching: Rc<Batching<K, V, R>>,
+    /// `None`: whichever is open then.
+    batch: Option<Rc<Batch<K, V>>>,
 }
 
 impl<K, V, R: Runtime> Drop for Turn<K, V, R> {
     fn drop(&mut self) {
-        let batch = match &self.0 {
-            Joins::This(batch) => Some(batch.clone()),
-            Joins::Any(batching) => batching.open.borrow().as_ref().map(|open| open.batch.clone()),
-        };
-        if let Some(batch) = batch {
-            batch.close();
+        let open = || self.batching.open.borrow().as_ref().map(|open| open.batch.clone());
+        if let Some(batch) = self.batch.take().or_else(open) {
+            self.batching.close(&batch);
         }
     }
 }
@@ -170,21 +162,22 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
     pub async fn load_one(self: Rc<Self>, key: K, ctx: LoadCtx<V>) -> Result<V, LoadError> {
         let inner = &self.cache.inner;
         // A batch may be lost with the request that made its call; the key then goes into another.
-        for _ in 0..TRIES {
+        for tries in 1.. {
             let (batch, joined, part) = self.take_place(key.clone(), ctx.clone());
-            let leaving = Leaving(part, batch.waiting.clone());
+            let leaving = Leaving { batching: self.clone(), batch: batch.id, part };
             if let Some(Node::Flight(flight)) = asker::current(inner.address())
                 && inner.with(|table| table.machine.wait_for_batch(flight, batch.node)) == Some(false)
             {
                 return Err(LoadError::Recursive);
             }
             joined.await;
-            if let Some(result) = leaving.0.result.get() {
-                ctx.adopt(&leaving.0.ctx.borrow());
+            if let Some(result) = leaving.part.result.get() {
+                ctx.adopt(&leaving.part.ctx.borrow());
                 return result.clone();
             }
-            // Lost before its call, it would take more keys for ever.
-            batch.closed.set(true);
+            if !self.batches.borrow_mut().lost(batch.id, tries) {
+                break;
+            }
         }
         Err(LoadError::Lost)
     }
@@ -193,40 +186,40 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
     fn take_place(self: &Rc<Self>, key: K, ctx: LoadCtx<V>) -> (Rc<Batch<K, V>>, Joined<R>, Rc<Part<V>>) {
         let hash = self.hasher.hash_one(&key);
         // Taken out, since keys' `Eq` is the user's code.
-        // Where all have left nobody drives it, so that it may be open past its time.
         let now = self.cache.inner.now();
-        let open = self.open.take().filter(|open| !open.batch.closed.get() && open.batch.takes_keys(now));
-        let open = open.unwrap_or_else(|| self.new_batch());
-        let part = open.batch.take_place(hash, key, ctx);
-        open.batch.waiting.set(open.batch.waiting.get() + 1);
+        let open = self.open.take().filter(|open| self.batches.borrow().takes(open.batch.id, now));
+        let open = open.unwrap_or_else(|| self.new_batch(now));
+        let (part, has) = open.batch.take_place(hash, key, ctx);
+        let goes = self.batches.borrow_mut().join(open.batch.id, has);
         self.taken.set(self.taken.get() + 1);
         if self.attending.get() {
             open.batch.attended.set(true);
         }
         let (batch, joined) = (open.batch.clone(), open.task.join());
-        let full = batch.places.borrow().len() >= self.max_batch_size.get();
-        match full {
-            true => batch.close(),
-            false => *self.open.borrow_mut() = Some(open),
+        match goes {
+            Goes::Now => self.close(&batch),
+            Goes::WithTheTurn | Goes::At(_) => *self.open.borrow_mut() = Some(open),
         }
         (batch, joined, part)
     }
 
-    fn new_batch(self: &Rc<Self>) -> Open<K, V, R> {
+    fn new_batch(self: &Rc<Self>, now: Timestamp) -> Open<K, V, R> {
         let inner = &self.cache.inner;
+        let (id, window) = {
+            let mut batches = self.batches.borrow_mut();
+            (batches.begin(now), batches.window())
+        };
         let batch = Rc::new(Batch {
+            id,
             // The cache is never borrowed here: a loader is running.
             node: inner.with(|table| table.machine.new_batch()).unwrap_or(Node::Batch(0)),
             places: RefCell::default(),
             index: RefCell::default(),
-            closed: Cell::new(false),
             attended: Cell::new(false),
             waker: RefCell::default(),
-            may_be_woken: !R::DETACHED || self.is_by_turn(),
-            waiting: Rc::default(),
-            open_until: self.window.get().map(|window| inner.now().after(Ttl::Millis(window))),
+            may_be_woken: !R::DETACHED || window.is_none(),
         });
-        let window = inner.runtime.sleep(self.window.get().unwrap_or(TURN));
+        let window = inner.runtime.sleep(window.unwrap_or(TURN));
         let task = run(Rc::downgrade(self), batch.clone(), window);
         Open { batch, task: SharedTask::new(&inner.runtime, Box::pin(task)) }
     }
@@ -304,7 +297,8 @@ where
     {
         let mut window = pin!(window);
         std::future::poll_fn(|cx| {
-            if batch.closed.get() {
+            let is_closed = |batching: Rc<Batching<K, V, R>>| batching.batches.borrow().is_closed(batch.id);
+            if batching.upgrade().is_none_or(is_closed) {
                 return Poll::Ready(());
             }
             *batch.waker.borrow_mut() = Some(cx.waker().clone());
@@ -312,28 +306,15 @@ where
         })
         .await;
     }
-    batch.closed.set(true);
     if let Some(batching) = batching.upgrade() {
+        batching.batches.borrow_mut().close(batch.id);
         batching.call(&batch).await;
     }
 }
 
-impl<K, V> Batch<K, V> {
-    fn takes_keys(&self, now: Timestamp) -> bool {
-        self.waiting.get() > 0 || self.open_until.is_some_and(|until| now < until)
-    }
-
-    fn close(&self) {
-        self.closed.set(true);
-        if let Some(waker) = self.waker.take().filter(|_| self.may_be_woken) {
-            waker.wake();
-        }
-    }
-}
-
 impl<K: Eq, V> Batch<K, V> {
-    /// Takes a place for a key, or a share of the one that it has.
-    fn take_place(&self, hash: u64, key: K, ctx: LoadCtx<V>) -> Rc<Part<V>> {
+    /// Takes a place for a key, or a share of the one that it has; whether it has one.
+    fn take_place(&self, hash: u64, key: K, ctx: LoadCtx<V>) -> (Rc<Part<V>>, bool) {
         let known = match (self.places.try_borrow(), self.index.try_borrow()) {
             (Ok(places), Ok(index)) => {
                 index.find(hash, |number| places.get(*number).is_some_and(|place| place.key == key)).copied()
@@ -347,7 +328,7 @@ impl<K: Eq, V> Batch<K, V> {
             let part = &place.part;
             part.loads.set(part.loads.get() + 1);
             *part.ctx.borrow_mut() = ctx;
-            return part.clone();
+            return (part.clone(), true);
         }
         let part = Part { result: OnceCell::new(), ctx: RefCell::new(ctx.clone()), loads: Cell::new(1) };
         let part = Rc::new(part);
@@ -355,16 +336,21 @@ impl<K: Eq, V> Batch<K, V> {
         places.push(Place { key, hash, ctx, part: part.clone() });
         let hash_of = |number: &usize| places.get(*number).map_or(0, |place| place.hash);
         self.index.borrow_mut().insert_unique(hash, number, hash_of);
-        part
+        (part, false)
     }
 }
 
 /// A load that is dropped before its batch is called is not in it.
-struct Leaving<V>(Rc<Part<V>>, Rc<Cell<usize>>);
+struct Leaving<K, V, R: Runtime> {
+    batching: Rc<Batching<K, V, R>>,
+    batch: BatchId,
+    part: Rc<Part<V>>,
+}
 
-impl<V> Drop for Leaving<V> {
+impl<K, V, R: Runtime> Drop for Leaving<K, V, R> {
     fn drop(&mut self) {
-        self.0.loads.set(self.0.loads.get().saturating_sub(1));
-        self.1.set(self.1.get().saturating_sub(1));
+        let loads = &self.part.loads;
+        loads.set(loads.get().saturating_sub(1));
+        self.batching.batches.borrow_mut().leave(self.batch);
     }
 }

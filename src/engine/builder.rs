@@ -66,7 +66,7 @@ impl<K, V> Default for Builder<K, V> {
             max_bytes: u64::MAX,
             max_entry_bytes: u64::MAX,
             policy: Policy::USUAL,
-            eviction: EvictionPolicy::Lru,
+            eviction: EvictionPolicy::USUAL,
             tags: Vec::new(),
             weigher: None,
             rules: Rules::default(),
@@ -103,9 +103,10 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
-    /// Who makes room for others: [`EvictionPolicy::Lru`] if nothing is said. `Adaptive` (by the feature `adaptive`) keeps
-    /// the right entries more often, and withstands scans and loops larger than the cache; it costs about 15 bytes an entry
-    /// more, and [`iter`](super::Cache::iter) then has no order. `docs/eviction.md` compares the two.
+    /// Who makes room for others. If nothing is said, `Adaptive` (by the feature `adaptive`, which is on unless default
+    /// features are off): it keeps the right entries more often than LRU, and withstands scans and loops larger than the
+    /// cache. [`EvictionPolicy::Lru`] takes 15 bytes an entry less, foreseeably evicts what was used longest ago, and
+    /// gives [`iter`](super::Cache::iter) an order. `docs/eviction.md` compares the two.
     #[must_use]
     pub fn eviction(mut self, policy: EvictionPolicy) -> Self {
         self.eviction = policy;
@@ -114,6 +115,11 @@ impl<K, V, R> Builder<K, V, R> {
 
     /// How long an entry is fresh, in whole milliseconds (the rest is dropped). Without end if nothing is said;
     /// with 0 nothing is stored. Unless one of the stale windows below is set, it is gone then.
+    ///
+    /// At its end an entry is handed out no more, whatever the program did since the last call. So a get of an entry that can
+    /// expire reads a clock: natively the time of the scheduler's last tick, at some 5 ns, and the exact time only within
+    /// 36 ms of the end. A get of an entry that can't expire reads none. An entry that lives for 10 s or longer may end up to
+    /// 36 ms early, any other up to 1 ms.
     #[must_use]
     pub fn time_to_live(mut self, ttl: impl Into<Ttl>) -> Self {
         self.policy.entry.ttl = ttl.into();

@@ -57,7 +57,7 @@ impl<K: Hash + Eq, V, R: Runtime> Cache<K, V, R> {
 }
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
-    /// The value, if it is there and fresh. Makes it the most recently used.
+    /// The value, if it is there and fresh. Counts as a use of it.
     #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
@@ -387,8 +387,9 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         self.with(|table| *table.machine.limits()).unwrap_or_default()
     }
 
-    /// The fresh entries whose keys this handle would find, the most recently used first. O(n): a copy, so that the
-    /// cache may be used meanwhile.
+    /// The fresh entries whose keys this handle would find: with [`EvictionPolicy::Lru`](crate::core::EvictionPolicy::Lru)
+    /// the most recently used first, else in no order that is promised. O(n): a copy, so that the cache may be used
+    /// meanwhile.
     pub fn iter(&self) -> std::vec::IntoIter<(K, V)>
     where
         K: Clone,

@@ -14,6 +14,12 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         page.unwrap_or_default()
     }
 
+    /// What choosing whom to evict takes of memory, in bytes, in all parts of the cache together: what is known of entries,
+    /// of keys that are gone and may come back (ghosts), and of the sample by which the policy adapts. O(1).
+    pub fn eviction_bytes(&self) -> usize {
+        self.inner.with(|table| table.machine.eviction_bytes()).unwrap_or(0)
+    }
+
     /// What to change about this cache, by what happened in it so far, and why: nothing where the figures don't speak for it.
     /// Begins with the first call to estimate what more room would bring, and says nothing of that until some thousand gets
     /// later: so call it now and then, as [`stats`](Self::stats). About the whole cache and the root's defaults. With

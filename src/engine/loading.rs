@@ -134,7 +134,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
         let Loaded { ref said, ref tags, weight, absent, skip, may_retry, random, .. } = loaded;
         let settled = match &loaded.result {
             Ok(_) => {
-                let brought = core::Brought { now, said, tags, weight, absent, skip, random };
+                let brought = core::Brought { now, said, tags, weight, absent, skip, random, age: 0 };
                 table.machine.brought(self.flight, &brought)
             }
             Err(_) => {

@@ -164,6 +164,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Writing<K, V, R> {
             absent: inner.is_negative(value),
             skip: ctx.is_skipped(),
             random: inner.random(),
+            age: 0,
         };
         let weighs = self.weigh && !written.skip && self.cache.limits().weighs();
         let is_known = written.weight.is_some() || !weighs;

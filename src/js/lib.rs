@@ -368,7 +368,7 @@ impl Core {
     /// with `STORED`, or `NOT_STORED` or `FLIGHT_ENDED`; `ASK_AGAIN` if some who waited are to; `NEWS`; above, how many
     /// milliseconds it took.
     pub fn brought(&mut self, flight: u32, now: f64, bytes: f64, absent: bool, random: f64) -> f64 {
-        self.bring(flight, now, bytes, absent, random, false, &PolicyPatch::default(), &[])
+        self.bring(flight, now, bytes, absent, random, false, 0.0, &PolicyPatch::default(), &[])
     }
 
     /// As `brought`, with what the loader said.
@@ -381,6 +381,7 @@ impl Core {
         absent: bool,
         random: f64,
         skip: bool,
+        age: f64,
         ttl: f64,
         idle_ttl: f64,
         stale_while_revalidate: f64,
@@ -390,7 +391,7 @@ impl Core {
         tags: Option<Vec<String>>,
     ) -> f64 {
         let said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
-        self.bring(flight, now, bytes, absent, random, skip, &said, &tags.unwrap_or_default())
+        self.bring(flight, now, bytes, absent, random, skip, age, &said, &tags.unwrap_or_default())
     }
 
     /// A load failed; `backoff` is what its loader or the user's rule says. The slot of a value to fall back on with
@@ -531,7 +532,7 @@ impl Core {
         let write = self.machine.write_at(write);
         let (now, tags) = (to_time(now), tags.unwrap_or_default());
         let said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
-        let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random };
+        let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random, age: 0 };
         let stored = self.machine.end_write(write, Slot::new(slot), now, Some(&brought));
         stored.map_or(0, Slot::number) | self.news()
     }
@@ -642,11 +643,13 @@ impl Core {
         absent: bool,
         random: f64,
         skip: bool,
+        age: f64,
         said: &PolicyPatch,
         tags: &[String],
     ) -> f64 {
         let Some(flight) = self.flight(flight) else { return f64::from(FLIGHT_ENDED) };
-        let brought = Brought { now: to_time(now), said, tags, weight: to_weight(bytes), absent, skip, random };
+        let brought =
+            Brought { now: to_time(now), said, tags, weight: to_weight(bytes), absent, skip, random, age: age as u64 };
         let settled = self.machine.brought(flight, &brought);
         self.settled(settled, self.machine.must_ask_again())
     }

@@ -1,30 +1,35 @@
 //! The Worker's variables, read once.
 
+use std::fmt;
+
 use nearcache::error::OptionError;
 use nearcache::figures::Thresholds;
-use nearcache::http::StaleWindows;
-use nearcache::time::{Ttl, parse_duration};
+use nearcache::http::Heuristic;
+use nearcache::http::rule::{Cookies, Reload, Rule, Rules, SetCookie};
+use nearcache::time::parse_duration;
 
-/// What `wrangler.toml` and `--var` say, in a form that needs no more checks.
+use super::host::Url;
+
+/// What `wrangler.toml` and `--var` say, in a form that needs no more checks. Durations are milliseconds.
 pub(super) struct Config {
     /// Scheme, host and path prefix, without a slash at the end.
     pub origin: String,
     pub max_bytes: u64,
-    pub max_entry_bytes: u64,
     pub max_entries: u64,
-    pub soft_timeout: Ttl,
-    pub hard_timeout: Ttl,
-    pub uncacheable_ttl: Ttl,
-    /// Where an answer says nothing of them.
-    pub stale: StaleWindows,
-    pub error_backoff: Ttl,
-    pub negative_ttl_ms: u64,
-    pub jitter: f64,
-    pub refresh_ahead: f64,
-    /// Paths that each scheduled event loads anew.
+    /// Trips to the origin at once, and bytes of bodies on their way into the cache.
+    pub max_loads: usize,
+    pub max_filling_bytes: u64,
+    /// How long a request waits where something stale would do.
+    pub soft_timeout_ms: Option<u64>,
+    /// For the head of an answer, for the silence of a body, and for all of it.
+    pub head_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
+    pub total_timeout_ms: u64,
+    /// Targets that each scheduled event loads anew, and the host by which they are asked for.
     pub keep_fresh: Vec<String>,
+    pub keep_fresh_host: String,
     /// Loads that take longer are logged.
-    pub slow_load_log: Option<Ttl>,
+    pub slow_load_log_ms: Option<u64>,
     /// Opens the routes under `/_nearcache/`.
     pub admin_token: Option<String>,
     pub thresholds: Thresholds,
@@ -32,70 +37,216 @@ pub(super) struct Config {
 }
 
 const MIB: u64 = 1024 * 1024;
+/// What the cache may take of an isolate's 128 MiB: the rest is for the code, for requests and for what the garbage collector has not
+/// got to yet.
+const MOST_BYTES: u64 = 96 * MIB;
+const DAY: u64 = 24 * 60 * 60 * 1_000;
 
-impl Config {
-    /// Reads every variable; the first that is wrong is the error.
-    pub fn read(var: impl Fn(&str) -> Option<String>) -> Result<Self, OptionError> {
-        let vars = Vars(var);
-        Ok(Self {
-            origin: read_origin(vars.text("ORIGIN"))?,
-            max_bytes: vars.bytes("MAX_BYTES", 64 * MIB)?,
-            max_entry_bytes: vars.bytes("MAX_ENTRY_BYTES", 2 * MIB)?,
-            max_entries: vars.bytes("MAX_ENTRIES", 100_000)?,
-            soft_timeout: vars.duration("SOFT_TIMEOUT")?.unwrap_or(Ttl::Forever),
-            hard_timeout: vars.duration("HARD_TIMEOUT")?.unwrap_or(Ttl::Millis(30_000)),
-            uncacheable_ttl: vars.duration("UNCACHEABLE_TTL")?.unwrap_or(Ttl::Millis(60_000)),
-            stale: StaleWindows {
-                while_revalidate_ms: vars.millis("STALE_WHILE_REVALIDATE", 0)?,
-                if_error_ms: vars.millis("STALE_IF_ERROR", 0)?,
-            },
-            error_backoff: vars.duration("ERROR_BACKOFF")?.unwrap_or(Ttl::ZERO),
-            negative_ttl_ms: vars.millis("NEGATIVE_TTL", 0)?,
-            jitter: vars.number("JITTER", 1.0, "a number from 0 to 1, like \"0.1\"")?.unwrap_or(0.0),
-            refresh_ahead: vars.number("REFRESH_AHEAD", 1e6, "a number from 0 on, like \"1\"")?.unwrap_or(0.0),
-            keep_fresh: vars.paths("KEEP_FRESH")?,
-            slow_load_log: vars.duration("SLOW_LOAD_LOG")?,
-            admin_token: vars.token("ADMIN_TOKEN")?,
-            thresholds: vars.thresholds()?,
-            health_window_ms: vars.millis("HEALTH_WINDOW", 60_000)?,
-        })
+const KNOWN: [&str; 30] = [
+    "ADMIN_TOKEN",
+    "CLIENT_RELOAD",
+    "COOKIES",
+    "ERROR_BACKOFF",
+    "HARD_TIMEOUT",
+    "HEALTH_MAX_ERROR_RATE",
+    "HEALTH_MAX_LATENCY",
+    "HEALTH_MAX_TIMEOUT_RATE",
+    "HEALTH_MIN_HIT_RATE",
+    "HEALTH_WINDOW",
+    "HEURISTIC_TTL",
+    "IDLE_TIMEOUT",
+    "KEEP_FRESH",
+    "KEEP_FRESH_HOST",
+    "MAX_BYTES",
+    "MAX_ENTRIES",
+    "MAX_ENTRY_BYTES",
+    "MAX_FILLING_BYTES",
+    "MAX_LOADS",
+    "MAX_VARIANTS",
+    "NEGATIVE_TTL",
+    "ORIGIN",
+    "RULES",
+    "SET_COOKIE",
+    "SLOW_LOAD_LOG",
+    "SOFT_TIMEOUT",
+    "STALE_IF_ERROR",
+    "STALE_WHILE_REVALIDATE",
+    "TOTAL_TIMEOUT",
+    "UNCACHEABLE_TTL",
+];
+
+/// What is wrong with the variables. Says nothing that could be a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ConfigError {
+    /// One has a value that won't do.
+    Value(OptionError),
+    /// `RULES` has something wrong.
+    Rules(String),
+    /// One has a name that means nothing here; the known one that is most like it.
+    Name(String, &'static str),
+}
+
+impl From<OptionError> for ConfigError {
+    fn from(error: OptionError) -> Self {
+        Self::Value(error)
     }
 }
 
-/// Variables by name.
-struct Vars<F>(F);
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(error) => error.fmt(f),
+            Self::Rules(wrong) => write!(f, "RULES: {wrong}"),
+            Self::Name(name, nearest) => write!(f, "{name} is not known; did you mean {nearest}?"),
+        }
+    }
+}
 
-impl<F: Fn(&str) -> Option<String>> Vars<F> {
+type Result<T> = std::result::Result<T, ConfigError>;
+
+impl Config {
+    /// Reads every variable, names and values by turns; the first that is wrong is the error.
+    pub fn read(variables: &[String]) -> Result<(Self, Rules)> {
+        let vars = Vars(variables);
+        vars.all_known()?;
+        let mut rule = Rule::default();
+        // Without rules all hosts get the same from the one origin, which is not told which it was.
+        rule.key.any_host = vars.text("RULES").is_none();
+        let origin = read_origin(vars.text("ORIGIN"))?;
+        let max_bytes =
+            vars.whole("MAX_BYTES", 64 * MIB, 0..=MOST_BYTES, "a whole number of bytes, at most 96 MiB (100663296)")?;
+        let allowed = "a whole number of bytes, at most 32 MiB (33554432) and MAX_BYTES";
+        rule.max_body_bytes =
+            vars.whole("MAX_ENTRY_BYTES", rule.max_body_bytes.min(max_bytes), 0..=(32 * MIB).min(max_bytes), allowed)?;
+        rule.stale.while_revalidate_ms = vars.millis("STALE_WHILE_REVALIDATE")?.unwrap_or(0);
+        if let Some(millis) = vars.millis("STALE_IF_ERROR")? {
+            rule.stale.if_error_ms = millis;
+            rule.stale.if_unreachable_ms = millis;
+        }
+        if let Some(millis) = vars.millis("UNCACHEABLE_TTL")? {
+            rule.uncacheable_ttl_ms = millis;
+        }
+        rule.error_backoff_ms = vars.millis("ERROR_BACKOFF")?.unwrap_or(0);
+        if let Some(millis) = vars.millis("NEGATIVE_TTL")? {
+            rule.status_ttl_ms = vec![(404..=404, millis), (410..=410, millis)];
+        }
+        if let Some(max_ms) = vars.millis("HEURISTIC_TTL")? {
+            rule.heuristic = Heuristic { max_ms, ..rule.heuristic };
+        }
+        rule.max_variants = vars.whole("MAX_VARIANTS", 32, 1..=1_000, "a whole number from 1 to 1000")? as usize;
+        rule.cookies = vars.word("COOKIES", "drop, forward or bypass", |word| match word {
+            "drop" => Some(Cookies::Drop),
+            "forward" => Some(Cookies::Forward),
+            "bypass" => Some(Cookies::Bypass),
+            _ => None,
+        })?;
+        rule.set_cookie = vars.word("SET_COOKIE", "refuse, drop or keep", |word| match word {
+            "refuse" => Some(SetCookie::Refuse),
+            "drop" => Some(SetCookie::Drop),
+            "keep" => Some(SetCookie::Keep),
+            _ => None,
+        })?;
+        rule.reload = vars.word("CLIENT_RELOAD", "once-per-second or ignore", |word| match word {
+            "once-per-second" => Some(Reload::OncePerSecond),
+            "ignore" => Some(Reload::Ignore),
+            _ => None,
+        })?;
+        let keep_fresh_host = vars.text("KEEP_FRESH_HOST").unwrap_or_else(|| origin.clone());
+        let config = Self {
+            max_bytes,
+            max_entries: vars.whole("MAX_ENTRIES", 100_000, 1..=1_000_000, "a whole number from 1 to 1000000")?,
+            max_loads: vars.whole("MAX_LOADS", 1_000, 1..=10_000, "a whole number from 1 to 10000")? as usize,
+            max_filling_bytes: vars.whole(
+                "MAX_FILLING_BYTES",
+                16 * MIB,
+                0..=MOST_BYTES - max_bytes.min(MOST_BYTES - 1),
+                "a whole number of bytes, with MAX_BYTES at most 96 MiB (100663296)",
+            )?,
+            soft_timeout_ms: vars.millis("SOFT_TIMEOUT")?,
+            head_timeout_ms: vars.deadline("HARD_TIMEOUT", 30_000)?,
+            idle_timeout_ms: vars.deadline("IDLE_TIMEOUT", 30_000)?,
+            total_timeout_ms: vars.deadline("TOTAL_TIMEOUT", 5 * 60_000)?,
+            keep_fresh: vars.paths("KEEP_FRESH")?,
+            keep_fresh_host,
+            slow_load_log_ms: vars.millis("SLOW_LOAD_LOG")?,
+            admin_token: vars.token("ADMIN_TOKEN")?,
+            thresholds: vars.thresholds()?,
+            health_window_ms: vars.millis("HEALTH_WINDOW")?.unwrap_or(60_000),
+            origin,
+        };
+        let rules = vars.text("RULES").unwrap_or_else(|| "{}".to_owned());
+        let rules = Rules::from_json(rule, &rules).map_err(|error| ConfigError::Rules(error.to_string()))?;
+        Ok((config, rules))
+    }
+
+    /// The longest that a trip takes, with some time to spare.
+    pub fn trip_ms(&self) -> u64 {
+        self.head_timeout_ms + self.total_timeout_ms + 1_000
+    }
+}
+
+/// Variables, as names and values by turns.
+struct Vars<'a>(&'a [String]);
+
+impl Vars<'_> {
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.chunks_exact(2).filter_map(|pair| Some((pair.first()?.as_str(), pair.get(1)?.as_str())))
+    }
+
+    fn all_known(&self) -> Result<()> {
+        match self.pairs().find(|(name, _)| !KNOWN.contains(name)) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let nearest = KNOWN.iter().min_by_key(|known| distance(known, name)).copied().unwrap_or("ORIGIN");
+                Err(ConfigError::Name(name.to_owned(), nearest))
+            }
+        }
+    }
+
     fn text(&self, name: &str) -> Option<String> {
-        (self.0)(name)
+        self.pairs().find(|(known, _)| *known == name).map(|(_, text)| text.to_owned())
     }
 
-    fn bytes(&self, name: &str, default: u64) -> Result<u64, OptionError> {
-        let Some(text) = self.text(name) else { return Ok(default) };
-        text.trim().parse().map_err(|_| refuse(name, &text, "a whole number"))
+    fn whole(
+        &self,
+        name: &str,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+        allowed: &'static str,
+    ) -> Result<u64> {
+        let Some(text) = self.text(name) else { return Ok(default.clamp(*range.start(), *range.end())) };
+        let number = text.trim().parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| refuse(name, &text, allowed))
     }
 
-    fn duration(&self, name: &str) -> Result<Option<Ttl>, OptionError> {
+    fn millis(&self, name: &str) -> Result<Option<u64>> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let millis =
-            parse_duration(&text).ok_or_else(|| refuse(name, &text, "a duration like \"250ms\", \"30s\", \"5m\""))?;
-        Ok(Some(Ttl::Millis(millis as u64)))
+        let wrong = || refuse(name, &text, "a duration like \"250ms\", \"30s\", \"5m\"");
+        parse_duration(&text).map(|millis| Some(millis as u64)).ok_or_else(wrong)
     }
 
-    fn millis(&self, name: &str, default: u64) -> Result<u64, OptionError> {
-        Ok(match self.duration(name)? {
-            Some(Ttl::Millis(millis)) => millis,
-            Some(Ttl::Forever) | None => default,
-        })
+    /// A duration after which something ends: from a millisecond to a day.
+    fn deadline(&self, name: &str, default: u64) -> Result<u64> {
+        let millis = self.millis(name)?.unwrap_or(default);
+        let wrong = || refuse(name, &self.text(name).unwrap_or_default(), "a duration from \"1ms\" to \"1d\"");
+        (1..=DAY).contains(&millis).then_some(millis).ok_or_else(wrong)
     }
 
-    fn number(&self, name: &str, most: f64, allowed: &'static str) -> Result<Option<f64>, OptionError> {
+    fn number(&self, name: &str, allowed: &'static str) -> Result<Option<f64>> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let number = text.trim().parse().ok().filter(|number| (0.0..=most).contains(number));
+        let number = text.trim().parse().ok().filter(|number| (0.0..=1.0).contains(number));
         number.map(Some).ok_or_else(|| refuse(name, &text, allowed))
     }
 
-    fn paths(&self, name: &str) -> Result<Vec<String>, OptionError> {
+    /// One of some words; the first of those that are allowed is the default.
+    fn word<T>(&self, name: &str, allowed: &'static str, read: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let first = allowed.split([',', ' ']).next().unwrap_or_default();
+        let text = self.text(name);
+        let given = text.as_deref().map_or(first, str::trim);
+        read(given).ok_or_else(|| refuse(name, given, allowed))
+    }
+
+    fn paths(&self, name: &str) -> Result<Vec<String>> {
         let Some(text) = self.text(name) else { return Ok(Vec::new()) };
         let paths: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
         match paths.iter().all(|path| path.starts_with('/')) {
@@ -104,52 +255,78 @@ impl<F: Fn(&str) -> Option<String>> Vars<F> {
         }
     }
 
-    fn token(&self, name: &str) -> Result<Option<String>, OptionError> {
+    fn token(&self, name: &str) -> Result<Option<String>> {
         let Some(token) = self.text(name) else { return Ok(None) };
-        // The text of a secret does not belong into an error.
         let allowed = "16 or more printable ASCII characters without spaces";
         match token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic()) {
             true => Ok(Some(token)),
-            false => Err(OptionError { option: name.to_owned(), given: "something else".to_owned(), allowed }),
+            // The text of a secret does not belong into an error.
+            false => Err(conceal(name, allowed)),
         }
     }
 
-    fn thresholds(&self) -> Result<Thresholds, OptionError> {
+    fn thresholds(&self) -> Result<Thresholds> {
         const RATE: &str = "a number from 0 to 1, like \"0.05\"";
         let mut thresholds = Thresholds::default();
-        if let Some(rate) = self.number("HEALTH_MIN_HIT_RATE", 1.0, RATE)? {
+        if let Some(rate) = self.number("HEALTH_MIN_HIT_RATE", RATE)? {
             thresholds = thresholds.min_hit_rate(rate)?;
         }
-        if let Some(rate) = self.number("HEALTH_MAX_ERROR_RATE", 1.0, RATE)? {
+        if let Some(rate) = self.number("HEALTH_MAX_ERROR_RATE", RATE)? {
             thresholds = thresholds.max_error_rate(rate)?;
         }
-        if let Some(rate) = self.number("HEALTH_MAX_TIMEOUT_RATE", 1.0, RATE)? {
+        if let Some(rate) = self.number("HEALTH_MAX_TIMEOUT_RATE", RATE)? {
             thresholds = thresholds.max_timeout_rate(rate)?;
         }
-        if let Some(Ttl::Millis(millis)) = self.duration("HEALTH_MAX_LATENCY")? {
+        if let Some(millis) = self.millis("HEALTH_MAX_LATENCY")? {
             thresholds = thresholds.max_latency(millis);
         }
         Ok(thresholds)
     }
 }
 
-fn read_origin(given: Option<String>) -> Result<String, OptionError> {
+fn read_origin(given: Option<String>) -> Result<String> {
     const ALLOWED: &str =
         "an absolute http or https URL without query, fragment or password, like \"https://example.com\"";
-    let Some(text) = given else {
-        return Err(OptionError { option: "ORIGIN".to_owned(), given: "nothing".to_owned(), allowed: ALLOWED });
+    let nothing = || OptionError { option: "ORIGIN".to_owned(), given: "nothing".to_owned(), allowed: ALLOWED };
+    let text = given.ok_or_else(nothing)?;
+    let wrong = || match text.contains(['@', '?', '#']) {
+        true => conceal("ORIGIN", ALLOWED),
+        false => refuse("ORIGIN", &text, ALLOWED),
     };
-    let good = worker::Url::parse(text.trim()).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.host_str().is_some()
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none()
-    });
-    good.map(|url| url.as_str().trim_end_matches('/').to_owned()).ok_or_else(|| refuse("ORIGIN", &text, ALLOWED))
+    let url = Url::new(text.trim()).map_err(|_| wrong())?;
+    let plain = matches!(url.protocol().as_str(), "http:" | "https:")
+        && !url.host().is_empty()
+        && [url.search(), url.hash(), url.username(), url.password()].iter().all(String::is_empty);
+    match plain {
+        true => Ok(url.href().trim_end_matches('/').to_owned()),
+        false => Err(wrong()),
+    }
 }
 
-fn refuse(option: &str, given: &str, allowed: &'static str) -> OptionError {
-    OptionError { option: option.to_owned(), given: format!("{given:?}"), allowed }
+fn refuse(option: &str, given: &str, allowed: &'static str) -> ConfigError {
+    ConfigError::Value(OptionError { option: option.to_owned(), given: format!("{given:?}"), allowed })
+}
+
+/// Without what was given.
+fn conceal(option: &str, allowed: &'static str) -> ConfigError {
+    ConfigError::Value(OptionError { option: option.to_owned(), given: "something else".to_owned(), allowed })
+}
+
+/// How many letters have to be put in, taken out or changed (Levenshtein 1966).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().enumerate() {
+        let mut corner = i;
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+        let mut left = i + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(other.bytes()) {
+            let changed = corner + usize::from(a != b);
+            corner = *cell;
+            left = changed.min(corner + 1).min(left + 1);
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }

@@ -1,226 +1,136 @@
-//! One request's way: from the store, by a load that is shared, or alone.
+//! The proxy of one isolate: what a request comes to, where that can be said at once.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
-use ::http::{HeaderMap, Method, StatusCode};
-use nearcache::engine::{Cache, CallOptions, Got, Runtime, SlowLoads, Status};
+use ::http::{HeaderMap, Method};
+use js_sys::Function;
 use nearcache::figures::Window;
-use nearcache::http::{self, CacheStatus, ForwardReason, Fwd, Lookup};
-use nearcache::time::Ttl;
-use nearcache::workers::Workers;
-use worker::web_sys::ReadableStream;
-use worker::{Request, Response, Result};
+use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch, Outcome, Request};
+use nearcache::http::rule::Rules;
+use wasm_bindgen::JsValue;
 
+use super::ask::Ask;
 use super::config::Config;
-use super::fill::Tray;
-use super::store::{Entry, Key, Marker, Stored};
-use super::{headers, reply};
+use super::figures::Figures;
+use super::flights::{Flight, Flights, Joined};
+use super::heads::Heads;
+use super::host::{self, Host};
+use super::operator::{self, Errand};
+use super::store::{Body, Store};
 
-/// The proxy of one isolate.
 pub(super) struct Proxy {
     pub config: Config,
-    pub cache: Cache<Key, Entry, Workers>,
-    pub markers: Cell<u64>,
+    pub host: Host,
+    pub store: Store,
+    pub flights: Flights,
+    pub figures: Figures,
     pub lately: RefCell<Window>,
+    rules: Rules,
+    heads: Heads,
 }
-
-/// A request as the proxy goes by it.
-pub(super) struct Asked {
-    pub method: Method,
-    pub fields: HeaderMap,
-    /// Path and query.
-    pub target: String,
-    pub body: Option<ReadableStream>,
-}
-
-/// How often a request follows a target whose variants change while it waits, before it goes alone.
-const ATTEMPTS: u32 = 3;
 
 impl Proxy {
-    pub fn new(config: Config) -> Self {
-        let mut cache = Cache::builder()
-            .max_entries(config.max_entries)
-            .max_bytes(config.max_bytes)
-            .max_entry_bytes(config.max_entry_bytes.saturating_add(64 * 1024))
-            .soft_timeout(config.soft_timeout)
-            .hard_timeout(config.hard_timeout)
-            .error_backoff(config.error_backoff)
-            .jitter(config.jitter)
-            .refresh_ahead(config.refresh_ahead)
-            .weigher(|key: &Key, entry: &Entry| entry.weight(key));
-        if let Some(Ttl::Millis(millis)) = config.slow_load_log {
-            let limit = Duration::from_millis(millis);
-            cache = cache.plugin(SlowLoads::new(limit, |key: &Key, took: Duration| {
-                worker::console_warn!("nearcache: loading {} took {} ms", key.target, took.as_millis());
-            }));
-        }
-        let lately = RefCell::new(Window::new(config.health_window_ms));
-        Self { config, cache: cache.runtime(Workers).build(), markers: Cell::new(0), lately }
-    }
-
-    pub async fn answer(self: Rc<Self>, mut request: Request) -> Result<Response> {
-        let url = request.url()?;
-        if let Some(response) = self.administer(&mut request, url.path()).await? {
-            return Ok(response);
-        }
-        let mut fields = headers::from_js(request.headers());
-        let upgrade = fields.contains_key(::http::header::UPGRADE);
-        http::strip_request(&mut fields);
-        let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-        let method = Method::from_bytes(request.inner().method().as_bytes()).unwrap_or(Method::GET);
-        let asked = Asked { method, fields, target, body: request.inner().body() };
-        if upgrade {
-            let status = CacheStatus::generated().detail("upgrade");
-            return reply::failed(StatusCode::NOT_IMPLEMENTED, "protocol upgrades are not passed on", &status);
-        }
-        for _ in 0..ATTEMPTS {
-            if let Some(response) = self.attempt(&asked).await? {
-                return Ok(response);
-            }
-        }
-        self.alone(&asked, Fwd::VaryMiss, "variants-changed").await
-    }
-
-    /// `None` when what was waited for turned out to be another variant's.
-    async fn attempt(self: &Rc<Self>, asked: &Asked) -> Result<Option<Response>> {
-        let (key, found) = self.find(&asked.target, &asked.fields);
-        let known = match &found {
-            Some(Entry::Full(stored)) => Some(stored),
-            _ => None,
-        };
-        let now = Workers.now().as_millis();
-        let reason = match http::admits(&asked.method, &asked.fields, known.map(|stored| &stored.freshness), now) {
-            Lookup::Serve => {
-                // The cache has the last word, whose jitter and whose refreshing ahead HTTP knows nothing of.
-                let stored = match (self.config.refresh_ahead > 0.0, self.cache.get(&key)) {
-                    (false, Some(Entry::Full(stored))) => Some(stored),
-                    _ => known.filter(|_| asked.method == Method::HEAD).cloned(),
-                };
-                if let Some(stored) = stored {
-                    return self.hit(asked, &stored, now).map(Some);
-                }
-                ForwardReason::Stale
-            }
-            Lookup::OnlyIfCached(reason) => {
-                let status = CacheStatus::generated().detail(reason.code());
-                let text = "nothing stored will do, and the request says only-if-cached";
-                return reply::failed(StatusCode::GATEWAY_TIMEOUT, text, &status).map(Some);
-            }
-            Lookup::MustGoForward(reason) => reason,
-        };
-        let fwd = match (reason.fwd(), &key.variant) {
-            (Fwd::Miss, None) => Fwd::UriMiss,
-            (Fwd::Miss, Some(_)) => Fwd::VaryMiss,
-            (fwd, _) => fwd,
-        };
-        if let Some(Entry::Uncacheable(why)) = found {
-            return self.alone(asked, fwd, why).await.map(Some);
-        }
-        // One who shows credentials is most likely to get an answer of his own, and others need not wait for it.
-        if asked.fields.contains_key(::http::header::AUTHORIZATION) {
-            return self.alone(asked, fwd, "authorization").await.map(Some);
-        }
-        if !reason.may_fill(&asked.method) {
-            return self.alone(asked, fwd, reason.code()).await.map(Some);
-        }
-        let takes_stale = reason == ForwardReason::Stale
-            && known.is_some_and(|stored| http::takes_stale(&asked.fields, &stored.freshness, now));
-        let force_fresh = known.is_some() && !takes_stale;
-        self.shared(asked, key, fwd, takes_stale, force_fresh).await
-    }
-
-    /// The key that the answer to such a request lies under, and what lies there, stale or not.
-    pub fn find(&self, target: &str, fields: &HeaderMap) -> (Key, Option<Entry>) {
-        let key = Key::of(target);
-        match self.cache.peek_stale(&key) {
-            Some(Entry::Varies(marker)) => {
-                let key = variant_of_fields(&marker, target, fields);
-                let found = self.cache.peek_stale(&key);
-                (key, found)
-            }
-            found => (key, found),
+    pub fn new(config: Config, rules: Rules, host: Host) -> Self {
+        Self {
+            store: Store::new(&config),
+            flights: Flights::new(config.max_loads, config.max_filling_bytes),
+            figures: Figures::default(),
+            lately: RefCell::new(Window::new(config.health_window_ms)),
+            rules,
+            heads: Heads::default(),
+            config,
+            host,
         }
     }
 
-    /// By the cache, and where it has nothing that will do, by a load that all who ask for the key share.
-    async fn shared(
-        self: &Rc<Self>,
-        asked: &Asked,
-        key: Key,
-        fwd: Fwd,
-        takes_stale: bool,
-        force_fresh: bool,
-    ) -> Result<Option<Response>> {
-        let tray = Tray::default();
-        let load = {
-            let (proxy, key, tray) = (self.clone(), key.clone(), tray.clone());
-            let (fields, target) = (asked.fields.clone(), asked.target.clone());
-            move |ctx| proxy.load(ctx, key, target, fields, tray)
-        };
-        let options = if force_fresh { CallOptions::new().force_fresh() } else { CallOptions::new() };
-        let got = self.cache.try_get_with_details(key.clone(), options, load).await;
-        let now = Workers.now().as_millis();
-        if let Ok(Got { value: Entry::Full(stored), status: Status::Hit | Status::Stale, .. }) = &got {
-            return self.hit(asked, stored, now).map(Some);
-        }
-        let led = tray.borrow_mut().take();
-        let collapsed = led.is_none();
-        let brought = led.unwrap_or_default();
-        let forwarded = CacheStatus::forwarded(fwd).collapsed(collapsed);
-        let served_stale = match &got {
-            Ok(Got { value: Entry::Full(stored), status, .. })
-                if matches!(status, Status::StaleIfError | Status::StaleOnTimeout) =>
-            {
-                Some((stored.clone(), status.as_str()))
-            }
-            _ => None,
-        };
-        if let Some((stored, why)) = &served_stale
-            && takes_stale
-        {
-            let ttl = stored.freshness.ttl_seconds(now);
-            let status = match &brought.private {
-                Some(failed) => forwarded.forward_status(failed.status),
-                None => forwarded,
+    /// A response, or an [`Ask`] where it takes a trip to the origin.
+    pub fn ask(self: &Rc<Self>, method: &str, url: &str, fields: &str) -> JsValue {
+        let fields = host::unflatten(fields);
+        if let Some(errand) = Errand::of(&self.config, method, url, &fields) {
+            return match errand {
+                Ok(errand) => Ask::errand(self, errand).into(),
+                Err(refusal) => self.write(refusal),
             };
-            return reply::stored(stored, &asked.method, &asked.fields, &status.ttl(ttl).detail(*why), now).map(Some);
         }
-        if let Some(private) = brought.private {
-            return private.reply(fwd).map(Some);
+        self.exchange(method, url, fields)
+    }
+
+    /// As a request that wants this target fresh, for [`KEEP_FRESH`](Config::keep_fresh).
+    pub fn refresh(self: &Rc<Self>, target: &str) -> JsValue {
+        let mut fields = HeaderMap::new();
+        fields.insert(::http::header::CACHE_CONTROL, ::http::HeaderValue::from_static("no-cache"));
+        self.exchange("GET", &format!("{}{target}", self.config.keep_fresh_host), fields)
+    }
+
+    fn exchange(self: &Rc<Self>, method: &str, url: &str, fields: HeaderMap) -> JsValue {
+        let now = host::now();
+        let (scheme, host, target) = split(url);
+        // Two Host fields come as one (RFC 9112 §3.2).
+        if host.contains([',', ' ']) {
+            return self.write(operator::Page::problem(400, "the request has more than one Host"));
         }
-        if served_stale.is_some() {
-            let text = "the origin failed, and the request takes no stale answer";
-            return reply::failed(StatusCode::BAD_GATEWAY, text, &forwarded.detail("origin-error")).map(Some);
-        }
-        let entry = match (brought.stored, got) {
-            (Some(stored), _) => Entry::Full(stored),
-            (None, Ok(got)) => got.value,
-            (None, Err(error)) => return self.fail(&error, fwd).map(Some),
-        };
-        match entry {
-            Entry::Full(stored) => {
-                let status = forwarded
-                    .forward_status(stored.status)
-                    .ttl(stored.freshness.ttl_seconds(now))
-                    .stored(!collapsed && self.cache.contains(&key));
-                reply::stored(&stored, &asked.method, &asked.fields, &status, now).map(Some)
+        // A method that is no token never comes here.
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
+        let request = Request { method, scheme, host, target, fields };
+        let mut exchange = Exchange::new(self.rules.resolve(&request.host, &request.target), request);
+        let found = exchange.key().and_then(|key| self.store.get(key));
+        match exchange.handle_stored(found.as_deref(), now) {
+            Decision::Answer(answer) => {
+                self.figures.answered(&answer, now);
+                self.respond(answer, None)
             }
-            Entry::Varies(_) => Ok(None),
-            Entry::Uncacheable(why) => self.alone(asked, fwd, why).await.map(Some),
+            decision => Ask::new(self, exchange, decision, now).into(),
         }
     }
 
-    /// From the store. The `ttl` of a stale answer is negative (RFC 9211 §2.4).
-    fn hit(&self, asked: &Asked, stored: &Stored, now: u64) -> Result<Response> {
-        let status = CacheStatus::hit().ttl(stored.freshness.ttl_seconds(now));
-        reply::stored(stored, &asked.method, &asked.fields, &status, now)
+    /// Forgets what can't end any more: heads of responses that are gone, flights whose requests must be. The numbers of those.
+    pub fn sweep(&self) -> Vec<u32> {
+        self.heads.sweep();
+        self.flights.sweep(host::now().saturating_sub(self.config.trip_ms()))
+    }
+
+    /// The trip that a fetch comes to.
+    pub fn join(&self, fetch: &Fetch<Body>, now: u64) -> Joined {
+        // A purge of its key, or of everything, ends a flight for those who come later; what its tags will be is not known yet.
+        let may_join = |flight: &Flight| !self.store.purged_since(flight.seen, fetch.key(), &[]);
+        self.flights.join(fetch.flight().cloned(), self.store.purges(), now, may_join)
+    }
+
+    /// Whether what a flight brought had been purged when a request began that has seen so many purges.
+    pub fn was_purged(&self, flight: &Flight, seen: u64, outcome: &Outcome<Body>) -> bool {
+        let (Outcome::Stored(stored), Some(key)) = (outcome, flight.key()) else { return false };
+        self.store.purged_between(flight.seen, seen, key, &stored.record.tags)
+    }
+
+    /// The response of an answer. `take` gives the body of the trip that it came by.
+    pub fn respond(&self, answer: Answer<Body>, take: Option<&Function>) -> JsValue {
+        let headers = self.heads.of(&self.host, &answer);
+        let body = match answer.content {
+            Content::Empty => JsValue::NULL,
+            Content::Text(text) => JsValue::from(text),
+            Content::Stored(body, bytes) if bytes == (0..body.len() as u64) => JsValue::from(body.bytes()),
+            Content::Stored(body, bytes) => self.host.slice(body.bytes(), bytes.start as f64, bytes.end as f64),
+            Content::Origin => take.map_or(JsValue::NULL, |take| host::take(take, None)),
+            Content::Filling(bytes) => take.map_or(JsValue::NULL, |take| host::take(take, Some(&bytes))),
+        };
+        let body = answer.decode.map_or(body.clone(), |coding| self.host.decode(coding.name(), &body));
+        self.host.respond(answer.status.as_u16(), &headers, &body)
+    }
+
+    /// The response of one of the operator's routes.
+    pub fn write(&self, page: operator::Page) -> JsValue {
+        let headers = self.host.headers(&format!("content-type\n{}\ncache-control\nno-store\n", page.content_type));
+        self.host.respond(page.status, &headers, &JsValue::from(page.text))
     }
 }
 
-/// The key of the variant that such a request selects.
-pub(super) fn variant_of_fields(marker: &Marker, target: &str, fields: &HeaderMap) -> Key {
-    let fields = http::variant_key(&marker.vary, fields);
-    Key { target: target.to_owned(), variant: Some((marker.number, fields)) }
+/// Scheme, host with its port, path and query of a URL that the runtime has made.
+fn split(url: &str) -> (String, String, String) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let rest = rest.split('#').next().unwrap_or_default();
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, target) = rest.split_at(at);
+    let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+    (scheme.to_owned(), host.to_owned(), target)
 }

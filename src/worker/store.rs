@@ -1,73 +1,194 @@
-//! What lies in the cache.
+//! What lies in the cache, and what was taken back while something older was on its way in.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
-use ::http::{HeaderMap, StatusCode};
 use js_sys::Uint8Array;
-use nearcache::http::{Freshness, StaleWindows, Vary};
+use nearcache::engine::{Cache, EntryOptions};
+use nearcache::http::exchange::{Change, Key, Target};
+use nearcache::time::Ttl;
 
-/// Names an entry: a target, or one variant of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    /// Path and query.
-    pub target: String,
-    /// The marker's number and the selecting fields, for a variant.
-    pub variant: Option<(u64, Vec<u8>)>,
-}
+use super::config::Config;
 
-impl Key {
-    pub fn of(target: &str) -> Self {
-        Self { target: target.to_owned(), variant: None }
-    }
-
-    pub fn weight(&self) -> usize {
-        self.target.len() + self.variant.as_ref().map_or(0, |(_, fields)| fields.len())
-    }
-}
-
-/// Cheap to clone: every request gets one.
+/// The bytes of a body, on the JS heap, where they are freed piece by piece: linear memory never shrinks.
 #[derive(Clone)]
-pub(super) enum Entry {
-    /// An answer that may be handed to anyone who asks for its key.
-    Full(Rc<Stored>),
-    /// The target has variants; they lie under keys of their own.
-    Varies(Rc<Marker>),
-    /// Answers for this key are nobody else's: everyone asks for himself, and nobody waits (hit-for-miss).
-    Uncacheable(&'static str),
+pub(super) struct Body(Rc<Uint8Array>);
+
+impl Body {
+    pub fn new(bytes: Uint8Array) -> Self {
+        Self(Rc::new(bytes))
+    }
+
+    pub fn bytes(&self) -> &Uint8Array {
+        &self.0
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.length() as usize
+    }
 }
 
-/// By what the variants of a target differ.
-pub(super) struct Marker {
-    pub vary: Vary,
-    /// Unique. Once the marker is gone, so are all its variants, because no later one has its number.
-    pub number: u64,
+pub(super) type Targets = Target<Body>;
+
+/// Targets by key, within the bounds of the configuration. The store's own expiry is the end of every use of a target, and
+/// nothing else: freshness has one owner, [`nearcache::http`].
+pub(super) struct Store {
+    cache: Cache<Key, Rc<Targets>>,
+    purges: RefCell<Purges>,
 }
 
-/// A whole answer.
-pub(super) struct Stored {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    /// On the JS heap. Never written to.
-    pub body: Uint8Array,
-    pub freshness: Freshness,
-    pub stale: StaleWindows,
+/// What a purge concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Purged {
+    Everything,
+    /// A path and query on every host, or behind one.
+    Url(String),
+    /// All paths that begin so.
+    Prefix(String),
+    Tag(String),
+    /// One key, which a request has invalidated (RFC 9111 §4.4).
+    Key(Key),
 }
 
-/// What an entry takes besides what it holds: slots, reference counts, tables.
-const OVERHEAD: usize = 256;
-
-impl Entry {
-    /// Bytes, near enough for a budget.
-    pub fn weight(&self, key: &Key) -> u32 {
-        let held = match self {
-            Self::Full(stored) => {
-                let fields = stored.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64);
-                stored.body.length() as usize + fields.sum::<usize>()
+impl Purged {
+    fn concerns(&self, key: &Key, tags: &[String]) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Url(url) => {
+                let (name, url) = aligned(key, url);
+                name == url
             }
-            Self::Varies(marker) => 64 * marker.vary.names().len(),
-            Self::Uncacheable(_) => 0,
+            Self::Prefix(prefix) => {
+                let (name, prefix) = aligned(key, prefix);
+                name.starts_with(prefix)
+            }
+            Self::Tag(tag) => tags.contains(tag),
+            Self::Key(purged) => purged == key,
+        }
+    }
+}
+
+/// A key's name and a pattern, both with their host or both from their path on.
+fn aligned<'a>(key: &'a Key, pattern: &'a str) -> (&'a str, &'a str) {
+    let path = |text: &'a str| text.find('/').and_then(|at| text.get(at..)).unwrap_or_default();
+    let name = key.as_str().split('\u{1}').next().unwrap_or_default();
+    match (name.starts_with('/'), pattern.starts_with('/')) {
+        (false, false) => (name, pattern),
+        _ => (path(name), path(pattern)),
+    }
+}
+
+/// The purges that what is under way may have to know of, in order.
+#[derive(Default)]
+struct Purges {
+    /// How many there have been.
+    count: u64,
+    recent: VecDeque<Purged>,
+}
+
+/// So many purges are told apart; a load that is older than these is taken for purged.
+const REMEMBERED: usize = 1_024;
+
+/// What an entry takes beside what is in it, in both heaps: the slot, two tables, the buffer's own objects.
+const OVERHEAD: usize = 700;
+
+impl Store {
+    pub fn new(config: &Config) -> Self {
+        let weigh = |key: &Key, target: &Rc<Targets>| {
+            u32::try_from(target.weight(Body::len) + key.as_str().len() + OVERHEAD).unwrap_or(u32::MAX)
         };
-        // The key lies in the cache and, while it is loaded, in the loader.
-        u32::try_from(held + 2 * key.weight() + OVERHEAD).unwrap_or(u32::MAX)
+        let cache = Cache::builder().max_entries(config.max_entries).max_bytes(config.max_bytes).weigher(weigh).build();
+        Self { cache, purges: RefCell::default() }
+    }
+
+    pub fn get(&self, key: &Key) -> Option<Rc<Targets>> {
+        self.cache.get(key)
+    }
+
+    /// The number of purges up to now: those that a load which begins now has seen.
+    pub fn purges(&self) -> u64 {
+        self.purges.borrow().count
+    }
+
+    /// Applies what a load has brought that began after the first `seen` purges, unless a later one concerns it. Whether
+    /// it did.
+    pub fn apply(&self, change: Change<Body>, seen: u64, now: u64) -> bool {
+        if change.is_invalidation() {
+            self.remember(Purged::Key(change.key().clone()));
+        } else if self.purged_since(seen, change.key(), change.tags()) {
+            return false;
+        }
+        let key = change.key().clone();
+        let next = change.apply(self.cache.peek(&key).as_deref(), now);
+        self.put(key, next, now);
+        true
+    }
+
+    fn put(&self, key: Key, target: Option<Targets>, now: u64) {
+        let Some(target) = target else {
+            self.cache.remove(&key);
+            return;
+        };
+        let options = EntryOptions::new().ttl(Ttl::Millis(target.keep_until_ms().saturating_sub(now)));
+        self.cache.insert_with(key, Rc::new(target), options);
+    }
+
+    /// Whether a purge later than the first `seen` concerns a key with these tags.
+    pub fn purged_since(&self, seen: u64, key: &Key, tags: &[String]) -> bool {
+        let count = self.purges.borrow().count;
+        self.purged_between(seen, count, key, tags)
+    }
+
+    /// Whether one of the purges that came after the first `earlier`, and by the first `later`, concerns a key with these tags.
+    pub fn purged_between(&self, earlier: u64, later: u64, key: &Key, tags: &[String]) -> bool {
+        let purges = self.purges.borrow();
+        let first = purges.count - purges.recent.len() as u64;
+        if earlier < first && earlier < later {
+            return true;
+        }
+        let numbered = (first..later).zip(&purges.recent);
+        numbered.filter(|(number, _)| *number >= earlier).any(|(_, purged)| purged.concerns(key, tags))
+    }
+
+    /// Takes out what a purge concerns, or, softly, makes it stale. How many targets it has hit. O(entries).
+    pub fn purge(&self, purged: Purged, soft: bool, now: u64) -> usize {
+        let mut hit = 0;
+        for (key, target) in self.cache.iter() {
+            if !purged.concerns(&key, &target.tags()) {
+                continue;
+            }
+            hit += 1;
+            let left = match (&purged, soft) {
+                (_, true) => Some(target.soften(now)),
+                (Purged::Tag(tag), false) => target.without_tag(tag),
+                (_, false) => None,
+            };
+            self.put(key, left, now);
+        }
+        self.remember(purged);
+        hit
+    }
+
+    fn remember(&self, purged: Purged) {
+        let mut purges = self.purges.borrow_mut();
+        purges.count += 1;
+        purges.recent.push_back(purged);
+        if purges.recent.len() > REMEMBERED {
+            purges.recent.pop_front();
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.cache.len()
+    }
+
+    pub fn weight(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    /// What became of entries: stored, and evicted for what cause.
+    pub fn stats(&self) -> nearcache::Stats {
+        self.cache.stats()
     }
 }

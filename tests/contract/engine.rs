@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{LocalBoxFuture, join_all};
+use nearcache::core::EvictionPolicy;
 use nearcache::engine::{
     BatchEvent, Batched, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, KeepFresh, KeepFreshOptions,
     LoadEvent, MissEvent, StaleEvent,
@@ -68,7 +69,9 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
         });
         let bound = |name| number(options, name).unwrap_or(u64::MAX);
         let policy = script::patch(options);
+        // Whom a full cache evicts is foreseeable with LRU alone.
         let mut builder = Cache::builder()
+            .eviction(EvictionPolicy::Lru)
             .max_entries(number(options, "maxEntries").unwrap_or(10_000))
             .max_bytes(bound("maxBytes"))
             .max_entry_bytes(bound("maxEntryBytes"))

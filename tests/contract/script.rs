@@ -44,7 +44,7 @@ impl fmt::Display for Place {
 
 /// A text that a step must have.
 pub fn text<'a>(step: &'a Json, name: &str) -> &'a str {
-    step.get(name).and_then(Json::as_str).unwrap_or_else(|| panic!("{name}: a text is wanted in {step}"))
+    step.get(name).and_then(Json::as_str).unwrap_or_else(|| panic!("{name}: a string is wanted in {step}"))
 }
 
 pub fn number(step: &Json, name: &str) -> Option<u64> {
@@ -67,7 +67,7 @@ pub fn value(step: &Json, name: &str) -> Value {
     match step.get(name) {
         Some(Json::String(text)) => Some(text.clone()),
         Some(Json::Null) => None,
-        _ => panic!("{name}: a text or null is wanted in {step}"),
+        _ => panic!("{name}: a string or null is wanted in {step}"),
     }
 }
 

@@ -120,7 +120,12 @@ export default {
     const rows = table("src/README.md", "Options");
     const listed = rows.flatMap(([option]) => names(option));
     const eviction = /^ +eviction: EvictionPolicy::(\w+),$/m.exec(builder)?.[1];
-    assert.equal(rows.find(([option]) => option === "`eviction`")[1], `\`${eviction}\``);
+    // What is usual depends on a feature, which is on by default.
+    const usual = /feature = "adaptive"\)\]\s+pub const USUAL: Self = Self::(\w+)/.exec(
+      read("src/core/eviction/mod.rs"),
+    )[1];
+    assert.equal(eviction, "USUAL");
+    assert.equal(rows.find(([option]) => option === "`eviction`")[1], `\`${usual}\``);
     assert.deepEqual(listed.sort(), made.filter((name) => name !== "build").sort());
   },
 
@@ -133,6 +138,7 @@ export default {
     };
     const sizes = {
       "wasm is (\\d+) KB gzipped": zipped(readFileSync(path.join(root, "pkg/dist/nearcache.wasm"))),
+      "wasm of its own, of (\\d+) KB": zipped(readFileSync(path.join(root, "pkg/dist/nearcache-tiers.wasm"))),
       "JavaScript (\\d+) KB minified": bundled("init"),
       "both together take (\\d+) KB": bundled("inline"),
     };

@@ -7,6 +7,7 @@ import { limit, report, settings } from "./report.mjs";
 limit(100_000, "node");
 console.log(`Node ${process.version}`);
 await compile();
+await import("./suite/node.mjs");
 await import("./suite/trap.mjs");
 const { run } = await import("./suite/all.mjs");
 const given = settings();

@@ -145,7 +145,7 @@ function show(value) {
 /** Milliseconds by the clock of the test that runs. */
 export const now = () => (world === undefined ? Date.now() : world.now);
 
-/** Comes when so much of the test's time has passed. */
+/** Resolves after `millis` of the test's time. */
 export const sleep = (millis) =>
   world === undefined ? new Promise((resolve) => setTimeout(resolve, millis)) : world.sleep(millis);
 

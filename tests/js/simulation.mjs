@@ -14,7 +14,7 @@ const TAGS = ["red", "green"];
 const MOST_ENTRIES = 5;
 const MOST_BYTES = 60;
 const BYTES = 10;
-/** A run of so many steps is one cache's. */
+/** How many steps one cache is used for. */
 const RUN = 500;
 const TTL = 40;
 const STALE = 30;
@@ -52,7 +52,7 @@ class Simulation {
       errorBackoff: this.random(2) * 10,
       softTimeout: this.random(2) === 0 ? Infinity : 30,
     });
-    // Rule 8: a hook may use the cache, and what it throws is nobody's business.
+    // Rule 8: a hook may use the cache, and what it throws is ignored.
     const meddle = ({ key }) => {
       if (this.random(10) !== 0) return;
       if (this.random(2) === 0) throw new Error("a hook's own");
@@ -94,7 +94,7 @@ class Simulation {
     value.usableUntil = value.freshUntil + STALE;
   }
 
-  /** Rules 3, 4 and 6 for what somebody got who asked for it when there had been so many purges. */
+  /** Rules 3, 4 and 6, for what a caller got. `asked`: how many purges there had been when it asked. */
   checkValue(value, key, place, asked, status) {
     this.check(value.key === key && value.place === place, "somebody else's value");
     const late = status === "hit" ? this.now() >= value.freshUntil : this.now() >= value.usableUntil;

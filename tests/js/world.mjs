@@ -37,7 +37,7 @@ async function settle(isOver = () => false) {
 /** The package's host in place of the real one, until `leave` is called. */
 export class World {
   now = 1_700_000_000_000;
-  /** Whose code runs: timers and promises that are made belong to it. `undefined`: nobody's. */
+  /** Whose code runs: timers and promises that are made belong to it. `undefined`: no request's. */
   request = undefined;
   /** The timers that are set, by their numbers. */
   timers = new Map();
@@ -93,7 +93,7 @@ export class World {
     return number;
   }
 
-  /** Comes when so much time has passed, which something else must bring about. */
+  /** Resolves after `millis`, which something else must let pass. */
   sleep(millis) {
     const end = this.now + millis;
     const rest = () => Math.min(end - this.now, LONGEST);
@@ -139,7 +139,7 @@ export class World {
     return this.#seeTo(() => settle());
   }
 
-  /** Lets so much time pass. Each timer rings on time. */
+  /** Lets `millis` pass. Each timer rings on time. */
   pass(millis) {
     const end = this.now + millis;
     return this.#seeTo(async () => {
@@ -220,7 +220,7 @@ export class World {
       if (owner !== undefined) {
         if (!this.#promises.has(owner)) this.#promises.set(owner, []);
         this.#promises.get(owner).push(made.reject);
-        // Rejected by the runtime, it is nobody's fault that nobody waits for it.
+        // It may have no waiter, and is then no unhandled rejection: the runtime rejects it.
         made.promise.catch(() => {});
       }
       const then = made.promise.then;

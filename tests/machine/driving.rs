@@ -70,7 +70,7 @@ fn nothing_said() -> &'static PolicyPatch {
 }
 
 pub fn brought(now: u64, tags: &[String]) -> Brought<'_> {
-    Brought { now: at(now), said: nothing_said(), tags, weight: None, absent: false, skip: false, random: 0.0 }
+    Brought { now: at(now), said: nothing_said(), tags, weight: None, absent: false, skip: false, random: 0.0, age: 0 }
 }
 
 pub fn insert(

@@ -2,8 +2,8 @@
 
 use crate::driving::*;
 use nearcache::core::{
-    Answer, Failure, Machine, NewValue, Outcome, Part, PartitionId, RemovalCause, Timers, Touched, WriteThrough,
-    join_scope,
+    Answer, Batches, Failure, Goes, Machine, NewValue, Outcome, Part, PartitionId, RemovalCause, Timers, Touched,
+    WriteThrough, join_scope,
 };
 use nearcache::options::{Limits, Policy, PolicyPatch};
 use nearcache::{Ttl, core::MissCause};
@@ -232,4 +232,56 @@ fn a_purge_while_only_a_write_is_under_way_beats_it_if_it_bears_the_tag() {
         let written = machine.end_write(id, Some(slot), at(1), Some(&brought(1, &tags)));
         assert_eq!((written.is_some(), machine.len()), (stored, usize::from(stored)), "{tag}");
     }
+}
+
+#[test]
+fn keys_join_the_open_batch_until_its_window_has_passed_or_it_is_full() {
+    let mut batches = Batches::default();
+    batches.set_window(10);
+    batches.set_max_size(3);
+    let first = batches.begin(at(5));
+    assert_eq!(batches.join(first, false), Goes::At(at(15)));
+    assert_eq!(batches.join(first, true), Goes::At(at(15)), "a key that it has makes it no fuller");
+    assert!(batches.takes(first, at(14)) && batches.takes(first, at(20)), "who waits for it will see to it");
+    assert_eq!((batches.join(first, false), batches.join(first, false)), (Goes::At(at(15)), Goes::Now));
+    assert!(batches.is_closed(first) && !batches.takes(first, at(5)), "it is full");
+    let second = batches.begin(at(6));
+    assert_eq!(batches.join(second, false), Goes::At(at(16)));
+    batches.close(first);
+    assert!(!batches.is_closed(second), "what has gone closes no other");
+    batches.close(second);
+    assert!(batches.is_closed(second));
+    assert_eq!(batches.join(second, false), Goes::Now);
+}
+
+#[test]
+fn a_batch_that_nobody_waits_for_takes_keys_no_longer_than_its_window() {
+    let mut batches = Batches::default();
+    let by_turn = batches.begin(at(0));
+    assert_eq!(batches.join(by_turn, false), Goes::WithTheTurn);
+    assert!(batches.takes(by_turn, at(1_000)));
+    batches.leave(by_turn);
+    assert!(!batches.takes(by_turn, at(0)), "its turn may be over");
+    batches.set_window(10);
+    let timed = batches.begin(at(0));
+    batches.join(timed, false);
+    batches.leave(timed);
+    assert!(batches.takes(timed, at(9)) && !batches.takes(timed, at(10)));
+}
+
+#[test]
+fn a_key_is_tried_in_ten_batches_that_are_lost() {
+    let mut batches = Batches::default();
+    let mut tries = 0;
+    loop {
+        let batch = batches.begin(at(0));
+        batches.join(batch, false);
+        tries += 1;
+        let again = batches.lost(batch, tries);
+        assert!(batches.is_closed(batch), "it takes no more keys");
+        if !again {
+            break;
+        }
+    }
+    assert_eq!(tries, 10);
 }

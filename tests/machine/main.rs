@@ -2,6 +2,7 @@
 
 mod driving;
 mod entries;
+mod exchange;
 mod random_calls;
 mod sim;
 mod waits;

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort, start } from "../processes.mjs";
@@ -14,9 +14,12 @@ const work = path.join(root, "build/newcomer");
 const only = process.argv.find((word) => word.startsWith("--only="))?.slice(7) ?? "";
 const keep = process.argv.includes("--keep");
 
+const wrangler = (port, other) => ["wrangler", "dev", "--ip", "127.0.0.1", "--port", port, "--inspector-port", other];
+
 /** How each is built and served; `dev` too, since a newcomer begins there. */
 const FRAMEWORKS = {
   next: {
+    paths: ["/users", "/edge"],
     build: ["next", "build"],
     serve: (port) => ["next", "start", "-H", "127.0.0.1", "-p", port],
     dev: (port) => ["next", "dev", "-H", "127.0.0.1", "-p", port],
@@ -25,6 +28,12 @@ const FRAMEWORKS = {
     build: ["nuxt", "build"],
     serve: () => ["node", ".output/server/index.mjs"],
     dev: (port) => ["nuxt", "dev", "--host", "127.0.0.1", "--port", port],
+  },
+  "nuxt on Workers": {
+    project: "nuxt",
+    variables: { NITRO_PRESET: "cloudflare_module" },
+    build: ["nuxt", "build"],
+    serve: wrangler,
   },
   sveltekit: {
     build: ["vite", "build"],
@@ -36,47 +45,58 @@ const FRAMEWORKS = {
     serve: () => ["node", "dist/server/entry.mjs"],
     dev: (port) => ["astro", "dev", "--host", "127.0.0.1", "--port", port],
   },
+  "astro on Workers": {
+    project: "astro-workers",
+    build: ["astro", "build"],
+    serve: (port, other) => [...wrangler(port, other), "--config", "dist/server/wrangler.json"],
+    dev: (port) => ["astro", "dev", "--host", "127.0.0.1", "--port", port],
+  },
   hono: {
     build: ["wrangler", "deploy", "--dry-run", "--outdir", "out"],
-    dev: (port, other) => ["wrangler", "dev", "--ip", "127.0.0.1", "--port", port, "--inspector-port", other],
+    dev: wrangler,
   },
 };
 
-const environment = (folder, port) => ({
+const environment = (folder, port, variables) => ({
   ...process.env,
   PATH: [path.join(folder, "node_modules/.bin"), path.join(root, "node_modules/.bin"), process.env.PATH].join(":"),
   ...{ PORT: `${port}`, HOST: "127.0.0.1", NITRO_HOST: "127.0.0.1", CI: "1", NO_COLOR: "1", NODE_ENV: undefined },
   ...{ NEXT_TELEMETRY_DISABLED: "1", NUXT_TELEMETRY_DISABLED: "1", ASTRO_TELEMETRY_DISABLED: "1" },
   ...{ WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false" },
+  ...variables,
 });
 
-function run(command, args, cwd) {
-  const env = environment(cwd, 0);
+function run(command, args, cwd, variables) {
+  const env = environment(cwd, 0, variables);
   const { status, error, stdout, stderr } = spawnSync(command, args, { cwd, env, encoding: "utf8", timeout: 600_000 });
   assert.equal(status, 0, `${command} ${args.join(" ")}\n${error ?? ""}${stdout}${stderr}`);
   return stdout;
 }
 
 /** Twenty requests for a user that nobody has asked for: one load, and the same answer for all. */
-async function shares(folder, command, kind) {
+async function shares(folder, { paths = ["/users"] }, command, kind) {
   const [port, other] = [await freePort(), await freePort()];
   const [program, ...args] = command(`${port}`, `${other}`);
   const server = start(program, args, { cwd: folder, env: environment(folder, port) });
   try {
-    const url = `http://127.0.0.1:${port}/users`;
-    await server.answers(`${url}/first`);
-    // Dev servers build a route when it is first asked for.
-    await (await fetch(`${url}/first`)).text();
-    const name = `ada-${kind}`;
-    const answers = await Promise.all(Array.from({ length: 20 }, async () => (await fetch(`${url}/${name}`)).text()));
-    const { id, loads } = JSON.parse(answers[0]);
-    assert.equal(id, name, answers[0]);
-    assert.ok(loads >= 1);
-    for (const answer of answers) assert.equal(answer, answers[0]);
-    assert.equal(await (await fetch(`${url}/${name}`)).text(), answers[0], "and it is kept");
+    const origin = `http://127.0.0.1:${port}`;
+    await server.answers(origin);
+    for (const path of paths) await sharesAt(`${origin}${path}`, kind);
   } finally {
     server.stop();
   }
+}
+
+async function sharesAt(url, kind) {
+  // Dev servers build a route when it is first asked for.
+  await (await fetch(`${url}/first`)).text();
+  const name = `ada-${kind}`;
+  const answers = await Promise.all(Array.from({ length: 20 }, async () => (await fetch(`${url}/${name}`)).text()));
+  const { id, loads } = JSON.parse(answers[0]);
+  assert.equal(id, name, answers[0]);
+  assert.ok(loads >= 1);
+  for (const answer of answers) assert.equal(answer, answers[0]);
+  assert.equal(await (await fetch(`${url}/${name}`)).text(), answers[0], "and it is kept");
 }
 
 rmSync(path.join(work, "tarball"), { recursive: true, force: true });
@@ -92,23 +112,23 @@ const tarball = path.join(work, "tarball", packed.filename);
 
 let passed = 0;
 let failed = 0;
-for (const name of readdirSync(path.join(here, "projects"))) {
-  const framework = FRAMEWORKS[name];
-  if (framework === undefined || !name.includes(only)) continue;
-  const folder = path.join(work, name);
+for (const [name, framework] of Object.entries(FRAMEWORKS)) {
+  if (!name.includes(only)) continue;
+  const { project = name, build, serve, dev, variables } = framework;
+  const folder = path.join(work, project);
   try {
     if (!existsSync(path.join(folder, "node_modules"))) {
       rmSync(folder, { recursive: true, force: true });
-      cpSync(path.join(here, "projects", name), folder, { recursive: true });
+      cpSync(path.join(here, "projects", project), folder, { recursive: true });
     }
     const quietly = ["--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
     const begin = Date.now();
     run("npm", ["install", ...quietly, tarball], folder);
     const installed = Date.now();
-    run(framework.build[0], framework.build.slice(1), folder);
+    run(build[0], build.slice(1), folder, variables);
     const built = Date.now();
-    if (framework.serve) await shares(folder, framework.serve, "served");
-    await shares(folder, framework.dev, "dev");
+    if (serve) await shares(folder, framework, serve, "served");
+    if (dev) await shares(folder, framework, dev, "dev");
     passed++;
     console.log(
       `ok      ${name}: install ${installed - begin} ms, build ${built - installed} ms, then ${Date.now() - built} ms`,
@@ -117,7 +137,7 @@ for (const name of readdirSync(path.join(here, "projects"))) {
     failed++;
     console.log(`FAILED  ${name}\n        ${String(error.message).slice(-3_000).replaceAll("\n", "\n        ")}`);
   }
-  if (!keep) rmSync(folder, { recursive: true, force: true });
 }
+if (!keep) rmSync(work, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);

@@ -74,6 +74,12 @@ export default {
       TextDecoder,
       atob,
       AbortController,
+      // As in Next's edge runtime: the name is there, and what it names is not.
+      MessageChannel: class {
+        constructor() {
+          throw new Error("A Node.js API is used (MessageChannel) which is not supported in the Edge Runtime.");
+        }
+      },
     };
     const inEdge = (wasm) => {
       const context = vm.createContext({ ...globals }, { codeGeneration: { strings: false, wasm } });

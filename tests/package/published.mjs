@@ -13,10 +13,11 @@ export default {
       /^package\.json$/,
       /^(README|CHANGELOG)\.md$/,
       /^LICENSE-(MIT|APACHE)$/,
-      /^dist\/nearcache\.(js|wasm|wasm\.d\.ts)$/,
-      /^dist\/(cjs\/)?[a-z-]+\.d\.ts$/,
-      /^dist\/entrypoints\/(workerd|browser|inline|init|init-workerd)\.(js|d\.ts)$/,
-      /^dist\/cjs\/entrypoints\/(inline|init)\.(js|d\.ts)$/,
+      /^dist\/nearcache(-tiers)?\.(wasm|wasm\.d\.ts)$/,
+      /^dist\/nearcache\.js$/,
+      /^dist\/(cjs\/)?(tiers\/)?[a-z-]+\.d\.ts$/,
+      /^dist\/entrypoints\/(workerd|browser|inline|init|init-workerd|tiers-inline|tiers-workerd|tiers-conformance)\.(js|d\.ts)$/,
+      /^dist\/cjs\/entrypoints\/(inline|init|tiers-inline|tiers-conformance)\.(js|d\.ts)$/,
       /^dist\/cjs\/package\.json$/,
     ];
     const strange = contents.filter(({ path }) => !wanted.some((pattern) => pattern.test(path)));

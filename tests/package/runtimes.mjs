@@ -49,6 +49,27 @@ export default {
     assert.deepEqual(JSON.parse(run("bun", ["import.mjs"], folder)), EXPECTED);
   },
 
+  async "tiers come with their import, in Node, Deno, Bun and workerd, and not without"() {
+    const folder = project("tiers");
+    const said = { first: "loaded", second: "loaded", hits: 1, checks: 11, failed: [] };
+    for (const [command, ...args] of [[process.execPath], ["bun"], ["deno", "run", "--quiet", "--no-prompt"]]) {
+      assert.deepEqual(JSON.parse(run(command, [...args, "main.mjs"], folder)), said, command);
+    }
+    assert.deepEqual(JSON.parse(run(process.execPath, ["main.cjs"], folder)), said, "CommonJS");
+    const out = alone("tiers-worker");
+    await bundle(path.join(folder, "worker.mjs"), out);
+    assert.deepEqual(readdirSync(out).filter((name) => name.endsWith(".wasm")).length, 2);
+    const worker = await serveWorker(out);
+    assert.deepEqual(await (await fetch(worker.url)).json(), said);
+    worker.stop();
+    // Who does not import them gets nothing of them.
+    const without = alone("tiers-without");
+    await bundle(path.join(project("bundles"), "init-worker.mjs"), without);
+    const text = readFileSync(path.join(without, "main.js"), "utf8");
+    assert.doesNotMatch(text, /MGET|clockSkew|circuit/);
+    assert.equal(readdirSync(without).filter((name) => name.endsWith(".wasm")).length, 1);
+  },
+
   "all entry points are one package"() {
     assert.deepEqual(JSON.parse(run(process.execPath, ["same.mjs"], project("node"))), [true, true, true, 1]);
   },

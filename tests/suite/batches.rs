@@ -104,9 +104,9 @@ fn get_many_asks_once_for_what_is_missing_and_keeps_the_order() {
     assert_eq!(bench.keys(), [[3, 1]]);
     bench.answer(0, vec![Ok(30), Err("no")]);
     let answers = bench.turn(&mut waiting).remove(0).expect("settled");
-    let texts: Vec<_> = answers.iter().map(|answer| answer.as_ref().map_err(ToString::to_string)).collect();
+    let shown: Vec<_> = answers.iter().map(|answer| answer.as_ref().map_err(ToString::to_string)).collect();
     let error = "the loader failed: no".to_owned();
-    assert_eq!(texts, [Ok(&30), Ok(&20), Err(error), Ok(&30)]);
+    assert_eq!(shown, [Ok(&30), Ok(&20), Err(error), Ok(&30)]);
     assert_eq!(bench.batched.cache().get(&1), None, "one key's error is that key's alone");
 }
 

@@ -1,12 +1,12 @@
 //! How much a cache holds, and what makes room.
 
-use nearcache::{Cache, EntryOptions};
+use nearcache::{Cache, EntryOptions, EvictionPolicy};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn the_least_recently_used_entry_makes_room() {
-    let cache: Cache<&str, u32> = Cache::new_with_max_entries(2);
+fn with_lru_the_least_recently_used_entry_makes_room() {
+    let cache: Cache<&str, u32> = Cache::builder().max_entries(2).eviction(EvictionPolicy::Lru).build();
     cache.insert("a", 1);
     cache.insert("b", 2);
     assert_eq!(cache.get("a"), Some(1));
@@ -17,7 +17,7 @@ fn the_least_recently_used_entry_makes_room() {
 
 #[test]
 fn peek_and_contains_leave_the_order_and_the_counters_alone() {
-    let cache: Cache<&str, u32> = Cache::new_with_max_entries(2);
+    let cache: Cache<&str, u32> = Cache::builder().max_entries(2).eviction(EvictionPolicy::Lru).build();
     cache.insert("a", 1);
     cache.insert("b", 2);
     assert_eq!(cache.peek("a"), Some(1));

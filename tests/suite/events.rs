@@ -7,7 +7,7 @@ use nearcache::engine::{
     BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, LoadEvent, MissEvent, Place, StaleEvent,
 };
 use nearcache::options::PolicyPatch;
-use nearcache::{Builder, Cache, CallOptions, LoadCtx, Plugin, RemovalCause, Ttl};
+use nearcache::{Builder, Cache, CallOptions, EvictionPolicy, LoadCtx, Plugin, RemovalCause, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -74,6 +74,7 @@ fn a_plugin_hears_every_cause_and_may_call_the_cache() {
     let (log, cell) = (heard.clone(), itself.clone());
     let cache = Cache::builder()
         .max_entries(2)
+        .eviction(EvictionPolicy::Lru)
         .time_to_live(Ttl::Millis(10))
         .plugin(Heard(move |key: &&'static str, value: &u32, cause| {
             log.borrow_mut().push((*key, *value, cause));
@@ -155,7 +156,8 @@ fn a_background_load_that_fails_is_an_error_and_nothing_stale() {
 
 #[test]
 fn events_say_where_their_key_lies() {
-    let (cache, world, log) = sut::<false>(|builder| builder.time_to_live(Ttl::Millis(10)).max_entries(3));
+    let (cache, world, log) =
+        sut::<false>(|builder| builder.time_to_live(Ttl::Millis(10)).eviction(EvictionPolicy::Lru).max_entries(3));
     let posts = cache.namespace("posts", PolicyPatch::new()).expect("a number");
     let (mine, drafts) = (posts.scope("me"), posts.namespace("drafts", PolicyPatch::new()).expect("a number"));
     assert!(mine.insert(1, 1) && drafts.insert(2, 2) && cache.insert(3, 3));

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use nearcache::core::EvictionPolicy;
 use nearcache::{Cache, EntryOptions, RemovalCause, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -56,6 +57,7 @@ pub fn run(seed: u64, steps: u32, ttl: bool) {
     let departures = Rc::new(RefCell::new(Vec::new()));
     let heard = departures.clone();
     let cache: Cache<u8, u64, _> = Cache::builder()
+        .eviction(EvictionPolicy::Lru)
         .max_entries(max_entries)
         .max_bytes(max_bytes)
         .max_entry_bytes(max_entry_bytes)

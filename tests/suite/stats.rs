@@ -2,6 +2,7 @@
 
 use nearcache::figures::{Thresholds, Window};
 use nearcache::options::PolicyPatch;
+use nearcache::{Cache, EvictionPolicy};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -39,4 +40,19 @@ fn a_page_of_figures_shows_each_namespace_apart_under_its_name() {
     let wanted = Thresholds::default().min_hit_rate(0.9).expect("a rate").min_samples(1);
     assert!(posts.health(&wanted, &mut lately).ok);
     assert!(!cache.health(&wanted, &mut Window::new(1_000)).ok, "two hits of three");
+}
+
+#[test]
+fn ghosts_count_in_what_eviction_takes_of_memory() {
+    let bytes = |eviction, keys| {
+        let cache: Cache<u32, u32> = Cache::builder().max_entries(20_000).eviction(eviction).build();
+        (0..keys).for_each(|key| _ = cache.insert(key, key));
+        cache.eviction_bytes()
+    };
+    // Twice as many keys as there is room for: with LRU nothing is left of those that have gone.
+    let [full, evicted] = [20_000, 40_000].map(|keys| bytes(EvictionPolicy::Lru, keys));
+    assert_eq!(full, evicted);
+    assert!((8 * 20_000..9 * 20_000).contains(&full), "{full}");
+    let [full, evicted] = [20_000, 40_000].map(|keys| bytes(EvictionPolicy::Adaptive, keys));
+    assert!((full + 4 * 20_000..full + 8 * 20_000).contains(&evicted), "{full} bytes, and {evicted} with ghosts");
 }

@@ -15,6 +15,49 @@ use crate::common::{Virtual, poll_once, promised};
 pub type Itself = Rc<RefCell<Option<Cache<u32, u32>>>>;
 
 #[test]
+fn what_makes_way_is_dropped_when_the_new_entry_is_there_and_nothing_is_borrowed() {
+    type Itself = Rc<RefCell<Option<Cache<Loud, Loud>>>>;
+    type Seen = Rc<RefCell<Vec<(usize, u32, Option<u32>)>>>;
+    #[derive(Clone)]
+    struct Loud(u32, Itself, Seen);
+    impl PartialEq for Loud {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+    impl Eq for Loud {}
+    impl std::hash::Hash for Loud {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+    impl std::borrow::Borrow<u32> for Loud {
+        fn borrow(&self) -> &u32 {
+            &self.0
+        }
+    }
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            // Taken out, so that what this drops does not do the same.
+            let cache = self.1.borrow_mut().take();
+            if let Some(cache) = cache {
+                let found = cache.get(&2);
+                self.2.borrow_mut().push((cache.len(), self.0, found.map(|value| value.0)));
+                *self.1.borrow_mut() = Some(cache);
+            }
+        }
+    }
+    let (itself, seen) = (Itself::default(), Seen::default());
+    let loud = |number| Loud(number, itself.clone(), seen.clone());
+    let cache: Cache<Loud, Loud> = Cache::new_with_max_entries(1);
+    cache.insert(loud(1), loud(1));
+    *itself.borrow_mut() = Some(cache.clone());
+    cache.insert(loud(2), loud(2));
+    itself.borrow_mut().take();
+    assert_eq!(*seen.borrow(), [(1, 1, Some(2)), (1, 1, Some(2))], "key and value of the one that made way");
+}
+
+#[test]
 fn a_value_whose_drop_calls_the_cache_harms_nothing() {
     #[derive(Clone)]
     struct Loud(Rc<RefCell<Option<Cache<u8, Loud>>>>);

@@ -9,13 +9,14 @@ import { operated, stale } from "./stale.mjs";
 import { startWorkerd, startWrangler } from "./workerd.mjs";
 
 const FRESH = "Cache-Control:max-age=60";
+const ONLY_CACHED = { "Cache-Control": "only-if-cached" };
 
 const tests = {
   async "what may be stored is fetched once, and says so"({ server, origin }) {
     const t = target({ h: FRESH });
     const first = await get(server, t);
     const second = await get(server, t);
-    assert.match(first.cache, /^nearcache; fwd=uri-miss; fwd-status=200; stored; ttl=(60|59)$/);
+    assert.match(first.cache, /^nearcache; fwd=uri-miss; stored; ttl=(60|59)$/);
     assert.match(second.cache, /^nearcache; hit; ttl=(60|59)$/);
     assert.match(second.headers.age, /^[01]$/);
     assert.equal(first.text, second.text);
@@ -136,14 +137,14 @@ const tests = {
     assert.ok(status === 200 && text.includes("GET -"), "the origin was asked without the condition");
     assert.equal(origin.calls(path(t)), 1);
   },
-  async "HEAD is answered from a stored GET, and by the origin where there is none"({ server, origin }) {
+  async "HEAD is answered from a stored GET, and fills where there is none"({ server, origin }) {
     const t = target({ h: FRESH, size: 100 });
     const cold = await get(server, t, { method: "HEAD" });
     assert.equal(cold.status, 200);
     await get(server, t);
     const warm = await get(server, t, { method: "HEAD" });
     assert.match(warm.cache, /; hit;/);
-    assert.deepEqual([warm.text, origin.calls(path(t))], ["", 2]);
+    assert.deepEqual([warm.text, origin.calls(path(t))], ["", 1]);
   },
   async "other methods pass through with their bodies and invalidate"({ server, origin }) {
     const t = target({ h: FRESH });
@@ -166,7 +167,7 @@ const tests = {
     const t = target({ h: FRESH });
     const first = await get(server, t);
     const reload = await get(server, t, { headers: { "Cache-Control": "no-cache" } });
-    assert.match(reload.cache, /fwd=request; fwd-status=200.*stored/);
+    assert.match(reload.cache, /fwd=request; stored/);
     assert.notEqual(first.text, reload.text);
     assert.equal((await get(server, t)).text, reload.text);
   },
@@ -204,11 +205,16 @@ const tests = {
     await get(server, t);
     assert.ok(origin.calls(path(t)) > before);
   },
-  async "an answer that breaks off is not stored"({ server }) {
+  async "an answer that breaks off breaks off for its client, and is not stored"({ server, origin }) {
     const t = target({ h: FRESH, die: "body" });
-    const { status } = await get(server, t);
-    assert.equal(status, 502);
-    assert.equal((await get(server, t)).status, 502);
+    for (let i = 1; i <= 2; i++) {
+      const broken = await get(server, t).then(
+        ({ status }) => status === 502,
+        () => true,
+      );
+      assert.ok(broken, "a client must not take half for the whole");
+      assert.equal(origin.calls(path(t)), i);
+    }
   },
   async "an origin that never answers is a 504, and does not hold its key"({ server, origin }) {
     const t = target({ delay: "never" });
@@ -276,8 +282,6 @@ async function misconfigured() {
     'MAX_BYTES: got "lots"': { ORIGIN: "http://127.0.0.1:1", MAX_BYTES: "lots" },
     'HARD_TIMEOUT: got "soon"': { ORIGIN: "http://127.0.0.1:1", HARD_TIMEOUT: "soon" },
     'STALE_IF_ERROR: got "yes", wants a duration': { ORIGIN: "http://127.0.0.1:1", STALE_IF_ERROR: "yes" },
-    'JITTER: got "2", wants a number from 0 to 1': { ORIGIN: "http://127.0.0.1:1", JITTER: "2" },
-    'REFRESH_AHEAD: got "-1"': { ORIGIN: "http://127.0.0.1:1", REFRESH_AHEAD: "-1" },
     'KEEP_FRESH: got "news"': { ORIGIN: "http://127.0.0.1:1", KEEP_FRESH: "news" },
     "ADMIN_TOKEN: got something else, wants 16 or more": { ORIGIN: "http://127.0.0.1:1", ADMIN_TOKEN: "secret" },
     'HEALTH_MAX_ERROR_RATE: got "5%"': { ORIGIN: "http://127.0.0.1:1", HEALTH_MAX_ERROR_RATE: "5%" },
@@ -311,8 +315,9 @@ async function memory(origin) {
   try {
     const targets = Array.from({ length: 80 }, () => target({ h: FRESH, size: 100_000 }));
     for (const t of targets) assert.equal((await get(server, t)).status, 200);
-    assert.match((await get(server, targets.at(-1))).cache, /; hit;/);
-    assert.match((await get(server, targets[0])).cache, /fwd=uri-miss/);
+    const kept = [];
+    for (const t of targets) if (/; hit;/.test((await get(server, t, { headers: ONLY_CACHED })).cache)) kept.push(t);
+    assert.ok(kept.length > 20 && kept.length <= 40, `${kept.length} of 80 are kept`);
   } finally {
     server.stop();
   }

@@ -55,7 +55,7 @@ export const stale = {
         await aSecond();
         const second = await get(server, t);
         assert.notEqual(second.text, first.text, field);
-        assert.match(second.cache, /fwd=(stale|uri-miss); fwd-status=200; stored/);
+        assert.match(second.cache, /fwd=(stale|uri-miss); stored/);
       }
     },
     async "a request that wants it younger, or fresh, gets it so"({ server }) {
@@ -67,6 +67,8 @@ export const stale = {
         { "Cache-Control": "no-cache" },
         { "Cache-Control": "min-fresh=1" },
       ]) {
+        // One wish a second is granted.
+        await aSecond();
         const answer = await get(server, t, { headers });
         assert.ok(call(answer) > call(first), JSON.stringify(headers));
       }
@@ -78,13 +80,13 @@ export const stale = {
         await aSecond();
         const rescued = await get(server, t);
         assert.deepEqual([rescued.status, rescued.text], [200, first.text], failstatus);
-        const status = failstatus === "die" ? "" : ` fwd-status=${failstatus};`;
-        assert.match(rescued.cache, new RegExp(`^nearcache; fwd=stale;${status} ttl=-\\d; detail=stale-if-error$`));
+        const why = failstatus === "die" ? "origin-unreachable" : "origin-error";
+        assert.match(rescued.cache, new RegExp(`^nearcache; fwd=stale; ttl=-\\d; detail=${why}$`));
         // While the key rests nobody asks the origin.
         const calls = origin.calls(path(t));
         const resting = await Promise.all([1, 2, 3].map(() => get(server, t)));
         assert.ok(
-          resting.every(({ text, cache }) => text === first.text && /; hit; ttl=-\d$/.test(cache)),
+          resting.every(({ text, cache }) => text === first.text && /; ttl=-\d; detail=origin-/.test(cache)),
           resting[0].cache,
         );
         assert.equal(origin.calls(path(t)), calls);
@@ -96,13 +98,12 @@ export const stale = {
       await aSecond();
       assert.equal((await get(server, t)).status, 404);
     },
-    async "a request that takes nothing stale gets the origin's own error"({ server }) {
+    async "a client's wish for a fresh answer comes to the stale one where the origin fails"({ server }) {
       const t = target({ h: RESCUED, fails: "2" });
-      await get(server, t);
+      const first = await get(server, t);
       await aSecond();
       const { status, text } = await get(server, t, { headers: { "Cache-Control": "no-cache" } });
-      assert.equal(status, 503);
-      assert.match(text, /^call/);
+      assert.deepEqual([status, text], [200, first.text]);
     },
     async "a failing origin without a stale answer is left alone for a while"({ server, origin }) {
       const t = target({ h: "Cache-Control:max-age=60", fails: "1" });
@@ -123,7 +124,7 @@ export const stale = {
       const answer = await get(server, t);
       assert.ok(Date.now() - start < 500);
       assert.equal(answer.text, first.text);
-      assert.match(answer.cache, /fwd=stale; .*ttl=-\d; detail=stale-on-timeout/);
+      assert.match(answer.cache, /fwd=stale; .*ttl=-\d; detail=soft-timeout/);
       await sleep(600);
       assert.ok(call(await get(server, t)) > call(first));
     },
@@ -187,8 +188,6 @@ export const operated = {
     STALE_WHILE_REVALIDATE: "1m",
     STALE_IF_ERROR: "1m",
     SLOW_LOAD_LOG: "250ms",
-    REFRESH_AHEAD: "0.001",
-    JITTER: "0.05",
     HEALTH_MIN_HIT_RATE: "0.99",
     HEALTH_MAX_LATENCY: "10s",
     KEEP_FRESH: "/kept?h=Cache-Control:max-age=60",
@@ -226,7 +225,7 @@ export const operated = {
       const ask = (language) => get(server, t, { headers: { "Accept-Language": language } });
       (await ask("de"), await ask("fr"), await ask("de"));
       assert.equal(origin.calls(path(t)), 2);
-      assert.equal((await purge(server, { urls: [t] })).purged, 3, "the two, and the marker");
+      assert.equal((await purge(server, { urls: [t] })).purged, 1, "a target with both");
       (await ask("de"), await ask("fr"));
       assert.equal(origin.calls(path(t)), 4);
       assert.ok((await purge(server, { everything: true })).purged > 0);
@@ -240,7 +239,7 @@ export const operated = {
         ["{", /no JSON object; wants \{"tags"/],
         ["[]", /nothing to purge/],
         ["{}", /nothing to purge/],
-        [{ tags: "kept" }, /^tags: wants an array of texts/],
+        [{ tags: "kept" }, /^tags: wants an array of strings/],
         [{ tags: ["kept", 1] }, /^tags:/],
         [{ urls: ["x"] }, /^urls: wants an array of paths/],
         [{ everything: 1 }, /^everything: wants true or false/],
@@ -260,6 +259,7 @@ export const operated = {
       assert.equal((await get(server, "/_nearcache/purge", { headers: operator })).status, 405);
     },
     async "metrics are a page for Prometheus, health a verdict by thresholds"({ server }) {
+      for (let i = 0; i < 30; i++) await get(server, target({ h: "Cache-Control:max-age=60" }));
       const page = await get(server, "/_nearcache/metrics", { headers: operator });
       assert.match(page.headers["content-type"], /^text\/plain; version=0\.0\.4/);
       assert.match(page.text, /^nearcache_requests_total\{cache="nearcache",layer="memory",result="hit"\} [1-9]/m);

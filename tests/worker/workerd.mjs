@@ -9,12 +9,23 @@ import { freePort, start } from "../processes.mjs";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const built = path.join(root, "build/worker");
 
-/** The Worker in raw workerd, with these variables. */
-export async function startWorkerd(vars) {
+/**
+ * The Worker in raw workerd, with these variables. `probed`: with a module around it that collects garbage when it is asked to, and
+ * tells how large the wasm's memory is (see memory.mjs).
+ */
+export async function startWorkerd(vars, { probed = false, flags = [] } = {}) {
   const port = await freePort();
   const folder = mkdtempSync(path.join(tmpdir(), "nearcache-workerd-"));
   const bindings = Object.entries(vars).map(([name, text]) => `(name = "${name}", text = ${JSON.stringify(text)})`);
   const config = path.join(folder, "config.capnp");
+  const embed = (name, kind, from = path.relative(folder, path.join(built, name))) =>
+    `(name = "./${name}", ${kind} = embed "${from}"),`;
+  const probe = probed ? embed("probe.js", "esModule", "probe.js") + embed("hook.js", "esModule", "hook.js") : "";
+  if (probed) {
+    writeFileSync(path.join(folder, "probe.js"), PROBE);
+    writeFileSync(path.join(folder, "hook.js"), HOOK);
+  }
+  const v8 = [...flags, ...(probed ? ["--expose-gc"] : [])].map((flag) => JSON.stringify(flag));
   writeFileSync(
     config,
     `using Workerd = import "/workerd/workerd.capnp";
@@ -24,11 +35,13 @@ const config :Workerd.Config = (
     (name = "net", network = (allow = ["public", "private"])),
   ],
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
+  v8Flags = [${v8.join(", ")}],
 );
 const worker :Workerd.Worker = (
   modules = [
-    (name = "index.js", esModule = embed "${path.relative(folder, path.join(built, "index.js"))}"),
-    (name = "./index_bg.wasm", wasm = embed "${path.relative(folder, path.join(built, "index_bg.wasm"))}"),
+    ${probe}
+    ${embed("index.js", "esModule")}
+    ${embed("index_bg.wasm", "wasm")}
   ],
   compatibilityDate = "2026-11-01",
   globalOutbound = "net",
@@ -40,6 +53,30 @@ const worker :Workerd.Worker = (
   const server = await ready(child, port);
   return { ...server, stop: () => (server.stop(), rmSync(folder, { recursive: true, force: true })) };
 }
+
+// Before the Worker's module is: remembers the wasm's instances.
+const HOOK = `const { Instance } = WebAssembly;
+globalThis.instances = [];
+WebAssembly.Instance = new Proxy(Instance, {
+  construct(target, given) {
+    const instance = new target(...given);
+    globalThis.instances.push(instance);
+    return instance;
+  },
+});
+`;
+const PROBE = `import "./hook.js";
+import worker from "./index.js";
+export default {
+  fetch(request, env, context) {
+    if (!request.headers.has("x-probe")) return worker.fetch(request, env, context);
+    gc();
+    gc();
+    const wasm = globalThis.instances.map(({ exports }) => exports.memory.buffer.byteLength);
+    return Response.json({ wasm: wasm.at(-1), instances: wasm.length });
+  },
+};
+`;
 
 /** The Worker as `wrangler dev` runs it, built already. */
 export async function startWrangler(vars) {

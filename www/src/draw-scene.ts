@@ -154,10 +154,10 @@ function drawLoads(
 ): void {
   const { g } = view;
   const pitch = Math.min(26, height / Math.max(loads.length, 1));
-  const told = pitch >= 20;
-  const thick = told ? 10 : Math.max(pitch - (pitch > 3 ? 1 : 0), 0.35);
+  const labelled = pitch >= 20;
+  const thick = labelled ? 10 : Math.max(pitch - (pitch > 3 ? 1 : 0), 0.35);
   loads.forEach((load, i) => {
-    const y = top + i * pitch + (told ? 15 : 0);
+    const y = top + i * pitch + (labelled ? 15 : 0);
     const from = x(load.began);
     const width = Math.max(2, x(load.ended ?? now) - from);
     const colour = load.ending === "failed" ? palette.fail : palette.load;
@@ -171,7 +171,8 @@ function drawLoads(
       g.stroke();
       if (!hollow) g.fill();
     }
-    if (told) view.text(describe(load, now), from + 2, y - 7, load.ending === "failed" ? palette.fail : palette.ink);
+    if (labelled)
+      view.text(describe(load, now), from + 2, y - 7, load.ending === "failed" ? palette.fail : palette.ink);
   });
 }
 

@@ -23,7 +23,7 @@ function run(): void {
   }
 }
 
-/** Lets through at most one call in so many milliseconds. */
+/** Lets through at most one call in `ms` milliseconds. */
 export function everyMs(ms: number): (now: number) => boolean {
   let last = -Infinity;
   return (now) => {

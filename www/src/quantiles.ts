@@ -1,4 +1,4 @@
-/** Quantiles of the latest so many samples. */
+/** Quantiles of the latest `capacity` samples. */
 export class Quantiles {
   readonly #samples: Float64Array;
   #next = 0;

@@ -37,6 +37,15 @@ pub enum EvictionPolicy {
     Adaptive,
 }
 
+impl EvictionPolicy {
+    /// What a cache does if nobody says: `Adaptive`, where the feature of that name is on.
+    #[cfg(feature = "adaptive")]
+    pub const USUAL: Self = Self::Adaptive;
+    /// What a cache does if nobody says: `Adaptive`, where the feature of that name is on.
+    #[cfg(not(feature = "adaptive"))]
+    pub const USUAL: Self = Self::Lru;
+}
+
 /// How something left its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaving {

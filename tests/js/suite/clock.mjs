@@ -58,6 +58,33 @@ test(
   },
 );
 
+test("a reading serves no get of the next promise job", SPARED, async () => {
+  const cache = new NearCache();
+  cache.set("long", 1, { ttl: "1h" });
+  for (let extra = 0; extra < 70; extra += 3) {
+    cache.set("a", "old", { ttl: 3 });
+    for (let i = 0; i < 1000 + extra; i++) cache.get("long");
+    await undefined;
+    busy(5);
+    equal(
+      [cache.get("a"), cache.has("a"), cache.peek("a")],
+      [undefined, false, undefined],
+      `after ${extra} calls more`,
+    );
+  }
+});
+
+test("hits that are awaited share a reading within one turn of promise jobs at the most", SPARED, async () => {
+  const cache = new NearCache();
+  for (let extra = 0; extra < 20; extra++) {
+    cache.set("a", "old", { ttl: 4 }).set("long", 1, { ttl: "1h" });
+    for (let i = 0; i < 200 + extra; i++) await cache.getOrSet("long", () => 2);
+    await sleep(0);
+    busy(6);
+    equal(await cache.getOrSet("a", () => "anew"), "anew", `after ${extra} hits more`);
+  }
+});
+
 test("a short life ends while the program sleeps", SPARED, async () => {
   const cache = new NearCache({ ttl: 40 });
   for (let i = 0; i < 100; i++) cache.set("a", i).get("a");

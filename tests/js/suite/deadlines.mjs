@@ -28,7 +28,7 @@ test("a wait ends at its hardTimeout with a typed error that names key and optio
   equal([now() - start, cache.stats().timeouts, cache.stats().inFlight], [30, 1, 0]);
 });
 
-test("a call's hardTimeout goes before the cache's, and may be a text", async () => {
+test("a call's hardTimeout goes before the cache's, and may be a string", async () => {
   const cache = new NearCache({ hardTimeout: "1h" });
   await rejects(cache.getOrSet("k", never, { hardTimeout: "20ms" }), { code: "ERR_TIMEOUT", message: /within 20 ms/ });
 });
@@ -164,7 +164,7 @@ test("a wait ends though the cache was used after its deadline, before its timer
   equal([signal.aborted, cache.stats().inFlight, cache.stats().timeouts], [true, 0, 1]);
 });
 
-test("timers go by the host's time, also where the clock is the test's", async () => {
+test("timers follow the runtime's time, also where a cache has a clock of its own", async () => {
   for (const pass of [0, 10_000_000, -500_000]) {
     const clock = handClock();
     const cache = new NearCache({ hardTimeout: 30, clock });
@@ -174,7 +174,7 @@ test("timers go by the host's time, also where the clock is the test's", async (
   }
 });
 
-test("a follower's timer goes by it too, one after the other at the same hour", async () => {
+test("so does a follower's timer, one after the other while that clock stands still", async () => {
   const cache = new NearCache({ clock: handClock() });
   const load = held();
   const leader = cache.getOrSet("k", load, { hardTimeout: 2000 });

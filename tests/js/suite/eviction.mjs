@@ -128,7 +128,7 @@ for (const eviction of ["adaptive", "lru"]) {
       const keys = Math.min(maxEntries, 100);
       let disturbed = 0;
       const disturb = () => {
-        if (disturbed++ < 12) growMemory();
+        if (disturbed++ < 4) growMemory();
       };
       walk({ eviction, maxEntries, maxBytes, keys, steps: 20_000, random, disturb });
       ok(disturbed > 0);
@@ -138,11 +138,25 @@ for (const eviction of ["adaptive", "lru"]) {
   test(`${eviction}: a hit after the memory has grown is a hit, and counted once`, () => {
     const cache = new NearCache({ eviction }).set("k", 1);
     equal(cache.get("k"), 1);
-    for (let i = 0; i < 40; i++) growMemory();
+    for (let i = 0; i < 8; i++) growMemory();
     equal([cache.get("k"), cache.get("k"), cache.has("k"), cache.peek("k")], [1, 1, true, 1]);
     equal([cache.stats().hits, cache.stats().misses], [3, 0]);
   });
 }
+
+test("getOrSet without a loader finds what is there, also when the memory has grown or a hook is told of hits", async () => {
+  for (const eviction of ["adaptive", "lru"]) {
+    const cache = new NearCache({ eviction }).set("k", 1);
+    for (let i = 0; i < 20; i++) {
+      growMemory();
+      equal(await cache.getOrSet("k"), 1);
+    }
+    let told = 0;
+    cache.on("hit", () => told++);
+    equal([await cache.getOrSet("k"), cache.get("k"), told], [1, 1, 2]);
+    equal([cache.stats().hits, cache.stats().misses], [22, 0]);
+  }
+});
 
 test("with lru the order is exact, however many hits there were before anything was asked", () => {
   const random = randomFrom(context.seed);

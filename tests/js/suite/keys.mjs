@@ -273,7 +273,7 @@ const TEXTS = [
   "w1;",
 ];
 
-/** A value, and a text of it by other means: two are equal if and only if their texts are. */
+/** A value, and a string made of it by other means: two values are equal if and only if their strings are. */
 function randomValue(random, depth) {
   const text = () => Array.from({ length: random(4) }, () => TEXTS[random(TEXTS.length)]).join("");
   const several = () => Array.from({ length: random(4) }, () => randomValue(random, depth - 1));

@@ -58,7 +58,7 @@ test("the loader's ttl goes before the call's, and the call's before the cache's
   );
 });
 
-test("durations may be texts", () => {
+test("durations may be strings", () => {
   const clock = handClock();
   const cases = {
     "250ms": 250,

@@ -45,7 +45,7 @@ test("an unknown option is told by the name it may be a slip or another library'
   }
 });
 
-test("the ends of what a life may be are allowed, in numbers and texts", async () => {
+test("the ends of what a life may be are allowed, as numbers and strings", async () => {
   const least = {
     ttl: 0,
     staleWhileRevalidate: 0,

@@ -8,7 +8,7 @@ const uniform = (seed) => {
   return () => random(2 ** 31) / 2 ** 31;
 };
 
-/** How often, of so many keys loaded in `delta`, a get `left` before the end refreshes. */
+/** Of `keys` that took `delta` to load, how many a get refreshes that comes `left` before their end. */
 async function refreshed({ beta, delta, left, keys = 4000, options = {} }) {
   const clock = handClock();
   const cache = new NearCache({
@@ -89,7 +89,7 @@ test("refreshAhead counts also where only the loader or the loading call said it
   ok((await refreshed({ ...options, options: { call: { refreshAhead: 5 } } })) > 0.9, "by the call");
   equal(await refreshed({ ...options, beta: 5, options: { ctx: 0 } }), 0, "0 by ctx");
   equal(await refreshed({ ...options, beta: 5, options: { call: { refreshAhead: 0 } } }), 0, "0 by the call");
-  equal(await refreshed(options), 0, "nobody's");
+  equal(await refreshed(options), 0);
 });
 
 test("what was set, not loaded, is not refreshed ahead, nor is what never ends", async () => {

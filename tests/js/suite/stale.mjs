@@ -100,7 +100,7 @@ test("a loader that asks for its own stale key gets the stale value", async () =
   equal(await inner, "old");
 });
 
-test("a refresh is nobody's: the signal of the get that began it does not end it", async () => {
+test("a refresh belongs to no caller: the signal of the get that began it does not end it", async () => {
   const { cache, clock } = await warm({ staleWhileRevalidate: 50 });
   clock.pass(100);
   const load = held();

@@ -167,12 +167,18 @@ test("random tags agree with a plain map", () => {
   }
 });
 
-test("a purge costs what it hits", () => {
-  const cache = new NearCache({ maxEntries: 100_000 });
-  for (let i = 0; i < 50_000; i++) cache.set(i, i, { tags: [`t${i}`] });
-  const start = Date.now();
-  for (let i = 0; i < 5_000; i++) equal(cache.deleteByTag(`t${i}`), 1);
-  ok(Date.now() - start < 2_000, `${Date.now() - start} ms`);
+test("a purge costs what it hits", { realTime: "it is measured" }, () => {
+  const cost = (entries) => {
+    const cache = new NearCache({ maxEntries: 100_000 });
+    for (let i = 0; i < entries; i++) cache.set(i, i, { tags: [`t${i}`] });
+    const start = performance.now();
+    for (let i = 0; i < 2_000; i++) equal(cache.deleteByTag(`t${i}`), 1);
+    return performance.now() - start;
+  };
+  // The least of several: whatever else runs only adds to it. By a look at each entry it would be 25 times as much.
+  let [few, many] = [Infinity, Infinity];
+  for (let i = 0; i < 3; i++) [few, many] = [Math.min(few, cost(2_000)), Math.min(many, cost(50_000))];
+  ok(many < 6 * few + 20, `${few} ms among 2,000, ${many} ms among 50,000`);
 });
 
 test("within a part of the cache a purge hits that part and what is within; from the root, all", () => {

@@ -1,4 +1,4 @@
-// A wasm that fails, because it gets no more memory. In Node alone: elsewhere so much memory is not to be had.
+// The wasm fails because it gets no more memory. In Node alone: other runtimes do not give 4 GiB.
 
 import { freshPackage } from "../fresh.mjs";
 import { equal, held, never, test } from "../runner.mjs";

@@ -67,7 +67,7 @@ test("what can't be stored after the write is deleted: skip, ttl 0, unknown byte
   }
 });
 
-test("he who does not wait for the end, by a deadline or a signal, leaves no value behind", async () => {
+test("a caller that leaves before the end, by a deadline or a signal, leaves no value behind", async () => {
   for (const how of ["hardTimeout", "signal"]) {
     const cache = new NearCache().set("k", "old");
     const write = held();

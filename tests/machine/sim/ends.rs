@@ -24,7 +24,8 @@ impl Sim {
         if let Some(origin) = self.origins.get_mut(&id).filter(|_| !was_ended) {
             origin.tags = tags;
         }
-        let brought = Brought { now: self.at(), said: &said, tags: &names, weight, absent: false, skip, random: 0.0 };
+        let brought =
+            Brought { now: self.at(), said: &said, tags: &names, weight, absent: false, skip, random: 0.0, age: 0 };
         let settled = self.machine.brought(flight, &brought);
         self.drain();
         let mut again = Vec::new();

@@ -1,0 +1,2 @@
+export * from "../tiers/conformance.js";
+export type { Tier, TierEntry, TierOptions } from "../tiers/types.js";

@@ -1,0 +1,48 @@
+// Calls of a tier: in time, and many at once.
+
+import type { TierHost } from "../tiering.js";
+import type { Tier, TierEntry } from "./types.js";
+
+/** How a call ended, as the core has it. */
+export const WELL = 0;
+export const ERROR = 1;
+export const TIMEOUT = 2;
+
+/** What a call came to. */
+export type Ended<T> =
+  { readonly end: typeof WELL; readonly value: T } | { readonly end: typeof ERROR | typeof TIMEOUT };
+
+/** Waits for a call for so long. Never rejects. */
+export function within<T>(host: TierHost, millis: number, call: () => PromiseLike<T>): Promise<Ended<T>> {
+  return new Promise((resolve) => {
+    const timer = host.setTimer(() => resolve({ end: TIMEOUT }), millis);
+    const settle = (ended: Ended<T>): void => {
+      host.clearTimer(timer);
+      resolve(ended);
+    };
+    try {
+      call().then(
+        (value) => settle({ end: WELL, value }),
+        () => settle({ end: ERROR }),
+      );
+    } catch {
+      settle({ end: ERROR });
+    }
+  });
+}
+
+export function getMany(tier: Tier, names: readonly string[]): PromiseLike<readonly (Uint8Array | undefined)[]> {
+  if (tier.getMany !== undefined) return tier.getMany(names);
+  return Promise.all(names.map((name) => tier.get(name)));
+}
+
+export function setMany(tier: Tier, entries: readonly TierEntry[]): PromiseLike<unknown> {
+  if (tier.setMany !== undefined) return tier.setMany(entries);
+  return Promise.all(entries.map((entry) => tier.set(entry)));
+}
+
+export function deleteMany(tier: Tier, names: readonly string[]): PromiseLike<unknown> {
+  if (names.length === 0) return Promise.resolve();
+  if (tier.deleteMany !== undefined) return tier.deleteMany(names);
+  return Promise.all(names.map((name) => tier.delete(name)));
+}

@@ -1,0 +1,302 @@
+import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options.js";
+import type { AttachedTiers, TierHost, TierLoad, ValueLife } from "../tiering.js";
+import type { Place } from "../types.js";
+import { Payloads } from "./codec.js";
+import { keyText } from "./keys.js";
+import { LeaseClient, type LeaseSource } from "./lease.js";
+import { type Held, Reader } from "./reader.js";
+import type { Tier, TierChain, TierOptions, TiersOptions, TierStats } from "./types.js";
+import { Chain, type ChainOf, place as placeName } from "./wasm.js";
+import { Writer } from "./writer.js";
+
+const OPTIONS = new Set(["maxLifetime", "clockSkew", "lateWrites", "codec", "compressFrom", "secrets", "lease", "log"]);
+const TIER_OPTIONS = new Set(["ttl", "timeout", "failures", "cooldown", "write", "maxPendingBytes"]);
+const DAY = 86_400_000;
+/** What a chain of tiers can have. */
+const MOST_TIERS = 8;
+
+/**
+ * Stores below a cache's memory, read in order. A load asks them before its loader; what it finds is copied upwards, and what
+ * the loader brings is stored in all of them. It belongs to one cache.
+ *
+ * ```ts
+ * const cache = new NearCache({ ttl: "1m", tiers: tiers([memoryTier(), redisTier(client, { ttl: "1h" })]) });
+ * ```
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
+ */
+export function tiers(list: readonly Tier[], options: TiersOptions = {}): TierChain {
+  return new TierDriver(list, options);
+}
+
+class TierDriver implements TierChain, AttachedTiers {
+  readonly #tiers: readonly Tier[];
+  readonly #through: readonly boolean[];
+  readonly #chain: ChainOf;
+  readonly #payloads: Payloads;
+  readonly #log: (line: string) => void;
+  readonly #places = new WeakMap<Place, string>();
+  readonly #leaseSource: LeaseSource | undefined;
+  #leases: LeaseClient | undefined = undefined;
+  #host: TierHost | undefined = undefined;
+  #reader: Reader | undefined = undefined;
+  #writers: readonly Writer[] = [];
+
+  constructor(list: readonly Tier[], options: TiersOptions) {
+    known(options, OPTIONS);
+    const { maxLifetime = DAY, clockSkew = 500, lateWrites = 1_000, codec, compressFrom = Infinity } = options;
+    if (!Array.isArray(list) || list.length === 0 || list.length > MOST_TIERS) {
+      throw refusal("tiers", Array.isArray(list) ? `${list.length} tiers` : show(list), "a list of 1 to 8 tiers");
+    }
+    const longest = duration("maxLifetime", maxLifetime);
+    if (longest === Infinity)
+      throw refusal("maxLifetime", "Infinity", "a finite time, since purges are remembered so long");
+    if (codec !== undefined && !(Number.isInteger(codec.id) && codec.id >= 16 && codec.id <= 255)) {
+      throw refusal("codec.id", show(codec.id), "a whole number from 16 to 255");
+    }
+    if (options.lease !== undefined) fn("lease.stub", options.lease?.stub);
+    this.#leaseSource = options.lease;
+    this.#log = fn("log", options.log ?? ((line) => console.warn(line)));
+    this.#payloads = new Payloads(codec, byteCount("compressFrom", compressFrom));
+    this.#chain = new Chain(
+      longest,
+      duration("clockSkew", clockSkew),
+      duration("lateWrites", lateWrites),
+      (options.secrets ?? []).map(toSecret),
+    );
+    const read = list.map((tier, at) => readTier(tier, at));
+    for (const one of read) {
+      this.#chain.add_tier(one.timeout, one.ttl, one.failures, one.cooldown, one.maxPendingBytes);
+    }
+    this.#tiers = [...list];
+    this.#through = read.map(({ write }) => write === "through");
+    this.#timeouts = read.map(({ timeout }) => timeout);
+  }
+
+  readonly #timeouts: readonly number[];
+
+  attach(host: TierHost): AttachedTiers {
+    if (this.#host !== undefined) throw refusal("tiers", "a chain that another cache has", "a chain of its own");
+    this.#host = host;
+    if (this.#leaseSource !== undefined) this.#leases = new LeaseClient(host, this.#leaseSource, this.#log);
+    const chain = this.#chain;
+    const used = (): void => this.#afterUse();
+    this.#writers = this.#tiers.map(
+      (tier, index) => new Writer(host, chain, tier, index, this.#timeouts[index]!, used),
+    );
+    const promote = (tier: number, name: string, bytes: Uint8Array, ttl: number): void => {
+      void this.#writers[tier]!.write({ name, bytes, ttl });
+    };
+    this.#reader = new Reader(host, chain, this.#tiers, promote, used);
+    return this;
+  }
+
+  async load(load: TierLoad): Promise<unknown> {
+    const key = keyText(load.key);
+    const { ctx } = load;
+    if (key === undefined) return load.load();
+    const place = this.#place(load.place);
+    const refresh = ctx.stale !== undefined;
+    const read = async (): Promise<Held | undefined> =>
+      load.forced ? undefined : this.#reader!.read({ place, key, refresh });
+    const leases = load.forced ? undefined : this.#leases;
+    const deadline = leases?.deadline() ?? 0;
+    for (;;) {
+      const held = await read();
+      if (held?.found.is_answer()) {
+        const decoded = await this.#decode(held);
+        if (decoded !== undefined) return this.#say(load, held, decoded.value);
+      }
+      const turn = await leases?.turn(`${place} ${key}`, deadline);
+      // Another has loaded it meanwhile, or has failed.
+      if (turn?.kind === "after") continue;
+      const release = turn?.kind === "holder" ? turn.release : undefined;
+      return this.#bring(load, place, key, held, release);
+    }
+  }
+
+  /** Calls the loader, and stores what it brings; what is held may stand in for it. */
+  async #bring(
+    load: TierLoad,
+    place: string,
+    key: string,
+    held: Held | undefined,
+    release: (() => Promise<void>) | undefined,
+  ): Promise<unknown> {
+    const host = this.#host!;
+    const began = host.now();
+    let value: unknown;
+    try {
+      value = await load.load();
+    } catch (error) {
+      if (release !== undefined) host.keepAlive(release());
+      const read = held === undefined ? undefined : await this.#decode(held);
+      if (held === undefined || read === undefined) throw error;
+      return this.#say(load, held, read.value, host.now() - began);
+    }
+    const isStored = !(load.ctx as { skipped?: boolean }).skipped;
+    const life = (): ValueLife => load.life(value);
+    const through = isStored ? this.#store(place, key, value, began, life, release !== undefined) : Promise.resolve();
+    // Who waits for the lease looks for the value where it was stored.
+    if (release !== undefined) host.keepAlive(through.then(release));
+    if (this.#through.includes(true)) await through;
+    else host.keepAlive(through);
+    return value;
+  }
+
+  set(at: Place, key: unknown, value: unknown, life: ValueLife): void {
+    const text = keyText(key);
+    if (text === undefined) return;
+    const place = this.#place(at);
+    const now = this.#host!.now();
+    this.#chain.supersede(now, place, text);
+    this.#host!.keepAlive(this.#store(place, text, value, now, () => life));
+  }
+
+  purge(at: Place, what: "key" | "tag" | "all", of?: unknown): void {
+    const kind = what === "key" ? 0 : what === "tag" ? 1 : 2;
+    const text = what === "key" ? keyText(of) : what === "tag" ? (of as string) : "";
+    if (text === undefined) return;
+    this.#chain.purge(this.#host!.now(), this.#place(at), kind, text);
+    this.#afterUse();
+  }
+
+  stats(): TierStats[] {
+    const now = this.#host?.now() ?? 0;
+    return this.#tiers.map(({ name }, index) => ({
+      name,
+      ...(JSON.parse(this.#chain.figures(index, now)) as Omit<TierStats, "name" | "owesPurges">),
+      owesPurges: this.#chain.owes(index),
+    }));
+  }
+
+  async flush(): Promise<void> {
+    while (this.#storing.size > 0) await Promise.all(this.#storing);
+    await Promise.all(this.#writers.map((writer) => writer.flush()));
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    await Promise.allSettled(this.#tiers.map((tier) => tier.close?.()));
+  }
+
+  readonly #storing = new Set<Promise<void>>();
+
+  /** Stores a value in all tiers; resolves when those that write through, or all, have it, or failed. Never rejects. */
+  #store(place: string, key: string, value: unknown, began: number, life: () => ValueLife, all = false): Promise<void> {
+    const stored = this.#write(place, key, value, began, life, all)
+      // What can't be encoded, or kept so long, is not shared; that it can't is for whoever calls `set` or the loader to know.
+      .catch((error: unknown) => this.#log(`nearcache: a value was not stored in tiers: ${String(error)}`))
+      .finally(() => this.#storing.delete(stored));
+    this.#storing.add(stored);
+    return stored;
+  }
+
+  async #write(
+    place: string,
+    key: string,
+    value: unknown,
+    began: number,
+    life: () => ValueLife,
+    all: boolean,
+  ): Promise<void> {
+    const { ttl, staleWhileRevalidate, staleIfError, tags, bytes } = life();
+    if (ttl === 0) return;
+    const payload = await this.#payloads.write(value);
+    const now = this.#host!.now();
+    const write = this.#chain.write(
+      now,
+      place,
+      key,
+      began,
+      ttl,
+      staleWhileRevalidate,
+      staleIfError,
+      [...tags],
+      payload.codec,
+      payload.compressed,
+      bytes,
+      payload.bytes,
+    );
+    if (write === undefined) return;
+    const [name, whole, puts] = [write.name(), write.bytes(), write.puts()];
+    write.free();
+    const waits: Promise<void>[] = [];
+    for (let at = 0; at < puts.length; at += 2) {
+      const tier = puts[at]!;
+      const written = this.#writers[tier]!.write({ name, bytes: whole, ttl: puts[at + 1]! });
+      if (all || this.#through[tier]) waits.push(written);
+    }
+    await Promise.all(waits);
+  }
+
+  /** The value of a payload; nothing if it can't be read. */
+  async #decode({ found, payload }: Held): Promise<{ value: unknown } | undefined> {
+    try {
+      const value = await this.#payloads.read({ codec: found.codec(), compressed: found.compressed(), bytes: payload });
+      return { value };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Tells the cache how a value from below is kept. */
+  #say({ ctx }: TierLoad, held: Held, value: unknown, later = 0): unknown {
+    const { ttl, staleWhileRevalidate, staleIfError, age, bytes, found } = held;
+    Object.assign(ctx, { ttl, swr: undefined, staleWhileRevalidate, staleIfError, jitter: 0, age: age + later });
+    ctx.tags = found.tags();
+    if (!Number.isNaN(bytes)) ctx.bytes = bytes;
+    found.free();
+    return value;
+  }
+
+  #place(at: Place): string {
+    let name = this.#places.get(at);
+    if (name === undefined) this.#places.set(at, (name = placeName([...at.namespaces], [...at.scopes])));
+    return name;
+  }
+
+  /** Purges that could not be told are told when there is an occasion, and what is worth a line in the log is logged. */
+  #afterUse(): void {
+    for (const writer of this.#writers) writer.deliver();
+    for (let event = this.#chain.event(); event !== undefined; event = this.#chain.event()) {
+      const [kind, index, what] = event as [string, string, string];
+      const { name } = this.#tiers[Number(index)]!;
+      try {
+        this.#log(`nearcache: ${LINES[kind]!(name, what)}`);
+      } catch {
+        // A log that throws is none of the cache's business.
+      }
+    }
+  }
+}
+
+const LINES: Record<string, (name: string, what: string) => string> = {
+  failing: (name, what) => `tier ${name} fails (${what}s); loads go on without it`,
+  recovered: (name, what) => `tier ${name} works again (${what}s)`,
+  refused: (name, what) => `tier ${name} holds bytes that can't be believed (${what})`,
+};
+
+function readTier(tier: Tier, at: number) {
+  const what = `tiers[${at}]`;
+  for (const method of ["get", "set", "delete"] as const) fn(`${what}.${method}`, tier?.[method]);
+  if (typeof tier.name !== "string") throw refusal(`${what}.name`, show(tier.name), "a string");
+  const options: TierOptions = tier.options ?? {};
+  known(options, TIER_OPTIONS, what);
+  const { ttl = Infinity, timeout = 250, failures = 5, cooldown = 5_000, write = "behind" } = options;
+  if (write !== "behind" && write !== "through") throw refusal("write", show(write), '"behind" or "through"');
+  return {
+    ttl: duration("ttl", ttl),
+    timeout: Math.min(duration("timeout", timeout), DAY),
+    failures: size("failures", failures),
+    cooldown: duration("cooldown", cooldown),
+    write,
+    maxPendingBytes: byteCount("maxPendingBytes", options.maxPendingBytes ?? 16 * 1024 * 1024),
+  };
+}
+
+function toSecret(secret: Uint8Array | string): Uint8Array {
+  const bytes = typeof secret === "string" ? new TextEncoder().encode(secret) : secret;
+  if (bytes instanceof Uint8Array && bytes.length >= 16) return bytes;
+  throw refusal("secrets", "one that is too short, or no secret", "strings or Uint8Arrays of 16 bytes or more");
+}

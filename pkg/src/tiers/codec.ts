@@ -1,0 +1,85 @@
+// How values become payloads, and back.
+
+import type { Codec } from "./types.js";
+
+/** `undefined`. */
+const NOTHING = 0;
+const JSON_TEXT = 1;
+const RAW = 3;
+
+export interface Payload {
+  readonly codec: number;
+  readonly compressed: boolean;
+  readonly bytes: Uint8Array;
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** Writes and reads payloads, by the codec that was chosen. */
+export class Payloads {
+  constructor(
+    private readonly own: Codec | undefined,
+    private readonly compressFrom: number,
+  ) {}
+
+  /** Rejects with what the codec throws, and for what JSON can't say. */
+  async write(value: unknown): Promise<Payload> {
+    const payload = await this.encode(value);
+    if (payload.bytes.length < this.compressFrom) return payload;
+    const small = await piped(payload.bytes, new CompressionStream("deflate-raw"));
+    return small.length < payload.bytes.length ? { ...payload, compressed: true, bytes: small } : payload;
+  }
+
+  /** Rejects with what the codec throws, and for what was written with another. */
+  async read({ codec, compressed, bytes }: Payload): Promise<unknown> {
+    if (compressed) bytes = await piped(bytes, new DecompressionStream("deflate-raw"));
+    switch (codec) {
+      case NOTHING:
+        return undefined;
+      case JSON_TEXT:
+        return JSON.parse(decoder.decode(bytes));
+      case RAW:
+        // The bytes belong to the tier's answer, which others may hold.
+        return bytes.slice();
+      default:
+        if (this.own?.id === codec) return this.own.decode(bytes);
+        throw new Error(`no codec ${codec} here`);
+    }
+  }
+
+  private async encode(value: unknown): Promise<Payload> {
+    if (value === undefined) return { codec: NOTHING, compressed: false, bytes: new Uint8Array(0) };
+    if (this.own !== undefined) return { codec: this.own.id, compressed: false, bytes: await this.own.encode(value) };
+    if (value instanceof Uint8Array) return { codec: RAW, compressed: false, bytes: value };
+    const text = JSON.stringify(value);
+    if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON`);
+    return { codec: JSON_TEXT, compressed: false, bytes: encoder.encode(text) };
+  }
+}
+
+/** So much comes of so little at the most: a payload that would fill the memory is refused. */
+const MOST_INFLATED = 64 * 1024 * 1024;
+
+async function piped(bytes: Uint8Array, through: TransformStream): Promise<Uint8Array> {
+  const source = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream().pipeThrough(through);
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for (const reader = source.getReader(); ;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.length;
+    if (length > MOST_INFLATED) {
+      void reader.cancel().catch(() => {});
+      throw new RangeError(`a payload of more than ${MOST_INFLATED} bytes`);
+    }
+    parts.push(value);
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

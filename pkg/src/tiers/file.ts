@@ -1,0 +1,133 @@
+import type { Tier, TierEntry, TierOptions } from "./types.js";
+
+/** How a file tier is made. */
+export interface FileTierOptions extends TierOptions {
+  name?: string | undefined;
+}
+
+type Fs = typeof import("node:fs/promises");
+type Crypto = typeof import("node:crypto");
+
+/** When it ends, in milliseconds since 1970, as the first 8 bytes of a file. */
+const HEAD = 8;
+
+/**
+ * Files in a folder, one for each name, in 256 folders within: for Node, Deno and Bun. A file is written beside its place and then moved
+ * there, so that nobody reads half of one. What has expired is removed when it is read, and by `sweep()`.
+ */
+export function fileTier(folder: string, options: FileTierOptions = {}): FileTier {
+  const { name = "file", ...rest } = options;
+  return new FileTier(name, folder, rest);
+}
+
+export class FileTier implements Tier {
+  #modules: Promise<[Fs, Crypto]> | undefined = undefined;
+  #count = 0;
+
+  /** @internal */
+  constructor(
+    readonly name: string,
+    private readonly folder: string,
+    readonly options: TierOptions,
+  ) {}
+
+  async get(name: string): Promise<Uint8Array | undefined> {
+    const { fs, path } = await this.#at(name);
+    const bytes = await orUndefined(fs.readFile(path));
+    if (bytes === undefined || bytes.length < HEAD) return undefined;
+    if (ends(bytes) > Date.now()) return new Uint8Array(bytes.buffer, bytes.byteOffset + HEAD, bytes.length - HEAD);
+    await orUndefined(fs.rm(path));
+    return undefined;
+  }
+
+  async set({ name, bytes, ttl }: TierEntry): Promise<void> {
+    const { fs, path, folder } = await this.#at(name);
+    await fs.mkdir(folder, { recursive: true });
+    const whole = new Uint8Array(HEAD + bytes.length);
+    new DataView(whole.buffer).setFloat64(0, Date.now() + ttl, true);
+    whole.set(bytes, HEAD);
+    // Its own name for each write, in each process.
+    const beside = `${path}.${process.pid}.${this.#count++}.new`;
+    try {
+      await fs.writeFile(beside, whole);
+      await fs.rename(beside, path);
+    } catch (error) {
+      await orUndefined(fs.rm(beside));
+      throw error;
+    }
+  }
+
+  async delete(name: string): Promise<void> {
+    const { fs, path } = await this.#at(name);
+    await fs.rm(path, { force: true });
+  }
+
+  /** Removes the folder's files, and what else lies in its 256 folders. */
+  async clear(): Promise<void> {
+    const [fs] = await this.#load();
+    for (const one of await this.#folders(fs)) await fs.rm(one, { recursive: true, force: true });
+  }
+
+  /** Removes what has expired, and what a process left that died while it wrote. O(files). */
+  async sweep(): Promise<number> {
+    const [fs] = await this.#load();
+    let removed = 0;
+    for (const folder of await this.#folders(fs)) {
+      for (const file of (await orUndefined(fs.readdir(folder))) ?? []) {
+        const path = `${folder}/${file}`;
+        if (!(file.endsWith(".new") ? await isOld(fs, path) : await hasExpired(fs, path))) continue;
+        await orUndefined(fs.rm(path));
+        removed++;
+      }
+    }
+    return removed;
+  }
+
+  async #folders(fs: Fs): Promise<string[]> {
+    const all = (await orUndefined(fs.readdir(this.folder))) ?? [];
+    return all.filter((name) => /^[0-9a-f]{2}$/.test(name)).map((name) => `${this.folder}/${name}`);
+  }
+
+  async #at(name: string): Promise<{ fs: Fs; path: string; folder: string }> {
+    const [fs, { createHash }] = await this.#load();
+    // The name itself is in the envelope; a file's may have no slash, no case and 255 bytes.
+    const hash = createHash("sha256").update(name).digest("hex");
+    const folder = `${this.folder}/${hash.slice(0, 2)}`;
+    return { fs, folder, path: `${folder}/${hash.slice(2)}` };
+  }
+
+  #load(): Promise<[Fs, Crypto]> {
+    return (this.#modules ??= Promise.all([import("node:fs/promises"), import("node:crypto")]));
+  }
+}
+
+function ends(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset, HEAD).getFloat64(0, true);
+}
+
+async function hasExpired(fs: Fs, path: string): Promise<boolean> {
+  const file = await orUndefined(fs.open(path));
+  if (file === undefined) return false;
+  try {
+    const head = new Uint8Array(HEAD);
+    const { bytesRead } = await file.read(head, 0, HEAD, 0);
+    return bytesRead < HEAD || !(ends(head) > Date.now());
+  } finally {
+    await file.close();
+  }
+}
+
+async function isOld(fs: Fs, path: string): Promise<boolean> {
+  const known = await orUndefined(fs.stat(path));
+  return known !== undefined && Date.now() - known.mtimeMs > 60_000;
+}
+
+/** What isn't there is no failure; anything else is. */
+async function orUndefined<T>(promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}

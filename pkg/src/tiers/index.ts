@@ -1,0 +1,23 @@
+// The face of "nearcache/tiers".
+
+export { NearCacheError } from "../errors.js";
+export { tiers } from "./chain.js";
+export { leaseObject, type LeaseOptions, type LeaseSource, type LeaseStub, objectLease } from "./lease.js";
+export { type MemoryTierOptions, memoryTier } from "./memory.js";
+export {
+  type BindingTierOptions,
+  type CacheApi,
+  cacheApiTier,
+  type KvNamespace,
+  kvTier,
+  type ObjectNamespace,
+  type ObjectState,
+  objectTier,
+  type ObjectTierOptions,
+  type R2BucketLike,
+  r2Tier,
+  storeObject,
+  type StoreStub,
+} from "./platform.js";
+export { type IoRedisClient, type NodeRedisClient, redisTier, type RedisTierOptions } from "./redis.js";
+export type { BreakerState, Codec, Tier, TierChain, TierEntry, TierOptions, TiersOptions, TierStats } from "./types.js";

@@ -1,0 +1,302 @@
+// Stores of Cloudflare's platform, by their bindings. The types name what is used of each, so that no types of a platform are needed.
+
+import type { Tier, TierEntry, TierOptions } from "./types.js";
+
+/** How a tier of a binding is made. */
+export interface BindingTierOptions extends TierOptions {
+  name?: string | undefined;
+  /** What all names in the store begin with. Default `"nearcache:"`; of R2 `"nearcache/"`. */
+  prefix?: string | undefined;
+}
+
+/** A Workers KV namespace, as far as it is used. */
+export interface KvNamespace {
+  get(key: string, type: "arrayBuffer"): Promise<ArrayBuffer | null>;
+  put(key: string, value: any, options?: { expirationTtl?: number }): Promise<void>;
+  delete(key: string): Promise<void>;
+}
+
+/** KV keeps nothing for less than a minute. */
+const SHORTEST_KV = 60;
+
+/**
+ * Workers KV: everywhere, and eventually: what was written shows elsewhere within a minute or so, purges too. One key costs a
+ * read for its value and, if there is one, one for each of its marks (at least two); each counts as a subrequest, of which a request
+ * has 1,000. KV takes one write a second for a key.
+ */
+export function kvTier(namespace: KvNamespace, options: BindingTierOptions = {}): Tier {
+  const { name = "kv", prefix = "nearcache:", ...rest } = options;
+  return {
+    name,
+    options: { timeout: 1_000, ...rest },
+    async get(key) {
+      return toBytes(await namespace.get(await shortened(prefix + key), "arrayBuffer"));
+    },
+    async set({ name: key, bytes, ttl }) {
+      const expirationTtl = Math.max(SHORTEST_KV, Math.ceil(ttl / 1_000));
+      await namespace.put(await shortened(prefix + key), bytes, { expirationTtl });
+    },
+    async delete(key) {
+      await namespace.delete(await shortened(prefix + key));
+    },
+  };
+}
+
+/** KV's longest name, in bytes. */
+const LONGEST_KV = 512;
+
+/** KV refuses `.` and `..` too, but no name of ours is one. */
+async function shortened(name: string): Promise<string> {
+  const bytes = new TextEncoder().encode(name);
+  if (bytes.length <= LONGEST_KV) return name;
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return `${name.slice(0, 100)}~${Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+/** A cache of the Cache API, as far as it is used. */
+export interface CacheApi {
+  match(request: string): Promise<{ arrayBuffer(): Promise<ArrayBuffer> } | undefined>;
+  put(request: string, response: any): Promise<void>;
+  delete(request: string): Promise<boolean>;
+}
+
+/**
+ * The Cache API: `caches.default` or one of `caches.open(name)`. Of a data centre, shared by its isolates, and free. A purge reaches
+ * the data centre it was made in; elsewhere a value stays until its `ttl`, so keep that short. Does nothing on workers.dev.
+ */
+export function cacheApiTier(cache: CacheApi, options: BindingTierOptions = {}): Tier {
+  const { name = "cache-api", prefix = "nearcache:", ...rest } = options;
+  const url = (key: string): string =>
+    `https://nearcache.internal/${encodeURIComponent(prefix + key).replaceAll(".", "%2E")}`;
+  return {
+    name,
+    options: rest,
+    async get(key) {
+      const response = await cache.match(url(key));
+      return response === undefined ? undefined : toBytes(await response.arrayBuffer());
+    },
+    async set({ name: key, bytes, ttl }) {
+      const headers = {
+        "Cache-Control": `public, max-age=${Math.ceil(ttl / 1_000)}`,
+        "Content-Type": "application/octet-stream",
+      };
+      await cache.put(url(key), new Response(bytes as BodyInit, { headers }));
+    },
+    async delete(key) {
+      await cache.delete(url(key));
+    },
+  };
+}
+
+/** An R2 bucket, as far as it is used. */
+export interface R2BucketLike {
+  get(key: string): Promise<{ arrayBuffer(): Promise<ArrayBuffer>; customMetadata?: Record<string, string> } | null>;
+  put(key: string, value: any, options?: any): Promise<unknown>;
+  delete(keys: string | string[]): Promise<void>;
+}
+
+/**
+ * R2: for large values, consistent, without an end by time of its own: what has expired is not believed, and wants a lifecycle rule of the
+ * bucket to go. Writes cost more than reads (class A and B operations).
+ */
+export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): Tier {
+  const { name = "r2", prefix = "nearcache/", ...rest } = options;
+  const path = (key: string): string => prefix + encodeURIComponent(key).replaceAll(".", "%2E");
+  return {
+    name,
+    options: { timeout: 2_000, ...rest },
+    async get(key) {
+      const object = await bucket.get(path(key));
+      if (object === null) return undefined;
+      const until = Number(object.customMetadata?.until ?? Infinity);
+      return until > Date.now() ? toBytes(await object.arrayBuffer()) : undefined;
+    },
+    async set({ name: key, bytes, ttl }) {
+      await bucket.put(path(key), bytes, { customMetadata: { until: String(Date.now() + ttl) } });
+    },
+    async delete(key) {
+      await bucket.delete(path(key));
+    },
+    async deleteMany(keys) {
+      // At most 1,000 at once.
+      for (let at = 0; at < keys.length; at += 1_000) await bucket.delete(keys.slice(at, at + 1_000).map(path));
+    },
+  };
+}
+
+/** What a {@link StoreObject} does, as its stub offers it by RPC. */
+export interface StoreStub {
+  getMany(names: readonly string[]): Promise<(Uint8Array | undefined)[]>;
+  setMany(entries: readonly TierEntry[]): Promise<void>;
+  deleteMany(names: readonly string[]): Promise<void>;
+  clear(): Promise<void>;
+}
+
+/** A namespace of Durable Objects, as far as it is used. */
+export interface ObjectNamespace {
+  idFromName(name: string): any;
+  get(id: any): any;
+}
+
+/** How a tier of Durable Objects is made. */
+export interface ObjectTierOptions extends BindingTierOptions {
+  /** Over so many objects names are spread: one takes some hundred requests a second. Default 1. */
+  shards?: number | undefined;
+}
+
+/**
+ * Durable Objects of the class `StoreObject` (`nearcache/tiers` exports what makes it: {@link storeObject}): consistent everywhere, far
+ * from most. A read of many keys is one call for each shard they are in.
+ */
+export function objectTier(namespace: ObjectNamespace, options: ObjectTierOptions = {}): Tier {
+  const { name = "durable-object", prefix = "nearcache:", shards = 1, ...rest } = options;
+  const stub = (shard: number): StoreStub => namespace.get(namespace.idFromName(`${prefix}${shard}`)) as StoreStub;
+  const shardOf = (key: string): number => {
+    let hash = 0;
+    for (let at = 0; at < key.length; at++) hash = (Math.imul(hash, 31) + key.charCodeAt(at)) | 0;
+    return (hash >>> 0) % shards;
+  };
+  /** Calls each shard that has some of these, with the places of what it has. */
+  const spread = async <T>(
+    items: readonly T[],
+    key: (item: T) => string,
+    call: (stub: StoreStub, items: T[], places: number[]) => Promise<void>,
+  ) => {
+    const byShard = new Map<number, number[]>();
+    items.forEach((item, place) => {
+      const shard = shardOf(key(item));
+      const places = byShard.get(shard);
+      if (places === undefined) byShard.set(shard, [place]);
+      else places.push(place);
+    });
+    await Promise.all(
+      [...byShard].map(([shard, places]) =>
+        call(
+          stub(shard),
+          places.map((place) => items[place]!),
+          places,
+        ),
+      ),
+    );
+  };
+  const self = (item: string): string => item;
+  return {
+    name,
+    options: { timeout: 1_000, ...rest },
+    async get(key) {
+      return (await stub(shardOf(key)).getMany([key]))[0];
+    },
+    async getMany(names) {
+      const answers: (Uint8Array | undefined)[] = new Array(names.length);
+      await spread(names, self, async (stub, some, places) => {
+        const got = await stub.getMany(some);
+        places.forEach((place, at) => (answers[place] = got[at]));
+      });
+      return answers;
+    },
+    async set(entry) {
+      await stub(shardOf(entry.name)).setMany([entry]);
+    },
+    async setMany(entries) {
+      await spread(
+        entries,
+        (entry) => entry.name,
+        (stub, some) => stub.setMany(some),
+      );
+    },
+    async delete(key) {
+      await stub(shardOf(key)).deleteMany([key]);
+    },
+    async deleteMany(names) {
+      await spread(names, self, (stub, some) => stub.deleteMany(some));
+    },
+    async clear() {
+      await Promise.all(Array.from({ length: shards }, (_, shard) => stub(shard).clear()));
+    },
+  };
+}
+
+/** What a store needs of a Durable Object's state. */
+export interface ObjectState {
+  readonly storage: {
+    readonly sql: { exec(query: string, ...bindings: any[]): { toArray(): Record<string, any>[] } };
+    getAlarm(): Promise<number | null>;
+    setAlarm(at: number): Promise<void>;
+    transactionSync<T>(body: () => T): T;
+  };
+}
+
+/** How often what has expired is removed. */
+const SWEEP_EVERY = 60_000;
+
+/**
+ * The class of the objects behind {@link objectTier}, with SQLite for storage and an alarm for what has expired:
+ *
+ * ```ts
+ * import { DurableObject } from "cloudflare:workers";
+ * export class StoreObject extends storeObject(DurableObject) {}
+ * ```
+ *
+ * In wrangler's config: `"new_sqlite_classes": ["StoreObject"]`.
+ */
+export function storeObject<B extends abstract new (...args: any[]) => any>(
+  Base: B,
+): new (ctx: any, env: any) => InstanceType<B> & StoreStub {
+  abstract class Store extends Base {
+    #sql: ObjectState["storage"]["sql"];
+    #storage: ObjectState["storage"];
+
+    constructor(...args: any[]) {
+      super(...args);
+      this.#storage = (args[0] as ObjectState).storage;
+      this.#sql = this.#storage.sql;
+      this.#sql.exec(
+        "CREATE TABLE IF NOT EXISTS entry (name TEXT PRIMARY KEY, bytes BLOB NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID",
+      );
+      this.#sql.exec("CREATE INDEX IF NOT EXISTS entry_until ON entry (until)");
+    }
+
+    async getMany(names: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+      const now = Date.now();
+      return names.map((name) => {
+        const [row] = this.#sql.exec("SELECT bytes FROM entry WHERE name = ? AND until > ?", name, now).toArray();
+        return row === undefined ? undefined : new Uint8Array(row.bytes as ArrayBuffer);
+      });
+    }
+
+    async setMany(entries: readonly TierEntry[]): Promise<void> {
+      const now = Date.now();
+      this.#storage.transactionSync(() => {
+        for (const { name, bytes, ttl } of entries) {
+          // Whole milliseconds that SQLite can hold.
+          const until = Math.min(Math.ceil(now + ttl), Number.MAX_SAFE_INTEGER);
+          this.#sql.exec("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", name, bytes, until);
+        }
+      });
+      if ((await this.#storage.getAlarm()) === null) await this.#storage.setAlarm(now + SWEEP_EVERY);
+    }
+
+    async deleteMany(names: readonly string[]): Promise<void> {
+      this.#storage.transactionSync(() => {
+        for (const name of names) this.#sql.exec("DELETE FROM entry WHERE name = ?", name);
+      });
+    }
+
+    async clear(): Promise<void> {
+      this.#sql.exec("DELETE FROM entry");
+    }
+
+    async alarm(): Promise<void> {
+      const now = Date.now();
+      this.#sql.exec("DELETE FROM entry WHERE until <= ?", now);
+      const [row] = this.#sql.exec("SELECT min(until) AS next FROM entry").toArray();
+      const next = row?.next as number | null;
+      if (next !== null) await this.#storage.setAlarm(Math.max(now + SWEEP_EVERY, next));
+    }
+  }
+  return Store as unknown as new (ctx: any, env: any) => InstanceType<B> & StoreStub;
+}
+
+function toBytes(buffer: ArrayBuffer | null): Uint8Array | undefined {
+  return buffer === null ? undefined : new Uint8Array(buffer);
+}

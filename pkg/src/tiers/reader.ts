@@ -1,0 +1,125 @@
+import type { TierHost } from "../tiering.js";
+import { ERROR, getMany, within, WELL } from "./calls.js";
+import type { Tier } from "./types.js";
+import { type ChainOf, type Found, Read, type ReadOf } from "./wasm.js";
+
+/** A key that is asked for. */
+export interface Asked {
+  readonly place: string;
+  readonly key: string;
+  /** Whether a stale value is there already. */
+  readonly refresh: boolean;
+}
+
+/** What the tiers have of a key. */
+export interface Held {
+  readonly found: Found;
+  /** The bytes of its payload. */
+  readonly payload: Uint8Array;
+  /** Since when it is stored, its lifetimes, and its weight. */
+  readonly age: number;
+  readonly ttl: number;
+  readonly staleWhileRevalidate: number;
+  readonly staleIfError: number;
+  readonly bytes: number;
+}
+
+interface Group {
+  readonly asked: Asked[];
+  readonly ended: Promise<(item: number) => Held | undefined>;
+}
+
+/** Reads keys that are asked for in one turn together, tier by tier. */
+export class Reader {
+  /** By whether stale values are an answer. */
+  private readonly open: [Group | undefined, Group | undefined] = [undefined, undefined];
+
+  constructor(
+    private readonly host: TierHost,
+    private readonly chain: ChainOf,
+    private readonly tiers: readonly Tier[],
+    private readonly promote: (tier: number, name: string, bytes: Uint8Array, ttl: number) => void,
+    private readonly onTierUsed: () => void,
+  ) {}
+
+  /** What the tiers have of a key. Never rejects. */
+  async read(asked: Asked): Promise<Held | undefined> {
+    const at = asked.refresh ? 1 : 0;
+    const group = (this.open[at] ??= this.begin(at));
+    const item = group.asked.push(asked) - 1;
+    return (await group.ended)(item);
+  }
+
+  private begin(at: 0 | 1): Group {
+    const asked: Asked[] = [];
+    // All of one request's promise jobs run before another's code, so that a group has one request's keys.
+    const ended = new Promise<void>((resolve) => this.host.afterPromiseJobs(resolve, asked)).then(() => {
+      this.open[at] = undefined;
+      return this.run(asked, at === 1);
+    });
+    return { asked, ended };
+  }
+
+  private async run(asked: readonly Asked[], refresh: boolean): Promise<(item: number) => Held | undefined> {
+    const { host, chain, tiers } = this;
+    const places = asked.map(({ place }) => place);
+    const read = new Read(
+      places,
+      asked.map(({ key }) => key),
+      refresh,
+    );
+    const brought: Map<string, Uint8Array>[] = tiers.map(() => new Map());
+    for (;;) {
+      const step = read.poll(chain, host.now());
+      if (step === undefined) break;
+      const { tier, names, timeout } = step;
+      step.free();
+      const ended = await within(host, timeout, () => getMany(tiers[tier]!, names));
+      const now = host.now();
+      if (ended.end !== WELL) {
+        read.failed(chain, now, ended.end);
+      } else if (!Array.isArray(ended.value)) {
+        read.failed(chain, now, ERROR);
+      } else {
+        read.answers(chain, now, ended.value);
+        names.forEach((name, index) => {
+          const bytes = ended.value[index];
+          if (bytes instanceof Uint8Array) brought[tier]!.set(name, bytes);
+        });
+      }
+      this.onTierUsed();
+    }
+    this.copyUpwards(read, brought);
+    return (item) => this.held(read, brought, item);
+  }
+
+  private copyUpwards(read: ReadOf, brought: readonly Map<string, Uint8Array>[]): void {
+    const { host, chain } = this;
+    const now = host.now();
+    const numbers = read.promotions(chain, now);
+    for (let at = 0; at < numbers.length; at += 4) {
+      const [item, tier, ttl] = numbers.subarray(at, at + 4) as unknown as [number, number, number];
+      const name = read.name(item)!;
+      const found = read.found(chain, now, item);
+      const bytes = found === undefined ? undefined : brought[found.tier()]!.get(name);
+      found?.free();
+      this.promote(tier, name, bytes ?? new Uint8Array(0), ttl);
+    }
+  }
+
+  private held(read: ReadOf, brought: readonly Map<string, Uint8Array>[], item: number): Held | undefined {
+    const found = read.found(this.chain, this.host.now(), item);
+    if (found === undefined) return undefined;
+    const bytes = brought[found.tier()]!.get(read.name(item)!)!;
+    const [start, end, age, ttl, staleWhileRevalidate, staleIfError, weight] = found.numbers() as unknown as number[];
+    return {
+      found,
+      payload: bytes.subarray(start, end),
+      age: age!,
+      ttl: ttl!,
+      staleWhileRevalidate: staleWhileRevalidate!,
+      staleIfError: staleIfError!,
+      bytes: weight!,
+    };
+  }
+}

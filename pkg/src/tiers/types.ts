@@ -1,0 +1,152 @@
+// The types of `nearcache/tiers`, and their docs. Imports nothing but types.
+
+import type { Tiers } from "../tiering.js";
+import type { Duration } from "../types.js";
+import type { LeaseSource } from "./lease.js";
+
+/** Bytes to be kept under a name. */
+export interface TierEntry {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  /** After so many milliseconds the store may drop it; it may keep it longer, and should not drop it earlier. */
+  readonly ttl: number;
+}
+
+/**
+ * A store of bytes by name. Names are up to about 500 bytes of UTF-8. Whatever it throws counts as a failure, whatever takes
+ * longer than `timeout` as well; neither reaches who asked the cache.
+ *
+ * `testTier` of `nearcache/tiers/conformance` tells whether a tier of your own does what is wanted.
+ */
+export interface Tier {
+  /** What it is called in figures and logs. */
+  readonly name: string;
+  /** The bytes as they were stored; `undefined` if there are none. */
+  get(name: string): PromiseLike<Uint8Array | undefined>;
+  set(entry: TierEntry): PromiseLike<unknown>;
+  /** Of what is not there as well. */
+  delete(name: string): PromiseLike<unknown>;
+  /** As many answers as names, in their order. Without it, `get` is called for each. */
+  getMany?(names: readonly string[]): PromiseLike<readonly (Uint8Array | undefined)[]>;
+  /** Without it, `set` is called for each. */
+  setMany?(entries: readonly TierEntry[]): PromiseLike<unknown>;
+  /** Without it, `delete` is called for each. */
+  deleteMany?(names: readonly string[]): PromiseLike<unknown>;
+  /** Removes all that the tier has stored. Never called by a cache: `cache.clear()` marks what is there as purged. */
+  clear?(): PromiseLike<unknown>;
+  /** Lets go of what it holds open. Called by `close()` of the chain. */
+  close?(): PromiseLike<unknown>;
+  /** What is said of it in its chain. */
+  readonly options?: TierOptions | undefined;
+}
+
+/** How a chain treats a tier. */
+export interface TierOptions {
+  /** The longest time that a value stays. Default: `maxLifetime` of the chain. */
+  ttl?: Duration | undefined;
+  /** How long one read or write may take: what a broken tier can cost. Default 250 ms. */
+  timeout?: Duration | undefined;
+  /** After so many failures in a row the tier is left alone. Default 5. */
+  failures?: number | undefined;
+  /** For how long; twice as long each time that the trial after it fails, up to 16 times. Default 5 s. */
+  cooldown?: Duration | undefined;
+  /** Whether a load waits until its value is stored ("through", for `timeout` at the most), or not ("behind"). Default "behind". */
+  write?: "behind" | "through" | undefined;
+  /** So many bytes may be on their way to it; more is not written. Default 16 MiB. */
+  maxPendingBytes?: number | undefined;
+}
+
+/** How values become bytes and back. */
+export interface Codec {
+  /** From 16 to 255, so that what another codec wrote is told from it. */
+  readonly id: number;
+  encode(value: unknown): Uint8Array | PromiseLike<Uint8Array>;
+  /** What it throws makes a miss. */
+  decode(bytes: Uint8Array): unknown;
+}
+
+/** How a chain of tiers is made. */
+export interface TiersOptions {
+  /**
+   * Whatever lies in a tier ends so long after its load began, stale windows included; and so long a purge is remembered. Default
+   * a day.
+   */
+  maxLifetime?: Duration | undefined;
+  /** By how much the clocks of those who share the tiers may differ. Default 500 ms. */
+  clockSkew?: Duration | undefined;
+  /** How long a write may be on its way to a store, also one that was given up. Default 1 s. */
+  lateWrites?: Duration | undefined;
+  /**
+   * How values are written. Default: JSON, but for `Uint8Array`s, which are kept as they are. What JSON does not keep (dates,
+   * maps, `undefined` in objects) wants a codec of one's own.
+   */
+  codec?: Codec | undefined;
+  /** Payloads from so many bytes on are compressed (deflate), where that makes them smaller. Default `Infinity`. */
+  compressFrom?: number | undefined;
+  /**
+   * Envelopes are signed by HMAC-SHA-256 with the first of these secrets and believed with any, so that who can write to a
+   * store can't make the cache believe it. 16 bytes at least. Default: not signed.
+   */
+  secrets?: readonly (Uint8Array | string)[] | undefined;
+  /** Of the isolates that lack a key one loads it, and the others wait for that: `objectLease(env.LEASE)`. Default: each loads. */
+  lease?: LeaseSource | undefined;
+  /** Told once when a tier begins to fail, when it works again, and once a minute at most of bytes that are refused. Default `console.warn`. */
+  log?: ((line: string) => void) | undefined;
+}
+
+/** A chain of tiers for one cache. */
+export interface TierChain extends Tiers {
+  /** What happened at each tier, in the order of the tiers. */
+  stats(): TierStats[];
+  /** Resolves when what was to be written and purged has been, or has failed: it never rejects. */
+  flush(): Promise<void>;
+  /** After a `flush`, closes the tiers. */
+  close(): Promise<void>;
+}
+
+/**
+ * What happened at a tier. `hits + stale + misses + purged + refusals + lost` is `asked`, but for reads under way.
+ */
+export interface TierStats {
+  readonly name: string;
+  /** Keys for which it was asked. */
+  readonly asked: number;
+  /** Keys for which it was not asked, because it fails. */
+  readonly skipped: number;
+  /** Keys for which it had a fresh value, a stale one that may be of use, or nothing of use. */
+  readonly hits: number;
+  readonly stale: number;
+  readonly misses: number;
+  /** Keys whose value had been purged. */
+  readonly purged: number;
+  /** Keys whose bytes were broken, or not to be believed; and by the reason. */
+  readonly refusals: number;
+  readonly refused: Readonly<Record<string, number>>;
+  /** Keys that were asked for in reads that failed or took too long. */
+  readonly lost: number;
+  readonly readErrors: number;
+  readonly readTimeouts: number;
+  /** Values that were stored, that were not for a failure, and that were not tried for one before or for want of room. */
+  readonly writes: number;
+  readonly writeErrors: number;
+  readonly writesSkipped: number;
+  /** Values that came from a tier below. */
+  readonly promotions: number;
+  /** Purges that it was told, and those that it has yet to be told. */
+  readonly purges: number;
+  readonly owesPurges: boolean;
+  /** How long reads took, in milliseconds. */
+  readonly readMillis: {
+    readonly count: number;
+    readonly sum: number;
+    readonly p50: number;
+    readonly p99: number;
+    readonly max: number;
+  };
+  /** The circuit breakers for reading and for writing. */
+  readonly reads: BreakerState;
+  readonly writing: BreakerState;
+}
+
+/** Everything is let through, nothing, or one call to see how it goes. */
+export type BreakerState = "closed" | "open" | "half-open";

@@ -1,0 +1,86 @@
+import type { TierHost } from "../tiering.js";
+import { deleteMany, setMany, within } from "./calls.js";
+import type { Tier, TierEntry } from "./types.js";
+import type { ChainOf } from "./wasm.js";
+
+interface Turn {
+  readonly entries: TierEntry[];
+  readonly ended: Promise<void>;
+}
+
+/** Writes what is to be written to a tier in one turn together, and tells it of purges. */
+export class Writer {
+  private turn: Turn | undefined = undefined;
+  private delivering = false;
+  /** What is on its way. */
+  private readonly pending = new Set<Promise<void>>();
+
+  constructor(
+    private readonly host: TierHost,
+    private readonly chain: ChainOf,
+    private readonly tier: Tier,
+    private readonly index: number,
+    private readonly timeout: number,
+    private readonly onTierUsed: () => void,
+  ) {}
+
+  /** Writes an entry soon; resolves when it has been written, or not. */
+  write(entry: TierEntry): Promise<void> {
+    const turn = (this.turn ??= this.begin());
+    turn.entries.push(entry);
+    return turn.ended;
+  }
+
+  private begin(): Turn {
+    const entries: TierEntry[] = [];
+    const { host } = this;
+    const ended = new Promise<void>((resolve) => host.afterPromiseJobs(resolve, entries)).then(async () => {
+      this.turn = undefined;
+      const bytes = entries.reduce((sum, entry) => sum + entry.bytes.length, 0);
+      const { end } = await within(host, this.timeout, () => setMany(this.tier, entries));
+      this.chain.written(this.index, host.now(), entries.length, bytes, end);
+      this.onTierUsed();
+    });
+    this.hold(ended);
+    return { entries, ended };
+  }
+
+  /** Tells the tier what was purged, as far as it has not been told. */
+  deliver(): void {
+    if (this.delivering || !this.chain.owes(this.index)) return;
+    this.delivering = true;
+    this.hold(
+      this.tell().finally(() => {
+        this.delivering = false;
+      }),
+    );
+  }
+
+  private async tell(): Promise<void> {
+    const { host, chain, tier, index } = this;
+    for (;;) {
+      const delivery = chain.delivery(index, host.now());
+      if (delivery === undefined) return;
+      const [names, bytes, ttl, deletes] = [delivery.names(), delivery.bytes(), delivery.ttl(), delivery.deletes()];
+      const marks = names.map((name, at) => ({ name, bytes: bytes[at] as Uint8Array, ttl }));
+      // The marks first: what is stored between the two is ended by them.
+      const tell = (): Promise<unknown> => Promise.all([setMany(tier, marks), deleteMany(tier, deletes)]);
+      const { end } = await within(host, this.timeout, tell);
+      chain.delivered(index, host.now(), delivery, end);
+      delivery.free();
+      this.onTierUsed();
+      if (end !== 0) return;
+    }
+  }
+
+  private hold(promise: Promise<void>): void {
+    const held = promise.catch(() => {}).finally(() => this.pending.delete(held));
+    this.pending.add(held);
+    this.host.keepAlive(held);
+  }
+
+  /** Resolves when nothing is on its way. */
+  async flush(): Promise<void> {
+    while (this.pending.size > 0) await Promise.all(this.pending);
+  }
+}

@@ -1,0 +1,337 @@
+//! The wasm-bindgen side of `nearcache/tiers`: conversions and calls, no decisions.
+//!
+//! Times and durations are milliseconds; infinity is no end. How a call of a tier ended is 0 for well, 1 for an error, 2 for a
+//! timeout.
+
+// Nothing that a caller can reach may panic.
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// There is nothing here but for the host of wasm.
+#![cfg(target_family = "wasm")]
+
+mod figures;
+mod lease;
+
+use js_sys::{Array, Uint8Array};
+use nearcache::tier::{
+    self, BreakerOptions, ChainOptions, Failure, Lifetimes, NewValue, Place, Purge, ReadOutcome, Seal, TierOptions,
+};
+use nearcache::{Timestamp, Ttl};
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// The name of a part of a cache: see the crate's `tier::names`.
+#[wasm_bindgen]
+pub fn place(namespaces: Vec<String>, scopes: Vec<String>) -> String {
+    Place::new(&namespaces, &scopes).as_str().to_owned()
+}
+
+/// A chain of tiers.
+#[wasm_bindgen]
+pub struct Chain {
+    chain: tier::Chain,
+}
+
+#[wasm_bindgen]
+impl Chain {
+    /// The first of `secrets` signs; without any, nothing is signed.
+    #[wasm_bindgen(constructor)]
+    pub fn new(max_lifetime: f64, clock_skew: f64, late_writes: f64, secrets: Vec<Uint8Array>) -> Chain {
+        let options = ChainOptions {
+            max_lifetime: max_lifetime as u64,
+            clock_skew: clock_skew as u64,
+            late_writes: late_writes as u64,
+        };
+        let seal = secrets.iter().fold(Seal::default(), |seal, secret| seal.with_secret(&secret.to_vec()));
+        Chain { chain: tier::Chain::new(options, seal) }
+    }
+
+    /// Adds a tier below the others; `false` if there are too many.
+    pub fn add_tier(&mut self, timeout: f64, ttl: f64, failures: u32, cooldown: f64, max_pending_bytes: f64) -> bool {
+        let options = TierOptions {
+            timeout: timeout as u64,
+            ttl: to_ttl(ttl),
+            breaker: BreakerOptions { failures, cooldown: cooldown as u64 },
+            max_pending_bytes: max_pending_bytes as usize,
+        };
+        self.chain.add_tier(options).is_some()
+    }
+
+    /// What to store of a value where, if anything.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn write(
+        &mut self,
+        now: f64,
+        place: &str,
+        key: &str,
+        generation: f64,
+        ttl: f64,
+        stale_while_revalidate: f64,
+        stale_if_error: f64,
+        tags: Vec<String>,
+        codec: u8,
+        compressed: bool,
+        weight: f64,
+        payload: &[u8],
+    ) -> Option<Write> {
+        let value = NewValue {
+            place: &Place::from_name(place),
+            key,
+            generation: to_time(generation),
+            lifetimes: Lifetimes {
+                ttl: to_ttl(ttl),
+                stale_while_revalidate: to_ttl(stale_while_revalidate),
+                stale_if_error: to_ttl(stale_if_error),
+            },
+            tags: tags.iter().map(String::as_str).collect(),
+            codec,
+            compressed,
+            weight: (!weight.is_nan()).then_some(weight as u32),
+            payload,
+        };
+        self.chain.write(to_time(now), &value).map(|write| Write { write })
+    }
+
+    /// A write of so many values and bytes to a tier has ended.
+    pub fn written(&mut self, tier: u8, now: f64, values: u32, bytes: f64, end: u8) {
+        self.chain.handle_written(tier.into(), to_time(now), values.into(), bytes as usize, to_failure(end));
+    }
+
+    /// A key (`kind` 0), what bears a tag (1), or all in a part (2) was purged.
+    pub fn purge(&mut self, now: f64, place: &str, kind: u8, of: &str) {
+        let purge = match kind {
+            0 => Purge::Key(of),
+            1 => Purge::Tag(of),
+            _ => Purge::All,
+        };
+        self.chain.purge(to_time(now), &Place::from_name(place), purge);
+    }
+
+    /// A value was set.
+    pub fn supersede(&mut self, now: f64, place: &str, key: &str) {
+        self.chain.supersede(to_time(now), &Place::from_name(place), key);
+    }
+
+    /// Whether a tier has yet to be told of purges.
+    pub fn owes(&self, tier: u8) -> bool {
+        self.chain.owes(tier.into())
+    }
+
+    /// What a tier has to be told of purges now.
+    pub fn delivery(&mut self, tier: u8, now: f64) -> Option<Delivery> {
+        self.chain.poll_delivery(tier.into(), to_time(now)).map(|delivery| Delivery { delivery })
+    }
+
+    /// It was told, or could not be.
+    pub fn delivered(&mut self, tier: u8, now: f64, delivery: &Delivery, end: u8) {
+        self.chain.handle_delivered(tier.into(), to_time(now), &delivery.delivery, to_failure(end));
+    }
+
+    /// The next thing that is worth a line in a log: `failing`, `recovered` or `refused`; which tier; and at what, or why.
+    pub fn event(&mut self) -> Option<Vec<String>> {
+        self.chain.poll_event().map(figures::event)
+    }
+
+    /// The figures of a tier, as JSON.
+    pub fn figures(&self, tier: u8, now: f64) -> String {
+        figures::json(&self.chain, tier.into(), to_time(now)).unwrap_or_default()
+    }
+}
+
+/// One read of one key or many.
+#[wasm_bindgen]
+pub struct Read {
+    read: tier::Read,
+}
+
+#[wasm_bindgen]
+impl Read {
+    /// Of these keys in these places.
+    #[wasm_bindgen(constructor)]
+    pub fn new(places: Vec<String>, keys: Vec<String>, refresh: bool) -> Read {
+        let places = places.iter().map(|place| Place::from_name(place));
+        Read { read: tier::Read::new(places.zip(keys), refresh) }
+    }
+
+    /// What to get from which tier next; nothing when all is known.
+    pub fn poll(&mut self, chain: &mut Chain, now: f64) -> Option<Step> {
+        match self.read.poll(&mut chain.chain, to_time(now)) {
+            tier::Step::Get { tier, names, timeout } => {
+                Some(Step { tier: tier as u8, timeout: timeout as f64, names: names.to_vec() })
+            }
+            tier::Step::Done => None,
+        }
+    }
+
+    /// What lay under the names: bytes, or anything else for nothing.
+    pub fn answers(&mut self, chain: &mut Chain, now: f64, answers: &Array) {
+        let answers: Vec<_> = answers.iter().map(|answer| answer.dyn_into().ok().map(to_bytes)).collect();
+        self.read.handle_answers(&mut chain.chain, to_time(now), &answers);
+    }
+
+    /// The tier failed.
+    pub fn failed(&mut self, chain: &mut Chain, now: f64, end: u8) {
+        let failure = to_failure(end).unwrap_or(Failure::Error);
+        self.read.handle_failure(&mut chain.chain, to_time(now), failure);
+    }
+
+    /// What was found of a key, if anything that may be of use.
+    pub fn found(&self, chain: &Chain, now: f64, item: u32) -> Option<Found> {
+        let (found, is_answer) = match self.read.outcome(&chain.chain, to_time(now), item as usize) {
+            ReadOutcome::Answer(found) => (found.clone(), true),
+            ReadOutcome::Load(Some(found)) => (found.clone(), false),
+            ReadOutcome::Load(None) => return None,
+        };
+        let age = to_time(now).millis_since(found.stored_at);
+        Some(Found { found, is_answer, age })
+    }
+
+    /// What to copy upwards: for each its item, tier, ttl and bytes.
+    pub fn promotions(&self, chain: &mut Chain, now: f64) -> Vec<f64> {
+        let promotions = self.read.promotions(&mut chain.chain, to_time(now));
+        let numbers = promotions
+            .iter()
+            .flat_map(|one| [one.item as f64, one.put.tier as f64, one.put.ttl as f64, one.bytes as f64]);
+        numbers.collect()
+    }
+
+    /// Under which name a key's value lies.
+    pub fn name(&self, item: u32) -> Option<String> {
+        self.read.name(item as usize).map(str::to_owned)
+    }
+}
+
+/// What to get next.
+#[wasm_bindgen(getter_with_clone)]
+pub struct Step {
+    /// From which tier.
+    pub tier: u8,
+    /// For how long to wait.
+    pub timeout: f64,
+    /// What lies under these names.
+    pub names: Vec<String>,
+}
+
+/// A value that was found.
+#[wasm_bindgen]
+pub struct Found {
+    found: tier::Found,
+    is_answer: bool,
+    age: u64,
+}
+
+#[wasm_bindgen]
+impl Found {
+    /// Whether it is the answer; else it may stand in for a load that fails.
+    pub fn is_answer(&self) -> bool {
+        self.is_answer
+    }
+
+    /// In which tier it was found.
+    pub fn tier(&self) -> u8 {
+        self.found.tier as u8
+    }
+
+    /// How its payload is written.
+    pub fn codec(&self) -> u8 {
+        self.found.codec
+    }
+
+    /// Whether its payload is compressed.
+    pub fn compressed(&self) -> bool {
+        self.found.compressed
+    }
+
+    /// Where its payload begins and ends in the bytes; its age and lifetimes; its weight, or NaN.
+    pub fn numbers(&self) -> Vec<f64> {
+        let Lifetimes { ttl, stale_while_revalidate, stale_if_error } = self.found.lifetimes;
+        let mut numbers = vec![self.found.payload.start as f64, self.found.payload.end as f64, self.age as f64];
+        numbers.extend([ttl, stale_while_revalidate, stale_if_error].map(from_ttl));
+        numbers.push(self.found.weight.map_or(f64::NAN, f64::from));
+        numbers
+    }
+
+    /// By what it can be purged.
+    pub fn tags(&self) -> Vec<String> {
+        self.found.tags.clone()
+    }
+}
+
+/// Bytes to be stored under a name.
+#[wasm_bindgen]
+pub struct Write {
+    write: tier::Write,
+}
+
+#[wasm_bindgen]
+impl Write {
+    /// The name.
+    pub fn name(&self) -> String {
+        self.write.name.clone()
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.write.bytes.clone()
+    }
+
+    /// For each tier in which to store them, its number and the ttl.
+    pub fn puts(&self) -> Vec<f64> {
+        self.write.puts.iter().flat_map(|put| [put.tier as f64, put.ttl as f64]).collect()
+    }
+}
+
+/// What a tier has to be told of purges.
+#[wasm_bindgen]
+pub struct Delivery {
+    delivery: tier::Delivery,
+}
+
+#[wasm_bindgen]
+impl Delivery {
+    /// The names of its marks.
+    pub fn names(&self) -> Vec<String> {
+        self.delivery.marks.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The bytes of each.
+    pub fn bytes(&self) -> Array {
+        self.delivery.marks.iter().map(|(_, bytes)| Uint8Array::from(bytes.as_slice())).collect()
+    }
+
+    /// How long they have to stay.
+    pub fn ttl(&self) -> f64 {
+        self.delivery.ttl as f64
+    }
+
+    /// Names to be deleted.
+    pub fn deletes(&self) -> Vec<String> {
+        self.delivery.deletes.clone()
+    }
+}
+
+fn to_bytes(bytes: Uint8Array) -> Vec<u8> {
+    bytes.to_vec()
+}
+
+fn to_failure(end: u8) -> Option<Failure> {
+    match end {
+        0 => None,
+        1 => Some(Failure::Error),
+        _ => Some(Failure::Timeout),
+    }
+}
+
+fn to_time(millis: f64) -> Timestamp {
+    Timestamp::from_millis(millis as u64)
+}
+
+fn to_ttl(millis: f64) -> Ttl {
+    if millis.is_infinite() { Ttl::Forever } else { Ttl::Millis(millis as u64) }
+}
+
+fn from_ttl(ttl: Ttl) -> f64 {
+    match ttl {
+        Ttl::Millis(millis) => millis as f64,
+        Ttl::Forever => f64::INFINITY,
+    }
+}

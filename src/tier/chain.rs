@@ -1,0 +1,461 @@
+//! A chain of tiers: what is known of each, and what to write and purge where.
+
+use std::collections::VecDeque;
+
+use super::breaker::{Breaker, BreakerOptions, BreakerState, Change};
+use super::envelope::{Envelope, Kind, Lifetimes, Refused};
+use super::figures::TierFigures;
+use super::marks::{MOST_TIERS, Marks};
+use super::names::{Place, value_of_mark};
+use super::seal::Seal;
+use crate::time::{Timestamp, Ttl};
+
+/// What holds for all tiers of a chain.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainOptions {
+    /// Whatever lies in a tier ends so long after its load began, in ms, stale windows included: and so long a purge is
+    /// remembered. Default: a day.
+    pub max_lifetime: u64,
+    /// By how much the clocks of those who share the tiers may differ, in ms. Default: 500.
+    pub clock_skew: u64,
+    /// How long a write may be on its way to a store, in ms, also one that its sender has given up: of two marks the one that
+    /// arrives last stays, and so each has to cover what was purged while it was on its way. What is loaded within this
+    /// time and `clock_skew` after a purge is not shared by tiers. Default: 1,000.
+    pub late_writes: u64,
+}
+
+impl ChainOptions {
+    /// Up to which generation a mark ends what is there, if it is sent now.
+    fn covers(&self, now: Timestamp) -> Timestamp {
+        now.after(Ttl::Millis(self.clock_skew.saturating_add(self.late_writes)))
+    }
+}
+
+impl Default for ChainOptions {
+    fn default() -> Self {
+        Self { max_lifetime: 86_400_000, clock_skew: 500, late_writes: 1_000 }
+    }
+}
+
+/// What holds for one tier.
+#[derive(Clone, Copy, Debug)]
+pub struct TierOptions {
+    /// How long a read or a write may take, in ms. Default: 250.
+    pub timeout: u64,
+    /// The longest time that a value stays in the tier. Default: `max_lifetime`.
+    pub ttl: Ttl,
+    /// When it is left alone.
+    pub breaker: BreakerOptions,
+    /// So many bytes may be on their way to it; more is not written. Default: 16 MiB.
+    pub max_pending_bytes: usize,
+}
+
+impl Default for TierOptions {
+    fn default() -> Self {
+        Self {
+            timeout: 250,
+            ttl: Ttl::Forever,
+            breaker: BreakerOptions::default(),
+            max_pending_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// Why a call of a tier brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It failed.
+    Error,
+    /// It took too long.
+    Timeout,
+}
+
+/// What is worth a line in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainEvent {
+    /// A tier fails, for the first time since all was well with it.
+    Failing {
+        /// Which one.
+        tier: usize,
+        /// What it fails at.
+        lane: Lane,
+    },
+    /// A tier that failed works again.
+    Recovered {
+        /// Which one.
+        tier: usize,
+        /// What it had failed at.
+        lane: Lane,
+    },
+    /// A tier brought bytes that can't be believed, for the first time in a minute.
+    Refused {
+        /// Which one.
+        tier: usize,
+        /// Why.
+        refused: Refused,
+    },
+}
+
+/// What may fail by itself: a store that is full can still be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Getting values and marks.
+    Read,
+    /// Storing values and marks, and deleting.
+    Write,
+}
+
+/// A value to be stored.
+#[derive(Clone, Debug)]
+pub struct NewValue<'a> {
+    /// The part of the cache it is in.
+    pub place: &'a Place,
+    /// Its key.
+    pub key: &'a str,
+    /// When its load began.
+    pub generation: Timestamp,
+    /// How long it lives from now on.
+    pub lifetimes: Lifetimes,
+    /// By what it can be purged.
+    pub tags: Vec<&'a str>,
+    /// See [`Envelope::codec`].
+    pub codec: u8,
+    /// See [`Envelope::compressed`].
+    pub compressed: bool,
+    /// See [`Envelope::weight`].
+    pub weight: Option<u32>,
+    /// The value.
+    pub payload: &'a [u8],
+}
+
+/// Bytes to be stored under a name in some tiers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The name.
+    pub name: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Where.
+    pub puts: Vec<Put>,
+}
+
+/// One of the tiers in which a value is to be stored. Its end is told by [`Chain::handle_written`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// Which tier.
+    pub tier: usize,
+    /// After so many ms the store may drop it. It may do so later: nothing is believed beyond its end.
+    pub ttl: u64,
+}
+
+/// What is purged.
+#[derive(Clone, Copy, Debug)]
+pub enum Purge<'a> {
+    /// One key.
+    Key(&'a str),
+    /// What bears this tag, in the part and within it.
+    Tag(&'a str),
+    /// All in the part and within it.
+    All,
+}
+
+/// What a tier has to be told of purges. Its end is told by [`Chain::handle_delivered`].
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Names and bytes to be stored for `ttl` ms.
+    pub marks: Vec<(String, Vec<u8>)>,
+    /// Names to be deleted.
+    pub deletes: Vec<String>,
+    /// How long the marks have to stay, in ms.
+    pub ttl: u64,
+    told: Vec<(String, Timestamp)>,
+}
+
+/// What a chain knows of its tiers, and decides.
+#[derive(Debug)]
+pub struct Chain {
+    pub(super) options: ChainOptions,
+    pub(super) seal: Seal,
+    pub(super) tiers: Vec<Tier>,
+    pub(super) marks: Marks,
+    events: VecDeque<ChainEvent>,
+}
+
+#[derive(Debug)]
+pub(super) struct Tier {
+    pub options: TierOptions,
+    pub reads: Breaker,
+    writes: Breaker,
+    /// When what is on its way has arrived or is lost, and its bytes.
+    pending: VecDeque<(Timestamp, usize)>,
+    pending_bytes: usize,
+    pub figures: TierFigures,
+    refused_at: Option<Timestamp>,
+}
+
+/// So many purges are told at once.
+const MOST_TOLD: usize = 256;
+/// Of bytes that can't be believed a log tells once in so long.
+const REFUSALS_APART: u64 = 60_000;
+
+impl Chain {
+    /// A chain without tiers.
+    pub fn new(options: ChainOptions, seal: Seal) -> Self {
+        Self { options, seal, tiers: Vec::new(), marks: Marks::default(), events: VecDeque::new() }
+    }
+
+    /// Adds a tier below all others. `None` if there are eight already.
+    pub fn add_tier(&mut self, options: TierOptions) -> Option<usize> {
+        let index = self.tiers.len();
+        if index == MOST_TIERS {
+            return None;
+        }
+        self.tiers.push(Tier {
+            options,
+            reads: Breaker::new(options.breaker),
+            writes: Breaker::new(options.breaker),
+            pending: VecDeque::new(),
+            pending_bytes: 0,
+            figures: TierFigures::default(),
+            refused_at: None,
+        });
+        Some(index)
+    }
+
+    /// What to store of a value that was loaded or set. `None` if it was purged since its load began, or won't live.
+    /// Tiers whose breaker is open, or to which too much is on its way, are left out.
+    pub fn write(&mut self, now: Timestamp, value: &NewValue<'_>) -> Option<Write> {
+        let marks = value.place.marks_of(value.key, &value.tags);
+        if self.marks.ends(value.generation, &marks) {
+            return None;
+        }
+        let ends = value.generation.after(Ttl::Millis(self.options.max_lifetime));
+        let name = value.place.value(value.key);
+        let envelope = Envelope {
+            kind: Kind::Value,
+            codec: value.codec,
+            compressed: value.compressed,
+            generation: value.generation,
+            stored_at: now,
+            lifetimes: value.lifetimes.within(ends.millis_since(now)),
+            weight: value.weight,
+            name: &name,
+            tags: value.tags.clone(),
+            payload: value.payload,
+        };
+        let left = envelope.ends().millis_since(now);
+        if left == 0 || envelope.lifetimes.ttl == Ttl::ZERO {
+            return None;
+        }
+        let bytes = envelope.encode(&self.seal)?;
+        let puts = (0..self.tiers.len()).filter_map(|tier| self.put(now, tier, bytes.len(), left)).collect();
+        Some(Write { name, bytes, puts })
+    }
+
+    /// Whether a value may be stored in a tier now, and for how long.
+    pub(super) fn put(&mut self, now: Timestamp, tier: usize, bytes: usize, left: u64) -> Option<Put> {
+        let known = self.tiers.get_mut(tier)?;
+        let ttl = match known.options.ttl {
+            Ttl::Millis(most) => left.min(most),
+            Ttl::Forever => left,
+        };
+        if ttl == 0 {
+            return None;
+        }
+        if !known.takes(now, bytes) {
+            known.figures.writes_skipped += 1;
+            return None;
+        }
+        Some(Put { tier, ttl })
+    }
+
+    /// A write to a tier, of one value or several, has ended.
+    pub fn handle_written(&mut self, tier: usize, now: Timestamp, values: u64, bytes: usize, failure: Option<Failure>) {
+        let Some(known) = self.tiers.get_mut(tier) else { return };
+        known.arrived(bytes);
+        match failure {
+            None => known.figures.writes += values,
+            Some(_) => known.figures.write_errors += values,
+        }
+        self.end_of_write(tier, now, failure);
+    }
+
+    /// Something was deleted, expired or written to its source: whatever was loaded before is not to come back, from here at
+    /// once, and from the tiers as soon as they have been told ([`poll_delivery`](Self::poll_delivery)).
+    pub fn purge(&mut self, now: Timestamp, place: &Place, purge: Purge<'_>) {
+        let name = match purge {
+            Purge::Key(key) => place.key_mark(key),
+            Purge::Tag(tag) => place.tag_mark(tag),
+            Purge::All => place.all_mark(),
+        };
+        let owed = (1_u32 << self.tiers.len()) - 1;
+        let generation = self.options.covers(now);
+        self.marks.add(now, name, generation, owed);
+    }
+
+    /// A value was set here: what loads bring that began before does not take its place, neither from here nor, once the
+    /// value is stored, from the tiers.
+    pub fn supersede(&mut self, now: Timestamp, place: &Place, key: &str) {
+        let before = Timestamp::from_millis(now.as_millis().saturating_sub(1));
+        self.marks.add(now, place.key_mark(key), before, 0);
+    }
+
+    /// Whether a tier has yet to be told of purges.
+    pub fn owes(&self, tier: usize) -> bool {
+        self.marks.owed(tier) > 0
+    }
+
+    /// What a tier has to be told of purges now. `None` if there is nothing, or its breaker is open: what could not be told
+    /// is told later.
+    pub fn poll_delivery(&mut self, tier: usize, now: Timestamp) -> Option<Delivery> {
+        if !self.owes(tier) {
+            return None;
+        }
+        let known = self.tiers.get_mut(tier)?;
+        if !known.writes.admits(now, known.options.timeout) {
+            return None;
+        }
+        let told = self.marks.owed_to(tier, MOST_TOLD);
+        // As of now, not of when the purge was: it may overwrite another's.
+        let generation = self.options.covers(now);
+        let marks = told
+            .iter()
+            .filter_map(|(name, _)| Some((name.clone(), Envelope::mark(name, generation).encode(&self.seal)?)));
+        let marks = marks.collect();
+        let deletes = told.iter().filter_map(|(name, _)| value_of_mark(name)).collect();
+        let ttl = generation.after(Ttl::Millis(self.options.max_lifetime.saturating_add(self.options.clock_skew)));
+        let ttl = ttl.millis_since(now);
+        Some(Delivery { marks, deletes, ttl, told })
+    }
+
+    /// A tier was told, or could not be.
+    pub fn handle_delivered(&mut self, tier: usize, now: Timestamp, delivery: &Delivery, failure: Option<Failure>) {
+        if failure.is_none() {
+            self.marks.told(tier, &delivery.told);
+            if let Some(known) = self.tiers.get_mut(tier) {
+                known.figures.purges += delivery.told.len() as u64;
+            }
+        }
+        self.end_of_write(tier, now, failure);
+    }
+
+    fn end_of_write(&mut self, tier: usize, now: Timestamp, failure: Option<Failure>) {
+        let Some(known) = self.tiers.get_mut(tier) else { return };
+        let change = match failure {
+            None => known.writes.succeeded(),
+            Some(_) => known.writes.failed(now),
+        };
+        self.tell(tier, Lane::Write, change);
+    }
+
+    pub(super) fn end_of_read(&mut self, tier: usize, now: Timestamp, failure: Option<Failure>) {
+        let Some(known) = self.tiers.get_mut(tier) else { return };
+        match failure {
+            Some(Failure::Error) => known.figures.read_errors += 1,
+            Some(Failure::Timeout) => known.figures.read_timeouts += 1,
+            None => {}
+        }
+        let change = match failure {
+            None => known.reads.succeeded(),
+            Some(_) => known.reads.failed(now),
+        };
+        self.tell(tier, Lane::Read, change);
+    }
+
+    fn tell(&mut self, tier: usize, lane: Lane, change: Change) {
+        match change {
+            Change::None => {}
+            Change::Failing => self.events.push_back(ChainEvent::Failing { tier, lane }),
+            Change::Recovered => self.events.push_back(ChainEvent::Recovered { tier, lane }),
+        }
+    }
+
+    pub(super) fn refuse(&mut self, tier: usize, now: Timestamp, refused: Refused) {
+        let Some(known) = self.tiers.get_mut(tier) else { return };
+        if known.refused_at.is_none_or(|at| now.millis_since(at) >= REFUSALS_APART) {
+            known.refused_at = Some(now);
+            self.events.push_back(ChainEvent::Refused { tier, refused });
+        }
+    }
+
+    /// What is worth a line in a log.
+    pub fn poll_event(&mut self) -> Option<ChainEvent> {
+        self.events.pop_front()
+    }
+
+    /// What happened at a tier.
+    pub fn figures(&self, tier: usize) -> Option<&TierFigures> {
+        self.tiers.get(tier).map(|tier| &tier.figures)
+    }
+
+    /// Whether a tier is left alone, for reading and for writing.
+    pub fn breakers(&self, tier: usize, now: Timestamp) -> Option<(BreakerState, BreakerState)> {
+        self.tiers.get(tier).map(|tier| (tier.reads.state(now), tier.writes.state(now)))
+    }
+
+    /// What a tier was told of itself.
+    pub fn tier_options(&self, tier: usize) -> Option<&TierOptions> {
+        self.tiers.get(tier).map(|tier| &tier.options)
+    }
+
+    /// How many tiers there are.
+    pub fn len(&self) -> usize {
+        self.tiers.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.tiers.is_empty()
+    }
+}
+
+impl Tier {
+    /// Takes so many bytes on their way, if there is room for them and the breaker lets them through.
+    fn takes(&mut self, now: Timestamp, bytes: usize) -> bool {
+        // What should have arrived long ago was lost with its request.
+        while let Some(&(until, bytes)) = self.pending.front()
+            && until <= now
+        {
+            self.pending.pop_front();
+            self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
+        }
+        let sum = self.pending_bytes.saturating_add(bytes);
+        if sum > self.options.max_pending_bytes || !self.writes.admits(now, self.options.timeout) {
+            return false;
+        }
+        let until = now.after(Ttl::Millis(self.options.timeout.saturating_mul(4)));
+        self.pending.push_back((until, bytes));
+        self.pending_bytes = sum;
+        true
+    }
+
+    fn arrived(&mut self, bytes: usize) {
+        // Which of several is not told; the oldest ones are as good as any.
+        let mut left = bytes;
+        while left > 0
+            && let Some((_, first)) = self.pending.front_mut()
+        {
+            let part = left.min(*first);
+            *first -= part;
+            left -= part;
+            self.pending_bytes = self.pending_bytes.saturating_sub(part);
+            if *first == 0 {
+                self.pending.pop_front();
+            }
+        }
+    }
+}
+
+impl Lifetimes {
+    /// The same, all of it over after so many ms.
+    fn within(self, millis: u64) -> Self {
+        let cap = |ttl: Ttl, most: u64| ttl.min(Ttl::Millis(most));
+        let ttl = cap(self.ttl, millis);
+        let Ttl::Millis(fresh) = ttl else { return self };
+        Self {
+            ttl,
+            stale_while_revalidate: cap(self.stale_while_revalidate, millis - fresh),
+            stale_if_error: cap(self.stale_if_error, millis - fresh),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! One client's request, as the driver in JS sees it: it asks for the next step and reports what came of that.
+
+use std::rc::Rc;
+
+use js_sys::Function;
+use nearcache::http::exchange::{Answer, Decision, Exchange, Fetch};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::figures::Came;
+use super::flights::{Flight, Joined, State};
+use super::host;
+use super::operator::Errand;
+use super::proxy::Proxy;
+use super::store::Body;
+use super::trip::Trip;
+
+/// What is to be done, as `drive.js` knows it.
+pub(super) mod step {
+    /// Take the reply.
+    pub const ANSWER: u32 = 0;
+    /// Lead a trip in the background, and take the reply.
+    pub const REFRESH: u32 = 1;
+    /// Lead a trip, and wait for it.
+    pub const LEAD: u32 = 2;
+    /// Wait for the trip of another request.
+    pub const JOIN: u32 = 3;
+    /// Read the request's body: it is the operator's.
+    pub const OPERATOR: u32 = 4;
+    /// Go on waiting.
+    pub const WAIT: u32 = 5;
+}
+
+/// A request that can't be answered at once.
+#[wasm_bindgen]
+pub struct Ask {
+    proxy: Rc<Proxy>,
+    work: Work,
+}
+
+enum Work {
+    Exchange(Box<Exchanging>),
+    Errand(Errand),
+}
+
+struct Exchanging {
+    exchange: Exchange<Body>,
+    step: u32,
+    answer: Option<Answer<Body>>,
+    fetch: Option<Box<Fetch<Body>>>,
+    flight: Option<Rc<Flight>>,
+    leads: bool,
+    /// How many purges there had been when it was asked.
+    seen: u64,
+    /// When its waiting began, and whether its soft deadline has been told.
+    since: u64,
+    softened: bool,
+    counted: bool,
+}
+
+impl Ask {
+    /// Of a request that has been decided about once, and was not answered.
+    pub(super) fn new(proxy: &Rc<Proxy>, exchange: Exchange<Body>, decision: Decision<Body>, now: u64) -> Self {
+        let seen = proxy.store.purges();
+        let mut exchanging = Exchanging {
+            exchange,
+            step: step::WAIT,
+            answer: None,
+            fetch: None,
+            flight: None,
+            leads: false,
+            seen,
+            since: now,
+            softened: false,
+            counted: false,
+        };
+        exchanging.decide(proxy, decision, now);
+        Self { proxy: proxy.clone(), work: Work::Exchange(Box::new(exchanging)) }
+    }
+
+    pub(super) fn errand(proxy: &Rc<Proxy>, errand: Errand) -> Self {
+        Self { proxy: proxy.clone(), work: Work::Errand(errand) }
+    }
+
+    fn exchanging(&mut self) -> Option<(&Rc<Proxy>, &mut Exchanging)> {
+        match &mut self.work {
+            Work::Exchange(exchanging) => Some((&self.proxy, exchanging)),
+            Work::Errand(_) => None,
+        }
+    }
+}
+
+#[wasm_bindgen]
+impl Ask {
+    /// What is to be done first.
+    pub fn step(&self) -> u32 {
+        match &self.work {
+            Work::Exchange(exchanging) => exchanging.step,
+            Work::Errand(_) => step::OPERATOR,
+        }
+    }
+
+    /// The response. `take(start, end)` gives the body of the trip that was waited for, where that is the answer's.
+    pub fn reply(&mut self, take: Option<Function>) -> JsValue {
+        let Some((proxy, exchanging)) = self.exchanging() else { return JsValue::UNDEFINED };
+        match exchanging.answer.take() {
+            Some(answer) => proxy.respond(answer, take.as_ref()),
+            None => JsValue::UNDEFINED,
+        }
+    }
+
+    /// The trip to lead.
+    pub fn trip(&mut self) -> Option<Trip> {
+        let (proxy, exchanging) = self.exchanging()?;
+        let (fetch, flight) = (exchanging.fetch.take()?, exchanging.flight.clone()?);
+        Some(Trip::new(proxy, fetch, flight, exchanging.step == step::REFRESH))
+    }
+
+    /// The number of the flight to wait for.
+    pub fn flight(&mut self) -> u32 {
+        let flight = self.exchanging().and_then(|(_, exchanging)| exchanging.flight.clone());
+        flight.map_or(0, |flight| flight.number)
+    }
+
+    /// The trip has something new.
+    pub fn resume(&mut self) -> u32 {
+        self.exchanging().map_or(step::ANSWER, |(proxy, exchanging)| exchanging.resume(proxy))
+    }
+
+    /// The trip's request is gone.
+    pub fn lost(&mut self) -> u32 {
+        self.exchanging().map_or(step::ANSWER, |(proxy, exchanging)| exchanging.lost(proxy))
+    }
+
+    /// For how many milliseconds to wait, until [`late`](Self::late).
+    pub fn patience(&mut self) -> f64 {
+        self.exchanging().map_or(0.0, |(proxy, exchanging)| exchanging.patience(proxy, host::now()) as f64)
+    }
+
+    /// That time has passed.
+    pub fn late(&mut self) -> u32 {
+        self.exchanging().map_or(step::ANSWER, |(proxy, exchanging)| exchanging.late(proxy))
+    }
+
+    /// Does what the operator wants, with the request's body.
+    pub fn operate(&mut self, text: &str) -> JsValue {
+        match &self.work {
+            Work::Errand(errand) => self.proxy.operate(errand, text),
+            Work::Exchange(_) => JsValue::UNDEFINED,
+        }
+    }
+}
+
+impl Exchanging {
+    fn decide(&mut self, proxy: &Proxy, decision: Decision<Body>, now: u64) -> u32 {
+        self.step = match decision {
+            Decision::Answer(answer) => {
+                if !self.counted {
+                    proxy.figures.answered(&answer, now);
+                    self.counted = true;
+                }
+                self.answer = Some(answer);
+                step::ANSWER
+            }
+            Decision::AnswerAndRefresh(answer, fetch) => {
+                self.count(proxy, Came::StaleHit);
+                self.answer = Some(answer);
+                // One that is under way refreshes for this one too.
+                match self.join(proxy, fetch, now) {
+                    Joined::Lead(_) => step::REFRESH,
+                    Joined::Follow(_) | Joined::Full => step::ANSWER,
+                }
+            }
+            Decision::Fetch(fetch) => match self.join(proxy, fetch, now) {
+                Joined::Lead(_) => {
+                    self.count(proxy, Came::Miss);
+                    step::LEAD
+                }
+                Joined::Follow(_) => {
+                    self.count(proxy, Came::Coalesced);
+                    step::JOIN
+                }
+                Joined::Full => {
+                    self.answer = Some(self.exchange.handle_overload(now));
+                    step::ANSWER
+                }
+            },
+        };
+        self.since = now;
+        self.step
+    }
+
+    /// Each request is counted once, as what it came to first.
+    fn count(&mut self, proxy: &Proxy, came: Came) {
+        if !self.counted {
+            proxy.figures.count(came);
+            self.counted = true;
+        }
+    }
+
+    fn join(&mut self, proxy: &Proxy, fetch: Box<Fetch<Body>>, now: u64) -> Joined {
+        let joined = proxy.join(&fetch, now);
+        self.leads = matches!(joined, Joined::Lead(_));
+        self.flight = match &joined {
+            Joined::Lead(flight) | Joined::Follow(flight) => Some(flight.clone()),
+            Joined::Full => None,
+        };
+        self.fetch = self.leads.then_some(fetch);
+        joined
+    }
+
+    fn resume(&mut self, proxy: &Proxy) -> u32 {
+        if self.answer.is_some() {
+            return self.step;
+        }
+        let Some(flight) = self.flight.clone() else { return self.lost(proxy) };
+        let now = host::now();
+        match &*flight.state.borrow() {
+            State::Asking => step::WAIT,
+            State::Filling(filling) => match self.exchange.handle_filling(filling, self.leads, now) {
+                Some(answer) => {
+                    self.answer = Some(answer);
+                    self.step = step::ANSWER;
+                    self.step
+                }
+                None => step::WAIT,
+            },
+            State::Ended(outcome) => {
+                let found = self.exchange.key().and_then(|key| proxy.store.get(key));
+                // Who asked after a purge gets nothing that was asked for before it.
+                if !self.leads && proxy.was_purged(&flight, self.seen, outcome) {
+                    return self.lost(proxy);
+                }
+                let decision = self.exchange.handle_outcome(outcome, self.leads, found.as_deref(), now);
+                self.decide(proxy, decision, now)
+            }
+        }
+    }
+
+    fn lost(&mut self, proxy: &Proxy) -> u32 {
+        if let Some(flight) = self.flight.take() {
+            proxy.flights.close(&flight);
+        }
+        let now = host::now();
+        let found = self.exchange.key().and_then(|key| proxy.store.get(key));
+        let decision = self.exchange.handle_lost(found.as_deref(), now);
+        self.decide(proxy, decision, now)
+    }
+
+    fn patience(&self, proxy: &Proxy, now: u64) -> u64 {
+        let limit = match proxy.config.soft_timeout_ms.filter(|_| !self.softened) {
+            Some(soft) => soft,
+            None => proxy.config.trip_ms(),
+        };
+        (self.since + limit).saturating_sub(now)
+    }
+
+    fn late(&mut self, proxy: &Proxy) -> u32 {
+        let now = host::now();
+        if self.patience(proxy, now) > 0 {
+            return step::WAIT;
+        }
+        if proxy.config.soft_timeout_ms.is_some() && !self.softened {
+            self.softened = true;
+            proxy.figures.soft_timeout();
+            if let Some(answer) = self.exchange.handle_soft_timeout(now) {
+                self.answer = Some(answer);
+                self.step = step::ANSWER;
+                return self.step;
+            }
+            return step::WAIT;
+        }
+        // A trip ends by its own deadlines. One that did not has lost its request without a word.
+        self.lost(proxy)
+    }
+}

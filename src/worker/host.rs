@@ -1,0 +1,94 @@
+//! What is the host's: fields and responses of its own making, and its clock.
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use js_sys::{Function, Uint8Array};
+use nearcache::time::Timestamp;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `host` of `fields.js`.
+    pub type Host;
+
+    /// A `Headers` of flat fields.
+    #[wasm_bindgen(method)]
+    pub fn headers(this: &Host, flat: &str) -> JsValue;
+
+    #[wasm_bindgen(method)]
+    pub fn respond(this: &Host, status: u16, headers: &JsValue, body: &JsValue) -> JsValue;
+
+    /// A stream of a body without its coding.
+    #[wasm_bindgen(method)]
+    pub fn decode(this: &Host, coding: &str, body: &JsValue) -> JsValue;
+
+    /// The runtime's own parser.
+    #[wasm_bindgen(js_name = URL)]
+    pub type Url;
+
+    #[wasm_bindgen(constructor, js_class = "URL", catch)]
+    pub fn new(text: &str) -> Result<Url, JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub fn protocol(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn host(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn search(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn hash(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn username(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn password(this: &Url) -> String;
+    #[wasm_bindgen(method, getter)]
+    pub fn href(this: &Url) -> String;
+
+    #[wasm_bindgen(js_namespace = console)]
+    pub fn warn(text: &str);
+
+    /// A view of a part of a buffer.
+    #[wasm_bindgen(method)]
+    pub fn slice(this: &Host, bytes: &Uint8Array, start: f64, end: f64) -> JsValue;
+}
+
+/// Milliseconds since the Unix epoch.
+pub(super) fn now() -> u64 {
+    Timestamp::from_millis(js_sys::Date::now() as u64).as_millis()
+}
+
+/// Fields from their flat form: names and values by turns, each with a line feed behind it.
+pub(super) fn unflatten(flat: &str) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    let mut lines = flat.split('\n');
+    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+            // More fields than a map can hold are more than anybody means.
+            let _ = fields.try_append(name, value);
+        }
+    }
+    fields
+}
+
+pub(super) fn flatten(fields: &HeaderMap) -> String {
+    let mut flat = String::with_capacity(fields.len() * 48);
+    for (name, value) in fields {
+        flat.push_str(name.as_str());
+        flat.push('\n');
+        flat.push_str(&String::from_utf8_lossy(value.as_bytes()));
+        flat.push('\n');
+    }
+    flat
+}
+
+/// The body that a JS function gives, from one byte to another where it is a part.
+pub(super) fn take(function: &Function, range: Option<&std::ops::Range<u64>>) -> JsValue {
+    let body = match range {
+        None => function.call0(&JsValue::UNDEFINED),
+        Some(range) => {
+            let (start, end) = (JsValue::from(range.start as f64), JsValue::from(range.end as f64));
+            function.call2(&JsValue::UNDEFINED, &start, &end)
+        }
+    };
+    body.unwrap_or(JsValue::NULL)
+}

@@ -1,0 +1,41 @@
+// Header fields cross to the wasm and back as one string, a line for each name and each value: no value has a line feed.
+
+export function flatten(headers) {
+  let text = "";
+  for (const [name, value] of headers) text += `${name}\n${value}\n`;
+  return text;
+}
+
+export function unflatten(text) {
+  const headers = new Headers();
+  const lines = text.split("\n");
+  for (let i = 0; i + 1 < lines.length; i += 2) headers.append(lines[i], lines[i + 1]);
+  return headers;
+}
+
+/** The runtime takes no body with these, be it empty. */
+const BODILESS = new Set([204, 205, 304]);
+
+/** What the wasm calls to answer. `encodeBody`: bodies are as the origin encoded them, whatever the fields say. */
+export const host = {
+  headers: unflatten,
+  respond: (status, headers, body) =>
+    new Response(BODILESS.has(status) ? null : body, { status, headers, encodeBody: "manual" }),
+  decode: (coding, body) => new Response(body).body.pipeThrough(new DecompressionStream(coding)),
+  slice: (bytes, start, end) => bytes.subarray(start, end),
+};
+
+const plain = (status, text, detail) =>
+  new Response(`nearcache: ${text}\n`, {
+    status,
+    headers: {
+      "content-type": "text/plain; charset=utf-8",
+      "cache-control": "no-store",
+      "cache-status": `nearcache; detail=${detail}`,
+    },
+  });
+
+export const misconfigured = (text) =>
+  plain(500, `wrong configuration (wrangler.toml or --var): ${text}`, "configuration");
+export const refused = () => plain(400, "the request has no usable host or target", "bad-request");
+export const broken = () => plain(500, "the cache has failed and begins anew", "restarted");

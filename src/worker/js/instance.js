@@ -1,0 +1,41 @@
+// The isolate's instance of the wasm, and its proxy. A trap ends an instance, not the isolate: the next request gets another, empty one.
+
+import module from "./index_bg.wasm";
+import { makeGlue } from "./glue.js";
+import { broken, host } from "./fields.js";
+
+let proxy;
+
+/** The isolate's proxy, or what is wrong with the variables, which can't change while the isolate lives. */
+export function proxyOf(env) {
+  if (proxy !== undefined) return proxy;
+  const glue = makeGlue();
+  const imports = { "./nearcache_bg.js": glue };
+  const { exports } = new WebAssembly.Instance(module, imports);
+  glue.__wbg_set_wasm(exports);
+  exports.__wbindgen_start?.();
+  const variables = Object.entries(env).filter(([, value]) => typeof value === "string");
+  try {
+    proxy = new glue.Proxy(variables.flat(), host);
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) throw error;
+    proxy = String(error);
+  }
+  return proxy;
+}
+
+/** Runs what calls the wasm. */
+export function reviving(run) {
+  try {
+    return run();
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+/** After an error that nobody expected: one of the wasm's own means that nothing may be expected of its instance any more. */
+export function failed(error) {
+  console.error("nearcache:", error);
+  if (error instanceof WebAssembly.RuntimeError) proxy = undefined;
+  return broken();
+}

@@ -1,0 +1,178 @@
+//! What is for the operator: routes under `/_nearcache/`, open to whoever shows the token. Each isolate has a memory and figures of
+//! its own, and it is one isolate that answers.
+
+use std::fmt::Write;
+
+use ::http::HeaderMap;
+use ::http::header::AUTHORIZATION;
+use js_sys::{Array, JSON, Object};
+use nearcache::figures;
+use nearcache::time::Timestamp;
+use wasm_bindgen::{JsCast, JsValue};
+
+use super::config::Config;
+use super::host;
+use super::proxy::Proxy;
+use super::store::Purged;
+
+/// A request of the operator's whose body is to be read first.
+pub(super) enum Errand {
+    Purge,
+    Metrics,
+    Health,
+}
+
+/// An answer to the operator, or to one who takes himself for him.
+pub(super) struct Page {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub text: String,
+}
+
+const PREFIX: &str = "_nearcache";
+
+impl Errand {
+    /// What a request wants of the operator's side: `None`, nothing. Where there is a token, neither it nor a path that could be mistyped
+    /// for the operator's goes to the origin.
+    pub fn of(config: &Config, method: &str, url: &str, fields: &HeaderMap) -> Option<Result<Self, Page>> {
+        let token = config.admin_token.as_ref()?;
+        let path = path_of(url);
+        let shown = bearer(fields).is_some_and(|shown| constant_time_eq(shown, token.as_bytes()));
+        if !shown && !looks_like_operators(path) {
+            return None;
+        }
+        let Some(route) = path.strip_prefix("/_nearcache/") else {
+            return Some(Err(Page::problem(404, "there are /_nearcache/purge, metrics and health")));
+        };
+        let (errand, allowed) = match route {
+            "purge" => (Self::Purge, "POST"),
+            "metrics" => (Self::Metrics, "GET"),
+            "health" => (Self::Health, "GET"),
+            _ => return Some(Err(Page::problem(404, "there are /_nearcache/purge, metrics and health"))),
+        };
+        if !shown {
+            return Some(Err(Page::problem(401, "wants Authorization: Bearer and the ADMIN_TOKEN")));
+        }
+        if method != allowed {
+            return Some(Err(Page::problem(405, &format!("got {method}, wants {allowed}"))));
+        }
+        Some(Ok(errand))
+    }
+}
+
+fn path_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+    path.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// Whether a path is the operator's, however it is mistyped: doubled slashes, other case, escaped letters.
+fn looks_like_operators(path: &str) -> bool {
+    let mut plain = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let escaped = (byte == b'%').then(|| {
+            let mut digit = || bytes.next().and_then(|byte| char::from(byte).to_digit(16));
+            Some(digit()? * 16 + digit()?)
+        });
+        plain.push(escaped.flatten().and_then(|byte| u8::try_from(byte).ok()).unwrap_or(byte).to_ascii_lowercase());
+    }
+    let plain = String::from_utf8_lossy(&plain);
+    plain.split(['/', '\\', ';']).any(|part| part.trim() == PREFIX)
+}
+
+fn bearer(fields: &HeaderMap) -> Option<&[u8]> {
+    let value = fields.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+/// Compares in a time that tells nothing but the length.
+fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+}
+
+impl Proxy {
+    /// Does what the operator wants, by a request with this body.
+    pub fn operate(&self, errand: &Errand, text: &str) -> JsValue {
+        self.write(match errand {
+            Errand::Purge => match read_purge(text) {
+                Ok((purges, soft)) => {
+                    let now = host::now();
+                    let hit: usize = purges.into_iter().map(|purged| self.store.purge(purged, soft, now)).sum();
+                    Page::json(200, format!("{{\"purged\":{hit}}}"))
+                }
+                Err(wrong) => Page::problem(400, &wrong),
+            },
+            Errand::Metrics => Page { status: 200, content_type: figures::CONTENT_TYPE, text: self.metrics() },
+            Errand::Health => self.health(),
+        })
+    }
+
+    fn health(&self) -> Page {
+        let lately = self.lately.borrow_mut().recent(Timestamp::from_millis(host::now()), &self.stats());
+        let health = figures::health(&lately, &self.config.thresholds);
+        let mut body = format!("{{\"ok\":{},\"checks\":[", health.ok);
+        for (n, check) in health.checks.iter().enumerate() {
+            let comma = if n == 0 { "" } else { "," };
+            let figures::Check { name, value, threshold, samples, ok } = check;
+            let figures = format!("\"value\":{value},\"threshold\":{threshold},\"samples\":{samples}");
+            let _ = write!(body, "{comma}{{\"name\":\"{name}\",{figures},\"ok\":{ok}}}");
+        }
+        body.push_str("]}");
+        Page::json(if health.ok { 200 } else { 503 }, body)
+    }
+}
+
+impl Page {
+    pub fn problem(status: u16, what: &str) -> Self {
+        let what = JSON::stringify(&what.into()).map_or_else(|_| "\"\"".to_owned(), String::from);
+        Self::json(status, format!("{{\"error\":{what}}}"))
+    }
+
+    fn json(status: u16, text: String) -> Self {
+        Self { status, content_type: "application/json", text }
+    }
+}
+
+/// Reads `{"tags": […], "urls": […], "prefixes": […], "everything": true, "soft": true}`.
+fn read_purge(text: &str) -> Result<(Vec<Purged>, bool), String> {
+    const ALLOWED: &str = "wants {\"tags\": [\"…\"]}, {\"urls\": [\"/…\"]}, {\"prefixes\": [\"/…\"]} or {\"everything\": true}, \
+                           and, if you like, \"soft\": true";
+    let object = JSON::parse(text).ok().and_then(|value| value.dyn_into::<Object>().ok());
+    let object = object.ok_or_else(|| format!("the body is no JSON object; {ALLOWED}"))?;
+    let (mut purges, mut soft) = (Vec::new(), false);
+    for entry in Object::entries(&object).iter() {
+        let entry: Array = entry.unchecked_into();
+        let (name, value) = (entry.get(0).as_string().unwrap_or_default(), entry.get(1));
+        let flag = || value.as_bool().ok_or_else(|| format!("{name}: wants true or false"));
+        match name.as_str() {
+            "everything" if flag()? => purges.push(Purged::Everything),
+            "everything" => {}
+            "soft" => soft = flag()?,
+            "tags" => purges.extend(strings(&name, &value)?.into_iter().map(Purged::Tag)),
+            "urls" => purges.extend(urls(&name, &value)?.into_iter().map(Purged::Url)),
+            "prefixes" => purges.extend(urls(&name, &value)?.into_iter().map(Purged::Prefix)),
+            _ => return Err(format!("{name} is not known; {ALLOWED}")),
+        }
+    }
+    match purges.is_empty() {
+        false => Ok((purges, soft)),
+        true => Err(format!("nothing to purge; {ALLOWED}")),
+    }
+}
+
+fn strings(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
+    let list = value.dyn_ref::<Array>().and_then(|list| list.iter().map(|item| item.as_string()).collect());
+    list.ok_or_else(|| format!("{name}: wants an array of strings"))
+}
+
+/// Paths, or URLs, which are compared without their scheme.
+fn urls(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
+    let plain = |url: String| match url.split_once("://") {
+        Some((_, rest)) => Some(rest.to_owned()),
+        None => url.starts_with('/').then_some(url),
+    };
+    let list: Option<Vec<String>> = strings(name, value)?.into_iter().map(plain).collect();
+    list.ok_or_else(|| format!("{name}: wants paths with their queries, that begin with /, or absolute URLs"))
+}

@@ -1,0 +1,204 @@
+//! One trip to the origin, as the driver in JS sees it.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use js_sys::Uint8Array;
+use nearcache::http::exchange::{Failure, Fetch, Filling, Outcome, Piece, Progress, ResponseHead};
+use nearcache::http::rule::Purge;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::flights::{Flight, State};
+use super::host;
+use super::proxy::Proxy;
+use super::store::{Body, Purged};
+
+/// What came of a head, as `trip.js` knows it.
+mod came {
+    pub const SEND_AGAIN: u32 = 0;
+    pub const DONE: u32 = 1;
+    pub const READ: u32 = 2;
+}
+
+/// How a trip failed, as `trip.js` knows it.
+mod failed {
+    pub const TIMED_OUT: u32 = 0;
+    pub const STALLED: u32 = 2;
+}
+
+/// A trip that a request leads. Dropped, it can't be joined any more: the garbage collector does that too, where its request is gone.
+#[wasm_bindgen]
+pub struct Trip {
+    proxy: Rc<Proxy>,
+    fetch: Box<Fetch<Body>>,
+    flight: Rc<Flight>,
+    sent_at: u64,
+}
+
+impl Trip {
+    pub(super) fn new(proxy: &Rc<Proxy>, fetch: Box<Fetch<Body>>, flight: Rc<Flight>, background: bool) -> Self {
+        proxy.figures.load_began(background);
+        Self { proxy: proxy.clone(), fetch, flight, sent_at: host::now() }
+    }
+
+    fn end(&mut self, outcome: Outcome<Body>, now: u64) {
+        self.apply(now);
+        let took = now.saturating_sub(self.sent_at);
+        self.proxy.figures.load_ended(&outcome, took);
+        if self.proxy.config.slow_load_log_ms.is_some_and(|limit| took >= limit) {
+            host::warn(&format!("nearcache: loading {} took {took} ms", self.fetch.head().target));
+        }
+        self.flight.state.replace(State::Ended(Rc::new(outcome)));
+        self.proxy.flights.close(&self.flight);
+    }
+
+    /// What came, or the whole that it completes.
+    fn assemble(&self, came: Uint8Array) -> Uint8Array {
+        let state = self.flight.state.borrow();
+        let State::Filling(filling) = &*state else { return came };
+        if filling.assemble.is_empty() {
+            return came;
+        }
+        let part = |bytes: &Uint8Array, range: &Range<u64>| -> Uint8Array {
+            bytes.subarray(range.start as u32, range.end as u32)
+        };
+        let parts = filling.assemble.iter().map(|piece| match piece {
+            Piece::Stored(body, range) => part(body.bytes(), range),
+            Piece::New(range) => part(&came, range),
+        });
+        let parts: Vec<Uint8Array> = parts.collect();
+        let whole = Uint8Array::new_with_length(parts.iter().map(Uint8Array::length).sum());
+        let mut at = 0;
+        for part in parts {
+            whole.set(&part, at);
+            at += part.length();
+        }
+        whole
+    }
+
+    /// Takes the room that a body of announced length needs.
+    fn reserve(&self, filling: &Filling<Body>) -> bool {
+        let announced = filling.expected.unwrap_or(0);
+        announced <= filling.limit && self.proxy.flights.grow(&self.flight, announced)
+    }
+
+    fn apply(&mut self, now: u64) {
+        while let Some(change) = self.fetch.poll_change() {
+            self.proxy.store.apply(change, self.flight.seen, now);
+        }
+        while let Some(purge) = self.fetch.poll_purge() {
+            let purged = match purge {
+                Purge::Target(target) => Purged::Url(target),
+                Purge::Prefix(prefix) => Purged::Prefix(prefix),
+                Purge::Tag(tag) => Purged::Tag(tag),
+            };
+            self.proxy.store.purge(purged, false, now);
+        }
+    }
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        self.proxy.flights.end(&self.flight);
+    }
+}
+
+#[wasm_bindgen]
+impl Trip {
+    /// The number of its flight; 0 if nobody can join it.
+    pub fn flight(&self) -> u32 {
+        self.flight.number
+    }
+
+    /// Where to send it.
+    pub fn url(&mut self) -> String {
+        self.sent_at = host::now();
+        let head = self.fetch.head();
+        format!("{}{}", head.origin.as_deref().unwrap_or(&self.proxy.config.origin), head.target)
+    }
+
+    pub fn method(&self) -> String {
+        self.fetch.head().method.to_string()
+    }
+
+    /// Whether the client's body goes along.
+    #[wasm_bindgen(js_name = sendsBody)]
+    pub fn sends_body(&self) -> bool {
+        self.fetch.head().has_client_body
+    }
+
+    /// The request's fields, flat.
+    pub fn fields(&self) -> String {
+        host::flatten(&self.fetch.head().fields)
+    }
+
+    /// The head of the origin's answer is there.
+    pub fn head(&mut self, status: u16, fields: &str) -> u32 {
+        let now = host::now();
+        let head = ResponseHead { status, fields: host::unflatten(fields) };
+        match self.fetch.handle_response(head, self.sent_at, now) {
+            Progress::SendAgain => {
+                self.apply(now);
+                came::SEND_AGAIN
+            }
+            Progress::Done(outcome) => {
+                self.end(outcome, now);
+                came::DONE
+            }
+            // What is known to have no room goes by at once.
+            Progress::Read(filling) if !self.reserve(&filling) => {
+                let outcome = self.fetch.handle_too_long(now);
+                self.end(outcome, now);
+                came::DONE
+            }
+            Progress::Read(filling) => {
+                self.apply(now);
+                self.flight.state.replace(State::Filling(filling));
+                came::READ
+            }
+        }
+    }
+
+    /// Whether the one who leads gets the origin's body as it comes.
+    pub fn passes(&self) -> bool {
+        matches!(&*self.flight.state.borrow(), State::Ended(outcome) if matches!(**outcome, Outcome::Unshared(_)))
+    }
+
+    /// So many bytes of the body have been read by now; whether they may be kept.
+    pub fn grow(&self, read: f64) -> bool {
+        let limit = match &*self.flight.state.borrow() {
+            State::Filling(filling) => filling.limit,
+            _ => 0,
+        };
+        let more = (read as u64).saturating_sub(self.flight.filled.get());
+        read as u64 <= limit && self.proxy.flights.grow(&self.flight, more)
+    }
+
+    /// The body has been read.
+    pub fn whole(&mut self, bytes: Uint8Array) {
+        let bytes = self.assemble(bytes);
+        let (now, length) = (host::now(), bytes.length().into());
+        let outcome = self.fetch.handle_body(Body::new(bytes), length, now);
+        self.end(outcome, now);
+    }
+
+    /// The body goes on without the cache.
+    #[wasm_bindgen(js_name = tooLong)]
+    pub fn too_long(&mut self) {
+        let now = host::now();
+        let outcome = self.fetch.handle_too_long(now);
+        self.end(outcome, now);
+    }
+
+    /// The origin gave no answer, or broke off.
+    pub fn fail(&mut self, how: u32, reason: String) {
+        let now = host::now();
+        let failure = match how {
+            failed::TIMED_OUT => Failure::TimedOut(self.proxy.config.head_timeout_ms),
+            failed::STALLED => Failure::TimedOut(self.proxy.config.idle_timeout_ms),
+            _ => Failure::Unreachable(reason),
+        };
+        let outcome = self.fetch.handle_failure(failure, now);
+        self.end(outcome, now);
+    }
+}

@@ -1,0 +1,206 @@
+//! A cache around the exchange in virtual time: a store, an origin that a test writes, and a client.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use nearcache::http::exchange::{
+    Answer, Change, Content, Decision, Exchange, Failure, Fetch, FetchHead, Key, Outcome, Piece, Progress, Request,
+    ResponseHead, Target,
+};
+use nearcache::http::rule::Rule;
+
+/// A body.
+pub type Bytes = Rc<Vec<u8>>;
+
+/// What an origin does with a request.
+pub enum Reply {
+    /// It answers, after so many milliseconds.
+    Response { status: u16, fields: HeaderMap, body: Vec<u8>, after: u64 },
+    /// It breaks the connection.
+    Failure(Failure),
+}
+
+/// What a client got.
+#[derive(Clone, Debug)]
+pub struct Reception {
+    pub status: StatusCode,
+    pub fields: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+type Origin = Box<dyn FnMut(&FetchHead, u64) -> Reply>;
+
+/// Everything there is.
+pub struct World {
+    pub rule: Rc<Rule>,
+    pub now: Rc<Cell<u64>>,
+    pub store: RefCell<HashMap<Key, Target<Bytes>>>,
+    pub origin: RefCell<Origin>,
+    /// Every request that the origin got.
+    pub asked: RefCell<Vec<FetchHead>>,
+}
+
+/// The moment at which a world begins: 2026-11-21T00:00:00Z.
+pub const BEGIN: u64 = 1_795_219_200_000;
+
+impl World {
+    pub fn new(rule: Rule, origin: impl FnMut(&FetchHead, u64) -> Reply + 'static) -> Self {
+        Self {
+            rule: Rc::new(rule),
+            now: Rc::new(Cell::new(BEGIN)),
+            store: RefCell::default(),
+            origin: RefCell::new(Box::new(origin)),
+            asked: RefCell::default(),
+        }
+    }
+
+    pub fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    pub fn pass(&self, ms: u64) {
+        self.now.set(self.now.get() + ms);
+    }
+
+    pub fn found(&self, key: &Key) -> Option<Target<Bytes>> {
+        self.store.borrow().get(key).cloned()
+    }
+
+    /// One request from its beginning to its answer; what is to be refreshed behind it is refreshed at once.
+    pub fn ask(&self, request: Request) -> Reception {
+        let mut exchange = Exchange::new(self.rule.clone(), request);
+        let found = exchange.key().and_then(|key| self.found(key));
+        let mut decision = exchange.handle_stored(found.as_ref(), self.now());
+        let mut body = Vec::new();
+        for _ in 0..20 {
+            match decision {
+                Decision::Answer(answer) => return receive(answer, body),
+                Decision::AnswerAndRefresh(answer, mut fetch) => {
+                    let reception = receive(answer, body);
+                    self.run(&mut fetch);
+                    return reception;
+                }
+                Decision::Fetch(mut fetch) => {
+                    let key = fetch.key().clone();
+                    let (outcome, origins) = self.run(&mut fetch);
+                    body = origins;
+                    decision = exchange.handle_outcome(&outcome, true, self.found(&key).as_ref(), self.now());
+                }
+            }
+        }
+        panic!("the exchange does not end");
+    }
+
+    /// A trip to the origin, and the body of what it brought.
+    pub fn run(&self, fetch: &mut Fetch<Bytes>) -> (Outcome<Bytes>, Vec<u8>) {
+        for _ in 0..5 {
+            let sent_at = self.now();
+            self.asked.borrow_mut().push(fetch.head().clone());
+            let reply = (self.origin.borrow_mut())(fetch.head(), sent_at);
+            let ended = match reply {
+                Reply::Failure(failure) => (fetch.handle_failure(failure, self.now()), Vec::new()),
+                Reply::Response { status, fields, body, after } => {
+                    self.pass(after);
+                    match fetch.handle_response(ResponseHead { status, fields }, sent_at, self.now()) {
+                        Progress::SendAgain => continue,
+                        Progress::Done(outcome) => (outcome, body),
+                        Progress::Read(filling) if body.len() as u64 > filling.limit => {
+                            (fetch.handle_too_long(self.now()), body)
+                        }
+                        Progress::Read(filling) => {
+                            let bytes = assemble(&filling.assemble, &body);
+                            let length = bytes.len() as u64;
+                            (fetch.handle_body(Rc::new(bytes), length, self.now()), body)
+                        }
+                    }
+                }
+            };
+            while let Some(change) = fetch.poll_change() {
+                self.apply(change);
+            }
+            return ended;
+        }
+        panic!("the fetch does not end");
+    }
+
+    pub fn apply(&self, change: Change<Bytes>) {
+        let key = change.key().clone();
+        let next = change.apply(self.found(&key).as_ref(), self.now());
+        match next {
+            Some(target) => self.store.borrow_mut().insert(key, target),
+            None => self.store.borrow_mut().remove(&key),
+        };
+    }
+}
+
+fn assemble(pieces: &[Piece<Bytes>], new: &[u8]) -> Vec<u8> {
+    if pieces.is_empty() {
+        return new.to_vec();
+    }
+    let mut whole = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Stored(body, range) => whole.extend_from_slice(part(body, range)),
+            Piece::New(range) => whole.extend_from_slice(part(new, range)),
+        }
+    }
+    whole
+}
+
+fn part<'a>(body: &'a [u8], range: &Range<u64>) -> &'a [u8] {
+    let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(body.len());
+    &body[usize::try_from(range.start).unwrap().min(end)..end]
+}
+
+pub fn receive(answer: Answer<Bytes>, origins: Vec<u8>) -> Reception {
+    let fields = answer.to_fields();
+    let body = match answer.content {
+        Content::Empty => Vec::new(),
+        Content::Stored(body, range) => part(&body, &range).to_vec(),
+        Content::Filling(range) => part(&origins, &range).to_vec(),
+        Content::Origin => origins,
+        Content::Text(text) => text.into_bytes(),
+    };
+    Reception { status: answer.status, fields, body }
+}
+
+impl Reception {
+    /// A field's lines, joined.
+    pub fn field(&self, name: &str) -> Option<String> {
+        joined(&self.fields, name)
+    }
+}
+
+pub fn joined(fields: &HeaderMap, name: &str) -> Option<String> {
+    let lines: Vec<_> = fields.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
+}
+
+/// A GET of a path on one host.
+pub fn get(target: &str, fields: &[(&str, &str)]) -> Request {
+    Request {
+        method: Method::GET,
+        scheme: "https".to_owned(),
+        host: "example.com".to_owned(),
+        target: target.to_owned(),
+        fields: map(fields),
+    }
+}
+
+pub fn map(fields: &[(&str, &str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        map.append(
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
+    }
+    map
+}
+
+pub fn response(status: u16, fields: &[(&str, &str)], body: &str) -> Reply {
+    Reply::Response { status, fields: map(fields), body: body.as_bytes().to_vec(), after: 0 }
+}

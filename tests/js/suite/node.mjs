@@ -1,0 +1,35 @@
+// What only Node can show: what is collected, and how a cache is logged.
+
+import { inspect } from "node:util";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { NearCache } from "nearcache";
+import { equal, sleep, test } from "../runner.mjs";
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc");
+
+test("keys and values that are objects are not kept after they left", { realTime: "V8 calls finalizers" }, async () => {
+  const cache = new NearCache({ maxEntries: 2 });
+  const gone = new Set();
+  const registry = new FinalizationRegistry((name) => gone.add(name));
+  const fill = () => {
+    for (let i = 0; i < 50; i++) {
+      const [key, value] = [{ i }, { i }];
+      registry.register(key, `key ${i}`);
+      registry.register(value, `value ${i}`);
+      cache.set(key, value);
+    }
+  };
+  fill();
+  for (let i = 0; i < 40 && gone.size < 96; i++) {
+    collect();
+    await sleep(5);
+  }
+  equal([gone.size, cache.size], [96, 2]);
+});
+
+test("console.log shows what a cache is and holds", () => {
+  const cache = new NearCache({ name: "users" }).set("k", "ab");
+  equal(inspect(cache), cache[Symbol.for("nodejs.util.inspect.custom")]());
+});

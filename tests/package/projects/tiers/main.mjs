@@ -1,0 +1,2 @@
+import { share } from "./share.mjs";
+console.log(JSON.stringify(await share()));

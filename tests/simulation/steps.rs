@@ -1,0 +1,194 @@
+//! What may happen at a step.
+
+use super::*;
+
+impl<const ALONE: bool> Sim<ALONE> {
+    pub fn get(&mut self, key: u64) {
+        self.gets[Model::view(key) as usize] += 1;
+        if let Some(value) = self.view(key).get(&(key / VIEWS)) {
+            self.shared.model.check_fresh(value, key, self.now(), &self.at());
+        }
+    }
+
+    pub fn options(&mut self, plan: &Plan) -> (CallOptions, u64, u64) {
+        let timeout = if self.random.one_in(4) { self.random.below(TIMEOUT) } else { TIMEOUT };
+        let soft = if self.random.one_in(3) { self.random.below(40) } else { u64::MAX };
+        let mut options = CallOptions::new().tags(plan.tags.iter().map(|tag| TAGS[*tag]));
+        options.policy = plan.patch();
+        if soft != u64::MAX {
+            options = options.soft_timeout(Ttl::Millis(soft));
+        }
+        if timeout != TIMEOUT {
+            options = options.hard_timeout(Ttl::Millis(timeout));
+        }
+        if self.random.one_in(5) {
+            options = options.force_fresh();
+        }
+        (options, timeout, soft)
+    }
+
+    pub fn ask(&mut self, key: u64) {
+        let (asked, said) = (Plan::draw(&mut self.random), Plan::draw(&mut self.random));
+        let (options, timeout, soft) = self.options(&asked);
+        let deadline = self.now() + timeout;
+        let (cache, shared, world) = (self.view(key).clone(), self.shared.clone(), self.world.clone());
+        let again = cache.clone();
+        let load = move |ctx: LoadCtx<Value>| async move {
+            let plan = said.or(&asked);
+            let model = shared.model.clone();
+            let id = model.begin(key, &plan.tags, !plan.skip);
+            let (promiser, promise) = promised();
+            let _gone = shared.load(vec![key], id, deadline, false, End::One(promiser));
+            // Rule 8 again: a loader may look into the cache.
+            again.peek(&(key / VIEWS));
+            let result = promise.await;
+            said.say(&ctx);
+            settled(&model, &plan, key, id, world.0.now(), result)
+        };
+        let future: Waiting =
+            Box::pin(async move { Ok(cache.try_get_with_details(key / VIEWS, options, load).await?.into()) });
+        self.wait(future, key, timeout, soft, false);
+    }
+
+    /// One key of a batch, or all of a view's.
+    pub fn ask_batch(&mut self, key: u64) {
+        let view = Model::view(key);
+        let batched = self.batched[view as usize].clone();
+        if self.random.one_in(3) {
+            // As `get_many` does, but so that each can be watched.
+            for key in (0..KEYS).filter(|key| Model::view(*key) == view) {
+                let batched = batched.clone();
+                let future =
+                    async move { Ok(batched.get_with_details(key / VIEWS, CallOptions::default()).await?.into()) };
+                self.wait(Box::pin(future), key, TIMEOUT, u64::MAX, false);
+            }
+            return;
+        }
+        let (options, timeout, soft) = self.options(&NOTHING);
+        let future = async move { Ok(batched.get_with_details(key / VIEWS, options).await?.into()) };
+        self.wait(Box::pin(future), key, timeout, soft, false);
+    }
+
+    pub fn wait(&mut self, future: Waiting, key: u64, timeout: u64, soft: u64, is_write: bool) {
+        let (asked_at, purges, request) = (self.now(), self.shared.model.purges(), self.world.0.request());
+        if !is_write {
+            self.gets[Model::view(key) as usize] += 1;
+        }
+        let (flag, waker) = Flag::up();
+        let (polled, busy_until, was_busy) = (false, 0, false);
+        self.waits.push(Wait {
+            future,
+            key,
+            asked_at,
+            timeout,
+            soft,
+            purges,
+            request,
+            is_write,
+            polled,
+            flag,
+            waker,
+            busy_until,
+            was_busy,
+        });
+    }
+
+    pub fn update(&mut self, key: u64) {
+        let plan = Plan { skip: false, ..Plan::draw(&mut self.random) };
+        let (mut options, mut timeout, _) = self.options(&plan);
+        if timeout == 0 {
+            (options, timeout) = (options.hard_timeout(Ttl::Millis(1)), 1);
+        }
+        let model = self.shared.model.clone();
+        let id = model.begin(key, &plan.tags, true);
+        let (promiser, promise) = promised();
+        let gone = self.shared.load(vec![key], id, 0, true, End::One(promiser));
+        let mut told = Told { model: model.clone(), id, ends: None };
+        let world = self.world.clone();
+        let write = move |_: LoadCtx<Value>| async move {
+            let _gone = gone;
+            let result = promise.await;
+            told.ends = result.is_ok().then(|| plan.ends(world.0.now(), Model::view(key)));
+            drop(told);
+            result.map(|()| Value { key, id }).map_err(|_| format!("load {id}"))
+        };
+        let cache = self.view(key).clone();
+        let mut future: Waiting = Box::pin(async move {
+            let value = cache.update_with_options(key / VIEWS, options, write).await?;
+            Ok(Written { value, status: None })
+        });
+        model.begin_write(key, id);
+        // At once, so that what else happens in this step comes after its beginning for both.
+        assert!(poll_with(&mut future, Waker::noop()).is_none());
+        self.wait(future, key, timeout, u64::MAX, true);
+    }
+
+    pub fn insert(&mut self, key: u64) {
+        let plan = Plan::draw(&mut self.random);
+        let model = self.shared.model.clone();
+        model.remove(key, KEYS);
+        let id = model.begin(key, &plan.tags, true);
+        model.stored(id, plan.ends(self.now(), Model::view(key)));
+        let mut options = EntryOptions::new().tags(plan.tags.iter().map(|tag| TAGS[*tag]));
+        options.policy = plan.patch();
+        self.view(key).insert_with(key / VIEWS, Value { key, id }, options);
+    }
+
+    pub fn purge_tag(&mut self, key: u64) {
+        let view = Model::view(key);
+        let tag = self.random.below(TAGS.len() as u64) as usize;
+        let soft = self.random.one_in(2);
+        match soft {
+            true => self.view(key).expire_by_tag(TAGS[tag]),
+            false => self.view(key).remove_by_tag(TAGS[tag]),
+        };
+        self.shared.model.purge_tag(tag, |key| is_within(Model::view(key), view), soft.then_some(self.now()));
+    }
+
+    /// Ends a load, one way or the other; some never end.
+    pub fn settle(&mut self) {
+        let loads = self.shared.loads.borrow();
+        let open: Vec<&Load> = loads.iter().filter(|load| !load.gone.get() && load.id % 11 != 0).collect();
+        if open.is_empty() {
+            return;
+        }
+        let load = open[self.random.below(open.len() as u64) as usize];
+        let said = |random: &mut Random, id| if random.one_in(3) { Err(format!("load {id}")) } else { Ok(()) };
+        match &load.end {
+            End::One(promiser) => promiser.say(said(&mut self.random, load.id)),
+            End::Many(promiser, ids) => {
+                let short = usize::from(self.random.one_in(6));
+                let all = ids.iter().skip(short).map(|id| said(&mut self.random, *id));
+                promiser.say(all.collect());
+            }
+        }
+    }
+
+    /// A waiter is dropped, or its request dies with all that it runs.
+    pub fn abandon(&mut self) {
+        if self.waits.is_empty() {
+            return;
+        }
+        let index = self.random.below(self.waits.len() as u64) as usize;
+        let wait = self.waits.swap_remove(index);
+        if !wait.polled {
+            // It has not asked yet, and never will.
+            self.gets[Model::view(wait.key) as usize] -= u64::from(!wait.is_write);
+        }
+        if !(ALONE && wait.polled && self.random.one_in(2)) {
+            return;
+        }
+        self.world.0.kill(wait.request);
+        for load in self.shared.loads.borrow().iter().filter(|load| load.request == wait.request) {
+            load.gone.set(true);
+        }
+        let (killed, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waits).into_iter().partition(|other| other.request == wait.request);
+        self.waits = rest;
+        std::mem::forget(wait.future);
+        for other in killed {
+            self.gets[Model::view(other.key) as usize] -= u64::from(!other.is_write && !other.polled);
+            std::mem::forget(other.future);
+        }
+    }
+}

@@ -1,0 +1,525 @@
+//! Envelopes, and what a chain of tiers does next.
+#![cfg(feature = "tier")]
+
+#[path = "common/random.rs"]
+mod random;
+
+use nearcache::tier::{
+    Acquired, BreakerOptions, BreakerState, Chain, ChainEvent, ChainOptions, Envelope, Failure, Kind, Lane, Leases,
+    Lifetimes, NewValue, Place, Purge, Read, ReadOutcome, Refused, Seal, Step, TierOptions, Write,
+};
+use nearcache::{Timestamp, Ttl};
+use random::{Random, seed};
+use sha2::Digest;
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+const DAY: u64 = 86_400_000;
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn fresh_for(millis: u64) -> Lifetimes {
+    Lifetimes { ttl: Ttl::Millis(millis), stale_while_revalidate: Ttl::ZERO, stale_if_error: Ttl::ZERO }
+}
+
+fn sample<'a>(tags: &[&'a str], payload: &'a [u8]) -> Envelope<'a> {
+    Envelope {
+        kind: Kind::Value,
+        codec: 1,
+        compressed: false,
+        generation: at(1_000),
+        stored_at: at(1_200),
+        lifetimes: Lifetimes {
+            ttl: Ttl::Millis(60_000),
+            stale_while_revalidate: Ttl::Millis(5),
+            stale_if_error: Ttl::Forever,
+        },
+        weight: Some(77),
+        name: "v:::42",
+        tags: tags.to_vec(),
+        payload,
+    }
+}
+
+#[test]
+fn an_envelope_comes_back_as_it_was_signed_or_not() {
+    for seal in [Seal::default(), Seal::default().with_secret(b"secret")] {
+        for envelope in [sample(&["a", "ü"], b"{}"), sample(&[], &[0xFF; 3_000]), Envelope::mark("v:::42", at(7))] {
+            let bytes = envelope.encode(&seal).unwrap();
+            assert_eq!(Envelope::decode(&bytes, "v:::42", &seal), Ok(envelope));
+        }
+    }
+}
+
+#[test]
+fn the_format_of_version_1_stays_what_it_is() {
+    let bytes = sample(&["t"], b"{}").encode(&Seal::default()).unwrap();
+    assert_eq!(
+        hex_of(&bytes),
+        "6e6301000001e803000000000000b00400000000000060ea0000000000000500000000000000ffffffffffffffff4d0000000600763a3a3a3432\
+         0100010074020000007b7d"
+            .to_owned()
+            + &hex_of(&sum(&bytes[..bytes.len() - 8]))
+    );
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The checksum of an envelope that is not signed.
+fn sum(bytes: &[u8]) -> [u8; 8] {
+    sha2::Sha256::digest(bytes)[..8].try_into().unwrap()
+}
+
+#[test]
+fn what_cannot_be_believed_is_refused_with_its_reason() {
+    let plain = Seal::default();
+    let old = Seal::default().with_secret(b"old");
+    let new = Seal::default().with_secret(b"new");
+    let rotating = Seal::default().with_secret(b"new").with_secret(b"old");
+    let bytes = sample(&[], b"1").encode(&plain).unwrap();
+    let signed = sample(&[], b"1").encode(&old).unwrap();
+    let decode = |bytes: &[u8], seal: &Seal| Envelope::decode(bytes, "v:::42", seal).map(|_| ());
+    let changed = |bytes: &[u8], at: usize, to: u8| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] = to;
+        bytes
+    };
+    assert_eq!(decode(b"", &plain), Err(Refused::Foreign));
+    assert_eq!(decode(b"{\"json\":1}", &plain), Err(Refused::Foreign));
+    assert_eq!(decode(b"nc", &plain), Err(Refused::Truncated));
+    assert_eq!(decode(&changed(&bytes, 2, 2), &plain), Err(Refused::Version(2)));
+    assert_eq!(decode(&changed(&bytes, 30, 9), &plain), Err(Refused::Checksum));
+    assert_eq!(decode(&bytes[..bytes.len() - 1], &plain), Err(Refused::Checksum));
+    assert_eq!(Envelope::decode(&bytes, "v:::43", &plain), Err(Refused::OtherName));
+    assert_eq!(decode(&bytes, &new), Err(Refused::Unsigned));
+    assert_eq!(decode(&signed, &plain), Err(Refused::UnknownSigner));
+    assert_eq!(decode(&signed, &new), Err(Refused::UnknownSigner));
+    assert_eq!(decode(&changed(&signed, 30, 9), &old), Err(Refused::Signature));
+    assert_eq!(decode(&signed, &rotating), Ok(()));
+    // Taking the flag away makes no unsigned envelope of a signed one.
+    assert_eq!(decode(&changed(&signed, 4, 0), &plain), Err(Refused::Checksum));
+}
+
+#[test]
+fn a_million_broken_envelopes_are_refused_or_the_same() {
+    let seed = seed();
+    println!("seed {seed}");
+    let mut random = Random(seed);
+    let count = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+    for signed in [false, true] {
+        let seal = if signed { Seal::default().with_secret(b"s") } else { Seal::default() };
+        let original = sample(&["tag", "another"], b"{\"name\":\"value\"}");
+        let bytes = original.encode(&seal).unwrap();
+        for _ in 0..count {
+            let mut broken = bytes.clone();
+            match random.below(4) {
+                0 => broken.truncate(random.below(bytes.len() as u64) as usize),
+                1 => broken.extend((0..random.below(40)).map(|n| n as u8)),
+                2 => broken = (0..random.below(200)).map(|_| random.next() as u8).collect(),
+                _ => {}
+            }
+            for _ in 0..random.below(4) {
+                if !broken.is_empty() {
+                    let place = random.below(broken.len() as u64) as usize;
+                    broken[place] = random.next() as u8;
+                }
+            }
+            // Whether the checksum happens to fit or not, nothing panics: half of them get a right one.
+            let fits = !signed && broken.len() > 8 && random.one_in(2);
+            if fits {
+                let end = broken.len() - 8;
+                let sum = sum(&broken[..end]);
+                broken[end..].copy_from_slice(&sum);
+            }
+            let decoded = Envelope::decode(&broken, "v:::42", &seal);
+            if broken == bytes {
+                assert_eq!(decoded.as_ref(), Ok(&original));
+            } else if !fits {
+                assert!(decoded.is_err(), "seed {seed}: {broken:?}");
+            }
+        }
+    }
+}
+
+/// Stores without faults, and a chain over them.
+struct World {
+    chain: Chain,
+    stores: Vec<std::collections::BTreeMap<String, Vec<u8>>>,
+    calls: Vec<usize>,
+}
+
+impl World {
+    fn new(tiers: usize, options: TierOptions) -> Self {
+        let mut chain =
+            Chain::new(ChainOptions { clock_skew: 0, late_writes: 0, ..ChainOptions::default() }, Seal::default());
+        (0..tiers).for_each(|tier| assert_eq!(chain.add_tier(options), Some(tier)));
+        Self { chain, stores: vec![Default::default(); tiers], calls: vec![0; tiers] }
+    }
+
+    fn read(&mut self, now: u64, keys: &[&str]) -> Read {
+        let mut read = Read::new(keys.iter().map(|key| (root(), (*key).to_owned())), false);
+        while let Step::Get { tier, names, .. } = read.poll(&mut self.chain, at(now)) {
+            self.calls[tier] += 1;
+            let answers: Vec<_> = names.iter().map(|name| self.stores[tier].get(name).cloned()).collect();
+            read.handle_answers(&mut self.chain, at(now), &answers);
+        }
+        read
+    }
+
+    fn answer(&mut self, now: u64, key: &str) -> Option<usize> {
+        let read = self.read(now, &[key]);
+        let ReadOutcome::Answer(found) = read.outcome(&self.chain, at(now), 0) else { return None };
+        Some(found.tier)
+    }
+
+    fn plan(&mut self, generation: u64, now: u64, key: &str, tags: &[&str], lifetimes: Lifetimes) -> Option<Write> {
+        let (place, tags) = (root(), tags.to_vec());
+        let (codec, compressed, weight, payload) = (1, false, None, b"1".as_slice());
+        let generation = at(generation);
+        let value = NewValue { place: &place, key, generation, lifetimes, tags, codec, compressed, weight, payload };
+        self.chain.write(at(now), &value)
+    }
+
+    fn carry_out(&mut self, now: u64, write: &Write) {
+        for put in &write.puts {
+            self.stores[put.tier].insert(write.name.clone(), write.bytes.clone());
+            self.chain.handle_written(put.tier, at(now), 1, write.bytes.len(), None);
+        }
+    }
+
+    fn write(&mut self, generation: u64, now: u64, key: &str, tags: &[&str], lifetimes: Lifetimes) {
+        if let Some(write) = self.plan(generation, now, key, tags, lifetimes) {
+            self.carry_out(now, &write);
+        }
+    }
+
+    fn deliver(&mut self, now: u64) {
+        for tier in 0..self.stores.len() {
+            while let Some(delivery) = self.chain.poll_delivery(tier, at(now)) {
+                delivery.deletes.iter().for_each(|name| drop(self.stores[tier].remove(name)));
+                self.stores[tier].extend(delivery.marks.iter().cloned());
+                self.chain.handle_delivered(tier, at(now), &delivery, None);
+            }
+        }
+    }
+
+    fn events(&mut self) -> Vec<ChainEvent> {
+        std::iter::from_fn(|| self.chain.poll_event()).collect()
+    }
+}
+
+fn root() -> Place {
+    Place::new::<&str>(&[], &[])
+}
+
+#[test]
+fn a_value_is_found_below_and_copied_upwards() {
+    let mut world = World::new(3, TierOptions::default());
+    let write = world.plan(0, 0, "a", &[], fresh_for(1_000)).unwrap();
+    world.stores[2].insert(write.name.clone(), write.bytes.clone());
+    let read = world.read(10, &["a"]);
+    assert!(matches!(read.outcome(&world.chain, at(10), 0), ReadOutcome::Answer(found) if found.tier == 2));
+    let promotions = read.promotions(&mut world.chain, at(10));
+    let wanted: Vec<_> = promotions.iter().map(|promotion| (promotion.put.tier, promotion.put.ttl)).collect();
+    assert_eq!(wanted, [(0, 990), (1, 990)]);
+}
+
+#[test]
+fn a_promotion_keeps_to_the_tiers_own_ttl() {
+    let mut world = World::new(1, TierOptions { ttl: Ttl::Millis(300), ..TierOptions::default() });
+    world.chain.add_tier(TierOptions::default()).unwrap();
+    world.stores.push(Default::default());
+    world.calls.push(0);
+    let write = world.plan(0, 0, "a", &[], fresh_for(1_000)).unwrap();
+    assert_eq!(write.puts.iter().map(|put| put.ttl).collect::<Vec<_>>(), [300, 1_000]);
+    world.stores[1].insert(write.name.clone(), write.bytes.clone());
+    let read = world.read(900, &["a"]);
+    assert_eq!(read.promotions(&mut world.chain, at(900))[0].put.ttl, 100);
+}
+
+#[test]
+fn a_thousand_keys_cost_two_round_trips_of_a_tier_that_has_them_and_one_of_one_that_has_none() {
+    let mut world = World::new(2, TierOptions::default());
+    let keys: Vec<String> = (0..1_000).map(|key| key.to_string()).collect();
+    for key in &keys {
+        let write = world.plan(0, 0, key, &["tag"], fresh_for(1_000)).unwrap();
+        world.stores[1].insert(write.name.clone(), write.bytes.clone());
+    }
+    let read = world.read(1, &keys.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!((0..1_000).all(|item| matches!(read.outcome(&world.chain, at(1), item), ReadOutcome::Answer(_))));
+    assert_eq!(world.calls, [1, 2]);
+    assert_eq!(world.chain.figures(1).unwrap().hits, 1_000);
+}
+
+#[test]
+fn a_stale_value_answers_while_it_may_and_stands_in_for_a_failing_load_later() {
+    let lifetimes =
+        Lifetimes { ttl: Ttl::Millis(100), stale_while_revalidate: Ttl::Millis(50), stale_if_error: Ttl::Millis(200) };
+    let mut world = World::new(1, TierOptions::default());
+    world.write(0, 0, "a", &[], lifetimes);
+    for (now, wanted) in
+        [(99, "answer"), (149, "answer"), (150, "load, or this"), (299, "load, or this"), (300, "load")]
+    {
+        let read = world.read(now, &["a"]);
+        let outcome = match read.outcome(&world.chain, at(now), 0) {
+            ReadOutcome::Answer(_) => "answer",
+            ReadOutcome::Load(Some(_)) => "load, or this",
+            ReadOutcome::Load(None) => "load",
+        };
+        assert_eq!(outcome, wanted, "at {now}");
+    }
+}
+
+#[test]
+fn nothing_outlives_the_time_for_which_purges_are_remembered() {
+    let mut world = World::new(1, TierOptions::default());
+    world.write(0, 1_000, "a", &[], Lifetimes { stale_if_error: Ttl::Forever, ..fresh_for(u64::MAX) });
+    assert_eq!(world.answer(DAY - 1, "a"), Some(0));
+    assert_eq!(world.answer(DAY, "a"), None);
+}
+
+#[test]
+fn a_purge_counts_here_before_any_tier_knows_of_it() {
+    for purge in [Purge::Key("a"), Purge::Tag("t"), Purge::All] {
+        let mut world = World::new(2, TierOptions::default());
+        world.write(0, 0, "a", &["t"], fresh_for(1_000));
+        world.write(0, 0, "b", &[], fresh_for(1_000));
+        assert_eq!(world.answer(1, "a"), Some(0));
+        world.chain.purge(at(2), &root(), purge);
+        assert_eq!(world.answer(3, "a"), None, "{purge:?}");
+        assert_eq!(world.answer(3, "b").is_none(), matches!(purge, Purge::All), "{purge:?}");
+    }
+}
+
+#[test]
+fn a_purge_counts_elsewhere_when_the_tiers_were_told_whatever_comes_late() {
+    for purge in [Purge::Key("a"), Purge::Tag("t"), Purge::All] {
+        let mut here = World::new(1, TierOptions::default());
+        let mut there = World::new(1, TierOptions::default());
+        // Loaded there before the purge here, and stored after it.
+        let late = there.plan(5, 6, "a", &["t"], fresh_for(1_000)).unwrap();
+        here.chain.purge(at(7), &root(), purge);
+        here.deliver(8);
+        assert!(!here.chain.owes(0));
+        there.stores = std::mem::take(&mut here.stores);
+        there.carry_out(9, &late);
+        assert_eq!(there.answer(10, "a"), None, "{purge:?}");
+        assert_eq!(there.chain.figures(0).unwrap().purged, 1);
+        there.write(11, 12, "a", &["t"], fresh_for(1_000));
+        assert_eq!(there.answer(13, "a"), Some(0), "{purge:?}");
+    }
+}
+
+#[test]
+fn a_purge_reaches_from_the_whole_into_namespaces_and_scopes_and_from_no_part_into_another() {
+    let part = Place::new(&["shop"], &["user:1"]);
+    assert_eq!(part.as_str(), "shop:user%3A1");
+    for (from, reaches) in [
+        (root(), true),
+        (Place::new(&["shop"], &[]), true),
+        (Place::new(&[], &["user:1"]), true),
+        (part.clone(), true),
+        (Place::new(&["shop"], &["user"]), false),
+        (Place::new(&["shops"], &[]), false),
+        (Place::new(&["shop", "inner"], &[]), false),
+    ] {
+        let mut world = World::new(1, TierOptions::default());
+        let (codec, compressed, weight, payload) = (1, false, None, b"1".as_slice());
+        let (generation, lifetimes, tags) = (at(0), fresh_for(1_000), vec!["t"]);
+        let value =
+            NewValue { place: &part, key: "a", generation, lifetimes, tags, codec, compressed, weight, payload };
+        let write = world.chain.write(at(0), &value).unwrap();
+        world.carry_out(0, &write);
+        world.chain.purge(at(1), &from, Purge::Tag("t"));
+        let mut read = Read::new([(part.clone(), "a".to_owned())], false);
+        while let Step::Get { tier, names, .. } = read.poll(&mut world.chain, at(2)) {
+            let answers: Vec<_> = names.iter().map(|name| world.stores[tier].get(name).cloned()).collect();
+            read.handle_answers(&mut world.chain, at(2), &answers);
+        }
+        assert_eq!(read.outcome(&world.chain, at(2), 0) == ReadOutcome::Load(None), reaches, "{from:?}");
+    }
+}
+
+#[test]
+fn names_are_bounded_and_of_one_meaning() {
+    let place = root();
+    let long = "k".repeat(201);
+    assert_eq!(place.value(&long).len(), "v:::~".len() + 64);
+    // The digest's own text is another key.
+    let digest = place.value(&long)[4..].to_owned();
+    assert_ne!(place.value(&digest), place.value(&long));
+    assert_ne!(Place::new(&["a/b"], &[]), Place::new(&["a", "b"], &[]));
+    assert_ne!(Place::new(&[""], &[]), root());
+}
+
+#[test]
+fn what_a_set_replaced_does_not_come_back_with_a_late_load() {
+    let mut world = World::new(1, TierOptions::default());
+    world.chain.supersede(at(10), &root(), "a");
+    assert!(world.plan(9, 11, "a", &[], fresh_for(100)).is_none());
+    assert!(world.plan(10, 11, "a", &[], fresh_for(100)).is_some());
+}
+
+#[test]
+fn a_purge_that_a_tier_could_not_be_told_is_told_later() {
+    let mut world = World::new(1, TierOptions::default());
+    world.write(0, 0, "a", &[], fresh_for(100_000));
+    world.chain.purge(at(1), &root(), Purge::Key("a"));
+    let delivery = world.chain.poll_delivery(0, at(2)).unwrap();
+    assert_eq!((delivery.deletes.as_slice(), delivery.marks.len()), (["v:::a".to_owned()].as_slice(), 1));
+    world.chain.handle_delivered(0, at(3), &delivery, Some(Failure::Error));
+    assert!(world.chain.owes(0));
+    assert_eq!(world.answer(4, "a"), None);
+    world.deliver(5);
+    assert!(!world.chain.owes(0));
+    assert!(!world.stores[0].contains_key("v:::a"));
+}
+
+#[test]
+fn more_purges_than_can_be_remembered_end_everything_rather_than_nothing() {
+    let mut world = World::new(1, TierOptions::default());
+    world.write(0, 0, "a", &[], fresh_for(100_000));
+    world.chain.purge(at(1), &root(), Purge::Key("a"));
+    for n in 0..10_000 {
+        world.chain.purge(at(2), &root(), Purge::Key(&format!("other {n}")));
+    }
+    assert_eq!(world.answer(3, "a"), None);
+    world.deliver(4);
+    let mut other = World::new(1, TierOptions::default());
+    other.stores = world.stores.clone();
+    // "a" was stored anew by somebody who came late; no mark of its own is left, but one for all.
+    let late = other.plan(0, 5, "a", &[], fresh_for(100_000)).unwrap();
+    other.stores[0].insert(late.name, late.bytes);
+    assert_eq!(other.answer(6, "a"), None);
+}
+
+#[test]
+fn a_tier_that_fails_is_left_alone_told_of_once_and_tried_again() {
+    let breaker = BreakerOptions { failures: 3, cooldown: 1_000 };
+    let mut world = World::new(1, TierOptions { breaker, ..TierOptions::default() });
+    let fail = |world: &mut World, now: u64, failure| {
+        let mut read = Read::new([(root(), "a".to_owned())], false);
+        let asked = matches!(read.poll(&mut world.chain, at(now)), Step::Get { .. });
+        read.handle_failure(&mut world.chain, at(now), failure);
+        assert_eq!(read.poll(&mut world.chain, at(now)), Step::Done);
+        assert_eq!(read.outcome(&world.chain, at(now), 0), ReadOutcome::Load(None));
+        asked
+    };
+    let asked: Vec<bool> = (0..10).map(|now| fail(&mut world, now, Failure::Timeout)).collect();
+    assert_eq!(asked.iter().filter(|asked| **asked).count(), 3);
+    assert_eq!(world.events(), [ChainEvent::Failing { tier: 0, lane: Lane::Read }]);
+    assert_eq!(world.chain.breakers(0, at(10)).unwrap().0, BreakerState::Open);
+    // One trial, that fails: twice as long.
+    assert!(fail(&mut world, 1_100, Failure::Error));
+    assert!(!fail(&mut world, 2_500, Failure::Error));
+    assert_eq!(world.answer(3_200, "a"), None);
+    assert_eq!(world.chain.breakers(0, at(3_200)).unwrap().0, BreakerState::Closed);
+    assert_eq!(world.events(), [ChainEvent::Recovered { tier: 0, lane: Lane::Read }]);
+    let figures = world.chain.figures(0).unwrap();
+    assert_eq!((figures.read_timeouts, figures.read_errors, figures.skipped, figures.lost), (3, 1, 8, 4));
+}
+
+#[test]
+fn a_trial_that_was_lost_with_its_request_is_followed_by_another() {
+    let breaker = BreakerOptions { failures: 1, cooldown: 1_000 };
+    let mut world = World::new(1, TierOptions { breaker, ..TierOptions::default() });
+    let begin = |world: &mut World, now| {
+        let mut read = Read::new([(root(), "a".to_owned())], false);
+        let asked = matches!(read.poll(&mut world.chain, at(now)), Step::Get { .. });
+        (read, asked)
+    };
+    let (mut read, _) = begin(&mut world, 0);
+    read.handle_failure(&mut world.chain, at(0), Failure::Error);
+    assert!(begin(&mut world, 1_000).1, "the trial");
+    assert!(!begin(&mut world, 1_001).1, "one at a time");
+    assert!(begin(&mut world, 1_250).1, "after the timeout another");
+}
+
+#[test]
+fn a_tier_that_brings_rubbish_alone_fails_and_one_broken_value_is_a_miss() {
+    let breaker = BreakerOptions { failures: 2, cooldown: 1_000 };
+    let mut world = World::new(1, TierOptions { breaker, ..TierOptions::default() });
+    world.write(0, 0, "good", &[], fresh_for(1_000));
+    world.stores[0].insert("v:::bad".to_owned(), b"rubbish".to_vec());
+    for now in 1..5 {
+        world.read(now, &["good", "bad"]);
+    }
+    assert_eq!(world.chain.breakers(0, at(5)).unwrap().0, BreakerState::Closed);
+    assert_eq!(world.events(), [ChainEvent::Refused { tier: 0, refused: Refused::Foreign }]);
+    for now in 5..9 {
+        world.read(now, &["bad"]);
+    }
+    let figures = world.chain.figures(0).unwrap();
+    assert_eq!((figures.refused["foreign"], figures.hits, figures.skipped), (6, 4, 2));
+    assert_eq!(world.chain.breakers(0, at(9)).unwrap().0, BreakerState::Open);
+}
+
+#[test]
+fn a_mark_that_cannot_be_read_ends_what_it_may_be_about() {
+    let mut world = World::new(1, TierOptions::default());
+    world.write(0, 0, "a", &[], fresh_for(1_000));
+    world.stores[0].insert("k:::a".to_owned(), b"rubbish".to_vec());
+    assert_eq!(world.answer(1, "a"), None);
+}
+
+#[test]
+fn what_is_on_its_way_to_a_tier_is_bounded() {
+    let mut world = World::new(1, TierOptions { max_pending_bytes: 250, ..TierOptions::default() });
+    let puts = |world: &mut World, now| world.plan(0, now, "a", &[], fresh_for(100_000)).unwrap().puts.len();
+    assert_eq!((puts(&mut world, 0), puts(&mut world, 0), puts(&mut world, 0), puts(&mut world, 0)), (1, 1, 1, 0));
+    assert_eq!(world.chain.figures(0).unwrap().writes_skipped, 1);
+    world.chain.handle_written(0, at(1), 1, 72, None);
+    assert_eq!(puts(&mut world, 1), 1);
+    assert_eq!(puts(&mut world, 2), 0);
+    assert_eq!(puts(&mut world, 1_001), 1, "what was lost with its request holds no room for ever");
+}
+
+#[test]
+fn what_was_stored_in_the_future_is_not_believed() {
+    let mut world = World::new(1, TierOptions::default());
+    world.write(0, 500, "a", &[], fresh_for(1_000));
+    assert_eq!(world.answer(499, "a"), None);
+    assert_eq!(world.chain.figures(0).unwrap().refused["future"], 1);
+}
+
+#[test]
+fn a_tier_that_answers_with_another_number_of_values_has_failed() {
+    let mut world = World::new(1, TierOptions::default());
+    let mut read = Read::new([(root(), "a".to_owned())], false);
+    assert!(matches!(read.poll(&mut world.chain, at(0)), Step::Get { .. }));
+    read.handle_answers::<Vec<u8>>(&mut world.chain, at(0), &[None, None]);
+    assert_eq!(read.poll(&mut world.chain, at(0)), Step::Done);
+    assert_eq!(world.chain.figures(0).unwrap().read_errors, 1);
+}
+
+#[test]
+fn a_lease_has_one_holder_until_it_is_given_back_or_not_renewed() {
+    let mut leases = Leases::default();
+    let Acquired::Granted(first) = leases.acquire(at(0), "k", 100) else { panic!() };
+    assert_eq!(leases.acquire(at(1), "k", 100), Acquired::Held(99));
+    assert!(leases.renew(at(90), "k", first, 100));
+    assert_eq!(leases.acquire(at(100), "k", 100), Acquired::Held(90));
+    assert!(matches!(leases.acquire(at(100), "other", 100), Acquired::Granted(_)));
+    // The holder died: the next one takes over, and the dead one changes nothing more.
+    let Acquired::Granted(second) = leases.acquire(at(190), "k", 100) else { panic!() };
+    assert!(!leases.renew(at(191), "k", first, 100));
+    assert!(!leases.release("k", first));
+    assert_eq!(leases.acquire(at(192), "k", 100), Acquired::Held(98));
+    assert!(leases.release("k", second));
+    assert!(matches!(leases.acquire(at(193), "k", 100), Acquired::Granted(_)));
+}
+
+#[test]
+fn leases_are_bounded_and_those_that_ended_make_room() {
+    let mut leases = Leases::default();
+    for n in 0..100_000 {
+        assert!(matches!(leases.acquire(at(10), &n.to_string(), 5_000), Acquired::Granted(_)));
+    }
+    assert_eq!(leases.acquire(at(2_000), "one more", 5_000), Acquired::Full);
+    assert!(matches!(leases.acquire(at(5_010), "one more", 5_000), Acquired::Granted(_)));
+    assert_eq!(leases.len(), 1);
+}

@@ -1,0 +1,384 @@
+// What a cache over tiers does, in Node, with tiers that do as they are told.
+
+import { NearCache } from "nearcache";
+import { memoryTier, tiers } from "nearcache/tiers";
+import { equal, ok, rejects, test, throws } from "../js/runner.mjs";
+import { matches } from "./matches.mjs";
+
+const EXACT = { clockSkew: 0, lateWrites: 0 };
+
+/** A world with a clock: chains over the same stores, as several isolates have them. */
+export function world(stores = [memoryTier()], options = {}) {
+  const lines = [];
+  let now = 1_000_000;
+  const clock = () => now;
+  const isolate = (cacheOptions = {}, one = {}) => {
+    const chain = tiers(stores, { ...EXACT, log: (line) => lines.push(line), ...options, ...one });
+    const cache = new NearCache({ ttl: "1m", clock, tiers: chain, ...cacheOptions });
+    return { cache, chain };
+  };
+  return { isolate, lines, stores, advance: (millis) => (now += millis) };
+}
+
+/** A loader that counts. */
+export function origin(value = (key) => `value of ${key}`) {
+  const load = async (key) => {
+    load.calls++;
+    return value(key);
+  };
+  load.calls = 0;
+  return load;
+}
+
+const store = (clock) => memoryTier({ clock });
+
+test("what one isolate loaded another finds below, with what is left of its lifetime", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const [a, b] = [isolate(), isolate()];
+  const load = origin();
+  equal(await a.cache.getOrSet("k", load), "value of k");
+  await a.chain.flush();
+  advance(20_000);
+  const got = await b.cache.getOrSet("k", load, { details: true });
+  matches(got, { value: "value of k", ttl: 40_000 });
+  equal(load.calls, 1);
+  advance(40_000);
+  await b.cache.getOrSet("k", load);
+  equal(load.calls, 2, "at its end, calls");
+});
+
+test("values of every kind that JSON and bytes have come back as they were", async () => {
+  const { isolate } = world();
+  const [a, b] = [isolate(), isolate()];
+  const values = { o: { n: [1, "ü", null, true] }, u: undefined, z: null, e: "", n: 0, bytes: Uint8Array.of(0, 255) };
+  for (const [key, value] of Object.entries(values)) await a.cache.getOrSet(key, () => value);
+  await a.chain.flush();
+  for (const [key, value] of Object.entries(values)) equal(await b.cache.getOrSet(key, () => "loaded"), value, key);
+});
+
+test("keys that mean something elsewhere are told apart, others go to their loader", async () => {
+  const { isolate } = world();
+  const [a, b] = [isolate(), isolate()];
+  const keys = [1, "1", "#n1", 1n, true, "true", null, "null", undefined, NaN, "x".repeat(300)];
+  for (const [at, key] of keys.entries()) await a.cache.getOrSet(key, () => at);
+  await a.chain.flush();
+  for (const [at, key] of keys.entries()) equal(await b.cache.getOrSet(key, () => "loaded"), at, String(key));
+  const object = {};
+  await a.cache.getOrSet(object, () => "own");
+  await a.chain.flush();
+  equal(await b.cache.getOrSet(object, () => "own too"), "own too");
+});
+
+test("five hundred gets of one key are one read and one load", async () => {
+  const { isolate } = world();
+  const { cache, chain } = isolate();
+  const load = origin();
+  const got = await Promise.all(Array.from({ length: 500 }, () => cache.getOrSet("k", load)));
+  ok(got.every((value) => value === "value of k"));
+  equal([load.calls, chain.stats()[0].asked], [1, 1]);
+});
+
+test("a value is copied into the tiers above the one it was found in", async () => {
+  const [upper, lower] = [memoryTier({ name: "upper" }), memoryTier({ name: "lower" })];
+  const fill = world([lower]).isolate();
+  await fill.cache.getOrSet("k", origin());
+  await fill.chain.flush();
+  const { isolate } = world([upper, lower]);
+  const { cache, chain } = isolate();
+  await cache.getOrSet("k", origin());
+  await chain.flush();
+  matches(chain.stats()[0], { name: "upper", misses: 1, promotions: 1, writes: 1 });
+  const other = isolate();
+  await other.cache.getOrSet("k", origin());
+  matches(other.chain.stats(), { 0: { hits: 1 }, 1: { asked: 0 } });
+});
+
+for (const [what, purge] of [
+  ["delete", (cache) => cache.delete("k")],
+  ["expire", (cache) => cache.expire("k")],
+  ["deleteByTag", (cache) => cache.deleteByTag("t")],
+  ["expireByTag", (cache) => cache.expireByTag("t")],
+  ["clear", (cache) => cache.clear()],
+  ["update", (cache) => cache.update("k", () => "new")],
+]) {
+  test(`${what} reaches tiers, also from an isolate that does not hold the key`, async () => {
+    const { isolate, advance } = world();
+    const [a, b, c] = [isolate(), isolate(), isolate()];
+    await a.cache.getOrSet("k", () => "old", { tags: ["t"] });
+    await a.chain.flush();
+    advance(1);
+    await purge(b.cache);
+    await b.chain.flush();
+    advance(1);
+    equal(await c.cache.getOrSet("k", () => "new"), "new");
+  });
+}
+
+test("a load that began before a delete brings nothing back, here or elsewhere", async () => {
+  const { isolate, advance } = world();
+  const [a, b] = [isolate(), isolate()];
+  let bring;
+  const slow = a.cache.getOrSet("k", () => new Promise((resolve) => (bring = resolve)));
+  await settled();
+  advance(1);
+  b.cache.delete("k");
+  await b.chain.flush();
+  advance(1);
+  bring("old");
+  equal(await slow, "old", "who asked before");
+  await a.chain.flush();
+  advance(1);
+  equal(await isolate().cache.getOrSet("k", () => "new"), "new");
+});
+
+test("what was set is found elsewhere, and no late load takes its place", async () => {
+  const { isolate, advance } = world();
+  const [a, b] = [isolate(), isolate()];
+  let bring;
+  const slow = a.cache.getOrSet("k", () => new Promise((resolve) => (bring = resolve)));
+  await settled();
+  advance(1);
+  a.cache.set("k", "set");
+  bring("loaded");
+  await slow;
+  await a.chain.flush();
+  equal(await b.cache.getOrSet("k", () => "loaded anew"), "set");
+});
+
+test("namespaces and scopes are apart in tiers too, and are purged from around them", async () => {
+  const { isolate, advance } = world();
+  const [a, b, c] = [isolate(), isolate(), isolate()];
+  const part = ({ cache }) => cache.namespace("shop").scope("user:1");
+  await part(a).getOrSet("k", () => "inner", { tags: ["t"] });
+  await a.cache.getOrSet("k", () => "outer", { tags: ["t"] });
+  await a.chain.flush();
+  equal(
+    await b.cache
+      .namespace("shop")
+      .scope("user:2")
+      .getOrSet("k", () => "other"),
+    "other",
+  );
+  equal(await part(b).getOrSet("k", () => "loaded"), "inner");
+  advance(1);
+  b.cache.scope("user:1").deleteByTag("t");
+  await b.chain.flush();
+  advance(1);
+  equal(await part(c).getOrSet("k", () => "new"), "new");
+  equal(await c.cache.getOrSet("k", () => "new"), "outer");
+});
+
+test("a stale value from below answers at once, and is refreshed by the loader", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const [a, b] = [isolate({ swr: "1m" }), isolate({ swr: "1m" })];
+  await a.cache.getOrSet("k", () => "old");
+  await a.chain.flush();
+  advance(70_000);
+  const load = origin(() => "new");
+  equal(await b.cache.getOrSet("k", load), "old");
+  // Now the cache has it, stale, and refreshes it.
+  equal(await b.cache.getOrSet("k", load), "old");
+  await settled();
+  equal([await b.cache.getOrSet("k", load), load.calls], ["new", 1]);
+});
+
+test("a stale value from below stands in for a load that fails", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const [a, b, c] = [1, 2, 3].map(() => isolate({ staleIfError: "5m" }));
+  await a.cache.getOrSet("k", () => "old");
+  await a.chain.flush();
+  advance(70_000);
+  const fails = () => Promise.reject(new Error("down"));
+  equal(await b.cache.getOrSet("k", fails), "old");
+  advance(300_000);
+  await rejects(c.cache.getOrSet("k", fails), { message: "down" });
+});
+
+test("forceFresh asks the loader alone, and what it brings is shared", async () => {
+  const { isolate, advance } = world();
+  const [a, b] = [isolate(), isolate()];
+  await a.cache.getOrSet("k", () => "old");
+  await a.chain.flush();
+  advance(1);
+  equal(await b.cache.getOrSet("k", () => "new", { forceFresh: true }), "new");
+  await b.chain.flush();
+  equal(await isolate().cache.getOrSet("k", () => "?"), "new");
+});
+
+test("what the loader says not to store is not stored below", async () => {
+  const { isolate } = world();
+  const { cache, chain } = isolate();
+  await cache.getOrSet("skip", (_, ctx) => (ctx.skip(), 1));
+  await cache.getOrSet("zero", (_, ctx) => ((ctx.ttl = 0), 1));
+  await chain.flush();
+  equal(chain.stats()[0].writes, 0);
+});
+
+test("what no codec can write is handed out, and told to the log", async () => {
+  const { isolate, lines } = world();
+  const { cache, chain } = isolate();
+  equal(await cache.getOrSet("k", () => 1n), 1n);
+  await chain.flush();
+  ok(lines.length === 1 && /BigInt/.test(lines[0]), lines[0]);
+});
+
+test("a loader's error is its own, and a batch loads what all tiers together lack", async () => {
+  const { isolate } = world();
+  const fill = isolate();
+  await fill.cache.getOrSet(1, () => "one");
+  await fill.chain.flush();
+  const calls = [];
+  const batch = {
+    load: async (keys) => {
+      calls.push([...keys]);
+      return keys.map((key) => (key === 3 ? new Error("three") : `loaded ${key}`));
+    },
+  };
+  const { cache } = isolate({ batch });
+  const got = await cache.getMany([1, 2, 3, 4]);
+  equal([got[0], got[1], got[2].message, got[3]], ["one", "loaded 2", "three", "loaded 4"]);
+  equal(calls, [[2, 3, 4]]);
+});
+
+test("payloads are compressed where that is asked for and pays", async () => {
+  const tier = memoryTier();
+  const lengths = [];
+  const spy = { ...wrapped(tier), set: (entry) => (lengths.push(entry.bytes.length), tier.set(entry)) };
+  const { isolate } = world([spy], { compressFrom: 100 });
+  const [a, b] = [isolate(), isolate()];
+  const value = "ab".repeat(10_000);
+  await a.cache.getOrSet("k", () => value);
+  await a.chain.flush();
+  ok(lengths[0] < 1_000, `${lengths[0]} bytes`);
+  equal(await b.cache.getOrSet("k", () => "?"), value);
+});
+
+test("a codec of one's own writes and reads; what it can't read is loaded", async () => {
+  const codec = {
+    id: 20,
+    encode: (value) => new TextEncoder().encode(value.toISOString()),
+    decode: (bytes) => new Date(new TextDecoder().decode(bytes)),
+  };
+  const { isolate } = world([memoryTier()]);
+  const [a, b, c] = [isolate({}, { codec }), isolate({}, { codec }), isolate()];
+  await a.cache.getOrSet("k", () => new Date(5));
+  await a.chain.flush();
+  equal((await b.cache.getOrSet("k", () => "?")).getTime(), 5);
+  equal(await c.cache.getOrSet("k", () => "loaded"), "loaded");
+});
+
+test("signed envelopes are believed with a secret that was rotated, and others are not", async () => {
+  const [old, fresh] = ["an old secret of ours", "a new secret of ours"];
+  const { isolate, advance, lines } = world();
+  const writer = isolate({}, { secrets: [old] });
+  await writer.cache.getOrSet("k", () => "signed");
+  await writer.chain.flush();
+  equal(await isolate({}, { secrets: [fresh, old] }).cache.getOrSet("k", () => "?"), "signed");
+  const strict = isolate({}, { secrets: [fresh] });
+  equal(await strict.cache.getOrSet("k", () => "loaded"), "loaded");
+  await strict.chain.flush();
+  advance(1);
+  equal(strict.chain.stats()[0].refused, { "unknown signer": 1 });
+  equal(lines.filter((line) => /unknown signer/.test(line)).length, 1);
+});
+
+test("a tier that fails, hangs, lies or throws costs its timeout at most; is told once; is left alone; recovers", async () => {
+  for (const fault of ["fails", "hangs", "throws", "lies", "miscounts"]) {
+    const inner = memoryTier({ name: "t" });
+    const faulty = { ...wrapped(inner), options: { timeout: 30, failures: 3, cooldown: 1_000 } };
+    let broken = true;
+    let calls = 0;
+    faulty.getMany = (names) => {
+      calls++;
+      if (!broken) return Promise.all(names.map((name) => inner.get(name)));
+      if (fault === "fails") return Promise.reject(new Error("down"));
+      if (fault === "hangs") return new Promise(() => {});
+      if (fault === "throws") throw new Error("thrown");
+      if (fault === "lies") return Promise.resolve(names.map(() => Uint8Array.of(1, 2, 3)));
+      return Promise.resolve([undefined, undefined, undefined]);
+    };
+    const { isolate, advance, lines } = world([faulty]);
+    const { cache, chain } = isolate();
+    const start = performance.now();
+    for (let at = 0; at < 10; at++) equal(await cache.getOrSet(`${fault} ${at}`, () => at), at);
+    ok(performance.now() - start < 500, `${fault}: ${performance.now() - start} ms for ten`);
+    equal(calls, 3, `${fault}: calls`);
+    matches(chain.stats()[0], { skipped: 7, reads: "open" }, fault);
+    equal(lines.filter((line) => line.includes("fails")).length, 1, `${fault}: lines`);
+    broken = false;
+    advance(1_001);
+    equal(await cache.getOrSet("after", () => "after"), "after");
+    matches(chain.stats()[0], { reads: "closed" }, fault);
+    equal(lines.filter((line) => line.includes("works again")).length, 1);
+  }
+});
+
+test("a tier that can't be written is told of once, and what could not be purged there is not believed here", async () => {
+  const inner = memoryTier({ name: "t" });
+  let full = false;
+  const faulty = wrapped(inner);
+  faulty.set = (entry) => (full ? Promise.reject(new Error("OOM")) : inner.set(entry));
+  const { isolate, advance, lines } = world([faulty]);
+  const { cache, chain } = isolate();
+  await cache.getOrSet("k", () => "old", { tags: ["t"] });
+  await chain.flush();
+  full = true;
+  advance(1);
+  cache.deleteByTag("t");
+  await chain.flush();
+  for (let at = 0; at < 10; at++) await cache.getOrSet(`other ${at}`, () => at);
+  await chain.flush();
+  advance(1);
+  ok(chain.stats()[0].owesPurges);
+  equal(await cache.getOrSet("k", () => "new"), "new");
+  equal(lines.length, 1, lines.join("; "));
+  full = false;
+  advance(60_000);
+  await cache.getOrSet("again", () => 1);
+  await chain.flush();
+  ok(!chain.stats()[0].owesPurges, "told when it works again");
+});
+
+test("write-through waits for the tier, write-behind does not", async () => {
+  for (const write of ["through", "behind"]) {
+    const inner = memoryTier();
+    let stored = false;
+    const slow = { ...wrapped(inner), options: { write } };
+    slow.set = (entry) => new Promise((resolve) => setTimeout(() => ((stored = true), resolve(inner.set(entry))), 20));
+    const { isolate } = world([slow]);
+    const { cache, chain } = isolate();
+    await cache.getOrSet("k", () => 1);
+    equal(stored, write === "through", write);
+    await chain.flush();
+    ok(stored);
+  }
+});
+
+test("options that can't be are refused by their names", () => {
+  const tier = memoryTier();
+  const refused = (list, options, said) => throws(() => tiers(list, options), { code: "ERR_OPTION", message: said });
+  refused([], {}, /tiers: got 0 tiers/);
+  refused([{}], {}, /tiers\[0\]\.get/);
+  refused([tier], { maxLifetime: Infinity }, /maxLifetime/);
+  refused([tier], { maxlifetime: 1 }, /did you mean maxLifetime/);
+  refused([tier], { secrets: ["short"] }, /secrets/);
+  refused([tier], { codec: { id: 3 } }, /codec\.id/);
+  refused([memoryTier({ write: "never" })], {}, /write/);
+  throws(() => new NearCache({ tiers: [tier] }), { code: "ERR_OPTION", message: /tiers/ });
+  const chain = tiers([tier]);
+  new NearCache({ tiers: chain });
+  throws(() => new NearCache({ tiers: chain }), { code: "ERR_OPTION" });
+});
+
+/** The same tier as a plain object with methods that may be replaced. */
+function wrapped(tier) {
+  return {
+    name: tier.name,
+    options: {},
+    get: (name) => tier.get(name),
+    set: (entry) => tier.set(entry),
+    delete: (name) => tier.delete(name),
+  };
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 5));

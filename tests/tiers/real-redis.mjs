@@ -1,0 +1,175 @@
+// Over a real Redis, by both clients: round trips, and what faults cost.
+
+import { NearCache } from "nearcache";
+import { redisTier, tiers } from "nearcache/tiers";
+import { equal, ok, sleep, test } from "../js/runner.mjs";
+import { origin } from "./chain.mjs";
+import { matches } from "./matches.mjs";
+import { counting, RedisServer } from "./redis.mjs";
+import { conforms } from "./stores.mjs";
+
+const server = await RedisServer.start();
+const TIMEOUT = 100;
+const CLIENTS = { "node-redis": await server.client(), ioredis: await server.io() };
+
+/** Closes what is open. */
+export async function end() {
+  CLIENTS["node-redis"].destroy();
+  CLIENTS.ioredis.disconnect();
+  await server.down();
+}
+
+let prefixes = 0;
+
+/** A cache over Redis with names of its own, as an isolate has it. */
+function isolate(client, { prefix = `test${prefixes++}:`, log = () => {}, tier = {}, batch } = {}) {
+  const chain = tiers([redisTier(client, { prefix, timeout: TIMEOUT, cooldown: 300, ...tier })], {
+    log,
+    clockSkew: 0,
+    lateWrites: 0,
+  });
+  return { cache: new NearCache({ ttl: "1m", tiers: chain, batch }), chain, prefix };
+}
+
+for (const [name, client] of Object.entries(CLIENTS)) {
+  conforms(`Redis by ${name}`, { make: () => redisTier(client, { prefix: `c-${name}:` }), shortestTtl: 50 });
+
+  test(`isolates share by ${name} what they load, and purges`, async () => {
+    const a = isolate(client);
+    const [b, c] = [isolate(client, { prefix: a.prefix }), isolate(client, { prefix: a.prefix })];
+    await a.cache.getOrSet("k", () => ({ from: "a" }), { tags: ["t"] });
+    await a.chain.flush();
+    equal(await b.cache.getOrSet("k", () => "loaded"), { from: "a" });
+    await sleep(2);
+    b.cache.deleteByTag("t");
+    await b.chain.flush();
+    await sleep(2);
+    equal(await c.cache.getOrSet("k", () => "new"), "new");
+  });
+}
+
+test("a thousand keys cost two round trips, and one load of those that are missing", async () => {
+  const { client, counted } = counting(CLIENTS["node-redis"]);
+  const fill = isolate(CLIENTS["node-redis"]);
+  const keys = Array.from({ length: 1_000 }, (_, key) => key);
+  const double = (keys) => keys.map((key) => key * 2);
+  await fill.cache.getMany(keys.slice(0, 900), async (keys) => double(keys));
+  await fill.chain.flush();
+  const loads = [];
+  const batch = { load: async (keys) => (loads.push(keys.length), double(keys)) };
+  const { cache, chain } = isolate(client, { prefix: fill.prefix, batch });
+  equal(await cache.getMany(keys), double(keys));
+  equal(counted.commands.slice(0, 2), ["MGET", "MGET"]);
+  equal(loads, [100]);
+  await chain.flush();
+  equal(counted.trips, 3, "what was loaded is stored together");
+});
+
+/** What it takes to get so many keys one after the other, in milliseconds. */
+async function cost({ cache }, keys, load) {
+  const times = [];
+  for (const key of keys) {
+    const start = performance.now();
+    equal(await cache.getOrSet(key, load), `value of ${key}`);
+    times.push(performance.now() - start);
+  }
+  return { worst: Math.max(...times), sum: times.reduce((sum, time) => sum + time, 0) };
+}
+
+const KEYS = Array.from({ length: 30 }, (_, at) => `key ${at}`);
+const table = [];
+const note = (fault, { worst, sum }, lines) => table.push([fault, Math.round(worst), Math.round(sum), lines.length]);
+
+/** A fault of the server, and its end. */
+function faultTest(fault, begin, finish, { name = "node-redis", reading = true } = {}) {
+  test(`${fault}, by ${name}: answers come, at a timeout's cost; it is told once, left alone, and back again`, async () => {
+    const lines = [];
+    const one = isolate(CLIENTS[name], { log: (line) => lines.push(line) });
+    const load = origin();
+    await cost(one, ["before"], load);
+    await one.chain.flush();
+    await begin();
+    const took = await cost(one, KEYS, load);
+    await one.chain.flush();
+    equal(load.calls, KEYS.length + 1);
+    ok(took.worst < TIMEOUT * 1.8, `the slowest answer took ${took.worst} ms`);
+    // Five failures open the breaker, and there may be a trial or two.
+    ok(took.sum < TIMEOUT * 9, `all together took ${took.sum} ms`);
+    const stats = one.chain.stats()[0];
+    if (reading) ok(stats.reads !== "closed" && stats.skipped >= KEYS.length / 2, JSON.stringify(stats));
+    else ok(stats.writing !== "closed", JSON.stringify(stats));
+    equal(lines.length, new Set(lines).size, lines.join("; "));
+    ok(lines.length > 0 && lines.every((line) => line.includes("fails")), lines.join("; "));
+    note(`${fault} (${name})`, took, lines);
+    await finish();
+    for (const deadline = Date.now() + 10_000; ;) {
+      await sleep(100);
+      await one.cache.getOrSet(`after ${Date.now()}`, load);
+      await one.chain.flush();
+      const { reads, writing } = one.chain.stats()[0];
+      if (reads === "closed" && writing === "closed") break;
+      ok(Date.now() < deadline, `recovers: ${JSON.stringify(one.chain.stats()[0])}`);
+    }
+    await one.cache.getOrSet("shared", load);
+    await one.chain.flush();
+    const other = isolate(CLIENTS[name], { prefix: one.prefix });
+    equal(await other.cache.getOrSet("shared", () => "loaded"), "value of shared");
+  });
+}
+
+for (const name of Object.keys(CLIENTS)) {
+  faultTest(
+    "killed",
+    () => server.down(),
+    () => server.up(),
+    { name },
+  );
+  faultTest(
+    "stopped",
+    () => server.pause(),
+    () => server.resume(),
+    { name },
+  );
+}
+
+const limit = async (...settings) => {
+  const client = await server.client();
+  await client.sendCommand(["CONFIG", "SET", ...settings]);
+  client.destroy();
+};
+faultTest(
+  "full",
+  () => limit("maxmemory", "1", "maxmemory-policy", "noeviction"),
+  () => limit("maxmemory", "0"),
+  { reading: false },
+);
+
+test("broken bytes in Redis are misses, counted, and told once", async () => {
+  const lines = [];
+  const one = isolate(CLIENTS["node-redis"]);
+  for (const key of KEYS) await one.cache.getOrSet(key, () => "old");
+  await one.chain.flush();
+  const raw = CLIENTS.ioredis;
+  const names = await raw.keys(`${one.prefix}v:*`);
+  equal(names.length, KEYS.length);
+  for (const name of names) {
+    const bytes = await raw.getBuffer(name);
+    bytes[20] ^= 1;
+    await raw.set(name, bytes);
+  }
+  const { prefix } = one;
+  const log = (line) => lines.push(line);
+  const other = isolate(CLIENTS["node-redis"], { prefix, log, tier: { failures: 100 } });
+  const load = origin();
+  const took = await cost(other, KEYS, load);
+  equal(load.calls, KEYS.length);
+  matches(other.chain.stats()[0], { refusals: KEYS.length, refused: { checksum: KEYS.length } });
+  equal(lines.length, 2, lines.join("; "));
+  note("broken bytes", took, lines);
+});
+
+/** What the faults cost. */
+export function faultTable() {
+  const rows = table.map(([fault, worst, sum, lines]) => `  ${fault.padEnd(24)} ${worst}\t${sum}\t${lines}`);
+  return `Redis, timeout ${TIMEOUT} ms, ${KEYS.length} gets one after the other: ms of the slowest and of all, log lines\n${rows.join("\n")}`;
+}

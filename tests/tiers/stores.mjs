@@ -1,0 +1,94 @@
+// Each ready-made tier by the suite that is exported for everyone's own, and what is particular to each.
+
+import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileTier, memoryTier, redisTier } from "nearcache/tiers";
+import { testTier } from "nearcache/tiers/conformance";
+import { equal, ok, test, throws } from "../js/runner.mjs";
+import { scratch } from "../js/workerd.mjs";
+
+const CHECKS = 11;
+
+/** A test of a tier, which fails with what it does not do. */
+export function conforms(title, options) {
+  test(`${title} does what is wanted of a tier`, async () => {
+    const results = await testTier(options);
+    const failed = results.filter(({ error }) => error !== undefined);
+    ok(failed.length === 0, failed.map(({ title, error }) => `${title}: ${error.message}`).join("; "));
+    equal(results.length, CHECKS);
+  });
+}
+
+conforms("memory", { make: () => memoryTier(), shortestTtl: 50 });
+conforms("a folder of files", { make: () => fileTier(scratch()), shortestTtl: 100 });
+
+test("the suite finds what a tier does wrong", async () => {
+  const held = new Map();
+  const breakages = {
+    "keeps what it was handed": (tier) => ({
+      ...tier,
+      set: async ({ name, bytes }) => void held.set(name, bytes),
+      get: async (name) => held.get(name),
+    }),
+    "forgets empty values": (tier) => ({
+      ...tier,
+      get: async (name) => ((await tier.get(name))?.length ? tier.get(name) : undefined),
+    }),
+    "folds case": (tier) => ({
+      ...tier,
+      get: (name) => tier.get(name.toLowerCase()),
+      set: (entry) => tier.set({ ...entry, name: entry.name.toLowerCase() }),
+      delete: (name) => tier.delete(name.toLowerCase()),
+    }),
+    "never deletes": (tier) => ({ ...tier, delete: async () => {} }),
+    "never expires": (tier) => ({ ...tier, set: (entry) => tier.set({ ...entry, ttl: 1e9 }) }),
+    "drops repeated names": (tier) => ({
+      ...tier,
+      getMany: (names) => Promise.all([...new Set(names)].map((name) => tier.get(name))),
+    }),
+  };
+  for (const [what, breaks] of Object.entries(breakages)) {
+    const inner = memoryTier();
+    const plain = {
+      name: "t",
+      get: (name) => inner.get(name),
+      set: (entry) => inner.set(entry),
+      delete: (name) => inner.delete(name),
+    };
+    const results = await testTier({ make: () => breaks(plain), shortestTtl: 30 });
+    ok(
+      results.some(({ error }) => error !== undefined),
+      what,
+    );
+  }
+});
+
+test("memory is bounded, and lets go of the oldest", async () => {
+  const tier = memoryTier({ maxBytes: 1_000 });
+  for (let at = 0; at < 100; at++) await tier.set({ name: `n${at}`, bytes: new Uint8Array(97), ttl: 1_000 });
+  equal(tier.size, 10);
+  equal(await tier.get("n0"), undefined);
+  equal((await tier.get("n99")).length, 97);
+  await tier.set({ name: "large", bytes: new Uint8Array(1_000), ttl: 1_000 });
+  equal(await tier.get("large"), undefined);
+});
+
+test("files that have expired, or that a dead writer left, are swept", async () => {
+  const folder = scratch();
+  const tier = fileTier(folder);
+  await tier.set({ name: "dead", bytes: Uint8Array.of(1), ttl: 0 });
+  await tier.set({ name: "live", bytes: Uint8Array.of(2), ttl: 100_000 });
+  await mkdir(join(folder, "00"), { recursive: true });
+  const left = join(folder, "00", "abc.1.0.new");
+  await writeFile(left, "half of");
+  equal(await tier.sweep(), 1);
+  await utimes(left, 0, 0);
+  equal(await tier.sweep(), 1);
+  equal((await tier.get("live")).length, 1);
+  const files = await Promise.all((await readdir(folder)).map((name) => readdir(join(folder, name))));
+  equal(files.flat().length, 1);
+});
+
+test("a client that is none is refused", () => {
+  for (const client of [undefined, {}, "redis://"]) throws(() => redisTier(client), { code: "ERR_OPTION" });
+});
