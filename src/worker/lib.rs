@@ -42,7 +42,7 @@ impl Proxy {
         Ok(Self(Rc::new(proxy::Proxy::new(config, rules, host))))
     }
 
-    /// A request with its fields, flat: a `Response`, or an [`ask::Ask`] where it takes time.
+    /// A request with its fields, flat: a `Response`, or an `Ask` where it takes time.
     pub fn ask(&self, method: &str, url: &str, fields: &str) -> JsValue {
         self.0.ask(method, url, fields)
     }

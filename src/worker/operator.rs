@@ -174,5 +174,7 @@ fn urls(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
         None => url.starts_with('/').then_some(url),
     };
     let list: Option<Vec<String>> = strings(name, value)?.into_iter().map(plain).collect();
-    list.ok_or_else(|| format!("{name}: wants paths with their queries, that begin with /, or absolute URLs"))
+    list.ok_or_else(|| {
+        format!("{name}: wants an array of paths with their queries, that begin with /, or of absolute URLs")
+    })
 }
