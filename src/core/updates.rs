@@ -97,6 +97,7 @@ impl Machine {
             tags: value.tags,
             random: value.random,
             load_millis: None,
+            used_at: now,
             hash: value.hash,
         };
         self.store(slot, partition, now, &entry)

@@ -22,6 +22,7 @@ export function drawn(seed, length) {
   const batches = random(3) === 0;
   const life = (odds) => ({
     ttl: maybe(odds, () => time(60)),
+    idleTtl: maybe(odds * 2, () => time(40)),
     staleWhileRevalidate: maybe(odds, () => time(40)),
     staleIfError: maybe(odds, () => time(60)),
     errorBackoff: maybe(odds, () => random(30)),
@@ -55,6 +56,8 @@ export function drawn(seed, length) {
       maxBytes: weighs ? 10 + random(20) : undefined,
       maxEntryBytes: weighs ? maybe(2, () => 5 + random(10)) : undefined,
       sizeOfLength: weighs ? true : undefined,
+      // No value that is drawn is refused, but each is looked at.
+      validate: maybe(5, () => true),
       random: chance / 4,
       namespaces: { n: some(life(3)) },
       batch: batches ? some({ batchWindow: 1 + random(10), maxBatchSize: maybe(2, () => 1 + random(3)) }) : undefined,
@@ -118,7 +121,7 @@ export function drawn(seed, length) {
       case 1:
         return { get: one(KEYS), ...place() };
       case 2:
-        return { [one(["peek", "has", "remainingTtl"])]: one(KEYS), ...place() };
+        return { [one(["peek", "peekStale", "has", "remainingTtl", "info"])]: one(KEYS), ...place() };
       case 3:
         return { [one(["delete", "expire"])]: one(KEYS), ...place() };
       case 4:

@@ -9,10 +9,11 @@ const FUNCTION = "a function";
 const SIGNAL = "an AbortSignal";
 const BOOLEAN = "true or false";
 const OBJECT = "an object";
-const LIFE_OPTIONS = "ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff";
-export const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, eviction, ${LIFE_OPTIONS}, softTimeout, hardTimeout, sizeOf, batch, tiers, plugins, name, clock, random`;
+const LIFE_OPTIONS =
+  "ttl, idleTtl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff";
+export const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, eviction, ${LIFE_OPTIONS}, softTimeout, hardTimeout, retry, validate, sizeOf, batch, tiers, plugins, name, clock, random`;
 const SET_OPTIONS = `${LIFE_OPTIONS}, bytes, tags`;
-const GET_OPTIONS = `${SET_OPTIONS}, hardTimeout, signal, softTimeout, forceFresh, details`;
+const GET_OPTIONS = `${SET_OPTIONS}, hardTimeout, signal, softTimeout, forceFresh, retry, validate, details`;
 
 // What was given, how the error shows it.
 const notDurations = [
