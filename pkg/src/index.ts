@@ -774,10 +774,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   #plainHit(key: K): Promise<V> | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
-    const now = entries.clock.now();
     const slot = handle.slots.get(key);
-    const { columns } = entries;
+    // What is not there needs no time.
     if (slot === undefined) return undefined;
+    const { clock, columns } = entries;
+    const now = clock.now();
+    // A clock that the user gave may have used the cache.
+    if (clock !== hostClock && handle.slots.get(key) !== slot) return undefined;
     if (!(now < columns.freshUntil[slot]!) && !entries.safely(() => entries.columns.isFresh(slot, now)))
       return undefined;
     const value = entries.values[slot] as V;
