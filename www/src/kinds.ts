@@ -18,8 +18,7 @@ export type KindName = keyof typeof KINDS;
 /** Parts of the cache's size. */
 const LOOP = 1.5;
 const HOT = 0.9;
-/** Gets between two scans, and between two shifts of the hot set, for each key there is. */
-const SCAN_EVERY = 3;
+/** Gets between two shifts of the hot set, for each key there is. */
 const SHIFT_EVERY = 20;
 
 export const KINDS = {
@@ -29,16 +28,12 @@ export const KINDS = {
     draws: ({ keys }) => zipf(keys),
   },
   scans: {
-    says: "Now and then somebody reads every key once. That pushes what is wanted out of lru; adaptive lets it pass.",
+    says: "One get in three reads every key in turn, on and on. That pushes what is wanted out of lru; adaptive lets it pass.",
     order: "every key, the most wanted first",
     draws({ keys }) {
       const wanted = zipf(keys);
       let made = 0;
-      return () => {
-        const at = made++ % (SCAN_EVERY * keys);
-        // Every other get of a scan's time is the scan's.
-        return at < 2 * keys && at % 2 === 0 ? at / 2 : wanted();
-      };
+      return () => (++made % 3 === 0 ? (made / 3) % keys : wanted());
     },
   },
   loop: {

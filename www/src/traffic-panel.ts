@@ -14,7 +14,7 @@ import { View } from "./view.js";
 import { count, percent } from "./words.js";
 
 const ROWS = 12;
-const COLOURS = { adaptive: "hit", lru: "join" } as const;
+const COLOURS = { adaptive: "hit", lru: "lru" } as const;
 const POLICIES = Object.keys(COLOURS) as Policy[];
 const $ = <E extends HTMLElement>(selector: string): E => document.querySelector<E>(selector)!;
 
