@@ -407,6 +407,21 @@ try {
     assert.ok((await figure(page, "hits", "traffic")) >= hits);
   });
 
+  await test("the cache advises more room, and the hit rate rises where that is tried", async (page) => {
+    await fill(page, "maxEntries", 80, "traffic");
+    await page.locator("#advice-none", { hasText: "Nothing so far." }).waitFor();
+    await page.locator("#run").click();
+    const button = page.locator('#advice [data-option="maxEntries"]');
+    await button.waitFor({ timeout: 30_000 });
+    const before = (await untilRates(page, "there are hit rates", ({ adaptive }) => adaptive > 0)).adaptive;
+    await accessible(page, "with advice");
+    await page.locator("#traffic").screenshot({ path: `${shots}/advice.png` });
+    await button.click();
+    assert.ok(Number(await page.locator("#traffic-maxEntries").inputValue()) > 80);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "traffic-maxEntries");
+    await untilRates(page, `more than ${before} with more room`, ({ adaptive }) => adaptive > before + 0.02);
+  });
+
   await test("the best possible is as good as trying every choice", async () => {
     const seed = Number(process.env.SEED ?? Date.now() % 1e6);
     let state = seed;

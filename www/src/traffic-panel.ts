@@ -1,6 +1,7 @@
 // The second section of the page: traffic that goes on, and what the cache makes of it.
 
 import type { Duration } from "nearcache";
+import { AdviceList } from "./advice-list.js";
 import { drawChart, drawKeyspace, Recency } from "./draw-traffic.js";
 import { Fields, option, whole } from "./fields.js";
 import { Figures, set } from "./figures.js";
@@ -23,10 +24,14 @@ export class TrafficPanel {
   readonly #traffic: Traffic;
   readonly #fields: Fields<TrafficSettings>;
   readonly #figures = new Figures($("#traffic-figures"), $("#traffic-latencies"));
+  readonly #advice = new AdviceList($("#advice"), $("#advice-none"), (option) =>
+    document.querySelector(`#traffic-${option}`),
+  );
   readonly #recency = new Recency($("#recency"), ROWS);
   readonly #chart: View;
   readonly #keyspace: View;
   readonly #slowly = everyMs(200);
+  readonly #slower = everyMs(1000);
   #ttl: number;
   /** The policy whose cache the pictures and figures show. */
   #shown: Policy = "adaptive";
@@ -64,7 +69,10 @@ export class TrafficPanel {
       this.#act(() => this.#traffic.pass(this.#ttl < Infinity ? this.#ttl : 0)),
     );
     $("#policies").addEventListener("change", (event) =>
-      this.#act(() => (this.#shown = (event.target as HTMLInputElement).value as Policy)),
+      this.#act(() => {
+        this.#shown = (event.target as HTMLInputElement).value as Policy;
+        this.#advice.show(this.#lane.cache);
+      }),
     );
     this.#act(() => {});
   }
@@ -81,7 +89,10 @@ export class TrafficPanel {
     if (settings === undefined) return;
     this.#traffic.configure(settings);
     this.#ttl = toMs(settings.ttl);
-    this.#act(() => this.running && this.#say());
+    this.#act(() => {
+      this.#advice.show(this.#lane.cache);
+      if (this.running) this.#say();
+    });
   }
 
   #run(on: boolean): void {
@@ -121,6 +132,7 @@ export class TrafficPanel {
     const stats = lane.cache.stats();
     this.#figures.show(stats, lane.waits, this.probe);
     this.#recency.show(lane, this.#ttl);
+    if (this.#slower(performance.now())) this.#advice.show(lane.cache);
     for (const policy of POLICIES) set($(`[data-rate="${policy}"]`), percent(lanes[policy].recentRate));
     set($('[data-rate="best"]'), percent(bestRate));
     set(
