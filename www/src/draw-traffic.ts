@@ -31,7 +31,12 @@ export function drawChart(view: View, lines: Line[], windows: number): void {
     g.lineWidth = width;
     g.setLineDash([...dash]);
     g.beginPath();
-    rates.forEach((rate, i) => !Number.isNaN(rate) && g.lineTo(x(i), y(rate)));
+    // A gap stays one.
+    rates.forEach((rate, i) => {
+      if (Number.isNaN(rate)) return;
+      if (Number.isNaN(rates[i - 1] ?? NaN)) g.moveTo(x(i), y(rate));
+      else g.lineTo(x(i), y(rate));
+    });
     g.stroke();
     g.setLineDash([]);
     const last = rates.at(-1) ?? NaN;

@@ -17,6 +17,8 @@ export interface TrafficSettings {
 
 /** After a pause (a hidden tab, say) no more than this is made up for. */
 const LONGEST_STEP = 100;
+/** The best possible may choose what it begins with: of fewer windows than these, that would be too good to be told. */
+const FEWEST_WINDOWS = 4;
 /** The best possible is told for so many gets at the most: a few milliseconds' work. */
 const LONGEST_LOG = 20_000;
 
@@ -94,7 +96,7 @@ export class Traffic {
     for (const lane of this.#lanes) lane.endWindow();
     const { keys, maxEntries } = this.settings;
     const asked = Int32Array.from(this.#log.flat().slice(-LONGEST_LOG));
-    this.bestRate = bestHits(asked, keys, maxEntries) / asked.length;
+    this.bestRate = this.#log.length < FEWEST_WINDOWS ? NaN : bestHits(asked, keys, maxEntries) / asked.length;
     this.best.push(this.bestRate);
     if (this.best.length > WINDOWS) this.best.shift();
     if (this.#log.push([]) > RECENT) this.#log.shift();
