@@ -46,9 +46,16 @@ const tiers = ["tiers-inline", "tiers-workerd", "tiers-conformance"].map((name) 
 }));
 await build({ ...shared, external: [...shared.external, "node:*"], entryPoints: tiers, outdir: dist, format: "esm" });
 
+// Nor does the HTTP cache.
+const http = ["http-inline", "http-workerd"].map((name) => ({
+  in: join(modules, `entrypoints/${name}.js`),
+  out: `entrypoints/${name}`,
+}));
+await build({ ...shared, entryPoints: http, outdir: dist, format: "esm" });
+
 // For `require` where it does not take ES modules yet (Node before 20.19 and 22.12, Jest). CommonJS by its package.json.
 const cjs = join(dist, "cjs");
-const common = ["inline", "init", "tiers-inline", "tiers-conformance"];
+const common = ["inline", "init", "tiers-inline", "tiers-conformance", "http-inline"];
 await build({
   ...shared,
   entryPoints: common.map((name) => join(modules, `entrypoints/${name}.js`)),
@@ -74,9 +81,9 @@ function shipTypes(name, target, shipped = new Set()) {
     shipTypes(join(dirname(name), `${path}.d.ts`), target, shipped);
   }
 }
-for (const name of [...entries, "tiers-inline", "tiers-workerd", "tiers-conformance"])
-  shipTypes(`entrypoints/${name}.d.ts`, dist);
+const others = ["tiers-inline", "tiers-workerd", "tiers-conformance", "http-inline", "http-workerd"];
+for (const name of [...entries, ...others]) shipTypes(`entrypoints/${name}.d.ts`, dist);
 for (const name of common) shipTypes(`entrypoints/${name}.d.ts`, cjs);
-for (const name of ["nearcache", "nearcache-tiers"]) {
+for (const name of ["nearcache", "nearcache-tiers", "nearcache-http"]) {
   writeFileSync(join(dist, `${name}.wasm.d.ts`), "declare const module: WebAssembly.Module;\nexport default module;\n");
 }

@@ -7,29 +7,15 @@ use nearcache::figures::Thresholds;
 use nearcache::http::Heuristic;
 use nearcache::http::rule::{Cookies, Reload, Rule, Rules, SetCookie};
 use nearcache::time::parse_duration;
+use nearcache_http_bindings::Limits;
 
-use super::host::Url;
+use super::url::Url;
 
 /// What `wrangler.toml` and `--var` say, in a form that needs no more checks. Durations are milliseconds.
 pub(super) struct Config {
-    /// Scheme, host and path prefix, without a slash at the end.
-    pub origin: String,
-    pub max_bytes: u64,
-    pub max_entries: u64,
-    /// Trips to the origin at once, and bytes of bodies on their way into the cache.
-    pub max_loads: usize,
-    pub max_filling_bytes: u64,
-    /// How long a request waits where something stale would do.
-    pub soft_timeout_ms: Option<u64>,
-    /// For the head of an answer, for the silence of a body, and for all of it.
-    pub head_timeout_ms: u64,
-    pub idle_timeout_ms: u64,
-    pub total_timeout_ms: u64,
     /// Targets that each scheduled event loads anew, and the host by which they are asked for.
     pub keep_fresh: Vec<String>,
     pub keep_fresh_host: String,
-    /// Loads that take longer are logged.
-    pub slow_load_log_ms: Option<u64>,
     /// Opens the routes under `/_nearcache/`.
     pub admin_token: Option<String>,
     pub thresholds: Thresholds,
@@ -37,9 +23,6 @@ pub(super) struct Config {
 }
 
 const MIB: u64 = 1024 * 1024;
-/// What the cache may take of an isolate's 128 MiB: the rest is for the code, for requests and for what the garbage collector has not
-/// got to yet.
-const MOST_BYTES: u64 = 96 * MIB;
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 
 const KNOWN: [&str; 30] = [
@@ -106,18 +89,26 @@ type Result<T> = std::result::Result<T, ConfigError>;
 
 impl Config {
     /// Reads every variable, names and values by turns; the first that is wrong is the error.
-    pub fn read(variables: &[String]) -> Result<(Self, Rules)> {
+    pub fn read(variables: &[String]) -> Result<(Self, Limits, Rules)> {
         let vars = Vars(variables);
         vars.all_known()?;
         let mut rule = Rule::default();
         // Without rules all hosts get the same from the one origin, which is not told which it was.
         rule.key.any_host = vars.text("RULES").is_none();
         let origin = read_origin(vars.text("ORIGIN"))?;
-        let max_bytes =
-            vars.whole("MAX_BYTES", 64 * MIB, 0..=MOST_BYTES, "a whole number of bytes, at most 96 MiB (100663296)")?;
+        let max_bytes = vars.whole(
+            "MAX_BYTES",
+            64 * MIB,
+            0..=Limits::MOST_BYTES,
+            "a whole number of bytes, at most 96 MiB (100663296)",
+        )?;
         let allowed = "a whole number of bytes, at most 32 MiB (33554432) and MAX_BYTES";
-        rule.max_body_bytes =
-            vars.whole("MAX_ENTRY_BYTES", rule.max_body_bytes.min(max_bytes), 0..=(32 * MIB).min(max_bytes), allowed)?;
+        rule.max_body_bytes = vars.whole(
+            "MAX_ENTRY_BYTES",
+            rule.max_body_bytes.min(max_bytes),
+            0..=Limits::MOST_BODY_BYTES.min(max_bytes),
+            allowed,
+        )?;
         rule.stale.while_revalidate_ms = vars.millis("STALE_WHILE_REVALIDATE")?.unwrap_or(0);
         if let Some(millis) = vars.millis("STALE_IF_ERROR")? {
             rule.stale.if_error_ms = millis;
@@ -152,36 +143,33 @@ impl Config {
             _ => None,
         })?;
         let keep_fresh_host = vars.text("KEEP_FRESH_HOST").unwrap_or_else(|| origin.clone());
-        let config = Self {
+        let limits = Limits {
             max_bytes,
             max_entries: vars.whole("MAX_ENTRIES", 100_000, 1..=1_000_000, "a whole number from 1 to 1000000")?,
             max_loads: vars.whole("MAX_LOADS", 1_000, 1..=10_000, "a whole number from 1 to 10000")? as usize,
             max_filling_bytes: vars.whole(
                 "MAX_FILLING_BYTES",
                 16 * MIB,
-                0..=MOST_BYTES - max_bytes.min(MOST_BYTES - 1),
+                0..=Limits::MOST_BYTES - max_bytes.min(Limits::MOST_BYTES - 1),
                 "a whole number of bytes, with MAX_BYTES at most 96 MiB (100663296)",
             )?,
             soft_timeout_ms: vars.millis("SOFT_TIMEOUT")?,
             head_timeout_ms: vars.deadline("HARD_TIMEOUT", 30_000)?,
             idle_timeout_ms: vars.deadline("IDLE_TIMEOUT", 30_000)?,
             total_timeout_ms: vars.deadline("TOTAL_TIMEOUT", 5 * 60_000)?,
+            slow_load_log_ms: vars.millis("SLOW_LOAD_LOG")?,
+            origin: Some(origin),
+        };
+        let config = Self {
             keep_fresh: vars.paths("KEEP_FRESH")?,
             keep_fresh_host,
-            slow_load_log_ms: vars.millis("SLOW_LOAD_LOG")?,
             admin_token: vars.token("ADMIN_TOKEN")?,
             thresholds: vars.thresholds()?,
             health_window_ms: vars.millis("HEALTH_WINDOW")?.unwrap_or(60_000),
-            origin,
         };
         let rules = vars.text("RULES").unwrap_or_else(|| "{}".to_owned());
         let rules = Rules::from_json(rule, &rules).map_err(|error| ConfigError::Rules(error.to_string()))?;
-        Ok((config, rules))
-    }
-
-    /// The longest that a trip takes, with some time to spare.
-    pub fn trip_ms(&self) -> u64 {
-        self.head_timeout_ms + self.total_timeout_ms + 1_000
+        Ok((config, limits, rules))
     }
 }
 

@@ -1,34 +1,39 @@
 //! The caching reverse proxy for Cloudflare Workers: it forwards to one origin, caches what HTTP lets a shared cache keep, and shares
 //! loads across requests. What may be kept and handed out is [`nearcache::http`]'s to say; what takes time is carried out by the driver
-//! in `js/`, which calls in here. Here are the Worker's own matters: settings, what is under way, bounds, the operator's routes.
+//! in `js/`,  Here are the Worker's own matters: settings, what is under way, bounds, the operator's routes.
 
 // Nothing that a caller can reach may panic.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 // There is nothing here but for the host of wasm.
 #![cfg(target_family = "wasm")]
 
-mod ask;
 mod config;
-mod figures;
-mod flights;
-mod heads;
-mod host;
 mod operator;
-mod proxy;
-mod store;
-mod trip;
+mod url;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, HeaderValue};
+use nearcache::figures::Window;
+use nearcache_http_bindings::{self as bindings, Host};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use config::Config;
-use host::Host;
+use operator::{Errand, Operation};
 
 /// The isolate's proxy, for the driver.
 #[wasm_bindgen]
-pub struct Proxy(Rc<proxy::Proxy>);
+pub struct Proxy(Rc<Served>);
+
+/// A proxy and what the Worker has around it.
+struct Served {
+    config: Config,
+    proxy: Rc<bindings::Proxy>,
+    lately: RefCell<Window>,
+}
 
 #[wasm_bindgen]
 impl Proxy {
@@ -38,46 +43,30 @@ impl Proxy {
     /// What is wrong with the first wrong one, as text.
     #[wasm_bindgen(constructor)]
     pub fn new(variables: Vec<String>, host: Host) -> Result<Self, JsValue> {
-        let (config, rules) = Config::read(&variables).map_err(|error| JsValue::from(error.to_string()))?;
-        Ok(Self(Rc::new(proxy::Proxy::new(config, rules, host))))
+        let (config, limits, rules) = Config::read(&variables).map_err(|error| JsValue::from(error.to_string()))?;
+        let lately = RefCell::new(Window::new(config.health_window_ms));
+        Ok(Self(Rc::new(Served { config, proxy: Rc::new(bindings::Proxy::new(limits, rules, host)), lately })))
     }
 
-    /// A request with its fields, flat: a `Response`, or an `Ask` where it takes time.
+    /// A request with its fields, flat: a `Response`, or where it takes time a [`bindings::Ask`] or an [`Operation`].
     pub fn ask(&self, method: &str, url: &str, fields: &str) -> JsValue {
-        self.0.ask(method, url, fields)
+        let fields = bindings::unflatten(fields);
+        match Errand::of(&self.0.config, method, url, &fields) {
+            None => self.0.proxy.ask(method, url, fields),
+            Some(Ok(errand)) => Operation::new(&self.0, errand).into(),
+            Some(Err(refusal)) => self.0.write(&refusal),
+        }
     }
 
-    /// As a request that wants a target fresh.
+    /// As a request that wants a target fresh, for [`KEEP_FRESH`](Config::keep_fresh).
     pub fn refresh(&self, target: &str) -> JsValue {
-        self.0.refresh(target)
+        let fields = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-cache"))]);
+        self.0.proxy.ask("GET", &format!("{}{target}", self.0.config.keep_fresh_host), fields)
     }
 
     /// The targets that each scheduled event loads anew.
     #[wasm_bindgen(js_name = keepFresh)]
     pub fn keep_fresh(&self) -> Vec<String> {
         self.0.config.keep_fresh.clone()
-    }
-
-    /// Forgets what can't end any more; the numbers of flights that nobody is to join.
-    pub fn sweep(&self) -> Vec<u32> {
-        self.0.sweep()
-    }
-
-    /// For how many milliseconds the head of an answer is waited for.
-    #[wasm_bindgen(js_name = headTimeout)]
-    pub fn head_timeout(&self) -> f64 {
-        self.0.config.head_timeout_ms as f64
-    }
-
-    /// How long a body may be silent.
-    #[wasm_bindgen(js_name = idleTimeout)]
-    pub fn idle_timeout(&self) -> f64 {
-        self.0.config.idle_timeout_ms as f64
-    }
-
-    /// How long a body may take in all.
-    #[wasm_bindgen(js_name = totalTimeout)]
-    pub fn total_timeout(&self) -> f64 {
-        self.0.config.total_timeout_ms as f64
     }
 }

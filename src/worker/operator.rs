@@ -2,20 +2,22 @@
 //! its own, and it is one isolate that answers.
 
 use std::fmt::Write;
+use std::rc::Rc;
 
 use ::http::HeaderMap;
 use ::http::header::AUTHORIZATION;
 use js_sys::{Array, JSON, Object};
 use nearcache::figures;
 use nearcache::time::Timestamp;
+use nearcache_http_bindings::{self as bindings, Purged};
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
+use super::Served;
 use super::config::Config;
-use super::host;
-use super::proxy::Proxy;
-use super::store::Purged;
 
-/// A request of the operator's whose body is to be read first.
+/// What the operator wants.
+#[derive(Clone, Copy)]
 pub(super) enum Errand {
     Purge,
     Metrics,
@@ -92,25 +94,24 @@ fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
 }
 
-impl Proxy {
+impl Served {
     /// Does what the operator wants, by a request with this body.
-    pub fn operate(&self, errand: &Errand, text: &str) -> JsValue {
-        self.write(match errand {
+    fn operate(&self, errand: Errand, text: &str) -> JsValue {
+        self.write(&match errand {
             Errand::Purge => match read_purge(text) {
                 Ok((purges, soft)) => {
-                    let now = host::now();
-                    let hit: usize = purges.into_iter().map(|purged| self.store.purge(purged, soft, now)).sum();
+                    let hit: usize = purges.into_iter().map(|purged| self.proxy.purge(purged, soft)).sum();
                     Page::json(200, format!("{{\"purged\":{hit}}}"))
                 }
                 Err(wrong) => Page::problem(400, &wrong),
             },
-            Errand::Metrics => Page { status: 200, content_type: figures::CONTENT_TYPE, text: self.metrics() },
+            Errand::Metrics => Page { status: 200, content_type: figures::CONTENT_TYPE, text: self.proxy.metrics() },
             Errand::Health => self.health(),
         })
     }
 
     fn health(&self) -> Page {
-        let lately = self.lately.borrow_mut().recent(Timestamp::from_millis(host::now()), &self.stats());
+        let lately = self.lately.borrow_mut().recent(Timestamp::from_millis(bindings::now()), &self.proxy.stats());
         let health = figures::health(&lately, &self.config.thresholds);
         let mut body = format!("{{\"ok\":{},\"checks\":[", health.ok);
         for (n, check) in health.checks.iter().enumerate() {
@@ -121,6 +122,32 @@ impl Proxy {
         }
         body.push_str("]}");
         Page::json(if health.ok { 200 } else { 503 }, body)
+    }
+
+    /// The response of one of the operator's routes.
+    pub fn write(&self, page: &Page) -> JsValue {
+        self.proxy.write(page.status, page.content_type, &page.text)
+    }
+}
+
+/// A request of the operator's whose body is to be read first.
+#[wasm_bindgen]
+pub struct Operation {
+    served: Rc<Served>,
+    errand: Errand,
+}
+
+impl Operation {
+    pub(super) fn new(served: &Rc<Served>, errand: Errand) -> Self {
+        Self { served: served.clone(), errand }
+    }
+}
+
+#[wasm_bindgen]
+impl Operation {
+    /// Does what the operator wants, with the request's body.
+    pub fn operate(&self, text: &str) -> JsValue {
+        self.served.operate(self.errand, text)
     }
 }
 

@@ -17,6 +17,7 @@ export async function startOrigin({ delay = 300 } = {}) {
     const ttl = url.searchParams.get("ttl") ?? "60";
     const headers = { "content-type": "text/plain", "cache-control": `public, max-age=${ttl}` };
     if (kind === "private") headers["cache-control"] = `private, max-age=${ttl}`;
+    if (kind === "max-age") headers["cache-control"] = `max-age=${ttl}`;
     if (kind === "no-store") headers["cache-control"] = "no-store";
     if (kind === "plain") delete headers["cache-control"];
     if (kind === "cookie") headers["set-cookie"] = `session=${count}`;

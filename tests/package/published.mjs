@@ -13,10 +13,10 @@ export default {
       /^package\.json$/,
       /^(README|CHANGELOG)\.md$/,
       /^LICENSE-(MIT|APACHE)$/,
-      /^dist\/nearcache(-tiers)?\.(wasm|wasm\.d\.ts)$/,
+      /^dist\/nearcache(-tiers|-http)?\.(wasm|wasm\.d\.ts)$/,
       /^dist\/nearcache\.js$/,
-      /^dist\/(cjs\/)?(tiers\/)?[a-z-]+\.d\.ts$/,
-      /^dist\/entrypoints\/(workerd|browser|inline|init|init-workerd|tiers-inline|tiers-workerd|tiers-conformance)\.(js|d\.ts)$/,
+      /^dist\/(cjs\/)?((tiers|http)\/)?[a-z-]+\.d\.ts$/,
+      /^dist\/entrypoints\/(workerd|browser|inline|init|init-workerd|tiers-inline|tiers-workerd|tiers-conformance|http-inline|http-workerd)\.(js|d\.ts)$/,
       /^dist\/cjs\/entrypoints\/(inline|init|tiers-inline|tiers-conformance)\.(js|d\.ts)$/,
       /^dist\/cjs\/package\.json$/,
     ];

@@ -70,6 +70,22 @@ export default {
     assert.equal(readdirSync(without).filter((name) => name.endsWith(".wasm")).length, 1);
   },
 
+  async "the HTTP cache comes with its import, in Node, Deno, Bun and workerd"() {
+    const folder = project("http");
+    const said = { texts: ["call 1", "call 1"], hits: 1, wrong: "maxByte: unknown option; did you mean maxBytes?" };
+    for (const [command, ...args] of [[process.execPath], ["bun"], ["deno", "run", "--quiet", "--no-prompt"]]) {
+      assert.deepEqual(JSON.parse(run(command, [...args, "main.mjs"], folder)), said, command);
+    }
+    assert.deepEqual(JSON.parse(run(process.execPath, ["main.cjs"], folder)), said, "CommonJS");
+    const out = alone("http-worker");
+    await bundle(path.join(folder, "worker.mjs"), out);
+    // The class is not in it.
+    assert.equal(readdirSync(out).filter((name) => name.endsWith(".wasm")).length, 1);
+    const worker = await serveWorker(out);
+    assert.deepEqual(await (await fetch(worker.url)).json(), said);
+    worker.stop();
+  },
+
   "all entry points are one package"() {
     assert.deepEqual(JSON.parse(run(process.execPath, ["same.mjs"], project("node"))), [true, true, true, 1]);
   },

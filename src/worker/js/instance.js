@@ -1,10 +1,14 @@
 // The isolate's instance of the wasm, and its proxy. A trap ends an instance, not the isolate: the next request gets another, empty one.
 
 import module from "./index_bg.wasm";
-import { makeGlue } from "./glue.js";
-import { broken, host } from "./fields.js";
+import { makeGlue } from "nearcache-glue";
+import { Trips } from "../../../pkg/src/http/trip.ts";
+import { broken, host } from "./responses.js";
 
 let proxy;
+
+/** Trips under way. Those of an instance that has failed are nobody's to join. */
+export let trips = new Trips();
 
 /** The isolate's proxy, or what is wrong with the variables, which can't change while the isolate lives. */
 export function proxyOf(env) {
@@ -36,6 +40,9 @@ export function reviving(run) {
 /** After an error that nobody expected: one of the wasm's own means that nothing may be expected of its instance any more. */
 export function failed(error) {
   console.error("nearcache:", error);
-  if (error instanceof WebAssembly.RuntimeError) proxy = undefined;
+  if (error instanceof WebAssembly.RuntimeError) {
+    proxy = undefined;
+    trips = new Trips();
+  }
   return broken();
 }

@@ -1,79 +1,59 @@
 //! The proxy of one isolate: what a request comes to, where that can be said at once.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use ::http::{HeaderMap, Method};
 use js_sys::Function;
-use nearcache::figures::Window;
 use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch, Outcome, Request};
 use nearcache::http::rule::Rules;
 use wasm_bindgen::JsValue;
 
-use super::ask::Ask;
-use super::config::Config;
-use super::figures::Figures;
-use super::flights::{Flight, Flights, Joined};
-use super::heads::Heads;
-use super::host::{self, Host};
-use super::operator::{self, Errand};
-use super::store::{Body, Store};
+use crate::ask::Ask;
+use crate::figures::Figures;
+use crate::flights::{Flight, Flights, Joined};
+use crate::heads::Heads;
+use crate::host::{self, Host};
+use crate::limits::Limits;
+use crate::store::{Body, Purged, Store};
 
-pub(super) struct Proxy {
-    pub config: Config,
-    pub host: Host,
-    pub store: Store,
-    pub flights: Flights,
-    pub figures: Figures,
-    pub lately: RefCell<Window>,
+/// Answers requests, with what it stores and by trips to the origin.
+pub struct Proxy {
+    pub(crate) limits: Limits,
+    pub(crate) host: Host,
+    pub(crate) store: Store,
+    pub(crate) flights: Flights,
+    pub(crate) figures: Figures,
     rules: Rules,
     heads: Heads,
 }
 
 impl Proxy {
-    pub fn new(config: Config, rules: Rules, host: Host) -> Self {
+    /// An empty one.
+    pub fn new(limits: Limits, rules: Rules, host: Host) -> Self {
         Self {
-            store: Store::new(&config),
-            flights: Flights::new(config.max_loads, config.max_filling_bytes),
+            store: Store::new(&limits),
+            flights: Flights::new(limits.max_loads, limits.max_filling_bytes),
             figures: Figures::default(),
-            lately: RefCell::new(Window::new(config.health_window_ms)),
             rules,
             heads: Heads::default(),
-            config,
+            limits,
             host,
         }
     }
 
-    /// A response, or an [`Ask`] where it takes a trip to the origin.
-    pub fn ask(self: &Rc<Self>, method: &str, url: &str, fields: &str) -> JsValue {
-        let fields = host::unflatten(fields);
-        if let Some(errand) = Errand::of(&self.config, method, url, &fields) {
-            return match errand {
-                Ok(errand) => Ask::errand(self, errand).into(),
-                Err(refusal) => self.write(refusal),
-            };
-        }
-        self.exchange(method, url, fields)
-    }
-
-    /// As a request that wants this target fresh, for [`KEEP_FRESH`](Config::keep_fresh).
-    pub fn refresh(self: &Rc<Self>, target: &str) -> JsValue {
-        let mut fields = HeaderMap::new();
-        fields.insert(::http::header::CACHE_CONTROL, ::http::HeaderValue::from_static("no-cache"));
-        self.exchange("GET", &format!("{}{target}", self.config.keep_fresh_host), fields)
-    }
-
-    fn exchange(self: &Rc<Self>, method: &str, url: &str, fields: HeaderMap) -> JsValue {
+    /// A `Response`, or an [`Ask`] where it takes a trip to the origin.
+    pub fn ask(self: &Rc<Self>, method: &str, url: &str, fields: HeaderMap) -> JsValue {
         let now = host::now();
         let (scheme, host, target) = split(url);
         // Two Host fields come as one (RFC 9112 §3.2).
         if host.contains([',', ' ']) {
-            return self.write(operator::Page::problem(400, "the request has more than one Host"));
+            return self.write(400, "application/json", r#"{"error":"the request has more than one Host"}"#);
         }
         // A method that is no token never comes here.
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
         let request = Request { method, scheme, host, target, fields };
-        let mut exchange = Exchange::new(self.rules.resolve(&request.host, &request.target), request);
+        let rule = self.rules.resolve(&request.host, &request.target);
+        let mut exchange = Exchange::new(rule, self.with_scheme(request));
         let found = exchange.key().and_then(|key| self.store.get(key));
         match exchange.handle_stored(found.as_deref(), now) {
             Decision::Answer(answer) => {
@@ -84,27 +64,40 @@ impl Proxy {
         }
     }
 
+    /// Where requests name their origins, http and https of a host are two of them, and a key has no scheme: it has the port.
+    fn with_scheme(&self, mut request: Request) -> Request {
+        if self.limits.origin.is_none() && request.scheme == "http" && !has_port(&request.host) {
+            request.host.push_str(":80");
+        }
+        request
+    }
+
+    /// Takes out what a purge concerns, or, softly, makes it stale. How many targets it has hit. O(entries).
+    pub fn purge(&self, purged: Purged, soft: bool) -> usize {
+        self.store.purge(purged, soft, host::now())
+    }
+
     /// Forgets what can't end any more: heads of responses that are gone, flights whose requests must be. The numbers of those.
-    pub fn sweep(&self) -> Vec<u32> {
+    pub(crate) fn sweep(&self) -> Vec<u32> {
         self.heads.sweep();
-        self.flights.sweep(host::now().saturating_sub(self.config.trip_ms()))
+        self.flights.sweep(host::now().saturating_sub(self.limits.trip_ms()))
     }
 
     /// The trip that a fetch comes to.
-    pub fn join(&self, fetch: &Fetch<Body>, now: u64) -> Joined {
+    pub(crate) fn join(&self, fetch: &Fetch<Body>, now: u64) -> Joined {
         // A purge of its key, or of everything, ends a flight for those who come later; what its tags will be is not known yet.
         let may_join = |flight: &Flight| !self.store.purged_since(flight.seen, fetch.key(), &[]);
         self.flights.join(fetch.flight().cloned(), self.store.purges(), now, may_join)
     }
 
     /// Whether what a flight brought had been purged when a request began that has seen so many purges.
-    pub fn was_purged(&self, flight: &Flight, seen: u64, outcome: &Outcome<Body>) -> bool {
+    pub(crate) fn was_purged(&self, flight: &Flight, seen: u64, outcome: &Outcome<Body>) -> bool {
         let (Outcome::Stored(stored), Some(key)) = (outcome, flight.key()) else { return false };
         self.store.purged_between(flight.seen, seen, key, &stored.record.tags)
     }
 
     /// The response of an answer. `take` gives the body of the trip that it came by.
-    pub fn respond(&self, answer: Answer<Body>, take: Option<&Function>) -> JsValue {
+    pub(crate) fn respond(&self, answer: Answer<Body>, take: Option<&Function>) -> JsValue {
         let headers = self.heads.of(&self.host, &answer);
         let body = match answer.content {
             Content::Empty => JsValue::NULL,
@@ -118,11 +111,16 @@ impl Proxy {
         self.host.respond(answer.status.as_u16(), &headers, &body)
     }
 
-    /// The response of one of the operator's routes.
-    pub fn write(&self, page: operator::Page) -> JsValue {
-        let headers = self.host.headers(&format!("content-type\n{}\ncache-control\nno-store\n", page.content_type));
-        self.host.respond(page.status, &headers, &JsValue::from(page.text))
+    /// A `Response` with words of the driver's own.
+    pub fn write(&self, status: u16, content_type: &str, text: &str) -> JsValue {
+        let headers = self.host.headers(&format!("content-type\n{content_type}\ncache-control\nno-store\n"));
+        self.host.respond(status, &headers, &JsValue::from(text))
     }
+}
+
+/// Whether a host of a URL has a port behind it. An IPv6 address has its colons in brackets.
+fn has_port(host: &str) -> bool {
+    host.rsplit(']').next().is_some_and(|rest| rest.contains(':'))
 }
 
 /// Scheme, host with its port, path and query of a URL that the runtime has made.

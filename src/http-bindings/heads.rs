@@ -7,12 +7,12 @@ use std::rc::{Rc, Weak};
 use nearcache::http::exchange::{Answer, Record};
 use wasm_bindgen::JsValue;
 
-use super::host::{self, Host};
-use super::store::Body;
+use crate::host::{self, Host};
+use crate::store::Body;
 
 /// By the address of a record, which stays its own as long as its `Weak` is here.
 #[derive(Default)]
-pub(super) struct Heads(RefCell<HashMap<*const Record, Kept>>);
+pub(crate) struct Heads(RefCell<HashMap<*const Record, Kept>>);
 
 struct Kept {
     record: Weak<Record>,

@@ -6,15 +6,15 @@ use nearcache::figures::{Held, Layer};
 use nearcache::http::exchange::{Answer, Outcome};
 use nearcache::{Stats, figures};
 
-use super::proxy::Proxy;
-use super::store::Body;
+use crate::proxy::Proxy;
+use crate::store::Body;
 
 #[derive(Default)]
-pub(super) struct Figures(RefCell<Stats>);
+pub(crate) struct Figures(RefCell<Stats>);
 
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Came {
+pub(crate) enum Came {
     /// By what is stored, without waiting.
     Hit,
     /// So, and it was stale.
@@ -76,15 +76,20 @@ impl Proxy {
         }
     }
 
-    pub fn metrics(&self) -> String {
-        let stats = self.stats();
-        let held = Held {
+    /// What there is now, and its bounds.
+    pub fn held(&self) -> Held {
+        Held {
             entries: Some(self.store.len() as u64),
             bytes: Some(self.store.weight()),
-            max_entries: Some(self.config.max_entries),
-            max_bytes: Some(self.config.max_bytes),
+            max_entries: Some(self.limits.max_entries),
+            max_bytes: Some(self.limits.max_bytes),
             loads_in_flight: Some(self.flights.under_way() as u64),
-        };
+        }
+    }
+
+    /// A page for Prometheus.
+    pub fn metrics(&self) -> String {
+        let (stats, held) = (self.stats(), self.held());
         figures::prometheus(&[Layer { cache: "nearcache", layer: "memory", namespace: None, stats: &stats, held }])
     }
 }

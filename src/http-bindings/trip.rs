@@ -8,19 +8,19 @@ use nearcache::http::exchange::{Failure, Fetch, Filling, Outcome, Piece, Progres
 use nearcache::http::rule::Purge;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::flights::{Flight, State};
-use super::host;
-use super::proxy::Proxy;
-use super::store::{Body, Purged};
+use crate::flights::{Flight, State};
+use crate::host;
+use crate::proxy::Proxy;
+use crate::store::{Body, Purged};
 
-/// What came of a head, as `trip.js` knows it.
+/// What came of a head, as `trip.ts` knows it.
 mod came {
     pub const SEND_AGAIN: u32 = 0;
     pub const DONE: u32 = 1;
     pub const READ: u32 = 2;
 }
 
-/// How a trip failed, as `trip.js` knows it.
+/// How a trip failed, as `trip.ts` knows it.
 mod failed {
     pub const TIMED_OUT: u32 = 0;
     pub const STALLED: u32 = 2;
@@ -36,7 +36,7 @@ pub struct Trip {
 }
 
 impl Trip {
-    pub(super) fn new(proxy: &Rc<Proxy>, fetch: Box<Fetch<Body>>, flight: Rc<Flight>, background: bool) -> Self {
+    pub(crate) fn new(proxy: &Rc<Proxy>, fetch: Box<Fetch<Body>>, flight: Rc<Flight>, background: bool) -> Self {
         proxy.figures.load_began(background);
         Self { proxy: proxy.clone(), fetch, flight, sent_at: host::now() }
     }
@@ -45,7 +45,7 @@ impl Trip {
         self.apply(now);
         let took = now.saturating_sub(self.sent_at);
         self.proxy.figures.load_ended(&outcome, took);
-        if self.proxy.config.slow_load_log_ms.is_some_and(|limit| took >= limit) {
+        if self.proxy.limits.slow_load_log_ms.is_some_and(|limit| took >= limit) {
             host::warn(&format!("nearcache: loading {} took {took} ms", self.fetch.head().target));
         }
         self.flight.state.replace(State::Ended(Rc::new(outcome)));
@@ -114,9 +114,13 @@ impl Trip {
     pub fn url(&mut self) -> String {
         self.sent_at = host::now();
         let head = self.fetch.head();
-        format!("{}{}", head.origin.as_deref().unwrap_or(&self.proxy.config.origin), head.target)
+        match head.origin.as_ref().or(self.proxy.limits.origin.as_ref()) {
+            Some(origin) => format!("{origin}{}", head.target),
+            None => format!("{}://{}{}", head.scheme, head.host, head.target),
+        }
     }
 
+    /// How.
     pub fn method(&self) -> String {
         self.fetch.head().method.to_string()
     }
@@ -130,6 +134,29 @@ impl Trip {
     /// The request's fields, flat.
     pub fn fields(&self) -> String {
         host::flatten(&self.fetch.head().fields)
+    }
+
+    /// For how many milliseconds the head of an answer is waited for.
+    #[wasm_bindgen(js_name = headTimeout)]
+    pub fn head_timeout(&self) -> f64 {
+        self.proxy.limits.head_timeout_ms as f64
+    }
+
+    /// How long a body may be silent.
+    #[wasm_bindgen(js_name = idleTimeout)]
+    pub fn idle_timeout(&self) -> f64 {
+        self.proxy.limits.idle_timeout_ms as f64
+    }
+
+    /// How long a body may take in all.
+    #[wasm_bindgen(js_name = totalTimeout)]
+    pub fn total_timeout(&self) -> f64 {
+        self.proxy.limits.total_timeout_ms as f64
+    }
+
+    /// Forgets trips that can't end any more; the numbers of those that nobody is to join.
+    pub fn sweep(&self) -> Vec<u32> {
+        self.proxy.sweep()
     }
 
     /// The head of the origin's answer is there.
@@ -194,8 +221,8 @@ impl Trip {
     pub fn fail(&mut self, how: u32, reason: String) {
         let now = host::now();
         let failure = match how {
-            failed::TIMED_OUT => Failure::TimedOut(self.proxy.config.head_timeout_ms),
-            failed::STALLED => Failure::TimedOut(self.proxy.config.idle_timeout_ms),
+            failed::TIMED_OUT => Failure::TimedOut(self.proxy.limits.head_timeout_ms),
+            failed::STALLED => Failure::TimedOut(self.proxy.limits.idle_timeout_ms),
             _ => Failure::Unreachable(reason),
         };
         let outcome = self.fetch.handle_failure(failure, now);

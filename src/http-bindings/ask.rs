@@ -7,16 +7,15 @@ use nearcache::http::exchange::{Answer, Decision, Exchange, Fetch};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::figures::Came;
-use super::flights::{Flight, Joined, State};
-use super::host;
-use super::operator::Errand;
-use super::proxy::Proxy;
-use super::store::Body;
-use super::trip::Trip;
+use crate::figures::Came;
+use crate::flights::{Flight, Joined, State};
+use crate::host;
+use crate::proxy::Proxy;
+use crate::store::Body;
+use crate::trip::Trip;
 
-/// What is to be done, as `drive.js` knows it.
-pub(super) mod step {
+/// What is to be done, as `drive.ts` knows it.
+pub(crate) mod step {
     /// Take the reply.
     pub const ANSWER: u32 = 0;
     /// Lead a trip in the background, and take the reply.
@@ -25,22 +24,15 @@ pub(super) mod step {
     pub const LEAD: u32 = 2;
     /// Wait for the trip of another request.
     pub const JOIN: u32 = 3;
-    /// Read the request's body: it is the operator's.
-    pub const OPERATOR: u32 = 4;
     /// Go on waiting.
-    pub const WAIT: u32 = 5;
+    pub const WAIT: u32 = 4;
 }
 
 /// A request that can't be answered at once.
 #[wasm_bindgen]
 pub struct Ask {
     proxy: Rc<Proxy>,
-    work: Work,
-}
-
-enum Work {
-    Exchange(Box<Exchanging>),
-    Errand(Errand),
+    exchanging: Exchanging,
 }
 
 struct Exchanging {
@@ -60,7 +52,7 @@ struct Exchanging {
 
 impl Ask {
     /// Of a request that has been decided about once, and was not answered.
-    pub(super) fn new(proxy: &Rc<Proxy>, exchange: Exchange<Body>, decision: Decision<Body>, now: u64) -> Self {
+    pub(crate) fn new(proxy: &Rc<Proxy>, exchange: Exchange<Body>, decision: Decision<Body>, now: u64) -> Self {
         let seen = proxy.store.purges();
         let mut exchanging = Exchanging {
             exchange,
@@ -75,18 +67,7 @@ impl Ask {
             counted: false,
         };
         exchanging.decide(proxy, decision, now);
-        Self { proxy: proxy.clone(), work: Work::Exchange(Box::new(exchanging)) }
-    }
-
-    pub(super) fn errand(proxy: &Rc<Proxy>, errand: Errand) -> Self {
-        Self { proxy: proxy.clone(), work: Work::Errand(errand) }
-    }
-
-    fn exchanging(&mut self) -> Option<(&Rc<Proxy>, &mut Exchanging)> {
-        match &mut self.work {
-            Work::Exchange(exchanging) => Some((&self.proxy, exchanging)),
-            Work::Errand(_) => None,
-        }
+        Self { proxy: proxy.clone(), exchanging }
     }
 }
 
@@ -94,60 +75,46 @@ impl Ask {
 impl Ask {
     /// What is to be done first.
     pub fn step(&self) -> u32 {
-        match &self.work {
-            Work::Exchange(exchanging) => exchanging.step,
-            Work::Errand(_) => step::OPERATOR,
-        }
+        self.exchanging.step
     }
 
     /// The response. `take(start, end)` gives the body of the trip that was waited for, where that is the answer's.
     pub fn reply(&mut self, take: Option<Function>) -> JsValue {
-        let Some((proxy, exchanging)) = self.exchanging() else { return JsValue::UNDEFINED };
-        match exchanging.answer.take() {
-            Some(answer) => proxy.respond(answer, take.as_ref()),
+        match self.exchanging.answer.take() {
+            Some(answer) => self.proxy.respond(answer, take.as_ref()),
             None => JsValue::UNDEFINED,
         }
     }
 
     /// The trip to lead.
     pub fn trip(&mut self) -> Option<Trip> {
-        let (proxy, exchanging) = self.exchanging()?;
-        let (fetch, flight) = (exchanging.fetch.take()?, exchanging.flight.clone()?);
-        Some(Trip::new(proxy, fetch, flight, exchanging.step == step::REFRESH))
+        let (fetch, flight) = (self.exchanging.fetch.take()?, self.exchanging.flight.clone()?);
+        Some(Trip::new(&self.proxy, fetch, flight, self.exchanging.step == step::REFRESH))
     }
 
     /// The number of the flight to wait for.
-    pub fn flight(&mut self) -> u32 {
-        let flight = self.exchanging().and_then(|(_, exchanging)| exchanging.flight.clone());
-        flight.map_or(0, |flight| flight.number)
+    pub fn flight(&self) -> u32 {
+        self.exchanging.flight.as_ref().map_or(0, |flight| flight.number)
     }
 
     /// The trip has something new.
     pub fn resume(&mut self) -> u32 {
-        self.exchanging().map_or(step::ANSWER, |(proxy, exchanging)| exchanging.resume(proxy))
+        self.exchanging.resume(&self.proxy)
     }
 
     /// The trip's request is gone.
     pub fn lost(&mut self) -> u32 {
-        self.exchanging().map_or(step::ANSWER, |(proxy, exchanging)| exchanging.lost(proxy))
+        self.exchanging.lost(&self.proxy)
     }
 
     /// For how many milliseconds to wait, until [`late`](Self::late).
-    pub fn patience(&mut self) -> f64 {
-        self.exchanging().map_or(0.0, |(proxy, exchanging)| exchanging.patience(proxy, host::now()) as f64)
+    pub fn patience(&self) -> f64 {
+        self.exchanging.patience(&self.proxy, host::now()) as f64
     }
 
     /// That time has passed.
     pub fn late(&mut self) -> u32 {
-        self.exchanging().map_or(step::ANSWER, |(proxy, exchanging)| exchanging.late(proxy))
-    }
-
-    /// Does what the operator wants, with the request's body.
-    pub fn operate(&mut self, text: &str) -> JsValue {
-        match &self.work {
-            Work::Errand(errand) => self.proxy.operate(errand, text),
-            Work::Exchange(_) => JsValue::UNDEFINED,
-        }
+        self.exchanging.late(&self.proxy)
     }
 }
 
@@ -248,9 +215,9 @@ impl Exchanging {
     }
 
     fn patience(&self, proxy: &Proxy, now: u64) -> u64 {
-        let limit = match proxy.config.soft_timeout_ms.filter(|_| !self.softened) {
+        let limit = match proxy.limits.soft_timeout_ms.filter(|_| !self.softened) {
             Some(soft) => soft,
-            None => proxy.config.trip_ms(),
+            None => proxy.limits.trip_ms(),
         };
         (self.since + limit).saturating_sub(now)
     }
@@ -260,7 +227,7 @@ impl Exchanging {
         if self.patience(proxy, now) > 0 {
             return step::WAIT;
         }
-        if proxy.config.soft_timeout_ms.is_some() && !self.softened {
+        if proxy.limits.soft_timeout_ms.is_some() && !self.softened {
             self.softened = true;
             proxy.figures.soft_timeout();
             if let Some(answer) = self.exchange.handle_soft_timeout(now) {

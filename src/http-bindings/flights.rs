@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use nearcache::http::exchange::{Filling, FlightKey, Key, Outcome};
 
-use super::store::Body;
+use crate::store::Body;
 
 /// One trip: what is known of it so far.
-pub(super) struct Flight {
+pub(crate) struct Flight {
     /// 0 for one that nobody can join.
     pub number: u32,
     key: Option<FlightKey>,
@@ -29,7 +29,7 @@ impl Flight {
 }
 
 /// What a trip has come to.
-pub(super) enum State {
+pub(crate) enum State {
     /// It has been sent.
     Asking,
     /// Its body is being read for the cache.
@@ -39,7 +39,7 @@ pub(super) enum State {
 }
 
 /// Those that can be joined, by what they ask for, and what all of them take.
-pub(super) struct Flights {
+pub(crate) struct Flights {
     by_key: RefCell<HashMap<FlightKey, Rc<Flight>>>,
     last: Cell<u32>,
     under_way: Cell<usize>,
@@ -49,7 +49,7 @@ pub(super) struct Flights {
 }
 
 /// What comes of asking for a trip.
-pub(super) enum Joined {
+pub(crate) enum Joined {
     /// It is the asker's to lead.
     Lead(Rc<Flight>),
     /// It is under way.

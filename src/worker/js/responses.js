@@ -1,20 +1,6 @@
-// Header fields cross to the wasm and back as one string, a line for each name and each value: no value has a line feed.
+// Responses: what the wasm makes them with, and those that it has no part in.
 
-export function flatten(headers) {
-  let text = "";
-  for (const [name, value] of headers) text += `${name}\n${value}\n`;
-  return text;
-}
-
-export function unflatten(text) {
-  const headers = new Headers();
-  const lines = text.split("\n");
-  for (let i = 0; i + 1 < lines.length; i += 2) headers.append(lines[i], lines[i + 1]);
-  return headers;
-}
-
-/** The runtime takes no body with these, be it empty. */
-const BODILESS = new Set([204, 205, 304]);
+import { BODILESS, unflatten } from "../../../pkg/src/http/fields.ts";
 
 /** What the wasm calls to answer. `encodeBody`: bodies are as the origin encoded them, whatever the fields say. */
 export const host = {

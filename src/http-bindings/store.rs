@@ -9,11 +9,11 @@ use nearcache::engine::{Cache, EntryOptions};
 use nearcache::http::exchange::{Change, Key, Target};
 use nearcache::time::Ttl;
 
-use super::config::Config;
+use crate::limits::Limits;
 
 /// The bytes of a body, on the JS heap, where they are freed piece by piece: linear memory never shrinks.
 #[derive(Clone)]
-pub(super) struct Body(Rc<Uint8Array>);
+pub(crate) struct Body(Rc<Uint8Array>);
 
 impl Body {
     pub fn new(bytes: Uint8Array) -> Self {
@@ -29,23 +29,25 @@ impl Body {
     }
 }
 
-pub(super) type Targets = Target<Body>;
+pub(crate) type Targets = Target<Body>;
 
-/// Targets by key, within the bounds of the configuration. The store's own expiry is the end of every use of a target, and
+/// Targets by key, within the bounds of the limits. The store's own expiry is the end of every use of a target, and
 /// nothing else: freshness has one owner, [`nearcache::http`].
-pub(super) struct Store {
+pub(crate) struct Store {
     cache: Cache<Key, Rc<Targets>>,
     purges: RefCell<Purges>,
 }
 
 /// What a purge concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Purged {
+pub enum Purged {
+    /// All there is.
     Everything,
     /// A path and query on every host, or behind one.
     Url(String),
     /// All paths that begin so.
     Prefix(String),
+    /// What bears a tag.
     Tag(String),
     /// One key, which a request has invalidated (RFC 9111 §4.4).
     Key(Key),
@@ -94,11 +96,11 @@ const REMEMBERED: usize = 1_024;
 const OVERHEAD: usize = 700;
 
 impl Store {
-    pub fn new(config: &Config) -> Self {
+    pub fn new(limits: &Limits) -> Self {
         let weigh = |key: &Key, target: &Rc<Targets>| {
             u32::try_from(target.weight(Body::len) + key.as_str().len() + OVERHEAD).unwrap_or(u32::MAX)
         };
-        let cache = Cache::builder().max_entries(config.max_entries).max_bytes(config.max_bytes).weigher(weigh).build();
+        let cache = Cache::builder().max_entries(limits.max_entries).max_bytes(limits.max_bytes).weigher(weigh).build();
         Self { cache, purges: RefCell::default() }
     }
 

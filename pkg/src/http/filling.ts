@@ -1,20 +1,31 @@
 // A body on its way into the cache. Its bytes are nobody's request's, so that any may read them as they come.
 
+import { deferred } from "../deferred.js";
+
 const FIRST_READ = 16 * 1024;
 const LARGEST_READ = 256 * 1024;
 
 /** How much of a chunk's memory may be empty, as a part of what is in it: 1 / WASTE. */
 const WASTE = 4;
 
+/** How reading a body ended. */
+export type End = "whole" | "too long" | "late" | Error;
+
+export interface Bounds {
+  readonly idle: number;
+  readonly total: number;
+  readonly room: (bytes: number) => boolean;
+}
+
 export class Filling {
-  #chunks = [];
+  #chunks: Uint8Array[] = [];
   #length = 0;
   #over = false;
-  #error;
+  #error: Error | undefined;
   // Settled with the next chunk. See docs/workerd-promises.md for why it is made so.
-  #more = Promise.withResolvers();
-  #reader;
-  #idle;
+  #more = deferred<void>();
+  #reader: Reader | undefined;
+  #idle = 0;
   /** Whether what is still to come goes to one reader, and is not kept. */
   #passes = false;
 
@@ -22,18 +33,18 @@ export class Filling {
    * Reads a stream to its end, and gives `whole`, `too long` where `room` refuses so many bytes in all, `late` if nothing came for `idle`
    * milliseconds or not all within `total`, or the error that broke it.
    */
-  async read(source, { idle, total, room }) {
+  async read(source: ReadableStream<Uint8Array> | null, { idle, total, room }: Bounds): Promise<End> {
     if (source === null) return this.#finish("whole");
-    this.#reader = source.getReader({ mode: "byob" });
+    this.#reader = readerOf(source);
     this.#idle = idle;
     const end = Date.now() + total;
     let size = FIRST_READ;
     try {
       for (;;) {
-        const read = await within(this.#reader.read(new Uint8Array(size)), Math.min(idle, end - Date.now()));
+        const read = await within(this.#reader!.read(new Uint8Array(size)), Math.min(idle, end - Date.now()));
         if (read === LATE) return this.#finish("late");
-        if (read.done) return this.#finish("whole");
-        const { value } = read;
+        const { value, done } = read;
+        if (done || value === undefined) return this.#finish("whole");
         this.#push(value);
         if (!room(this.#length)) {
           this.#passes = true;
@@ -44,24 +55,24 @@ export class Filling {
         if (value.byteLength === size) size = Math.min(size * 2, LARGEST_READ);
       }
     } catch (error) {
-      return this.#finish(error);
+      return this.#finish(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
-  #push(chunk) {
+  #push(chunk: Uint8Array): void {
     const spare = chunk.buffer.byteLength - chunk.byteLength;
     this.#chunks.push(spare * WASTE > chunk.byteLength ? chunk.slice() : chunk);
     this.#length += chunk.byteLength;
     this.#next();
   }
 
-  #next() {
+  #next(): void {
     const { resolve } = this.#more;
-    this.#more = Promise.withResolvers();
+    this.#more = deferred();
     resolve();
   }
 
-  #finish(how) {
+  #finish(how: "whole" | "late" | Error): End {
     if (how === "whole") this.#over = true;
     else this.#error = how instanceof Error ? how : new Error(`the body could not be read: ${how}`);
     this.#next();
@@ -69,9 +80,9 @@ export class Filling {
   }
 
   /** All of it, when it has been read whole. */
-  bytes() {
+  bytes(): Uint8Array {
     const [only] = this.#chunks;
-    if (this.#chunks.length === 1) return only;
+    if (only !== undefined && this.#chunks.length === 1) return only;
     const whole = new Uint8Array(this.#length);
     let at = 0;
     for (const chunk of this.#chunks) {
@@ -84,7 +95,7 @@ export class Filling {
   }
 
   /** Nobody wants what is still to come. */
-  cancel() {
+  cancel(): void {
     this.#reader?.cancel().catch(() => {});
   }
 
@@ -92,18 +103,19 @@ export class Filling {
    * A stream of the present request's own, of the bytes from `start` to `end` as they come. Of what turns out too long to be kept only
    * the request that reads the origin may have one.
    */
-  stream(start, end) {
+  stream(start: number, end: number): ReadableStream<Uint8Array> {
     const stream = this.#stream(start, end);
-    if (end > Number.MAX_SAFE_INTEGER) return stream;
+    const { FixedLengthStream } = globalThis as Runtime;
+    if (end > Number.MAX_SAFE_INTEGER || FixedLengthStream === undefined) return stream;
     // With its length, which the client is told.
     const { readable, writable } = new FixedLengthStream(end - start);
     stream.pipeTo(writable).catch(() => {});
     return readable;
   }
 
-  #stream(start, end) {
+  #stream(start: number, end: number): ReadableStream<Uint8Array> {
     let at = start;
-    return new ReadableStream({
+    return new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         while (at < end) {
           const chunk = this.#from(at, end);
@@ -124,33 +136,55 @@ export class Filling {
     });
   }
 
-  async #pass(controller) {
+  async #pass(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     this.#chunks = [];
-    const read = await within(this.#reader.read(new Uint8Array(LARGEST_READ)), this.#idle);
+    const read = await within(this.#reader!.read(new Uint8Array(LARGEST_READ)), this.#idle);
     if (read === LATE) {
       this.cancel();
       return controller.error(new Error("the body could not be read: late"));
     }
-    if (!read.done) return controller.enqueue(read.value);
+    if (!read.done && read.value !== undefined) return controller.enqueue(read.value);
     this.#over = true;
     controller.close();
   }
 
   /** What there is from a position on, of one chunk. */
-  #from(position, end) {
+  #from(position: number, end: number): Uint8Array | undefined {
     let at = 0;
     for (const chunk of this.#chunks) {
       if (position < at + chunk.byteLength) return chunk.subarray(position - at, Math.min(end - at, chunk.byteLength));
       at += chunk.byteLength;
     }
+    return undefined;
   }
+}
+
+/** Reads into the buffer that it is given, where the stream can do that. */
+interface Reader {
+  read(into: Uint8Array): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
+/** Where streams that are made of JS are no byte streams, they give the chunks that they have. */
+function readerOf(source: ReadableStream<Uint8Array>): Reader {
+  try {
+    return source.getReader({ mode: "byob" }) as unknown as Reader;
+  } catch (error) {
+    if (source.locked) throw error;
+    return source.getReader() as unknown as Reader;
+  }
+}
+
+/** What only workerd has: a stream that tells its length. */
+interface Runtime {
+  FixedLengthStream?: new (length: number) => TransformStream<Uint8Array, Uint8Array>;
 }
 
 const LATE = Symbol("late");
 
-async function within(promise, millis) {
-  let timer;
-  const late = new Promise((resolve) => (timer = setTimeout(resolve, Math.max(0, millis), LATE)));
+async function within<T>(promise: Promise<T>, millis: number): Promise<T | typeof LATE> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<typeof LATE>((resolve) => (timer = setTimeout(resolve, Math.max(0, millis), LATE)));
   try {
     return await Promise.race([promise, late]);
   } finally {

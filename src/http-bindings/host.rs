@@ -8,13 +8,14 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 #[wasm_bindgen]
 extern "C" {
-    /// `host` of `fields.js`.
+    /// `host` of the driver.
     pub type Host;
 
     /// A `Headers` of flat fields.
     #[wasm_bindgen(method)]
     pub fn headers(this: &Host, flat: &str) -> JsValue;
 
+    /// A `Response`.
     #[wasm_bindgen(method)]
     pub fn respond(this: &Host, status: u16, headers: &JsValue, body: &JsValue) -> JsValue;
 
@@ -22,27 +23,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn decode(this: &Host, coding: &str, body: &JsValue) -> JsValue;
 
-    /// The runtime's own parser.
-    #[wasm_bindgen(js_name = URL)]
-    pub type Url;
-
-    #[wasm_bindgen(constructor, js_class = "URL", catch)]
-    pub fn new(text: &str) -> Result<Url, JsValue>;
-    #[wasm_bindgen(method, getter)]
-    pub fn protocol(this: &Url) -> String;
-    #[wasm_bindgen(method, getter)]
-    pub fn host(this: &Url) -> String;
-    #[wasm_bindgen(method, getter)]
-    pub fn search(this: &Url) -> String;
-    #[wasm_bindgen(method, getter)]
-    pub fn hash(this: &Url) -> String;
-    #[wasm_bindgen(method, getter)]
-    pub fn username(this: &Url) -> String;
-    #[wasm_bindgen(method, getter)]
-    pub fn password(this: &Url) -> String;
-    #[wasm_bindgen(method, getter)]
-    pub fn href(this: &Url) -> String;
-
+    /// Into the log.
     #[wasm_bindgen(js_namespace = console)]
     pub fn warn(text: &str);
 
@@ -52,12 +33,12 @@ extern "C" {
 }
 
 /// Milliseconds since the Unix epoch.
-pub(super) fn now() -> u64 {
+pub fn now() -> u64 {
     Timestamp::from_millis(js_sys::Date::now() as u64).as_millis()
 }
 
 /// Fields from their flat form: names and values by turns, each with a line feed behind it.
-pub(super) fn unflatten(flat: &str) -> HeaderMap {
+pub fn unflatten(flat: &str) -> HeaderMap {
     let mut fields = HeaderMap::new();
     let mut lines = flat.split('\n');
     while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
@@ -70,7 +51,7 @@ pub(super) fn unflatten(flat: &str) -> HeaderMap {
     fields
 }
 
-pub(super) fn flatten(fields: &HeaderMap) -> String {
+pub(crate) fn flatten(fields: &HeaderMap) -> String {
     let mut flat = String::with_capacity(fields.len() * 48);
     for (name, value) in fields {
         flat.push_str(name.as_str());
@@ -82,7 +63,7 @@ pub(super) fn flatten(fields: &HeaderMap) -> String {
 }
 
 /// The body that a JS function gives, from one byte to another where it is a part.
-pub(super) fn take(function: &Function, range: Option<&std::ops::Range<u64>>) -> JsValue {
+pub(crate) fn take(function: &Function, range: Option<&std::ops::Range<u64>>) -> JsValue {
     let body = match range {
         None => function.call0(&JsValue::UNDEFINED),
         Some(range) => {

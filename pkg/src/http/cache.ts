@@ -1,0 +1,189 @@
+import type { Ask, Cache, Glue } from "../../generated/http.js";
+import { NearCacheError } from "../errors.js";
+import { drive } from "./drive.js";
+import { flatten } from "./fields.js";
+import { byFetch, byHandler, type Fetch } from "./origin.js";
+import { nextHop } from "./redirects.js";
+import { type Limits, readLimits, readPurge, writeRules } from "./settings.js";
+import { Trips } from "./trip.js";
+import type { AskOrigin, HttpCacheOptions, HttpPurge, HttpStats } from "./types.js";
+import { host, instantiate, waitUntil } from "./wasm.js";
+
+/** How {@link HttpCache.handle} asks the program's own origin. */
+export interface HandleOptions {
+  /**
+   * Whether the handler can be called after its request has been answered: default `true`. If not, the first to ask for
+   * what has just become stale waits for it.
+   */
+  background?: boolean | undefined;
+}
+
+/**
+ * A shared HTTP cache in this program's memory, by RFC 9111: what is stored, for how long, for whom, and how it is validated
+ * follows from what the origin says, and from rules. However many requests ask for the same at once, the origin is asked once.
+ *
+ * It answers as a proxy does: where the origin can't be reached or takes too long, and nothing stale will do, with a 502 or 504 that says
+ * so. `Cache-Status` (RFC 9211) tells of each answer where it comes from.
+ *
+ * Each cache has a WebAssembly instance of its own, of some 1.2 MB: have one for the program.
+ */
+export class HttpCache {
+  readonly #limits: Limits;
+  readonly #rules: string;
+  readonly #fetch: Fetch;
+  #cache: Cache;
+  #trips = new Trips();
+
+  /** Throws a {@link NearCacheError} with the code `ERR_OPTION` that names what is wrong and what is allowed. */
+  constructor(options: HttpCacheOptions = {}) {
+    this.#limits = readLimits(options);
+    this.#rules = writeRules(options);
+    // The runtime's as it is when it is called: test tools put others in its place.
+    this.#fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
+    this.#cache = this.#make();
+  }
+
+  #make(): Cache {
+    const glue: Glue = instantiate();
+    const limits = new glue.Limits();
+    for (const [name, value] of this.#limits) limits.set(name, value);
+    try {
+      return new glue.Cache(limits, this.#rules, host as never);
+    } catch (error) {
+      throw typeof error === "string" ? new NearCacheError("ERR_OPTION", error) : error;
+    }
+  }
+
+  /**
+   * As the global `fetch`, from the cache where it may be. Follows redirects, each of which is stored by itself. Does not reject where the
+   * origin fails: see above. When the request's signal is aborted, it rejects with the signal's reason; others who wait for the same are not
+   * concerned.
+   *
+   * Bodies come without their coding, as from `fetch`. A request with cookies goes past the cache, unless a rule's `cookies`
+   * says otherwise.
+   */
+  async fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+    let request = new Request(input, init);
+    const reads = request.method === "GET" || request.method === "HEAD";
+    const follows = reads && request.redirect !== "manual";
+    const origin = byFetch(this.#fetch, reads ? "manual" : request.redirect);
+    for (let hops = 0; ; hops++) {
+      const response = await this.#answer(request, origin);
+      const next = follows ? nextHop(request, response, hops) : undefined;
+      if (next === undefined) {
+        Object.defineProperty(response, "url", { value: request.url, configurable: true });
+        if (hops > 0) Object.defineProperty(response, "redirected", { value: true, configurable: true });
+        return response;
+      }
+      response.body?.cancel().catch(() => {});
+      request = next;
+    }
+  }
+
+  /**
+   * Answers a request from the cache, or by asking a handler of this program: an app, a router, a function. The handler gets the
+   * request that the cache makes of it (without `Accept-Encoding`, and conditional only where the cache has something to
+   * validate) and may be shared by all who ask for the same, so that it must go by that request alone.
+   */
+  handle(
+    request: Request,
+    handler: (request: Request) => Response | Promise<Response>,
+    { background = true }: HandleOptions = {},
+  ): Promise<Response> {
+    return this.#answer(request, byHandler(handler), background);
+  }
+
+  async #answer(request: Request, origin: AskOrigin, background = true): Promise<Response> {
+    const { signal } = request;
+    signal?.throwIfAborted();
+    const answer = this.#ask(request, origin, background);
+    if (answer instanceof Response || signal === null || signal === undefined) return answer;
+    let leave: () => void;
+    const left = new Promise<never>((_, reject) => {
+      leave = () => reject(signal.reason);
+      signal.addEventListener("abort", leave);
+    });
+    return Promise.race([answer, left]).finally(() => signal.removeEventListener("abort", leave));
+  }
+
+  #ask(request: Request, origin: AskOrigin, background: boolean, asked = false): Response | Promise<Response> {
+    const trips = this.#trips;
+    const cache = this.#cache;
+    try {
+      const headers = new Headers(request.headers);
+      // One variant for all, since bodies have no coding here. One that has goes by.
+      headers.set("accept-encoding", CODINGS);
+      const answer = cache.ask(request.method, request.url, flatten(headers)) as Response | Ask;
+      if (answer instanceof Response) return answer;
+      return drive(answer, {
+        trips,
+        origin,
+        body: request.body,
+        waitUntil,
+        failed: (error) => this.#failed(error, cache),
+        afterRefresh: background ? undefined : asked ? "stale" : () => this.#ask(request, origin, false, true),
+      });
+    } catch (error) {
+      return this.#failed(error, cache);
+    }
+  }
+
+  /** After an error that nobody expected: one of the wasm's own means that its instance is of no use any more. */
+  #failed(error: unknown, cache: Cache): Response {
+    console.error("nearcache:", error);
+    if (error instanceof WebAssembly.RuntimeError && cache === this.#cache) {
+      this.#trips = new Trips();
+      this.#cache = this.#make();
+    }
+    return new Response("nearcache: the cache has failed and begins anew\n", {
+      status: 500,
+      headers: { "cache-control": "no-store", "cache-status": "nearcache; detail=restarted" },
+    });
+  }
+
+  /**
+   * Takes out what is stored, or makes it stale; how many URLs that concerned. It beats what is under way: what was asked for before
+   * is not stored. O(entries). Throws a {@link NearCacheError} with the code `ERR_OPTION`.
+   */
+  purge(purge: HttpPurge): number {
+    const { kind, names } = readPurge(purge);
+    const soft = purge.soft === true;
+    if (kind === "everything") return this.#cache.purge_everything(soft);
+    let hit = 0;
+    for (const name of names) {
+      if (kind === "url") hit += this.#cache.purge_url(name, soft);
+      else if (kind === "prefix") hit += this.#cache.purge_prefix(name, soft);
+      else hit += this.#cache.purge_tag(name, soft);
+    }
+    return hit;
+  }
+
+  stats(): HttpStats {
+    const figures = this.#cache.stats();
+    return Object.fromEntries(FIGURES.map((name, index) => [name, figures[index]])) as unknown as HttpStats;
+  }
+
+  /** The figures as a page for Prometheus. */
+  prometheus(): string {
+    return this.#cache.prometheus();
+  }
+}
+
+const CODINGS = "gzip, deflate, br, zstd";
+
+// As in `lib.rs`.
+const FIGURES: readonly (keyof HttpStats)[] = [
+  "hits",
+  "staleHits",
+  "misses",
+  "coalesced",
+  "loads",
+  "refreshes",
+  "loadFailures",
+  "softTimeouts",
+  "evictedSize",
+  "evictedExpired",
+  "entries",
+  "bytes",
+  "loadsInFlight",
+];

@@ -1,0 +1,16 @@
+// `nearcache/http`: a shared HTTP cache by RFC 9111 in front of `fetch`, a handler or a Hono app.
+
+import type { HttpCache } from "./cache.js";
+
+export { NearCacheError, type NearCacheErrorCode } from "../errors.js";
+export { type HandleOptions, HttpCache } from "./cache.js";
+export { hono, type HonoContext } from "./hono.js";
+export type { Duration, HttpCacheOptions, HttpPurge, HttpStats, Rule, RuleSettings } from "./types.js";
+
+/** `fetch` by way of a cache: see {@link HttpCache.fetch}. */
+export function cachedFetch(
+  input: RequestInfo | URL,
+  { cache, ...init }: Omit<RequestInit, "cache"> & { cache: HttpCache },
+): Promise<Response> {
+  return cache.fetch(input, init);
+}

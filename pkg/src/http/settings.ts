@@ -1,0 +1,103 @@
+// Options, checked. Rules are checked in the wasm, which knows their names.
+
+import { duration, fn, known, refusal, show } from "../options.js";
+import type { HttpCacheOptions, HttpPurge } from "./types.js";
+
+const MIB = 1024 * 1024;
+const MOST_BYTES = 96 * MIB;
+const DAY = 86_400_000;
+
+/** Numbers by name, as the wasm takes them. */
+export type Limits = [name: string, value: number][];
+
+const OPTIONS: ReadonlySet<string> = new Set([
+  "maxBytes",
+  "maxEntries",
+  "maxLoads",
+  "maxFillingBytes",
+  "softTimeout",
+  "hardTimeout",
+  "idleTimeout",
+  "totalTimeout",
+  "defaults",
+  "rules",
+  "fetch",
+]);
+const PURGE: ReadonlySet<string> = new Set(["url", "prefix", "tag", "everything", "soft"]);
+
+export function readLimits(options: HttpCacheOptions): Limits {
+  known(options, OPTIONS);
+  const limits: Limits = [];
+  const maxBytes = whole("maxBytes", options.maxBytes ?? 64 * MIB, 0, MOST_BYTES);
+  limits.push(["maxBytes", maxBytes]);
+  const room = MOST_BYTES - maxBytes;
+  limits.push([
+    "maxFillingBytes",
+    whole("maxFillingBytes", options.maxFillingBytes ?? Math.min(16 * MIB, room), 0, room),
+  ]);
+  if (options.maxEntries !== undefined) limits.push(["maxEntries", whole("maxEntries", options.maxEntries, 1, 1e6)]);
+  if (options.maxLoads !== undefined) limits.push(["maxLoads", whole("maxLoads", options.maxLoads, 1, 10_000)]);
+  for (const name of ["softTimeout", "hardTimeout", "idleTimeout", "totalTimeout"] as const) {
+    const given = options[name];
+    if (given === undefined) continue;
+    const millis = duration(name, given);
+    if (millis < 1 || millis > DAY) throw refusal(name, show(given), 'a duration from "1ms" to "1d"');
+    limits.push([name, millis]);
+  }
+  if (options.fetch !== undefined) fn("fetch", options.fetch);
+  return limits;
+}
+
+function whole(name: string, given: unknown, least: number, most: number): number {
+  if (Number.isInteger(given) && (given as number) >= least && (given as number) <= most) return given as number;
+  throw refusal(name, show(given), `a whole number from ${least} to ${most}`);
+}
+
+/** Rules as JSON, which has no place for functions. */
+export function writeRules({ defaults, rules }: HttpCacheOptions): string {
+  return JSON.stringify({ defaults, rules }, (name, value: unknown) => {
+    if (typeof value === "function" || typeof value === "symbol" || typeof value === "bigint") {
+      throw refusal(name, show(value), "what JSON can say");
+    }
+    return value;
+  });
+}
+
+/** What a purge names, in a form to compare keys with. */
+export function readPurge(purge: HttpPurge): { kind: "url" | "prefix" | "tag" | "everything"; names: string[] } {
+  known(purge, PURGE);
+  const kinds = (["url", "prefix", "tag", "everything"] as const).filter((kind) => purge[kind] !== undefined);
+  const [kind] = kinds;
+  if (kind === undefined || kinds.length > 1) {
+    throw refusal("purge", kinds.join(" and ") || "nothing", "one of url, prefix, tag and everything: true");
+  }
+  if (kind === "everything") {
+    if (purge.everything !== true) throw refusal("everything", show(purge.everything), "true");
+    return { kind, names: [] };
+  }
+  const given: unknown = purge[kind];
+  const names: unknown[] = Array.isArray(given) ? given : [given];
+  return { kind, names: names.map((name) => (kind === "tag" ? text(kind, name) : withoutScheme(kind, name))) };
+}
+
+function text(kind: string, given: unknown): string {
+  if (typeof given === "string" && given !== "") return given;
+  throw refusal(kind, show(given), "a string that is not empty");
+}
+
+/** http and https of a host are two origins: their keys are told apart by the port. */
+function withoutScheme(kind: string, given: unknown): string {
+  const allowed = "an absolute URL, or a path that begins with /";
+  if (given instanceof URL) return withoutScheme(kind, given.href);
+  const name = text(kind, given);
+  if (name.startsWith("/")) return name.split("#")[0]!;
+  let url: URL;
+  try {
+    url = new URL(name);
+  } catch {
+    throw refusal(kind, show(given), allowed);
+  }
+  if (url.protocol !== "https:" && url.protocol !== "http:") throw refusal(kind, show(given), allowed);
+  const port = url.protocol === "http:" && url.port === "" ? ":80" : "";
+  return `${url.host}${port}${url.pathname}${url.search}`;
+}

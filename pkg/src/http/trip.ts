@@ -1,0 +1,193 @@
+// A trip to the origin: led by one request, waited for by any number of others.
+
+import type { Trip } from "../../generated/http.js";
+import { deferred } from "../deferred.js";
+import { flatten, unflatten } from "./fields.js";
+import { Filling } from "./filling.js";
+import type { Ways } from "./drive.js";
+import type { OriginResponse } from "./types.js";
+
+// As in `trip.rs`.
+const SEND_AGAIN = 0;
+const DONE = 1;
+const READ = 2;
+const TIMED_OUT = 0;
+const UNREACHABLE = 1;
+const STALLED = 2;
+
+/** Trips under way by the number of their flight. */
+export class Trips {
+  readonly #trips = new Map<number, Led>();
+
+  /** The trip that another request leads, if it is still known. */
+  join(flight: number): Shared | undefined {
+    return this.#trips.get(flight)?.shared;
+  }
+
+  /**
+   * Begins a trip, for a request unless it is in the background. `taken()` is called when the head is there and the body is
+   * about to be read: it says whether the request's answer has the body as it comes.
+   */
+  lead(trip: Trip, ways: Ways, taken?: () => boolean): Led {
+    const led = new Led(trip, ways, taken);
+    const flight = trip.flight();
+    if (flight !== 0) this.#trips.set(flight, led);
+    for (const gone of trip.sweep()) this.#trips.delete(gone);
+    led.ended = led.run().finally(() => {
+      if (this.#trips.get(flight) === led) this.#trips.delete(flight);
+      trip.free();
+    });
+    return led;
+  }
+}
+
+export class Led {
+  /** What others see of it: nothing that belongs to the leader's request. */
+  readonly shared: Shared;
+  ended!: Promise<void>;
+  #response: OriginResponse | undefined;
+  #abort = () => {};
+  // The one kind of promise that may be waited for by other requests: see docs/workerd-promises.md.
+  readonly #told = deferred<void>();
+  readonly #end = deferred<void>();
+
+  constructor(
+    readonly trip: Trip,
+    readonly ways: Ways,
+    readonly taken?: () => boolean,
+  ) {
+    this.shared = new Shared(this.#told.promise, this.#end.promise);
+  }
+
+  news(): Promise<void> {
+    return this.shared.news();
+  }
+
+  get told(): boolean {
+    return this.shared.told;
+  }
+
+  get over(): boolean {
+    return this.shared.over;
+  }
+
+  /** The body for the leader's own answer. */
+  take(start?: number, end?: number): ReadableStream<Uint8Array> | null | undefined {
+    return this.shared.filling === undefined ? this.#response?.body : this.shared.take(start, end);
+  }
+
+  async run(): Promise<void> {
+    try {
+      for (;;) {
+        const came = await this.#ask();
+        if (came === SEND_AGAIN) {
+          this.#response?.body?.cancel().catch(() => {});
+          continue;
+        }
+        if (came === READ) await this.#read();
+        break;
+      }
+    } catch (error) {
+      this.ways.failed(error);
+      this.trip.fail(UNREACHABLE, "the trip failed");
+    } finally {
+      this.#tell();
+      this.shared.over = true;
+      this.#end.resolve();
+    }
+  }
+
+  #tell(): void {
+    this.shared.told = true;
+    this.#told.resolve();
+  }
+
+  /** Sends the request and waits for the head. What comes of it, as the wasm says. */
+  async #ask(): Promise<number> {
+    const { trip, ways, taken } = this;
+    const controller = new AbortController();
+    let late = false;
+    const timer = setTimeout(() => ((late = true), controller.abort()), trip.headTimeout());
+    this.#abort = () => controller.abort();
+    try {
+      this.#response = await ways.origin({
+        url: trip.url(),
+        method: trip.method(),
+        headers: unflatten(trip.fields()),
+        body: trip.sendsBody() ? ways.body : null,
+        signal: controller.signal,
+      });
+    } catch (error) {
+      trip.fail(late ? TIMED_OUT : UNREACHABLE, late ? "" : reason(error));
+      return DONE;
+    } finally {
+      clearTimeout(timer);
+    }
+    const { status, headers } = this.#response;
+    const came = trip.head(status, flatten(headers));
+    // What nobody takes is not to be sent for nothing.
+    if (came === DONE && !(taken && trip.passes())) controller.abort();
+    return came;
+  }
+
+  /** Reads the body for the cache, while the leader's client has it at once. */
+  async #read(): Promise<void> {
+    const { trip, taken } = this;
+    const filling = new Filling();
+    this.shared.filling = filling;
+    taken?.();
+    this.#tell();
+    const end = await filling.read(this.#response!.body, {
+      idle: trip.idleTimeout(),
+      total: trip.totalTimeout(),
+      room: (bytes) => trip.grow(bytes),
+    });
+    switch (end) {
+      case "whole":
+        trip.whole(filling.bytes());
+        break;
+      case "too long":
+        trip.tooLong();
+        // It goes on to the leader, if there is one.
+        if (!taken) filling.cancel();
+        break;
+      case "late":
+        this.#abort();
+        trip.fail(STALLED, "");
+        break;
+      default:
+        trip.fail(UNREACHABLE, reason(end));
+    }
+  }
+}
+
+/** What every request may see of a trip. */
+export class Shared {
+  told = false;
+  over = false;
+  filling: Filling | undefined;
+  readonly #told: Promise<void>;
+  readonly #end: Promise<void>;
+
+  constructor(told: Promise<void>, end: Promise<void>) {
+    this.#told = told;
+    this.#end = end;
+  }
+
+  /** Settles when there is more to know than was told before. */
+  news(): Promise<void> {
+    return this.told ? this.#end : this.#told;
+  }
+
+  take(start = 0, end = Infinity): ReadableStream<Uint8Array> | undefined {
+    return this.filling?.stream(start, end);
+  }
+}
+
+/** Why a connection failed, without what is the runtime's own business. */
+function reason(error: unknown): string {
+  const { message, cause } = error as Error;
+  // Node says only in the cause what happened.
+  const text = String((cause as Error | undefined)?.message ?? message ?? error);
+  return /internal error|reference =/i.test(text) ? "no connection, or it broke" : text;
+}

@@ -1,0 +1,353 @@
+// `nearcache/http` in Node, by its name: over HTTP, with an origin that counts. `--only=part of a title`.
+
+import { Hono } from "hono";
+import { etag } from "hono/etag";
+import { cachedFetch, hono, HttpCache, NearCacheError } from "nearcache/http";
+import { limit, report, settings } from "../js/report.mjs";
+import { equal, ok, run, sleep, test } from "../js/runner.mjs";
+import { startOrigin } from "./origin.mjs";
+
+limit(60_000, "http in node");
+const origin = await startOrigin();
+const times = (n, make) => Promise.all(Array.from({ length: n }, (_, i) => make(i)));
+/** What has been read is stored at once, but not in the same instant. */
+const read = async (response) => {
+  const text = await (await response).text();
+  await sleep(5);
+  return text;
+};
+const did = (response) => response.headers.get("cache-status");
+const refused = (make, code, wanted) => {
+  try {
+    make();
+  } catch (error) {
+    ok(error instanceof NearCacheError, String(error));
+    equal(error.code, code);
+    ok(error.message.includes(wanted), error.message);
+    return;
+  }
+  throw new Error(`nothing was refused; wanted ${wanted}`);
+};
+
+test("a second request is a hit, with its age and Cache-Status, and the origin is not asked", async () => {
+  const http = new HttpCache();
+  const first = await http.fetch(`${origin.url}/page/hit`);
+  equal([first.status, await first.text()], [200, "page, call 1\n"]);
+  ok(/^nearcache; fwd=uri-miss.*stored/.test(did(first)), did(first));
+  await sleep(20);
+  const second = await cachedFetch(`${origin.url}/page/hit`, { cache: http });
+  equal(await second.text(), "page, call 1\n");
+  ok(/^nearcache; hit; ttl=(59|60)/.test(did(second)), did(second));
+  equal([second.url, second.headers.get("age")], [`${origin.url}/page/hit`, "0"]);
+  equal(origin.calls("/page/hit"), 1);
+  const { hits, misses, entries, loads, loadsInFlight } = http.stats();
+  equal([hits, misses, entries, loads, loadsInFlight], [1, 1, 1, 1, 0]);
+  ok(http.prometheus().includes("nearcache_requests_total{"), http.prometheus());
+});
+
+test("100 requests at once ask the origin once", async () => {
+  const http = new HttpCache();
+  const path = "/page/storm?delay=100";
+  const texts = await times(100, async () => (await http.fetch(origin.url + path)).text());
+  equal([...new Set(texts)], ["page, call 1\n"]);
+  equal(origin.calls(path), 1);
+  const { misses, coalesced } = http.stats();
+  equal([misses, coalesced], [1, 99]);
+});
+
+test("what is stale is validated, and a 304 freshens it", async () => {
+  const http = new HttpCache();
+  const path = "/etag/a?age=0";
+  for (let call = 1; call <= 3; call++) {
+    const response = await http.fetch(origin.url + path);
+    equal([response.status, await response.text()], [200, "etag, call 1\n"]);
+    equal(origin.calls(path), call);
+  }
+});
+
+test("a client that has it already gets a 304 from the cache", async () => {
+  const http = new HttpCache();
+  await (await http.fetch(`${origin.url}/etag/b`)).text();
+  const response = await http.fetch(`${origin.url}/etag/b`, { headers: { "if-none-match": '"one"' } });
+  equal([response.status, response.body, origin.calls("/etag/b")], [304, null, 1]);
+});
+
+test("Vary: each who has an answer of its own, from the cache", async () => {
+  const http = new HttpCache();
+  for (const who of ["ann", "bob", "ann", "bob"]) {
+    const response = await http.fetch(`${origin.url}/vary/a`, { headers: { "x-who": who } });
+    equal(await response.text(), `for ${who}\n`);
+  }
+  equal(origin.calls("/vary/a"), 2);
+});
+
+test("where the origin fails, what is stale stands in as long as stale-if-error says", async () => {
+  const http = new HttpCache();
+  await read(http.fetch(`${origin.url}/sie/a?age=0`));
+  origin.fail();
+  try {
+    const response = await http.fetch(`${origin.url}/sie/a?age=0`);
+    equal([response.status, await response.text()], [200, "sie, call 1\n"]);
+    equal((await http.fetch(`${origin.url}/page/never-seen`)).status, 503);
+  } finally {
+    origin.fail(false);
+  }
+});
+
+test("an origin that can't be reached is a 502 that says so, and one that is late a 504", async () => {
+  const http = new HttpCache({ hardTimeout: 100 });
+  const gone = await http.fetch("http://127.0.0.1:9/");
+  equal(gone.status, 502);
+  ok((await gone.text()).length > 0, "an empty body");
+  equal((await http.fetch(`${origin.url}/page/late?delay=1000`)).status, 504);
+});
+
+test("what is stale for a while is given at once and loaded behind", async () => {
+  const http = new HttpCache();
+  const path = "/swr/a?age=0";
+  const get = () => read(http.fetch(origin.url + path));
+  equal([await get(), await get()], ["swr, call 1\n", "swr, call 1\n"]);
+  await sleep(100);
+  equal([await get(), http.stats().refreshes], ["swr, call 2\n", 2]);
+});
+
+test("a range is cut from what is stored whole", async () => {
+  const http = new HttpCache();
+  await (await http.fetch(`${origin.url}/large/r`)).text();
+  const response = await http.fetch(`${origin.url}/large/r`, { headers: { range: "bytes=99999-100000" } });
+  equal([response.status, await response.text()], [206, "xy"]);
+  equal(response.headers.get("content-range"), "bytes 99999-100000/200000");
+  equal(origin.calls("/large/r"), 1);
+});
+
+test("a body streams to all who ask while it is read", async () => {
+  const http = new HttpCache();
+  const lengths = await times(10, async () => (await (await http.fetch(`${origin.url}/large/s`)).text()).length);
+  equal([[...new Set(lengths)], origin.calls("/large/s")], [[200_000], 1]);
+});
+
+test("a body too long to be kept goes by whole", async () => {
+  const http = new HttpCache({ defaults: { maxBodyBytes: 1000 } });
+  for (const call of [1, 2]) {
+    equal((await (await http.fetch(`${origin.url}/large/t`)).text()).length, 200_000);
+    equal(origin.calls("/large/t"), call);
+  }
+});
+
+test("encoded bodies come decoded, as from fetch, and no field says otherwise", async () => {
+  const http = new HttpCache();
+  for (const _ of [1, 2]) {
+    const response = await http.fetch(`${origin.url}/gzip/a`);
+    equal(await response.text(), "gzip, call 1\n".repeat(100));
+    equal(response.headers.get("content-encoding"), null);
+  }
+  equal(origin.calls("/gzip/a"), 1);
+});
+
+test("redirects are followed, each step from the cache; or given, or refused", async () => {
+  const http = new HttpCache();
+  for (const _ of [1, 2]) {
+    const response = await http.fetch(`${origin.url}/moved/a`);
+    equal([await response.text(), response.redirected], ["page, call 1\n", true]);
+    equal(response.url, `${origin.url}/page?from=1`);
+  }
+  equal([origin.calls("/moved/a"), origin.calls("/page?from=1")], [1, 1]);
+  equal((await http.fetch(`${origin.url}/moved/a`, { redirect: "manual" })).status, 301);
+  const error = await http.fetch(`${origin.url}/moved/a`, { redirect: "error" }).catch((error) => error);
+  ok(error instanceof TypeError, String(error));
+});
+
+test("a POST reaches the origin with its body, and invalidates its URL", async () => {
+  const http = new HttpCache();
+  const sent = await http.fetch(`${origin.url}/echo/a`, { method: "POST", body: "some words" });
+  equal(await sent.text(), "POST some words no cookie");
+  await (await http.fetch(`${origin.url}/page/posted`)).text();
+  await (await http.fetch(`${origin.url}/page/posted`, { method: "POST", body: "x" })).text();
+  equal(await (await http.fetch(`${origin.url}/page/posted`)).text(), "page, call 3\n");
+});
+
+test("a request with cookies goes past with them", async () => {
+  const http = new HttpCache();
+  for (const cookie of ["a=1", "a=2"]) {
+    const response = await http.fetch(`${origin.url}/page/cookie`, { headers: { cookie } });
+    ok(did(response).includes("fwd=bypass"), did(response));
+  }
+  equal(origin.calls("/page/cookie"), 2);
+});
+
+test("a signal ends the wait of its request, and of no other", async () => {
+  const http = new HttpCache();
+  const url = `${origin.url}/page/left?delay=100`;
+  const leaving = http.fetch(url, { signal: AbortSignal.timeout(20) }).catch((error) => error.name);
+  const staying = http.fetch(url).then((response) => response.text());
+  equal([await leaving, await staying], ["TimeoutError", "page, call 1\n"]);
+});
+
+test("http and https of a host are told apart", async () => {
+  const asked = [];
+  const http = new HttpCache({
+    fetch: async (url) => {
+      asked.push(url);
+      return new Response(url, { headers: { "cache-control": "max-age=60" } });
+    },
+  });
+  for (const url of ["http://example.com/", "https://example.com/", "http://example.com/"]) {
+    ok((await (await http.fetch(url)).text()).startsWith(url.split("//")[0]), url);
+  }
+  equal(asked.length, 2);
+  equal([http.purge({ url: "http://example.com/" }), http.stats().entries], [1, 1]);
+});
+
+test("purges by URL, prefix, tag and everything, hard and soft", async () => {
+  const http = new HttpCache();
+  const get = (path) => read(http.fetch(origin.url + path));
+  const fill = () => times(4, (i) => get(`/tag/${i}`));
+  await fill();
+  equal(http.purge({ url: `${origin.url}/tag/0` }), 1);
+  equal(await get("/tag/0"), "tag, call 2\n");
+  equal(http.purge({ url: ["/tag/0", "/tag/1"] }), 2);
+  await fill();
+  equal(http.purge({ prefix: `${origin.url}/tag/` }), 4);
+  await fill();
+  equal([http.purge({ tag: "none" }), http.purge({ tag: "some" })], [0, 4]);
+  await fill();
+  equal([http.purge({ everything: true, soft: true }), http.stats().entries], [4, 4]);
+  ok(!did(await http.fetch(`${origin.url}/tag/0`)).includes("hit"), "a hit after a soft purge");
+  equal([http.purge({ everything: true }), http.stats().entries], [4, 0]);
+  refused(() => http.purge({}), "ERR_OPTION", "one of url, prefix, tag");
+  refused(() => http.purge({ url: "x", tag: "y" }), "ERR_OPTION", "url and tag");
+  refused(() => http.purge({ urls: ["/"] }), "ERR_OPTION", "did you mean url");
+  refused(() => http.purge({ url: "no url" }), "ERR_OPTION", "an absolute URL");
+});
+
+test("rules go by host and path", async () => {
+  const http = new HttpCache({
+    rules: [
+      { path: "/page/asset*", ttl: "1d", key: { query: { drop: ["utm_*"] } } },
+      { path: "/page/asset-not", bypass: true },
+    ],
+  });
+  const one = await http.fetch(`${origin.url}/page/asset?utm_source=a`);
+  await read(one);
+  const other = await http.fetch(`${origin.url}/page/asset?utm_source=b`);
+  ok(/hit; ttl=86[34]\d\d/.test(did(other)), did(other));
+  await other.text();
+  ok(did(await http.fetch(`${origin.url}/page/asset-not`)).includes("bypass"), "not bypassed");
+});
+
+test("wrong options are refused by name, with what was meant or what is allowed", () => {
+  refused(() => new HttpCache({ maxByte: 1 }), "ERR_OPTION", "did you mean maxBytes");
+  refused(
+    () => new HttpCache({ maxBytes: 1e9 }),
+    "ERR_OPTION",
+    "maxBytes: got 1000000000, wants a whole number from 0",
+  );
+  refused(() => new HttpCache({ hardTimeout: Infinity }), "ERR_OPTION", "hardTimeout");
+  refused(() => new HttpCache({ fetch: 1 }), "ERR_OPTION", "fetch: got 1, wants a function");
+  refused(
+    () => new HttpCache({ defaults: { tll: "1d" } }),
+    "ERR_OPTION",
+    "defaults.tll is not known; did you mean ttl?",
+  );
+  refused(() => new HttpCache({ rules: [{ path: "/", ttl: "soon" }] }), "ERR_OPTION", "rules[0].ttl");
+  refused(() => new HttpCache({ rules: [{ ttl: () => 1 }] }), "ERR_OPTION", "ttl: got a function");
+});
+
+test("a handler is asked once for all, with what the cache asks", async () => {
+  const http = new HttpCache();
+  const seen = [];
+  const handler = async (request) => {
+    seen.push([request.url, request.headers.get("accept-encoding"), request.headers.get("if-none-match")]);
+    await sleep(20);
+    return new Response("made", { headers: { "cache-control": "max-age=60", etag: '"1"' } });
+  };
+  const headers = { "accept-encoding": "br", "if-none-match": '"0"' };
+  const answers = await times(50, () => http.handle(new Request("https://example.com/a", { headers }), handler));
+  equal([...new Set(await Promise.all(answers.map((answer) => answer.text())))], ["made"]);
+  equal(seen, [["https://example.com/a", null, null]]);
+});
+
+test("a handler that throws is a 502, and one that encodes by itself goes by as it is", async () => {
+  const http = new HttpCache();
+  const request = () => new Request("https://example.com/b");
+  const thrown = await http.handle(request(), () => {
+    throw new Error("broken");
+  });
+  equal(thrown.status, 502);
+  const encoded = () =>
+    new Response("packed", { headers: { "cache-control": "max-age=60", "content-encoding": "gzip" } });
+  for (const _ of [1, 2]) {
+    const answer = await http.handle(new Request("https://example.com/c"), encoded);
+    equal([answer.headers.get("content-encoding"), await answer.text()], ["gzip", "packed"]);
+  }
+  equal(http.stats().hits, 0);
+});
+
+function app(http) {
+  let calls = 0;
+  const app = new Hono();
+  app.use(async (c, next) => {
+    await next();
+    c.res.headers.set("x-outer", "1");
+  });
+  app.use(hono(http));
+  app.get("/plain", async (c) => {
+    await sleep(20);
+    c.header("cache-control", "max-age=60");
+    return c.text(`call ${++calls}`);
+  });
+  app.get("/etag", etag(), (c) => c.text(`the same ${++calls ? "" : ""}`, 200, { "cache-control": "max-age=0" }));
+  app.get("/swr", (c) => {
+    const call = ++calls;
+    const fields = { "cache-control": "max-age=0, stale-while-revalidate=60", etag: `"${call}"` };
+    return c.text(`call ${call}`, 200, fields);
+  });
+  app.get("/own", (c) => c.text(`call ${++calls}`, 200, { "cache-control": "private" }));
+  app.post("/plain", (c) => c.text(`posted`));
+  app.get("/throws", () => {
+    throw new Error("broken");
+  });
+  return { app, calls: () => calls };
+}
+
+test("Hono: the app answers once, and then the cache", async () => {
+  const { app: served, calls } = app(new HttpCache());
+  const texts = await times(100, async () => (await served.request("/plain")).text());
+  equal([[...new Set(texts)], calls()], [["call 1"], 1]);
+  const hit = await served.request("/plain");
+  ok(/hit; ttl=/.test(did(hit)), did(hit));
+  equal([hit.headers.get("x-outer"), hit.headers.get("content-type")], ["1", "text/plain; charset=UTF-8"]);
+  equal(await (await served.request("/plain", { method: "POST", body: "x" })).text(), "posted");
+  equal(await (await served.request("/plain")).text(), "call 2");
+});
+
+test("Hono: an app's own 304 freshens, and who has it already gets one", async () => {
+  const { app: served, calls } = app(new HttpCache());
+  const first = await served.request("/etag");
+  equal(await first.text(), "the same ");
+  equal(await (await served.request("/etag")).text(), "the same ");
+  const headers = { "if-none-match": first.headers.get("etag") };
+  equal([(await served.request("/etag", { headers })).status, calls()], [304, 3]);
+});
+
+test("Hono: the first to ask for what is stale waits for the app", async () => {
+  const { app: served } = app(new HttpCache());
+  const texts = [];
+  for (let i = 0; i < 3; i++) {
+    await sleep(5);
+    texts.push(await (await served.request("/swr")).text());
+  }
+  equal(texts, ["call 1", "call 2", "call 3"]);
+});
+
+test("Hono: what is private is each request's own, at once too", async () => {
+  const { app: served, calls } = app(new HttpCache());
+  const texts = await times(20, async () => (await served.request("/own")).text());
+  equal([new Set(texts).size, calls()], [20, 20]);
+  equal([(await served.request("/throws")).status, (await served.request("/nowhere")).status], [500, 404]);
+});
+
+const given = settings();
+const result = await run({ ...given, runtime: "node" });
+origin.stop();
+report("http in node", result, given.seed);
