@@ -518,7 +518,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /**
    * The function with this cache in front: `getOrSet` with a key made of its arguments. It gets no `this`; for
-   * methods there is {@link cached}. A hit costs little with one text or number for argument, and time and
+   * methods there is {@link cached}. A hit costs little with one string or number for argument, and time and
    * memory as the arguments' content otherwise.
    *
    * ```ts
