@@ -144,7 +144,7 @@ export class Driver<K, V> {
     const askedAt = provenance === undefined ? NaN : provenance.askedAt;
     const { defaults } = handle;
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
-    const random = this.loads.ahead ? 1 - this.random() : NaN;
+    const random = this.loads.ahead ? this.random() : NaN;
     const now = entries.clock.now();
     const known = handle.slots.get(key) ?? 0;
     const number = handle.number(entries.core);

@@ -131,6 +131,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   readonly #entries: EntryTable<K, V>;
   readonly #driver: Driver<K, V>;
   readonly #updates: Updates<K, V>;
+  /** A number above 0 and up to 1, as the core takes them. */
   readonly #random: () => number;
   readonly #handle: CacheHandle<K, V>;
   readonly #bounds: string;
@@ -159,7 +160,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { eviction = "adaptive" } = options;
     if (eviction !== "adaptive" && eviction !== "lru") throw refusal("eviction", show(eviction), '"adaptive" or "lru"');
     this.name = name("name", called);
-    this.#random = fn("random", random);
+    const given = fn("random", random);
+    this.#random = () => 1 - given();
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
     const numbers = readNumbers(options);
     const usualTtl = or(numbers.ttl, USUAL.ttl);

@@ -44,7 +44,7 @@ impl Bare {
             force_fresh: flag(with, "forceFresh"),
             background: true,
             detached: false,
-            random: Some(1.0 - self.random()),
+            random: Some(self.random()),
             asker,
         });
         self.drain();
