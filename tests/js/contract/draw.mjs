@@ -128,7 +128,7 @@ export function drawn(seed, length) {
         return { [one(["deleteByTag", "expireByTag"])]: one(TAGS), ...place() };
       case 6: {
         const number = ++names;
-        // Whether its old value counts as removed or as expired, if it was dead when the caller left, is not said.
+        ways.push(`u${number}`);
         const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: "forever" };
         return { update: `u${number}`, key: one(KEYS), write: `x${number}`, with: some(options), ...place() };
       }
