@@ -154,7 +154,7 @@ export class Driver<K, V> {
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
     const validate = options?.validate ?? defaults.validate;
     const invalid = validate !== undefined && this.finds(handle, key, validate);
-    const random = this.loads.ahead ? 1 - this.random() : NaN;
+    const random = this.loads.ahead ? this.random() : NaN;
     const now = entries.clock.now();
     const known = handle.slots.get(key) ?? 0;
     const number = handle.number(entries.core);

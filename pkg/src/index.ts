@@ -144,6 +144,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   readonly #entries: EntryTable<K, V>;
   readonly #driver: Driver<K, V>;
   readonly #updates: Updates<K, V>;
+  /** A number above 0 and up to 1, as the core takes them. */
   readonly #random: () => number;
   readonly #handle: CacheHandle<K, V>;
   readonly #bounds: string;
@@ -172,7 +173,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { eviction = "adaptive" } = options;
     if (eviction !== "adaptive" && eviction !== "lru") throw refusal("eviction", show(eviction), '"adaptive" or "lru"');
     this.name = name("name", called);
-    this.#random = fn("random", random);
+    const given = fn("random", random);
+    this.#random = () => 1 - given();
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
     const numbers = readNumbers(options);
     const usualTtl = or(numbers.ttl, USUAL.ttl);
@@ -622,7 +624,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /**
    * The function with this cache in front: `getOrSet` with a key made of its arguments. It gets no `this`; for
-   * methods there is {@link cached}. A hit costs little with one text or number for argument, and time and
+   * methods there is {@link cached}. A hit costs little with one string or number for argument, and time and
    * memory as the arguments' content otherwise.
    *
    * ```ts

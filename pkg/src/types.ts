@@ -492,7 +492,7 @@ export interface KeepFreshOptions<K, V> {
   concurrency?: number | undefined;
   /** The loader of entries that bring none. */
   loader?: Loader<K, V> | undefined;
-  /** Told of each key that failed in a round that a timer began, and of a list that could not be had, without a key. */
+  /** Called when a key fails in a round that a timer began; without a key when the list could not be had. */
   onError?: ((error: unknown, key?: K) => void) | undefined;
   /**
    * Whether a timer begins the rounds. Default: yes, but not in Workers, whose timers end with the request; there a Durable

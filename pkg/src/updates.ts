@@ -170,8 +170,9 @@ export class Updates<K, V> {
   private remove({ handle, key }: Write<K, V>): void {
     const slot = handle.slots.get(key);
     if (slot === undefined) return;
+    const now = this.entries.clock.read();
     this.entries.safely((core) => {
-      if (hasNews(core.remove(slot))) this.entries.drain();
+      if (hasNews(core.write_left(slot, now))) this.entries.drain();
     });
     this.entries.flush();
   }

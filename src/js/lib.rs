@@ -503,6 +503,14 @@ impl Core {
         }
     }
 
+    /// The caller of a write waits no longer: its key goes. 0 or `NEWS`.
+    pub fn write_left(&mut self, slot: u32, now: f64) -> u32 {
+        if let Some(slot) = Slot::new(slot) {
+            self.machine.write_left(slot, to_time(now));
+        }
+        self.news()
+    }
+
     /// A write has failed, or nobody knows how it ended: `slot` is the key's now, which goes. 0 or `NEWS`.
     pub fn write_failed(&mut self, write: u32, slot: u32, now: f64) -> u32 {
         self.machine.end_write(self.machine.write_at(write), Slot::new(slot), to_time(now), None);

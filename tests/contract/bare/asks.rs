@@ -45,7 +45,7 @@ impl Bare {
             invalid: self.finds_refused(slot),
             background: true,
             detached: false,
-            random: Some(1.0 - self.random()),
+            random: Some(self.random()),
             asker,
         });
         self.drain();

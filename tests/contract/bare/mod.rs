@@ -372,7 +372,7 @@ impl Bare {
     }
 
     fn random(&self) -> f64 {
-        said(&self.case, "cache").get("random").and_then(Json::as_f64).unwrap_or(0.5)
+        1.0 - said(&self.case, "cache").get("random").and_then(Json::as_f64).unwrap_or(0.5)
     }
 
     fn get(&mut self, place: Place, key: String, slot: Option<Slot>) -> Json {

@@ -28,8 +28,7 @@ export function drawn(seed, length) {
     errorBackoff: maybe(odds, () => random(30)),
     negativeTtl: maybe(odds * 2, () => time(20)),
     refreshAhead: maybe(odds * 3, () => 1 + random(3)),
-    // The one number that both faces take off a ttl alike: the crate asks for one above 0 and up to 1.
-    jitter: chance === 2 ? maybe(odds * 3, () => 0.5) : undefined,
+    jitter: maybe(odds * 3, () => one([0.1, 0.5, 1])),
   });
   const waits = (odds) => ({
     // Later than a batch's window, lest both come at one moment.
@@ -132,7 +131,7 @@ export function drawn(seed, length) {
         return { [one(["deleteByTag", "expireByTag"])]: one(TAGS), ...place() };
       case 6: {
         const number = ++names;
-        // Whether its old value counts as removed or as expired, if it was dead when the caller left, is not said.
+        ways.push(`u${number}`);
         const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: "forever" };
         return { update: `u${number}`, key: one(KEYS), write: `x${number}`, with: some(options), ...place() };
       }

@@ -175,7 +175,7 @@ test("a wrong option of wrap is an error that names it, what it got and what it 
     [{ skipArgs: [0, 1.5] }, `skipArgs: got 1.5, wants ${COUNT}`],
     [{ skipArgs: "0" }, `skipArgs: got "0", wants ${COUNT}`],
     [{ skipArgs: 0, getKey: () => 1 }, "skipArgs: got a value beside getKey, wants one of the two"],
-    [{ name: 5 }, "name: got 5, wants a text"],
+    [{ name: 5 }, "name: got 5, wants a string"],
     [{ key: 5 }, `key: unknown option, did you mean getKey? Known are ${names}`],
     [{ perInstance: false }, `perInstance: unknown option. Known are ${names}`],
     [null, "options: got null, wants an object"],

@@ -2,7 +2,7 @@
 
 import { NearCache } from "nearcache";
 
-const DURATION = 'milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"';
+const DURATION = 'milliseconds from 0 on, Infinity, or a string like "250ms", "30s", "5m", "2h", "1d"';
 const COUNT = "a whole number from 0 to 16777215";
 export const BYTES = "bytes from 0 on, or Infinity";
 const FUNCTION = "a function";
@@ -121,8 +121,8 @@ export const wrongForGet = [
 
 const FRACTION = "a number from 0 to 1";
 const FACTOR = "a number from 0 on";
-const ARRAY = "an array of texts";
-const NAME = "a text that is not empty and has no U+0000";
+const ARRAY = "an array of strings";
+const NAME = "a non-empty string without U+0000";
 const notFractions = [
   [-0.1, "-0.1"],
   [1.1, "1.1"],
