@@ -22,6 +22,8 @@ pub enum LoadError {
     /// Nobody said what the value weighs, in a cache that is bounded by weight: the cache has no weigher, and neither the
     /// call nor the loader gave a weight. The value is not stored.
     UnknownWeight,
+    /// The loader brought a value that the cache's rule ([`validate`](crate::Builder::validate)) refuses. It is not stored.
+    Invalid,
     /// 2^21 loads are under way, the most that a cache can tell apart.
     Full,
     /// A batch's load brought another number of results than it was given keys; nothing of it is stored.
@@ -46,6 +48,7 @@ impl LoadError {
             Self::TimedOut { .. } => "ERR_TIMEOUT",
             Self::Recursive => "ERR_RECURSIVE_LOAD",
             Self::UnknownWeight => "ERR_BYTES",
+            Self::Invalid => "ERR_INVALID",
             Self::Full => "ERR_TOO_MANY_LOADS",
             Self::Batch { .. } => "ERR_BATCH",
             Self::Lost => "ERR_LOAD_LOST",
@@ -68,6 +71,7 @@ impl fmt::Display for LoadError {
             Self::UnknownWeight => f.write_str(
                 "the cache is bounded by bytes, and nobody said how many the value has; set a weigher, or the weight",
             ),
+            Self::Invalid => f.write_str("the loader brought a value that the cache's rule (validate) refuses"),
             Self::Full => f.write_str("too many loads are under way: at most 2097152 at once"),
             Self::Batch { keys, results } => {
                 write!(

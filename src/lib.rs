@@ -105,9 +105,9 @@ pub mod time;
 #[cfg(feature = "workers")]
 pub mod workers;
 
-pub use crate::core::{EvictionPolicy, Histogram, MissCause, RemovalCause, StaleCause, Stats};
+pub use crate::core::{EntryState, EvictionPolicy, Histogram, MissCause, RemovalCause, StaleCause, Stats};
 pub use crate::engine::{
-    Builder, Cache, CallOptions, EntryOptions, Got, KeepFreshOptions, LoadCtx, ManualClock, Plugin, Status,
+    Builder, Cache, CallOptions, EntryInfo, EntryOptions, Got, KeepFreshOptions, LoadCtx, ManualClock, Plugin, Status,
 };
 pub use crate::error::{LoadError, OptionError};
 pub use crate::options::{Policy, PolicyPatch};

@@ -68,6 +68,9 @@ pub const DEFAULT_MAX_ENTRIES: u64 = 10_000;
 /// How long a wait may take if nobody says, in milliseconds: what a Worker's `waitUntil` allows.
 pub const DEFAULT_HARD_TIMEOUT: u64 = 30_000;
 
+/// How long after a failed attempt a load is tried again if nobody says, in milliseconds.
+pub const DEFAULT_RETRY_DELAY: u64 = 100;
+
 /// How long a value may be handed out, and what happens around that moment.
 ///
 /// After `ttl` come two windows, counted from its end, in which the value is stale: it may be handed out
@@ -77,7 +80,11 @@ pub const DEFAULT_HARD_TIMEOUT: u64 = 30_000;
 pub struct EntryPolicy {
     /// How long it is fresh. Zero: it is not stored.
     pub ttl: Ttl,
-    /// How long after that a get is answered with it at once, while one refresh runs.
+    /// How long it may lie unused. Each get that is answered with it counts as a use; a look that counts nothing does not.
+    /// It is gone at the end of this or of `ttl` and the windows, whichever comes first: no window makes it longer. Zero:
+    /// it is not stored.
+    pub idle_ttl: Ttl,
+    /// How long after `ttl` a get is answered with it at once, while one refresh runs.
     pub stale_while_revalidate: Ttl,
     /// How long after `ttl` it stands in for a load that fails, or that takes longer than a get's `soft_timeout`.
     pub stale_if_error: Ttl,
@@ -86,17 +93,91 @@ pub struct EntryPolicy {
     /// Up to this part of `ttl`, from 0 to 1, is taken off at random, so that what was stored together does not
     /// expire together. Never longer than `ttl`.
     pub jitter: f64,
+    /// The driver checks the value before each use, so that no use goes by without a call to the core.
+    pub checked: bool,
 }
 
 impl EntryPolicy {
     /// Fresh for so long, and then gone.
     pub const fn of(ttl: Ttl) -> Self {
-        Self { ttl, stale_while_revalidate: Ttl::ZERO, stale_if_error: Ttl::ZERO, refresh_ahead: 0.0, jitter: 0.0 }
+        Self {
+            ttl,
+            idle_ttl: Ttl::Forever,
+            stale_while_revalidate: Ttl::ZERO,
+            stale_if_error: Ttl::ZERO,
+            refresh_ahead: 0.0,
+            jitter: 0.0,
+            checked: false,
+        }
+    }
+
+    /// Whether no use of a value may go by unnoticed.
+    pub(crate) fn tells_each_use(&self) -> bool {
+        self.checked || self.idle_ttl.bounded() != Ttl::Forever
     }
 
     /// Whether more is to be known of a value than when it expires.
     pub(crate) fn has_windows(&self) -> bool {
-        self.stale_while_revalidate != Ttl::ZERO || self.stale_if_error != Ttl::ZERO || self.refresh_ahead > 0.0
+        self.tells_each_use()
+            || self.stale_while_revalidate != Ttl::ZERO
+            || self.stale_if_error != Ttl::ZERO
+            || self.refresh_ahead > 0.0
+    }
+}
+
+/// How often, and when, a load that fails is tried again.
+///
+/// ```
+/// use nearcache::options::Retry;
+/// use std::time::Duration;
+///
+/// let retry = Retry::new(3).delay(Duration::from_millis(200)); // after 200 ms, and again after 400 ms
+/// assert_eq!((retry.attempts, retry.factor), (3, 2.0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// How often a load is tried in all; 1: once, and so never again.
+    pub attempts: u32,
+    /// From the end of the first attempt to the second.
+    pub delay: Ttl,
+    /// By how much each delay is longer than the one before.
+    pub factor: f64,
+    /// Up to this part of each delay, from 0 to 1, is taken off at random, so that those who failed together do not come
+    /// back together.
+    pub jitter: f64,
+}
+
+impl Retry {
+    pub(crate) const NEVER: Self =
+        Self { attempts: 1, delay: Ttl::Millis(DEFAULT_RETRY_DELAY), factor: 2.0, jitter: 0.5 };
+
+    /// So many attempts in all, the second 100 ms after the first, each delay twice as long as the one before, and up to half
+    /// of each taken off at random.
+    #[must_use]
+    pub const fn new(attempts: u32) -> Self {
+        Self { attempts, ..Self::NEVER }
+    }
+
+    /// From the end of the first attempt to the second, in whole milliseconds.
+    #[must_use]
+    pub fn delay(mut self, delay: impl Into<Ttl>) -> Self {
+        self.delay = delay.into();
+        self
+    }
+
+    /// By how much each delay is longer than the one before, from 0 on; 1: all are the same. What makes no sense counts as 0.
+    #[must_use]
+    pub fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor.max(0.0);
+        self
+    }
+
+    /// The part of each delay that chance takes off, from 0 to 1; what lies outside counts as the nearer of them, NaN as 0.
+    #[must_use]
+    pub fn jitter(mut self, part: f64) -> Self {
+        self.jitter = if part.is_nan() { 0.0 } else { part.clamp(0.0, 1.0) };
+        self
     }
 }
 
@@ -110,6 +191,8 @@ pub struct Policy {
     pub negative_ttl: Option<Ttl>,
     /// For how long after a failed load the key is not loaded again.
     pub error_backoff: Ttl,
+    /// How a load that fails is tried again before it counts as failed, while those who wait for it can wait.
+    pub retry: Retry,
     /// How long a wait may take where a stale value could be had instead.
     pub soft_timeout: Ttl,
     /// How long a wait may take.
@@ -122,6 +205,7 @@ impl Policy {
         entry: EntryPolicy::of(Ttl::Forever),
         negative_ttl: None,
         error_backoff: Ttl::ZERO,
+        retry: Retry::NEVER,
         soft_timeout: Ttl::Forever,
         hard_timeout: Ttl::Millis(DEFAULT_HARD_TIMEOUT),
     };
@@ -148,6 +232,8 @@ impl Default for Policy {
 pub struct PolicyPatch {
     /// [`EntryPolicy::ttl`].
     pub ttl: Option<Ttl>,
+    /// [`EntryPolicy::idle_ttl`].
+    pub idle_ttl: Option<Ttl>,
     /// [`EntryPolicy::stale_while_revalidate`].
     pub stale_while_revalidate: Option<Ttl>,
     /// [`EntryPolicy::stale_if_error`].
@@ -156,10 +242,14 @@ pub struct PolicyPatch {
     pub refresh_ahead: Option<f64>,
     /// [`EntryPolicy::jitter`].
     pub jitter: Option<f64>,
+    /// [`EntryPolicy::checked`].
+    pub checked: Option<bool>,
     /// [`Policy::negative_ttl`].
     pub negative_ttl: Option<Ttl>,
     /// [`Policy::error_backoff`].
     pub error_backoff: Option<Ttl>,
+    /// [`Policy::retry`].
+    pub retry: Option<Retry>,
     /// [`Policy::soft_timeout`].
     pub soft_timeout: Option<Ttl>,
     /// [`Policy::hard_timeout`].
@@ -173,6 +263,14 @@ macro_rules! entry_setters {
         #[must_use]
         pub fn ttl(mut self, ttl: impl Into<$crate::time::Ttl>) -> Self {
             self.$($field.)?ttl = Some(ttl.into());
+            self
+        }
+
+        /// How long it may lie unused: each get that is answered with it begins this time anew. It ends the value for
+        /// good, whichever comes first, this or the ttl and its windows.
+        #[must_use]
+        pub fn idle_ttl(mut self, ttl: impl Into<$crate::time::Ttl>) -> Self {
+            self.$($field.)?idle_ttl = Some(ttl.into());
             self
         }
 
@@ -224,6 +322,14 @@ macro_rules! load_setters {
             self
         }
 
+        /// How a load that fails is tried again. Needs a loader that can be called again, as
+        /// [`try_get_with_retry`](crate::Cache::try_get_with_retry) takes it.
+        #[must_use]
+        pub fn retry(mut self, retry: $crate::options::Retry) -> Self {
+            self.$($field.)?retry = Some(retry);
+            self
+        }
+
         /// How long a get waits before it is content with an older value, if one may still be handed out. The load
         /// goes on.
         #[must_use]
@@ -245,12 +351,15 @@ pub(crate) use {entry_setters, load_setters};
 impl PolicyPatch {
     pub(crate) const NONE: Self = Self {
         ttl: None,
+        idle_ttl: None,
         stale_while_revalidate: None,
         stale_if_error: None,
         refresh_ahead: None,
         jitter: None,
+        checked: None,
         negative_ttl: None,
         error_backoff: None,
+        retry: None,
         soft_timeout: None,
         hard_timeout: None,
     };
@@ -269,12 +378,15 @@ impl PolicyPatch {
     pub(crate) fn says_nothing(&self) -> bool {
         // Without a branch for each.
         !(self.ttl.is_some()
+            | self.idle_ttl.is_some()
             | self.stale_while_revalidate.is_some()
             | self.stale_if_error.is_some()
             | self.refresh_ahead.is_some()
             | self.jitter.is_some()
+            | self.checked.is_some()
             | self.negative_ttl.is_some()
             | self.error_backoff.is_some()
+            | self.retry.is_some()
             | self.soft_timeout.is_some()
             | self.hard_timeout.is_some())
     }
@@ -292,13 +404,16 @@ impl Policy {
         Self {
             entry: EntryPolicy {
                 ttl: patch.ttl.unwrap_or(entry.ttl),
+                idle_ttl: patch.idle_ttl.unwrap_or(entry.idle_ttl),
                 stale_while_revalidate: patch.stale_while_revalidate.unwrap_or(entry.stale_while_revalidate),
                 stale_if_error: patch.stale_if_error.unwrap_or(entry.stale_if_error),
                 refresh_ahead: factor(patch.refresh_ahead, entry.refresh_ahead),
                 jitter: factor(patch.jitter, entry.jitter).min(1.0),
+                checked: patch.checked.unwrap_or(entry.checked),
             },
             negative_ttl: patch.negative_ttl.or(self.negative_ttl),
             error_backoff: patch.error_backoff.unwrap_or(self.error_backoff),
+            retry: patch.retry.unwrap_or(self.retry),
             soft_timeout: patch.soft_timeout.unwrap_or(self.soft_timeout),
             hard_timeout: patch.hard_timeout.unwrap_or(self.hard_timeout),
         }

@@ -24,14 +24,18 @@ const FILES: &[(&str, &str)] = &[
     ("circles.json", include_str!("contract/circles.json")),
     ("failures.json", include_str!("contract/failures.json")),
     ("hooks.json", include_str!("contract/hooks.json")),
+    ("idle.json", include_str!("contract/idle.json")),
+    ("info.json", include_str!("contract/info.json")),
     ("keep-fresh.json", include_str!("contract/keep-fresh.json")),
     ("lifetimes.json", include_str!("contract/lifetimes.json")),
     ("namespaces.json", include_str!("contract/namespaces.json")),
     ("purges.json", include_str!("contract/purges.json")),
     ("requests.json", include_str!("contract/requests.json")),
+    ("retries.json", include_str!("contract/retries.json")),
     ("sharing.json", include_str!("contract/sharing.json")),
     ("stale.json", include_str!("contract/stale.json")),
     ("updates.json", include_str!("contract/updates.json")),
+    ("validate.json", include_str!("contract/validate.json")),
 ];
 
 fn cases() -> impl Iterator<Item = (String, Json)> {

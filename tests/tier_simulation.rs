@@ -419,7 +419,9 @@ fn version_of(tags: &[String]) -> u64 {
 #[test]
 fn no_schedule_brings_back_what_was_purged_or_makes_a_read_late() {
     let seed = seed();
-    let steps: u64 = option_env!("STEPS").and_then(|steps| steps.parse().ok()).unwrap_or(10_000);
+    let steps: u64 = option_env!("STEPS")
+        .and_then(|steps| steps.parse().ok())
+        .unwrap_or(if cfg!(target_family = "wasm") { 1_000 } else { 10_000 });
     let rounds = 10;
     println!("seed {seed}, {rounds} × {steps} steps");
     let (mut answers, mut loads, mut faults, mut purged) = (0, 0, 0, 0);

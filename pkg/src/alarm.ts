@@ -57,17 +57,28 @@ export class Alarm implements Pending {
   };
 }
 
-/** A timer, where there may be one: outside a request, a Worker has none. */
-export function startTimer(callback: () => void, millis: number): Timer | undefined {
+/** A timer of one wait. */
+export interface Countdown {
+  timer: Timer;
+}
+
+/** A timer, where there may be one: outside a request, a Worker has none. It is set anew while it has to run longer than one can. */
+export function startTimer(callback: () => void, millis: number): Countdown | undefined {
   if (!(millis < Infinity)) return undefined;
+  const countdown: Countdown = { timer: undefined };
+  const run = (left: number): void => {
+    const isLast = left <= LONGEST;
+    countdown.timer = host.setTimer(isLast ? callback : () => run(left - LONGEST), isLast ? left : LONGEST);
+  };
   try {
-    return host.setTimer(callback, Math.min(millis, LONGEST));
+    run(millis);
+    return countdown;
   } catch {
     return undefined;
   }
 }
 
 /** Ends a timer, if there is one. */
-export function stopTimer(timer: Timer | undefined): void {
-  if (timer !== undefined) host.clearTimer(timer);
+export function stopTimer(countdown: Countdown | undefined): void {
+  if (countdown !== undefined) host.clearTimer(countdown.timer);
 }

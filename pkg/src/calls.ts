@@ -12,6 +12,7 @@ export function askWith<K>(
   now: number,
   policy: number,
   options: CallOptions<K> | undefined,
+  invalid: boolean,
   random: number,
   asker: number,
   again: number,
@@ -24,11 +25,13 @@ export function askWith<K>(
     now,
     policy,
     options?.forceFresh ?? false,
+    invalid,
     random,
     asker,
     again === 0 ? now : askedAt,
     again,
     options?.ttl ?? NaN,
+    options?.idleTtl ?? NaN,
     options?.staleWhileRevalidate ?? NaN,
     options?.staleIfError ?? NaN,
     options?.refreshAhead ?? NaN,
@@ -37,6 +40,10 @@ export function askWith<K>(
     options?.errorBackoff ?? NaN,
     options?.softTimeout ?? NaN,
     options?.hardTimeout ?? NaN,
+    options?.attempts ?? NaN,
+    options?.retryDelay ?? NaN,
+    options?.retryFactor ?? NaN,
+    options?.retryJitter ?? NaN,
     options?.bytes ?? NaN,
     options?.tags,
   );
@@ -55,7 +62,7 @@ export function insertWith<K>(
   random: number,
   said: CallOptions<K>,
 ): number {
-  const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter, negativeTtl, tags } = said;
+  const { ttl, idleTtl, staleWhileRevalidate, staleIfError, refreshAhead, jitter, negativeTtl, tags } = said;
   return core.insert_with(
     slot,
     number,
@@ -66,6 +73,7 @@ export function insertWith<K>(
     absent,
     random,
     ttl,
+    idleTtl,
     staleWhileRevalidate,
     staleIfError,
     refreshAhead,

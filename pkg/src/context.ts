@@ -4,6 +4,7 @@ import type { Duration, LoadContext } from "./types.js";
 /** The context that a loader or writer gets. */
 export class Context<K, V> implements LoadContext<K, V> {
   ttl: Duration | undefined = undefined;
+  idleTtl: Duration | undefined = undefined;
   staleWhileRevalidate: Duration | undefined = undefined;
   swr: Duration | undefined = undefined;
   staleIfError: Duration | undefined = undefined;
@@ -20,6 +21,8 @@ export class Context<K, V> implements LoadContext<K, V> {
   constructor(
     readonly key: K,
     readonly stale: V | undefined,
+    readonly attempt = 1,
+    readonly background = false,
   ) {}
 
   get signal(): AbortSignal {
@@ -44,6 +47,7 @@ export class Context<K, V> implements LoadContext<K, V> {
   get saysNothing(): boolean {
     return (
       this.ttl === undefined &&
+      this.idleTtl === undefined &&
       this.tags === undefined &&
       this.staleWhileRevalidate === undefined &&
       this.swr === undefined &&
@@ -63,7 +67,7 @@ export class Context<K, V> implements LoadContext<K, V> {
 
 const FIELDS = new Set<string | symbol>(Object.keys(new Context(undefined, undefined)));
 const WORDS = new Set(FIELDS as Set<string>);
-for (const ours of ["key", "stale", "skipped"]) WORDS.delete(ours);
+for (const ours of ["key", "stale", "attempt", "background", "skipped"]) WORDS.delete(ours);
 
 // A loader that misspells a word should hear of it. An assignment of a name that an object does not have goes up its
 // prototypes, and a proxy among them is told; what the object has never gets there, so that this costs nothing.

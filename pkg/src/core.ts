@@ -115,12 +115,15 @@ export const FAILED = 9;
 export const RECURSIVE = 10;
 export const TIMED_OUT = 11;
 export const FULL = 12;
+export const LEAD_INVALID = 13;
 /** Of `touch`; what is absent has the kind before. */
 export const MISS_EXPIRED = 3;
 /** Of `brought` and `failed`, beside `ASK_AGAIN`. */
 export const STORED = 1;
 export const RESCUED = 2;
 export const FAILURE_CACHED = 3;
+/** Of `failed`: it is to be tried again. */
+export const RETRY = 5;
 /** Of `brought`: some who waited may not have the value. */
 export const ASK_AGAIN = 1 << 30;
 /** Of `timeout`; what is not soft has timed out. */

@@ -7,10 +7,10 @@ import { Ask, type Asker, Flight, Provenance, Wait } from "./flight.js";
 import type { CacheHandle } from "./handle.js";
 import { host } from "./host.js";
 import { Loads } from "./loads.js";
-import type { CallOptions } from "./policy.js";
+import { type CallOptions, refuses, type Validate } from "./policy.js";
 import { Requests } from "./requests.js";
 import { onAbort } from "./signals.js";
-import type { Details, Loader } from "./types.js";
+import type { Details, Events, Loader } from "./types.js";
 
 /** What `ask_with` is told of a get that asks again: what it was counted as before. */
 const MISSED = 1;
@@ -132,6 +132,14 @@ export class Driver<K, V> {
     return true;
   }
 
+  /** Whether there is a value, fresh or stale, that a rule of the user's refuses. */
+  finds(handle: CacheHandle<K, V>, key: K, validate: Validate<K>): boolean {
+    const { entries } = this;
+    const now = entries.clock.now();
+    const slot = handle.slots.get(key) ?? 0;
+    return entries.safely((core) => core.is_usable(slot, now)) && refuses(validate, entries.valueAt(slot), key);
+  }
+
   private tryAsk(
     handle: CacheHandle<K, V>,
     key: K,
@@ -144,7 +152,9 @@ export class Driver<K, V> {
     const askedAt = provenance === undefined ? NaN : provenance.askedAt;
     const { defaults } = handle;
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
-    const random = this.loads.ahead ? 1 - this.random() : NaN;
+    const validate = options?.validate ?? defaults.validate;
+    const invalid = validate !== undefined && this.finds(handle, key, validate);
+    const random = this.loads.ahead ? this.random() : NaN;
     const now = entries.clock.now();
     const known = handle.slots.get(key) ?? 0;
     const number = handle.number(entries.core);
@@ -152,8 +162,21 @@ export class Driver<K, V> {
     const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;
     const answer =
       options === undefined && again === 0
-        ? entries.core.ask(known, number, hash, now, defaults.policy, false, random, asker)
-        : askWith(entries.core, known, number, hash, now, defaults.policy, options, random, asker, again, askedAt);
+        ? entries.core.ask(known, number, hash, now, defaults.policy, invalid, random, asker)
+        : askWith(
+            entries.core,
+            known,
+            number,
+            hash,
+            now,
+            defaults.policy,
+            options,
+            invalid,
+            random,
+            asker,
+            again,
+            askedAt,
+          );
     const code = answer | 0;
     if (core.hasNews(code)) entries.drain();
     const at = code & core.SLOT;
@@ -163,11 +186,11 @@ export class Driver<K, V> {
     switch (kind) {
       case core.LEAD_ABSENT:
       case core.LEAD_EXPIRED:
-      case core.LEAD_FORCED: {
+      case core.LEAD_FORCED:
+      case core.LEAD_INVALID: {
         if (known === 0) entries.place(at, key, handle.partition, number);
         if (hooks.miss !== undefined) {
-          const cause = kind === core.LEAD_EXPIRED ? "expired" : kind === core.LEAD_FORCED ? "forced" : "absent";
-          hooks.notify("miss", { key, place: handle.place, cause });
+          hooks.notify("miss", { key, place: handle.place, cause: LEADS[kind]! });
         }
         const flight = this.flight(handle, key, loader, options, again === 0 ? now : askedAt, at, answer, false);
         promise = this.lead(flight, now, provenance);
@@ -239,7 +262,7 @@ export class Driver<K, V> {
     answer: number,
     background: boolean,
   ): Flight<K, V> {
-    const ctx = new Context<K, V>(key, this.entries.valueAt(slot));
+    const ctx = new Context<K, V>(key, this.entries.valueAt(slot), 1, background);
     const index = core.above(answer);
     return new Flight(handle, key, loader, options, askedAt, index, ctx, background, host.requestBound);
   }
@@ -340,5 +363,13 @@ export class Driver<K, V> {
     entries.flush();
   }
 }
+
+/** Why a load begins, by the kind of the answer. */
+const LEADS: Record<number, Events<unknown, unknown>["miss"]["cause"]> = {
+  [core.LEAD_ABSENT]: "absent",
+  [core.LEAD_EXPIRED]: "expired",
+  [core.LEAD_FORCED]: "forced",
+  [core.LEAD_INVALID]: "invalid",
+};
 
 const ignore = (): void => {};

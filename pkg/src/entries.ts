@@ -250,11 +250,12 @@ export class EntryTable<K, V> implements ColumnsOwner {
 }
 
 function tellPolicy(core: Core, base: number, said: Numbers): number {
-  const { ttl, staleWhileRevalidate, staleIfError, refreshAhead, jitter } = said;
-  const { negativeTtl, errorBackoff, softTimeout, hardTimeout } = said;
+  const { ttl, idleTtl, staleWhileRevalidate, staleIfError, refreshAhead, jitter } = said;
+  const { negativeTtl, errorBackoff, softTimeout, hardTimeout, attempts, retryDelay, retryFactor, retryJitter } = said;
   return core.policy(
     base,
     ttl,
+    idleTtl,
     staleWhileRevalidate,
     staleIfError,
     refreshAhead,
@@ -263,6 +264,11 @@ function tellPolicy(core: Core, base: number, said: Numbers): number {
     errorBackoff,
     softTimeout,
     hardTimeout,
+    attempts,
+    retryDelay,
+    retryFactor,
+    retryJitter,
+    said.checked,
   );
 }
 

@@ -6,6 +6,7 @@ export type NearCacheErrorCode =
   | "ERR_TOO_MANY_LOADS"
   | "ERR_LOAD_LOST"
   | "ERR_BYTES"
+  | "ERR_INVALID"
   | "ERR_BATCH"
   | "ERR_KEY"
   | "ERR_WASM";
@@ -21,6 +22,11 @@ export class NearCacheError extends Error {
   ) {
     super(message);
   }
+}
+
+/** Whether the error is about how the cache was used, so that the same again would bring the same. */
+export function isMisuse(error: unknown): boolean {
+  return error instanceof NearCacheError && /OPTION|RECURSIVE|BYTES|BATCH|KEY/.test(error.code);
 }
 
 /** A key as an error shows it: short, whatever it is. */
@@ -54,6 +60,10 @@ export function recursive(key: unknown): NearCacheError {
 
 export function tooManyLoads(key: unknown): NearCacheError {
   return new NearCacheError("ERR_TOO_MANY_LOADS", "too many loads are under way: at most 2097152 at once", key);
+}
+
+export function invalidValue(key: unknown): NearCacheError {
+  return new NearCacheError("ERR_INVALID", `the loader of ${showKey(key)} brought a value that validate refuses`, key);
 }
 
 export function nobodyWaits(key: unknown): NearCacheError {

@@ -117,7 +117,8 @@ export class Flight<K, V> extends Ask<K, V> implements Asker {
     options: CallOptions<K> | undefined,
     askedAt: number,
     readonly index: number,
-    readonly ctx: Context<K, V>,
+    /** The present attempt's. */
+    public ctx: Context<K, V>,
     /** Nobody but the cache itself waited when it began: it refreshes what was handed out. */
     readonly background: boolean,
     requestBound: boolean,

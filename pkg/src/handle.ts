@@ -2,7 +2,7 @@ import type { Batcher } from "./batcher.js";
 import type { Core } from "./core.js";
 import { bytes } from "./options.js";
 import type { Namespace, Partition, ScopeName, Slots } from "./partitions.js";
-import type { BackoffRule } from "./policy.js";
+import type { BackoffRule, RetryRule, Validate } from "./policy.js";
 import type { CacheLike, GetOrSetOptions, LoadContext, Loader, Place } from "./types.js";
 
 /** Names the method of a cache that gives a scope of it which only we can name. */
@@ -29,6 +29,8 @@ export interface Defaults<K, V> {
   readonly softTimeout: number;
   readonly hardTimeout: number;
   readonly backoffRule: BackoffRule<K> | undefined;
+  readonly retryRule: RetryRule<K> | undefined;
+  readonly validate: Validate<K> | undefined;
   readonly sizeOf: ((value: V, key: K) => number) | undefined;
   readonly batcher: Batcher<K, V, LoadContext<K, V>> | undefined;
 }

@@ -6,6 +6,7 @@ maxEntries max maxsize maxkeys limit capacity
 maxBytes maxsize
 maxEntryBytes maxentrysize
 ttl maxage stdttl expires
+idleTtl timetoidle tti maxidle sliding
 sizeOf sizecalculation
 staleWhileRevalidate stale grace allowstale
 hardTimeout timeout
@@ -15,7 +16,7 @@ evict dispose eviction`;
 
 /** What has no option here, and what to use in its stead. */
 const ADVICE: Record<string, string> = {
-  updateageonget: "a get never lengthens a lifetime",
+  updateageonget: "use idleTtl, beside ttl",
   dispose: 'use on("evict") and on("expire")',
   onevict: 'use on("evict")',
   oneviction: 'use on("evict")',

@@ -17,8 +17,6 @@ export interface Host {
   keepAlive(promise: Promise<unknown>): void;
   /** Calls back when the code that runs now has ended, before any other. */
   afterRun(callback: () => void): void;
-  /** As `afterRun`, perhaps when the promise jobs it leads to have ended as well; in any case before a timer, I/O or sleep. */
-  afterTurn(callback: () => void): void;
   /**
    * Calls back when the promise jobs that are pending, and those they lead to, have run, as far as the place
    * lets that be seen. `gathered` is what they may add to meanwhile.
@@ -79,7 +77,6 @@ export const host: Host = {
   clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
   keepAlive: nothing,
   afterRun: (callback) => void then.call(resolved, callback),
-  afterTurn: (callback) => void then.call(resolved, callback),
   afterPromiseJobs: afterQuietTurns,
   alarmSet: nothing,
   alarmOff: nothing,
@@ -115,10 +112,6 @@ function openChannel(): MessageChannel | undefined {
 function useNode(process: NodeJS.Process): void {
   // A tick's callbacks run when no promise job is left, if they are asked for by a promise job.
   const { nextTick } = process;
-  // A whole turn of promise jobs, unless it is a faked one.
-  if (/setHasTickScheduled|\[native code\]/.test(Function.prototype.toString.call(nextTick))) {
-    host.afterTurn = (callback) => nextTick(callback);
-  }
   host.afterPromiseJobs = (callback) => void resolved.then(() => nextTick(callback));
 
   // A deadline should not keep a process alive whose loads have all come home, and should when one has not:

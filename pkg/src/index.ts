@@ -1,4 +1,5 @@
 import { type BatchId, Batcher } from "./batcher.js";
+import { ADVICE, read as readAdvice } from "./advice.js";
 import { GivenClock, hostClock, nowFor } from "./clock.js";
 import { insertWith } from "./calls.js";
 import type { Context } from "./context.js";
@@ -20,6 +21,7 @@ import {
   or,
   readCall,
   readNumbers,
+  readRetryRule,
   readRule,
   SET_OPTIONS,
   UPDATE_OPTIONS,
@@ -29,11 +31,13 @@ import { type Layer, LAYERS, page } from "./prometheus.js";
 import { estimate } from "./sizes.js";
 import { toStats, type Stats } from "./stats.js";
 import type {
+  Advice,
   BatchOptions,
   CacheLike,
   DefaultOptions,
   DetailedOptions,
   Details,
+  EntryInfo,
   Events,
   GetOrSetOptions,
   Health,
@@ -44,6 +48,7 @@ import type {
   Loaded,
   Loader,
   NearCacheOptions,
+  PeekOptions,
   Plugin,
   SetOptions,
   UpdateOptions,
@@ -62,6 +67,7 @@ export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { Stats } from "./stats.js";
 export type { Tiers } from "./tiering.js";
 export type {
+  Advice,
   BatchOptions,
   CachedOptions,
   CacheLike,
@@ -70,6 +76,7 @@ export type {
   DetailedOptions,
   Details,
   Duration,
+  EntryInfo,
   ErrorBackoff,
   Events,
   GetOrSetOptions,
@@ -83,8 +90,11 @@ export type {
   Loaded,
   Loader,
   NearCacheOptions,
+  PeekOptions,
   Place,
   Plugin,
+  Retry,
+  RetryOptions,
   SetOptions,
   Status,
   UpdateOptions,
@@ -98,7 +108,7 @@ export type {
 } from "./types.js";
 export { cached } from "./wrap.js";
 
-const HANDLE_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "sizeOf", "batch"]);
+const HANDLE_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "retry", "validate", "sizeOf", "batch"]);
 const CACHE_OPTIONS = new Set([
   "maxEntries",
   "maxBytes",
@@ -111,6 +121,9 @@ const CACHE_OPTIONS = new Set([
   "clock",
   "random",
 ]);
+const PEEK_OPTIONS = new Set(["allowStale"]);
+/** As the core numbers them. */
+const STATES = ["fresh", "stale", "failed", "loading"] as const;
 const MAX_ENTRIES = 10_000;
 
 /**
@@ -131,6 +144,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   readonly #entries: EntryTable<K, V>;
   readonly #driver: Driver<K, V>;
   readonly #updates: Updates<K, V>;
+  /** A number above 0 and up to 1, as the core takes them. */
   readonly #random: () => number;
   readonly #handle: CacheHandle<K, V>;
   readonly #bounds: string;
@@ -159,7 +173,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { eviction = "adaptive" } = options;
     if (eviction !== "adaptive" && eviction !== "lru") throw refusal("eviction", show(eviction), '"adaptive" or "lru"');
     this.name = name("name", called);
-    this.#random = fn("random", random);
+    const given = fn("random", random);
+    this.#random = () => 1 - given();
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
     const numbers = readNumbers(options);
     const usualTtl = or(numbers.ttl, USUAL.ttl);
@@ -177,7 +192,14 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
-    const outer = { ...USUAL, policy: 0, backoffRule: undefined, batcher: undefined };
+    const outer = {
+      ...USUAL,
+      policy: 0,
+      backoffRule: undefined,
+      retryRule: undefined,
+      validate: undefined,
+      batcher: undefined,
+    };
     const { root } = this.#entries;
     this.#handle = new CacheHandle(
       root,
@@ -213,12 +235,50 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return value;
   }
 
-  /** As `get`, but counts nothing, and is no use of the value. */
-  peek(key: K): V | undefined {
+  /**
+   * As `get`, but counts nothing, and is no use of the value. With `allowStale` a value past its `ttl` will do that may still
+   * be handed out in one of its stale windows.
+   */
+  peek(key: K, options?: PeekOptions): V | undefined {
+    if (options !== undefined) known(options, PEEK_OPTIONS);
     const now = this.#entries.clock.now();
     const slot = this.#handle.slots.get(key);
-    if (slot === undefined || !this.#entries.isFresh(slot, now)) return undefined;
-    return this.#entries.values[slot] as V | undefined;
+    if (slot === undefined) return undefined;
+    const willDo =
+      options?.allowStale === true
+        ? this.#entries.safely((core) => core.is_usable(slot, now))
+        : this.#entries.isFresh(slot, now);
+    return willDo ? this.#entries.valueAt(slot) : undefined;
+  }
+
+  /**
+   * What there is to know of a key: fresh, stale or failed, how old, how heavy, by what it can be purged, and whether it is
+   * being loaded. `undefined` if a get would find nothing and wait for nothing. Counts nothing, and is no use of the value.
+   * O(its tags).
+   */
+  info(key: K): EntryInfo | undefined {
+    const now = this.#entries.clock.now();
+    const slot = this.#handle.slots.get(key);
+    if (slot === undefined) return undefined;
+    return this.#entries.safely((core) => {
+      const [state, loading, age, ttl, bytes] = core.info(slot, now) as unknown as [
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
+      if (state === undefined) return undefined;
+      const tags = core.tags_of(slot);
+      return {
+        state: STATES[state]!,
+        loading: loading === 1,
+        age,
+        ttl,
+        bytes,
+        tags: tags === "" ? [] : tags.split("\0"),
+      };
+    });
   }
 
   /** Whether there is a fresh value. Counts nothing. */
@@ -292,6 +352,52 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     });
     entries.flush();
     return held;
+  }
+
+  /** `delete` of many keys: how many of them had a fresh value. O(keys). */
+  deleteMany(keys: Iterable<K>): number {
+    let deleted = 0;
+    for (const key of keys) deleted += Number(this.delete(key));
+    return deleted;
+  }
+
+  /** `set` of many keys, with the same options. O(entries). */
+  setMany(entries: Iterable<readonly [K, V]>, options?: SetOptions<K>): this {
+    for (const [key, value] of entries) this.set(key, value, options);
+    return this;
+  }
+
+  /**
+   * Deletes what this part of the cache would find, fresh or stale, and `predicate` picks; returns how many there were. It may
+   * call the cache. O(n of the cache): what is purged often had better bear a tag.
+   */
+  deleteWhere(predicate: (value: V, key: K) => boolean): number {
+    fn("predicate", predicate);
+    let deleted = 0;
+    for (const [key, value] of this.#walk(true)) {
+      if (predicate(value, key) !== true) continue;
+      this.delete(key);
+      deleted++;
+    }
+    return deleted;
+  }
+
+  /**
+   * Deletes everything in the whole cache that may not be handed out any more: values whose `ttl`, stale windows or idle time
+   * are over, and failures that need not be remembered; returns how many there were. Hooks are told. The cache does as much
+   * bit by bit while it is used, so that this is for one that lies idle, and for who wants to be told in time:
+   * `setInterval(() => cache.purgeStale(), 1_000)`. O(n).
+   */
+  purgeStale(): number {
+    const entries = this.#entries;
+    const now = entries.clock.now();
+    const purged = entries.safely((core) => {
+      const purged = core.remove_all_expired(now);
+      entries.drain();
+      return purged;
+    });
+    entries.flush();
+    return purged;
   }
 
   /**
@@ -518,7 +624,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /**
    * The function with this cache in front: `getOrSet` with a key made of its arguments. It gets no `this`; for
-   * methods there is {@link cached}. A hit costs little with one text or number for argument, and time and
+   * methods there is {@link cached}. A hit costs little with one string or number for argument, and time and
    * memory as the arguments' content otherwise.
    *
    * ```ts
@@ -567,14 +673,19 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * The fresh entries; those of namespaces and scopes are theirs. With `eviction: "lru"` the most recently used come first,
    * else they have no order that is promised. O(n of the cache).
    */
-  *entries(): IterableIterator<[K, V]> {
+  entries(): IterableIterator<[K, V]> {
+    return this.#walk(false);
+  }
+
+  *#walk(stale: boolean): IterableIterator<[K, V]> {
     const entries = this.#entries;
     const start = entries.clock.now();
     // The order is taken at the start, so that the loop's body may use the cache.
-    for (const slot of entries.safely((core) => core.newest_first(start))) {
+    for (const slot of entries.safely((core) => core.newest_first(start, stale))) {
       const now = entries.clock.now();
       const key = entries.keys[slot] as K;
-      const held = this.#handle.slots.get(key) === slot && entries.isFresh(slot, now);
+      const willDo = stale ? entries.safely((core) => core.is_usable(slot, now)) : entries.isFresh(slot, now);
+      const held = willDo && this.#handle.slots.get(key) === slot;
       if (held) yield [key, entries.values[slot] as V];
     }
   }
@@ -646,6 +757,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return this.#entries.safely(() => health(this.#entries.counted(), this.#figures, now, thresholds));
   }
 
+  /** @internal */
+  [ADVICE](): Float64Array {
+    return this.#entries.safely(() => this.#entries.counted().advice(this.#handle.defaults.policy));
+  }
+
   /** @internal What `console.log` shows. */
   [INSPECT](): string {
     return inspect(this.name, this.#handle.place, this.#bounds, this.stats());
@@ -660,10 +776,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   #plainHit(key: K): Promise<V> | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
-    const now = entries.clock.nowAwaited();
     const slot = handle.slots.get(key);
-    const { columns } = entries;
+    // What is not there needs no time.
     if (slot === undefined) return undefined;
+    const { clock, columns } = entries;
+    const now = clock.now();
+    // A clock that the user gave may have used the cache.
+    if (clock !== hostClock && handle.slots.get(key) !== slot) return undefined;
     if (!(now < columns.freshUntil[slot]!) && !entries.safely(() => entries.columns.isFresh(slot, now)))
       return undefined;
     const value = entries.values[slot] as V;
@@ -680,23 +799,32 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   #getSlow(key: K, slot: number | undefined, now: number): V | undefined {
     const entries = this.#entries;
     const { hooks } = entries;
-    const { namespace, place } = this.#handle;
+    const { namespace, place, defaults } = this.#handle;
+    const { validate } = defaults;
+    const isInvalid = validate !== undefined && this.#driver.finds(this.#handle, key, validate);
+    // The rule is the user's, and may have used the cache.
+    if (validate !== undefined) slot = this.#handle.slots.get(key);
     let code: number;
     try {
       // It may be here for nothing but that the memory has grown.
       entries.columns.follow(0);
-      code = slot === undefined ? entries.core.miss(namespace.id, now) : entries.core.touch(slot, now);
+      if (slot === undefined) code = entries.core.miss(namespace.id, now);
+      else code = isInvalid ? entries.core.touch_invalid(slot) : entries.core.touch(slot, now);
     } catch (error) {
       if (!entries.recover(error)) throw error;
       return undefined;
     }
-    const isHit = slot !== undefined && kind(code) === HIT;
-    const value = isHit ? (entries.values[slot] as V) : undefined;
+    const isHit = slot !== undefined && !isInvalid && kind(code) === HIT;
+    const value = isHit ? (entries.values[slot!] as V) : undefined;
     if (hasNews(code)) entries.drain();
     if (isHit) {
       if (hooks.hit !== undefined) hooks.notify("hit", { key, place });
     } else if (hooks.miss !== undefined) {
-      hooks.notify("miss", { key, place, cause: kind(code) === MISS_EXPIRED ? "expired" : "absent" });
+      hooks.notify("miss", {
+        key,
+        place,
+        cause: isInvalid ? "invalid" : kind(code) === MISS_EXPIRED ? "expired" : "absent",
+      });
     }
     entries.flush();
     return value;
@@ -765,7 +893,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /** What a part takes for granted: what is said here, or what the one around it does. */
   #defaults(outer: Defaults<K, V>, given: DefaultOptions<K, V>, where: () => Namespace<K>): Defaults<K, V> {
     const said = readNumbers(given);
-    const { errorBackoff } = given;
+    const { errorBackoff, retry } = given;
     return {
       policy: this.#entries.policy(outer.policy, said),
       ttl: or(said.ttl, outer.ttl),
@@ -777,6 +905,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       softTimeout: or(said.softTimeout, outer.softTimeout),
       hardTimeout: or(said.hardTimeout, outer.hardTimeout),
       backoffRule: errorBackoff === undefined ? outer.backoffRule : readRule(errorBackoff),
+      retryRule: retry === undefined ? outer.retryRule : readRetryRule(retry),
+      validate: given.validate === undefined ? outer.validate : fn("validate", given.validate),
       sizeOf: given.sizeOf === undefined ? outer.sizeOf : fn("sizeOf", given.sizeOf),
       batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, where),
     };
@@ -799,6 +929,21 @@ export function prometheus(caches: NearCache | Iterable<NearCache>): string {
     throw refusal("caches", show(cache), CACHES);
   });
   return page(layers.flat());
+}
+
+/**
+ * What to change about a cache, by what happened in it so far, and why: nothing where its figures don't speak for it.
+ * Begins with the first call to estimate what more room would bring (with `eviction: "adaptive"`), and says nothing of that
+ * until some thousand gets later: so call it now and then. It is about the whole cache and the cache's own options.
+ *
+ * ```ts
+ * for (const { option, suggested, why } of advise(cache)) console.log(`${option}: ${suggested}, since ${why}`);
+ * ```
+ * @throws {NearCacheError} `ERR_OPTION`
+ */
+export function advise(cache: NearCache): Advice[] {
+  if (!isCache(cache)) throw refusal("cache", show(cache), "a NearCache");
+  return readAdvice(cache[ADVICE]());
 }
 
 /** Bounds of the buckets of load times: 1 ms to 65 s in doublings. */

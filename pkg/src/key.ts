@@ -1,6 +1,6 @@
 // A key from arguments. What matters is that two lists of arguments which a function can tell apart never get one
 // key: that would hand one user's answer to another. So every value is written in a form that says where it ends
-// (a text by its length, so that no text can pass for something else), and what can't be told from another by its
+// (a string by its length, so that no string can pass for something else), and what can't be told from another by its
 // content is refused: functions, class instances (they may hold private fields, and a `toJSON` may leave out
 // just what differs), properties that are hidden.
 //
@@ -10,7 +10,7 @@
 import { NearCacheError } from "./errors.js";
 import { show } from "./options.js";
 
-/** Begins every composed key. A text of the user's that begins with it is composed too. */
+/** Begins every composed key. A string of the user's that begins with it is composed too. */
 const MARK = "\0";
 /** Deeper ones are refused, before the stack ends. */
 const DEEPEST = 200;
@@ -20,8 +20,8 @@ type Names = (index: number) => string;
 const byIndex: Names = (index) => `args[${index}]`;
 
 /**
- * A key for a `Map`, equal for equal arguments only. A single text, number, boolean, bigint, null or
- * undefined is its own key; anything else becomes a text, in time and length as its content.
+ * A key for a `Map`, equal for equal arguments only. A single string, number, boolean, bigint, null or
+ * undefined is its own key; anything else becomes a string, in time and length as its content.
  *
  * @throws {NearCacheError} `ERR_KEY`, naming what no key can be made of.
  */
@@ -45,7 +45,7 @@ export function keyOf(args: readonly unknown[], names?: Names): unknown {
   return textKey(args, "", names);
 }
 
-/** As `keyOf`, but always a text. `lead` goes before the arguments, and begins as no argument's text does. */
+/** As `keyOf`, but always a string. `lead` goes before the arguments, and begins as no argument's string does. */
 export function textKey(args: readonly unknown[], lead = "", names = byIndex): string {
   const top: Place = { parent: undefined, name: undefined, value: names, depth: 0 };
   let text = MARK + lead;
@@ -53,7 +53,7 @@ export function textKey(args: readonly unknown[], lead = "", names = byIndex): s
   return text;
 }
 
-/** A text so that it says itself where it ends. */
+/** A string so that it says itself where it ends. */
 export function quote(text: string): string {
   return `"${text.length}:${text}`;
 }
@@ -66,7 +66,7 @@ interface Place {
   readonly depth: number;
 }
 
-/** The value's text. None is the beginning of another, and none begins with `]`, `}` or `@`. */
+/** The value's string. None is the beginning of another, and none begins with `]`, `}` or `@`. */
 function write(value: unknown, parent: Place, name: unknown): string {
   switch (typeof value) {
     case "string":
@@ -226,7 +226,7 @@ function unordered<T>(items: Iterable<T>, text: (item: T) => string): string {
   return `{${Array.from(items, text).sort().join("")}}`;
 }
 
-/** Bytes as a text of as many characters. */
+/** Bytes as a string of as many characters. */
 function latin1(bytes: Uint8Array): string {
   let text = "";
   for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));

@@ -1,12 +1,13 @@
 import { Alarm, startTimer, stopTimer } from "./alarm.js";
 import { nowFor } from "./clock.js";
+import { Context } from "./context.js";
 import * as core from "./core.js";
 import { type EntryTable, FailureCached } from "./entries.js";
-import { nobodyWaits, timedOut } from "./errors.js";
+import { invalidValue, isMisuse, nobodyWaits, timedOut } from "./errors.js";
 import type { Ask, Asker, Flight, Wait } from "./flight.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, duration, names } from "./options.js";
-import { lifeOf, or, readContext } from "./policy.js";
+import { lifeOf, or, readContext, refuses } from "./policy.js";
 import type { AttachedTiers } from "./tiering.js";
 import { deferred, isThenable } from "./deferred.js";
 
@@ -61,12 +62,18 @@ export class Loads<K, V> {
 
   /** Calls the loader. */
   begin(flight: Flight<K, V>, now: number): Flight<K, V> {
-    const { handle, key, ctx } = flight;
+    const { handle } = flight;
     this.flights[flight.index] = flight;
     if (this.live++ === 0) this.alarm.wake(this.onAlarm);
     this.ahead ||= handle.defaults.refreshAhead > 0 || (flight.options?.refreshAhead ?? 0) > 0;
     if (host.requestBound) this.bind(flight);
     else this.setAlarm(flight, now);
+    this.attempt(flight);
+    return flight;
+  }
+
+  private attempt(flight: Flight<K, V>): void {
+    const { key, ctx } = flight;
     const outer = this.asker;
     this.asker = flight;
     let loaded: V | PromiseLike<V>;
@@ -81,16 +88,28 @@ export class Loads<K, V> {
           (error) => this.failed(flight, error),
         );
         this.asker = outer;
-        return flight;
+        return;
       }
     } catch (error) {
       this.asker = outer;
       this.failed(flight, error);
-      return flight;
+      return;
     }
     this.asker = outer;
     this.loaded(flight, loaded as V);
-    return flight;
+  }
+
+  /** The delay after a failed attempt is over. */
+  private tryAgain(flight: Flight<K, V>, error: unknown): void {
+    if (!this.isLive(flight)) return;
+    const now = this.entries.clock.read();
+    if (!this.entries.safely((core) => core.may_try_again(flight.index, now))) {
+      this.failed(flight, error, true);
+      return;
+    }
+    const { key, stale, attempt, background } = flight.ctx;
+    flight.ctx = new Context<K, V>(key, stale, attempt + 1, background);
+    this.attempt(flight);
   }
 
   /** A chain of tiers is a loader: it asks its tiers, and then the one that was given. */
@@ -124,6 +143,12 @@ export class Loads<K, V> {
   }
 
   private loaded(flight: Flight<K, V>, value: V): void {
+    const { handle, key, options } = flight;
+    const validate = options?.validate ?? handle.defaults.validate;
+    if (validate !== undefined && !flight.over && refuses(validate, value, key)) {
+      this.failed(flight, invalidValue(key));
+      return;
+    }
     flight.loaded = true;
     flight.value = value;
     if (flight.over) {
@@ -171,6 +196,7 @@ export class Loads<K, V> {
             ctx.skipped,
             ctx.age === undefined ? 0 : duration("ctx.age", ctx.age),
             said.ttl,
+            said.idleTtl,
             said.staleWhileRevalidate,
             said.staleIfError,
             said.refreshAhead,
@@ -199,7 +225,7 @@ export class Loads<K, V> {
     entries.flush();
   }
 
-  private failed(flight: Flight<K, V>, error: unknown): void {
+  private failed(flight: Flight<K, V>, error: unknown, isLast = false): void {
     flight.failed = true;
     flight.error = error;
     if (flight.over) {
@@ -207,24 +233,31 @@ export class Loads<K, V> {
       return;
     }
     try {
-      this.fail(flight, error);
+      this.fail(flight, error, isLast);
     } catch (trap) {
       if (!this.entries.recover(trap)) throw trap;
       flight.settle(this.onAskAgain);
     }
   }
 
-  private fail(flight: Flight<K, V>, error: unknown): void {
+  private fail(flight: Flight<K, V>, error: unknown, isLast: boolean): void {
     const { entries } = this;
     const { handle, key, index, background } = flight;
+    const mayRetry = !isLast && mayTryAgain(flight, error);
+    const random = mayRetry ? this.random() : 0;
     const backoff = backoffOf(flight, error);
     const now = entries.clock.read();
     // The rule is the user's, and may have ended the load by using the cache.
     if (flight.over) return;
-    const answer = entries.core.failed(index, now, backoff);
+    const answer = entries.core.failed(index, now, backoff, mayRetry, random);
     const code = answer | 0;
     const kind = core.kind(code) & 7;
     const slot = code & core.SLOT;
+    if (kind === core.RETRY) {
+      flight.failed = false;
+      startTimer(() => this.tryAgain(flight, error), core.above(answer));
+      return;
+    }
     this.forget(flight);
     flight.over = true;
     if (core.hasNews(code)) entries.drain();
@@ -299,5 +332,15 @@ function backoffOf<K, V>({ handle, key, options, ctx }: Flight<K, V>, error: unk
     return rule === undefined ? NaN : duration("errorBackoff", rule(error, key) ?? 0);
   } catch {
     return 0;
+  }
+}
+
+/** Whether a rule of the user's lets a load be tried again. What it throws counts as no. */
+function mayTryAgain<K, V>({ handle, key, options }: Flight<K, V>, error: unknown): boolean {
+  const rule = options === undefined || Number.isNaN(options.attempts) ? handle.defaults.retryRule : options.retryRule;
+  try {
+    return rule === undefined ? !isMisuse(error) : rule(error, key) === true;
+  } catch {
+    return false;
   }
 }

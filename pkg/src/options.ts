@@ -9,7 +9,7 @@ const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000
 export function duration(option: string, given: unknown): number {
   const millis = typeof given === "string" ? parseDuration(given) : given;
   if (typeof millis === "number" && millis >= 0) return Math.floor(millis);
-  const allowed = 'milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"';
+  const allowed = 'milliseconds from 0 on, Infinity, or a string like "250ms", "30s", "5m", "2h", "1d"';
   throw refusal(option, show(given), allowed);
 }
 
@@ -56,11 +56,11 @@ export function flag(option: string, given: unknown): boolean {
 /** A name that is part of a longer one: U+0000 stands between the parts. */
 export function name(option: string, given: unknown): string {
   if (typeof given === "string" && given !== "" && !given.includes("\0")) return given;
-  throw refusal(option, show(given), "a text that is not empty and has no U+0000");
+  throw refusal(option, show(given), "a non-empty string without U+0000");
 }
 
 export function names(option: string, given: unknown): string[] {
-  if (!Array.isArray(given)) throw refusal(option, show(given), "an array of texts");
+  if (!Array.isArray(given)) throw refusal(option, show(given), "an array of strings");
   return given.map((one, index) => name(`${option}[${index}]`, one));
 }
 

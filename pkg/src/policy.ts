@@ -1,13 +1,22 @@
 // How values are kept and waited for, read from options into numbers that the core takes. What is not said is NaN.
 
-import { abortSignal, bytes, duration, factor, flag, fn, fraction, names, refusal } from "./options.js";
+import { abortSignal, bytes, duration, factor, flag, fn, fraction, known, names, refusal, size } from "./options.js";
+import type {
+  DetailedOptions,
+  Duration,
+  ErrorBackoff,
+  GetOrSetOptions,
+  LifeOptions,
+  LoadContext,
+  Retry,
+} from "./types.js";
 import type { Defaults } from "./handle.js";
 import type { ValueLife } from "./tiering.js";
-import type { DetailedOptions, Duration, ErrorBackoff, GetOrSetOptions, LifeOptions, LoadContext } from "./types.js";
 
 /** What one speaker says of a policy. */
 export interface Numbers {
   readonly ttl: number;
+  readonly idleTtl: number;
   readonly staleWhileRevalidate: number;
   readonly staleIfError: number;
   readonly refreshAhead: number;
@@ -17,14 +26,29 @@ export interface Numbers {
   readonly errorBackoff: number;
   readonly softTimeout: number;
   readonly hardTimeout: number;
+  /** How often a load is tried in all; NaN where nothing is said of retries. */
+  readonly attempts: number;
+  readonly retryDelay: number;
+  readonly retryFactor: number;
+  readonly retryJitter: number;
+  /** Whether values are checked before each use. */
+  readonly checked: boolean;
 }
 
 /** For how long the key is not loaded again, by the error. */
 export type BackoffRule<K> = (error: unknown, key: K) => Duration | undefined;
 
+/** Whether a load that failed with this error may be tried again. */
+export type RetryRule<K> = (error: unknown, key: K) => boolean;
+
+/** Whether a value may be handed out. */
+export type Validate<K> = (value: any, key: K) => boolean;
+
 /** What one call says, read and checked. */
 export interface CallOptions<K> extends Numbers {
   readonly backoffRule: BackoffRule<K> | undefined;
+  readonly retryRule: RetryRule<K> | undefined;
+  readonly validate: Validate<K> | undefined;
   readonly bytes: number;
   readonly tags: string[] | undefined;
   readonly forceFresh: boolean;
@@ -35,6 +59,7 @@ export interface CallOptions<K> extends Numbers {
 /** The names of the options of `LifeOptions` and of the calls that take them. */
 export const LIFE_OPTIONS = [
   "ttl",
+  "idleTtl",
   "staleWhileRevalidate",
   "swr",
   "staleIfError",
@@ -45,7 +70,7 @@ export const LIFE_OPTIONS = [
 ];
 export const SET_OPTIONS = new Set([...LIFE_OPTIONS, "bytes", "tags"]);
 export const UPDATE_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "signal"]);
-export const GET_OPTIONS = new Set([...UPDATE_OPTIONS, "softTimeout", "forceFresh"]);
+export const GET_OPTIONS = new Set([...UPDATE_OPTIONS, "softTimeout", "forceFresh", "retry", "validate"]);
 export const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
 
 /** What a cache does that nobody told anything, as the core does. */
@@ -61,13 +86,15 @@ export const USUAL = {
 };
 
 type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
-type Read<K> = LifeOptions<K> & Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout">;
+type Read<K> = LifeOptions<K> & Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout" | "retry" | "validate">;
 
 /** @throws {NearCacheError} `ERR_OPTION`. `prefix` names where an option was given. */
 export function readNumbers<K>(given: Given<K>, prefix = ""): Numbers {
-  const { ttl, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, softTimeout, hardTimeout } = given;
+  const { ttl, idleTtl, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, softTimeout, hardTimeout } =
+    given;
   return {
     ttl: ttl === undefined ? NaN : duration(`${prefix}ttl`, ttl),
+    idleTtl: idleTtl === undefined ? NaN : duration(`${prefix}idleTtl`, idleTtl),
     staleWhileRevalidate: readWindow(given, prefix),
     staleIfError: staleIfError === undefined ? NaN : duration(`${prefix}staleIfError`, staleIfError),
     refreshAhead: refreshAhead === undefined ? NaN : factor(`${prefix}refreshAhead`, refreshAhead),
@@ -77,6 +104,8 @@ export function readNumbers<K>(given: Given<K>, prefix = ""): Numbers {
       errorBackoff === undefined || typeof errorBackoff === "function" ? NaN : duration("errorBackoff", errorBackoff),
     softTimeout: softTimeout === undefined ? NaN : duration("softTimeout", softTimeout),
     hardTimeout: hardTimeout === undefined ? NaN : duration("hardTimeout", hardTimeout),
+    ...(given.retry === undefined ? NO_RETRY : readRetry(given.retry)),
+    checked: given.validate !== undefined,
   };
 }
 
@@ -86,6 +115,8 @@ export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<
   return {
     ...readNumbers(given as Given<K>),
     backoffRule: readRule(given.errorBackoff),
+    retryRule: readRetryRule(given.retry),
+    validate: given.validate === undefined ? undefined : fn("validate", given.validate),
     bytes: weight === undefined ? NaN : bytes("bytes", weight),
     tags: tags === undefined ? undefined : names("tags", tags),
     forceFresh: forceFresh === undefined ? false : flag("forceFresh", forceFresh),
@@ -99,12 +130,33 @@ export function readRule<K>(given: ErrorBackoff<K> | undefined): BackoffRule<K> 
   return typeof given === "function" ? fn("errorBackoff", given) : undefined;
 }
 
+function readRetry<K>(given: Retry<K>) {
+  if (typeof given === "number") given = { attempts: given };
+  known(given, RETRY_OPTIONS, "retry");
+  const { attempts, delay, factor: factors, jitter, when } = given;
+  if (when !== undefined) fn("retry.when", when);
+  return {
+    attempts: size("retry.attempts", attempts),
+    retryDelay: delay === undefined ? NaN : duration("retry.delay", delay),
+    retryFactor: factors === undefined ? NaN : factor("retry.factor", factors),
+    retryJitter: jitter === undefined ? NaN : fraction("retry.jitter", jitter),
+  };
+}
+
+export function readRetryRule<K>(given: Retry<K> | undefined): RetryRule<K> | undefined {
+  return typeof given === "object" ? given.when : undefined;
+}
+
+const RETRY_OPTIONS = new Set(["attempts", "delay", "factor", "jitter", "when"]);
+const NO_RETRY = { attempts: NaN, retryDelay: NaN, retryFactor: NaN, retryJitter: NaN };
+
 /** What a loader or writer says of what it brings. @throws {NearCacheError} `ERR_OPTION` */
 export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {
-  const { ttl, staleIfError, refreshAhead, jitter } = ctx;
+  const { ttl, idleTtl, staleIfError, refreshAhead, jitter } = ctx;
   return {
     ...UNSAID,
     ttl: ttl === undefined ? NaN : duration("ctx.ttl", ttl),
+    idleTtl: idleTtl === undefined ? NaN : duration("ctx.idleTtl", idleTtl),
     staleWhileRevalidate: readWindow(ctx, "ctx."),
     staleIfError: staleIfError === undefined ? NaN : duration("ctx.staleIfError", staleIfError),
     refreshAhead: refreshAhead === undefined ? NaN : factor("ctx.refreshAhead", refreshAhead),
@@ -135,6 +187,7 @@ export function lifeOf<K, V>(
 
 const UNSAID: Numbers = {
   ttl: NaN,
+  idleTtl: NaN,
   staleWhileRevalidate: NaN,
   staleIfError: NaN,
   refreshAhead: NaN,
@@ -143,7 +196,18 @@ const UNSAID: Numbers = {
   errorBackoff: NaN,
   softTimeout: NaN,
   hardTimeout: NaN,
+  ...NO_RETRY,
+  checked: false,
 };
+
+/** Whether a rule refuses a value. What it throws counts as so. */
+export function refuses<K>(validate: Validate<K>, value: unknown, key: K): boolean {
+  try {
+    return validate(value, key) !== true;
+  } catch {
+    return true;
+  }
+}
 
 /** What was said, or else what holds without it. */
 export function or(said: number, otherwise: number): number {

@@ -66,6 +66,7 @@ export function page(layers: readonly Layer[]): string {
   ]);
   counter("loads", "Loads begun.", (s) => s.loads);
   counter("load_failures", "Loads that ended with an error.", (s) => s.loadFailures);
+  counter("retries", "Attempts of loads after the first, which had failed.", (s) => s.retries);
   counter("loads_abandoned", "Loads that nobody waited for any more, or that were lost.", (s) => s.loadsAbandoned);
   counter("refreshes", "Loads begun in the background for a value that was handed out.", (s) => s.refreshes);
   counter("rescues", "Failed loads answered with the last good value.", (s) => s.rescues);

@@ -17,6 +17,8 @@ export interface Stats {
   refreshes: number;
   /** Loads that ended with an error. */
   loadFailures: number;
+  /** Attempts of loads after the first, which had failed: see the option `retry`. */
+  retries: number;
   /** Those of them that were answered with the last good value. */
   rescues: number;
   /** Loads that nobody waited for any more, or whose request ended under them. */
@@ -62,7 +64,8 @@ export function toStats(
   let at = 0;
   const next = (): number => counters[at++]!;
   const [hits, staleHits, misses, coalesced] = [next(), next(), next(), next()];
-  const [loads, loadFailures, loadsAbandoned, refreshes, rescues] = [next(), next(), next(), next(), next()];
+  const [loads, loadFailures, retries, loadsAbandoned] = [next(), next(), next(), next()];
+  const [refreshes, rescues] = [next(), next()];
   const [softTimeouts, timeouts, sets, rejected] = [next(), next(), next(), next()];
   const evictions = { size: next(), expired: next(), replaced: next(), removed: next() };
   const [count, sum, p50, p90, p99, max] = [next(), next(), next(), next(), next(), next()];
@@ -75,6 +78,7 @@ export function toStats(
     loads,
     refreshes,
     loadFailures,
+    retries,
     rescues,
     loadsAbandoned,
     softTimeouts,

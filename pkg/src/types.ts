@@ -16,6 +16,13 @@ export interface LifeOptions<K = any> {
   /** How long it is fresh. Default `Infinity`; 0: it is not stored. */
   ttl?: Duration | undefined;
   /**
+   * How long it may lie unused: each `get` or `getOrSet` that is answered with it, stale or fresh, begins this time anew;
+   * `peek`, `has` and iteration don't. The value is gone when this has passed, or `ttl` and the stale windows, whichever
+   * comes first: no window makes it longer. Neither `jitter` nor `negativeTtl` is about it. Default `Infinity`; 0: it is not stored.
+   * A hit of such an entry makes a call into the core.
+   */
+  idleTtl?: Duration | undefined;
+  /**
    * How long after `ttl` a `getOrSet` is answered with the stale value at once, while one refresh runs in the
    * background (RFC 5861), held by `waitUntil` in Workers. Default 0.
    */
@@ -47,6 +54,22 @@ export interface LifeOptions<K = any> {
 /** For how long after a load that failed its key is not loaded again, by the error. */
 export type ErrorBackoff<K> = Duration | ((error: unknown, key: K) => Duration | undefined);
 
+/** How a load that fails is tried again: how often in all, or more of it. */
+export type Retry<K = any> = number | RetryOptions<K>;
+
+export interface RetryOptions<K = any> {
+  /** How often a load is tried in all: a whole number from 1 on, or `Infinity`. */
+  attempts: number;
+  /** From the end of the first attempt to the second. Default `"100ms"`. */
+  delay?: Duration | undefined;
+  /** By how much each delay is longer than the one before: from 0 on. Default 2. */
+  factor?: number | undefined;
+  /** The part of each delay, from 0 to 1, that chance may take off. Default 0.5. */
+  jitter?: number | undefined;
+  /** Which errors let it be tried again. Default: all but those of wrong use of the cache. What it throws counts as no. */
+  when?: ((error: unknown, key: K) => boolean) | undefined;
+}
+
 /** How a cache, or a namespace in it, keeps values and waits for them, where a call says nothing else. */
 export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
   /**
@@ -56,6 +79,20 @@ export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
   softTimeout?: Duration | undefined;
   /** How long a `getOrSet` or `update` may wait: then it is `ERR_TIMEOUT`. Default `"30s"`. */
   hardTimeout?: Duration | undefined;
+  /**
+   * How a load that fails is tried again, while somebody waits whose deadline comes later than the next attempt. Those who
+   * wait go on waiting, and who asks meanwhile joins them. When the key is deleted or set, or everybody has left, it is not
+   * tried any more. `errorBackoff`, and what stands in by `staleIfError`, come after the last attempt; a `softTimeout` does
+   * not wait for it. Only the last error counts as a failed load, and is told to hooks. Default 1: never again.
+   */
+  retry?: Retry<K> | undefined;
+  /**
+   * Whether a value may be handed out: anything but `true` refuses it, and so does an error. A `get` or `getOrSet` that
+   * finds such a value, fresh or stale, removes it, and it is loaded anew (`miss` tells the cause `invalid`); a load that
+   * brings one has failed with `ERR_INVALID`, and nothing is stored. What is set, peeked at or iterated over is not checked.
+   * Each hit then makes calls into the core. May call the cache.
+   */
+  validate?: ((value: V, key: K) => boolean) | undefined;
   /**
    * Bytes of a value, asked where a call says nothing and a byte bound is set. Default: strings as two bytes
    * a character, binary data by its length, numbers and the like as 8; anything else is an error.
@@ -98,8 +135,8 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
   name?: string | undefined;
   /**
    * The time in milliseconds, for tests; read at every call. Timers stay real. Default `Date.now`, of which one reading may
-   * serve a few calls of one synchronous run of code and, in Node, Deno and Bun, a few awaited hits of one turn of promise
-   * jobs. Beyond these nothing is handed out after its end, and a `Date` that a test has replaced is read every time.
+   * serve a few calls of one synchronous run of code. Beyond it nothing is handed out after its end, and a `Date` that a
+   * test has replaced is read every time.
    */
   clock?: (() => number) | undefined;
   /** A random number from 0 (included) to 1 (not included), for `jitter` and `refreshAhead`. Default `Math.random`. */
@@ -120,6 +157,31 @@ export interface BatchOptions<K, V, C> {
   batchWindow?: "microtask" | Duration | undefined;
   /** At most so many keys a batch: a whole number from 1 on. A full one does not wait for its window. Default `Infinity`. */
   maxBatchSize?: number | undefined;
+}
+
+/** How a `peek` looks. */
+export interface PeekOptions {
+  /** Whether a stale value will do. Default `false`. */
+  allowStale?: boolean | undefined;
+}
+
+/** What there is to know of a key. */
+export interface EntryInfo {
+  /**
+   * What there is of it: a `fresh` value, a `stale` one that may still be handed out, the memory of a load that `failed` a
+   * moment ago, or nothing yet (`loading`).
+   */
+  readonly state: "fresh" | "stale" | "failed" | "loading";
+  /** Whether a load is under way: its first, or one for a newer value. */
+  readonly loading: boolean;
+  /** Milliseconds since it was stored; 0 where there is no value. */
+  readonly age: number;
+  /** Milliseconds that it stays fresh, or that a failure is remembered; 0 for a stale value, and where there is neither. */
+  readonly ttl: number;
+  /** What it counts against `maxBytes`. */
+  readonly bytes: number;
+  /** By what it can be purged, in no order that is promised. */
+  readonly tags: readonly string[];
 }
 
 /** What an entry is stored with, where it differs from the cache's options. */
@@ -144,6 +206,10 @@ export interface GetOrSetOptions<K = any> extends SetOptions<K> {
   softTimeout?: Duration | undefined;
   /** How long this call may wait. */
   hardTimeout?: Duration | undefined;
+  /** How the load that this call begins is tried again if it fails. */
+  retry?: Retry<K> | undefined;
+  /** Whether a value may be handed out to this call, instead of the cache's own rule; and whether what it loads may be. */
+  validate?: ((value: any, key: K) => boolean) | undefined;
   /**
    * Load even if a value is there. The old one stays until the new one comes, and if the load fails.
    * A load already under way will do.
@@ -170,8 +236,14 @@ export interface LoadContext<K, V = any> {
    * conditional requests: return it again if it turns out to be good still.
    */
   readonly stale: V | undefined;
+  /** The number of this attempt, from 1 on: greater if the load has failed before and is tried again (`retry`). */
+  readonly attempt: number;
+  /** Whether nobody waited for the load when it began, since it refreshes a value that was handed out. */
+  readonly background: boolean;
   /** How long the value is fresh. 0: it is not stored. */
   ttl: Duration | undefined;
+  /** How long it may lie unused. 0: it is not stored. */
+  idleTtl: Duration | undefined;
   /** How long after that it may be handed out while it is refreshed. */
   staleWhileRevalidate: Duration | undefined;
   /** The same as `staleWhileRevalidate`. */
@@ -253,8 +325,8 @@ export interface Events<K, V> {
    * failed, or because it is slow.
    */
   stale: KeyEvent<K> & { readonly cause: "revalidate" | "error" | "timeout" };
-  /** A get found nothing: no such key, one whose value is too old, or it asked for a fresh one. */
-  miss: KeyEvent<K> & { readonly cause: "absent" | "expired" | "forced" };
+  /** A get found nothing: no such key, one whose value is too old or invalid, or it asked for a fresh one. */
+  miss: KeyEvent<K> & { readonly cause: "absent" | "expired" | "forced" | "invalid" };
   /** A get joined a load under way. */
   coalesced: KeyEvent<K>;
   /** A load brought a value, after so many milliseconds. `background`: nobody waited for it when it began. */
@@ -284,6 +356,20 @@ export interface Events<K, V> {
  * hooks cause is told as well, eight deep at the most.
  */
 export type Plugin<K, V> = { [E in keyof Events<K, V>]?: ((event: Events<K, V>[E]) => unknown) | undefined };
+
+/** Something to change about a cache. */
+export interface Advice {
+  readonly option: "maxEntries" | "ttl" | "staleWhileRevalidate" | "staleIfError" | "refreshAhead";
+  /** What it is now: entries, milliseconds, or a factor. */
+  readonly present: number;
+  readonly suggested: number;
+  /** What speaks for it, from 0 to 1: the hit rate now, or the share of gets, or of loads, that it is about. */
+  readonly rate: number;
+  /** The hit rate that is to be expected; only of `maxEntries`. */
+  readonly expected: number | undefined;
+  /** The same for people. */
+  readonly why: string;
+}
 
 /** What counts as well. A check that is left out is not made. */
 export interface HealthOptions {
@@ -330,7 +416,7 @@ export interface CacheLike<K, V> {
   readonly name: string;
   readonly size: number;
   get(key: K): V | undefined;
-  peek(key: K): V | undefined;
+  peek(key: K, options?: PeekOptions): V | undefined;
   has(key: K): boolean;
   remainingTtl(key: K): number | undefined;
   set(key: K, value: V, options?: SetOptions<K>): unknown;
@@ -406,7 +492,7 @@ export interface KeepFreshOptions<K, V> {
   concurrency?: number | undefined;
   /** The loader of entries that bring none. */
   loader?: Loader<K, V> | undefined;
-  /** Told of each key that failed in a round that a timer began, and of a list that could not be had, without a key. */
+  /** Called when a key fails in a round that a timer began; without a key when the list could not be had. */
   onError?: ((error: unknown, key?: K) => void) | undefined;
   /**
    * Whether a timer begins the rounds. Default: yes, but not in Workers, whose timers end with the request; there a Durable

@@ -78,6 +78,7 @@ export class Updates<K, V> {
       handle.defaults.policy,
       host.requestBound,
       options.ttl,
+      options.idleTtl,
       options.staleWhileRevalidate,
       options.staleIfError,
       options.refreshAhead,
@@ -137,6 +138,7 @@ export class Updates<K, V> {
         random,
         ctx.skipped,
         said.ttl,
+        said.idleTtl,
         said.staleWhileRevalidate,
         said.staleIfError,
         said.refreshAhead,
@@ -168,8 +170,9 @@ export class Updates<K, V> {
   private remove({ handle, key }: Write<K, V>): void {
     const slot = handle.slots.get(key);
     if (slot === undefined) return;
+    const now = this.entries.clock.read();
     this.entries.safely((core) => {
-      if (hasNews(core.remove(slot))) this.entries.drain();
+      if (hasNews(core.write_left(slot, now))) this.entries.drain();
     });
     this.entries.flush();
   }

@@ -32,6 +32,7 @@ export async function warmup<K, V>(
   const run: Round<K, V> = {
     ...parse(options),
     call: signal === undefined ? {} : { signal: abortSignal("signal", signal) },
+    onFailed: undefined,
     onProgress: onProgress === undefined ? undefined : fn("onProgress", onProgress),
   };
   listable(entries);
@@ -59,7 +60,7 @@ export function keepFresh<K, V>(
   if (every === 0) throw refusal("every", "0", "more than that");
   if (onError !== undefined) fn("onError", onError);
   flag("timers", timers);
-  const settings: Round<K, V> = { ...parse(options), call: { forceFresh: true }, onProgress: undefined };
+  const settings = { ...parse(options), call: { forceFresh: true }, onProgress: undefined };
   if (typeof entries !== "function") {
     listable(entries);
     const walked: unknown =
@@ -69,17 +70,18 @@ export function keepFresh<K, V>(
       throw refusal("entries", "what can be walked only once", "a list, a Map, or a function that returns one");
   }
 
-  const begin = async (): Promise<WarmupResult<K>> => {
+  const begin = async (onFailed: Round<K, V>["onFailed"]): Promise<WarmupResult<K>> => {
     const list = typeof entries === "function" ? entries() : entries;
     listable(list);
-    return round(cache, list, settings);
+    return round(cache, list, { ...settings, onFailed });
   };
   let underWay: Promise<WarmupResult<K>> | undefined;
-  const run = (): Promise<WarmupResult<K>> => {
+  const share = (onFailed?: Round<K, V>["onFailed"]): Promise<WarmupResult<K>> => {
     // In a Worker a round may die with its request, and then never ends. Loads are shared anyway.
-    if (host.requestBound) return begin();
-    return (underWay ??= begin().finally(() => (underWay = undefined)));
+    if (host.requestBound) return begin(onFailed);
+    return (underWay ??= begin(onFailed).finally(() => (underWay = undefined)));
   };
+  const run = (): Promise<WarmupResult<K>> => share();
   if (!timers || every === Infinity) return keeper(run, () => {});
 
   let stopped = false;
@@ -88,8 +90,7 @@ export function keepFresh<K, V>(
     if (at < due) return wait(at);
     const began = hostClock.read();
     try {
-      const { failed } = await run();
-      for (const { key, error } of failed) quietly(() => onError?.(error, key));
+      await share(onError);
     } catch (error) {
       quietly(() => onError?.(error));
     }
@@ -118,6 +119,8 @@ interface Round<K, V> {
   readonly loader: Loader<K, V> | undefined;
   /** What each call is made with, over its own options. */
   readonly call: GetOrSetOptions;
+  /** Told of each key at once. */
+  readonly onFailed: ((error: unknown, key: K) => unknown) | undefined;
   readonly onProgress: ((progress: WarmupProgress<K>) => void) | undefined;
 }
 
@@ -131,7 +134,7 @@ async function round<K, V>(
   entries: WarmupEntries<K, V>,
   settings: Round<K, V>,
 ): Promise<WarmupResult<K>> {
-  const { concurrency, loader, call, onProgress } = settings;
+  const { concurrency, loader, call, onFailed, onProgress } = settings;
   const result: WarmupResult<K> = { loaded: 0, failed: [] };
   const total = (entries as { size?: number }).size ?? (entries as { length?: number }).length;
   const through = (progress: { key: K; error?: unknown }): void => {
@@ -145,6 +148,7 @@ async function round<K, V>(
       result.loaded++;
     } catch (error) {
       result.failed.push({ key, error });
+      quietly(() => onFailed?.(error, key));
       through({ key, error });
       return;
     }

@@ -181,7 +181,7 @@ let wraps = 0;
 
 /** A part of the cache that no other function has, unless they have one name, and nobody else can name. */
 function partOf(cache: Internals<any, any>, fn: AnyFunction, name: unknown): Internals<any, any> {
-  if (name !== undefined && typeof name !== "string") throw refusal("name", show(name), "a text");
+  if (name !== undefined && typeof name !== "string") throw refusal("name", show(name), "a string");
   return name === undefined ? cache[INNER_SCOPE](`${fn.name}#${++wraps}`) : cache[INNER_SCOPE](quote(name), name);
 }
 

@@ -5,7 +5,7 @@ use super::graph::Node;
 use super::loads::{Deadlines, FlightId, WaitId};
 use super::partitions::PartitionId;
 use super::slab::{Slot, State};
-use super::{Machine, SWEEP};
+use super::{Machine, RemovalCause, SWEEP};
 use crate::options::Policy;
 use crate::time::Timestamp;
 
@@ -33,6 +33,8 @@ pub struct Ask<'a> {
     pub weight: Option<u32>,
     /// What is stored will not do; a load already under way will.
     pub force_fresh: bool,
+    /// The asker's rule refuses what is stored: it goes, and is loaded anew.
+    pub invalid: bool,
     /// Whether the driver can run a load that nobody waits for. If not, the asker waits for the refresh that it would
     /// have begun.
     pub background: bool,
@@ -85,6 +87,8 @@ pub enum MissCause {
     Expired,
     /// It asked for a fresh one.
     Forced,
+    /// The user's rule refused the value that was there.
+    Invalid,
 }
 
 impl MissCause {
@@ -94,6 +98,7 @@ impl MissCause {
             Self::Absent => "absent",
             Self::Expired => "expired",
             Self::Forced => "forced",
+            Self::Invalid => "invalid",
         }
     }
 }
@@ -155,14 +160,31 @@ impl Machine {
         }
         let namespace = self.namespace_of(slot);
         if self.freshness_of(slot, now) == Freshness::RefreshDue {
-            self.eviction.hit(slot);
+            self.used(slot, now);
             self.count_in(namespace, |stats| stats.hits += 1);
             return Touched::Hit;
         }
         self.count_in(namespace, |stats| stats.misses += 1);
         let cause = self.miss_cause(Some(slot), false);
+        self.count_in(namespace, |stats| stats.expired_misses += u64::from(cause == MissCause::Expired));
         self.remove_expired(slot, now);
         Touched::Miss(cause)
+    }
+
+    /// As [`touch`](Self::touch) of a value that the user's rule refuses: a miss, and the value goes.
+    pub fn touch_invalid(&mut self, slot: Slot) -> Touched {
+        self.count_in(self.namespace_of(slot), |stats| stats.misses += 1);
+        self.drop_value(slot, Some(RemovalCause::Removed));
+        Touched::Miss(MissCause::Invalid)
+    }
+
+    /// Lets go of a value, but not of its key, that somebody is about to load.
+    fn refuse(&mut self, slot: Slot) {
+        if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready) {
+            self.pinned = Some(slot);
+            self.drop_value(slot, Some(RemovalCause::Removed));
+            self.pinned = None;
+        }
     }
 
     /// As [`touch`](Self::touch) for a value that needs no second look, such as whether to refresh it ahead. What
@@ -223,6 +245,9 @@ impl Machine {
             self.count(ask.partition, |stats| stats.timeouts += 1);
             return Answer::TimedOut;
         }
+        if let Some(slot) = slot.filter(|_| ask.invalid) {
+            self.refuse(slot);
+        }
         let stored = slot.filter(|_| !ask.force_fresh);
         if let Some(answer) = stored.and_then(|slot| self.answer_from_store(slot, ask, deadlines)) {
             return self.counted(answer, ask);
@@ -249,7 +274,11 @@ impl Machine {
             self.detach(slot);
         }
         self.count(ask.partition, |stats| stats.misses += 1);
-        let cause = self.miss_cause(slot, ask.force_fresh);
+        let cause = match self.miss_cause(slot, ask.force_fresh) {
+            MissCause::Absent if ask.invalid => MissCause::Invalid,
+            cause => cause,
+        };
+        self.count(ask.partition, |stats| stats.expired_misses += u64::from(cause == MissCause::Expired));
         let Some(slot) = slot.or_else(|| self.take(ask.partition, ask.hash)) else {
             return self.counted(Answer::Full, ask);
         };
@@ -292,7 +321,7 @@ impl Machine {
             Freshness::StaleIfError if loading || may_load => return None,
             Freshness::StaleIfError => (true, false),
         };
-        self.eviction.hit(slot);
+        self.used(slot, now);
         self.count(ask.partition, |stats| if stale { stats.stale_hits += 1 } else { stats.hits += 1 });
         let flight = if refresh {
             self.detach(slot);
@@ -308,6 +337,12 @@ impl Machine {
             (None, true) => Answer::Stale(slot, if loading { StaleCause::Revalidate } else { StaleCause::Error }),
             (None, false) => Answer::Hit(slot),
         })
+    }
+
+    /// A value that needed a check is handed out.
+    fn used(&mut self, slot: Slot, now: Timestamp) {
+        self.eviction.hit(slot);
+        self.freshness.used(slot, now);
     }
 
     /// Attaches a new load to a key.

@@ -19,6 +19,8 @@ pub(super) struct Entry<'a> {
     pub random: f64,
     /// How long its load took, in milliseconds.
     pub load_millis: Option<u64>,
+    /// When it came: the beginning of its idle time.
+    pub used_at: Timestamp,
     /// A new key's.
     pub hash: Option<u32>,
 }
@@ -38,7 +40,7 @@ impl Machine {
     ///
     /// Its lifetimes count from `stored_at`.
     ///
-    /// `None`: it may not be stored (zero ttl, or heavier than the limits allow); a value that was there is gone too.
+    /// `None`: it may not be stored (zero ttl or idle time, or heavier than the limits allow); a value that was there is gone too.
     pub(super) fn store(
         &mut self,
         slot: Option<Slot>,
@@ -48,7 +50,7 @@ impl Machine {
     ) -> Option<Slot> {
         let policy = &entry.policy;
         let ttl = jittered(policy, entry.random);
-        if ttl == Ttl::ZERO || !self.limits.admit(entry.weight) {
+        if ttl == Ttl::ZERO || policy.idle_ttl == Ttl::ZERO || !self.limits.admit(entry.weight) {
             self.count(partition, |stats| stats.rejected += 1);
             if let Some(slot) = slot {
                 self.drop_value(slot, Some(RemovalCause::Replaced));
@@ -59,6 +61,8 @@ impl Machine {
         // After an infinite ttl nothing comes by itself, but the entry may be made to expire.
         let windows = policy.has_windows().then(|| StaleWindows::new(stored_at, ttl, policy, entry.load_millis));
         let until = match (&windows, ttl) {
+            // Before no moment: the core is to know of every use.
+            _ if policy.tells_each_use() => Some(Timestamp::default()),
             (_, Ttl::Forever) => None,
             (Some(windows), _) => Some(windows.no_check_until()),
             (None, Ttl::Millis(_)) => Some(stored_at.after(ttl)),
@@ -68,6 +72,7 @@ impl Machine {
         let derivable = until.is_none() || (windows.is_none() && ttl == self.usual_ttl);
         self.freshness.set_stored_at(slot, (!derivable).then_some(stored_at));
         self.freshness.set_windows(slot, windows);
+        self.freshness.set_idle(slot, policy.idle_ttl, entry.used_at);
         if entry.tags.iter().any(|tags| !tags.is_empty()) {
             let Self { tags, partitions, .. } = self;
             tags.link(slot, &names_around(partitions, partition, entry.tags));
@@ -162,6 +167,7 @@ impl Machine {
         self.weight -= weight;
         self.slab.set_weight(slot, 0);
         self.freshness.set_windows(slot, None);
+        self.freshness.set_idle(slot, Ttl::Forever, Timestamp::default());
         self.freshness.set_stored_at(slot, None);
         self.tags.unlink(slot);
     }

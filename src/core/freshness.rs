@@ -1,5 +1,6 @@
 //! What an entry's one moment of expiry does not tell: when it was stored, where its freshness and its stale windows
-//! end, when to refresh it ahead. Each is a column of its own that exists only where entries need it.
+//! end, when to refresh it ahead, until when it may lie unused. Each is a column of its own that exists only where entries
+//! need it.
 
 use std::num::NonZeroU64;
 
@@ -98,12 +99,29 @@ impl StaleWindows {
     }
 }
 
+/// How long a value may lie unused, in milliseconds, and when it was used last.
+///
+/// Each use has to be known, so that such a value has no moment until which it needs no check: every get of it comes to
+/// the core. It has [`StaleWindows`] too, which say when it ends otherwise.
+#[derive(Clone, Copy)]
+struct Idle {
+    ttl: NonZeroU64,
+    used_at: Timestamp,
+}
+
+impl Idle {
+    fn until(&self) -> Timestamp {
+        self.used_at.after(Ttl::Millis(self.ttl.get()))
+    }
+}
+
 /// The columns.
 #[derive(Default)]
 pub(crate) struct FreshnessColumns {
     /// The moment after the one an entry was stored at, which so is never 0.
     stored_at: Vec<Option<NonZeroU64>>,
     windows: Vec<Option<StaleWindows>>,
+    idle: Vec<Option<Idle>>,
 }
 
 impl FreshnessColumns {
@@ -115,6 +133,36 @@ impl FreshnessColumns {
 
     pub fn windows(&self, slot: Slot) -> Option<&StaleWindows> {
         self.windows.get(slot.index())?.as_ref()
+    }
+
+    /// What may be done with a value that needs a check.
+    pub fn freshness(&self, slot: Slot, now: Timestamp) -> Freshness {
+        match self.windows(slot) {
+            Some(windows) if self.idle_until(slot).is_none_or(|until| now < until) => windows.freshness(now),
+            _ => Freshness::Expired,
+        }
+    }
+
+    /// Until when the value may lie unused; `None` for ever.
+    pub fn idle_until(&self, slot: Slot) -> Option<Timestamp> {
+        (*self.idle.get(slot.index())?).map(|idle| idle.until())
+    }
+
+    /// The value was handed out.
+    #[inline]
+    pub fn used(&mut self, slot: Slot, now: Timestamp) {
+        if let Some(Some(idle)) = self.idle.get_mut(slot.index()) {
+            idle.used_at = now;
+        }
+    }
+
+    /// The value, stored now, may lie unused for so long.
+    pub fn set_idle(&mut self, slot: Slot, ttl: Ttl, now: Timestamp) {
+        let idle = match ttl.bounded() {
+            Ttl::Millis(millis) => NonZeroU64::new(millis).map(|ttl| Idle { ttl, used_at: now }),
+            Ttl::Forever => None,
+        };
+        set(&mut self.idle, slot, idle);
     }
 
     pub fn windows_mut(&mut self, slot: Slot) -> Option<&mut StaleWindows> {

@@ -73,6 +73,8 @@ pub(crate) struct Flight {
     pub background: bool,
     /// It goes on, though nobody waits, until it ends by itself or its leader's deadline has passed.
     pub detached: bool,
+    /// How many attempts have failed that another one follows.
+    pub failures: u32,
 }
 
 /// What is to be known of a flight that has ended.
@@ -131,6 +133,7 @@ impl Flights {
         place.awaited_until = deadlines.hard;
         place.flight.since = since;
         place.flight.background = background;
+        place.flight.failures = 0;
         Some((FlightId { number, generation: place.generation }, &mut place.flight))
     }
 
@@ -144,6 +147,15 @@ impl Flights {
 
     pub fn get(&self, id: FlightId) -> Option<&Flight> {
         self.place(id).map(|place| &place.flight)
+    }
+
+    pub fn get_mut(&mut self, id: FlightId) -> Option<&mut Flight> {
+        self.place_mut(id).map(|place| &mut place.flight)
+    }
+
+    /// The latest deadline of those who wait; `None` if nobody does.
+    pub fn awaited_until(&self, id: FlightId) -> Option<Timestamp> {
+        self.place(id).filter(|place| place.waiters > 0).map(|place| place.awaited_until)
     }
 
     /// Takes the tags that were said when the flight began, which is about to end.

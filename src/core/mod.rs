@@ -18,11 +18,13 @@ mod freshness;
 mod graph;
 mod grow;
 mod histogram;
+mod info;
 mod loads;
 mod names;
 mod part;
 mod partitions;
 mod purge;
+mod retry;
 mod settle;
 pub(crate) mod slab;
 mod stats;
@@ -38,10 +40,11 @@ pub use batch::{BatchId, Batches, Goes};
 pub use eviction::EvictionPolicy;
 pub use graph::Node;
 pub use histogram::Histogram;
+pub use info::{EntryState, Info};
 pub use loads::{Deadlines, FLIGHT_BITS, FlightId, WaitId};
 pub use part::{Part, join_scope};
 pub use partitions::{Held, PartitionId};
-pub use settle::{Brought, Outcome, Settled};
+pub use settle::{Brought, Failure, Outcome, Settled};
 pub use slab::{FreshUntil, Slot};
 pub use stats::Stats;
 pub use updates::{NewValue, WriteThrough};
@@ -300,6 +303,7 @@ impl Machine {
         let entry = self.slab.get(slot).filter(|_| self.is_usable(slot, now))?;
         let windows = self.freshness.windows(slot);
         let fresh_until = windows.map_or_else(|| entry.no_check_until(), |w| Some(w.fresh_until));
+        let fresh_until = fresh_until.into_iter().chain(self.freshness.idle_until(slot)).min();
         let fresh_until = fresh_until.filter(|end| *end != Timestamp::NEVER);
         let derived = || match self.usual_ttl {
             Ttl::Millis(usual) => {
@@ -383,7 +387,7 @@ impl Machine {
         match self.slab.get(slot) {
             Some(entry) if entry.state() == State::Ready => match entry.is_fresh_without_check(now) {
                 true => Freshness::Fresh,
-                false => self.freshness.windows(slot).map_or(Freshness::Expired, |windows| windows.freshness(now)),
+                false => self.freshness.freshness(slot, now),
             },
             _ => Freshness::Expired,
         }

@@ -22,6 +22,8 @@ impl Machine {
 
     fn end_freshness(&mut self, slot: Slot, now: Timestamp) -> bool {
         let fresh = self.is_fresh(slot, now);
+        let no_check_until = self.slab.get(slot).and_then(|entry| entry.no_check_until());
+        let tells_each_use = no_check_until == Some(Timestamp::default());
         if let Some(windows) = self.freshness.windows_mut(slot)
             && let Some(entry) = self.slab.get_mut(slot)
         {
@@ -31,7 +33,9 @@ impl Machine {
                 self.expirable += 1;
                 self.freshness.set_stored_at(slot, stored_at);
             }
-            entry.set_no_check_until(Some(until), now);
+            if !tells_each_use {
+                entry.set_no_check_until(Some(until), now);
+            }
         }
         // Without windows its end is its only moment; with them it may be over as well.
         let over = self.freshness.windows(slot).is_none_or(|windows| now >= windows.end());

@@ -29,6 +29,27 @@ pub struct Brought<'a> {
     pub age: u64,
 }
 
+/// A load that failed, as far as the core need know.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// The moment.
+    pub now: Timestamp,
+    /// For how long its key is not to be loaded again, if the loader or the user's rule says; else as the one who began the
+    /// load did.
+    pub backoff: Option<Ttl>,
+    /// Whether it can be tried again, and the user's rule lets this error be.
+    pub may_retry: bool,
+    /// From 0 to 1, for the jitter of retries.
+    pub random: f64,
+}
+
+impl Failure {
+    /// One that is not tried again.
+    pub const fn last(now: Timestamp, backoff: Option<Ttl>) -> Self {
+        Self { now, backoff, may_retry: false, random: 0.0 }
+    }
+}
+
 /// What became of what a load brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -42,6 +63,9 @@ pub enum Outcome {
     NotStored,
     /// The flight had ended before: nobody waits.
     FlightEnded,
+    /// The flight goes on: its load is to be tried again after so many milliseconds, if it
+    /// [may](Machine::may_try_again) then. No event.
+    RetryIn(u64),
 }
 
 /// How a load ended. Event: load, or error.
@@ -72,7 +96,7 @@ impl Machine {
         let Some(known) = self.flights.get(flight) else { return Settled::LATE };
         let weight = brought.weight.or(known.weight);
         if weight.is_none() && self.limits.weighs() && !brought.skip {
-            return Settled { unknown_weight: true, ..self.failed(flight, now, None) };
+            return Settled { unknown_weight: true, ..self.failed(flight, &Failure::last(now, None)) };
         }
         let purged = if known.since == self.tags.purges() {
             None
@@ -104,6 +128,7 @@ impl Machine {
                     tags: [&tags, brought.tags],
                     random: brought.random,
                     load_millis: Some(millis),
+                    used_at: now,
                     hash: None,
                 };
                 self.store(Some(slot), partition, now.before(brought.age), &entry)
@@ -122,11 +147,13 @@ impl Machine {
         Settled { outcome, millis, background, unknown_weight: false }
     }
 
-    /// A load failed. `backoff`: for how long its key is not to be loaded again, if the loader or the user's rule says;
-    /// else as the one who began it did.
-    pub fn failed(&mut self, flight: FlightId, now: Timestamp, backoff: Option<Ttl>) -> Settled {
+    /// A load failed.
+    pub fn failed(&mut self, flight: FlightId, failure: &Failure) -> Settled {
+        if let Some(millis) = self.retry_in(flight, failure) {
+            return Settled { outcome: Outcome::RetryIn(millis), ..Settled::LATE };
+        }
         let Some(known) = self.flights.get(flight) else { return Settled::LATE };
-        let backoff = known.policy.backoff(backoff);
+        let (now, backoff) = (failure.now, known.policy.backoff(failure.backoff));
         if let Some(slot) = known.slot {
             // While the flight still holds the key in its slot, where the failure may have to be remembered.
             self.remove_expired(slot, now);
@@ -167,7 +194,11 @@ impl Machine {
         if let Some(windows) = self.freshness.windows_mut(slot) {
             // Without a backoff there is no moment to wait for, also if the clock should be set back.
             windows.retry_at = if backoff == Ttl::ZERO { Timestamp::default() } else { now.after(backoff) };
-            return if windows.rescues(now) { Outcome::Rescued(slot) } else { Outcome::NotStored };
+            if !windows.rescues(now) || !self.is_usable(slot, now) {
+                return Outcome::NotStored;
+            }
+            self.freshness.used(slot, now);
+            return Outcome::Rescued(slot);
         }
         if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready) {
             return Outcome::NotStored;
@@ -192,7 +223,7 @@ impl Machine {
     fn sweep_after(&mut self, outcome: Outcome, now: Timestamp) {
         let slot = match outcome {
             Outcome::Stored(slot) | Outcome::Rescued(slot) | Outcome::FailureCached(slot) => Some(slot),
-            Outcome::NotStored | Outcome::FlightEnded => None,
+            Outcome::NotStored | Outcome::FlightEnded | Outcome::RetryIn(_) => None,
         };
         self.sweep_for(slot, now, SWEEP);
     }

@@ -11,12 +11,16 @@ pub struct Stats {
     pub stale_hits: u64,
     /// Gets that found nothing: they began a load, or returned empty-handed.
     pub misses: u64,
+    /// Those of the misses that met a value past its time.
+    pub expired_misses: u64,
     /// Gets that joined a load under way. One whose load is lost asks again and counts as what that finds.
     pub coalesced: u64,
     /// Loads begun.
     pub loads: u64,
     /// Loads that ended with an error.
     pub load_failures: u64,
+    /// Attempts of loads after the first, which had failed.
+    pub retries: u64,
     /// Loads that nobody waited for any more, or whose request ended under them.
     pub loads_abandoned: u64,
     /// Those of the loads that were begun in the background, for a value that was handed out.
@@ -91,9 +95,11 @@ impl Stats {
             hits,
             stale_hits,
             misses,
+            expired_misses,
             coalesced,
             loads,
             load_failures,
+            retries,
             loads_abandoned,
             refreshes,
             rescues,
@@ -113,9 +119,11 @@ impl Stats {
             (hits, other.hits),
             (stale_hits, other.stale_hits),
             (misses, other.misses),
+            (expired_misses, other.expired_misses),
             (coalesced, other.coalesced),
             (loads, other.loads),
             (load_failures, other.load_failures),
+            (retries, other.retries),
             (loads_abandoned, other.loads_abandoned),
             (refreshes, other.refreshes),
             (rescues, other.rescues),

@@ -147,6 +147,17 @@ impl Tags {
         }
     }
 
+    /// The names of the tags that an entry bears in this part, the one linked last first.
+    pub fn names_of(&self, slot: Slot, part: Part<'_>) -> Vec<&str> {
+        let mut names = Vec::new();
+        let mut next = self.firsts.get(slot.index()).copied().flatten();
+        while let Some(link) = next.and_then(|number| self.links.get(number as usize)) {
+            names.extend(self.tag(link.tag).filter(|tag| tag.part() == part).map(|tag| &*tag.name));
+            next = link.sibling;
+        }
+        names
+    }
+
     /// Counts a purge of this tag in this part, and lists the entries that bear it. `under_way`: whether there are
     /// loads or writes that may turn out to bear it.
     pub fn purge(&mut self, part: Part<'_>, name: &str, under_way: bool) -> Vec<Slot> {

@@ -97,6 +97,7 @@ impl Machine {
             tags: value.tags,
             random: value.random,
             load_millis: None,
+            used_at: now,
             hash: value.hash,
         };
         self.store(slot, partition, now, &entry)
@@ -139,10 +140,17 @@ impl Machine {
         written: Option<&Brought<'_>>,
     ) -> Option<Slot> {
         let write = self.writes.end(id);
+        let Some(written) = written.filter(|written| !written.skip) else {
+            // In the order in which it happens where the caller left before.
+            let slot = self.sweep_for(slot, now, 0);
+            slot.into_iter().for_each(|slot| self.write_left(slot, now));
+            self.sweep(now, SWEEP);
+            return None;
+        };
         let slot = self.sweep_for(slot, now, SWEEP)?;
         self.supersede(slot);
         let partition = self.slab.partition(slot);
-        if let (Some(write), Some(written)) = (write, written.filter(|written| !written.skip)) {
+        if let Some(write) = write {
             let tags = [&write.tags[..], written.tags];
             let purged = self.tags.purged_since(write.since, &names_around(&self.partitions, partition, tags));
             if !write.conflicted && write.slot == Some(slot) && purged.is_none() {
@@ -152,8 +160,16 @@ impl Machine {
                 return self.put(Some(slot), partition, now, &value);
             }
         }
-        self.drop_value(slot, Some(RemovalCause::Removed));
+        self.write_left(slot, now);
         None
+    }
+
+    /// The caller of a write waits no longer, and nobody knows what the source will have: the key goes now, and again when
+    /// the write [ends](Self::end_write). A value that was dead already goes as expired. O(1).
+    pub fn write_left(&mut self, slot: Slot, now: Timestamp) {
+        self.supersede(slot);
+        self.remove_expired(slot, now);
+        self.drop_value(slot, Some(RemovalCause::Removed));
     }
 
     /// The write under way with this number; if there is none, one that has ended or was given up.

@@ -106,6 +106,9 @@ impl Machine {
         if !slot.is_some_and(|slot| self.is_usable(slot, now)) {
             return Softened::No;
         }
+        if let Some(slot) = slot {
+            self.freshness.used(slot, now);
+        }
         self.count(partition, |stats| stats.soft_timeouts += u64::from(callers));
         let held = hold && self.flights.hold(wait);
         let last = self.flights.leave(wait, callers, false);

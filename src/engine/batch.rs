@@ -16,6 +16,7 @@ use super::batching::{Batching, Load, Turn};
 use super::cache::Cache;
 use super::call::{CallOptions, Got, LoadCtx, NO_OPTIONS};
 use super::load::{BoxedError, own_error};
+use super::loader::Repeated;
 use super::runtime::{Local, Runtime};
 use crate::error::LoadError;
 
@@ -117,8 +118,11 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
 
     async fn fetch(&self, key: K, options: &CallOptions, details: bool) -> Result<Got<V>, LoadError> {
         let (batching, wanted) = (self.batching.clone(), key.clone());
-        let load = move |ctx| async move { batching.load_one(wanted, ctx).await };
-        self.batching.cache().fetch(&key, options, details, Some(load)).await
+        let load = move |ctx| {
+            let (batching, wanted) = (batching.clone(), wanted.clone());
+            async move { batching.load_one(wanted, ctx).await }
+        };
+        self.batching.cache().fetch(&key, options, details, Some(Repeated(load))).await
     }
 
     /// Drives gets, and closes the batch that they went into when they are polled again: then everybody whose turn it

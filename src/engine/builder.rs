@@ -15,7 +15,7 @@ use super::plugin::{Place, Plugin};
 use super::runtime::{Local, Runtime};
 use super::table::EntryTable;
 use crate::core::{EvictionPolicy, Machine, PartitionId, Timers};
-use crate::options::{Limits, Policy, PolicyPatch};
+use crate::options::{Limits, Policy, PolicyPatch, Retry};
 use crate::time::Ttl;
 
 /// Options of a [`Cache`]. Every combination is valid: a number out of bounds counts as the nearest within.
@@ -126,6 +126,16 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
+    /// How long an entry may lie unused, in whole milliseconds: each get that is answered with it, stale or fresh, begins this
+    /// time anew; a [peek](super::Cache::peek) or an iteration does not. The entry is gone when this has passed, or its ttl and
+    /// the stale windows, whichever comes first: no window makes it longer. Neither `jitter` nor `negative_ttl` is about it.
+    /// Without end if nothing is said; with 0 nothing is stored. As `expireAfterAccess` in Caffeine, `time_to_idle` in moka.
+    #[must_use]
+    pub fn time_to_idle(mut self, ttl: impl Into<Ttl>) -> Self {
+        self.policy.entry.idle_ttl = ttl.into();
+        self
+    }
+
     /// For how long after its ttl a value is still handed out at once by the gets that load, while one refresh
     /// runs in the background (RFC 5861, 3). Zero if nothing is said. Where the runtime
     /// [can't](Runtime::can_spawn) run anything in the background, the get that begins the refresh waits for it.
@@ -176,6 +186,34 @@ impl<K, V, R> Builder<K, V, R> {
     #[must_use]
     pub fn error_backoff_by(mut self, rule: impl Fn(&(dyn Error + 'static)) -> Option<Ttl> + 'static) -> Self {
         self.rules.backoff = Some(Box::new(rule));
+        self
+    }
+
+    /// How a load that fails is tried again, by loaders that can be called again: those of
+    /// [`try_get_with_retry`](super::Cache::try_get_with_retry), wrapped functions, batches (key by key) and `keep_fresh`.
+    /// Never, if nothing is said. An `error_backoff`, and what stands in by `stale_if_error`, come after the last attempt; a
+    /// `soft_timeout` does not wait for it.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.policy.retry = retry;
+        self
+    }
+
+    /// Which of the loaders' own errors, which the rule may downcast, let a load be tried again; all, if nothing is said.
+    #[must_use]
+    pub fn retry_if(mut self, rule: impl Fn(&(dyn Error + 'static)) -> bool + 'static) -> Self {
+        self.rules.retry = Some(Box::new(rule));
+        self
+    }
+
+    /// Which values may be handed out. A get that finds one for which the rule says no removes it, and loads anew (the miss's
+    /// cause is [`Invalid`](crate::MissCause::Invalid)); so for stale ones. A load that brings such a value has failed with
+    /// [`LoadError::Invalid`](crate::LoadError::Invalid), and nothing is stored. What is [peeked](super::Cache::peek) at,
+    /// iterated over or inserted is not checked. Every get of a value then makes the cache look twice.
+    #[must_use]
+    pub fn validate(mut self, rule: impl Fn(&V) -> bool + 'static) -> Self {
+        self.rules.validate = Some(Box::new(rule));
+        self.policy.entry.checked = true;
         self
     }
 

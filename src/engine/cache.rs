@@ -4,14 +4,15 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::call::{EntryOptions, NO_ENTRY_OPTIONS};
+use super::call::{EntryInfo, EntryOptions, NO_ENTRY_OPTIONS};
 use super::handle::{CLOSED, Handle};
 use super::inner::Inner;
 use super::plugin::{HitEvent, MissEvent};
 use super::runtime::{Local, Runtime};
 use super::table::{EntryTable, LeftEntry};
-use crate::core::{Machine, MissCause, NewValue, PartitionId, Slot, Stats, Touched};
+use crate::core::{Info, Machine, MissCause, NewValue, PartitionId, Slot, Stats, Touched};
 use crate::options::Limits;
 use crate::time::{Timestamp, Ttl};
 
@@ -65,7 +66,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     {
         match self.hit_or_slot(key) {
             Some(Ok(value)) => Some(value),
-            Some(Err(slot)) => self.get_slowly(slot),
+            Some(Err(slot)) if self.inner.rules.validate.is_none() => self.get_slowly(slot),
+            Some(Err(_)) => self.get_and_tell(key),
             None => self.get_and_tell(key),
         }
     }
@@ -126,10 +128,15 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         Q: Hash + Eq + ?Sized,
     {
         let inner = &self.inner;
+        let is_refused = self.finds_refused(key, inner.now());
         let (key, touched, value) = self.with(|table| {
             let slot = table.find(self.partition, key);
             let known = slot.and_then(|slot| table.key(slot)).zip(inner.told_key).map(|(key, clone)| clone(key));
-            match self.touch(table, slot) {
+            let touched = match slot.filter(|_| is_refused) {
+                Some(slot) => table.machine.touch_invalid(slot),
+                None => self.touch(table, slot),
+            };
+            match touched {
                 Touched::Hit => (known, Touched::Hit, slot.and_then(|slot| table.value(slot)).cloned()),
                 touched => (known, touched, None),
             }
@@ -142,6 +149,22 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
             }
         }
         value
+    }
+
+    /// Whether there is a value, fresh or stale, that the user's rule refuses.
+    pub(super) fn finds_refused<Q>(&self, key: &Q, now: Timestamp) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if self.inner.rules.validate.is_none() {
+            return false;
+        }
+        let value = self.with(|table| {
+            let slot = table.find(self.partition, key).filter(|slot| table.machine.is_usable(*slot, now))?;
+            table.value(slot).cloned()
+        });
+        value.flatten().is_some_and(|value| self.inner.refuses(&value))
     }
 
     /// As [`get`](Self::get), but counts nothing and leaves the order of use as it is.
@@ -171,6 +194,35 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         self.with(|table| {
             let slot = table.find(self.partition, key).filter(|slot| will_do(&table.machine, *slot, now))?;
             table.value(slot).cloned()
+        })?
+    }
+
+    /// What there is to know of a key: fresh, stale or failed, how old, how heavy, by what names it can be purged, and whether
+    /// it is being loaded. `None` if a get would find nothing and wait for nothing. Counts nothing, and is no use of the value.
+    /// O(its tags).
+    ///
+    /// ```
+    /// use nearcache::{Cache, EntryOptions, EntryState, Ttl};
+    /// use std::time::Duration;
+    ///
+    /// let cache: Cache<&str, u32> = Cache::builder().time_to_live(Duration::from_secs(60)).build();
+    /// cache.insert_with("key", 1, EntryOptions::new().tags(["posts"]).weight(100));
+    /// let info = cache.info("key").expect("it is there");
+    /// assert_eq!((info.state, info.loading, info.weight), (EntryState::Fresh, false, 100));
+    /// assert_eq!(info.tags, ["posts"]);
+    /// assert!(info.ttl <= Ttl::from(Duration::from_secs(60)));
+    /// ```
+    pub fn info<Q>(&self, key: &Q) -> Option<EntryInfo>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let now = self.inner.now();
+        self.with(|table| {
+            let slot = table.find(self.partition, key)?;
+            let Info { state, loading, age, weight, .. } = table.machine.info(slot, now)?;
+            let tags = table.machine.tags_of(slot).into_iter().map(str::to_owned).collect();
+            Some(EntryInfo { state, loading, age: Duration::from_millis(age.millis), ttl: age.ttl, weight, tags })
         })?
     }
 
@@ -215,7 +267,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let (policy, said) = (&handle.policy, &options.policy);
         let absent = inner.is_negative(&value);
         // A life counted from a moment ago ends a moment early, which a long one does not feel.
-        let is_long = !absent && said.ttl.unwrap_or(policy.entry.ttl) >= LONG;
+        let life = said.ttl.unwrap_or(policy.entry.ttl).min(said.idle_ttl.unwrap_or(policy.entry.idle_ttl));
+        let is_long = !absent && life >= LONG;
         let now = if is_long { inner.runtime.lower_bound() } else { inner.now() };
         let weight = options.weight.or_else(|| inner.weigh(&key, &value));
         let random = if said.jitter.unwrap_or(policy.entry.jitter) > 0.0 { inner.random() } else { 0.0 };
@@ -261,6 +314,25 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
             table.machine.remove(slot);
             value
         })?
+    }
+
+    /// Removes what this handle would find, fresh or stale, and `predicate` picks; how many there were. As
+    /// [`remove`](Self::remove) of each. The predicate may call the cache. O(n of the whole cache): what is to be purged often
+    /// had better bear a [tag](Self::remove_by_tag).
+    pub fn remove_where(&self, mut predicate: impl FnMut(&K, &V) -> bool) -> usize
+    where
+        K: Clone,
+    {
+        let mut picked = self.copies(Machine::usable);
+        picked.retain(|(key, value)| predicate(key, value));
+        let removed = |key: &K| {
+            self.with(|table| {
+                let slot = table.find(self.partition, key)?;
+                table.machine.remove(slot);
+                Some(())
+            })
+        };
+        picked.iter().filter(|(key, _)| removed(key).flatten().is_some()).count()
     }
 
     /// Ends a value's freshness now: if it has stale windows, they begin, otherwise it is gone. It wins over a load
@@ -322,14 +394,29 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     where
         K: Clone,
     {
+        self.copies(Machine::newest_first).into_iter()
+    }
+
+    fn copies(&self, slots: fn(&mut Machine, Timestamp) -> Vec<Slot>) -> Vec<(K, V)>
+    where
+        K: Clone,
+    {
         let now = self.inner.runtime.now();
         let entries = self.with(|table| {
-            let mut order = table.machine.newest_first(now);
+            let mut order = slots(&mut table.machine, now);
             order.retain(|slot| table.machine.is_in(*slot, self.partition));
             let entry = |slot| Some((table.key(slot)?.clone(), table.value(slot)?.clone()));
-            order.into_iter().filter_map(entry).collect::<Vec<_>>()
+            order.into_iter().filter_map(entry).collect()
         });
-        entries.unwrap_or_default().into_iter()
+        entries.unwrap_or_default()
+    }
+
+    /// Removes everything in the whole cache that may not be handed out any more: values whose ttl, stale windows or idle time
+    /// are over, and failures that need not be remembered; how many there were. Plugins are told. The cache does as much bit by
+    /// bit while it is used, so that this is for one that lies idle, and for who wants to be told in time: from a timer. O(n).
+    pub fn purge_stale(&self) -> usize {
+        let now = self.inner.runtime.now();
+        self.inner.with(|table| table.machine.remove_all_expired(now)).unwrap_or(0)
     }
 
     /// Looks at the next `slots` slots and removes what is dead there. Insertions and misses do this by

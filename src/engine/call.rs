@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::core::Age;
+use crate::core::{Age, EntryState};
 use crate::options::{PolicyPatch, entry_setters, load_setters};
 use crate::time::{Timestamp, Ttl};
 
@@ -121,10 +121,16 @@ struct Said<V> {
     /// When the value came, if that was before its own load's end: with a batch.
     loaded_at: Cell<Option<Timestamp>>,
     stale: Option<V>,
+    attempt: u32,
+    background: bool,
 }
 
 impl<V> LoadCtx<V> {
     pub(super) fn new(stale: Option<V>) -> Self {
+        Self::of_attempt(stale, 1, false)
+    }
+
+    pub(super) fn of_attempt(stale: Option<V>, attempt: u32, background: bool) -> Self {
         Self {
             said: Rc::new(Said {
                 policy: Cell::default(),
@@ -133,6 +139,8 @@ impl<V> LoadCtx<V> {
                 tags: RefCell::default(),
                 loaded_at: Cell::default(),
                 stale,
+                attempt,
+                background,
             }),
         }
     }
@@ -140,6 +148,11 @@ impl<V> LoadCtx<V> {
     /// How long the value stays fresh, in whole milliseconds; zero: it is not stored. Wins over `negative_ttl` too.
     pub fn set_ttl(&self, ttl: impl Into<Ttl>) {
         self.alter(|policy| policy.ttl(ttl));
+    }
+
+    /// How long the value may lie unused; zero: it is not stored.
+    pub fn set_idle_ttl(&self, ttl: impl Into<Ttl>) {
+        self.alter(|policy| policy.idle_ttl(ttl));
     }
 
     /// How long after its ttl it may be handed out while it is refreshed.
@@ -191,6 +204,17 @@ impl<V> LoadCtx<V> {
         self.said.stale.as_ref()
     }
 
+    /// The number of this attempt, from 1 on: greater if the load has failed before and is [tried
+    /// again](super::Cache::try_get_with_retry).
+    pub fn attempt(&self) -> u32 {
+        self.said.attempt
+    }
+
+    /// Whether nobody waited for the load when it began, since it refreshes a value that was handed out.
+    pub fn background(&self) -> bool {
+        self.said.background
+    }
+
     pub(super) fn policy(&self) -> PolicyPatch {
         self.said.policy.get()
     }
@@ -231,6 +255,24 @@ impl<V> LoadCtx<V> {
     fn alter(&self, f: impl FnOnce(PolicyPatch) -> PolicyPatch) {
         self.said.policy.set(f(self.said.policy.get()));
     }
+}
+
+/// What there is to know of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EntryInfo {
+    /// What there is of it.
+    pub state: EntryState,
+    /// Whether a load is under way: its first, or one for a newer value.
+    pub loading: bool,
+    /// For how long the value has been stored; zero where there is none.
+    pub age: Duration,
+    /// For how long it is still fresh, or a failure is remembered; zero for a stale one, and where there is neither.
+    pub ttl: Ttl,
+    /// What it counts against `max_bytes`.
+    pub weight: u32,
+    /// The names by which it can be purged, in no order that is promised.
+    pub tags: Vec<String>,
 }
 
 /// A value, and how it was come by.

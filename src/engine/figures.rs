@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use super::cache::Cache;
 use super::runtime::Runtime;
-use crate::figures::{self, Health, Thresholds, Window};
+use crate::figures::{self, Advice, Evidence, Health, Thresholds, Window};
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// A page for Prometheus (text format 0.0.4, [`CONTENT_TYPE`](figures::CONTENT_TYPE)) of the whole cache, each
@@ -18,6 +18,30 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// of keys that are gone and may come back (ghosts), and of the sample by which the policy adapts. O(1).
     pub fn eviction_bytes(&self) -> usize {
         self.inner.with(|table| table.machine.eviction_bytes()).unwrap_or(0)
+    }
+
+    /// What to change about this cache, by what happened in it so far, and why: nothing where the figures don't speak for it.
+    /// Begins with the first call to estimate what more room would bring, and says nothing of that until some thousand gets
+    /// later: so call it now and then, as [`stats`](Self::stats). About the whole cache and the root's defaults. With
+    /// [`EvictionPolicy::Lru`](crate::core::EvictionPolicy::Lru) nothing is said of room.
+    ///
+    /// ```
+    /// use nearcache::Cache;
+    ///
+    /// let cache: Cache<u64, String> = Cache::new_with_max_entries(1_000);
+    /// for advice in cache.advise() {
+    ///     println!("{}: {} instead of {}: {advice}", advice.lever.as_str(), advice.suggested, advice.present);
+    /// }
+    /// ```
+    pub fn advise(&self) -> Vec<Advice> {
+        let policy = self.handle.policy;
+        let evidence = self.inner.with(|table| Evidence {
+            stats: table.machine.stats(),
+            limits: *table.machine.limits(),
+            policy,
+            hit_rates_by_room: table.machine.hit_rates_by_room(),
+        });
+        evidence.map_or_else(Vec::new, |evidence| figures::advise(&evidence))
     }
 
     /// Whether all has been well lately, by [`stats`](Self::stats) of this handle. The window is the caller's to keep.

@@ -14,17 +14,21 @@ use crate::time::{Timestamp, Ttl};
 pub(super) type Weigher<K, V> = Rc<dyn Fn(&K, &V) -> u32>;
 pub(super) type NegativeRule<V> = Box<dyn Fn(&V) -> bool>;
 pub(super) type BackoffRule = Box<dyn Fn(&(dyn Error + 'static)) -> Option<Ttl>>;
+pub(super) type Validator<V> = Box<dyn Fn(&V) -> bool>;
+pub(super) type RetryRule = Box<dyn Fn(&(dyn Error + 'static)) -> bool>;
 pub(super) type RandomSource = RefCell<Box<dyn FnMut() -> f64>>;
 
 /// What the user says of values and errors in general.
 pub(super) struct Rules<V> {
     pub is_negative: Option<NegativeRule<V>>,
     pub backoff: Option<BackoffRule>,
+    pub retry: Option<RetryRule>,
+    pub validate: Option<Validator<V>>,
 }
 
 impl<V> Default for Rules<V> {
     fn default() -> Self {
-        Self { is_negative: None, backoff: None }
+        Self { is_negative: None, backoff: None, retry: None, validate: None }
     }
 }
 
@@ -117,5 +121,19 @@ impl<K, V, R: Runtime> Inner<K, V, R> {
             (Some(rule), LoadError::Loader(error)) => rule(&**error),
             _ => None,
         }
+    }
+
+    /// Whether a load that failed with this error may be tried again: a loader's own may, unless the user's rule says no.
+    pub fn may_retry(&self, error: &LoadError) -> bool {
+        match error {
+            LoadError::Loader(error) => self.rules.retry.as_ref().is_none_or(|rule| rule(&**error)),
+            LoadError::Invalid => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the user's rule refuses a value.
+    pub fn refuses(&self, value: &V) -> bool {
+        self.rules.validate.as_ref().is_some_and(|rule| !rule(value))
     }
 }

@@ -10,6 +10,7 @@ use futures_util::future::{FutureExt, Map, MapErr, TryFutureExt};
 
 use super::cache::Cache;
 use super::call::{CallOptions, Got, LoadCtx, NO_OPTIONS, Status};
+use super::loader::{Loader, Once, Repeated};
 use super::lookup::{Asked, Lookup};
 use super::runtime::Runtime;
 use super::table::LoadResult;
@@ -35,7 +36,7 @@ where
     where
         F: Future<Output = V> + 'static,
     {
-        self.fetch(&key, &NO_OPTIONS, false, Some(infallible(load))).await.map(|got| got.value)
+        self.fetch(&key, &NO_OPTIONS, false, once(infallible(load))).await.map(|got| got.value)
     }
 
     /// [`get_with`](Self::get_with) by a reference to the key, of which an owned one is made only on a miss.
@@ -61,7 +62,7 @@ where
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
         F: Future<Output = V> + 'static,
     {
-        self.fetch(key, &NO_OPTIONS, false, Some(infallible(load))).await.map(|got| got.value)
+        self.fetch(key, &NO_OPTIONS, false, once(infallible(load))).await.map(|got| got.value)
     }
 
     /// The value, or what `load` brings. An error goes to everyone who waits, and nothing is stored: the
@@ -84,7 +85,7 @@ where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
     {
-        self.fetch(&key, &NO_OPTIONS, false, Some(fallible(load))).await.map(|got| got.value)
+        self.fetch(&key, &NO_OPTIONS, false, once(fallible(load))).await.map(|got| got.value)
     }
 
     /// [`try_get_with`](Self::try_get_with) by a reference to the key, of which an owned one is made only on a miss.
@@ -102,7 +103,7 @@ where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
     {
-        self.fetch(key, &NO_OPTIONS, false, Some(fallible(load))).await.map(|got| got.value)
+        self.fetch(key, &NO_OPTIONS, false, once(fallible(load))).await.map(|got| got.value)
     }
 
     /// [`try_get_with`](Self::try_get_with), with options of its own.
@@ -119,7 +120,7 @@ where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
     {
-        self.fetch(&key, &options, false, Some(fallible(load))).await.map(|got| got.value)
+        self.fetch(&key, &options, false, once(fallible(load))).await.map(|got| got.value)
     }
 
     /// [`try_get_with_options`](Self::try_get_with_options), and how the value was come by.
@@ -151,21 +152,54 @@ where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
     {
-        self.fetch(&key, &options, true, Some(fallible(load))).await
+        self.fetch(&key, &options, true, once(fallible(load))).await
+    }
+
+    /// [`try_get_with_details`](Self::try_get_with_details) by a loader that can be called again: if it fails, it is tried
+    /// again as [`retry`](super::Builder::retry) says, while somebody waits whose deadline comes later than the next attempt.
+    /// Those who wait for the load go on waiting, and who asks for the key meanwhile joins them. When the key is removed or
+    /// written, or everybody has left, it is not tried any more. Only the last error counts as a failed load.
+    ///
+    /// ```
+    /// use nearcache::{Cache, CallOptions, LoadCtx, options::Retry};
+    /// use std::time::Duration;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let cache: Cache<&str, u32> = Cache::new_with_max_entries(1_000);
+    /// let options = CallOptions::new().retry(Retry::new(3).delay(Duration::from_millis(1)));
+    /// let fails_twice = async |ctx: LoadCtx<u32>| if ctx.attempt() < 3 { Err("busy") } else { Ok(7) };
+    /// assert_eq!(cache.try_get_with_retry("key", options, fails_twice).await?.value, 7);
+    /// assert_eq!((cache.stats().retries, cache.stats().load_failures), (2, 0));
+    /// # Ok::<_, nearcache::LoadError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As there, by the last attempt.
+    pub async fn try_get_with_retry<F, E>(
+        &self,
+        key: K,
+        options: CallOptions,
+        load: impl FnMut(LoadCtx<V>) -> F + 'static,
+    ) -> Result<Got<V>, LoadError>
+    where
+        F: Future<Output = Result<V, E>> + 'static,
+        E: Into<BoxedError> + 'static,
+    {
+        self.fetch(&key, &options, true, Some(repeated(load))).await
     }
 
     /// All of the above. `details`: whether age and ttl are wanted. `load` is there: it is taken out when it is spent.
-    pub(super) async fn fetch<Q, F>(
+    pub(super) async fn fetch<Q>(
         &self,
         key: &Q,
         options: &CallOptions,
         details: bool,
-        mut load: Option<impl FnOnce(LoadCtx<V>) -> F + 'static>,
+        mut load: Option<impl Loader<V>>,
     ) -> Result<Got<V>, LoadError>
     where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
-        F: Future<Output = Result<V, LoadError>> + 'static,
     {
         if !details
             && !options.force_fresh
@@ -222,6 +256,20 @@ where
             }
         }
     }
+}
+
+fn once<L>(load: L) -> Option<Once<L>> {
+    Some(Once::new(load))
+}
+
+/// A user's own loader that can be called again.
+pub(super) fn repeated<V, F, E>(mut load: impl FnMut(LoadCtx<V>) -> F + 'static) -> impl Loader<V>
+where
+    V: 'static,
+    F: Future<Output = Result<V, E>> + 'static,
+    E: Into<BoxedError> + 'static,
+{
+    Repeated(move |ctx| load(ctx).map_err(own_error as fn(E) -> LoadError))
 }
 
 fn infallible<V, F: Future<Output = V>>(

@@ -1,6 +1,5 @@
 //! A load under way, from its loader's first poll to what becomes of what it brings.
 
-use std::future::Future;
 use std::hash::Hash;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
@@ -9,6 +8,7 @@ use std::time::Duration;
 use super::asker;
 use super::call::LoadCtx;
 use super::inner::Inner;
+use super::loader::Loader;
 use super::plugin::{ErrorEvent, LoadEvent, Place, StaleEvent};
 use super::runtime::Runtime;
 use super::table::{Brought, EntryTable, LeftEntry, LoadResult};
@@ -25,6 +25,8 @@ pub(super) struct Loading<K, V, R: Runtime> {
     pub key: Option<K>,
     /// What the caller said.
     pub weight: Option<u32>,
+    /// Nobody waits but the cache itself.
+    pub background: bool,
     pub place: Rc<Place>,
     pub brought: Rc<Brought<V>>,
 }
@@ -39,37 +41,76 @@ struct Loaded<V> {
     weight: Option<u32>,
     absent: bool,
     skip: bool,
+    /// Whether it may be tried again, if it has failed.
+    may_retry: bool,
     random: f64,
 }
 
+/// What is to be done about a load that has ended.
+enum Next<V> {
+    /// It is over: the plugins are to be told, of its error if it failed.
+    Tell(Settled, Option<LoadError>),
+    /// It is to be tried again after so many milliseconds; if it may not then, this is how it ended.
+    Retry(u64, Box<Loaded<V>>),
+}
+
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
-    /// Runs the loader, stores what it brings, and leaves the result.
-    pub async fn run<F>(self, ctx: LoadCtx<V>, load: impl FnOnce(LoadCtx<V>) -> F)
-    where
-        F: Future<Output = Result<V, LoadError>>,
-    {
+    /// Runs the loader, as often as the machine says, stores what it brings, and leaves the result. `last`: the last good
+    /// value, for the loader.
+    pub async fn run<L: Loader<V>>(self, mut load: L, last: Option<V>) {
         let mut unsettled = Unsettled { inner: self.inner.clone(), flight: self.flight, armed: true };
-        let result = {
-            let address = self.inner.as_ptr() as *const () as usize;
-            let said = ctx.clone();
-            let loader = pin!(async { load(said).await });
-            asker::Known::new(address, Node::Flight(self.flight), loader).await
-        };
-        // Without the cache nobody waits.
-        let Some(inner) = self.inner.upgrade() else { return };
-        let loaded = self.judge(&inner, &ctx, result);
-        let now = ctx.loaded_at().unwrap_or_else(|| inner.now());
-        let settled = inner.with(|table| self.settle(table, now, loaded));
-        unsettled.armed = false;
-        if let Some((settled, error)) = settled {
-            self.notify(&inner, &settled, error.as_ref());
+        for attempt in 1.. {
+            let ctx = LoadCtx::of_attempt(last.clone(), attempt, self.background);
+            let result = self.load(&mut load, &ctx).await;
+            // Without the cache nobody waits.
+            let Some(inner) = self.inner.upgrade() else { return };
+            let result =
+                result.and_then(|value| if inner.refuses(&value) { Err(LoadError::Invalid) } else { Ok(value) });
+            let loaded = self.judge(&inner, &ctx, result, L::REPEATS);
+            let now = ctx.loaded_at().unwrap_or_else(|| inner.now());
+            let mut next = inner.with(|table| self.settle(table, now, loaded));
+            if let Some(Next::Retry(millis, failed)) = next {
+                let delay = inner.runtime.sleep(millis);
+                drop(inner);
+                delay.await;
+                let Some(inner) = self.inner.upgrade() else { return };
+                let now = inner.now();
+                if inner.with(|table| table.machine.may_try_again(self.flight, now)) == Some(true) {
+                    continue;
+                }
+                next = inner.with(|table| self.settle(table, now, *failed));
+            }
+            unsettled.armed = false;
+            if let (Some(Next::Tell(settled, error)), Some(inner)) = (next, self.inner.upgrade()) {
+                self.notify(&inner, &settled, error.as_ref());
+            }
+            return;
         }
     }
 
+    /// One attempt.
+    async fn load<L: Loader<V>>(&self, load: &mut L, ctx: &LoadCtx<V>) -> Result<V, LoadError> {
+        let address = self.inner.as_ptr() as *const () as usize;
+        let said = ctx.clone();
+        let loader = pin!(async {
+            match load.load(said) {
+                Some(loading) => loading.await,
+                None => Err(LoadError::Lost),
+            }
+        });
+        asker::Known::new(address, Node::Flight(self.flight), loader).await
+    }
+
     /// Asks the user's rules.
-    fn judge(&self, inner: &Inner<K, V, R>, ctx: &LoadCtx<V>, result: Result<V, LoadError>) -> Loaded<V> {
+    fn judge(
+        &self,
+        inner: &Inner<K, V, R>,
+        ctx: &LoadCtx<V>,
+        result: Result<V, LoadError>,
+        repeats: bool,
+    ) -> Loaded<V> {
         let mut said = ctx.policy();
-        let (mut weight, mut absent, mut random) = (None, false, 0.0);
+        let (mut weight, mut absent, mut may_retry) = (None, false, false);
         match &result {
             Ok(value) => {
                 absent = inner.is_negative(value);
@@ -77,30 +118,35 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
                 let by_weigher =
                     || self.key.as_ref().filter(|_| self.weight.is_none()).and_then(|k| inner.weigh(k, value));
                 weight = ctx.weight().or_else(by_weigher);
-                random = inner.random();
             }
-            Err(error) => said.error_backoff = said.error_backoff.or_else(|| inner.backoff_by_rule(error)),
+            Err(error) => {
+                said.error_backoff = said.error_backoff.or_else(|| inner.backoff_by_rule(error));
+                may_retry = repeats && inner.may_retry(error);
+            }
         }
+        let random = if result.is_ok() || may_retry { inner.random() } else { 0.0 };
         let (copy, tags, skip) = (result.clone(), ctx.tags(), ctx.is_skipped());
-        Loaded { result, copy, said, tags, weight, absent, skip, random }
+        Loaded { result, copy, said, tags, weight, absent, skip, may_retry, random }
     }
 
     /// Stores what may be stored, and leaves a result: it is there before anyone is woken.
-    fn settle(
-        &self,
-        table: &mut EntryTable<K, V, R>,
-        now: Timestamp,
-        loaded: Loaded<V>,
-    ) -> (Settled, Option<LoadError>) {
-        let Loaded { result, copy, said, tags, weight, absent, skip, random } = loaded;
-        let settled = match &result {
+    fn settle(&self, table: &mut EntryTable<K, V, R>, now: Timestamp, loaded: Loaded<V>) -> Next<V> {
+        let Loaded { ref said, ref tags, weight, absent, skip, may_retry, random, .. } = loaded;
+        let settled = match &loaded.result {
             Ok(_) => {
-                let brought = core::Brought { now, said: &said, tags: &tags, weight, absent, skip, random, age: 0 };
+                let brought = core::Brought { now, said, tags, weight, absent, skip, random, age: 0 };
                 table.machine.brought(self.flight, &brought)
             }
-            Err(_) => table.machine.failed(self.flight, now, said.error_backoff),
+            Err(_) => {
+                let failure = core::Failure { now, backoff: said.error_backoff, may_retry, random };
+                table.machine.failed(self.flight, &failure)
+            }
         };
         table.drain();
+        if let Outcome::RetryIn(millis) = settled.outcome {
+            return Next::Retry(millis, Box::new(Loaded { may_retry: false, ..loaded }));
+        }
+        let Loaded { result, copy, .. } = loaded;
         while let Some(wait) = table.machine.poll_ask_again() {
             self.brought.ask_again.borrow_mut().push(wait.group);
         }
@@ -133,7 +179,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
         if settled.outcome != Outcome::FlightEnded {
             table.take_in_flight(self.flight);
         }
-        (settled, error)
+        Next::Tell(settled, error)
     }
 
     fn notify(&self, inner: &Inner<K, V, R>, settled: &Settled, error: Option<&LoadError>) {

@@ -1,13 +1,13 @@
 //! Asking the machine for a key, and doing what it answers.
 
 use std::borrow::Borrow;
-use std::future::Future;
 use std::hash::Hash;
 use std::rc::Rc;
 
 use super::asker;
 use super::cache::Cache;
-use super::call::{CallOptions, Got, LoadCtx, Status};
+use super::call::{CallOptions, Got, Status};
+use super::loader::Loader;
 use super::loading::Loading;
 use super::plugin::{CoalescedEvent, HitEvent, MissEvent, StaleEvent};
 use super::runtime::Runtime;
@@ -75,9 +75,10 @@ where
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
     {
         let now = if asked.again.is_some() { self.inner.now() } else { asked.asked_at };
+        let is_refused = self.finds_refused(key, now);
         let mut random = None;
         loop {
-            match self.with(|table| self.lookup_in(table, key, asked, now, random)) {
+            match self.with(|table| self.lookup_in(table, key, asked, now, random, is_refused)) {
                 Some(Some(found)) => return found,
                 // A source of random numbers may call the cache.
                 Some(None) => random = Some(self.inner.random()),
@@ -94,6 +95,7 @@ where
         asked: &Asked<'_>,
         now: Timestamp,
         random: Option<f64>,
+        is_refused: bool,
     ) -> Option<Found<V, R>>
     where
         K: Borrow<Q>,
@@ -106,7 +108,7 @@ where
             let value = table.value(slot).cloned().ok_or(LoadError::Lost)?;
             Ok(Got::new(value, status, asked.details.then(|| table.machine.age(slot, now)).flatten()))
         };
-        if let Some(slot) = known.filter(|_| !options.force_fresh && asked.again.is_none()) {
+        if let Some(slot) = known.filter(|_| !options.force_fresh && !is_refused && asked.again.is_none()) {
             // Most gets end here, and need no policy.
             if table.machine.hit(slot, now) {
                 return Some((Lookup::Answered(got(table, slot, Status::Hit)), Some(Event::Hit)));
@@ -127,6 +129,7 @@ where
             tags: &handle.with_tags(&options.tags),
             weight: options.weight,
             force_fresh: options.force_fresh,
+            invalid: is_refused,
             background: can_go_on(&inner.runtime),
             detached: R::DETACHED,
             random,
@@ -175,16 +178,15 @@ where
     }
 
     /// Makes the task that everyone waits for, and lets others join it. What is to be handed out at once, if anything.
-    pub(super) fn start<Q, F>(
+    pub(super) fn start<Q>(
         &self,
         key: &Q,
         start: StartLoad<V>,
         asked: &Asked<'_>,
-        load: impl FnOnce(LoadCtx<V>) -> F + 'static,
+        load: impl Loader<V>,
     ) -> (Waiter<K, V, R>, Option<Got<V>>)
     where
         Q: ToOwned<Owned = K> + ?Sized,
-        F: Future<Output = Result<V, LoadError>> + 'static,
     {
         let inner = &self.inner;
         let StartLoad { flight, asker, last, handed_out } = start;
@@ -197,10 +199,11 @@ where
             flight,
             key: (inner.weigher.is_some() || inner.has_plugins()).then(|| key.to_owned()),
             weight: asked.options.weight,
+            background: handed_out.is_some(),
             place: self.handle.place.clone(),
             brought: brought.clone(),
         };
-        let task = SharedTask::new(&inner.runtime, Box::pin(loading.run(LoadCtx::new(last), load)));
+        let task = SharedTask::new(&inner.runtime, Box::pin(loading.run(load, last)));
         let waiter = Waiter::new(guard, task.join(), brought.clone());
         inner.with(|table| table.set_in_flight(flight, Rc::new(InFlight { task, brought })));
         (waiter, handed_out)

@@ -14,6 +14,7 @@ mod inner;
 #[cfg(any(target_family = "wasm", feature = "workers"))]
 pub(crate) mod js_clock;
 mod load;
+mod loader;
 mod loading;
 mod lookup;
 mod plugin;
@@ -29,7 +30,7 @@ mod wrap;
 pub use batch::Batched;
 pub use builder::Builder;
 pub use cache::Cache;
-pub use call::{CallOptions, EntryOptions, Got, LoadCtx, Status};
+pub use call::{CallOptions, EntryInfo, EntryOptions, Got, LoadCtx, Status};
 pub use clock::ManualClock;
 pub use plugin::{
     BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, LoadEvent, MissEvent, Place, Plugin,

@@ -116,6 +116,8 @@ pub(super) struct EntryTable<K, V, R: Runtime> {
     index: HashTable<Slot>,
     items: Vec<Item<K, V>>,
     hasher: DefaultHashBuilder,
+    /// What the hasher has for a seed in wasm is the same in every instance, and keys may be anybody's choice.
+    seed: u64,
     in_flight: Vec<Option<Rc<InFlight<V, R>>>>,
     /// The errors of loads that failed a moment ago, by slot.
     failures: HashMap<Slot, LoadError>,
@@ -134,6 +136,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
             index: HashTable::new(),
             items: Vec::new(),
             hasher: DefaultHashBuilder::default(),
+            seed: (super::random::random() * (1_u64 << 53) as f64) as u64,
             in_flight: Vec::new(),
             failures: HashMap::new(),
             places: Vec::new(),
@@ -145,7 +148,11 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     #[inline]
     pub fn hash<Q: Hash + ?Sized>(&self, partition: PartitionId, key: &Q) -> KeyHash {
         let apart = partition.0.wrapping_mul(0x9e37_79b1);
-        KeyHash((self.hasher.hash_one(key) as u32) ^ apart)
+        let hash = match cfg!(target_family = "wasm") {
+            true => self.hasher.hash_one((self.seed, key)),
+            false => self.hasher.hash_one(key),
+        };
+        KeyHash((hash as u32) ^ apart)
     }
 
     #[inline]

@@ -104,7 +104,12 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
             task.end();
         }
         // Also where the write goes on by itself: its end will find that the key was removed meanwhile.
-        self.remove(&key);
+        let now = inner.now();
+        self.with(|table| {
+            if let Some(slot) = table.find(self.partition, &key) {
+                table.machine.write_left(slot, now);
+            }
+        });
         match policy.hard_timeout {
             Ttl::Millis(after_millis) if !in_time => Err(LoadError::TimedOut { after_millis }),
             _ => Err(LoadError::Lost),

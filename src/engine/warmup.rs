@@ -131,7 +131,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
                 let gets = keys.iter().map(|key| {
                     let (load, wanted) = (load.clone(), key.clone());
                     let options = CallOptions::new().force_fresh();
-                    let get = cache.try_get_with_options(key.clone(), options, move |ctx| load(wanted, ctx));
+                    let get = cache.try_get_with_retry(key.clone(), options, move |ctx| load(wanted.clone(), ctx));
                     async move { (key, get.await) }
                 });
                 let mut gets = stream::iter(gets).buffer_unordered(concurrency.max(1));

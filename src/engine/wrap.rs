@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use super::cache::Cache;
 use super::call::{CallOptions, Got};
-use super::load::BoxedError;
+use super::load::{BoxedError, repeated};
+use super::loader::Loader;
 use super::runtime::{Local, Runtime};
 use crate::error::LoadError;
 
@@ -77,7 +78,7 @@ where
     /// # Errors
     /// As [`Cache::try_get_with`].
     pub async fn call(&self, key: K) -> Result<V, LoadError> {
-        self.cache.try_get_with_options(key.clone(), self.options.clone(), self.loader(key)).await
+        self.cache.fetch(&key, &self.options, false, Some(self.loader(&key))).await.map(|got| got.value)
     }
 
     /// [`call`](Self::call), and how the value was come by.
@@ -85,7 +86,7 @@ where
     /// # Errors
     /// As there.
     pub async fn call_with_details(&self, key: K) -> Result<Got<V>, LoadError> {
-        self.cache.try_get_with_details(key.clone(), self.options.clone(), self.loader(key)).await
+        self.cache.fetch(&key, &self.options, true, Some(self.loader(&key))).await
     }
 
     /// Asks the function even if a value is there, which the new one replaces.
@@ -94,7 +95,7 @@ where
     /// As [`call`](Self::call).
     pub async fn refresh(&self, key: K) -> Result<V, LoadError> {
         let options = self.options.clone().force_fresh();
-        self.cache.try_get_with_options(key.clone(), options, self.loader(key)).await
+        self.cache.fetch(&key, &options, false, Some(self.loader(&key))).await.map(|got| got.value)
     }
 
     /// Forgets a key; the value that was there, if it was fresh.
@@ -110,8 +111,8 @@ where
         (self.function)(key).await
     }
 
-    fn loader(&self, key: K) -> impl FnOnce(super::LoadCtx<V>) -> T + 'static {
-        let function = self.function.clone();
-        move |_| function(key)
+    fn loader(&self, key: &K) -> impl Loader<V> {
+        let (function, key) = (self.function.clone(), key.clone());
+        repeated(move |_| function(key.clone()))
     }
 }

@@ -101,6 +101,7 @@ pub fn prometheus(layers: &[Layer<'_>]) -> String {
     });
     page.counter("loads_total", "Loads begun.", |s| s.loads);
     page.counter("load_failures_total", "Loads that ended with an error.", |s| s.load_failures);
+    page.counter("retries_total", "Attempts of loads after the first, which had failed.", |s| s.retries);
     page.counter("loads_abandoned_total", "Loads that nobody waited for any more, or that were lost.", |s| {
         s.loads_abandoned
     });

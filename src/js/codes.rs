@@ -26,6 +26,7 @@ pub(super) const RECURSIVE: u32 = kind(10);
 /// And of `timeout`.
 pub(super) const TIMED_OUT: u32 = kind(11);
 pub(super) const FULL: u32 = kind(12);
+pub(super) const LEAD_INVALID: u32 = kind(13);
 
 /// Of `touch`.
 pub(super) const MISS_ABSENT: u32 = kind(2);
@@ -37,6 +38,8 @@ pub(super) const STORED: u32 = kind(1);
 pub(super) const RESCUED: u32 = kind(2);
 pub(super) const FAILURE_CACHED: u32 = kind(3);
 pub(super) const FLIGHT_ENDED: u32 = kind(4);
+/// Of `failed`: it is to be tried again.
+pub(super) const RETRY: u32 = kind(5);
 /// Some who waited may not have the value, and are to ask again.
 pub(super) const ASK_AGAIN: u32 = kind(8);
 /// Longer loads are told to have taken this long, in milliseconds: half an hour.

@@ -1,7 +1,7 @@
 //! The core's figures as JS takes them.
 
 use nearcache::core::Stats;
-use nearcache::figures::{self, Thresholds, Window};
+use nearcache::figures::{self, Advice, Evidence, Thresholds, Window};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::{Core, to_time};
@@ -29,6 +29,7 @@ impl Core {
             s.coalesced,
             s.loads,
             s.load_failures,
+            s.retries,
             s.loads_abandoned,
             s.refreshes,
             s.rescues,
@@ -90,6 +91,24 @@ impl Core {
         let recent = self.recent(namespace, now, window);
         let checks = figures::health(&recent, &thresholds).checks;
         checks.iter().flat_map(|check| [check.value, check.samples as f64, f64::from(u8::from(check.ok))]).collect()
+    }
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// What to change, by a policy's numbers: for each piece of advice its lever, what it is, what it should be, the rate that
+    /// speaks for it and what is expected (NaN: nothing), as `pkg/src/advice.ts` reads them.
+    pub fn advice(&mut self, policy: u32) -> Vec<f64> {
+        let evidence = Evidence {
+            stats: self.machine.stats(),
+            limits: *self.machine.limits(),
+            policy: *self.policies.get(policy),
+            hit_rates_by_room: self.machine.hit_rates_by_room(),
+        };
+        let numbers = |it: &Advice| {
+            [f64::from(it.lever as u8), it.present, it.suggested, it.rate, it.expected.unwrap_or(f64::NAN)]
+        };
+        figures::advise(&evidence).iter().flat_map(numbers).collect()
     }
 }
 

@@ -17,10 +17,11 @@ mod figures;
 mod policies;
 
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, EvictionPolicy, FlightId, Machine, MissCause, NewValue, Node, Outcome, Part,
-    PartitionId, RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who, WriteThrough,
+    Answer, Ask, Brought, Counted, EvictionPolicy, Failure, FlightId, Machine, MissCause, NewValue, Node, Outcome,
+    Part, PartitionId, RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who,
+    WriteThrough,
 };
-use nearcache::options::{Limits, Policy, PolicyPatch};
+use nearcache::options::{Limits, Policy, PolicyPatch, Retry};
 use nearcache::time::{Timestamp, Ttl};
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -61,6 +62,7 @@ impl Core {
         &mut self,
         base: u32,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
@@ -69,12 +71,19 @@ impl Core {
         error_backoff: f64,
         soft_timeout: f64,
         hard_timeout: f64,
+        attempts: f64,
+        retry_delay: f64,
+        retry_factor: f64,
+        retry_jitter: f64,
+        checked: bool,
     ) -> u32 {
-        let mut patch = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         patch.negative_ttl = said_ttl(negative_ttl);
         patch.error_backoff = said_ttl(error_backoff);
         patch.soft_timeout = said_ttl(soft_timeout);
         patch.hard_timeout = said_ttl(hard_timeout);
+        patch.retry = said_retry(attempts, retry_delay, retry_factor, retry_jitter);
+        patch.checked = checked.then_some(true);
         self.policies.add(self.policies.get(base).patched(&patch))
     }
 
@@ -96,6 +105,14 @@ impl Core {
             Touched::Hit => HIT,
             Touched::Miss(cause) => miss(cause) | self.news(),
         }
+    }
+
+    /// As `touch`, of a value that the user's rule refuses. `NEWS`.
+    pub fn touch_invalid(&mut self, slot: u32) -> u32 {
+        if let Some(slot) = Slot::new(slot) {
+            self.machine.touch_invalid(slot);
+        }
+        self.news()
     }
 
     /// Where in memory the column of `Machine::fresh_until` lies.
@@ -196,6 +213,7 @@ impl Core {
         absent: bool,
         random: f64,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
@@ -203,7 +221,7 @@ impl Core {
         negative_ttl: f64,
         tags: Option<Vec<String>>,
     ) -> u32 {
-        let mut said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let mut said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         said.negative_ttl = said_ttl(negative_ttl);
         self.put(slot, partition, hash, now, policy, bytes, absent, random, &said, &tags.unwrap_or_default())
     }
@@ -281,13 +299,13 @@ impl Core {
         hash: u32,
         now: f64,
         policy: u32,
-        force_fresh: bool,
+        invalid: bool,
         random: f64,
         asker: i32,
     ) -> f64 {
         let asker = self.node(asker);
         let Self { machine, policies, .. } = self;
-        let ask = question(slot, partition, hash, now, policies.get(policy), force_fresh, random, asker);
+        let ask = Ask { invalid, ..question(slot, partition, hash, now, policies.get(policy), false, random, asker) };
         answer(machine, &ask)
     }
 
@@ -302,11 +320,13 @@ impl Core {
         now: f64,
         policy: u32,
         force_fresh: bool,
+        invalid: bool,
         random: f64,
         asker: i32,
         asked_at: f64,
         again: u8,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
@@ -315,14 +335,19 @@ impl Core {
         error_backoff: f64,
         soft_timeout: f64,
         hard_timeout: f64,
+        attempts: f64,
+        retry_delay: f64,
+        retry_factor: f64,
+        retry_jitter: f64,
         bytes: f64,
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let mut patch = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         patch.negative_ttl = said_ttl(negative_ttl);
         patch.error_backoff = said_ttl(error_backoff);
         patch.soft_timeout = said_ttl(soft_timeout);
         patch.hard_timeout = said_ttl(hard_timeout);
+        patch.retry = said_retry(attempts, retry_delay, retry_factor, retry_jitter);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
         let ask = Ask {
             asked_at: to_time(asked_at),
@@ -332,6 +357,7 @@ impl Core {
                 _ => Some(Counted::Coalesced),
             },
             tags: &tags,
+            invalid,
             weight: to_weight(bytes),
             ..question(slot, partition, hash, now, &policy, force_fresh, random, self.node(asker))
         };
@@ -357,23 +383,30 @@ impl Core {
         skip: bool,
         age: f64,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
         jitter: f64,
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         self.bring(flight, now, bytes, absent, random, skip, age, &said, &tags.unwrap_or_default())
     }
 
     /// A load failed; `backoff` is what its loader or the user's rule says. The slot of a value to fall back on with
     /// `RESCUED`, that where the error belongs with `FAILURE_CACHED`, `NOT_STORED` or `FLIGHT_ENDED`; `NEWS`; above, how
-    /// many milliseconds it took.
-    pub fn failed(&mut self, flight: u32, now: f64, backoff: f64) -> f64 {
+    /// many milliseconds it took. Or, if it `may_retry`, `RETRY`, and above, in how many milliseconds.
+    pub fn failed(&mut self, flight: u32, now: f64, backoff: f64, may_retry: bool, random: f64) -> f64 {
         let Some(flight) = self.flight(flight) else { return f64::from(FLIGHT_ENDED) };
-        let settled = self.machine.failed(flight, to_time(now), said_ttl(backoff));
+        let failure = Failure { now: to_time(now), backoff: said_ttl(backoff), may_retry, random };
+        let settled = self.machine.failed(flight, &failure);
         self.settled(settled, false)
+    }
+
+    /// Whether the load that failed may be tried again now.
+    pub fn may_try_again(&self, flight: u32, now: f64) -> bool {
+        self.flight(flight).is_some_and(|flight| self.machine.may_try_again(flight, to_time(now)))
     }
 
     /// A waiter of a group (`background`: the cache itself) leaves before its deadline. `LAST` if nobody waits any more:
@@ -440,6 +473,7 @@ impl Core {
         policy: u32,
         may_vanish: bool,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
@@ -449,7 +483,7 @@ impl Core {
         bytes: f64,
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let mut patch = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         patch.negative_ttl = said_ttl(negative_ttl);
         patch.hard_timeout = said_ttl(hard_timeout);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
@@ -467,6 +501,14 @@ impl Core {
             Some((slot, write)) => with(slot.number() | self.news(), write.index()),
             None => -1.0,
         }
+    }
+
+    /// The caller of a write waits no longer: its key goes. 0 or `NEWS`.
+    pub fn write_left(&mut self, slot: u32, now: f64) -> u32 {
+        if let Some(slot) = Slot::new(slot) {
+            self.machine.write_left(slot, to_time(now));
+        }
+        self.news()
     }
 
     /// A write has failed, or nobody knows how it ended: `slot` is the key's now, which goes. 0 or `NEWS`.
@@ -488,6 +530,7 @@ impl Core {
         random: f64,
         skip: bool,
         ttl: f64,
+        idle_ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
         refresh_ahead: f64,
@@ -496,10 +539,33 @@ impl Core {
     ) -> u32 {
         let write = self.machine.write_at(write);
         let (now, tags) = (to_time(now), tags.unwrap_or_default());
-        let said = to_patch(ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random, age: 0 };
         let stored = self.machine.end_write(write, Slot::new(slot), now, Some(&brought));
         stored.map_or(0, Slot::number) | self.news()
+    }
+
+    /// What there is to know of a slot's key, in the order of `pkg/src/index.ts`; empty if there is nothing.
+    pub fn info(&self, slot: u32, now: f64) -> Vec<f64> {
+        let Some(info) = Slot::new(slot).and_then(|slot| self.machine.info(slot, to_time(now))) else {
+            return Vec::new();
+        };
+        let ttl = match info.age.ttl {
+            Ttl::Millis(millis) => millis as f64,
+            Ttl::Forever => f64::INFINITY,
+        };
+        let state = f64::from(info.state as u8);
+        vec![state, f64::from(u8::from(info.loading)), info.age.millis as f64, ttl, f64::from(info.weight)]
+    }
+
+    /// The tags of a slot's entry, joined by U+0000.
+    pub fn tags_of(&self, slot: u32) -> String {
+        Slot::new(slot).map_or_else(String::new, |slot| self.machine.tags_of(slot).join("\0"))
+    }
+
+    /// Removes everything that may not be handed out any more; how much. There may be news.
+    pub fn remove_all_expired(&mut self, now: f64) -> usize {
+        self.machine.remove_all_expired(to_time(now))
     }
 
     /// A batch begins: what it is called as an `asker`, below -1.
@@ -525,9 +591,11 @@ impl Core {
         }
     }
 
-    /// The slots whose values are fresh, the most recently used first.
-    pub fn newest_first(&mut self, now: f64) -> Vec<u32> {
-        self.machine.newest_first(to_time(now)).into_iter().map(Slot::number).collect()
+    /// The slots whose values are fresh, the most recently used first; with `stale` those too that may still be handed out.
+    pub fn newest_first(&mut self, now: f64, stale: bool) -> Vec<u32> {
+        let now = to_time(now);
+        let slots = if stale { self.machine.usable(now) } else { self.machine.newest_first(now) };
+        slots.into_iter().map(Slot::number).collect()
     }
 
     /// Entries of a part of the cache and within it.
@@ -595,15 +663,19 @@ impl Core {
     }
 
     fn settled(&self, settled: Settled, ask_again: bool) -> f64 {
+        let mut above = settled.millis;
         let code = match settled.outcome {
             Outcome::Stored(slot) => STORED | slot.number(),
             Outcome::Rescued(slot) => RESCUED | slot.number(),
             Outcome::FailureCached(slot) => FAILURE_CACHED | slot.number(),
             Outcome::NotStored => NOT_STORED,
             Outcome::FlightEnded => FLIGHT_ENDED,
+            Outcome::RetryIn(millis) => {
+                above = millis;
+                RETRY
+            }
         };
-        let millis = settled.millis.min(LONGEST_TOLD) as usize;
-        with(code | if ask_again { ASK_AGAIN } else { 0 } | self.news(), millis)
+        with(code | if ask_again { ASK_AGAIN } else { 0 } | self.news(), above.min(LONGEST_TOLD) as usize)
     }
 
     fn flight(&self, number: u32) -> Option<FlightId> {
@@ -659,6 +731,7 @@ fn question<'a>(
         tags: &[],
         weight: None,
         force_fresh,
+        invalid: false,
         background: true,
         detached: false,
         random: Some(random).filter(|random| *random > 0.0),
@@ -693,6 +766,7 @@ fn lead(cause: MissCause) -> u32 {
     match cause {
         MissCause::Absent => LEAD_ABSENT,
         MissCause::Expired => LEAD_EXPIRED,
+        MissCause::Invalid => LEAD_INVALID,
         // `Forced`.
         _ => LEAD_FORCED,
     }
@@ -721,6 +795,13 @@ fn said_ttl(millis: f64) -> Option<Ttl> {
     (!millis.is_nan()).then(|| to_ttl(millis))
 }
 
+fn said_retry(attempts: f64, delay: f64, factor: f64, jitter: f64) -> Option<Retry> {
+    let or = |said: f64, otherwise: f64| if said.is_nan() { otherwise } else { said };
+    let mut retry = Retry::new(attempts as u32);
+    retry.delay = said_ttl(delay).unwrap_or(retry.delay);
+    (!attempts.is_nan()).then(|| retry.factor(or(factor, retry.factor)).jitter(or(jitter, retry.jitter)))
+}
+
 fn to_hash(hash: u32) -> Option<u32> {
     (hash != 0).then_some(hash)
 }
@@ -736,6 +817,7 @@ fn to_weight(bytes: f64) -> Option<u32> {
 
 fn to_patch(
     ttl: f64,
+    idle_ttl: f64,
     stale_while_revalidate: f64,
     stale_if_error: f64,
     refresh_ahead: f64,
@@ -743,6 +825,7 @@ fn to_patch(
 ) -> PolicyPatch {
     let mut patch = PolicyPatch::new();
     patch.ttl = said_ttl(ttl);
+    patch.idle_ttl = said_ttl(idle_ttl);
     patch.stale_while_revalidate = said_ttl(stale_while_revalidate);
     patch.stale_if_error = said_ttl(stale_if_error);
     patch.refresh_ahead = Some(refresh_ahead).filter(|factor| !factor.is_nan());

@@ -10,6 +10,7 @@
 
 mod figures;
 mod lease;
+mod message;
 
 use js_sys::{Array, Uint8Array};
 use nearcache::tier::{
@@ -96,14 +97,15 @@ impl Chain {
         self.chain.handle_written(tier.into(), to_time(now), values.into(), bytes as usize, to_failure(end));
     }
 
-    /// A key (`kind` 0), what bears a tag (1), or all in a part (2) was purged.
-    pub fn purge(&mut self, now: f64, place: &str, kind: u8, of: &str) {
+    /// A key (`kind` 0), what bears a tag (1), or all in a part (2) was purged; with `here` somebody else tells the tiers.
+    pub fn purge(&mut self, now: f64, place: &str, kind: u8, of: &str, here: bool) {
         let purge = match kind {
             0 => Purge::Key(of),
             1 => Purge::Tag(of),
             _ => Purge::All,
         };
-        self.chain.purge(to_time(now), &Place::from_name(place), purge);
+        let (now, place) = (to_time(now), Place::from_name(place));
+        if here { self.chain.purge_here(now, &place, purge) } else { self.chain.purge(now, &place, purge) }
     }
 
     /// A value was set.

@@ -283,12 +283,21 @@ impl Chain {
     /// Something was deleted, expired or written to its source: whatever was loaded before is not to come back, from here at
     /// once, and from the tiers as soon as they have been told ([`poll_delivery`](Self::poll_delivery)).
     pub fn purge(&mut self, now: Timestamp, place: &Place, purge: Purge<'_>) {
+        let owed = (1_u32 << self.tiers.len()) - 1;
+        self.mark(now, place, purge, owed);
+    }
+
+    /// As [`purge`](Self::purge), where somebody else tells the tiers.
+    pub fn purge_here(&mut self, now: Timestamp, place: &Place, purge: Purge<'_>) {
+        self.mark(now, place, purge, 0);
+    }
+
+    fn mark(&mut self, now: Timestamp, place: &Place, purge: Purge<'_>, owed: u32) {
         let name = match purge {
             Purge::Key(key) => place.key_mark(key),
             Purge::Tag(tag) => place.tag_mark(tag),
             Purge::All => place.all_mark(),
         };
-        let owed = (1_u32 << self.tiers.len()) - 1;
         let generation = self.options.covers(now);
         self.marks.add(now, name, generation, owed);
     }

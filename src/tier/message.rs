@@ -70,6 +70,19 @@ pub enum Action {
     Clear,
 }
 
+impl Action {
+    /// The action of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "create" => Self::Create,
+            "update" => Self::Update,
+            "delete" => Self::Delete,
+            "clear" => Self::Clear,
+            _ => return None,
+        })
+    }
+}
+
 /// Why a message can't be heeded. It counts as lost: see [`Follower::handle_refused`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageError {
@@ -123,27 +136,43 @@ impl Message {
         // Flattened, a wrong origin would pass for none.
         let wants_origin = has("source");
         let message: Self = serde_json::from_value(json).map_err(|error| malformed(&error.to_string()))?;
-        let fits = |text: &Option<String>, most: usize| {
-            text.as_ref().is_none_or(|text| !text.is_empty() && text.len() <= most && !text.contains('\0'))
-        };
         if wants_origin && message.origin.is_none() {
             return Err(malformed("source is a string, and seq a whole number"));
         }
-        if let Some(Origin { source, seq }) = &message.origin
+        message.checked()
+    }
+
+    /// A message of these fields, wherever they come from.
+    pub fn from_parts(
+        origin: Option<Origin>,
+        at: Option<u64>,
+        entity: Option<String>,
+        id: Option<String>,
+        action: Action,
+    ) -> Result<Self, MessageError> {
+        Self { v: 1, origin, at, entity, id, action }.checked()
+    }
+
+    fn checked(self) -> Result<Self, MessageError> {
+        let malformed = |why: &str| Err(MessageError::Malformed(why.to_owned()));
+        let fits = |text: &Option<String>, most: usize| {
+            text.as_ref().is_none_or(|text| !text.is_empty() && text.len() <= most && !text.contains('\0'))
+        };
+        if let Some(Origin { source, seq }) = &self.origin
             && (!(1..=MOST).contains(seq) || source.is_empty() || source.len() > 128)
         {
-            return Err(malformed("source has 1 to 128 bytes, and seq is from 1 to 2^53 - 1"));
+            return malformed("source has 1 to 128 bytes, and seq is from 1 to 2^53 - 1");
         }
-        if !fits(&message.entity, 256) || !fits(&message.id, 1_024) {
-            return Err(malformed("entity has 1 to 256 bytes, id 1 to 1,024, and neither has U+0000"));
+        if !fits(&self.entity, 256) || !fits(&self.id, 1_024) {
+            return malformed("entity has 1 to 256 bytes, id 1 to 1,024, and neither has U+0000");
         }
-        if message.entity.is_none() != (message.action == Action::Clear) {
-            return Err(malformed("clear is about no entity, and any other action about one"));
+        if self.entity.is_none() != (self.action == Action::Clear) {
+            return malformed("clear is about no entity, and any other action about one");
         }
-        if message.entity.is_none() && message.id.is_some() {
-            return Err(malformed("id is of an entity"));
+        if self.entity.is_none() && self.id.is_some() {
+            return malformed("id is of an entity");
         }
-        Ok(message)
+        Ok(self)
     }
 
     /// The message as text.

@@ -76,6 +76,7 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
             .max_bytes(bound("maxBytes"))
             .max_entry_bytes(bound("maxEntryBytes"))
             .time_to_live(policy.ttl.unwrap_or(Ttl::Forever))
+            .time_to_idle(policy.idle_ttl.unwrap_or(Ttl::Forever))
             .stale_while_revalidate(policy.stale_while_revalidate.unwrap_or(Ttl::ZERO))
             .stale_if_error(policy.stale_if_error.unwrap_or(Ttl::ZERO))
             .refresh_ahead(policy.refresh_ahead.unwrap_or(0.0))
@@ -83,6 +84,13 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
             .error_backoff(policy.error_backoff.unwrap_or(Ttl::ZERO))
             .soft_timeout(policy.soft_timeout.unwrap_or(Ttl::Forever))
             .hard_timeout(policy.hard_timeout.unwrap_or(Ttl::Millis(30_000)));
+        if flag(options, "validate") {
+            builder = builder.validate(script::is_valid);
+        }
+        if let Some(retry) = policy.retry {
+            // The rule by which cases say that an error is for good.
+            builder = builder.retry(retry).retry_if(|error| !error.to_string().starts_with("final"));
+        }
         // There is no rule without a ttl: where only a namespace or a call has one, the cache's is as for any value.
         let in_namespace = options.get("namespaces").is_some_and(|it| it.to_string().contains("negativeTtl"));
         let negative = policy.negative_ttl.or(in_namespace.then(|| policy.ttl.unwrap_or(Ttl::Forever)));
@@ -152,6 +160,15 @@ impl<const DETACHED: bool> Engine<DETACHED> {
             "get" => or_nothing(handle.get(&name)),
             "peek" => or_nothing(handle.peek(&name)),
             "has" => json!(handle.contains(&name)),
+            "peekStale" => or_nothing(handle.peek_stale(&name)),
+            "info" => handle.info(&name).map_or(json!(NOTHING), |info| {
+                let mut tags = info.tags;
+                tags.sort_unstable();
+                let (state, ttl, age) = (info.state.as_str(), show_ttl(info.ttl), info.age.as_millis() as u64);
+                json!({ "state": state, "loading": info.loading, "age": age, "ttl": ttl, "bytes": info.weight, "tags": tags })
+            }),
+            "purgeStale" => json!(handle.purge_stale()),
+            "deleteWhere" => json!(handle.remove_where(|_, value| show(value).starts_with(&name))),
             "remainingTtl" => handle.remaining_ttl(&name).map_or(json!(NOTHING), show_ttl),
             "delete" => json!(handle.remove(&name).is_some()),
             "expire" => json!(handle.expire(&name)),
@@ -262,12 +279,19 @@ impl<const DETACHED: bool> Shared<DETACHED> {
         let (name, load) = (text(&step, "load").to_owned(), self.clone());
         let waiting = Waiting { name: text(&step, "ask").to_owned(), log: self.log.clone(), ended: false };
         let plain = flag(&step, "plain");
+        let is_retried = options.policy.retry.is_some() || said(&self.case, "cache").get("retry").is_some();
         async move {
             if name == "batch" {
                 let batched = self.batched.get().expect("the case has a batch").clone();
                 waiting.end(batched.get_with_details(key, options).await.map(details));
             } else {
-                let load = move |ctx| load.load(name, list(&step, "asks").to_vec(), ctx);
+                let asks = list(&step, "asks").to_vec();
+                if is_retried {
+                    let load = move |ctx| load.clone().load(name.clone(), asks.clone(), ctx);
+                    waiting.end(handle.try_get_with_retry(key, options, load).await.map(details));
+                    return;
+                }
+                let load = move |ctx| load.load(name, asks, ctx);
                 if plain {
                     waiting.end(handle.try_get_with(key, load).await.map(|value| json!({ "value": value })));
                 } else {
@@ -359,6 +383,7 @@ fn weight(with: &Json) -> Option<u32> {
 fn say(ctx: &LoadCtx<Value>, words: &Json) {
     let said = script::patch(words);
     said.ttl.into_iter().for_each(|it| ctx.set_ttl(it));
+    said.idle_ttl.into_iter().for_each(|it| ctx.set_idle_ttl(it));
     said.stale_while_revalidate.into_iter().for_each(|it| ctx.set_stale_while_revalidate(it));
     said.stale_if_error.into_iter().for_each(|it| ctx.set_stale_if_error(it));
     said.refresh_ahead.into_iter().for_each(|it| ctx.set_refresh_ahead(it));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use nearcache::options::PolicyPatch;
+use nearcache::options::{PolicyPatch, Retry};
 use nearcache::{Stats, Ttl};
 use serde_json::{Map, Value as Json, json};
 
@@ -88,6 +88,7 @@ pub fn said<'a>(step: &'a Json, name: &str) -> &'a Json {
 pub fn patch(said: &Json) -> PolicyPatch {
     let mut patch = PolicyPatch::default();
     patch.ttl = ttl(said, "ttl");
+    patch.idle_ttl = ttl(said, "idleTtl");
     patch.stale_while_revalidate = ttl(said, "staleWhileRevalidate");
     patch.stale_if_error = ttl(said, "staleIfError");
     patch.negative_ttl = ttl(said, "negativeTtl");
@@ -96,7 +97,23 @@ pub fn patch(said: &Json) -> PolicyPatch {
     patch.hard_timeout = ttl(said, "hardTimeout");
     patch.refresh_ahead = said.get("refreshAhead").and_then(Json::as_f64);
     patch.jitter = said.get("jitter").and_then(Json::as_f64);
+    patch.checked = flag(said, "validate").then_some(true);
+    patch.retry = said.get("retry").map(retry);
     patch
+}
+
+/// The rule of cases that have `validate`.
+pub fn is_valid(value: &Value) -> bool {
+    value.as_ref().is_none_or(|value| !value.starts_with("bad"))
+}
+
+fn retry(said: &Json) -> Retry {
+    let attempts = number(said, "attempts").and_then(|attempts| u32::try_from(attempts).ok()).expect("attempts");
+    let mut retry = Retry::new(attempts);
+    retry.delay = ttl(said, "delay").unwrap_or(retry.delay);
+    retry.factor = said.get("factor").and_then(Json::as_f64).unwrap_or(retry.factor);
+    retry.jitter = said.get("jitter").and_then(Json::as_f64).unwrap_or(retry.jitter);
+    retry
 }
 
 /// What happened since the last look.
@@ -143,6 +160,7 @@ pub fn figures(stats: &Stats, in_flight: usize) -> Json {
     json!({
         "hits": stats.hits, "staleHits": stats.stale_hits, "misses": stats.misses, "coalesced": stats.coalesced,
         "loads": stats.loads, "refreshes": stats.refreshes, "loadFailures": stats.load_failures,
+        "retries": stats.retries,
         "rescues": stats.rescues, "loadsAbandoned": stats.loads_abandoned, "softTimeouts": stats.soft_timeouts,
         "timeouts": stats.timeouts, "sets": stats.inserts, "rejected": stats.rejected,
         "evictedSize": stats.evicted_size, "evictedExpired": stats.evicted_expired,

@@ -41,6 +41,7 @@ pub fn ask(slot: Option<Slot>, now: u64, policy: &Policy) -> Ask<'_> {
         tags: &[],
         weight: None,
         force_fresh: false,
+        invalid: false,
         background: true,
         detached: false,
         random: None,

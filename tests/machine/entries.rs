@@ -2,8 +2,8 @@
 
 use crate::driving::*;
 use nearcache::core::{
-    Answer, Batches, Goes, Machine, NewValue, Outcome, Part, PartitionId, RemovalCause, Timers, Touched, WriteThrough,
-    join_scope,
+    Answer, Batches, Failure, Goes, Machine, NewValue, Outcome, Part, PartitionId, RemovalCause, Timers, Touched,
+    WriteThrough, join_scope,
 };
 use nearcache::options::{Limits, Policy, PolicyPatch};
 use nearcache::{Ttl, core::MissCause};
@@ -36,7 +36,7 @@ fn removals_say_what_left_and_whether_the_key_goes_too() {
     let (same, flight) = lead(&mut machine, &ask(Some(slot), 5, &policy));
     let removal = machine.poll_removal().expect("the value leaves");
     assert_eq!((same, removal.cause, removal.key_removed), (slot, Some(RemovalCause::Expired), false));
-    assert_eq!(machine.failed(flight, at(6), None).outcome, Outcome::NotStored);
+    assert_eq!(machine.failed(flight, &Failure::last(at(6), None)).outcome, Outcome::NotStored);
     let removal = machine.poll_removal().expect("then the key");
     assert_eq!((removal.cause, removal.key_removed), (None, true));
 }

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use nearcache::core::{
-    Answer, EvictionPolicy, FlightId, Machine, NewValue, Part, PartitionId, Slot, Timers, WriteId, WriteThrough,
+    Answer, EvictionPolicy, Failure, FlightId, Machine, NewValue, Part, PartitionId, Slot, Timers, WriteId,
+    WriteThrough,
 };
 use nearcache::options::{Limits, Policy, PolicyPatch};
 use nearcache::{Timestamp, Ttl};
@@ -130,7 +131,7 @@ impl Twin {
             Besides::Loads if pick.is_multiple_of(2) && !self.flights.is_empty() => {
                 let flight = self.flights.swap_remove(pick % self.flights.len());
                 let settled = match pick % 3 {
-                    0 => self.machine.failed(flight, at(now), Some(Ttl::Millis(9))),
+                    0 => self.machine.failed(flight, &Failure::last(at(now), Some(Ttl::Millis(9)))),
                     _ => self.machine.brought(flight, &brought(now, &[])),
                 };
                 self.log += &format!(" settled {:?}", settled.outcome);

@@ -6,7 +6,7 @@ use crate::driving::*;
 use crate::random::{Random, seed};
 use nearcache::Ttl;
 use nearcache::core::{
-    Answer, Ask, Counted, Machine, MissCause, Node, Outcome, PartitionId, Settled, Softened, StaleCause,
+    Answer, Ask, Counted, Failure, Machine, MissCause, Node, Outcome, PartitionId, Settled, Softened, StaleCause,
 };
 use nearcache::core::{Timers, WaitId, Wake, Who};
 use nearcache::options::{Limits, Policy, PolicyPatch};
@@ -22,7 +22,7 @@ fn what_a_load_brings_after_its_flight_has_ended_changes_nothing() {
     let (slot, second) = lead(&mut machine, &ask(None, 0, &policy));
     assert_eq!(first.index(), second.index(), "the number is used again");
     assert_eq!(machine.brought(first, &brought(1, &[])).outcome, Outcome::FlightEnded);
-    assert_eq!(machine.failed(first, at(1), None).outcome, Outcome::FlightEnded);
+    assert_eq!(machine.failed(first, &Failure::last(at(1), None)).outcome, Outcome::FlightEnded);
     assert_eq!(machine.brought(second, &brought(1, &[])).outcome, Outcome::Stored(slot));
     assert_eq!(machine.len(), 1);
 }
@@ -235,7 +235,7 @@ fn an_answer_says_which_event_it_is() {
     };
     let stale = Answer::Stale(slot, StaleCause::Revalidate);
     assert_eq!(machine.ask(&ask(Some(slot), 15, &policy)), stale);
-    let settled = machine.failed(flight, at(16), Some(Ttl::Millis(3)));
+    let settled = machine.failed(flight, &Failure::last(at(16), Some(Ttl::Millis(3))));
     assert!(settled.background);
     assert_eq!(machine.ask(&ask(Some(slot), 17, &policy)), Answer::Stale(slot, StaleCause::Error));
     let forced = Ask { force_fresh: true, ..ask(Some(slot), 17, &policy) };
@@ -286,7 +286,7 @@ fn a_failed_load_has_taken_its_time_and_its_memory_is_used_like_an_entry() {
     let mut machine = machine(2, Timers::Own);
     let policy = policy(PolicyPatch::new().error_backoff(Ttl::Forever));
     let (failed, flight) = lead(&mut machine, &ask(None, 0, &policy));
-    let settled = machine.failed(flight, at(40), None);
+    let settled = machine.failed(flight, &Failure::last(at(40), None));
     assert_eq!((settled.outcome, settled.millis), (Outcome::FailureCached(failed), 40));
     let times = machine.stats().load_millis;
     assert_eq!((times.count(), times.sum()), (1, 40));

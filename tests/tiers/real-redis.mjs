@@ -1,7 +1,7 @@
 // Over a real Redis, by both clients: round trips, and what faults cost.
 
 import { NearCache } from "nearcache";
-import { redisTier, tiers } from "nearcache/tiers";
+import { invalidation, redisPubSub, redisTier, tiers } from "nearcache/tiers";
 import { equal, ok, sleep, test } from "../js/runner.mjs";
 import { origin } from "./chain.mjs";
 import { matches } from "./matches.mjs";
@@ -50,19 +50,46 @@ for (const [name, client] of Object.entries(CLIENTS)) {
 
 test("a thousand keys cost two round trips, and one load of those that are missing", async () => {
   const { client, counted } = counting(CLIENTS["node-redis"]);
-  const fill = isolate(CLIENTS["node-redis"]);
+  // Round trips are counted here, not time.
+  const tier = { timeout: 5_000 };
+  const fill = isolate(CLIENTS["node-redis"], { tier });
   const keys = Array.from({ length: 1_000 }, (_, key) => key);
   const double = (keys) => keys.map((key) => key * 2);
   await fill.cache.getMany(keys.slice(0, 900), async (keys) => double(keys));
   await fill.chain.flush();
   const loads = [];
   const batch = { load: async (keys) => (loads.push(keys.length), double(keys)) };
-  const { cache, chain } = isolate(client, { prefix: fill.prefix, batch });
+  const { cache, chain } = isolate(client, { prefix: fill.prefix, batch, tier });
   equal(await cache.getMany(keys), double(keys));
   equal(counted.commands.slice(0, 2), ["MGET", "MGET"]);
   equal(loads, [100]);
   await chain.flush();
   equal(counted.trips, 3, "what was loaded is stored together");
+});
+
+test("Redis carries purges to other memories, and a connection that comes back clears them", async () => {
+  const client = CLIENTS["node-redis"];
+  const subscriber = await server.client();
+  const there = new NearCache();
+  const lines = [];
+  const log = (line) => lines.push(line);
+  const told = invalidation(there, { transport: redisPubSub(client, subscriber), log });
+  await sleep(50);
+  const ends = async (holds) => {
+    for (const deadline = Date.now() + 5_000; holds();) {
+      ok(Date.now() < deadline, "in time");
+      await sleep(10);
+    }
+  };
+  there.set("k", 1, { tags: ["order:1"] }).set("other", 2);
+  await client.publish("nearcache:purges", '{"v":1,"entity":"order","id":"1","action":"delete"}');
+  await ends(() => there.has("k"));
+  ok(there.has("other"));
+  await CLIENTS.ioredis.client("KILL", "TYPE", "pubsub");
+  await ends(() => there.has("other"));
+  ok(/connection was lost/.test(lines[0]), lines[0]);
+  await told.close();
+  subscriber.destroy();
 });
 
 /** What it takes to get so many keys one after the other, in milliseconds. */

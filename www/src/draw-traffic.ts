@@ -1,43 +1,58 @@
 // The pictures of steady traffic. They only look: `remainingTtl` and `entries` count nothing.
 
-import type { Traffic } from "./traffic.js";
-import { colours, still, type View } from "./view.js";
+import type { Lane } from "./lane.js";
+import { colours, still, type Colour, type View } from "./view.js";
 
 const GLOW = 350;
 
-export function drawChart(view: View, rates: readonly number[], windows: number): void {
+export interface Line {
+  rates: readonly number[];
+  colour: Colour;
+  width: number;
+  dash?: readonly number[];
+}
+
+/** Lines of shares, the last of each at the right. */
+export function drawChart(view: View, lines: Line[], windows: number): void {
   const palette = colours();
   view.clear();
   const { g, width, height } = view;
-  const [left, right, top, bottom] = [42, width - 4, 8, height - 8];
+  const [left, right, top, bottom] = [42, width - 6, 8, height - 8];
   const y = (rate: number): number => bottom - rate * (bottom - top);
   for (const rate of [0, 0.5, 1]) {
     g.fillStyle = palette.line;
     g.fillRect(left, Math.round(y(rate)), right - left, 1);
     view.text(`${100 * rate}%`, left - 8, y(rate), palette.soft, "right");
   }
-  if (rates.length === 0) return;
-  const x = (i: number): number => right - ((rates.length - 1 - i) * (right - left)) / (windows - 1);
-  g.strokeStyle = palette.hit;
-  g.lineWidth = 2;
   g.lineJoin = "round";
-  g.beginPath();
-  rates.forEach((rate, i) => !Number.isNaN(rate) && g.lineTo(x(i), y(rate)));
-  g.stroke();
-  const last = rates.at(-1)!;
-  if (Number.isNaN(last)) return;
-  g.fillStyle = palette.hit;
-  g.beginPath();
-  g.arc(right - 2, y(last), 3.5, 0, 2 * Math.PI);
-  g.fill();
+  for (const { rates, colour, width, dash = [] } of lines) {
+    const x = (i: number): number => right - ((rates.length - 1 - i) * (right - left)) / (windows - 1);
+    g.fillStyle = g.strokeStyle = palette[colour];
+    g.lineWidth = width;
+    g.setLineDash([...dash]);
+    g.beginPath();
+    // A gap stays one.
+    rates.forEach((rate, i) => {
+      if (Number.isNaN(rate)) return;
+      if (Number.isNaN(rates[i - 1] ?? NaN)) g.moveTo(x(i), y(rate));
+      else g.lineTo(x(i), y(rate));
+    });
+    g.stroke();
+    g.setLineDash([]);
+    const last = rates.at(-1) ?? NaN;
+    if (Number.isNaN(last)) continue;
+    g.beginPath();
+    g.arc(right, y(last), width + 1.5, 0, 2 * Math.PI);
+    g.fill();
+  }
 }
 
 /** One cell a key: filled while held, paler as its ttl runs out, ringed while loading, bright when hit. */
-export function drawKeyspace(view: View, traffic: Traffic, ttl: number, now: number): void {
+export function drawKeyspace(view: View, names: readonly string[], lane: Lane, ttl: number, now: number): void {
   const palette = colours();
   view.clear();
   const { g, width, height } = view;
-  const { names, cache, loading, lastHit } = traffic;
+  const { cache, loading, lastHit } = lane;
   const side = Math.max(3, largestSide(names.length, width, height));
   const perRow = Math.max(1, Math.floor(width / side));
   const gap = side > 8 ? 2 : 1;
@@ -98,7 +113,7 @@ export class Recency {
     }
   }
 
-  show({ cache }: Traffic, ttl: number): void {
+  show({ cache }: Lane, ttl: number): void {
     const entries = cache.keys();
     for (const { row, key, bar, left } of this.#rows) {
       const { value, done } = entries.next() as IteratorResult<string, undefined>;

@@ -14,6 +14,7 @@ export class Fields<T extends object> {
     changed: (values: T | undefined) => void,
   ) {
     for (const name of Object.keys(readers) as (keyof T & string)[]) {
+      // A select is read like an input that can't be wrong.
       const input = form.elements.namedItem(name) as HTMLInputElement;
       const reader = readers[name];
       this.#readers.push([input, name, reader === "switch" ? () => input.checked : reader]);

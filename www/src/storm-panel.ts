@@ -135,7 +135,11 @@ class Pane {
     paint(this.#paint);
   }
 
-  readonly #draw = (): boolean => drawScene(this.#view, this.scene());
+  readonly #draw = (): boolean => {
+    const moving = drawScene(this.#view, this.scene());
+    this.#view.canvas.dataset.moving = `${moving}`;
+    return moving;
+  };
 
   readonly #paint = (): boolean => {
     const scene = this.scene();

@@ -1,18 +1,22 @@
 // The second section of the page: traffic that goes on, and what the cache makes of it.
 
 import type { Duration } from "nearcache";
+import { AdviceList } from "./advice-list.js";
 import { drawChart, drawKeyspace, Recency } from "./draw-traffic.js";
 import { Fields, option, whole } from "./fields.js";
 import { Figures, set } from "./figures.js";
 import { everyMs, paint } from "./frame.js";
+import { KINDS, type KindName } from "./kinds.js";
+import { WINDOWS, type Lane, type Policy } from "./lane.js";
 import type { Probe } from "./probe.js";
 import { toMs } from "./time.js";
 import { Traffic, type TrafficSettings } from "./traffic.js";
 import { View } from "./view.js";
 import { count, percent } from "./words.js";
 
-const WINDOWS = 60;
 const ROWS = 12;
+const COLOURS = { adaptive: "hit", lru: "lru" } as const;
+const POLICIES = Object.keys(COLOURS) as Policy[];
 const $ = <E extends HTMLElement>(selector: string): E => document.querySelector<E>(selector)!;
 
 export class TrafficPanel {
@@ -20,11 +24,17 @@ export class TrafficPanel {
   readonly #traffic: Traffic;
   readonly #fields: Fields<TrafficSettings>;
   readonly #figures = new Figures($("#traffic-figures"), $("#traffic-latencies"));
+  readonly #advice = new AdviceList($("#advice"), $("#advice-none"), (option) =>
+    document.querySelector(`#traffic-${option}`),
+  );
   readonly #recency = new Recency($("#recency"), ROWS);
   readonly #chart: View;
   readonly #keyspace: View;
   readonly #slowly = everyMs(200);
+  readonly #slower = everyMs(1000);
   #ttl: number;
+  /** The policy whose cache the pictures and figures show. */
+  #shown: Policy = "adaptive";
 
   constructor(
     readonly probe: Probe,
@@ -33,6 +43,7 @@ export class TrafficPanel {
     this.#fields = new Fields<TrafficSettings>(
       $("#traffic-form"),
       {
+        kind: (text) => text as KindName,
         rate: whole("gets per second", 1, 100_000),
         keys: whole("keys", 1, 2_000),
         maxEntries: option<number>("maxEntries"),
@@ -52,12 +63,22 @@ export class TrafficPanel {
       if (this.running || this.#fields.read() !== undefined) this.#run(!this.running);
       else this.#fields.focusWrong();
     });
-    $("#traffic-delete").addEventListener("click", () => this.#act(() => this.#traffic.cache.delete("key-1")));
-    $("#traffic-clear").addEventListener("click", () => this.#act(() => this.#traffic.cache.clear()));
+    $("#traffic-delete").addEventListener("click", () => this.#act(() => this.#traffic.delete("key-1")));
+    $("#traffic-clear").addEventListener("click", () => this.#act(() => this.#traffic.clear()));
     $("#traffic-expire").addEventListener("click", () =>
       this.#act(() => this.#traffic.pass(this.#ttl < Infinity ? this.#ttl : 0)),
     );
+    $("#policies").addEventListener("change", (event) =>
+      this.#act(() => {
+        this.#shown = (event.target as HTMLInputElement).value as Policy;
+        this.#advice.show(this.#lane.cache);
+      }),
+    );
     this.#act(() => {});
+  }
+
+  get #lane(): Lane {
+    return this.#traffic.lanes[this.#shown];
   }
 
   figuresChanged(): void {
@@ -68,7 +89,10 @@ export class TrafficPanel {
     if (settings === undefined) return;
     this.#traffic.configure(settings);
     this.#ttl = toMs(settings.ttl);
-    this.#act(() => {});
+    this.#act(() => {
+      this.#advice.show(this.#lane.cache);
+      if (this.running) this.#say();
+    });
   }
 
   #run(on: boolean): void {
@@ -76,13 +100,15 @@ export class TrafficPanel {
     const button = $("#run");
     set(button, on ? "Stop the traffic" : "Start the traffic");
     button.setAttribute("aria-pressed", String(on));
-    set(
-      $("#traffic-status"),
-      on ? "The head of the crowd is held at once; the tail comes and goes." : "Stopped. What is held still expires.",
-    );
+    this.#say();
     this.#traffic.resume(performance.now());
     paint(this.#paint);
     if (on) this.started();
+  }
+
+  #say(): void {
+    const says = this.running ? KINDS[this.#traffic.settings.kind].says : "Stopped. What is held still expires.";
+    set($("#traffic-status"), says);
   }
 
   #act(what: () => void): void {
@@ -93,30 +119,47 @@ export class TrafficPanel {
   readonly #paint = (now: number): boolean => {
     const traffic = this.#traffic;
     if (this.running) traffic.step(now);
-    const busy = this.running || traffic.loading.size > 0 || traffic.cache.keys().next().done !== true;
+    const { loading, cache } = this.#lane;
+    const busy = this.running || loading.size > 0 || cache.keys().next().done !== true;
     this.#draw(now);
     if (!busy || this.#slowly(now)) this.#write();
     return busy;
   };
 
   #write(): void {
-    const traffic = this.#traffic;
-    const stats = traffic.cache.stats();
-    this.#figures.show(stats, traffic.waits, this.probe);
-    this.#recency.show(traffic, this.#ttl);
-    set($("[data-rate]"), percent(this.running ? (traffic.rates.at(-1) ?? NaN) : NaN));
-    const { keys, maxEntries } = traffic.settings;
-    set($("#rate"), `${count(stats.entries)} of ${count(keys)} keys held, room for ${count(maxEntries)}`);
+    const { lanes, bestRate, settings } = this.#traffic;
+    const lane = this.#lane;
+    const stats = lane.cache.stats();
+    this.#figures.show(stats, lane.waits, this.probe);
+    this.#recency.show(lane, this.#ttl);
+    if (this.#slower(performance.now())) this.#advice.show(lane.cache);
+    for (const policy of POLICIES) set($(`[data-rate="${policy}"]`), percent(lanes[policy].recentRate));
+    set($('[data-rate="best"]'), percent(bestRate));
+    set(
+      $("#rate"),
+      `${count(stats.entries)} of ${count(settings.keys)} keys held, room for ${count(settings.maxEntries)}`,
+    );
+    set($("#keyspace-title"), KINDS[settings.kind].order);
+    set($("#recency-title"), this.#shown === "lru" ? "entries, the most recently used first" : "some of the entries");
     const status = $("#traffic-status");
-    status.classList.toggle("bad", traffic.failure !== undefined);
-    if (traffic.failure !== undefined)
-      set(status, `Loads fail: “${traffic.failure}”. What is held is still handed out until its ttl ends.`);
-    else if (this.running && stats.loadFailures > 0) set(status, "Loads succeed again.");
+    status.classList.toggle("bad", lane.failure !== undefined);
+    if (lane.failure !== undefined)
+      set(status, `Loads fail: “${lane.failure}”. What is held is still handed out until its ttl ends.`);
+    else if (this.running && status.textContent!.startsWith("Loads fail")) set(status, "Loads succeed again.");
   }
 
   #draw(now: number): boolean {
-    drawChart(this.#chart, this.#traffic.rates, WINDOWS);
-    drawKeyspace(this.#keyspace, this.#traffic, this.#ttl, now);
+    const { lanes, best, names } = this.#traffic;
+    const line = (policy: Policy) => ({
+      rates: lanes[policy].rates,
+      colour: COLOURS[policy],
+      width: policy === this.#shown ? 3 : 1.5,
+    });
+    const ideal = { rates: best, colour: "soft", width: 1.5, dash: [5, 4] } as const;
+    // The one shown lies on top.
+    const lines = POLICIES.map(line).sort((a, b) => a.width - b.width);
+    drawChart(this.#chart, [ideal, ...lines], WINDOWS);
+    drawKeyspace(this.#keyspace, names, this.#lane, this.#ttl, now);
     return false;
   }
 }

@@ -1,10 +1,12 @@
-// Steady traffic: gets by the thousand over keys of which some are wanted far more than others.
+// Steady traffic: gets by the thousand, the same for each policy, and what the best possible policy would have made of them.
 
-import { NearCache, type Duration } from "nearcache";
-import { pretend } from "./loader.js";
-import { Quantiles } from "./quantiles.js";
+import type { Duration } from "nearcache";
+import { bestHits } from "./belady.js";
+import { KINDS, type KindName } from "./kinds.js";
+import { Lane, RECENT, WINDOW, WINDOWS, type Policy } from "./lane.js";
 
 export interface TrafficSettings {
+  kind: KindName;
   rate: number;
   keys: number;
   maxEntries: number;
@@ -15,46 +17,54 @@ export interface TrafficSettings {
 
 /** After a pause (a hidden tab, say) no more than this is made up for. */
 const LONGEST_STEP = 100;
-const WINDOW = 500;
-const WINDOWS = 60;
+/** The best possible may choose what it begins with: of fewer windows than these, that would be too good to be told. */
+const FEWEST_WINDOWS = 4;
+/** The best possible is told for so many gets at the most: a few milliseconds' work. */
+const LONGEST_LOG = 20_000;
 
 export class Traffic {
-  #ahead = 0;
-  #made: { maxEntries: number; ttl: Duration } | undefined;
-  cache!: NearCache<string, string>;
-  readonly waits = new Quantiles(5_000);
-  readonly loading = new Set<number>();
-  /** When each key was last a hit. */
-  lastHit = new Float64Array(0);
-  /** Hit rates of the last windows of half a second, NaN where there was nothing. */
-  readonly rates: number[] = [];
-  failure: string | undefined;
+  readonly lanes: Record<Policy, Lane> = { adaptive: new Lane("adaptive"), lru: new Lane("lru") };
+  readonly #lanes = Object.values(this.lanes);
+  /** The best possible hit rates at the ends of the last windows. */
+  readonly best: number[] = [];
+  bestRate = NaN;
   names: string[] = [];
-  #cumulative = new Float64Array(0);
+  #made: TrafficSettings | undefined;
+  #draw: () => number = () => 0;
+  #ahead = 0;
   #last = 0;
   #owed = 0;
   #windowEnd = 0;
-  #before = { hits: 0, gets: 0 };
+  /** The indices asked for of late, window by window. */
+  #log: number[][] = [[]];
 
   constructor(public settings: TrafficSettings) {
     this.configure(settings);
   }
 
-  /** Bounds and ttl are the cache's own, so that changing them makes a new one. */
+  /** Bounds and ttl are the cache's own, so that changing them makes new ones. */
   configure(settings: TrafficSettings): void {
-    const { keys, maxEntries, ttl } = (this.settings = settings);
-    if (this.#made?.maxEntries !== maxEntries || this.#made.ttl !== ttl) {
-      this.cache = new NearCache({ maxEntries, ttl, clock: () => Date.now() + this.#ahead });
-      this.#made = { maxEntries, ttl };
-      this.#before = { hits: 0, gets: 0 };
-      this.waits.clear();
+    const made = this.#made;
+    const { kind, keys, maxEntries, ttl } = (this.#made = this.settings = settings);
+    if (made?.keys !== keys) {
+      this.names = Array.from({ length: keys }, (_, i) => `key-${i + 1}`);
+      for (const lane of this.#lanes) lane.haveKeys(keys);
     }
-    if (this.names.length === keys) return;
-    this.names = Array.from({ length: keys }, (_, i) => `key-${i + 1}`);
-    this.lastHit = new Float64Array(keys).fill(-Infinity);
-    this.loading.clear();
-    let sum = 0;
-    this.#cumulative = Float64Array.from(this.names, (_, i) => (sum += 1 / (i + 1)));
+    const anew = made?.maxEntries !== maxEntries || made.ttl !== ttl;
+    if (anew) for (const lane of this.#lanes) lane.make(maxEntries, ttl, () => Date.now() + this.#ahead);
+    if (!anew && made.keys === keys && made.kind === kind) return;
+    this.#draw = KINDS[kind].draws({ keys, maxEntries });
+    this.#log = [[]];
+    this.bestRate = NaN;
+    for (const lane of this.#lanes) lane.forget();
+  }
+
+  delete(key: string): void {
+    for (const { cache } of this.#lanes) cache.delete(key);
+  }
+
+  clear(): void {
+    for (const { cache } of this.#lanes) cache.clear();
   }
 
   pass(ms: number): void {
@@ -68,56 +78,28 @@ export class Traffic {
 
   /** Makes the gets that are due. */
   step(now: number): void {
-    this.#owed += (Math.min(now - this.#last, LONGEST_STEP) * this.settings.rate) / 1000;
+    const { rate, latency, failing } = this.settings;
+    this.#owed += (Math.min(now - this.#last, LONGEST_STEP) * rate) / 1000;
     this.#last = now;
-    for (; this.#owed >= 1; this.#owed--) this.#get(this.#draw(), now);
+    const log = this.#log.at(-1)!;
+    for (; this.#owed >= 1; this.#owed--) {
+      const index = this.#draw();
+      // No two loads take the same time, but the same in every lane.
+      const takes = latency * (0.6 + 0.8 * Math.random());
+      for (const lane of this.#lanes) lane.get(index, this.names[index]!, takes, failing, now);
+      log.push(index);
+    }
     if (now >= this.#windowEnd) this.#endWindow(now);
   }
 
-  #get(index: number, now: number): void {
-    const { cache, loading } = this;
-    const key = this.names[index]!;
-    if (cache.has(key)) this.lastHit[index] = now;
-    const { latency, failing } = this.settings;
-    const answer = cache.getOrSet(key, async (_, ctx) => {
-      loading.add(index);
-      try {
-        // No two loads take the same time.
-        return await pretend(latency * (0.6 + 0.8 * Math.random()), failing, ctx.signal);
-      } finally {
-        loading.delete(index);
-      }
-    });
-    if (this.lastHit[index] === now) return;
-    const from = performance.now();
-    answer.then(
-      () => {
-        this.failure = undefined;
-        this.waits.add(performance.now() - from);
-      },
-      (error: Error) => (this.failure = error.message),
-    );
-  }
-
-  /** Zipf with exponent 1: key-1 is wanted twice as often as key-2, three times as often as key-3. */
-  #draw(): number {
-    const sums = this.#cumulative;
-    const point = Math.random() * sums[sums.length - 1]!;
-    let [low, high] = [0, sums.length - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (sums[middle]! > point) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  }
-
   #endWindow(now: number): void {
-    const { hits, misses, coalesced } = this.cache.stats();
-    const gets = hits + misses + coalesced;
-    this.rates.push((hits - this.#before.hits) / (gets - this.#before.gets));
-    if (this.rates.length > WINDOWS) this.rates.shift();
-    this.#before = { hits, gets };
+    for (const lane of this.#lanes) lane.endWindow();
+    const { keys, maxEntries } = this.settings;
+    const asked = Int32Array.from(this.#log.flat().slice(-LONGEST_LOG));
+    this.bestRate = this.#log.length < FEWEST_WINDOWS ? NaN : bestHits(asked, keys, maxEntries) / asked.length;
+    this.best.push(this.bestRate);
+    if (this.best.length > WINDOWS) this.best.shift();
+    if (this.#log.push([]) > RECENT) this.#log.shift();
     this.#windowEnd = now + WINDOW;
   }
 }

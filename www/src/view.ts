@@ -2,7 +2,7 @@
 
 import { paint } from "./frame.js";
 
-const COLOURS = ["ink", "soft", "line", "faint", "wait", "load", "join", "hit", "fail"] as const;
+const COLOURS = ["ink", "soft", "line", "faint", "wait", "load", "join", "hit", "fail", "lru"] as const;
 export type Colour = (typeof COLOURS)[number];
 export type Palette = Record<Colour, string>;
 

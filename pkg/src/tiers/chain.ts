@@ -38,6 +38,8 @@ class TierDriver implements TierChain, AttachedTiers {
   readonly #places = new WeakMap<Place, string>();
   readonly #leaseSource: LeaseSource | undefined;
   #leases: LeaseClient | undefined = undefined;
+  /** Whether purges are of memory alone. */
+  #here = false;
   #host: TierHost | undefined = undefined;
   #reader: Reader | undefined = undefined;
   #writers: readonly Writer[] = [];
@@ -157,8 +159,18 @@ class TierDriver implements TierChain, AttachedTiers {
     const kind = what === "key" ? 0 : what === "tag" ? 1 : 2;
     const text = what === "key" ? keyText(of) : what === "tag" ? (of as string) : "";
     if (text === undefined) return;
-    this.#chain.purge(this.#host!.now(), this.#place(at), kind, text);
+    this.#chain.purge(this.#host!.now(), this.#place(at), kind, text, this.#here);
     this.#afterUse();
+  }
+
+  hereOnly<T>(purge: () => T): T {
+    const before = this.#here;
+    this.#here = true;
+    try {
+      return purge();
+    } finally {
+      this.#here = before;
+    }
   }
 
   stats(): TierStats[] {

@@ -2,6 +2,16 @@
 
 export { NearCacheError } from "../errors.js";
 export { tiers } from "./chain.js";
+export {
+  broadcast,
+  type Invalidation,
+  invalidation,
+  type InvalidationOptions,
+  type InvalidationStats,
+  type Purged,
+  redisPubSub,
+  type Transport,
+} from "./invalidation.js";
 export { leaseObject, type LeaseOptions, type LeaseSource, type LeaseStub, objectLease } from "./lease.js";
 export { type MemoryTierOptions, memoryTier } from "./memory.js";
 export {

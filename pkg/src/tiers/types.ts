@@ -96,6 +96,11 @@ export interface TiersOptions {
 
 /** A chain of tiers for one cache. */
 export interface TierChain extends Tiers {
+  /**
+   * Calls `purge`, and what it purges of the cache before it returns is not told to the tiers, since somebody else has: what
+   * {@link invalidation} does with others' messages.
+   */
+  hereOnly<T>(purge: () => T): T;
   /** What happened at each tier, in the order of the tiers. */
   stats(): TierStats[];
   /** Resolves when what was to be written and purged has been, or has failed: it never rejects. */

@@ -86,6 +86,11 @@ impl Adaptive {
         self.clock.bytes() + self.shadows.bytes()
     }
 
+    /// As [`Shadows::hit_rates`].
+    pub fn hit_rates(&mut self) -> Option<[f64; 4]> {
+        self.shadows.hit_rates()
+    }
+
     /// Lets the shadows know of a use of a key that they sample, and does as they advise.
     fn note(&mut self, number: u32) {
         let hash = self.clock.hash(number);

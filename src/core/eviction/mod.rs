@@ -208,6 +208,16 @@ impl Eviction {
         }
     }
 
+    /// What half, the same, twice and four times the room would have hit since this was first asked; `None` at first, while too
+    /// little is known, and with a policy that can't tell.
+    pub fn hit_rates(&mut self) -> Option<[f64; 4]> {
+        match self {
+            Self::Lru(_) => None,
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.hit_rates(),
+        }
+    }
+
     /// What the policy's columns take.
     pub fn bytes(&self) -> usize {
         match self {

@@ -20,7 +20,20 @@ const MEMORY: f64 = 20.0;
 /// By which part of all accesses the best one must lead, for the share to change.
 const LEAD: f64 = 0.01;
 
+/// Other sizes of the cache whose hit rates are estimated, of the present one: half, the same, twice and four times as many.
+const ROOMS: [(u32, u32); 4] = [(1, 2), (1, 1), (2, 1), (4, 1)];
+const MOST_ROOM: u32 = 4;
+/// Before so many sampled accesses nothing is said of rooms.
+const ROOM_SAMPLES: u32 = 1_000;
+
+/// Copies of the policy in rooms of other sizes, there once somebody has asked what more room would bring.
+struct Rooms {
+    shadows: Vec<Shadow>,
+    accesses: u32,
+}
+
 pub(super) struct Shadows {
+    rooms: Option<Rooms>,
     /// One key in 2^bits is sampled.
     bits: u32,
     shadows: Vec<Shadow>,
@@ -34,7 +47,7 @@ impl Shadows {
     /// Nothing is allocated ahead.
     pub fn new() -> Self {
         let current = SHARES.iter().position(|share| *share == USUAL_SHARE).unwrap_or(0);
-        Self { bits: 0, shadows: Vec::new(), current, accesses: 0.0, until_verdict: MOST_ENTRIES }
+        Self { rooms: None, bits: 0, shadows: Vec::new(), current, accesses: 0.0, until_verdict: MOST_ENTRIES }
     }
 
     /// Sees to a sample that is fit for so many entries. It only gets sparser: a cache that holds fewer than before has
@@ -43,7 +56,9 @@ impl Shadows {
         while (entries >> self.bits) > (entries / 16).clamp(FEWEST_ENTRIES, MOST_ENTRIES) {
             self.bits += 1;
             let bits = self.bits;
-            self.shadows.iter_mut().for_each(|shadow| shadow.keep_only(|hash| is_sampled(hash, bits)));
+            let rooms = self.rooms.iter_mut().flat_map(|rooms| &mut rooms.shadows);
+            let shadows = self.shadows.iter_mut().chain(rooms);
+            shadows.for_each(|shadow| shadow.keep_only(|hash| is_sampled(hash, bits)));
         }
     }
 
@@ -56,7 +71,7 @@ impl Shadows {
     /// now on, if it changes.
     pub fn access(&mut self, hash: u32, entries: u32, full: bool) -> Option<u32> {
         if self.shadows.is_empty() {
-            self.shadows = SHARES.iter().map(|_| Shadow::new()).collect();
+            self.shadows = SHARES.iter().map(|_| Shadow::new(MOST_ENTRIES)).collect();
         }
         let entries = (entries >> self.bits).max(FEWEST_ENTRIES / 4);
         let decay = 1.0 - 1.0 / (MEMORY * f64::from(entries));
@@ -64,6 +79,13 @@ impl Shadows {
         for (shadow, share) in self.shadows.iter_mut().zip(SHARES) {
             let hit = shadow.access(hash, share, entries, full);
             shadow.hits = shadow.hits * decay + f64::from(u8::from(hit));
+        }
+        if let (Some(rooms), Some(share)) = (&mut self.rooms, SHARES.get(self.current)) {
+            rooms.accesses = rooms.accesses.saturating_add(1);
+            for (shadow, (times, parts)) in rooms.shadows.iter_mut().zip(ROOMS) {
+                let room = (entries * times / parts).max(1);
+                shadow.hits += f64::from(u8::from(shadow.access(hash, *share, room, full)));
+            }
         }
         self.until_verdict = self.until_verdict.saturating_sub(1);
         if self.until_verdict > 0 {
@@ -79,8 +101,22 @@ impl Shadows {
         SHARES.get(best).copied()
     }
 
+    /// What half, the same, twice and four times as many entries would have hit since somebody first asked, from 0 to 1;
+    /// `None` at first, and while too little is known.
+    pub fn hit_rates(&mut self) -> Option<[f64; 4]> {
+        let Some(rooms) = &self.rooms else {
+            let shadows = ROOMS.iter().map(|_| Shadow::new(MOST_ROOM * MOST_ENTRIES)).collect();
+            self.rooms = Some(Rooms { shadows, accesses: 0 });
+            return None;
+        };
+        let rate = |at: usize| Some(rooms.shadows.get(at)?.hits / f64::from(rooms.accesses));
+        let rates = [rate(0)?, rate(1)?, rate(2)?, rate(3)?];
+        (rooms.accesses >= ROOM_SAMPLES).then_some(rates)
+    }
+
     pub fn bytes(&self) -> usize {
-        self.shadows.iter().map(Shadow::bytes).sum()
+        let rooms = self.rooms.iter().flat_map(|rooms| &rooms.shadows).map(Shadow::bytes).sum::<usize>();
+        rooms + self.shadows.iter().map(Shadow::bytes).sum::<usize>()
     }
 }
 
@@ -96,12 +132,14 @@ struct Shadow {
     numbers: u32,
     /// Older ones count less.
     hits: f64,
+    /// It never has twice as many entries.
+    most: u32,
 }
 
 impl Shadow {
-    fn new() -> Self {
+    fn new(most: u32) -> Self {
         let index = Index { heads: vec![0; MOST_ENTRIES as usize], next: Vec::new() };
-        Self { clock: Clock::new(MOST_ENTRIES), index, free: Vec::new(), numbers: 0, hits: 0.0 }
+        Self { clock: Clock::new(most), index, free: Vec::new(), numbers: 0, hits: 0.0, most }
     }
 
     fn access(&mut self, hash: u32, share: u32, entries: u32, full: bool) -> bool {
@@ -111,7 +149,7 @@ impl Shadow {
         }
         self.clock.set_hot_room(Room { entries: entries - (entries * share).div_ceil(1000), weight: u64::MAX });
         // As many may go as come, and one more.
-        let most = if full { entries } else { 2 * MOST_ENTRIES };
+        let most = if full { entries } else { 2 * self.most };
         for _ in 0..2 {
             if self.clock.len() >= most
                 && let Some(victim) = self.clock.victim(&[], 0)

@@ -42,9 +42,10 @@ impl Bare {
             tags: &tags,
             weight,
             force_fresh: flag(with, "forceFresh"),
+            invalid: self.finds_refused(slot),
             background: true,
             detached: false,
-            random: Some(1.0 - self.random()),
+            random: Some(self.random()),
             asker,
         });
         self.drain();
@@ -125,7 +126,19 @@ impl Bare {
         }
         let (ended, told, with, request) = (false, None, said(&step, "with").clone(), request_of(&step));
         let (to, of) = (place.clone(), key.clone());
-        self.loads.push(Load { name, place: to, key: of, flight, with, request, ended, background, told });
+        self.loads.push(Load {
+            name,
+            place: to,
+            key: of,
+            flight,
+            with,
+            request,
+            ended,
+            background,
+            told,
+            stale,
+            retry: None,
+        });
         if batched {
             self.enter_batch(load, place, key);
         }

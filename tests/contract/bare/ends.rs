@@ -31,13 +31,34 @@ impl Bare {
     }
 
     pub(super) fn end(&mut self, load: usize, step: &Json) {
+        self.end_as(load, step, false);
+    }
+
+    /// The delay of a load that has failed is over.
+    pub(super) fn try_again(&mut self, load: usize) {
+        let Some((_, step)) = self.loads[load].retry.take() else { return };
+        if !self.machine.may_try_again(self.loads[load].flight, self.now()) {
+            return self.end_as(load, &step, true);
+        }
+        let (place, key) = (self.loads[load].place.clone(), self.loads[load].key.clone());
+        if self.loads[load].name == "batch" {
+            return self.enter_batch(load, place, key);
+        }
+        self.log.begins.push(begun(&self.loads[load].name, &self.loads[load].stale));
+    }
+
+    pub(super) fn end_as(&mut self, load: usize, step: &Json, is_last: bool) {
         if self.loads[load].ended {
             return;
         }
         self.loads[load].ended = true;
         let (flight, now, said) = (self.loads[load].flight, self.now(), said(step, "say"));
         let brought = step.get("error").is_none().then(|| script::value(step, "value"));
-        let error = step.get("error").and_then(Json::as_str).unwrap_or("ERR_BYTES").to_owned();
+        let validates = flag(script::said(&self.case, "cache"), "validate");
+        let is_invalid = validates && brought.as_ref().is_some_and(|value| !script::is_valid(value));
+        let brought = brought.filter(|_| !is_invalid);
+        let or = if is_invalid { "ERR_INVALID" } else { "ERR_BYTES" };
+        let error = step.get("error").and_then(Json::as_str).unwrap_or(or).to_owned();
         let patch = script::patch(said);
         let settled = match &brought {
             Some(value) => {
@@ -51,9 +72,18 @@ impl Bare {
                 let brought = Brought { now, said: &patch, tags: &tags, weight, absent, skip, random, age: 0 };
                 self.machine.brought(flight, &brought)
             }
-            None => self.machine.failed(flight, now, patch.error_backoff),
+            None => {
+                let may_retry = !is_last && !error.starts_with("final");
+                let failure = Failure { now, backoff: patch.error_backoff, may_retry, random: self.random() };
+                self.machine.failed(flight, &failure)
+            }
         };
         self.drain();
+        if let Outcome::RetryIn(millis) = settled.outcome {
+            self.loads[load].ended = false;
+            self.loads[load].retry = Some((now.after(Ttl::Millis(millis)), step.clone()));
+            return;
+        }
         let failed = brought.is_none() || settled.unknown_weight;
         let (place, key) = (self.loads[load].place.clone(), self.loads[load].key.clone());
         let mut again = Vec::new();
@@ -162,7 +192,7 @@ impl Bare {
 
     pub(super) fn abort(&mut self, load: usize) {
         self.loads[load].ended = true;
-        if self.loads[load].name != "batch" {
+        if self.loads[load].name != "batch" && self.loads[load].retry.take().is_none() {
             self.log.aborts.push(self.loads[load].name.clone());
         }
         for at in 0..self.waits.len() {
@@ -184,12 +214,14 @@ impl Bare {
                 .filter(|at| !self.writes[*at].left && !self.writes[*at].ended)
                 .map(|at| (self.writes[at].deadline, at))
                 .min();
+            let retry = (0..self.loads.len()).filter_map(|at| Some((self.loads[at].retry.as_ref()?.0, at))).min();
             let wait = self.machine.next_deadline();
-            let times = [batch.map(|it| it.0), write.map(|it| it.0), wait];
+            let times = [batch.map(|it| it.0), write.map(|it| it.0), retry.map(|it| it.0), wait];
             let Some(first) = times.into_iter().flatten().min().filter(|at| *at <= now) else { break };
-            match (batch, write) {
-                (Some((at, batch)), _) if at == first => self.close(batch),
-                (_, Some((at, write))) if at == first => self.forsake(write, "ERR_TIMEOUT"),
+            match (batch, write, retry) {
+                (Some((at, batch)), ..) if at == first => self.close(batch),
+                (_, Some((at, write)), _) if at == first => self.forsake(write, "ERR_TIMEOUT"),
+                (.., Some((at, load))) if at == first => self.try_again(load),
                 _ => self.ring(now),
             }
         }

@@ -8,7 +8,7 @@ mod writes;
 use std::collections::HashMap;
 
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, FlightId, Machine, NewValue, Node, Outcome, Part, PartitionId, Removal,
+    Answer, Ask, Brought, Counted, Failure, FlightId, Machine, NewValue, Node, Outcome, Part, PartitionId, Removal,
     RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough,
     join_scope,
 };
@@ -35,6 +35,10 @@ struct Load {
     background: bool,
     /// What it has been told to end with, while its own asks are under way.
     told: Option<Json>,
+    /// The last good value, as it is told of.
+    stale: Option<Value>,
+    /// When it is tried again, and how its last attempt ended.
+    retry: Option<(Timestamp, Json)>,
 }
 
 struct Wait {
@@ -131,6 +135,17 @@ impl Face for Bare {
             "get" => self.get(place, name, slot),
             "peek" => self.fresh(slot).map_or(json!(NOTHING), |value| json!(value)),
             "has" => json!(self.fresh(slot).is_some()),
+            "peekStale" => {
+                let usable = slot.filter(|slot| self.machine.is_usable(*slot, now));
+                self.value(usable).map_or(json!(NOTHING), |value| json!(value))
+            }
+            "info" => slot.and_then(|slot| self.info(slot)).unwrap_or(json!(NOTHING)),
+            "purgeStale" => {
+                let purged = self.machine.remove_all_expired(now);
+                self.drain();
+                json!(purged)
+            }
+            "deleteWhere" => self.delete_where(&place, &name),
             "remainingTtl" => match slot.filter(|slot| self.machine.is_fresh(*slot, now)) {
                 Some(slot) => self.machine.age(slot, now).map_or(Json::Null, |age| show_ttl(age.ttl)),
                 None => json!(NOTHING),
@@ -199,7 +214,11 @@ impl Face for Bare {
 }
 
 pub fn is_operation(name: &str) -> bool {
-    const OPERATIONS: [&str; 22] = [
+    const OPERATIONS: [&str; 26] = [
+        "peekStale",
+        "info",
+        "purgeStale",
+        "deleteWhere",
         "set",
         "get",
         "peek",
@@ -283,6 +302,32 @@ impl Bare {
         self.kept.insert(slot, kept);
     }
 
+    fn info(&self, slot: Slot) -> Option<Json> {
+        let info = self.machine.info(slot, self.now())?;
+        let mut tags = self.machine.tags_of(slot);
+        tags.sort_unstable();
+        let (state, ttl) = (info.state.as_str(), show_ttl(info.age.ttl));
+        let (loading, age, bytes) = (info.loading, info.age.millis, info.weight);
+        Some(json!({ "state": state, "loading": loading, "age": age, "ttl": ttl, "bytes": bytes, "tags": tags }))
+    }
+
+    /// Of the values that begin with these letters.
+    fn delete_where(&mut self, place: &Place, letters: &str) -> Json {
+        let (partition, now) = (self.partition(place), self.now());
+        let mut slots = self.machine.usable(now);
+        slots.retain(|slot| self.machine.is_in(*slot, partition));
+        slots.retain(|slot| self.value(Some(*slot)).is_some_and(|value| show(value).starts_with(letters)));
+        slots.iter().for_each(|slot| self.machine.remove(*slot));
+        self.drain();
+        json!(slots.len())
+    }
+
+    fn finds_refused(&self, slot: Option<Slot>) -> bool {
+        let usable = slot.filter(|slot| self.machine.is_usable(*slot, self.now()));
+        let validates = flag(said(&self.case, "cache"), "validate");
+        validates && self.value(usable).is_some_and(|value| !script::is_valid(value))
+    }
+
     fn fresh(&self, slot: Option<Slot>) -> Option<&Value> {
         self.value(slot.filter(|slot| self.machine.is_fresh(*slot, self.now())))
     }
@@ -327,12 +372,13 @@ impl Bare {
     }
 
     fn random(&self) -> f64 {
-        said(&self.case, "cache").get("random").and_then(Json::as_f64).unwrap_or(0.5)
+        1.0 - said(&self.case, "cache").get("random").and_then(Json::as_f64).unwrap_or(0.5)
     }
 
     fn get(&mut self, place: Place, key: String, slot: Option<Slot>) -> Json {
         let now = self.now();
         let touched = match slot {
+            Some(slot) if self.finds_refused(Some(slot)) => self.machine.touch_invalid(slot),
             Some(slot) => self.machine.touch(slot, now),
             None => {
                 let namespace = self.with_part(&place, |_, part| part.namespace);

@@ -64,7 +64,8 @@ impl Bare {
         let (caller, slot) = (caller.clone(), self.slots.get(&(place.clone(), key.clone())).copied());
         self.log.settles.insert(caller, json!({ "error": error }));
         self.log.aborts.push(self.writes[at].name.clone());
-        slot.into_iter().for_each(|slot| self.machine.remove(slot));
+        let now = self.now();
+        slot.into_iter().for_each(|slot| self.machine.write_left(slot, now));
         self.drain();
     }
 

@@ -22,13 +22,13 @@ export function drawn(seed, length) {
   const batches = random(3) === 0;
   const life = (odds) => ({
     ttl: maybe(odds, () => time(60)),
+    idleTtl: maybe(odds * 2, () => time(40)),
     staleWhileRevalidate: maybe(odds, () => time(40)),
     staleIfError: maybe(odds, () => time(60)),
     errorBackoff: maybe(odds, () => random(30)),
     negativeTtl: maybe(odds * 2, () => time(20)),
     refreshAhead: maybe(odds * 3, () => 1 + random(3)),
-    // The one number that both faces take off a ttl alike: the crate asks for one above 0 and up to 1.
-    jitter: chance === 2 ? maybe(odds * 3, () => 0.5) : undefined,
+    jitter: maybe(odds * 3, () => one([0.1, 0.5, 1])),
   });
   const waits = (odds) => ({
     // Later than a batch's window, lest both come at one moment.
@@ -55,6 +55,8 @@ export function drawn(seed, length) {
       maxBytes: weighs ? 10 + random(20) : undefined,
       maxEntryBytes: weighs ? maybe(2, () => 5 + random(10)) : undefined,
       sizeOfLength: weighs ? true : undefined,
+      // No value that is drawn is refused, but each is looked at.
+      validate: maybe(5, () => true),
       random: chance / 4,
       namespaces: { n: some(life(3)) },
       batch: batches ? some({ batchWindow: 1 + random(10), maxBatchSize: maybe(2, () => 1 + random(3)) }) : undefined,
@@ -118,7 +120,7 @@ export function drawn(seed, length) {
       case 1:
         return { get: one(KEYS), ...place() };
       case 2:
-        return { [one(["peek", "has", "remainingTtl"])]: one(KEYS), ...place() };
+        return { [one(["peek", "peekStale", "has", "remainingTtl", "info"])]: one(KEYS), ...place() };
       case 3:
         return { [one(["delete", "expire"])]: one(KEYS), ...place() };
       case 4:
@@ -129,7 +131,7 @@ export function drawn(seed, length) {
         return { [one(["deleteByTag", "expireByTag"])]: one(TAGS), ...place() };
       case 6: {
         const number = ++names;
-        // Whether its old value counts as removed or as expired, if it was dead when the caller left, is not said.
+        ways.push(`u${number}`);
         const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: "forever" };
         return { update: `u${number}`, key: one(KEYS), write: `x${number}`, with: some(options), ...place() };
       }

@@ -63,6 +63,9 @@ class Opaque {
   }
 }
 
+/** The rule by which cases say that an error is for good. */
+const mayBeRetried = (error) => !error.message.startsWith("final");
+
 class Face {
   log = newLog();
   /** Loads that have begun and not been told how to end. */
@@ -84,6 +87,8 @@ class Face {
     this.cache = new NearCache({
       eviction: "lru",
       ...policy(rest),
+      ...(rest.validate ? { validate: (value) => !show(this.#unwrap(value)).startsWith("bad") } : {}),
+      ...(rest.retry === undefined ? {} : { retry: { ...rest.retry, when: mayBeRetried } }),
       random: () => random,
       ...(sizeOfLength ? { sizeOf: (value) => show(value).length } : {}),
       ...(batch === undefined
@@ -128,6 +133,13 @@ class Face {
     get: (handle, key) => this.#answer(handle.get(key)),
     peek: (handle, key) => this.#answer(handle.peek(key)),
     has: (handle, key) => handle.has(key),
+    peekStale: (handle, key) => this.#answer(handle.peek(key, { allowStale: true })),
+    info: (handle, key) => {
+      const info = handle.info(key);
+      return info === undefined ? NOTHING : { ...info, ttl: duration(info.ttl), tags: [...info.tags].sort() };
+    },
+    purgeStale: (handle) => handle.purgeStale(),
+    deleteWhere: (handle, letters) => handle.deleteWhere((value) => show(this.#unwrap(value)).startsWith(letters)),
     remainingTtl: (handle, key) => {
       const left = handle.remainingTtl(key);
       return left === undefined ? NOTHING : duration(left);
@@ -315,10 +327,11 @@ function said(say = {}) {
 function figures(handle) {
   const { evictions, batches, ...stats } = handle.stats();
   const { size, expired, replaced, removed } = evictions;
-  const { hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, rescues, loadsAbandoned } = stats;
+  const { hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, retries, rescues, loadsAbandoned } =
+    stats;
   const { softTimeouts, timeouts, sets, rejected, inFlight } = stats;
   return {
-    ...{ hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, rescues, loadsAbandoned },
+    ...{ hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, retries, rescues, loadsAbandoned },
     ...{ softTimeouts, timeouts, sets, rejected, inFlight, batches: batches.count },
     ...{ evictedSize: size, evictedExpired: expired, evictedReplaced: replaced, evictedRemoved: removed },
   };

@@ -31,7 +31,8 @@ test("a word that a loader may not set is an error where it sets it, and so is a
     };
     await rejects(cache[begin]("k", load), {
       code: "ERR_OPTION",
-      message: /^ctx\.swrr: unknown property, did you mean swr\? Known are ttl, staleWhileRevalidate, swr, [^]*bytes$/,
+      message:
+        /^ctx\.swrr: unknown property, did you mean swr\? Known are ttl, idleTtl, staleWhileRevalidate, swr, [^]*bytes$/,
     });
     for (const word of ["tag", "skipp", "negativeTtl", "toString"]) {
       const set = (_, ctx) => Object.assign(ctx, { [word]: 1 });

@@ -139,6 +139,27 @@ test("onError is told of keys and lists that fail in a timer's round, which goes
   equal([told, cache.get("b")], [[["no", "a"], ["no list"], ["no", "a"]], 3]);
 });
 
+const inOne = { requestBound: false };
+test("a round that run began tells onError of no failure, even if a timer joins it", inOne, async (world) => {
+  const load = held();
+  const told = [];
+  const keeper = new NearCache().keepFresh([{ key: "a" }], {
+    every: 5,
+    loader: load,
+    onError: (error, key) => told.push([error.message, key]),
+    timers: true,
+  });
+  const round = keeper.run();
+  await world.pass(5);
+  load.loads[0].reject(new Error("no"));
+  equal([(await round).failed.length, told, load.loads.length], [1, [], 1]);
+  await world.pass(5);
+  load.loads[1].reject(new Error("no"));
+  await world.pass(0);
+  equal(told, [["no", "a"]]);
+  keeper.stop();
+});
+
 test("a round keeps to its concurrency", async () => {
   const cache = new NearCache();
   const load = held();

@@ -180,7 +180,7 @@ test("wrong names of namespaces and scopes are errors", () => {
   for (const wrong of ["", undefined, null, 5, {}, "a\0b"]) {
     throws(() => root.namespace(wrong), {
       code: "ERR_OPTION",
-      message: /^namespace: got .*, wants a text that is not empty and has no U\+0000$/,
+      message: /^namespace: got .*, wants a non-empty string without U\+0000$/,
     });
     throws(() => root.scope(wrong), { code: "ERR_OPTION", message: /^scope: got / });
   }

@@ -31,7 +31,7 @@ test("an unknown option is told by the name it may be a slip or another library'
     stale: "did you mean staleWhileRevalidate?",
     timeout: "did you mean hardTimeout?",
     ramdom: "did you mean random?",
-    updateAgeOnGet: "a get never lengthens a lifetime.",
+    updateAgeOnGet: "use idleTtl, beside ttl.",
     dispose: 'use on("evict") and on("expire").',
     fetchMethod: "give getOrSet the loader.",
   };

@@ -50,6 +50,29 @@ test("who asks again because a load was lost does so within its first deadline",
   equal(codes, [["ERR_TIMEOUT", 100]]);
 });
 
+test("a deadline that is longer than a timer can run is kept all the same", inRequests, async (world) => {
+  const DAY = 86_400_000;
+  const cache = new NearCache({ hardTimeout: "100d" });
+  const start = world.now;
+  const codes = [];
+  const waits = {
+    leader: () => cache.getOrSet("k", never),
+    follower: () => cache.getOrSet("k", never),
+    writer: () => cache.update("w", never),
+  };
+  for (const [name, wait] of Object.entries(waits)) {
+    world.as(name, wait).catch(({ code }) => codes.push([name, code, world.now - start]));
+  }
+  await world.pass(100 * DAY - 1);
+  equal(codes, []);
+  await world.pass(1);
+  equal(
+    codes.sort(([one], [other]) => (one < other ? -1 : 1)),
+    ["follower", "leader", "writer"].map((name) => [name, "ERR_TIMEOUT", 100 * DAY]),
+  );
+  equal(world.timers.size, 0);
+});
+
 test("a key whose batch is lost is tried in ten batches, and no more", inRequests, async (world) => {
   let calls = 0;
   const cache = new NearCache({

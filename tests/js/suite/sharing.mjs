@@ -236,12 +236,12 @@ test("what ctx says wrongly is an error for all who wait, and nothing is stored"
     [
       "ttl",
       -1,
-      'ctx.ttl: got -1, wants milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"',
+      'ctx.ttl: got -1, wants milliseconds from 0 on, Infinity, or a string like "250ms", "30s", "5m", "2h", "1d"',
     ],
     [
       "ttl",
       "soon",
-      'ctx.ttl: got "soon", wants milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"',
+      'ctx.ttl: got "soon", wants milliseconds from 0 on, Infinity, or a string like "250ms", "30s", "5m", "2h", "1d"',
     ],
     ["bytes", NaN, "ctx.bytes: got NaN, wants bytes from 0 on, or Infinity"],
   ];

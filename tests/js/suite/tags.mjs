@@ -223,7 +223,7 @@ test("a wrong tag is an error", () => {
   const cache = new NearCache();
   for (const purge of ["deleteByTag", "expireByTag"]) {
     for (const tag of [undefined, null, "", 5, "a\0b", ["t"]])
-      throws(() => cache[purge](tag), { code: "ERR_OPTION", message: /^tag: got .*, wants a text that is not empty/ });
+      throws(() => cache[purge](tag), { code: "ERR_OPTION", message: /^tag: got .*, wants a non-empty string/ });
   }
 });
 

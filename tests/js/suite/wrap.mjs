@@ -166,7 +166,7 @@ test("a wrapped function gets no this, so that objects' answers can't mix by it"
 test("a wrong option of wrap is an error that names it, what it got and what it wants", () => {
   const cache = new NearCache();
   const names =
-    "getKey, skipArgs, name, ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh";
+    "getKey, skipArgs, name, ttl, idleTtl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh, retry, validate";
   const COUNT = "a whole number from 0 to 16777215";
   const wrong = [
     [{ getKey: "id" }, 'getKey: got "id", wants a function'],
@@ -175,7 +175,7 @@ test("a wrong option of wrap is an error that names it, what it got and what it 
     [{ skipArgs: [0, 1.5] }, `skipArgs: got 1.5, wants ${COUNT}`],
     [{ skipArgs: "0" }, `skipArgs: got "0", wants ${COUNT}`],
     [{ skipArgs: 0, getKey: () => 1 }, "skipArgs: got a value beside getKey, wants one of the two"],
-    [{ name: 5 }, "name: got 5, wants a text"],
+    [{ name: 5 }, "name: got 5, wants a string"],
     [{ key: 5 }, `key: unknown option, did you mean getKey? Known are ${names}`],
     [{ perInstance: false }, `perInstance: unknown option. Known are ${names}`],
     [null, "options: got null, wants an object"],
@@ -194,7 +194,7 @@ test("a wrong option of wrap is an error that names it, what it got and what it 
 test("a wrong option of cached is an error too, and so is what is no method", () => {
   const cache = new NearCache();
   const names =
-    "cache, perInstance, getKey, skipArgs, name, ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh";
+    "cache, perInstance, getKey, skipArgs, name, ttl, idleTtl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh, retry, validate";
   for (const [options, message] of [
     [{}, "cache: got undefined, wants a NearCache"],
     [{ cache: new Map() }, "cache: got an object, wants a NearCache"],

@@ -2,17 +2,18 @@
 
 import { NearCache } from "nearcache";
 
-const DURATION = 'milliseconds from 0 on, Infinity, or a text like "250ms", "30s", "5m", "2h", "1d"';
+const DURATION = 'milliseconds from 0 on, Infinity, or a string like "250ms", "30s", "5m", "2h", "1d"';
 const COUNT = "a whole number from 0 to 16777215";
 export const BYTES = "bytes from 0 on, or Infinity";
 const FUNCTION = "a function";
 const SIGNAL = "an AbortSignal";
 const BOOLEAN = "true or false";
 const OBJECT = "an object";
-const LIFE_OPTIONS = "ttl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff";
-export const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, eviction, ${LIFE_OPTIONS}, softTimeout, hardTimeout, sizeOf, batch, tiers, plugins, name, clock, random`;
+const LIFE_OPTIONS =
+  "ttl, idleTtl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff";
+export const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, eviction, ${LIFE_OPTIONS}, softTimeout, hardTimeout, retry, validate, sizeOf, batch, tiers, plugins, name, clock, random`;
 const SET_OPTIONS = `${LIFE_OPTIONS}, bytes, tags`;
-const GET_OPTIONS = `${SET_OPTIONS}, hardTimeout, signal, softTimeout, forceFresh, details`;
+const GET_OPTIONS = `${SET_OPTIONS}, hardTimeout, signal, softTimeout, forceFresh, retry, validate, details`;
 
 // What was given, how the error shows it.
 const notDurations = [
@@ -120,8 +121,8 @@ export const wrongForGet = [
 
 const FRACTION = "a number from 0 to 1";
 const FACTOR = "a number from 0 on";
-const ARRAY = "an array of texts";
-const NAME = "a text that is not empty and has no U+0000";
+const ARRAY = "an array of strings";
+const NAME = "a non-empty string without U+0000";
 const notFractions = [
   [-0.1, "-0.1"],
   [1.1, "1.1"],

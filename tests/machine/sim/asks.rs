@@ -12,19 +12,24 @@ impl Sim {
             }
             Some(slot) => {
                 let fresh = match self.kept.get(&slot) {
-                    Some(Kept::Value(id)) => self.now < self.origins[id].fresh_until,
+                    Some(Kept::Value(id)) => self.now < self.origins[id].fresh_until.min(self.origins[id].idle_until()),
                     _ => false,
                 };
                 let sure = |machine: &Machine, now: u64| (now as f64) < machine.fresh_until()[slot.index()];
                 if self.random.one_in(2) && sure(&self.machine, self.now) {
                     // As a driver does that sees the columns.
                     assert!(fresh, "a column says what is not so, step {}", self.step);
+                    let Some(Kept::Value(id)) = self.kept.get(&slot) else { panic!("no value there") };
+                    assert_eq!(self.origins[id].idle, Ttl::Forever, "a use would go unnoticed, step {}", self.step);
                     self.machine.note_hit(slot);
                     self.machine.count_hits(0, 1);
                     return;
                 }
                 let touched = self.machine.touch(slot, self.at());
                 assert_eq!(touched == Touched::Hit, fresh, "step {}", self.step);
+                if fresh {
+                    self.check_memory(slot, key, |origin| origin.fresh_until);
+                }
             }
         }
         self.drain();
@@ -67,6 +72,7 @@ impl Sim {
             tags: &names,
             weight,
             force_fresh,
+            invalid: false,
             background: true,
             detached: false,
             random: Some(1.0 - self.random.unit()),
@@ -178,8 +184,11 @@ impl Sim {
         }
         let id = self.origin(key, tags.clone());
         let began = self.purges.len();
+        let (background, ended, attempts) = (leader.is_empty(), false, 0);
         let groups = vec![leader];
-        self.loads.push(Load { id, key, flight, policy, tags, weight, groups, began, leader_deadline, ended: false });
+        let load =
+            Load { id, key, flight, policy, tags, weight, groups, began, leader_deadline, ended, attempts, background };
+        self.loads.push(load);
     }
 
     /// Whether a write of the key is certainly under way, and has not lost its key to a clear: then all that is stored

@@ -3,12 +3,14 @@
 use super::*;
 
 impl Sim {
-    /// Rules 3 and 4 for what comes from memory.
-    pub(super) fn check_memory(&self, slot: Slot, key: u64, last: impl Fn(&Origin) -> u64) {
+    /// Rules 3 and 4 for what comes from memory, which counts as a use.
+    pub(super) fn check_memory(&mut self, slot: Slot, key: u64, last: impl Fn(&Origin) -> u64) {
         let Some(Kept::Value(id)) = self.kept.get(&slot) else { panic!("no value there, step {}", self.step) };
-        let origin = &self.origins[id];
+        let origin = self.origins.get_mut(id).expect("it is known");
         assert_eq!(origin.key, key, "somebody else's value, step {}", self.step);
-        assert!(self.now < last(origin), "past its end, step {}: {} {}", self.step, self.now, last(origin));
+        let last = last(origin).min(origin.idle_until());
+        assert!(self.now < last, "past its end, step {}: {} {last}", self.step, self.now);
+        origin.used_at = self.now;
     }
 
     /// Rules 5 and 7, and that both sides agree on what is there.
@@ -20,6 +22,7 @@ impl Sim {
         );
         assert_eq!(self.machine.len(), self.kept.len(), "entries, step {}", self.step);
         assert_eq!(self.machine.stats().gets(), self.gets, "gets, step {}", self.step);
+        assert_eq!(self.machine.stats().retries, self.retries, "retries, step {}", self.step);
         assert_eq!(self.machine.stats().load_millis.count(), self.brought, "times of loads, step {}", self.step);
         let at = [self.machine.fresh_until().as_ptr() as usize, self.machine.hit_counters().as_ptr() as usize];
         let version = self.machine.columns_version();
@@ -62,14 +65,16 @@ impl Sim {
                 }
             }
             for at in 0..self.loads.len() {
-                if !self.loads[at].ended {
+                while !self.loads[at].ended {
                     self.fail(at);
                 }
             }
         }
         let loads: Vec<usize> = (0..self.loads.len()).filter(|at| !self.loads[*at].ended).collect();
         for load in loads {
-            self.fail(load);
+            while !self.loads[load].ended {
+                self.fail(load);
+            }
         }
         assert!(
             self.timers == Timers::Own || self.waiters.iter().all(|waiter| waiter.ended),

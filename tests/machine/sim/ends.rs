@@ -50,7 +50,7 @@ impl Sim {
         let heavy = heavy.unwrap_or(0) > HEAVIEST;
         match settled.outcome {
             Outcome::Stored(slot) => {
-                assert!(!skip && !heavy && policy.ttl != Ttl::ZERO, "stored what may not be, step {}", self.step);
+                assert!(!skip && !heavy && lives(&policy), "stored what may not be, step {}", self.step);
                 assert!(!purged, "stored what was purged, step {}", self.step);
                 assert!(!self.is_written(key), "stored what may be from before a write, step {}", self.step);
                 assert_eq!(self.by_key.get(&key), Some(&slot), "stored in another's slot");
@@ -58,7 +58,7 @@ impl Sim {
                 self.store(id, &policy);
             }
             Outcome::NotStored => {
-                let good = !skip && !heavy && policy.ttl != Ttl::ZERO && !purged && !overdue && !written;
+                let good = !skip && !heavy && lives(&policy) && !purged && !overdue && !written;
                 assert!(!good, "did not store what may be, step {}", self.step);
             }
             other => panic!("{other:?}"),
@@ -86,8 +86,17 @@ impl Sim {
     pub(super) fn fail(&mut self, at: usize) {
         let backoff = self.random.one_in(3).then(|| Ttl::Millis(self.random.below(30)));
         let (flight, was_ended) = (self.loads[at].flight, self.loads[at].ended);
-        let settled = self.machine.failed(flight, self.at(), backoff);
+        let (may_retry, random) = (self.random.one_in(2), self.random.unit());
+        let failure = Failure { now: self.at(), backoff, may_retry, random };
+        let settled = self.machine.failed(flight, &failure);
         self.drain();
+        if let Outcome::RetryIn(millis) = settled.outcome {
+            self.retries += 1;
+            assert!(may_retry && !was_ended, "tried again what may not be, step {}", self.step);
+            self.check_retry(at, millis);
+            // Whether it is tried again, or fails for good before, is another step's business.
+            return;
+        }
         assert_eq!(settled.outcome == Outcome::FlightEnded, was_ended);
         if !was_ended {
             self.loads[at].ended = true;
@@ -99,6 +108,20 @@ impl Sim {
             }
             self.after_failure(at, settled.outcome);
         }
+    }
+
+    /// A load is tried again only for those who can wait so long, and while it is its key's.
+    pub(super) fn check_retry(&mut self, at: usize, millis: u64) {
+        let load = &mut self.loads[at];
+        load.attempts += 1;
+        assert!(load.attempts < load.policy.retry.attempts, "one attempt too many, step {}", self.step);
+        let (id, began, waiters, background) = (load.id, load.began, load.groups.concat(), load.background);
+        let mut cut = self.purges[began..].iter().filter(|purge| !matches!(purge, Purge::Tag(..)));
+        assert!(!cut.any(|purge| self.concerns(*purge, &self.origins[&id])), "superseded, step {}", self.step);
+        let next = self.now.saturating_add(millis);
+        let in_time = waiters.iter().any(|waiter| next < self.waiters[*waiter].deadline);
+        assert!(in_time || background, "nobody can wait so long, step {}", self.step);
+        assert!(self.machine.may_try_again(self.loads[at].flight, self.at()), "it may, at once");
     }
 
     pub(super) fn after_failure(&mut self, at: usize, outcome: Outcome) {

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 
 use crate::random::Random;
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, EvictionPolicy, FlightId, Machine, NewValue, Node, Outcome, Part, PartitionId, Slot,
-    Softened, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
+    Answer, Ask, Brought, Counted, EvictionPolicy, Failure, FlightId, Machine, NewValue, Node, Outcome, Part,
+    PartitionId, Slot, Softened, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
 };
-use nearcache::options::{EntryPolicy, Limits, Policy, PolicyPatch};
+use nearcache::options::{EntryPolicy, Limits, Policy, PolicyPatch, Retry};
 use nearcache::{Timestamp, Ttl};
 
 const KEYS: u64 = 20;
@@ -60,6 +60,26 @@ struct Origin {
     fresh_until: u64,
     revalidate: u64,
     error: u64,
+    /// How long it may lie unused, and when it was used last.
+    idle: Ttl,
+    used_at: u64,
+}
+
+impl Origin {
+    fn idle_until(&self) -> u64 {
+        end(self.used_at, self.idle)
+    }
+}
+
+fn end(from: u64, ttl: Ttl) -> u64 {
+    match ttl {
+        Ttl::Millis(millis) => from.saturating_add(millis),
+        Ttl::Forever => FOREVER,
+    }
+}
+
+fn lives(policy: &EntryPolicy) -> bool {
+    policy.ttl != Ttl::ZERO && policy.idle_ttl != Ttl::ZERO
 }
 
 struct Load {
@@ -75,6 +95,9 @@ struct Load {
     leader_deadline: u64,
     /// The driver has been told that it has ended.
     ended: bool,
+    /// Attempts that failed, and that another one follows.
+    attempts: u32,
+    background: bool,
 }
 
 struct Waiter {
@@ -119,6 +142,7 @@ pub struct Sim {
     gets: u64,
     /// Loads that ended with a value or an error.
     brought: u64,
+    pub retries: u64,
     pub stored: u64,
     pub again: u64,
     /// Where the columns lay that a driver may see, and by what version.
@@ -151,6 +175,7 @@ impl Sim {
             next: 0,
             gets: 0,
             brought: 0,
+            retries: 0,
             stored: 0,
             again: 0,
             columns: None,
@@ -230,7 +255,14 @@ impl Sim {
             said = said.stale_if_error(self.ttl(60));
         }
         if self.random.one_in(3) {
+            said = said.idle_ttl(self.ttl(40));
+        }
+        if self.random.one_in(3) {
             said = said.refresh_ahead(1.0);
+        }
+        if self.random.one_in(2) {
+            let delay = Ttl::Millis(self.random.below(20));
+            said = said.retry(Retry::new(self.random.below(4) as u32).delay(delay).jitter(self.random.unit()));
         }
         if self.random.one_in(2) {
             said = said.error_backoff(Ttl::Millis(self.random.below(30)));
@@ -250,7 +282,8 @@ impl Sim {
     fn origin(&mut self, key: u64, tags: Vec<usize>) -> u64 {
         self.next += 1;
         let began = self.purges.len();
-        let origin = Origin { key, began, tags, fresh_until: 0, revalidate: 0, error: 0 };
+        let origin =
+            Origin { key, began, tags, fresh_until: 0, revalidate: 0, error: 0, idle: Ttl::Forever, used_at: 0 };
         self.origins.insert(self.next, origin);
         self.next
     }
@@ -260,13 +293,10 @@ impl Sim {
         self.stored += 1;
         let now = self.now;
         let origin = self.origins.get_mut(&id).expect("it is known");
-        let end = |from: u64, ttl: Ttl| match ttl {
-            Ttl::Millis(millis) => from.saturating_add(millis),
-            Ttl::Forever => FOREVER,
-        };
         origin.fresh_until = end(now, policy.ttl);
         origin.revalidate = end(origin.fresh_until, policy.stale_while_revalidate);
         origin.error = end(origin.fresh_until, policy.stale_if_error);
+        (origin.idle, origin.used_at) = (policy.idle_ttl, now);
     }
 
     /// Whether a purge concerns a value of these tags.

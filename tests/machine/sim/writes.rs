@@ -24,7 +24,7 @@ impl Sim {
         let stored = self.machine.insert(known, partition, self.at(), &value);
         // What a value makes way for in its own slot is polled before it is written.
         self.drain();
-        let good = policy.entry.ttl != Ttl::ZERO && weight.is_some_and(|weight| weight <= HEAVIEST);
+        let good = lives(&policy.entry) && weight.is_some_and(|weight| weight <= HEAVIEST);
         assert_eq!(stored.is_some(), good, "step {}", self.step);
         if let Some(slot) = stored {
             self.place(key, slot);
@@ -97,12 +97,7 @@ impl Sim {
             }
             None => {
                 let late = self.now > write.abandoned_at;
-                let good = written.is_some()
-                    && !conflicted
-                    && !others
-                    && !late
-                    && !write.doubtful[0]
-                    && policy.ttl != Ttl::ZERO;
+                let good = written.is_some() && !conflicted && !others && !late && !write.doubtful[0] && lives(&policy);
                 assert!(!good, "did not store what was written, step {}", self.step);
             }
         }
