@@ -139,6 +139,7 @@ export default {
     const sizes = {
       "wasm is (\\d+) KB gzipped": zipped(readFileSync(path.join(root, "pkg/dist/nearcache.wasm"))),
       "wasm of its own, of (\\d+) KB": zipped(readFileSync(path.join(root, "pkg/dist/nearcache-tiers.wasm"))),
+      "nearcache/http` one of (\\d+) KB": zipped(readFileSync(path.join(root, "pkg/dist/nearcache-http.wasm"))),
       "JavaScript (\\d+) KB minified": bundled("init"),
       "both together take (\\d+) KB": bundled("inline"),
     };
