@@ -330,6 +330,21 @@ try {
     assert.equal(named, 0);
   });
 
+  await test("a button that is pressed before the wasm has come does not load the page anew", async (page) => {
+    let release;
+    const released = new Promise((resolve) => (release = resolve));
+    await page.route("**/*.wasm", (route) => released.then(() => route.continue()));
+    await page.reload();
+    assert.equal(await page.locator("html[data-ready]").count(), 0);
+    await fill(page, "gets", 10);
+    await page.locator("#fire").click();
+    release();
+    await page.locator("html[data-ready]").waitFor({ state: "attached" });
+    assert.equal(page.url(), `${server.url}/`);
+    await fire(page);
+    assert.deepEqual(await figures(page, ["misses", "coalesced"]), { misses: 1, coalesced: 9 });
+  });
+
   await test("a hit is measured in nanoseconds", async (page) => {
     const place = page.locator('#storm-latencies [data-stat="hit-p50"]');
     await page.waitForFunction(() =>
