@@ -330,6 +330,21 @@ try {
     assert.equal(named, 0);
   });
 
+  await test("a button that is pressed before the wasm has come does not load the page anew", async (page) => {
+    let release;
+    const released = new Promise((resolve) => (release = resolve));
+    await page.route("**/*.wasm", (route) => released.then(() => route.continue()));
+    await page.reload();
+    assert.equal(await page.locator("html[data-ready]").count(), 0);
+    await fill(page, "gets", 10);
+    await page.locator("#fire").click();
+    release();
+    await page.locator("html[data-ready]").waitFor({ state: "attached" });
+    assert.equal(page.url(), `${server.url}/`);
+    await fire(page);
+    assert.deepEqual(await figures(page, ["misses", "coalesced"]), { misses: 1, coalesced: 9 });
+  });
+
   await test("a hit is measured in nanoseconds", async (page) => {
     const place = page.locator('#storm-latencies [data-stat="hit-p50"]');
     await page.waitForFunction(() =>
@@ -374,7 +389,7 @@ try {
   for (const [kind, what, differ] of [
     ["zipf", "with loved keys both hold what is loved", ({ adaptive, lru }) => adaptive > 0.6 && lru > 0.6],
     ["scans", "a scan costs lru more than adaptive", ({ adaptive, lru }) => adaptive > lru + 0.04],
-    ["loop", "on a loop larger than the cache adaptive beats lru", ({ adaptive, lru }) => adaptive > lru + 0.4],
+    ["loop", "on a loop larger than the cache adaptive beats lru", ({ adaptive, lru }) => adaptive > lru + 0.25],
     ["shift", "adaptive follows a hot set that shifts", ({ adaptive, lru }) => adaptive > lru + 0.04],
   ]) {
     await test(`${what}, and neither beats the best possible`, async (page) => {
@@ -391,7 +406,7 @@ try {
     await page.locator("#traffic-kind").selectOption("loop");
     await page.locator("#run").focus();
     await page.keyboard.press("Enter");
-    await untilRates(page, "the policies differ", ({ adaptive, lru }) => adaptive > lru + 0.4);
+    await untilRates(page, "the policies differ", ({ adaptive, lru }) => adaptive > lru + 0.25);
     const hits = await figure(page, "hits", "traffic");
     await page.getByRole("radio", { name: /^adaptive/ }).focus();
     await page.keyboard.press("ArrowRight");
@@ -399,7 +414,8 @@ try {
     await page.locator("#recency-title", { hasText: "entries, the most recently used first" }).waitFor();
     await page.waitForFunction(
       (hits) =>
-        Number(document.querySelector('#traffic-figures [data-stat="hits"]').textContent.replace(/,/g, "")) < hits / 2,
+        Number(document.querySelector('#traffic-figures [data-stat="hits"]').textContent.replace(/,/g, "")) <
+        0.8 * hits,
       hits,
     );
     await page.keyboard.press("ArrowLeft");
