@@ -36,8 +36,7 @@ export function drawn(seed, length) {
     hardTimeout: maybe(odds, () => (random(8) === 0 ? "forever" : (batches ? 12 : 1) + random(80))),
   });
   const tags = () => maybe(3, () => TAGS.filter(() => random(2) === 0));
-  // The class tells what a batch's key lives for when all its keys are stored, and some may have made room by then.
-  const weighs = !batches && random(3) === 0;
+  const weighs = random(3) === 0;
   // Nobody knows a value's bytes but who says them. (What the class can't weigh is an object, and none is null.)
   const unweighed = weighs && random(4) === 0;
   const bytes = () => (weighs ? maybe(4, () => random(15)) : undefined);
