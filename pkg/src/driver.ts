@@ -73,18 +73,9 @@ export class Driver<K, V> {
       status = "stale-on-timeout";
     } else if (wait !== undefined) {
       if (wait.flight.rescued) status = "stale-if-error";
-      // It was stored just now, or is the old one, or is not there.
-      const now = this.entries.clock.now();
-      const slot = handle.slots.get(key);
-      const isThere = slot !== undefined && slot === wait.flight.slot && Object.is(this.entries.values[slot], value);
-      if (isThere) ({ age, ttl } = this.dated(slot, now));
+      if (wait.flight.dated !== undefined) ({ age, ttl } = wait.flight.dated);
     }
     return { value, status, age, ttl };
-  }
-
-  /** How old the value in a slot is, and how long it stays fresh. */
-  dated(slot: number, now: number): { age: number; ttl: number } {
-    return this.entries.safely((core) => ({ age: core.age(slot, now), ttl: Math.max(core.remaining(slot, now), 0) }));
   }
 
   /** The load that takes a place in a batch waits for the batch. `false` if it would wait for itself. */
@@ -123,7 +114,7 @@ export class Driver<K, V> {
     const slot = handle.slots.get(key) ?? 0;
     if (entries.core.soften(wait.flight.index, wait.group, slot, now, all) === 0) return false;
     wait.over = true;
-    wait.softened = this.dated(slot, entries.clock.now());
+    wait.softened = entries.dated(slot, entries.clock.now());
     this.release(wait);
     wait.resolve(entries.values[slot] as V);
     if (entries.hooks.stale !== undefined) {
@@ -211,7 +202,7 @@ export class Driver<K, V> {
       }
       case core.HIT:
       case core.REFRESH_AHEAD:
-        if (provenance !== undefined) Object.assign(provenance, { status: "hit" }, this.dated(at, now));
+        if (provenance !== undefined) Object.assign(provenance, { status: "hit" }, this.entries.dated(at, now));
         if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
         promise = Promise.resolve(entries.values[at] as V);
         if (kind === core.REFRESH_AHEAD) {
@@ -221,7 +212,7 @@ export class Driver<K, V> {
       case core.STALE_REVALIDATE:
       case core.STALE_ERROR:
       case core.REFRESH_STALE:
-        if (provenance !== undefined) Object.assign(provenance, { status: "stale" }, this.dated(at, now));
+        if (provenance !== undefined) Object.assign(provenance, { status: "stale" }, this.entries.dated(at, now));
         if (hooks.stale !== undefined) {
           const cause = kind === core.STALE_ERROR ? "error" : "revalidate";
           hooks.notify("stale", { key, place: handle.place, cause });
@@ -269,6 +260,7 @@ export class Driver<K, V> {
 
   /** Begins a load that the one who asked waits for. */
   private lead(flight: Flight<K, V>, now: number, provenance: Provenance<K, V> | undefined): Promise<V> {
+    flight.isDetailed = provenance !== undefined;
     this.loads.begin(flight, now);
     if (flight.loaded && provenance === undefined) return Promise.resolve(flight.value as V);
     // Whoever joined the group while the loader was on the stack has begun its promise.
@@ -299,6 +291,7 @@ export class Driver<K, V> {
   ): Promise<V> {
     if (provenance !== undefined) {
       provenance.wait = wait;
+      wait.flight.isDetailed = true;
       provenance.place = wait.callers;
     }
     wait.callers++;

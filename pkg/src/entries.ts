@@ -196,6 +196,11 @@ export class EntryTable<K, V> implements ColumnsOwner {
     return true;
   }
 
+  /** How old the value in a slot is, and how long it stays fresh. */
+  dated(slot: number, now: number): { age: number; ttl: number } {
+    return this.safely((core) => ({ age: core.age(slot, now), ttl: Math.max(core.remaining(slot, now), 0) }));
+  }
+
   /** What an operation on the core brings, or what it brings on the next if that one fails under it. */
   safely<T>(operation: (core: Core) => T): T {
     try {

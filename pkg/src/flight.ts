@@ -92,6 +92,10 @@ export class Flight<K, V> extends Ask<K, V> implements Asker {
   /** Its load brought a value. */
   loaded = false;
   value: V | undefined = undefined;
+  /** Whether anybody who waits wants to know how old the value is, and for how long it stays fresh. */
+  isDetailed = false;
+  /** That, of the value that was stored or stands in, when the load ended. */
+  dated: { readonly age: number; readonly ttl: number } | undefined = undefined;
   /** Where its value was stored, or the last good value lies that stands in; 0: nowhere. */
   slot = 0;
   /** Its load failed, and `error` is what those who wait get. */

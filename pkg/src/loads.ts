@@ -214,6 +214,7 @@ export class Loads<K, V> {
     if ((core.kind(code) & 7) === core.STORED) {
       flight.slot = code & core.SLOT;
       entries.put(flight.slot, value);
+      if (flight.isDetailed) flight.dated = entries.dated(flight.slot, now);
     }
     const { hooks } = entries;
     if (hooks.load !== undefined) {
@@ -267,6 +268,7 @@ export class Loads<K, V> {
       flight.failed = false;
       flight.loaded = true;
       flight.value = entries.values[slot] as V;
+      if (flight.isDetailed) flight.dated = entries.dated(slot, now);
     } else if (kind === core.FAILURE_CACHED) {
       entries.put(slot, new FailureCached(error));
     }

@@ -96,7 +96,10 @@ impl Machine {
         let Some(known) = self.flights.get(flight) else { return Settled::LATE };
         let weight = brought.weight.or(known.weight);
         if weight.is_none() && self.limits.weighs() && !brought.skip {
-            return Settled { unknown_weight: true, ..self.failed(flight, &Failure::last(now, None)) };
+            return Settled {
+                unknown_weight: true,
+                ..self.failed(flight, &Failure::last(now, brought.said.error_backoff))
+            };
         }
         let purged = if known.since == self.tags.purges() {
             None

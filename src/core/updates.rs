@@ -58,8 +58,8 @@ impl Machine {
     /// Stores a value for a new key of this partition (`None`) or in its slot, superseding loads and writes under way.
     /// O(1) and its tags, and amortised as many evictions as insertions.
     ///
-    /// `None`: it may not be stored (zero ttl, heavier than the limits allow, or of unknown weight in a cache that is
-    /// bounded by weight); a value that was there is gone too.
+    /// `None`: it may not be stored. With a zero ttl, or heavier than the limits allow, a value that was there is gone too;
+    /// of unknown weight in a cache that is bounded by weight it is no value at all, and nothing happens.
     pub fn insert(
         &mut self,
         slot: Option<Slot>,
@@ -67,6 +67,9 @@ impl Machine {
         now: Timestamp,
         value: &NewValue<'_>,
     ) -> Option<Slot> {
+        if value.weight.is_none() && self.limits.weighs() {
+            return None;
+        }
         // What is swept or evicted may be the last of this key's partition.
         self.partitions.retain(partition);
         let slot = self.sweep_for(slot, now, SWEEP);

@@ -251,8 +251,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// Stores a value, in the place of the one that was there. A load under way for the key goes on for
     /// those who wait for it, but what it brings is not stored.
     ///
-    /// `false` if it was not stored: zero ttl, heavier than `max_entry_bytes`, or of unknown weight in a cache that is
-    /// bounded by bytes. The old value is gone then too.
+    /// `false` if it was not stored: zero ttl, or heavier than `max_entry_bytes`, and the old value is gone then too; or of
+    /// unknown weight in a cache that is bounded by bytes, which changes nothing.
     pub fn insert(&self, key: K, value: V) -> bool {
         self.insert_by(key, value, &NO_ENTRY_OPTIONS)
     }

@@ -36,8 +36,9 @@ export function drawn(seed, length) {
     hardTimeout: maybe(odds, () => (random(8) === 0 ? "forever" : (batches ? 12 : 1) + random(80))),
   });
   const tags = () => maybe(3, () => TAGS.filter(() => random(2) === 0));
-  // The class tells what a batch's key lives for when all its keys are stored, and some may have made room by then.
-  const weighs = !batches && random(3) === 0;
+  const weighs = random(3) === 0;
+  // Nobody knows a value's bytes but who says them. (What the class can't weigh is an object, and none is null.)
+  const unweighed = weighs && random(4) === 0;
   const bytes = () => (weighs ? maybe(4, () => random(15)) : undefined);
   // What comes first of a batch and a deadline, or of two deadlines one within the other, is not said where time leaps
   // over both.
@@ -54,7 +55,7 @@ export function drawn(seed, length) {
       maxEntries: batches ? undefined : maybe(2, () => 1 + random(5)),
       maxBytes: weighs ? 10 + random(20) : undefined,
       maxEntryBytes: weighs ? maybe(2, () => 5 + random(10)) : undefined,
-      sizeOfLength: weighs ? true : undefined,
+      sizeOfLength: weighs ? !unweighed : undefined,
       // No value that is drawn is refused, but each is looked at.
       validate: maybe(5, () => true),
       random: chance / 4,
@@ -72,7 +73,7 @@ export function drawn(seed, length) {
   const ways = [];
   let names = 0;
   let values = 0;
-  const value = () => (random(6) === 0 ? null : `v${++values}`);
+  const value = () => (random(6) === 0 && !unweighed ? null : `v${++values}`);
   const place = () => some({ in: one(PLACES) || undefined });
 
   const ask = (depth) => {

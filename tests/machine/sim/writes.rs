@@ -8,7 +8,9 @@ impl Sim {
         let (policy, tags) = (self.policy(), self.some_tags());
         let names: Vec<String> = tags.iter().map(|tag| TAGS[*tag].to_owned()).collect();
         let weight = (!self.random.one_in(10)).then(|| self.random.below(25) as u32);
-        self.purges.push(Purge::Key(key));
+        if weight.is_some() {
+            self.purges.push(Purge::Key(key));
+        }
         let id = self.origin(key, tags);
         let said = PolicyPatch::default();
         let value = NewValue {
