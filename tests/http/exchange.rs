@@ -233,6 +233,19 @@ fn a_stale_answer_is_handed_out_while_it_is_renewed() {
 }
 
 #[test]
+fn what_is_never_fresh_is_handed_out_while_it_is_renewed_without_a_validator() {
+    // As frameworks say it: a second visitor waits for nobody.
+    let said = [("cache-control", "max-age=0, stale-while-revalidate=600")];
+    let world = world(move |count, _| response(200, &said, &count.to_string()));
+    world.ask(get("/", &[]));
+    for count in 1..4 {
+        world.pass(1_000);
+        assert_eq!(world.ask(get("/", &[])).body, count.to_string().into_bytes());
+    }
+    assert_eq!(calls(&world), 4);
+}
+
+#[test]
 fn a_stale_answer_stands_in_where_the_origin_is_gone_unless_it_forbids_that() {
     for (line, status) in [
         ("max-age=60", 200),

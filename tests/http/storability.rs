@@ -30,6 +30,19 @@ fn a_fresh_response_to_a_plain_get_is_stored_with_its_freshness_and_vary() {
 }
 
 #[test]
+fn what_is_stale_when_it_comes_is_stored_for_its_stale_windows() {
+    for window in ["stale-while-revalidate=600", "stale-if-error=600"] {
+        let said = format!("max-age=0, {window}");
+        let stored = verdict(&[], 200, &[("cache-control", said.as_str())]).unwrap();
+        assert!(!stored.always_validate, "{said}");
+        let past = format!("max-age=0, {window}, must-revalidate");
+        assert_eq!(verdict(&[], 200, &[("cache-control", past.as_str())]), Err(NotStorable::ZeroLifetime), "{past}");
+    }
+    let long_ago = [("cache-control", "max-age=0, stale-while-revalidate=600"), ("age", "600")];
+    assert_eq!(verdict(&[], 200, &long_ago), Err(NotStorable::ZeroLifetime));
+}
+
+#[test]
 fn each_obstacle_to_storing_has_its_own_verdict() {
     use NotStorable as No;
     type Case = (&'static [(&'static str, &'static str)], u16, &'static [(&'static str, &'static str)], NotStorable);

@@ -6,8 +6,8 @@ use ::http::header::{AUTHORIZATION, CONTENT_RANGE, ETAG, LAST_MODIFIED, SET_COOK
 use ::http::{HeaderMap, StatusCode};
 
 use super::freshness::{self, Freshness};
-use super::stale::StaleLimits;
 use super::stale::is_failure;
+use super::stale::{StaleGround, StaleLimits};
 use super::vary::Vary;
 use crate::http::fields::{CacheControl, ContentRange, ResponseControl, only};
 use crate::http::rule::{Rule, SetCookie};
@@ -21,7 +21,7 @@ pub struct Storability {
     pub limits: StaleLimits,
     /// The request fields that selected it.
     pub vary: Vary,
-    /// It has to be validated before every use: `no-cache`, or it was stale when it came.
+    /// It has to be validated before every use: `no-cache`, or it was stale when it came and has no stale windows.
     pub always_validate: bool,
     /// Which part of the whole it is (206).
     pub part: Option<ContentRange>,
@@ -79,7 +79,11 @@ pub fn storability(
     let freshness = Freshness::new(lifetime_ms, response_headers, request_time, response_time);
     let limits = StaleLimits::of_response(control, rule.stale);
     let fresh = freshness.is_fresh(response_time);
-    let always_validate = control.no_cache.is_some() || !fresh;
+    // What is stale when it comes can still be handed out while it is renewed, or where the origin fails (RFC 5861).
+    let usable_stale = [StaleGround::Revalidating, StaleGround::Error]
+        .into_iter()
+        .any(|ground| limits.allow(ground, &freshness, response_time));
+    let always_validate = control.no_cache.is_some() || !(fresh || usable_stale);
     if !always_validate || validator {
         return Ok(Storability { freshness, limits, vary, always_validate, part });
     }
@@ -155,9 +159,9 @@ pub enum NotStorable {
     Authorization,
     /// The response says nothing about its freshness, nothing can be inferred, and it has no validator.
     NoFreshness,
-    /// The response's lifetime is 0, and it has no validator.
+    /// The response's lifetime is 0, and it has neither a validator nor a stale window.
     ZeroLifetime,
-    /// The response had already outlived its lifetime when it arrived, and has no validator.
+    /// The response had already outlived its lifetime and its stale windows when it arrived, and has no validator.
     AgedOut,
 }
 
