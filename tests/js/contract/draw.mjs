@@ -52,7 +52,7 @@ export function drawn(seed, length) {
     cache: some({
       ...life(2),
       ...waits(2),
-      maxEntries: batches ? undefined : maybe(2, () => 1 + random(5)),
+      maxEntries: maybe(2, () => 1 + random(5)),
       maxBytes: weighs ? 10 + random(20) : undefined,
       maxEntryBytes: weighs ? maybe(2, () => 5 + random(10)) : undefined,
       sizeOfLength: weighs ? !unweighed : undefined,
