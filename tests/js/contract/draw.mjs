@@ -38,7 +38,7 @@ export function drawn(seed, length) {
   const tags = () => maybe(3, () => TAGS.filter(() => random(2) === 0));
   const weighs = random(3) === 0;
   // Nobody knows a value's bytes but who says them. (What the class can't weigh is an object, and none is null.)
-  const unweighed = weighs && random(4) === 0;
+  const unweighed = weighs && !batches && random(4) === 0;
   const bytes = () => (weighs ? maybe(4, () => random(15)) : undefined);
   // What comes first of a batch and a deadline, or of two deadlines one within the other, is not said where time leaps
   // over both.
@@ -52,7 +52,7 @@ export function drawn(seed, length) {
     cache: some({
       ...life(2),
       ...waits(2),
-      maxEntries: batches ? undefined : maybe(2, () => 1 + random(5)),
+      maxEntries: maybe(2, () => 1 + random(5)),
       maxBytes: weighs ? 10 + random(20) : undefined,
       maxEntryBytes: weighs ? maybe(2, () => 5 + random(10)) : undefined,
       sizeOfLength: weighs ? !unweighed : undefined,
