@@ -48,7 +48,7 @@ impl Proxy {
         Ok(Self(Rc::new(Served { config, proxy: Rc::new(bindings::Proxy::new(limits, rules, host)), lately })))
     }
 
-    /// A request with its fields, flat: a `Response`, or where it takes time a [`bindings::Ask`] or an [`Operation`].
+    /// A request with its fields, flat: a `Response`, or where it takes time a [`bindings::Ask`] or an `Operation`.
     pub fn ask(&self, method: &str, url: &str, fields: &str) -> JsValue {
         let fields = bindings::unflatten(fields);
         match Errand::of(&self.0.config, method, url, &fields) {
@@ -58,7 +58,7 @@ impl Proxy {
         }
     }
 
-    /// As a request that wants a target fresh, for [`KEEP_FRESH`](Config::keep_fresh).
+    /// As a request that wants a target fresh, for `KEEP_FRESH`.
     pub fn refresh(&self, target: &str) -> JsValue {
         let fields = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-cache"))]);
         self.0.proxy.ask("GET", &format!("{}{target}", self.0.config.keep_fresh_host), fields)
