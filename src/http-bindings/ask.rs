@@ -184,6 +184,9 @@ impl Exchanging {
         let now = host::now();
         match &*flight.state.borrow() {
             State::Asking => step::WAIT,
+            // Who asked after a purge gets nothing that was asked for before it.
+            State::Filling(filling) if self.is_purged(proxy, &flight, filling.tags()) => self.lost(proxy),
+            State::Ended(outcome) if self.is_purged(proxy, &flight, outcome.tags()) => self.lost(proxy),
             State::Filling(filling) => match self.exchange.handle_filling(filling, self.leads, now) {
                 Some(answer) => {
                     self.answer = Some(answer);
@@ -194,14 +197,15 @@ impl Exchanging {
             },
             State::Ended(outcome) => {
                 let found = self.exchange.key().and_then(|key| proxy.store.get(key));
-                // Who asked after a purge gets nothing that was asked for before it.
-                if !self.leads && proxy.was_purged(&flight, self.seen, outcome) {
-                    return self.lost(proxy);
-                }
                 let decision = self.exchange.handle_outcome(outcome, self.leads, found.as_deref(), now);
                 self.decide(proxy, decision, now)
             }
         }
+    }
+
+    /// Whether what a flight of another's brings had been purged when this one asked.
+    fn is_purged(&self, proxy: &Proxy, flight: &Flight, tags: &[String]) -> bool {
+        !self.leads && proxy.was_purged(flight, self.seen, tags)
     }
 
     fn lost(&mut self, proxy: &Proxy) -> u32 {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use ::http::{HeaderMap, Method};
 use js_sys::Function;
-use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch, Outcome, Request};
+use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch, Request};
 use nearcache::http::rule::Rules;
 use wasm_bindgen::JsValue;
 
@@ -91,9 +91,8 @@ impl Proxy {
     }
 
     /// Whether what a flight brought had been purged when a request began that has seen so many purges.
-    pub(crate) fn was_purged(&self, flight: &Flight, seen: u64, outcome: &Outcome<Body>) -> bool {
-        let (Outcome::Stored(stored), Some(key)) = (outcome, flight.key()) else { return false };
-        self.store.purged_between(flight.seen, seen, key, &stored.record.tags)
+    pub(crate) fn was_purged(&self, flight: &Flight, seen: u64, tags: &[String]) -> bool {
+        flight.key().is_some_and(|key| self.store.purged_between(flight.seen, seen, key, tags))
     }
 
     /// The response of an answer. `take` gives the body of the trip that it came by.

@@ -73,6 +73,13 @@ pub struct Filling<B> {
     pub assemble: Vec<Piece<B>>,
 }
 
+impl<B> Filling<B> {
+    /// By what names it is to be purged, as far as anybody may have it before it is whole.
+    pub fn tags(&self) -> &[String] {
+        self.record.as_ref().map_or(&[], |record| &record.tags)
+    }
+}
+
 /// A piece of a body that is put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece<B> {

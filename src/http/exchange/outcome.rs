@@ -17,6 +17,16 @@ pub enum Outcome<B> {
     Failed(Failed<B>),
 }
 
+impl<B> Outcome<B> {
+    /// By what names it is to be purged.
+    pub fn tags(&self) -> &[String] {
+        match self {
+            Self::Stored(stored) => &stored.record.tags,
+            Self::Unshared(_) | Self::Failed(_) => &[],
+        }
+    }
+}
+
 /// A response that nobody but the one who led may have.
 #[derive(Clone, Debug)]
 pub struct Unshared {

@@ -33,14 +33,17 @@ export async function openSuite(folder) {
 /** A fetch that sends the fields it is given and no others, where Node's adds `Cache-Control: no-cache` to conditions. */
 function fetchAsTold(url, { method = "GET", headers = [], body } = {}) {
   const { promise, resolve, reject } = Promise.withResolvers();
-  const request = http.request(url, { method, headers: Object.fromEntries(new Headers(headers)) }, async (response) => {
-    const fields = new Headers();
+  const fields = Object.fromEntries(new Headers(headers));
+  // Node frames a body by itself only where the method usually has one.
+  if (body !== undefined) fields["content-length"] = Buffer.byteLength(body);
+  const request = http.request(url, { method, headers: fields }, async (response) => {
+    const received = new Headers();
     for (let i = 0; i < response.rawHeaders.length; i += 2) {
-      fields.append(response.rawHeaders[i], response.rawHeaders[i + 1]);
+      received.append(response.rawHeaders[i], response.rawHeaders[i + 1]);
     }
     const chunks = await response.toArray().catch(reject);
     const text = async () => Buffer.concat(chunks).toString();
-    resolve({ status: response.statusCode, statusText: response.statusMessage, headers: fields, text });
+    resolve({ status: response.statusCode, statusText: response.statusMessage, headers: received, text });
   });
   request.on("error", reject);
   request.end(body);
