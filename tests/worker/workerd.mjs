@@ -49,9 +49,11 @@ const worker :Workerd.Worker = (
 );
 `,
   );
-  const child = start(path.join(root, "node_modules/.bin/workerd"), ["serve", config], options());
+  const inspector = probed ? await freePort() : undefined;
+  const inspected = probed ? [`--inspector-addr=127.0.0.1:${inspector}`] : [];
+  const child = start(path.join(root, "node_modules/.bin/workerd"), ["serve", ...inspected, config], options());
   const server = await ready(child, port);
-  return { ...server, stop: () => (server.stop(), rmSync(folder, { recursive: true, force: true })) };
+  return { ...server, inspector, stop: () => (server.stop(), rmSync(folder, { recursive: true, force: true })) };
 }
 
 // Before the Worker's module is: remembers the wasm's instances.
