@@ -2,6 +2,9 @@
 
 const answers = new Map();
 
+// fetch() has decoded the body.
+const decoded = (headers) => [...headers].filter(([name]) => !["content-encoding", "content-length"].includes(name));
+
 export default {
   async fetch(request, env) {
     const { pathname, search } = new URL(request.url);
@@ -10,7 +13,7 @@ export default {
     let stored = answers.get(pathname);
     if (stored === undefined) {
       const response = await ask();
-      stored = { status: response.status, headers: [...response.headers], body: await response.arrayBuffer() };
+      stored = { status: response.status, headers: decoded(response.headers), body: await response.arrayBuffer() };
       answers.set(pathname, stored);
     }
     return new Response(stored.body, { status: stored.status, headers: stored.headers });

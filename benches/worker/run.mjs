@@ -1,9 +1,9 @@
 // Hits of the Worker in raw workerd by wrk, 64 connections, beside a Worker that passes through, one with a plain Map, and nginx where
-// there is one: medians of interleaved rounds. Only ratios of one run mean anything. `node benches/worker/run.mjs ROUNDS SECONDS`.
+// there is one: medians of interleaved rounds, and the CPU time of the process for each request. Only ratios of one run mean anything. `node benches/worker/run.mjs ROUNDS SECONDS`.
 
 import { execFile, spawnSync } from "node:child_process";
 import { promisify } from "node:util";
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -70,7 +70,15 @@ async function wrk(url, seconds) {
     "accept-encoding: gzip",
     url,
   ]);
-  return Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)[1]);
+  const figure = (pattern) => Number(pattern.exec(stdout)[1]);
+  return { perSecond: figure(/Requests\/sec:\s+([\d.]+)/), count: figure(/(\d+) requests in/) };
+}
+
+/** Milliseconds of CPU that a process has taken, to a hundredth of a second (Linux). */
+function cpu(pid) {
+  const [, fields] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ");
+  const [user, system] = fields.split(" ").slice(11, 13);
+  return (Number(user) + Number(system)) * 10;
 }
 
 console.log(
@@ -78,18 +86,24 @@ console.log(
 );
 for (const path of ["1k", "100k", "gzip"]) {
   const figures = {};
+  const micros = {};
   // workerd is compiled code after some thousand requests.
   for (const { url } of Object.values(contenders)) await wrk(`${url}/${path}`, 2);
   for (let round = 0; round < rounds; round++) {
-    for (const [name, { url }] of Object.entries(contenders))
-      (figures[name] ??= []).push(await wrk(`${url}/${path}`, seconds));
+    for (const [name, { url, pid }] of Object.entries(contenders)) {
+      const before = pid && cpu(pid);
+      const { perSecond, count } = await wrk(`${url}/${path}`, seconds);
+      (figures[name] ??= []).push(perSecond);
+      if (pid) (micros[name] ??= []).push(((cpu(pid) - before) * 1_000) / count);
+    }
   }
   const medians = Object.fromEntries(Object.entries(figures).map(([name, list]) => [name, median(list)]));
   const row = Object.entries(medians).map(
     ([name, value]) =>
       `${name} ${Math.round(value)}${name === "nearcache" ? "" : ` (${(medians.nearcache / value).toFixed(2)})`}`,
   );
-  console.log(`${path.padEnd(5)} ${row.join(", ")}`);
+  const times = Object.entries(micros).map(([name, list]) => `${name} ${Math.round(median(list))}`);
+  console.log(`${path.padEnd(5)} ${row.join(", ")}; µs of CPU a request: ${times.join(", ")}`);
 }
 for (const contender of Object.values(contenders)) contender.stop();
 origin.closeAllConnections();

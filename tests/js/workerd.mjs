@@ -95,5 +95,5 @@ const config :Workerd.Config = (
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`workerd ended with ${code}: ${log()}`)));
   });
-  return { url: `http://127.0.0.1:${port}`, log, stop };
+  return { url: `http://127.0.0.1:${port}`, log, stop, pid: child.pid };
 }
