@@ -18,7 +18,7 @@ const version = /^version = "(.*)"$/m.exec(cargo)[1];
 const apiFiles = readdirSync(api, { recursive: true })
   .filter((name) => name.endsWith(".md"))
   .sort();
-const ENTRIES = { "index.md": "The class", "tiers/index.md": "The tiers" };
+const ENTRIES = { "index.md": "The class", "http/index.md": "The HTTP cache", "tiers/index.md": "The tiers" };
 const all = [
   ...pages(root).map((page) => ({ ...page, from: path.join(root, page.file) })),
   ...apiFiles.map((name) => ({
