@@ -83,7 +83,7 @@ export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
    * How a load that fails is tried again, while somebody waits whose deadline comes later than the next attempt. Those who
    * wait go on waiting, and who asks meanwhile joins them. When the key is deleted or set, or everybody has left, it is not
    * tried any more. `errorBackoff`, and what stands in by `staleIfError`, come after the last attempt; a `softTimeout` does
-   * not wait for it. Only the last error counts as a failed load, and is told to hooks. Default 1: never again.
+   * not wait for it. Only the last error counts as a failed load, and is told to hooks. Default `1`.
    */
   retry?: Retry<K> | undefined;
   /**
