@@ -783,7 +783,9 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const now = clock.now();
     // A clock that the user gave may have used the cache.
     if (clock !== hostClock && handle.slots.get(key) !== slot) return undefined;
-    if (!(now < columns.freshUntil[slot]!) && !entries.safely(() => entries.columns.isFresh(slot, now)))
+    const until = columns.freshUntil[slot];
+    // Not certainly fresh, or on its way: the core decides. Where nothing can be seen, it may be fresh all the same.
+    if (!(now < until!) && (until !== undefined || !entries.safely(() => entries.columns.isFresh(slot, now))))
       return undefined;
     const value = entries.values[slot] as V;
     handle.namespace.hits++;
