@@ -11,7 +11,8 @@ interface Turn {
 /** Writes what is to be written to a tier in one turn together, and tells it of purges. */
 export class Writer {
   private turn: Turn | undefined = undefined;
-  private delivering = false;
+  /** Until when somebody tells the tier. In a Worker that one may be gone with its request. */
+  private toldBy = -Infinity;
   /** What is on its way. */
   private readonly pending = new Set<Promise<void>>();
 
@@ -47,11 +48,11 @@ export class Writer {
 
   /** Tells the tier what was purged, as far as it has not been told. */
   deliver(): void {
-    if (this.delivering || !this.chain.owes(this.index)) return;
-    this.delivering = true;
+    if (this.host.now() < this.toldBy || !this.chain.owes(this.index)) return;
+    this.toldBy = this.host.now() + 2 * this.timeout;
     this.hold(
       this.tell().finally(() => {
-        this.delivering = false;
+        this.toldBy = -Infinity;
       }),
     );
   }
@@ -61,6 +62,7 @@ export class Writer {
     for (;;) {
       const delivery = chain.delivery(index, host.now());
       if (delivery === undefined) return;
+      this.toldBy = host.now() + 2 * this.timeout;
       const [names, bytes, ttl, deletes] = [delivery.names(), delivery.bytes(), delivery.ttl(), delivery.deletes()];
       const marks = names.map((name, at) => ({ name, bytes: bytes[at] as Uint8Array, ttl }));
       // The marks first: what is stored between the two is ended by them.
