@@ -483,6 +483,28 @@ const store = {
       }
     });
   },
+  async "who asks after a tag's purge does not get a body that was on its way before"() {
+    // The symptom: he was given the stream of a load whose tag had been purged, since only a load's end was looked at.
+    const play = (_, response, call) => {
+      const fields = { "cache-control": "max-age=60", "cache-tag": "news", "content-length": "8" };
+      response.writeHead(200, fields);
+      response.write(`v${call} `);
+      setTimeout(() => response.end("whole"), 600);
+    };
+    await lab(play, {}, async ({ get, purge, calls }) => {
+      const before = get("/streamed");
+      await sleep(200);
+      const joined = get("/streamed");
+      await sleep(100);
+      await purge({ tags: ["news"] });
+      const after = await get("/streamed");
+      assert.deepEqual(
+        [(await before).text, (await joined).text, after.text, calls("/streamed")],
+        ["v1 whole", "v1 whole", "v2 whole", 2],
+      );
+      assert.equal((await get("/streamed")).text, "v2 whole", "what was purged is not stored");
+    });
+  },
   async "a purge beats what was being loaded before it"() {
     const play = (_, response, call) =>
       setTimeout(() => say(response, 200, { ...FRESH, "cache-tag": "t" }, `${call}`), 300);
