@@ -1,6 +1,6 @@
 // Bundles a Worker as wrangler's bundler would and serves it in raw workerd, with nothing around it.
 
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -47,17 +47,30 @@ export const HURRIED = [
   "--no-concurrent-recompilation",
 ];
 
+/** The files of a folder that are a Worker's modules, the Worker itself first. */
+function moduleNames(folder) {
+  const names = readdirSync(folder).filter((name) => /\.(js|wasm)$/.test(name));
+  return names.sort((a) => (a === "main.js" ? -1 : 1));
+}
+
+/** The same as Miniflare takes them. */
+export function modulesOf(folder) {
+  return moduleNames(folder).map((name) => ({
+    type: name.endsWith(".js") ? "ESModule" : "CompiledWasm",
+    path: join(folder, name),
+    contents: readFileSync(join(folder, name)),
+  }));
+}
+
 /**
  * Serves the Worker in a folder, which is `main.js` and what lies beside it. `services`: names of bindings and the addresses
  * behind them; `outbound`: the one that `fetch` goes to; `flags`: V8's.
  */
 export async function serve(folder, { services = {}, variables = {}, outbound, flags = [] } = {}) {
   const text = JSON.stringify;
-  const modules = readdirSync(folder)
-    .filter((name) => /\.(js|wasm)$/.test(name))
-    // The first is the Worker.
-    .sort((a) => (a === "main.js" ? -1 : 1))
-    .map((name) => `(name = ${text(name)}, ${name.endsWith(".js") ? "esModule" : "wasm"} = embed ${text(name)})`);
+  const modules = moduleNames(folder).map(
+    (name) => `(name = ${text(name)}, ${name.endsWith(".js") ? "esModule" : "wasm"} = embed ${text(name)})`,
+  );
   const bindings = [
     ...Object.keys(services).map((name) => `(name = ${text(name)}, service = ${text(name)})`),
     ...Object.entries(variables).map(([name, value]) => `(name = ${text(name)}, text = ${text(String(value))})`),

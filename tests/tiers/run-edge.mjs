@@ -1,13 +1,12 @@
 // Eight isolates over one Durable Object for values and some for leases: who asks the origin how often. `--only=part of a title`.
 
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { limit, report, settings } from "../js/report.mjs";
 import { equal, ok, run, test } from "../js/runner.mjs";
-import { bundle, COMPATIBILITY_DATE, root, scratch } from "../js/workerd.mjs";
+import { bundle, COMPATIBILITY_DATE, modulesOf, root, scratch } from "../js/workerd.mjs";
 
 limit(120_000, "the edge");
 const ISOLATES = 8;
@@ -26,14 +25,7 @@ await once(origin, "listening");
 
 const folder = scratch();
 await bundle(join(root, "tests/tiers/edge-worker.mjs"), folder);
-const modules = readdirSync(folder)
-  .filter((name) => /\.(js|wasm)$/.test(name))
-  .sort((a) => (a === "main.js" ? -1 : 1))
-  .map((name) => ({
-    type: name.endsWith(".js") ? "ESModule" : "CompiledWasm",
-    path: join(folder, name),
-    contents: readFileSync(join(folder, name)),
-  }));
+const modules = modulesOf(folder);
 const objects = (of) => ({
   STORE: { className: "StoreObject", useSQLite: true, ...of },
   LEASE: { className: "LeaseObject", useSQLite: true, ...of },

@@ -1,23 +1,15 @@
 // The tiers of Cloudflare's platform in workerd, over its own KV, Cache API, R2 and Durable Objects. `--only=part of a title`.
 
-import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { limit, report, settings } from "../js/report.mjs";
 import { equal, ok, run, sleep, test } from "../js/runner.mjs";
-import { bundle, COMPATIBILITY_DATE, root, scratch } from "../js/workerd.mjs";
+import { bundle, COMPATIBILITY_DATE, modulesOf, root, scratch } from "../js/workerd.mjs";
 
 limit(150_000, "tiers in workerd");
 const folder = scratch();
 await bundle(join(root, "tests/tiers/worker.mjs"), folder);
-const modules = readdirSync(folder)
-  .filter((name) => /\.(js|wasm)$/.test(name))
-  .sort((a) => (a === "main.js" ? -1 : 1))
-  .map((name) => ({
-    type: name.endsWith(".js") ? "ESModule" : "CompiledWasm",
-    path: join(folder, name),
-    contents: readFileSync(join(folder, name)),
-  }));
+const modules = modulesOf(folder);
 const options = convertV4MiniflareOptions({
   modules,
   modulesRoot: folder,
