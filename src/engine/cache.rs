@@ -262,7 +262,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         self.insert_by(key, value, &options)
     }
 
-    fn insert_by(&self, key: K, value: V, options: &EntryOptions) -> bool {
+    pub(super) fn insert_by(&self, key: K, value: V, options: &EntryOptions) -> bool {
         let (inner, handle) = (&*self.inner, &*self.handle);
         let (policy, said) = (&handle.policy, &options.policy);
         let absent = inner.is_negative(&value);
@@ -314,25 +314,6 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
             table.machine.remove(slot);
             value
         })?
-    }
-
-    /// Removes what this handle would find, fresh or stale, and `predicate` picks; how many there were. As
-    /// [`remove`](Self::remove) of each. The predicate may call the cache. O(n of the whole cache): what is to be purged often
-    /// had better bear a [tag](Self::remove_by_tag).
-    pub fn remove_where(&self, mut predicate: impl FnMut(&K, &V) -> bool) -> usize
-    where
-        K: Clone,
-    {
-        let mut picked = self.copies(Machine::usable);
-        picked.retain(|(key, value)| predicate(key, value));
-        let removed = |key: &K| {
-            self.with(|table| {
-                let slot = table.find(self.partition, key)?;
-                table.machine.remove(slot);
-                Some(())
-            })
-        };
-        picked.iter().filter(|(key, _)| removed(key).flatten().is_some()).count()
     }
 
     /// Ends a value's freshness now: if it has stale windows, they begin, otherwise it is gone. It wins over a load
@@ -397,7 +378,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         self.copies(Machine::newest_first).into_iter()
     }
 
-    fn copies(&self, slots: fn(&mut Machine, Timestamp) -> Vec<Slot>) -> Vec<(K, V)>
+    pub(super) fn copies(&self, slots: fn(&mut Machine, Timestamp) -> Vec<Slot>) -> Vec<(K, V)>
     where
         K: Clone,
     {

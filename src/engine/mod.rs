@@ -17,6 +17,7 @@ mod load;
 mod loader;
 mod loading;
 mod lookup;
+mod many;
 mod plugin;
 mod random;
 mod runtime;

@@ -169,6 +169,13 @@ impl<const DETACHED: bool> Engine<DETACHED> {
             }),
             "purgeStale" => json!(handle.purge_stale()),
             "deleteWhere" => json!(handle.remove_where(|_, value| show(value).starts_with(&name))),
+            "setMany" => {
+                let value = |pair: &Json| pair[1].as_str().map(str::to_owned);
+                let entry = |pair: &Json| (pair[0].as_str().expect("a key").to_owned(), value(pair));
+                handle.insert_many(list(step, "setMany").iter().map(entry), entry_options(said(step, "with")));
+                Json::Null
+            }
+            "deleteMany" => json!(handle.remove_many(list(step, "deleteMany").iter().filter_map(Json::as_str))),
             "remainingTtl" => handle.remaining_ttl(&name).map_or(json!(NOTHING), show_ttl),
             "delete" => json!(handle.remove(&name).is_some()),
             "expire" => json!(handle.expire(&name)),
@@ -230,10 +237,7 @@ impl<const DETACHED: bool> Engine<DETACHED> {
 
     fn set(&self, handle: &Sut<DETACHED>, step: &Json, key: String) -> Json {
         let with = said(step, "with");
-        let mut options = EntryOptions::default();
-        options.policy = script::patch(with);
-        options.tags = script::tags(with);
-        options.weight = weight(with);
+        let options = entry_options(with);
         let case = said(&self.shared.case, "cache");
         let is_unknown = options.weight.is_none() && handle.limits().weighs() && !flag(case, "sizeOfLength");
         let stored = handle.insert_with(key, script::value(step, "to"), options);
@@ -365,6 +369,14 @@ impl<const DETACHED: bool> Shared<DETACHED> {
         }
         .boxed_local()
     }
+}
+
+fn entry_options(with: &Json) -> EntryOptions {
+    let mut options = EntryOptions::default();
+    options.policy = script::patch(with);
+    options.tags = script::tags(with);
+    options.weight = weight(with);
+    options
 }
 
 fn call_options(with: &Json) -> CallOptions {

@@ -146,6 +146,20 @@ impl Face for Bare {
                 json!(purged)
             }
             "deleteWhere" => self.delete_where(&place, &name),
+            "setMany" => {
+                for pair in list(step, "setMany") {
+                    let set =
+                        json!({ "set": pair[0], "to": pair[1], "in": said(step, "in"), "with": said(step, "with") });
+                    self.act(&set)?;
+                }
+                Json::Null
+            }
+            "deleteMany" => {
+                let delete = |key| json!({ "delete": key, "in": said(step, "in") });
+                let deleted = list(step, "deleteMany").iter().map(|key| self.act(&delete(key)));
+                let deleted = deleted.collect::<Result<Vec<_>, _>>()?;
+                json!(deleted.iter().filter(|deleted| **deleted == true).count())
+            }
             "remainingTtl" => match slot.filter(|slot| self.machine.is_fresh(*slot, now)) {
                 Some(slot) => self.machine.age(slot, now).map_or(Json::Null, |age| show_ttl(age.ttl)),
                 None => json!(NOTHING),
@@ -214,11 +228,13 @@ impl Face for Bare {
 }
 
 pub fn is_operation(name: &str) -> bool {
-    const OPERATIONS: [&str; 26] = [
+    const OPERATIONS: [&str; 28] = [
         "peekStale",
         "info",
         "purgeStale",
         "deleteWhere",
+        "setMany",
+        "deleteMany",
         "set",
         "get",
         "peek",

@@ -140,6 +140,13 @@ class Face {
     },
     purgeStale: (handle) => handle.purgeStale(),
     deleteWhere: (handle, letters) => handle.deleteWhere((value) => show(this.#unwrap(value)).startsWith(letters)),
+    setMany: (handle, entries, { with: options }) => {
+      handle.setMany(
+        entries.map(([key, value]) => [key, this.#wrap(value)]),
+        policy(options),
+      );
+    },
+    deleteMany: (handle, keys) => handle.deleteMany(keys),
     remainingTtl: (handle, key) => {
       const left = handle.remainingTtl(key);
       return left === undefined ? NOTHING : duration(left);
