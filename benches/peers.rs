@@ -1,7 +1,7 @@
 //! The crate against its peers: one process, one trace, interleaved rounds, medians, and the median of the ratio to `lru` in
 //! the same round; with the hit ratio, since a faster hit of the wrong entries is no bargain, and with bytes per entry.
 //!
-//! `cargo bench --bench peers`. String keys of 48 characters, Zipf(1.0) over 100,000 keys, 10,000 entries.
+//! `cargo bench --bench peers`; `scripts/bench instructions` counts instructions instead, which a busy machine does not change. String keys of 48 characters, Zipf(1.0) over 100,000 keys, 10,000 entries.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -143,6 +143,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
+/// `--count CASE NAME` runs one case once, for valgrind: `scripts/bench instructions`.
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--fill") {
@@ -150,18 +151,14 @@ fn main() {
     }
     let keys = (0..KEYS).map(|n| format!("https://api.example.com/v1/things/{n:014}")).collect();
     let trace = Trace { keys, all: zipf(KEYS, 42), held: zipf(ENTRIES, 43) };
+    if let Some(at) = arguments.iter().position(|argument| argument == "--count") {
+        return count(&arguments[at + 1], &arguments[at + 2], &trace);
+    }
     println!("{:<22}{:<26}{:>8}{:>10}{:>8}", "case", "cache", "ns/op", "to lru", "hits");
     for (case, filled, run) in CASES {
         let mut caches: Vec<_> = CONTENDERS.iter().map(|(_, make)| make()).collect();
         if filled {
-            for cache in &mut caches {
-                // Twice, so that admission policies have seen every key.
-                for at in (0..ENTRIES).chain(0..ENTRIES) {
-                    if cache.get(&trace.keys[at]).is_none() {
-                        cache.insert(&trace.keys[at], at as u64);
-                    }
-                }
-            }
+            caches.iter_mut().for_each(|cache| fill_up(&mut **cache, &trace));
         }
         let (mut times, mut hits) = (vec![Vec::new(); caches.len()], vec![0; caches.len()]);
         for round in 0..=ROUNDS {
@@ -186,6 +183,32 @@ fn main() {
         }
     }
     memory();
+}
+
+fn fill_up(cache: &mut dyn Contender, trace: &Trace) {
+    // Twice, so that admission policies have seen every key.
+    for at in (0..ENTRIES).chain(0..ENTRIES) {
+        if cache.get(&trace.keys[at]).is_none() {
+            cache.insert(&trace.keys[at], at as u64);
+        }
+    }
+}
+
+/// One case with one cache, for who counts the instructions of [`counted`].
+fn count(case: &str, name: &str, trace: &Trace) {
+    let Some((_, filled, run)) = CASES.iter().find(|(its, ..)| *its == case) else { return };
+    let Some((_, make)) = CONTENDERS.iter().find(|(its, _)| *its == name) else { return };
+    let mut cache = make();
+    if *filled {
+        fill_up(&mut *cache, trace);
+    }
+    run(&mut *cache, trace);
+    counted(*run, &mut *cache, trace);
+}
+
+#[inline(never)]
+fn counted(run: Case, cache: &mut dyn Contender, trace: &Trace) {
+    black_box(run(cache, trace));
 }
 
 const MEMORY: [&str; 5] = ["lru", "nearcache, adaptive, ttl", "nearcache, lru, ttl", "quick_cache", "mini-moka, ttl"];

@@ -112,16 +112,19 @@ impl EntryPolicy {
     }
 
     /// Whether no use of a value may go by unnoticed.
+    #[inline]
     pub(crate) fn tells_each_use(&self) -> bool {
-        self.checked || self.idle_ttl.bounded() != Ttl::Forever
+        self.checked | (self.idle_ttl.bounded() != Ttl::Forever)
     }
 
     /// Whether more is to be known of a value than when it expires.
+    #[inline]
     pub(crate) fn has_windows(&self) -> bool {
+        // Without a branch for each.
         self.tells_each_use()
-            || self.stale_while_revalidate != Ttl::ZERO
-            || self.stale_if_error != Ttl::ZERO
-            || self.refresh_ahead > 0.0
+            | (self.stale_while_revalidate != Ttl::ZERO)
+            | (self.stale_if_error != Ttl::ZERO)
+            | (self.refresh_ahead > 0.0)
     }
 }
 

@@ -5,7 +5,7 @@ use super::graph::Node;
 use super::loads::{Deadlines, FlightId, WaitId};
 use super::partitions::PartitionId;
 use super::slab::{Slot, State};
-use super::{Machine, RemovalCause, SWEEP};
+use super::{Machine, RemovalCause};
 use crate::options::Policy;
 use crate::time::Timestamp;
 
@@ -207,9 +207,10 @@ impl Machine {
     }
 
     /// A get that returns only what is there, of a key that is not.
+    #[inline]
     pub fn miss(&mut self, namespace: u8, now: Timestamp) {
         self.count_in(namespace, |stats| stats.misses += 1);
-        self.sweep(now, SWEEP);
+        self.sweep_some(now);
     }
 
     /// A get that loads what is not there. O(1).

@@ -3,8 +3,7 @@
 
 use super::partitions::PartitionId;
 use super::slab::Slot;
-use super::{Machine, NewValue, Removal, RemovalCause};
-use crate::options::EntryPolicy;
+use super::{Machine, NewValue, Removal, RemovalCause, SWEEP};
 use crate::time::{Timestamp, Ttl};
 
 impl Machine {
@@ -12,42 +11,49 @@ impl Machine {
     /// nothing is stored yet (though something may have made way), because there is more to it.
     #[inline]
     pub(super) fn exchange(&mut self, partition: PartitionId, now: Timestamp, value: &NewValue<'_>) -> Option<Slot> {
-        let policy = plain(value)?;
-        let ttl = policy.ttl.bounded();
+        let ttl = plain(value)?;
         let is_full = self.entries > 0 && self.entries == self.limits.max_entries();
         let is_plain = self.slab.is_plain() && self.freshness.is_empty() && self.tags.is_empty();
         let is_derivable = ttl == Ttl::Forever || ttl == self.usual_ttl;
-        if !is_full || !is_plain || !is_derivable || partition != PartitionId::ROOT || !self.writes.is_empty() {
+        let is_known = value.weight.is_some() || !self.limits.weighs();
+        if !(is_full & is_plain & is_derivable & is_known) || partition != PartitionId::ROOT {
             return None;
         }
-        if self.limits.weighs() && value.weight.is_none() {
+        // What is swept makes room, too.
+        if !self.finds_nothing_to_sweep(now) {
             return None;
         }
         let slot = self.eviction.victim(&[], None)?;
-        if !self.slab.is_value_at_rest(slot) {
+        let until = match ttl {
+            Ttl::Millis(_) => Some(now.after(ttl)),
+            Ttl::Forever => None,
+        };
+        let Some(before) = self.slab.replace_value_at_rest(slot, until, now) else {
             self.drop_value(slot, Some(RemovalCause::Size));
             return None;
-        }
+        };
+        self.hand += SWEEP;
         self.eviction.exchanged(slot, value.hash);
-        self.expirable -= u32::from(!self.slab.fresh_until(slot).is_for_ever());
-        let until = (ttl != Ttl::Forever).then(|| now.after(ttl));
-        self.slab.get_mut(slot)?.set_no_check_until(until, now);
-        self.expirable += u32::from(until.is_some());
+        self.expirable = self.expirable - u32::from(!before.is_for_ever()) + u32::from(until.is_some());
         self.count_in(0, |stats| {
             stats.evicted_size += 1;
             stats.inserts += 1;
         });
-        self.removals.push_back(Removal { slot, cause: Some(RemovalCause::Size), key_removed: true });
+        if let Some(unheeded) = self.made_way.replace(slot) {
+            self.removals.push_back(Removal::that_made_way(unheeded));
+        }
         Some(slot)
     }
 }
 
-/// How a value is kept of which nothing is to be known but when it ends.
+/// How long a value lives of which nothing is to be known but when it ends.
 #[inline]
-fn plain<'a>(value: &NewValue<'a>) -> Option<&'a EntryPolicy> {
+fn plain(value: &NewValue<'_>) -> Option<Ttl> {
     let policy = &value.policy.entry;
-    let is_usual = value.said.says_nothing() && !(value.absent && value.policy.negative_ttl.is_some());
     let [by_caller, by_writer] = value.tags;
-    let has_more = policy.has_windows() || policy.jitter > 0.0 || !by_caller.is_empty() || !by_writer.is_empty();
-    (is_usual && !has_more && policy.ttl != Ttl::ZERO && value.weight.unwrap_or(0) == 0).then_some(policy)
+    let is_usual = value.said.says_nothing() & !(value.absent & value.policy.negative_ttl.is_some());
+    let has_tags = !by_caller.is_empty() | !by_writer.is_empty();
+    let has_more = policy.has_windows() | (policy.jitter > 0.0) | has_tags | (value.weight.unwrap_or(0) > 0);
+    let ttl = policy.ttl.bounded();
+    (is_usual & !has_more & (ttl != Ttl::ZERO)).then_some(ttl)
 }

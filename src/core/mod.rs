@@ -100,6 +100,12 @@ pub struct Removal {
     pub key_removed: bool,
 }
 
+impl Removal {
+    const fn that_made_way(slot: Slot) -> Self {
+        Self { slot, cause: Some(RemovalCause::Size), key_removed: true }
+    }
+}
+
 /// How old a value is, and how long it stays fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Age {
@@ -138,6 +144,8 @@ pub struct Machine {
     /// There with [`Timers::Shared`].
     alarm: Option<Alarm>,
     removals: VecDeque<Removal>,
+    /// After those: whose value has just made way for another key's in its slot.
+    made_way: Option<Slot>,
     /// Flights that an operation on something else has ended.
     ended: VecDeque<FlightId>,
     ask_again: VecDeque<WaitId>,
@@ -177,6 +185,7 @@ impl Machine {
             writes: WriteThroughs::default(),
             alarm: (timers == Timers::Shared).then(Alarm::default),
             removals: VecDeque::new(),
+            made_way: None,
             ended: VecDeque::new(),
             ask_again: VecDeque::new(),
             entries: 0,
@@ -321,17 +330,21 @@ impl Machine {
     /// Whether one of the polls has something to say.
     #[inline]
     pub fn has_news(&self) -> bool {
-        !self.removals.is_empty() || !self.ended.is_empty()
+        !self.removals.is_empty() || self.made_way.is_some() || !self.ended.is_empty()
     }
 
     /// What left since the last call, in order.
     #[inline]
     pub fn poll_removal(&mut self) -> Option<Removal> {
-        self.removals.pop_front()
+        self.removals.pop_front().or_else(|| self.made_way.take().map(Removal::that_made_way))
     }
 
     /// As [`poll_removal`](Self::poll_removal), but only for what made way for a new entry in its own slot.
+    #[inline]
     pub fn poll_removal_from(&mut self, slot: Slot) -> Option<Removal> {
+        if self.made_way == Some(slot) {
+            return self.made_way.take().map(Removal::that_made_way);
+        }
         // What was swept from the slot before it was taken again did not make way.
         let made_way = |removal: &&Removal| removal.slot == slot && removal.cause == Some(RemovalCause::Size);
         self.removals.front().filter(made_way)?;
@@ -353,6 +366,23 @@ impl Machine {
         }
     }
 
+    /// As much of this as a miss does, where nearly always nothing is found.
+    #[inline]
+    fn sweep_some(&mut self, now: Timestamp) {
+        match self.finds_nothing_to_sweep(now) {
+            true => self.hand += SWEEP,
+            false => self.sweep(now, SWEEP),
+        }
+    }
+
+    /// Whether all that [`sweep`](Self::sweep) would do about the next [`SWEEP`] slots is to pass them.
+    #[inline]
+    fn finds_nothing_to_sweep(&self, now: Timestamp) -> bool {
+        let at_rest = self.flights.live() == 0 && self.writes.is_empty();
+        at_rest && self.slab.needs_no_check_after(self.hand, now, SWEEP)
+    }
+
+    #[inline(never)]
     fn sweep_slots(&mut self, now: Timestamp, count: u32) {
         if self.alarm.is_none() && self.flights.live() > 0 {
             self.sweep_flight(now);

@@ -131,10 +131,7 @@ pub(crate) struct EntryMut<'a> {
 impl EntryMut<'_> {
     /// Needs no check until `until`, or, stored at `stored_at`, for ever. After its state is set.
     pub fn set_no_check_until(self, until: Option<Timestamp>, stored_at: Timestamp) {
-        let moment = match until {
-            Some(until) => (until.as_millis() as f64).min(NEVER_EXPIRES.next_down()),
-            None => f64::from_bits(NEVER_BITS | stored_at.as_millis().min(STORED_MASK)),
-        };
+        let moment = to_moment(until, stored_at);
         *self.moment = if *self.meta >> STATE_SHIFT == State::Failed as u32 { -moment } else { moment };
     }
 
@@ -233,6 +230,14 @@ impl Slab {
         }
     }
 
+    /// Whether there are `count` slots after this number, none of which [needs a check](Self::needs_check).
+    #[inline]
+    pub fn needs_no_check_after(&self, number: u32, now: Timestamp, count: u32) -> bool {
+        let (first, now) = (number as usize + 1, now.as_float());
+        let moments = self.moments.get(first..first + count as usize);
+        moments.is_some_and(|moments| !moments.iter().any(|moment| now >= moment.abs()))
+    }
+
     /// Whether the slot holds something, a value or a failure, that is not certainly fresh any more.
     #[inline]
     pub fn needs_check(&self, slot: Slot, now: Timestamp) -> bool {
@@ -272,10 +277,18 @@ impl Slab {
         self.weights.is_empty() && self.partitions.is_empty()
     }
 
-    /// Whether the slot holds a value of the cache's own namespace, without a load under way.
+    /// Where the slot holds a value of the cache's own namespace, without a load under way: a new value's moment takes the
+    /// place of that one's, which is returned. As [`set_no_check_until`](EntryMut::set_no_check_until).
     #[inline]
-    pub fn is_value_at_rest(&self, slot: Slot) -> bool {
-        self.metas.get(slot.index()) == Some(&((State::Ready as u32) << STATE_SHIFT))
+    pub fn replace_value_at_rest(
+        &mut self,
+        slot: Slot,
+        until: Option<Timestamp>,
+        stored_at: Timestamp,
+    ) -> Option<FreshUntil> {
+        self.metas.get(slot.index()).filter(|meta| **meta == (State::Ready as u32) << STATE_SHIFT)?;
+        let moment = self.moments.get_mut(slot.index())?;
+        Some(FreshUntil(std::mem::replace(moment, to_moment(until, stored_at))))
     }
 
     pub fn weight(&self, slot: Slot) -> u32 {
@@ -324,6 +337,15 @@ impl Slab {
         *moment = NOTHING;
         *meta = next;
         self.first_free = slot.number();
+    }
+}
+
+/// As it stands in the column, of a value.
+#[inline]
+fn to_moment(until: Option<Timestamp>, stored_at: Timestamp) -> f64 {
+    match until {
+        Some(until) => until.as_float(),
+        None => f64::from_bits(NEVER_BITS | stored_at.as_millis().min(STORED_MASK)),
     }
 }
 

@@ -70,17 +70,25 @@ impl Machine {
         if value.weight.is_none() && self.limits.weighs() {
             return None;
         }
+        match slot.is_none().then(|| self.exchange(partition, now, value)).flatten() {
+            Some(slot) => Some(slot),
+            None => self.insert_slowly(slot, partition, now, value),
+        }
+    }
+
+    #[inline(never)]
+    fn insert_slowly(
+        &mut self,
+        slot: Option<Slot>,
+        partition: PartitionId,
+        now: Timestamp,
+        value: &NewValue<'_>,
+    ) -> Option<Slot> {
         // What is swept or evicted may be the last of this key's partition.
         self.partitions.retain(partition);
         let slot = self.sweep_for(slot, now, SWEEP);
-        let exchanged = match slot {
-            Some(slot) => {
-                self.supersede(slot);
-                None
-            }
-            None => self.exchange(partition, now, value),
-        };
-        let stored = exchanged.or_else(|| self.put(slot, partition, now, value));
+        slot.into_iter().for_each(|slot| self.supersede(slot));
+        let stored = self.put(slot, partition, now, value);
         self.partitions.release(partition);
         stored
     }

@@ -11,7 +11,7 @@ use super::handle::{CLOSED, Handle};
 use super::inner::Inner;
 use super::plugin::{HitEvent, MissEvent};
 use super::runtime::{Local, Runtime};
-use super::table::{EntryTable, LeftEntry};
+use super::table::EntryTable;
 use crate::core::{Info, Machine, MissCause, NewValue, PartitionId, Slot, Stats, Touched};
 use crate::options::Limits;
 use crate::time::{Timestamp, Ttl};
@@ -254,27 +254,29 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// `false` if it was not stored: zero ttl, or heavier than `max_entry_bytes`, and the old value is gone then too; or of
     /// unknown weight in a cache that is bounded by bytes, which changes nothing.
     pub fn insert(&self, key: K, value: V) -> bool {
-        self.insert_by(key, value, &NO_ENTRY_OPTIONS)
+        self.insert_by(key, value, None)
     }
 
     /// [`insert`](Self::insert) with a lifetime, tags or a weight of its own.
     pub fn insert_with(&self, key: K, value: V, options: EntryOptions) -> bool {
-        self.insert_by(key, value, &options)
+        self.insert_by(key, value, Some(&options))
     }
 
-    pub(super) fn insert_by(&self, key: K, value: V, options: &EntryOptions) -> bool {
+    #[inline]
+    pub(super) fn insert_by(&self, key: K, value: V, options: Option<&EntryOptions>) -> bool {
         let (inner, handle) = (&*self.inner, &*self.handle);
-        let (policy, said) = (&handle.policy, &options.policy);
+        let EntryOptions { policy: said, tags, weight } = options.unwrap_or(&NO_ENTRY_OPTIONS);
+        let policy = &handle.policy;
         let absent = inner.is_negative(&value);
         // A life counted from a moment ago ends a moment early, which a long one does not feel.
         let life = said.ttl.unwrap_or(policy.entry.ttl).min(said.idle_ttl.unwrap_or(policy.entry.idle_ttl));
         let is_long = !absent && life >= LONG;
         let now = if is_long { inner.runtime.lower_bound() } else { inner.now() };
-        let weight = options.weight.or_else(|| inner.weigh(&key, &value));
+        let weight = weight.or_else(|| inner.weigh(&key, &value));
         let random = if said.jitter.unwrap_or(policy.entry.jitter) > 0.0 { inner.random() } else { 0.0 };
-        let tags = [&handle.tags[..], &options.tags];
-        let new = NewValue { hash: None, policy, said, tags, weight, absent, random };
-        // What made way is dropped with nothing borrowed.
+        let new = NewValue { hash: None, policy, said, tags: [&handle.tags, tags], weight, absent, random };
+        // Dropped with nothing borrowed.
+        let mut made_way = None;
         let stored = self.with(|table| {
             let hash = table.hash(self.partition, &key);
             let new = NewValue { hash: Some(hash.0), ..new };
@@ -283,21 +285,14 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
             if let Some(slot) = slot
                 && let Some(taken) = table.made_way(slot)
             {
-                return (true, Some(table.exchange(taken, self.partition, hash, key, value)));
+                made_way = table.exchange(taken, self.partition, hash, key, value);
+                return true;
             }
-            table.drain();
-            let Some(slot) = slot else {
-                table.left.entries.push(LeftEntry::silent(Some(key), Some(value)));
-                return (false, None);
-            };
-            match known {
-                None => table.place(slot, self.partition, &handle.place, key, hash),
-                Some(_) => table.left.entries.push(LeftEntry::silent(Some(key), None)),
-            }
-            table.put(slot, value);
-            (true, None)
+            table.insert(known, slot, self.partition, &handle.place, hash, key, value);
+            slot.is_some()
         });
-        stored.is_some_and(|(stored, _)| stored)
+        drop(made_way);
+        stored.unwrap_or(false)
     }
 
     /// Removes a key and returns its value, if it was fresh. It wins over a load under way:

@@ -22,7 +22,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// assert_eq!(cache.remove_by_tag("letters"), 1);
     /// ```
     pub fn insert_many(&self, entries: impl IntoIterator<Item = (K, V)>, options: EntryOptions) -> usize {
-        entries.into_iter().map(|(key, value)| usize::from(self.insert_by(key, value, &options))).sum()
+        entries.into_iter().map(|(key, value)| usize::from(self.insert_by(key, value, Some(&options)))).sum()
     }
 
     /// [`remove`](Self::remove) of many keys; how many of them had a fresh value. O(keys).

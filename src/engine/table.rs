@@ -19,10 +19,19 @@ pub(super) struct Taken(Slot);
 
 /// What a get reads of a slot lies side by side.
 pub(super) struct Item<K, V> {
-    key: Option<K>,
-    value: Option<V>,
     partition: PartitionId,
     hash: KeyHash,
+    content: Content<K, V>,
+}
+
+/// One tag for key and value: an `Option` of each would take 8 bytes more where they are numbers.
+#[derive(Default)]
+enum Content<K, V> {
+    #[default]
+    Nothing,
+    /// Its load is under way, or has failed.
+    Key(K),
+    Entry(K, V),
 }
 
 /// A key's hash, as far as it is kept.
@@ -39,7 +48,7 @@ impl KeyHash {
 
 impl<K, V> Default for Item<K, V> {
     fn default() -> Self {
-        Self { key: None, value: None, partition: PartitionId::ROOT, hash: KeyHash::default() }
+        Self { partition: PartitionId::ROOT, hash: KeyHash::default(), content: Content::Nothing }
     }
 }
 
@@ -169,7 +178,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        find_in(&self.index, &self.items, hash, partition, key)
+        find_in(&self.index, &self.items, hash, partition, key).map(|(slot, _)| slot)
     }
 
     /// The value of a key that lies in this namespace, if it is certainly fresh, which counts as a hit; else its slot, if it
@@ -188,22 +197,23 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     {
         let hash = self.hash(partition, key);
         let Self { machine, index, items, .. } = self;
-        let slot = find_in(index, items, hash, partition, key).ok_or(None)?;
+        let (slot, item) = find_in(index, items, hash, partition, key).ok_or(None)?;
         let until = machine.fresh_until_of(slot);
+        let Content::Entry(_, value) = &item.content else { return Err(Some(slot)) };
         if !until.is_for_ever() && !until.is_after(now()) {
             return Err(Some(slot));
         }
         machine.count_hit(slot, namespace);
-        items.get(slot.index()).and_then(|item| item.value.as_ref()).ok_or(Some(slot))
+        Ok(value)
     }
 
     pub fn key(&self, slot: Slot) -> Option<&K> {
-        self.items.get(slot.index())?.key.as_ref()
+        self.items.get(slot.index())?.key()
     }
 
     #[inline]
     pub fn value(&self, slot: Slot) -> Option<&V> {
-        self.items.get(slot.index())?.value.as_ref()
+        self.items.get(slot.index())?.value()
     }
 
     /// Puts a key in the slot that the machine gave it.
@@ -212,9 +222,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
             self.items.push(Item::default());
         }
         if let Some(item) = self.items.get_mut(slot.index()) {
-            item.partition = partition;
-            item.key = Some(key);
-            item.hash = hash;
+            *item = Item { partition, hash, content: Content::Key(key) };
         }
         if self.told_key.is_some() && partition != PartitionId::ROOT {
             if self.places.len() <= slot.index() {
@@ -226,6 +234,29 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         }
         let Self { index, items, .. } = self;
         index.insert_unique(hash.spread(), slot, |slot| items.get(slot.index()).map_or(0, |item| item.hash.spread()));
+    }
+
+    /// Puts a value in the slot that the machine gave it, if it did, with a key that had another one before (`known`), or none.
+    #[inline(never)]
+    pub fn insert(
+        &mut self,
+        known: Option<Slot>,
+        slot: Option<Slot>,
+        partition: PartitionId,
+        place: &Rc<Place>,
+        hash: KeyHash,
+        key: K,
+        value: V,
+    ) {
+        self.drain();
+        let Some(slot) = slot else {
+            return self.left.entries.push(LeftEntry::silent(Some(key), Some(value)));
+        };
+        match known {
+            None => self.place(slot, partition, place, key, hash),
+            Some(_) => self.left.entries.push(LeftEntry::silent(Some(key), None)),
+        }
+        self.put(slot, value);
     }
 
     /// The error that a slot remembers.
@@ -242,8 +273,8 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     pub fn put(&mut self, slot: Slot, value: V) {
         self.forget_failure(slot);
         let Some(item) = self.items.get_mut(slot.index()) else { return };
-        if let Some(old) = item.value.replace(value) {
-            let key = item.key.as_ref().zip(self.told_key).map(|(key, clone)| clone(key));
+        if let Some(old) = item.put(value) {
+            let key = item.key().zip(self.told_key).map(|(key, clone)| clone(key));
             let place = self.places.get(slot.index()).cloned().flatten();
             let cause = Some(RemovalCause::Replaced);
             self.left.entries.push(LeftEntry { key, value: Some(old), cause, place });
@@ -260,6 +291,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     }
 
     /// Puts a new key and its value in a slot that another key had. What was there is the caller's to drop.
+    #[inline]
     pub fn exchange(
         &mut self,
         Taken(slot): Taken,
@@ -273,8 +305,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         if let Ok(found) = index.find_entry(item.hash.spread(), |s| *s == slot) {
             found.remove();
         }
-        let new = Item { key: Some(key), value: Some(value), partition, hash };
-        let before = std::mem::replace(item, new);
+        let before = std::mem::replace(item, Item { partition, hash, content: Content::Entry(key, value) });
         index.insert_unique(hash.spread(), slot, |slot| items.get(slot.index()).map_or(0, |item| item.hash.spread()));
         Some(before)
     }
@@ -299,12 +330,12 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         if key_removed && let Ok(found) = self.index.find_entry(item.hash.spread(), |s| *s == slot) {
             found.remove();
         }
-        let value = item.value.take();
-        let (key, place) = match key_removed {
-            true => (item.key.take(), self.places.get_mut(slot.index()).and_then(Option::take)),
+        let ((key, value), place) = match key_removed {
+            true => (std::mem::take(item).into_parts(), self.places.get_mut(slot.index()).and_then(Option::take)),
             false => {
-                let key = item.key.as_ref().zip(self.told_key).map(|(key, clone)| clone(key));
-                (key, self.places.get(slot.index()).cloned().flatten())
+                let value = item.take_value();
+                let key = item.key().zip(self.told_key).map(|(key, clone)| clone(key));
+                ((key, value), self.places.get(slot.index()).cloned().flatten())
             }
         };
         self.left.entries.push(LeftEntry { key, value, cause, place });
@@ -324,13 +355,14 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         let (mut items, mut places) = (std::mem::take(&mut self.items), std::mem::take(&mut self.places));
         for slot in held {
             if let Some(item) = items.get_mut(slot.index()) {
-                let (key, value) = (item.key.take(), item.value.take());
+                let (key, value) = std::mem::take(item).into_parts();
                 let place = places.get_mut(slot.index()).and_then(Option::take);
                 self.left.entries.push(LeftEntry { key, value, cause: Some(RemovalCause::Removed), place });
             }
         }
         // Keys whose loads are under way have no value; they are dropped with the rest, outside the borrow.
-        self.left.entries.extend(items.into_iter().map(|item| LeftEntry::silent(item.key, item.value)));
+        let parts = items.into_iter().map(Item::into_parts);
+        self.left.entries.extend(parts.map(|(key, value)| LeftEntry::silent(key, value)));
     }
 
     pub fn set_in_flight(&mut self, flight: FlightId, in_flight: Rc<InFlight<V, R>>) {
@@ -354,13 +386,13 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
 }
 
 #[inline]
-fn find_in<K, V, Q>(
+fn find_in<'a, K, V, Q>(
     index: &HashTable<Slot>,
-    items: &[Item<K, V>],
+    items: &'a [Item<K, V>],
     hash: KeyHash,
     partition: PartitionId,
     key: &Q,
-) -> Option<Slot>
+) -> Option<(Slot, &'a Item<K, V>)>
 where
     K: Borrow<Q>,
     Q: Eq + ?Sized,
@@ -369,35 +401,86 @@ where
     let has_hash = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.hash == hash);
     let first = *index.find(hash.spread(), has_hash)?;
     match items.get(first.index()) {
-        Some(item) if item.is(partition, key) => Some(first),
+        Some(item) if item.is(partition, key) => Some((first, item)),
         _ => find_among_equals(index, items, hash, partition, key),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn find_among_equals<K, V, Q>(
+fn find_among_equals<'a, K, V, Q>(
     index: &HashTable<Slot>,
-    items: &[Item<K, V>],
+    items: &'a [Item<K, V>],
     hash: KeyHash,
     partition: PartitionId,
     key: &Q,
-) -> Option<Slot>
+) -> Option<(Slot, &'a Item<K, V>)>
 where
     K: Borrow<Q>,
     Q: Eq + ?Sized,
 {
     let same = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
-    index.find(hash.spread(), same).copied()
+    let slot = *index.find(hash.spread(), same)?;
+    Some((slot, items.get(slot.index())?))
 }
 
 impl<K, V> Item<K, V> {
+    #[inline]
+    fn key(&self) -> Option<&K> {
+        match &self.content {
+            Content::Nothing => None,
+            Content::Key(key) | Content::Entry(key, _) => Some(key),
+        }
+    }
+
+    #[inline]
+    fn value(&self) -> Option<&V> {
+        match &self.content {
+            Content::Entry(_, value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Puts a value with the key that is there. The one that was there before.
+    fn put(&mut self, value: V) -> Option<V> {
+        match &mut self.content {
+            Content::Entry(_, place) => Some(std::mem::replace(place, value)),
+            content => {
+                if let Content::Key(key) = std::mem::take(content) {
+                    *content = Content::Entry(key, value);
+                }
+                None
+            }
+        }
+    }
+
+    fn take_value(&mut self) -> Option<V> {
+        match std::mem::take(&mut self.content) {
+            Content::Entry(key, value) => {
+                self.content = Content::Key(key);
+                Some(value)
+            }
+            content => {
+                self.content = content;
+                None
+            }
+        }
+    }
+
+    fn into_parts(self) -> (Option<K>, Option<V>) {
+        match self.content {
+            Content::Nothing => (None, None),
+            Content::Key(key) => (Some(key), None),
+            Content::Entry(key, value) => (Some(key), Some(value)),
+        }
+    }
+
     #[inline]
     fn is<Q>(&self, partition: PartitionId, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.partition == partition && self.key.as_ref().is_some_and(|its| its.borrow() == key)
+        self.partition == partition && self.key().is_some_and(|its| its.borrow() == key)
     }
 }

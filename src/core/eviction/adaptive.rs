@@ -21,8 +21,7 @@ impl Adaptive {
     }
 
     pub fn keyed(&mut self, slot: Slot, hash: Option<u32>) {
-        // 0 is no hash.
-        self.clock.keyed(slot.number(), hash.map_or(0, |hash| mixed(hash).max(1)));
+        self.clock.keyed(slot.number(), own(hash));
     }
 
     pub fn inserted(&mut self, slot: Slot, weights: &[u32], failure: bool) {
@@ -52,10 +51,11 @@ impl Adaptive {
         debug_assert!(self.clock.len() > 0 || weight == 0, "nothing weighs {weight}");
     }
 
+    #[inline]
     pub fn exchanged(&mut self, slot: Slot, hash: Option<u32>) {
-        self.clock.remove(slot.number(), &[], Leaving::Evicted);
-        self.keyed(slot, hash);
-        self.inserted(slot, &[], false);
+        let (number, hash) = (slot.number(), own(hash));
+        self.clock.exchange(number, hash);
+        self.note_key(number, hash);
     }
 
     pub fn victim(&mut self, weights: &[u32], keep: Option<Slot>) -> Option<Slot> {
@@ -93,10 +93,21 @@ impl Adaptive {
 
     /// Lets the shadows know of a use of a key that they sample, and does as they advise.
     fn note(&mut self, number: u32) {
-        let hash = self.clock.hash(number);
+        self.note_key(number, self.clock.hash(number));
+    }
+
+    #[inline]
+    fn note_key(&mut self, number: u32, hash: u32) {
         let sampled = self.shadows.samples(hash);
         self.clock.set_noted(number, sampled);
-        if sampled && let Some(share) = self.shadows.access(hash, self.clock.len(), self.clock.was_full) {
+        if sampled {
+            self.tell_shadows(hash);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_shadows(&mut self, hash: u32) {
+        if let Some(share) = self.shadows.access(hash, self.clock.len(), self.clock.was_full) {
             self.set_cold_share(share);
         }
     }
@@ -109,6 +120,12 @@ impl Adaptive {
         let entries = hot(u64::from(self.limits.max_entries())) as u32;
         self.clock.set_hot_room(Room { entries, weight: hot(self.limits.max_bytes()) });
     }
+}
+
+/// The clock's hash of a key, of the driver's; 0 is none.
+#[inline]
+fn own(hash: Option<u32>) -> u32 {
+    hash.map_or(0, |hash| mixed(hash).max(1))
 }
 
 /// A hash whose every bit depends on each of the driver's, who may give numbers as they are (MurmurHash3's last step).

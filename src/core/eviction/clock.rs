@@ -9,7 +9,7 @@
 //! once more. A key that comes in and has a ghost newer than the hand becomes hot at once, if it has come in
 //! more often than the entry under the hand; if it has not, that entry counts as having come once less.
 
-use super::ghosts::{FIRST, Ghosts, MOST_COMES};
+use super::ghosts::{FIRST, Ghosts, Known, MOST_COMES};
 use super::{Leaving, MOST_HITS, NOTED};
 use crate::core::grow::grow;
 
@@ -21,6 +21,7 @@ const CLASS_BITS: u32 = 2;
 const COMES_BITS: u32 = 3;
 /// Ages are told apart up to 2^27 ticks.
 const STAMP_SHIFT: u32 = CLASS_BITS + COMES_BITS;
+const STAMP_MASK: u32 = !((1 << STAMP_SHIFT) - 1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -32,9 +33,9 @@ pub(super) enum Class {
 
 #[derive(Clone, Copy, Default)]
 struct Node {
-    /// The neighbour nearer to the front of the queue, or 0.
+    /// The neighbour nearer to the front of the queue; of the newest the oldest, since a queue is a circle.
     newer: u32,
-    /// The neighbour nearer to its end, or 0.
+    /// The neighbour nearer to its end; of the oldest the newest.
     older: u32,
     /// The class, how often the key has come in, the stamp.
     mark: u32,
@@ -65,18 +66,19 @@ impl Node {
     }
 
     fn set_stamp(&mut self, time: u32) {
-        self.mark = (time << STAMP_SHIFT) | (self.mark & ((1 << STAMP_SHIFT) - 1));
+        self.mark = (time << STAMP_SHIFT) | (self.mark & !STAMP_MASK);
     }
 
     /// How many ticks ago it got its stamp.
     fn age(self, time: u32) -> u32 {
-        (time << STAMP_SHIFT).wrapping_sub(self.mark & !((1 << STAMP_SHIFT) - 1)) >> STAMP_SHIFT
+        (time << STAMP_SHIFT).wrapping_sub(self.mark & STAMP_MASK) >> STAMP_SHIFT
     }
 }
 
+/// A circle, so that the oldest comes to the front by looking at the next one.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Queue {
-    newest: u32,
+    /// 0: none.
     oldest: u32,
     pub len: u32,
     pub weight: u64,
@@ -156,17 +158,53 @@ impl Clock {
     pub fn insert(&mut self, number: u32, weights: &[u32], known: bool) {
         let mut node = self.node(number);
         let ghost = if known && node.hash != 0 { self.ghosts.take(node.hash, self.time) } else { None };
+        let (hot, comes) = self.classify(ghost, number, weights);
+        self.set_hits(number, 0);
+        node.set_comes(comes);
+        node.set_stamp(self.tick());
+        self.push(number, node, if hot { Class::Hot } else { Class::Cold }, weights);
+        self.cool(weights);
+    }
+
+    /// What the [victim](Self::victim) `number` was makes room for a new key of this hash (0: none): as to remove the one
+    /// and insert the other, where neither weighs anything.
+    #[inline]
+    pub fn exchange(&mut self, number: u32, hash: u32) {
+        let node = self.node(number);
+        if number != self.cold.oldest {
+            self.remove(number, &[], Leaving::Evicted);
+            self.keyed(number, hash);
+            return self.insert(number, &[], true);
+        }
+        self.remember(node, node.age(self.time));
+        let ghost = if hash != 0 { self.ghosts.take(hash, self.time) } else { None };
+        let (hot, comes) = match ghost {
+            None => (false, FIRST),
+            ghost => self.classify(ghost, number, &[]),
+        };
+        let time = self.tick();
+        self.change(number, |node| (node.mark, node.hash) = (mark(Class::Cold, comes, time), hash));
+        self.set_hits(number, 0);
+        if hot {
+            let node = self.node(number);
+            self.unlink(number, node, &[]);
+            self.push(number, node, Class::Hot, &[]);
+            self.cool(&[]);
+        } else {
+            self.cold.oldest = self.node(number).newer;
+        }
+    }
+
+    /// Whether a key that comes in is hot, and how often it has come by now.
+    #[inline]
+    fn classify(&mut self, ghost: Option<Known>, number: u32, weights: &[u32]) -> (bool, u8) {
         let recent = ghost.is_some_and(|ghost| self.hand().is_none_or(|hand| ghost.age <= hand));
         let comes = ghost.map_or(FIRST, |ghost| (ghost.comes + 1).min(MOST_COMES));
         let hot = match self.has_room_for(number, weights) {
             true => recent || !self.was_full,
             false => recent && self.displaces(comes),
         };
-        self.set_hits(number, 0);
-        node.set_comes(comes);
-        node.set_stamp(self.tick());
-        self.push(number, node, if hot { Class::Hot } else { Class::Cold }, weights);
-        self.cool(weights);
+        (hot, comes)
     }
 
     /// Its weight was another one.
@@ -199,13 +237,9 @@ impl Clock {
         if node.class() == Class::Out {
             return;
         }
-        if why != Leaving::Failure && node.hash != 0 {
-            let was_hot = node.class() == Class::Hot;
-            let age = if was_hot && why == Leaving::Removed { 0 } else { node.age(self.time) };
-            if was_hot || self.hand().is_none_or(|hand| age <= hand) {
-                self.ghosts.reserve(self.len(), self.time);
-                self.ghosts.add(node.hash, self.time.wrapping_sub(age), node.comes());
-            }
+        if why != Leaving::Failure {
+            let was_used = node.class() == Class::Hot && why == Leaving::Removed;
+            self.remember(node, if was_used { 0 } else { node.age(self.time) });
         }
         // The hand may have moved its neighbours, or itself.
         self.unlink(number, self.node(number), weights);
@@ -215,17 +249,37 @@ impl Clock {
         }
     }
 
+    /// Leaves a ghost of a key, as if it had got its stamp so many ticks ago, if it was hot or that was not longer ago than
+    /// with the entry under the hand.
+    #[inline]
+    fn remember(&mut self, node: Node, age: u32) {
+        if node.hash != 0 && (node.class() == Class::Hot || self.hand().is_none_or(|hand| age <= hand)) {
+            self.ghosts.reserve(self.cold.len + self.hot.len, self.time);
+            self.ghosts.add(node.hash, self.time.wrapping_sub(age), node.comes());
+        }
+    }
+
     /// Whom to evict: anything but `keep`, unless there is nothing else.
+    #[inline]
     pub fn victim(&mut self, weights: &[u32], keep: u32) -> Option<u32> {
         self.was_full = true;
         self.cool(weights);
+        let oldest = self.cold.oldest;
+        if oldest != 0 && oldest != keep && self.hits(oldest) == 0 {
+            return Some(oldest);
+        }
+        self.seek_victim(weights, keep)
+    }
+
+    #[inline(never)]
+    fn seek_victim(&mut self, weights: &[u32], keep: u32) -> Option<u32> {
         for _ in 0..STEPS {
             let number = self.cold.oldest;
             if number == 0 || (number == keep && self.cold.len == 1) {
                 break;
             }
             if number == keep {
-                self.requeue(number, Class::Cold, weights);
+                self.renew(number, Class::Cold, weights);
                 continue;
             }
             if self.hits(number) == 0 {
@@ -234,7 +288,7 @@ impl Clock {
             let age = self.node(number).age(self.time);
             let recent = self.hand().is_none_or(|hand| age <= hand);
             self.set_hits(number, 0);
-            self.requeue(number, if recent { Class::Hot } else { Class::Cold }, weights);
+            self.renew(number, if recent { Class::Hot } else { Class::Cold }, weights);
             self.cool(weights);
         }
         let other = |number: u32| Some(number).filter(|number| *number != 0 && *number != keep);
@@ -247,10 +301,12 @@ impl Clock {
 
     /// All numbers in the queues: the hot ones first, and those lately come in or promoted before others.
     pub fn order(&self) -> impl Iterator<Item = u32> {
-        let older = |number: u32| Some(self.node(number).older).filter(|number| *number != 0);
-        let from =
-            move |number: u32| std::iter::successors(Some(number).filter(|number| *number != 0), move |n| older(*n));
-        from(self.hot.newest).chain(from(self.cold.newest))
+        let older = |number: u32| self.node(number).older;
+        let from = move |queue: Queue| {
+            std::iter::successors(Some(older(queue.oldest)), move |number| Some(older(*number)))
+                .take(queue.len as usize)
+        };
+        from(self.hot).chain(from(self.cold))
     }
 
     pub fn bytes(&self) -> usize {
@@ -276,7 +332,7 @@ impl Clock {
                 break;
             }
             self.set_hits(number, hits - 1);
-            self.requeue(number, Class::Hot, &[]);
+            self.renew(number, Class::Hot, &[]);
         }
     }
 
@@ -317,12 +373,19 @@ impl Clock {
         self.hot.len < self.hot_room.entries && weight <= self.hot_room.weight
     }
 
-    /// Moves an entry to the front of a queue, with a new stamp. Within its own queue weights do not matter.
-    fn requeue(&mut self, number: u32, class: Class, weights: &[u32]) {
-        let mut node = self.node(number);
-        let weights = if node.class() == class { &[] } else { weights };
+    /// Moves the oldest of a queue to the front of one, with a new stamp.
+    #[inline]
+    fn renew(&mut self, number: u32, class: Class, weights: &[u32]) {
+        let (mut node, time) = (self.node(number), self.tick());
+        if node.class() == class {
+            self.change(number, |node| node.set_stamp(time));
+            if let Some(queue) = self.queue(class) {
+                queue.oldest = node.newer;
+            }
+            return;
+        }
         self.unlink(number, node, weights);
-        node.set_stamp(self.tick());
+        node.set_stamp(time);
         self.push(number, node, class, weights);
     }
 
@@ -334,39 +397,35 @@ impl Clock {
     /// Writes an entry that is in no queue to the front of one.
     #[inline]
     fn push(&mut self, number: u32, mut node: Node, class: Class, weights: &[u32]) {
+        let weight = u64::from(weight_of(number, weights));
         let Some(queue) = self.queue(class) else { return };
-        let older = std::mem::replace(&mut queue.newest, number);
-        if older == 0 {
-            queue.oldest = number;
-        }
         queue.len += 1;
-        queue.weight += u64::from(weight_of(number, weights));
-        if older != 0 {
-            self.change(older, |node| node.newer = number);
-        }
-        (node.newer, node.older) = (0, older);
+        queue.weight += weight;
         node.set_class(class);
+        (node.newer, node.older) = (number, number);
+        if queue.oldest == 0 {
+            queue.oldest = number;
+        } else {
+            node.newer = queue.oldest;
+            node.older = self.node(node.newer).older;
+            self.change(node.newer, |oldest| oldest.older = number);
+            self.change(node.older, |newest| newest.newer = number);
+        }
         self.change(number, |place| *place = node);
     }
 
     /// Takes an entry, as it stands there, out of its queue. What stands there stays.
     #[inline]
     fn unlink(&mut self, number: u32, node: Node, weights: &[u32]) {
+        let weight = u64::from(weight_of(number, weights));
         let Some(queue) = self.queue(node.class()) else { return };
-        if node.newer == 0 {
-            queue.newest = node.older;
-        }
-        if node.older == 0 {
-            queue.oldest = node.newer;
-        }
         queue.len -= 1;
-        queue.weight = queue.weight.saturating_sub(u64::from(weight_of(number, weights)));
-        if node.newer != 0 {
-            self.change(node.newer, |newer| newer.older = node.older);
+        queue.weight = queue.weight.saturating_sub(weight);
+        if queue.oldest == number {
+            queue.oldest = if node.newer == number { 0 } else { node.newer };
         }
-        if node.older != 0 {
-            self.change(node.older, |older| older.newer = node.newer);
-        }
+        self.change(node.newer, |newer| newer.older = node.older);
+        self.change(node.older, |older| older.newer = node.newer);
     }
 
     fn queue(&mut self, class: Class) -> Option<&mut Queue> {
@@ -396,6 +455,10 @@ impl Clock {
             f(node);
         }
     }
+}
+
+fn mark(class: Class, comes: u8, time: u32) -> u32 {
+    (time << STAMP_SHIFT) | (u32::from(comes) << CLASS_BITS) | class as u32
 }
 
 fn weight_of(number: u32, weights: &[u32]) -> u32 {

@@ -45,7 +45,15 @@ impl Ghosts {
 
     /// Sees to room for the ghosts of so many entries. It doubles, and so does what it holds: which half of a bucket's
     /// keys belong where is not known, and the copies that are wrong grow old.
+    #[inline]
     pub fn reserve(&mut self, entries: u32, now: u32) {
+        if self.buckets.len() < buckets_for(entries) {
+            self.grow(entries, now);
+        }
+    }
+
+    #[inline(never)]
+    fn grow(&mut self, entries: u32, now: u32) {
         while self.buckets.len() < buckets_for(entries) {
             if self.buckets.is_empty() {
                 // So that doubling ends at what a full cache needs.
@@ -81,6 +89,7 @@ impl Ghosts {
     }
 
     /// What is known of a key, and no longer after this.
+    #[inline]
     pub fn take(&mut self, hash: u32, now: u32) -> Option<Known> {
         let print = print(hash);
         let (shift, now) = (self.shift, self.unit(now));

@@ -63,6 +63,7 @@ impl Shadows {
     }
 
     /// Whether uses of this key are to be told.
+    #[inline]
     pub fn samples(&self, hash: u32) -> bool {
         hash != 0 && is_sampled(hash, self.bits)
     }
@@ -120,8 +121,9 @@ impl Shadows {
     }
 }
 
+#[inline]
 fn is_sampled(hash: u32, bits: u32) -> bool {
-    bits == 0 || hash.wrapping_mul(0x9e37_79b1) >> (32 - bits) == 0
+    hash.wrapping_mul(0x9e37_79b1) <= u32::MAX >> bits
 }
 
 struct Shadow {
