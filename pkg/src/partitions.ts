@@ -2,7 +2,7 @@
 // keys. All of them share the slots, and so the bounds, but a key is looked for only in its own.
 
 import type { Core } from "./core.js";
-import { hashString } from "./hash.js";
+import { hashString, KeyHasher } from "./hash.js";
 import type { Place } from "./types.js";
 
 /** Slots by key. A `Map`, or what looks like one. */
@@ -50,8 +50,7 @@ export class Partition<K> implements Slots<K> {
   readonly place: Place;
   /** The scope as the core knows it; empty for none. */
   readonly scope: string;
-  /** What makes hashes of a key differ by partition. */
-  private salt: number | undefined;
+  private hasher: KeyHasher | undefined;
   /** Where `get` looks: the namespace's own map, without a detour, where there is no scope. */
   readonly slots: Slots<K>;
 
@@ -78,9 +77,10 @@ export class Partition<K> implements Slots<K> {
     return this.namespace.scopes.get(this.scope)?.get(key);
   }
 
-  /** The seed of its keys' hashes, of a cache with this one. */
-  seed(seed: number): number {
-    return (this.salt ??= hashString(this.scope, this.namespace.id)) ^ seed;
+  /** A key's hash, in a cache with this seed. It differs by partition. */
+  hash(key: K, seed: number): number {
+    this.hasher ??= new KeyHasher(hashString(this.scope, this.namespace.id) ^ seed);
+    return this.hasher.hash(key);
   }
 
   /** The core's number for this part. A scope's without keys holds for the next call only. */
