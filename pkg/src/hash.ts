@@ -8,17 +8,17 @@ const halves = new Uint32Array(doubles.buffer);
 
 /** How many strings are looked at whole until it is known what they begin with, and afterwards one of how many. */
 const FIRST_LOOKS = 64;
-const LOOK_EVERY = 16;
+const LOOK_EVERY = 64;
 /** A longer one is no example of others, and not kept as one. */
 const LONGEST = 1_024;
 /** After so many looks the beginning is looked for anew: it only ever gets shorter. */
-const LOOKS = 1_024;
+const LOOKS = 256;
 
 /**
  * Gives 32 bits of each key, others with another seed; 0 for one that has none. The core sees to it that each bit counts.
  *
  * For strings it is FNV-1a by characters, which costs some 1.5 ns each. A cache's strings often begin alike, and what they
- * have in common is hashed once: a string is taken to begin as those did that were looked at whole, which one of sixteen is.
+ * have in common is hashed once: a string is taken to begin as those did that were looked at whole, which one of 64 is.
  * If one does not, the beginning gets shorter. So one that begins otherwise may be taken for another once or twice.
  */
 export class KeyHasher {
