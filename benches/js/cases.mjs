@@ -1,12 +1,14 @@
 // What is measured. Keys are 48-character URLs built beforehand, drawn by Zipf(1.0).
 
+import { heapBytes, outerBytes, settle } from "./settled.mjs";
+
 const KEYS = 100_000;
 const ENTRIES = 10_000;
 const OPS = 1_000_000;
 
 // As a request's url is: in one piece. What a template gives is a tree of strings, which V8 makes one of when somebody reads
 // its characters, and of which its garbage collector then leaves two in the place of one, so that a Map has to compare them.
-const urls = (n) =>
+export const urls = (n) =>
   Array.from({ length: n }, (_, i) =>
     Buffer.from(`https://api.example.com/v1/things/${String(i).padStart(14, "0")}`).toString("latin1"),
   );
@@ -156,33 +158,14 @@ export const cases = {
     // Hash each string first, so that its hash is nobody's cost, and let lazily made things be made.
     const warm = contended.make(16);
     keys.forEach((key, i) => warm.set(key, i));
-    const before = settled();
+    settle();
+    const before = heapBytes() + outerBytes();
     const { cache, set } = contended.make(ENTRIES);
     keys.forEach((key, i) => set(key, i));
-    const after = settled();
+    settle();
+    const after = heapBytes() + outerBytes();
     // flru does not tell.
     if ((cache.size ?? ENTRIES) !== ENTRIES) throw new Error("not full");
     return (after - before) / ENTRIES;
   },
-};
-
-function settled() {
-  for (let i = 0; i < 4; i++) globalThis.gc();
-  // The JS heap, and wasm memories and typed arrays, which lie outside it.
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers + wasmBytes();
-}
-
-/** Linear memory grows by pages and is not counted by Node; every memory made is watched instead. */
-function wasmBytes() {
-  return (globalThis.__wasmMemories ?? []).reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
-}
-
-// A wasm instance shows its memory among its exports; they are collected as instances are made.
-const { Instance } = WebAssembly;
-WebAssembly.Instance = class extends Instance {
-  constructor(...args) {
-    super(...args);
-    if (this.exports.memory) (globalThis.__wasmMemories ??= []).push(this.exports.memory);
-  }
 };

@@ -22,8 +22,22 @@ const table = {
     ...others,
   ],
   "set that evicts": ["nearcache", "nearcache, lru", BASE, "lru-cache, exact time", ...others],
-  "await hit, one hot key": ["nearcache", "nearcache, no ttl", BASE, "lru-cache, exact time", "async-cache-dedupe", "cachified"],
-  "await hit, Zipf": ["nearcache", "nearcache, no ttl", BASE, "lru-cache, exact time", "async-cache-dedupe", "cachified"],
+  "await hit, one hot key": [
+    "nearcache",
+    "nearcache, no ttl",
+    BASE,
+    "lru-cache, exact time",
+    "async-cache-dedupe",
+    "cachified",
+  ],
+  "await hit, Zipf": [
+    "nearcache",
+    "nearcache, no ttl",
+    BASE,
+    "lru-cache, exact time",
+    "async-cache-dedupe",
+    "cachified",
+  ],
   "await wrapped hit, Zipf": ["nearcache", "nearcache, getOrSet", BASE, "async-cache-dedupe"],
   "await miss, trivial loader": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
   "1,000 gets of one cold key": ["nearcache", BASE, "async-cache-dedupe", "cachified"],
@@ -46,7 +60,9 @@ function run(contender, name) {
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
 
-console.log(`Node ${process.version}, ${rounds} rounds, medians; ns of CPU an operation (bytes an entry in the last case)`);
+console.log(
+  `Node ${process.version}, ${rounds} rounds, medians; ns of CPU an operation (bytes an entry in the last case)`,
+);
 for (const [name, contenders] of Object.entries(table)) {
   if (only && name !== only) continue;
   const times = new Map(contenders.map((contender) => [contender, []]));
