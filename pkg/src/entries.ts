@@ -104,14 +104,19 @@ export class EntryTable<K, V> implements ColumnsOwner {
     return known;
   }
 
-  /** Gives a new key its slot. */
-  place(slot: number, key: K, partition: Partition<K>, number: number, value: Stored<V> = NONE): void {
+  /** Gives a new key its slot, with nothing in it. */
+  place(slot: number, key: K, partition: Partition<K>, number: number): void {
+    this.placeKey(slot, key, partition, number);
+    this.values[slot] = NONE;
+  }
+
+  /** Gives a new key its slot. What lies there is to be written. */
+  private placeKey(slot: number, key: K, partition: Partition<K>, number: number): void {
     this.columns.follow(slot);
     if (slot >= this.keys.length) this.grow(slot);
     partition.set(key, slot, number);
     // As a Map's, a key is never -0.
     this.keys[slot] = key === 0 ? (0 as K) : key;
-    this.values[slot] = value;
     if (partition !== this.root) this.partitions ??= [];
     if (this.partitions !== undefined) this.partitions[slot] = partition;
   }
@@ -138,8 +143,12 @@ export class EntryTable<K, V> implements ColumnsOwner {
     }
     if (hasNews(code)) this.drain();
     if (at === 0) return;
-    if (slot === 0) this.place(at, key, partition, number, value);
-    else this.put(at, value);
+    if (slot === 0) {
+      this.placeKey(at, key, partition, number);
+      this.values[at] = value;
+    } else {
+      this.put(at, value);
+    }
   }
 
   /** Lets go of what the core let go of. */

@@ -324,7 +324,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
     const now = nowFor(entries.clock, said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
-    const slot = handle.slots.get(key) ?? 0;
+    const slot = handle.slotOf(key);
     const hash = slot === 0 ? entries.hash(key, partition) : 0;
     const absent = value === undefined || value === null;
     try {
@@ -788,7 +788,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     let now = clock === hostClock ? UNREAD : clock.now();
     const slot = handle.slots.get(key);
     // What is not there needs no time.
-    if (slot === undefined) return undefined;
+    if (slot === undefined) {
+      handle.noteMissing(key);
+      return undefined;
+    }
     const until = columns.freshUntil[slot]!;
     if (!isForEver(until)) {
       if (now === UNREAD) now = hostClock.now();
@@ -827,8 +830,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     try {
       // It may be here for nothing but that the memory has grown.
       entries.columns.follow(0);
-      if (slot === undefined) code = entries.core.miss(namespace.id, now);
-      else code = isInvalid ? entries.core.touch_invalid(slot) : entries.core.touch(slot, now);
+      if (slot === undefined) {
+        this.#handle.noteMissing(key);
+        code = entries.core.miss(namespace.id, now);
+      } else code = isInvalid ? entries.core.touch_invalid(slot) : entries.core.touch(slot, now);
     } catch (error) {
       if (!entries.recover(error)) throw error;
       return undefined;

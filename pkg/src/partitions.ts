@@ -11,6 +11,9 @@ export interface Slots<K> {
   get(key: K): number | undefined;
 }
 
+/** No key: nobody else has it. */
+const NOTHING = Symbol("nothing");
+
 class ScopeKeys<K> extends Map<K, number> {
   constructor(
     /** The core's number for the scope, which holds while it has keys. */
@@ -29,6 +32,8 @@ export class Namespace<K> {
   number = 0;
   /** Hits that the core was not told of yet. */
   hits = 0;
+  /** A key that was not found in `slots`, while none has come since: what often follows need not look again. */
+  missed: unknown = NOTHING;
 
   constructor(
     /** The core's number, by which its figures are known. */
@@ -93,6 +98,7 @@ export class Partition<K> implements Slots<K> {
   set(key: K, slot: number, number: number): void {
     const { namespace, scope } = this;
     if (scope === "") {
+      namespace.missed = NOTHING;
       namespace.slots.set(key, slot);
       return;
     }
