@@ -9,6 +9,7 @@ export const contenders = {
   },
   nearcache: () => nearcache({}),
   "nearcache, lru": () => nearcache({ eviction: "lru" }),
+  "nearcache, no ttl": () => nearcache({ ttl: Infinity }),
   "nearcache, told of misses": () => nearcache({ plugins: [{ miss: () => {} }] }),
   "nearcache, told of hits": () => nearcache({ plugins: [{ hit: () => {} }] }),
   "nearcache, stale windows": () =>

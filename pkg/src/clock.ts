@@ -15,8 +15,12 @@ const nativeNow = Date.now;
 const readNative = host.now;
 const isNative = /\[native code\]/.test(Function.prototype.toString.call(nativeNow));
 
-/** How many readings must agree before others are spared. */
+/** In the place of a time that was not needed yet. */
+export const UNREAD = -1;
+
+/** How many readings must agree before others are spared, and how many at the most, where that was in vain before. */
 const AGREE = 16;
+const MOST_AGREE = 256;
 /** How many are then spared, within the same run of code. */
 const SPARED = 64;
 
@@ -27,6 +31,7 @@ class HostClock implements Clock {
   /** How many readings may be spared yet. */
   private left = 0;
   private agreed = 0;
+  private agree = AGREE;
   private isEndKnown = false;
 
   now(): number {
@@ -42,8 +47,8 @@ class HostClock implements Clock {
   private readAnew(): number {
     const before = this.last;
     const time = this.read();
-    this.agreed = time === before && maySpare() ? this.agreed + 1 : 0;
-    if (this.agreed >= AGREE) this.spare();
+    this.agreed = time === before ? this.agreed + 1 : 0;
+    if (this.agreed >= this.agree && maySpare()) this.spare();
     return time;
   }
 
@@ -55,6 +60,8 @@ class HostClock implements Clock {
   }
 
   private readonly end = (): void => {
+    // Where each run has a few calls, as those have that await, to know its end costs more than what is spared.
+    this.agree = this.left === SPARED ? Math.min(2 * this.agree, MOST_AGREE) : AGREE;
     this.isEndKnown = false;
     this.left = 0;
     this.agreed = 0;
@@ -66,7 +73,7 @@ function maySpare(): boolean {
   return isNative && !host.requestBound && host.now === readNative && Date === NativeDate && Date.now === nativeNow;
 }
 
-export const hostClock: Clock = new HostClock();
+export const hostClock = new HostClock();
 
 /** A clock that the user gave is read at every call. */
 export class GivenClock implements Clock {

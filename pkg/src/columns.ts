@@ -5,6 +5,13 @@ const MOST_HITS = 3;
 /** How many numbers the core's list of noted hits has, the count included. */
 const MOST_NOTED = 256;
 const NONE = new Float64Array(0);
+/** From here on a moment is the end of nothing (2^64, as the core has it). */
+const NEVER = 18_446_744_073_709_551_616;
+
+/** Whether what has this in `freshUntil` never expires by itself, so that no clock need be read. */
+export function isForEver(until: number): boolean {
+  return until >= NEVER;
+}
 
 export interface ColumnsOwner {
   readonly core: Core;

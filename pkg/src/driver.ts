@@ -147,7 +147,7 @@ export class Driver<K, V> {
     const invalid = validate !== undefined && this.finds(handle, key, validate);
     const random = this.loads.ahead ? this.random() : NaN;
     const now = entries.clock.now();
-    const known = handle.slots.get(key) ?? 0;
+    const known = handle.slotOf(key);
     const number = handle.number(entries.core);
     const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
     const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;

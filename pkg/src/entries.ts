@@ -1,7 +1,7 @@
 import type { Clock } from "./clock.js";
 import { Columns, type ColumnsOwner } from "./columns.js";
 import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
-import { hashKey, newSeed } from "./hash.js";
+import { newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
 import type { Numbers } from "./policy.js";
@@ -74,7 +74,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
   hash(key: K, partition: Partition<K>): number {
     if (this.options.lru) return 0;
     this.seed ??= newSeed();
-    return this.seed === undefined ? 0 : hashKey(key, partition.seed(this.seed));
+    return this.seed === undefined ? 0 : partition.hash(key, this.seed);
   }
 
   /** The core, which knows of all hits. */
@@ -104,14 +104,19 @@ export class EntryTable<K, V> implements ColumnsOwner {
     return known;
   }
 
-  /** Gives a new key its slot. */
+  /** Gives a new key its slot, with nothing in it. */
   place(slot: number, key: K, partition: Partition<K>, number: number): void {
+    this.placeKey(slot, key, partition, number);
+    this.values[slot] = NONE;
+  }
+
+  /** Gives a new key its slot. What lies there is to be written. */
+  private placeKey(slot: number, key: K, partition: Partition<K>, number: number): void {
     this.columns.follow(slot);
     if (slot >= this.keys.length) this.grow(slot);
     partition.set(key, slot, number);
     // As a Map's, a key is never -0.
     this.keys[slot] = key === 0 ? (0 as K) : key;
-    this.values[slot] = NONE;
     if (partition !== this.root) this.partitions ??= [];
     if (this.partitions !== undefined) this.partitions[slot] = partition;
   }
@@ -133,12 +138,17 @@ export class EntryTable<K, V> implements ColumnsOwner {
     const at = code & SLOT;
     if ((code & EVICTED) !== 0) {
       if (this.hooks.evict !== undefined) this.notifyRemoval(at, "size");
-      this.forgetKey(at);
+      // What lies in the slot is written over below.
+      this.partitionOf(at).delete(this.keys[at] as K);
     }
     if (hasNews(code)) this.drain();
     if (at === 0) return;
-    if (slot === 0) this.place(at, key, partition, number);
-    this.put(at, value);
+    if (slot === 0) {
+      this.placeKey(at, key, partition, number);
+      this.values[at] = value;
+    } else {
+      this.put(at, value);
+    }
   }
 
   /** Lets go of what the core let go of. */

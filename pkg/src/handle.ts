@@ -50,6 +50,18 @@ export class CacheHandle<K, V> {
     this.place = partition.place;
   }
 
+  /** The slot of a key; 0 if it has none. */
+  slotOf(key: K): number {
+    const { slots, namespace } = this;
+    return key === namespace.missed && slots === namespace.slots ? 0 : (slots.get(key) ?? 0);
+  }
+
+  /** Remembers that the key has no slot: whoever looked for it often stores or loads it now. */
+  noteMissing(key: K): void {
+    const { slots, namespace } = this;
+    if (slots === namespace.slots) namespace.missed = key;
+  }
+
   /** The core's number for this part. */
   number(core: Core): number {
     return this.partition.number(core);

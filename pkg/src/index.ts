@@ -1,7 +1,8 @@
 import { type BatchId, Batcher } from "./batcher.js";
 import { ADVICE, read as readAdvice } from "./advice.js";
-import { GivenClock, hostClock, nowFor } from "./clock.js";
+import { GivenClock, hostClock, nowFor, UNREAD } from "./clock.js";
 import { insertWith } from "./calls.js";
+import { isForEver } from "./columns.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
 import { Driver } from "./driver.js";
@@ -225,10 +226,16 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   get(key: K): V | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
-    const now = entries.clock.now();
+    const { clock, columns } = entries;
+    // A clock that the user gave may use the cache, and so comes first.
+    let now = clock === hostClock ? UNREAD : clock.now();
     const slot = handle.slots.get(key);
-    const { columns } = entries;
-    if (slot === undefined || !(now < columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
+    if (slot === undefined) return this.#getSlow(key, slot, now === UNREAD ? hostClock.now() : now);
+    const until = columns.freshUntil[slot]!;
+    if (!isForEver(until)) {
+      if (now === UNREAD) now = hostClock.now();
+      if (!(now < until)) return this.#getSlow(key, slot, now);
+    }
     const value = entries.values[slot] as V;
     handle.namespace.hits++;
     columns.use(slot);
@@ -317,7 +324,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
     const now = nowFor(entries.clock, said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
-    const slot = handle.slots.get(key) ?? 0;
+    const slot = handle.slotOf(key);
     const hash = slot === 0 ? entries.hash(key, partition) : 0;
     const absent = value === undefined || value === null;
     try {
@@ -773,27 +780,40 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return id === 0 ? ALL : id;
   }
 
+  /** A hit of what is certainly fresh. As `get`, and that `ask` decides the rest. */
   #plainHit(key: K): Promise<V> | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
+    const { clock, columns } = entries;
+    let now = clock === hostClock ? UNREAD : clock.now();
     const slot = handle.slots.get(key);
     // What is not there needs no time.
-    if (slot === undefined) return undefined;
-    const { clock, columns } = entries;
-    const now = clock.now();
-    // A clock that the user gave may have used the cache.
-    if (clock !== hostClock && handle.slots.get(key) !== slot) return undefined;
-    const until = columns.freshUntil[slot];
-    // Not certainly fresh, or on its way: the core decides. Where nothing can be seen, it may be fresh all the same.
-    if (!(now < until!) && (until !== undefined || !entries.safely(() => entries.columns.isFresh(slot, now))))
+    if (slot === undefined) {
+      handle.noteMissing(key);
       return undefined;
+    }
+    const until = columns.freshUntil[slot]!;
+    if (!isForEver(until)) {
+      if (now === UNREAD) now = hostClock.now();
+      if (!(now < until)) return until === undefined ? this.#hiddenHit(key, slot, now) : undefined;
+    }
     const value = entries.values[slot] as V;
     handle.namespace.hits++;
     columns.use(slot);
-    if (entries.hooks.hit !== undefined) {
-      entries.hooks.notify("hit", { key, place: handle.place });
-      entries.flush();
-    }
+    return Promise.resolve(value);
+  }
+
+  /** As `plainHit`, where the columns can't be seen. */
+  #hiddenHit(key: K, slot: number, now: number): Promise<V> | undefined {
+    const entries = this.#entries;
+    const { hooks } = entries;
+    const handle = this.#handle;
+    if (!entries.safely(() => entries.columns.isFresh(slot, now))) return undefined;
+    const value = entries.values[slot] as V;
+    handle.namespace.hits++;
+    entries.columns.use(slot);
+    if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
+    entries.flush();
     return Promise.resolve(value);
   }
 
@@ -810,8 +830,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     try {
       // It may be here for nothing but that the memory has grown.
       entries.columns.follow(0);
-      if (slot === undefined) code = entries.core.miss(namespace.id, now);
-      else code = isInvalid ? entries.core.touch_invalid(slot) : entries.core.touch(slot, now);
+      if (slot === undefined) {
+        this.#handle.noteMissing(key);
+        code = entries.core.miss(namespace.id, now);
+      } else code = isInvalid ? entries.core.touch_invalid(slot) : entries.core.touch(slot, now);
     } catch (error) {
       if (!entries.recover(error)) throw error;
       return undefined;

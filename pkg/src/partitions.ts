@@ -2,7 +2,7 @@
 // keys. All of them share the slots, and so the bounds, but a key is looked for only in its own.
 
 import type { Core } from "./core.js";
-import { hashString } from "./hash.js";
+import { hashString, KeyHasher } from "./hash.js";
 import type { Place } from "./types.js";
 
 /** Slots by key. A `Map`, or what looks like one. */
@@ -10,6 +10,9 @@ export interface Slots<K> {
   readonly size: number;
   get(key: K): number | undefined;
 }
+
+/** No key: nobody else has it. */
+const NOTHING = Symbol("nothing");
 
 class ScopeKeys<K> extends Map<K, number> {
   constructor(
@@ -29,6 +32,8 @@ export class Namespace<K> {
   number = 0;
   /** Hits that the core was not told of yet. */
   hits = 0;
+  /** A key that was not found in `slots`, while none has come since: what often follows need not look again. */
+  missed: unknown = NOTHING;
 
   constructor(
     /** The core's number, by which its figures are known. */
@@ -50,8 +55,7 @@ export class Partition<K> implements Slots<K> {
   readonly place: Place;
   /** The scope as the core knows it; empty for none. */
   readonly scope: string;
-  /** What makes hashes of a key differ by partition. */
-  private salt: number | undefined;
+  private hasher: KeyHasher | undefined;
   /** Where `get` looks: the namespace's own map, without a detour, where there is no scope. */
   readonly slots: Slots<K>;
 
@@ -78,9 +82,10 @@ export class Partition<K> implements Slots<K> {
     return this.namespace.scopes.get(this.scope)?.get(key);
   }
 
-  /** The seed of its keys' hashes, of a cache with this one. */
-  seed(seed: number): number {
-    return (this.salt ??= hashString(this.scope, this.namespace.id)) ^ seed;
+  /** A key's hash, in a cache with this seed. It differs by partition. */
+  hash(key: K, seed: number): number {
+    this.hasher ??= new KeyHasher(hashString(this.scope, this.namespace.id) ^ seed);
+    return this.hasher.hash(key);
   }
 
   /** The core's number for this part. A scope's without keys holds for the next call only. */
@@ -93,6 +98,7 @@ export class Partition<K> implements Slots<K> {
   set(key: K, slot: number, number: number): void {
     const { namespace, scope } = this;
     if (scope === "") {
+      namespace.missed = NOTHING;
       namespace.slots.set(key, slot);
       return;
     }

@@ -150,3 +150,40 @@ test("bounds hold with many loads under way", async () => {
   );
   equal([...cache.keys()], [49, 48, 47, 46, 45]);
 });
+
+test("a key that a get has just missed is stored once, whatever is stored meanwhile", async () => {
+  const happens = {
+    nothing: () => {},
+    itself: (cache) => cache.set("k", "other's", { bytes: 1 }),
+    "in a namespace": (cache) => cache.namespace("n").set("k", "elsewhere", { bytes: 1 }),
+    "in a scope": (cache) => cache.scope("s").set("k", "elsewhere", { bytes: 1 }),
+    another: (cache) => cache.set("other", 1, { bytes: 1 }).delete("other"),
+    everything: (cache) => cache.clear(),
+  };
+  for (const [what, happen] of Object.entries(happens)) {
+    // Between the get and the set, and from within the set.
+    for (const within of [false, true]) {
+      const cache = new NearCache({ maxEntries: 10, maxBytes: 100, sizeOf: () => (within && happen(cache), 1) });
+      for (const get of [(key) => cache.get(key), (key) => cache.scope("s").get(key)]) {
+        equal(get("k") === "own", false, what);
+        if (!within) happen(cache);
+        cache.set("k", "own");
+        equal([cache.get("k"), [...cache.keys()]], ["own", ["k"]], what);
+        cache.delete("k");
+      }
+      equal(cache.get("k"), undefined, what);
+      if (!within) happen(cache);
+      await cache.getOrSet("k", () => "loaded", { bytes: 1 });
+      equal([...cache.keys()], ["k"], what);
+    }
+  }
+});
+
+test("a key that a get has missed while it is being loaded is stored once", async () => {
+  const cache = new NearCache({ maxEntries: 10 });
+  const first = cache.getOrSet("k", async () => "first");
+  equal(cache.get("k"), undefined);
+  equal(cache.set("k", "set").get("k"), "set");
+  equal(await first, "first");
+  equal([...cache.entries()], [["k", "set"]]);
+});
