@@ -8,8 +8,6 @@ import { host } from "./host.js";
  */
 export class Batch<K, V> {
   readonly keys: K[] = [];
-  /** Takes no more keys. */
-  closed = false;
   /** Resolved when the call has come to an end, well or not. Only a runtime rejects it: with the request it belongs to. */
   readonly ended: Promise<void>;
   private readonly end: () => void;

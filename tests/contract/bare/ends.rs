@@ -137,13 +137,13 @@ impl Bare {
     }
 
     pub(super) fn end_batch(&mut self, at: usize, step: &Json) -> Result<Json, String> {
-        let Batch { place, keys, began, node, .. } = &mut self.batches[at];
-        let (place, began, node, keys) = (place.clone(), *began, *node, std::mem::take(keys));
+        let Batch { place, keys, began, id, .. } = &mut self.batches[at];
+        let (place, began, id, keys) = (place.clone(), *began, *id, std::mem::take(keys));
         if keys.is_empty() {
             return Ok(Json::Null);
         }
         let names: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
-        self.machine.batch_ended(node);
+        self.machine.batch_ended(id);
         let whole = step.get("error").and_then(Json::as_str);
         let values = list(step, "values");
         let error = whole.or((values.len() != keys.len()).then_some("ERR_BATCH"));
