@@ -150,7 +150,12 @@ impl Bare {
         let millis = self.now().millis_since(began);
         let error_shown = error.map_or(String::new(), |error| format!(" {error}"));
         self.event("batch", &place, &names.join(","), &format!("{millis}{error_shown}"));
-        for (at, (_, loads)) in keys.iter().enumerate() {
+        // In the order in which the loads came.
+        let of_key = |(at, (_, loads)): (usize, &(String, Vec<usize>))| loads.iter().map(|load| (*load, at)).collect();
+        let mut loads: Vec<(usize, usize)> =
+            keys.iter().enumerate().flat_map(|key| -> Vec<_> { of_key(key) }).collect();
+        loads.sort_unstable();
+        for (load, at) in loads {
             let mut end = match (error, values.get(at)) {
                 (Some(error), _) => json!({ "error": error }),
                 (None, Some(Json::Object(failed))) => json!({ "error": failed["error"] }),
@@ -159,9 +164,7 @@ impl Bare {
             if let Some(say) = list(step, "say").get(at) {
                 end["say"] = say.clone();
             }
-            for load in loads {
-                self.end(*load, &end);
-            }
+            self.end(load, &end);
         }
         Ok(Json::Null)
     }
