@@ -8,8 +8,6 @@ import { host } from "./host.js";
  */
 export class Batch<K, V> {
   readonly keys: K[] = [];
-  /** Takes no more keys. */
-  closed = false;
   /** Resolved when the call has come to an end, well or not. Only a runtime rejects it: with the request it belongs to. */
   readonly ended: Promise<void>;
   private readonly end: () => void;
@@ -32,8 +30,9 @@ export class Batch<K, V> {
     return this.again(index, lost);
   }
 
-  /** Promises the value of a key that it has already, by its index. */
+  /** Promises the value of a key that it has already, by its index. Whoever comes first is told first. */
   again(index: number, lost?: () => Promise<V>): Promise<V> {
+    if (!host.requestBound) return this.ended.then(() => this.pick(index));
     // Whoever is given the promise may hand it to several requests, as a DataLoader does.
     const { promise, resolve } = deferred<V>();
     resolve(

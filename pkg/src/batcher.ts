@@ -1,37 +1,33 @@
 import { LONGEST } from "./alarm.js";
 import { Batch } from "./batch.js";
+import { above, type Core, FULL_BATCH, NEW_BATCH, TIMED_BATCH } from "./core.js";
 import { deferred } from "./deferred.js";
-import { batchLost, batchResultError, recursive } from "./errors.js";
+import { batchLost, batchResultError } from "./errors.js";
+import type { Asker } from "./flight.js";
 import { host, type Timer } from "./host.js";
 import { duration, fn, known, size } from "./options.js";
 import type { BatchOptions } from "./types.js";
 
-/** What a batch belongs to, and what is to know of it. None of this may throw. */
-export interface BatchObserver<K, C = unknown> {
+/** What a batcher belongs to, and what is to know of its batches. None of this may throw. */
+export interface BatchOwner<K, C = unknown> {
+  /** Who decides which batch a key joins, and when that goes. */
+  readonly entries: { readonly core: Core; safely<T>(operation: (core: Core) => T): T };
+  /** The load that asks for a key, as the core calls it. */
+  readonly asker: number;
   /** The time in milliseconds. */
   now(): number;
-  /** A key takes a place. `false` if what asks for it would wait for itself. */
-  joined(batch: BatchId): boolean;
   /** Whether anybody still waits for a key, by what came with it. */
   isWanted(item: C): boolean;
-  /** It is full, or its window has passed: calls `load`, which may ask for keys. */
-  run<T>(batch: BatchId, call: () => T, keys: readonly K[]): T;
+  /** It takes no more keys: calls `load`, which may ask for keys. */
+  run<T>(batch: Asker, call: () => T, keys: readonly K[]): T;
   /** It has ended: the keys of its call, how long that took, and what every key failed with, if so. No keys: no call. */
-  ended(batch: BatchId, keys: readonly K[], millis: number, error: unknown): void;
-}
-
-/** A batch, for those who know it by a number of their own. */
-export interface BatchId {
-  node: number;
+  ended(keys: readonly K[], millis: number, error: unknown): void;
 }
 
 const BATCH_OPTIONS = new Set(["load", "batchWindow", "maxBatchSize"]);
 
-/** In so many batches a key is tried that are lost with their requests. */
-const MOST_TRIES = 10;
-
-class OpenBatch<K, V, C> extends Batch<K, V> implements BatchId {
-  node = -1;
+class OpenBatch<K, V, C> extends Batch<K, V> implements Asker {
+  node: number;
   readonly items: C[] = [];
   timer: Timer | undefined = undefined;
   /** Sends a batch with a timer before its time. */
@@ -40,6 +36,19 @@ class OpenBatch<K, V, C> extends Batch<K, V> implements BatchId {
   earlier: [number, C][] | undefined = undefined;
   /** Where each key is. */
   readonly places = new Map<K, number>();
+
+  constructor(
+    private readonly core: Core,
+    private readonly number: number,
+  ) {
+    super();
+    this.node = -1 - number;
+  }
+
+  /** What the core calls it; 0 if that is not the core which knows it. */
+  numberIn(core: Core): number {
+    return core === this.core ? this.number : 0;
+  }
 }
 
 /**
@@ -54,63 +63,71 @@ class OpenBatch<K, V, C> extends Batch<K, V> implements BatchId {
  */
 export class Batcher<K, V, C = undefined> {
   readonly #load: BatchOptions<K, V, C>["load"];
-  /** In milliseconds; `undefined`: the microtask window. */
-  readonly #window: number | undefined;
+  /** In milliseconds; NaN: the microtask window. */
+  readonly #window: number;
   readonly #maxSize: number;
-  readonly #observer: BatchObserver<K, C>;
-  #open: OpenBatch<K, V, C> | undefined = undefined;
+  readonly #owner: BatchOwner<K, C>;
+  /** The batch that was begun last, until it goes. */
+  #last: OpenBatch<K, V, C> | undefined = undefined;
 
   /** @throws {NearCacheError} `ERR_OPTION` */
-  constructor(options: BatchOptions<K, V, C>, observer: BatchObserver<K, C>) {
+  constructor(options: BatchOptions<K, V, C>, owner: BatchOwner<K, C>) {
     known(options, BATCH_OPTIONS, "batch");
     const { load, batchWindow = "microtask", maxBatchSize = Infinity } = options;
     this.#load = fn("batch.load", load);
-    this.#window = batchWindow === "microtask" ? undefined : Math.min(duration("batchWindow", batchWindow), LONGEST);
+    this.#window = batchWindow === "microtask" ? NaN : Math.min(duration("batchWindow", batchWindow), LONGEST);
     this.#maxSize = size("maxBatchSize", maxBatchSize);
-    this.#observer = observer;
+    this.#owner = owner;
   }
 
   /** The key's value, by the batch that is open or a new one. `item` goes to `load` beside it. */
   load(key: K, item: C, tries = 1): Promise<V> {
-    const open = this.#open;
-    const batch = open === undefined || open.closed ? this.#begin() : open;
-    if (!this.#observer.joined(batch)) return Promise.reject(recursive(key));
-    const lost = !host.requestBound
-      ? undefined
-      : (): Promise<V> => {
-          batch.closed = true;
-          return tries < MOST_TRIES ? this.load(key, item, tries + 1) : Promise.reject(batchLost(key, tries));
-        };
-    const known = batch.places.get(key);
-    if (known !== undefined) {
-      (batch.earlier ??= []).push([known, batch.items[known]!]);
-      batch.items[known] = item;
-      return batch.again(known, lost);
+    const { entries, asker } = this.#owner;
+    const last = this.#last;
+    const has = last?.places.has(key) ?? false;
+    const now = Number.isNaN(this.#window) ? 0 : this.#owner.now();
+    const answer = entries.safely((core) =>
+      core.join_batch(last?.numberIn(core) ?? 0, has, asker, this.#window, this.#maxSize, now),
+    );
+    const said = above(answer);
+    const isNew = (said & NEW_BATCH) !== 0;
+    const batch = isNew ? this.#begin(answer | 0, (said & TIMED_BATCH) !== 0) : last!;
+    const lost = host.requestBound ? () => this.#again(batch, key, item, tries) : undefined;
+    let promise: Promise<V>;
+    if (has && !isNew) {
+      const place = batch.places.get(key)!;
+      (batch.earlier ??= []).push([place, batch.items[place]!]);
+      batch.items[place] = item;
+      promise = batch.again(place, lost);
+    } else {
+      batch.places.set(key, batch.items.push(item) - 1);
+      promise = batch.add(key, lost);
     }
-    batch.places.set(key, batch.items.push(item) - 1);
-    const promise = batch.add(key, lost);
-    if (batch.keys.length >= this.#maxSize) {
-      batch.closed = true;
-      batch.go?.();
-    }
+    if ((said & FULL_BATCH) !== 0) batch.go?.();
     return promise;
   }
 
-  #begin(): OpenBatch<K, V, C> {
-    const batch = new OpenBatch<K, V, C>();
-    this.#open = batch;
-    if (this.#window !== undefined && this.#wait(batch, this.#window)) return batch;
+  /** The key's batch is gone with its request. */
+  #again(batch: OpenBatch<K, V, C>, key: K, item: C, tries: number): Promise<V> {
+    const again = this.#owner.entries.safely((core) => core.batch_lost(batch.numberIn(core), tries));
+    return again ? this.load(key, item, tries + 1) : Promise.reject(batchLost(key, tries));
+  }
+
+  #begin(number: number, isTimed: boolean): OpenBatch<K, V, C> {
+    const batch = new OpenBatch<K, V, C>(this.#owner.entries.core, number);
+    this.#last = batch;
+    if (isTimed && this.#wait(batch)) return batch;
     host.afterPromiseJobs(() => void this.#send(batch), batch.keys);
     return batch;
   }
 
   /** Sends the batch when its window has passed or it is full. There are no timers outside a request. */
-  #wait(batch: OpenBatch<K, V, C>, window: number): boolean {
+  #wait(batch: OpenBatch<K, V, C>): boolean {
     // Another request may fill the batch; it is sent by a promise job of this one.
     const { promise: go, resolve } = deferred<void>();
     batch.go = resolve;
     try {
-      batch.timer = host.setTimer(resolve, window);
+      batch.timer = host.setTimer(resolve, this.#window);
       host.keepAlive(batch.ended);
     } catch {
       if (batch.timer === undefined) return false;
@@ -120,32 +137,36 @@ export class Batcher<K, V, C = undefined> {
   }
 
   async #send(batch: OpenBatch<K, V, C>): Promise<void> {
-    batch.closed = true;
+    const owner = this.#owner;
+    const { entries } = owner;
+    entries.safely((core) => core.close_batch(batch.numberIn(core)));
+    if (this.#last === batch) this.#last = undefined;
     if (batch.timer !== undefined) host.clearTimer(batch.timer);
-    const observer = this.#observer;
     const places = this.#wanted(batch);
     const all = places.length === batch.keys.length;
     const keys = all ? batch.keys : places.map((place) => batch.keys[place]!);
     const items = all ? batch.items : places.map((place) => batch.items[place]!);
     const count = keys.length;
-    const start = observer.now();
+    const start = owner.now();
     let failure: unknown;
     try {
-      const values = count === 0 ? [] : await observer.run(batch, () => this.#load(keys, items), keys);
+      const values = count === 0 ? [] : await owner.run(batch, () => this.#load(keys, items), keys);
       if (!Array.isArray(values) || values.length !== count) throw batchResultError(values, count);
       batch.settle(all ? values : spread(values, places));
     } catch (error) {
       failure = error;
       batch.fail(error);
     }
-    observer.ended(batch, keys, Math.max(observer.now() - start, 0), failure);
+    entries.safely((core) => core.batch_ended(batch.numberIn(core)));
+    batch.node = -1;
+    owner.ended(keys, Math.max(owner.now() - start, 0), failure);
   }
 
   /** The places of the keys that somebody still waits for: others may have left while the batch was open. */
   #wanted({ keys, items, earlier = [] }: OpenBatch<K, V, C>): number[] {
     const isWanted = (place: number): boolean =>
-      this.#observer.isWanted(items[place]!) ||
-      earlier.some(([known, item]) => known === place && this.#observer.isWanted(item));
+      this.#owner.isWanted(items[place]!) ||
+      earlier.some(([known, item]) => known === place && this.#owner.isWanted(item));
     return Array.from(keys, (_, place) => place).filter(isWanted);
   }
 }

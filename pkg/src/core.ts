@@ -134,6 +134,10 @@ export const LAST = 1 << 29;
 export const KEY_REMOVED = 1 << 30;
 /** Of `insert`: the key that lies in the slot has made way. */
 export const EVICTED = 1 << 27;
+/** Of `join_batch`, above: the batch begins with this key; it takes no more; its window is one of time. */
+export const NEW_BATCH = 1;
+export const FULL_BATCH = 2;
+export const TIMED_BATCH = 4;
 
 /** Of `removal`: why a value left; without a kind, there was none. */
 export const CAUSES = [undefined, "size", "expired", "replaced", "removed"] as const;

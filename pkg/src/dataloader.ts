@@ -56,7 +56,7 @@ export class DataLoader<K, V, C = K> {
     const cacheKey = cacheMap === null ? undefined : this.#cacheKey(key);
     const cached = cacheMap?.get(cacheKey as C);
     const open = this.#open;
-    const joins = open !== undefined && !open.closed && open.keys.length < this.#maxBatchSize;
+    const joins = open !== undefined && open.keys.length < this.#maxBatchSize;
     const batch = joins ? open : new Batch<K, V>();
     let promise: Promise<V>;
     if (cached) {
@@ -115,13 +115,19 @@ export class DataLoader<K, V, C = K> {
 
   #schedule(batch: Batch<K, V>): void {
     const send = () => this.#send(batch);
-    if (this.#batchScheduleFn === undefined) host.afterPromiseJobs(send, batch.keys);
-    else this.#batchScheduleFn(send);
+    // It may send at once, or throw.
     this.#open = batch;
+    try {
+      if (this.#batchScheduleFn === undefined) host.afterPromiseJobs(send, batch.keys);
+      else this.#batchScheduleFn(send);
+    } catch (error) {
+      this.#open = undefined;
+      throw error;
+    }
   }
 
   #send(batch: Batch<K, V>): void {
-    batch.closed = true;
+    if (this.#open === batch) this.#open = undefined;
     const { keys } = batch;
     if (keys.length === 0) return batch.settle(keys as never[]);
     let loaded: PromiseLike<ArrayLike<V | Error>>;

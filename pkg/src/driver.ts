@@ -78,12 +78,6 @@ export class Driver<K, V> {
     return { value, status, age, ttl };
   }
 
-  /** The load that takes a place in a batch waits for the batch. `false` if it would wait for itself. */
-  joinBatch(batch: number): boolean {
-    const flight = this.loads.asker?.node ?? -1;
-    return flight < 0 || this.entries.safely((core) => core.wait_for_batch(flight, batch));
-  }
-
   /** What `leave` and `time_out` answered. */
   left(flight: Flight<K, V>, code: number): void {
     if ((code & core.LAST) !== 0) this.loads.end(flight);

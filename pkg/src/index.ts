@@ -1,4 +1,4 @@
-import { type BatchId, Batcher } from "./batcher.js";
+import { Batcher } from "./batcher.js";
 import { ADVICE, read as readAdvice } from "./advice.js";
 import { GivenClock, hostClock, nowFor, UNREAD } from "./clock.js";
 import { insertWith } from "./calls.js";
@@ -891,20 +891,18 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const entries = this.#entries;
     const driver = this.#driver;
     return new Batcher(options, {
-      now: () => entries.clock.read(),
-      joined: (batch: BatchId) => {
-        if (batch.node === -1) batch.node = entries.safely((core) => core.new_batch());
-        return driver.joinBatch(batch.node);
+      entries,
+      get asker() {
+        return driver.loads.asker?.node ?? -1;
       },
+      now: () => entries.clock.read(),
       isWanted: (ctx) => !(ctx as Context<K, V>).isAborted,
       run: (batch, call, keys) => {
         entries.safely((core) => core.count_batch(where().id, keys.length));
         return driver.loads.runAs(batch, call);
       },
-      ended: (batch, keys, duration, error) => {
+      ended: (keys, duration, error) => {
         const { path } = where();
-        entries.safely((core) => core.batch_ended(batch.node));
-        batch.node = -1;
         const { hooks } = entries;
         if (hooks.batch === undefined || keys.length === 0) return;
         const place = { namespaces: path, scope: undefined, scopes: [] };

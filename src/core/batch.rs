@@ -1,19 +1,78 @@
 //! How keys that are asked for together become one call: which batch a key joins, when that goes, and how often a key is
-//! tried again whose batch was lost. A driver keeps the keys, and says who waits.
+//! tried again whose batch was lost. A driver keeps the keys, and calls the loader of a batch that takes no more of them.
 
+use super::Machine;
+use super::graph::Node;
+use super::loads::FlightId;
 use crate::time::{Timestamp, Ttl};
 
 /// In how many batches a key is tried that are lost.
 const TRIES: u32 = 10;
+/// Numbers of batches have so many bits, and are then used again.
+const BATCH_BITS: u32 = 30;
 
-/// A batch among those of one loader.
+/// Names a batch, also while it is being loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchId(u32);
+
+impl BatchId {
+    /// The batch of this number.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// Its number, from 1 to 2^30.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// What a loader's batches may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchId(u64);
+pub struct BatchLimits {
+    /// At most so many keys in each; one at the least.
+    pub max_size: usize,
+    /// For how many milliseconds each takes keys; `None`: until the end of the turn.
+    pub window: Option<u64>,
+}
+
+impl Default for BatchLimits {
+    /// Without a bound; each goes with the turn.
+    fn default() -> Self {
+        Self { max_size: usize::MAX, window: None }
+    }
+}
+
+/// A load that wants its key in a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct JoinBatch {
+    /// The batch that its loader began last, if that is known.
+    pub last: Option<BatchId>,
+    /// Whether that batch has the key.
+    pub has: bool,
+    /// The load, which waits for the batch.
+    pub load: Option<FlightId>,
+    /// What the loader's batches may be.
+    pub limits: BatchLimits,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+/// The batch that a key is in now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinedBatch {
+    /// Which.
+    pub batch: BatchId,
+    /// Whether it begins with this key, and has no other.
+    pub is_new: bool,
+    /// When it goes.
+    pub goes: Goes,
+}
 
 /// When a batch goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goes {
-    /// At once: it is full, or takes no more keys for another reason.
+    /// At once: it is full.
     Now,
     /// When everyone has asked whose turn it is.
     WithTheTurn,
@@ -30,88 +89,90 @@ struct Open {
     until: Option<Timestamp>,
 }
 
-/// The batches of one loader, of which one at the most takes keys.
-pub struct Batches {
-    max_size: usize,
-    /// In milliseconds; `None`: until the end of the turn.
-    window: Option<u64>,
-    begun: u64,
-    open: Option<Open>,
-}
-
-impl Default for Batches {
-    /// Without a bound; each goes with the turn.
-    fn default() -> Self {
-        Self { max_size: usize::MAX, window: None, begun: 0, open: None }
-    }
+/// The batches that take keys: of each loader one at the most.
+#[derive(Default)]
+pub(crate) struct Batches {
+    last: u32,
+    open: Vec<Open>,
 }
 
 impl Batches {
-    /// At most so many keys in each; one at the least.
-    pub fn set_max_size(&mut self, keys: usize) {
-        self.max_size = keys.max(1);
+    fn open_mut(&mut self, id: BatchId) -> Option<&mut Open> {
+        self.open.iter_mut().rfind(|open| open.id == id)
     }
 
-    /// Each takes keys for so many milliseconds; 0: until the end of the turn.
-    pub fn set_window(&mut self, millis: u64) {
-        self.window = Some(millis).filter(|millis| *millis > 0);
+    fn close(&mut self, id: BatchId) {
+        if let Some(at) = self.open.iter().rposition(|open| open.id == id) {
+            self.open.swap_remove(at);
+        }
     }
 
-    /// For how many milliseconds each takes keys; `None`: until the end of the turn.
-    pub fn window(&self) -> Option<u64> {
-        self.window
+    fn begin(&mut self, limits: &BatchLimits, now: Timestamp) -> BatchId {
+        self.last = self.last % (1 << BATCH_BITS) + 1;
+        let until = limits.window.map(|millis| now.after(Ttl::Millis(millis)));
+        self.open.push(Open { id: BatchId(self.last), keys: 0, waiting: 0, until });
+        BatchId(self.last)
     }
 
-    /// Whether a key that is asked for now joins this batch; if not, it [begins](Self::begin) one.
+    /// Whether a key that is asked for now joins this batch.
     ///
     /// A batch that nobody waits for, and whose time has passed, may have lost the one who would have sent it.
-    pub fn takes(&self, batch: BatchId, now: Timestamp) -> bool {
-        let takes = |open: &Open| open.waiting > 0 || open.until.is_some_and(|until| now < until);
-        self.open.as_ref().is_some_and(|open| open.id == batch && takes(open))
+    fn takes(&mut self, id: BatchId, now: Timestamp) -> bool {
+        self.open_mut(id).is_some_and(|open| open.waiting > 0 || open.until.is_some_and(|until| now < until))
     }
+}
 
-    /// A new batch, which takes keys instead of any other.
-    pub fn begin(&mut self, now: Timestamp) -> BatchId {
-        self.begun += 1;
-        let id = BatchId(self.begun);
-        self.open =
-            Some(Open { id, keys: 0, waiting: 0, until: self.window.map(|millis| now.after(Ttl::Millis(millis))) });
-        id
-    }
-
-    /// One more load waits for its key in a batch, which already `has` that key or gets it now. When the batch goes.
-    pub fn join(&mut self, batch: BatchId, has: bool) -> Goes {
-        let Some(open) = self.open.as_mut().filter(|open| open.id == batch) else { return Goes::Now };
-        open.waiting += 1;
-        open.keys += usize::from(!has);
-        if open.keys >= self.max_size {
-            self.open = None;
-            return Goes::Now;
+impl Machine {
+    /// A load wants its key in a batch: it waits for that until the batch or the load has ended.
+    pub fn join_batch(&mut self, join: &JoinBatch) -> JoinedBatch {
+        let last = join.last.filter(|last| self.batches.takes(*last, join.now));
+        let is_new = last.is_none();
+        let batch = last.unwrap_or_else(|| {
+            // One that takes keys no longer makes way.
+            join.last.into_iter().for_each(|last| self.batches.close(last));
+            self.batches.begin(&join.limits, join.now)
+        });
+        // The batch itself waits for nothing as long as it takes keys, so that this closes no circle.
+        if let Some(flight) = join.load {
+            self.graph.add(Node::Flight(flight), Node::Batch(batch));
         }
-        open.until.map_or(Goes::WithTheTurn, Goes::At)
+        let goes = self.batches.open_mut(batch).map_or(Goes::Now, |open| {
+            open.waiting += 1;
+            open.keys += usize::from(is_new || !join.has);
+            if open.keys >= join.limits.max_size { Goes::Now } else { open.until.map_or(Goes::WithTheTurn, Goes::At) }
+        });
+        if goes == Goes::Now {
+            self.batches.close(batch);
+        }
+        JoinedBatch { batch, is_new, goes }
     }
 
-    /// A load waits no longer.
-    pub fn leave(&mut self, batch: BatchId) {
-        if let Some(open) = self.open.as_mut().filter(|open| open.id == batch) {
+    /// A load that wanted its key in a batch wants it no longer.
+    pub fn leave_batch(&mut self, batch: BatchId) {
+        if let Some(open) = self.batches.open_mut(batch) {
             open.waiting = open.waiting.saturating_sub(1);
         }
     }
 
     /// Its turn is over, or its moment has come: it takes no more keys.
-    pub fn close(&mut self, batch: BatchId) {
-        self.open.take_if(|open| open.id == batch);
+    pub fn close_batch(&mut self, batch: BatchId) {
+        self.batches.close(batch);
     }
 
-    /// Whether it takes no more keys, so that it goes.
-    pub fn is_closed(&self, batch: BatchId) -> bool {
-        self.open.as_ref().is_none_or(|open| open.id != batch)
+    /// Whether it takes keys, if somebody waits for it.
+    pub fn is_batch_open(&self, batch: BatchId) -> bool {
+        self.batches.open.iter().any(|open| open.id == batch)
     }
 
     /// The batch was lost, with its request or by a panic, before it brought anything for a key that so has been tried in
     /// so many. Whether the key is tried in another.
-    pub fn lost(&mut self, batch: BatchId, tries: u32) -> bool {
-        self.close(batch);
+    pub fn batch_lost(&mut self, batch: BatchId, tries: u32) -> bool {
+        self.batches.close(batch);
         tries < TRIES
+    }
+
+    /// A batch has ended, whatever came of it: it waits for nothing, and nobody waits for it.
+    pub fn batch_ended(&mut self, batch: BatchId) {
+        self.graph.end(Node::Batch(batch));
     }
 }

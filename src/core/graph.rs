@@ -1,6 +1,7 @@
 //! Who waits for whom. A load that asks the cache for another key waits for that key's load; a load in a batch waits for
 //! the batch. A join that would close a circle could never end, and is refused at once.
 
+use super::batch::BatchId;
 use super::loads::FlightId;
 
 /// Something that runs a user's code and may wait for loads.
@@ -8,8 +9,8 @@ use super::loads::FlightId;
 pub enum Node {
     /// The load of one key.
     Flight(FlightId),
-    /// The load of many keys, by a number that is never reused.
-    Batch(u64),
+    /// The load of many keys.
+    Batch(BatchId),
 }
 
 /// What a node waits for.
@@ -29,17 +30,10 @@ pub(crate) struct WaitGraph {
     batches: Vec<Waits>,
     /// How many nodes wait.
     waiting: usize,
-    last_batch: u64,
     last_search: u64,
 }
 
 impl WaitGraph {
-    /// A name for a batch that begins.
-    pub fn new_batch(&mut self) -> Node {
-        self.last_batch += 1;
-        Node::Batch(self.last_batch)
-    }
-
     /// `asker` waits for `node`.
     pub fn add(&mut self, asker: Node, node: Node) {
         if let Some(waits) = self.waits(asker) {

@@ -36,7 +36,7 @@ mod writes;
 use std::collections::VecDeque;
 
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
-pub use batch::{BatchId, Batches, Goes};
+pub use batch::{BatchId, BatchLimits, Goes, JoinBatch, JoinedBatch};
 pub use eviction::EvictionPolicy;
 pub use graph::Node;
 pub use histogram::Histogram;
@@ -54,6 +54,7 @@ pub use writes::WriteId;
 use crate::options::Limits;
 use crate::time::{Timestamp, Ttl};
 use alarm::Alarm;
+use batch::Batches;
 use eviction::Eviction;
 use freshness::{Freshness, FreshnessColumns};
 use graph::WaitGraph;
@@ -140,6 +141,7 @@ pub struct Machine {
     tags: Tags,
     flights: Flights,
     graph: WaitGraph,
+    batches: Batches,
     writes: WriteThroughs,
     /// There with [`Timers::Shared`].
     alarm: Option<Alarm>,
@@ -182,6 +184,7 @@ impl Machine {
             tags: Tags::default(),
             flights: Flights::default(),
             graph: WaitGraph::default(),
+            batches: Batches::default(),
             writes: WriteThroughs::default(),
             alarm: (timers == Timers::Shared).then(Alarm::default),
             removals: VecDeque::new(),

@@ -128,25 +128,6 @@ impl Machine {
         self.abandon(flight)
     }
 
-    /// A batch begins, as one that may wait for others and be waited for.
-    pub fn new_batch(&mut self) -> Node {
-        self.graph.new_batch()
-    }
-
-    /// A flight's load waits for a batch that it is in. `false` if it would close a circle.
-    pub fn wait_for_batch(&mut self, flight: FlightId, batch: Node) -> bool {
-        if self.graph.reaches(batch, Node::Flight(flight)) {
-            return false;
-        }
-        self.graph.add(Node::Flight(flight), batch);
-        true
-    }
-
-    /// A batch has ended.
-    pub fn batch_ended(&mut self, batch: Node) {
-        self.graph.end(batch);
-    }
-
     /// The load `asker`, if there is one, does not wait for this flight any more.
     pub fn waits_no_more(&mut self, asker: Option<Node>, flight: FlightId) {
         if let Some(asker) = asker {

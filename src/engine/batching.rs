@@ -18,9 +18,8 @@ use super::inner::Inner;
 use super::plugin::BatchEvent;
 use super::runtime::Runtime;
 use super::shared_task::{Joined, SharedTask};
-use crate::core::{BatchId, Batches, Goes, Node};
+use crate::core::{BatchId, BatchLimits, Goes, JoinBatch, JoinedBatch, Node};
 use crate::error::LoadError;
-use crate::time::Timestamp;
 
 pub(super) type Load<K, V> = Box<dyn Fn(Vec<K>, Vec<LoadCtx<V>>) -> LocalBoxFuture<'static, Vec<Result<V, LoadError>>>>;
 
@@ -28,7 +27,7 @@ pub(super) type Load<K, V> = Box<dyn Fn(Vec<K>, Vec<LoadCtx<V>>) -> LocalBoxFutu
 pub(super) struct Batching<K, V, R: Runtime> {
     cache: Cache<K, V, R>,
     load: Load<K, V>,
-    batches: RefCell<Batches>,
+    limits: Cell<BatchLimits>,
     open: RefCell<Option<Open<K, V, R>>>,
     /// Whether a get is being polled that will end its turn itself.
     attending: Cell<bool>,
@@ -45,7 +44,6 @@ struct Open<K, V, R: Runtime> {
 
 struct Batch<K, V> {
     id: BatchId,
-    node: Node,
     places: RefCell<Vec<Place<K, V>>>,
     /// Places by key. A key comes twice while its batch is open if it is removed in between.
     index: RefCell<HashTable<usize>>,
@@ -80,7 +78,7 @@ impl<K, V, R: Runtime> Batching<K, V, R> {
         Self {
             cache,
             load,
-            batches: RefCell::default(),
+            limits: Cell::default(),
             open: RefCell::new(None),
             attending: Cell::new(false),
             taken: Cell::new(0),
@@ -89,11 +87,12 @@ impl<K, V, R: Runtime> Batching<K, V, R> {
     }
 
     pub fn set_max_batch_size(&self, keys: usize) {
-        self.batches.borrow_mut().set_max_size(keys);
+        self.limits.set(BatchLimits { max_size: keys.max(1), ..self.limits.get() });
     }
 
     pub fn set_window(&self, window: Duration) {
-        self.batches.borrow_mut().set_window(u64::try_from(window.as_millis()).unwrap_or(u64::MAX));
+        let millis = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        self.limits.set(BatchLimits { window: Some(millis).filter(|millis| *millis > 0), ..self.limits.get() });
     }
 
     pub fn cache(&self) -> &Cache<K, V, R> {
@@ -102,12 +101,14 @@ impl<K, V, R: Runtime> Batching<K, V, R> {
 
     /// Whether a batch ends with the turn of those who are in it.
     pub fn is_by_turn(&self) -> bool {
-        self.batches.borrow().window().is_none()
+        self.limits.get().window.is_none()
     }
+}
 
+impl<K: Hash + Eq, V, R: Runtime> Batching<K, V, R> {
     /// The batch takes no more keys, and goes.
     fn close(&self, batch: &Batch<K, V>) {
-        self.batches.borrow_mut().close(batch.id);
+        self.cache.inner.with(|table| table.machine.close_batch(batch.id));
         if let Some(waker) = batch.waker.take().filter(|_| batch.may_be_woken) {
             waker.wake();
         }
@@ -142,13 +143,13 @@ impl Drop for Attending<'_> {
 }
 
 /// What a get waits in until its turn is over; its drop ends the turn.
-pub(super) struct Turn<K, V, R: Runtime> {
+pub(super) struct Turn<K: Hash + Eq, V, R: Runtime> {
     batching: Rc<Batching<K, V, R>>,
     /// `None`: whichever is open then.
     batch: Option<Rc<Batch<K, V>>>,
 }
 
-impl<K, V, R: Runtime> Drop for Turn<K, V, R> {
+impl<K: Hash + Eq, V, R: Runtime> Drop for Turn<K, V, R> {
     fn drop(&mut self) {
         let open = || self.batching.open.borrow().as_ref().map(|open| open.batch.clone());
         if let Some(batch) = self.batch.take().or_else(open) {
@@ -163,34 +164,42 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
         let inner = &self.cache.inner;
         // A batch may be lost with the request that made its call; the key then goes into another.
         for tries in 1.. {
-            let (batch, joined, part) = self.take_place(key.clone(), ctx.clone());
+            let Some((batch, joined, part)) = self.take_place(key.clone(), ctx.clone()) else { break };
             let leaving = Leaving { batching: self.clone(), batch: batch.id, part };
-            if let Some(Node::Flight(flight)) = asker::current(inner.address())
-                && inner.with(|table| table.machine.wait_for_batch(flight, batch.node)) == Some(false)
-            {
-                return Err(LoadError::Recursive);
-            }
             joined.await;
             if let Some(result) = leaving.part.result.get() {
                 ctx.adopt(&leaving.part.ctx.borrow());
                 return result.clone();
             }
-            if !self.batches.borrow_mut().lost(batch.id, tries) {
+            if inner.with(|table| table.machine.batch_lost(batch.id, tries)) != Some(true) {
                 break;
             }
         }
         Err(LoadError::Lost)
     }
 
+    /// `None` when called from within a borrow of the cache, which no loader is.
     #[expect(clippy::type_complexity, reason = "three things that belong to one place")]
-    fn take_place(self: &Rc<Self>, key: K, ctx: LoadCtx<V>) -> (Rc<Batch<K, V>>, Joined<R>, Rc<Part<V>>) {
+    fn take_place(self: &Rc<Self>, key: K, ctx: LoadCtx<V>) -> Option<(Rc<Batch<K, V>>, Joined<R>, Rc<Part<V>>)> {
+        let inner = &self.cache.inner;
         let hash = self.hasher.hash_one(&key);
         // Taken out, since keys' `Eq` is the user's code.
-        let now = self.cache.inner.now();
-        let open = self.open.take().filter(|open| self.batches.borrow().takes(open.batch.id, now));
-        let open = open.unwrap_or_else(|| self.new_batch(now));
-        let (part, has) = open.batch.take_place(hash, key, ctx);
-        let goes = self.batches.borrow_mut().join(open.batch.id, has);
+        let open = self.open.take();
+        let load = match asker::current(inner.address()) {
+            Some(Node::Flight(flight)) => Some(flight),
+            _ => None,
+        };
+        let known = open.as_ref().and_then(|open| open.batch.place_of(hash, &key));
+        let join = JoinBatch {
+            last: open.as_ref().map(|open| open.batch.id),
+            has: known.is_some(),
+            load,
+            limits: self.limits.get(),
+            now: inner.now(),
+        };
+        let JoinedBatch { batch, is_new, goes } = inner.with(|table| table.machine.join_batch(&join))?;
+        let open = open.filter(|_| !is_new).unwrap_or_else(|| self.new_batch(batch));
+        let part = open.batch.take_place(known.filter(|_| !is_new), hash, key, ctx);
         self.taken.set(self.taken.get() + 1);
         if self.attending.get() {
             open.batch.attended.set(true);
@@ -200,19 +209,14 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
             Goes::Now => self.close(&batch),
             Goes::WithTheTurn | Goes::At(_) => *self.open.borrow_mut() = Some(open),
         }
-        (batch, joined, part)
+        Some((batch, joined, part))
     }
 
-    fn new_batch(self: &Rc<Self>, now: Timestamp) -> Open<K, V, R> {
+    fn new_batch(self: &Rc<Self>, id: BatchId) -> Open<K, V, R> {
         let inner = &self.cache.inner;
-        let (id, window) = {
-            let mut batches = self.batches.borrow_mut();
-            (batches.begin(now), batches.window())
-        };
+        let window = self.limits.get().window;
         let batch = Rc::new(Batch {
             id,
-            // The cache is never borrowed here: a loader is running.
-            node: inner.with(|table| table.machine.new_batch()).unwrap_or(Node::Batch(0)),
             places: RefCell::default(),
             index: RefCell::default(),
             attended: Cell::new(false),
@@ -246,9 +250,9 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
         let told_keys = if inner.has_plugins() { keys.clone() } else { Vec::new() };
         let began = inner.now();
         let brought = {
-            let _ended = Ended { inner: Rc::downgrade(inner), node: batch.node };
+            let _ended = Ended { inner: Rc::downgrade(inner), batch: batch.id };
             let loader = pin!(async { (self.load)(keys, ctxs).await });
-            asker::Known::new(inner.address(), batch.node, loader).await
+            asker::Known::new(inner.address(), Node::Batch(batch.id), loader).await
         };
         let ended = inner.now();
         let duration = Duration::from_millis(ended.millis_since(began));
@@ -276,13 +280,13 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
 /// Tells the machine that a batch waits for nothing any more.
 struct Ended<K: Hash + Eq, V, R: Runtime> {
     inner: Weak<Inner<K, V, R>>,
-    node: Node,
+    batch: BatchId,
 }
 
 impl<K: Hash + Eq, V, R: Runtime> Drop for Ended<K, V, R> {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.upgrade() {
-            inner.with(|table| table.machine.batch_ended(self.node));
+            inner.with(|table| table.machine.batch_ended(self.batch));
         }
     }
 }
@@ -297,8 +301,10 @@ where
     {
         let mut window = pin!(window);
         std::future::poll_fn(|cx| {
-            let is_closed = |batching: Rc<Batching<K, V, R>>| batching.batches.borrow().is_closed(batch.id);
-            if batching.upgrade().is_none_or(is_closed) {
+            let is_open = |batching: Rc<Batching<K, V, R>>| {
+                batching.cache.inner.with(|table| table.machine.is_batch_open(batch.id)) == Some(true)
+            };
+            if !batching.upgrade().is_some_and(is_open) {
                 return Poll::Ready(());
             }
             *batch.waker.borrow_mut() = Some(cx.waker().clone());
@@ -307,20 +313,20 @@ where
         .await;
     }
     if let Some(batching) = batching.upgrade() {
-        batching.batches.borrow_mut().close(batch.id);
+        batching.cache.inner.with(|table| table.machine.close_batch(batch.id));
         batching.call(&batch).await;
     }
 }
 
 impl<K: Eq, V> Batch<K, V> {
-    /// Takes a place for a key, or a share of the one that it has; whether it has one.
-    fn take_place(&self, hash: u64, key: K, ctx: LoadCtx<V>) -> (Rc<Part<V>>, bool) {
-        let known = match (self.places.try_borrow(), self.index.try_borrow()) {
-            (Ok(places), Ok(index)) => {
-                index.find(hash, |number| places.get(*number).is_some_and(|place| place.key == key)).copied()
-            }
-            _ => None,
-        };
+    /// The number of a key's place, if it has one.
+    fn place_of(&self, hash: u64, key: &K) -> Option<usize> {
+        let (Ok(places), Ok(index)) = (self.places.try_borrow(), self.index.try_borrow()) else { return None };
+        index.find(hash, |number| places.get(*number).is_some_and(|place| place.key == *key)).copied()
+    }
+
+    /// Takes a place for a key, or a share of the one that it is `known` to have.
+    fn take_place(&self, known: Option<usize>, hash: u64, key: K, ctx: LoadCtx<V>) -> Rc<Part<V>> {
         let mut places = self.places.borrow_mut();
         if let Some(place) = known.and_then(|number| places.get_mut(number)) {
             // The call is still to come, so that it will do for both. The older load's last good value would not.
@@ -328,7 +334,7 @@ impl<K: Eq, V> Batch<K, V> {
             let part = &place.part;
             part.loads.set(part.loads.get() + 1);
             *part.ctx.borrow_mut() = ctx;
-            return (part.clone(), true);
+            return part.clone();
         }
         let part = Part { result: OnceCell::new(), ctx: RefCell::new(ctx.clone()), loads: Cell::new(1) };
         let part = Rc::new(part);
@@ -336,21 +342,21 @@ impl<K: Eq, V> Batch<K, V> {
         places.push(Place { key, hash, ctx, part: part.clone() });
         let hash_of = |number: &usize| places.get(*number).map_or(0, |place| place.hash);
         self.index.borrow_mut().insert_unique(hash, number, hash_of);
-        (part, false)
+        part
     }
 }
 
 /// A load that is dropped before its batch is called is not in it.
-struct Leaving<K, V, R: Runtime> {
+struct Leaving<K: Hash + Eq, V, R: Runtime> {
     batching: Rc<Batching<K, V, R>>,
     batch: BatchId,
     part: Rc<Part<V>>,
 }
 
-impl<K, V, R: Runtime> Drop for Leaving<K, V, R> {
+impl<K: Hash + Eq, V, R: Runtime> Drop for Leaving<K, V, R> {
     fn drop(&mut self) {
         let loads = &self.part.loads;
         loads.set(loads.get().saturating_sub(1));
-        self.batching.batches.borrow_mut().leave(self.batch);
+        self.batching.cache.inner.with(|table| table.machine.leave_batch(self.batch));
     }
 }

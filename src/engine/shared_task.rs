@@ -4,6 +4,7 @@
 //! nothing is borrowed while the task runs.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -29,13 +30,22 @@ struct State {
     waiters: RefCell<Waiters>,
 }
 
-/// The wakers of those who wait, by place.
+/// The wakers of those who wait, in the order in which they came. The first of them polls the task.
 #[derive(Default)]
 struct Waiters {
-    places: Vec<Option<Waker>>,
-    free: Vec<usize>,
-    /// Who polls the task.
-    driver: Option<usize>,
+    /// By number.
+    wakers: VecDeque<(u64, Waker)>,
+    came: u64,
+}
+
+impl Waiters {
+    fn find(&self, number: u64) -> Result<usize, usize> {
+        self.wakers.binary_search_by_key(&number, |(number, _)| *number)
+    }
+
+    fn driver(&self) -> Option<&Waker> {
+        self.wakers.front().map(|(_, waker)| waker)
+    }
 }
 
 impl<R: Runtime> SharedTask<R> {
@@ -48,7 +58,7 @@ impl<R: Runtime> SharedTask<R> {
 
     /// Waits for it: ready when it is over.
     pub fn join(&self) -> Joined<R> {
-        Joined { state: self.state.clone(), promise: self.promise.clone(), place: None }
+        Joined { state: self.state.clone(), promise: self.promise.clone(), number: None }
     }
 
     /// Nobody wants it any more, or it is lost: whoever waits is told that it is over. To be called with nothing borrowed,
@@ -77,65 +87,51 @@ impl State {
     }
 
     /// Keeps the waker of a waiter, and tells whether it is the one who drives.
-    fn register(&self, place: &mut Option<usize>, waker: &Waker) -> bool {
-        let waker = {
-            let waiters = self.waiters.borrow();
-            let known = place.and_then(|place| waiters.places.get(place)?.as_ref());
-            if known.is_some_and(|known| known.will_wake(waker)) {
-                return waiters.driver.is_none_or(|driver| Some(driver) == *place);
-            }
-            waker.clone()
-        };
+    fn register(&self, number: &mut Option<u64>, waker: &Waker) -> bool {
+        let at = number.map(|number| self.waiters.borrow().find(number));
+        if let Some(Ok(at)) = at
+            && self.waiters.borrow().wakers.get(at).is_some_and(|(_, known)| known.will_wake(waker))
+        {
+            return at == 0;
+        }
+        // What a waker does when it is cloned or dropped is its executor's, so that nothing is borrowed then.
+        let waker = waker.clone();
         let mut waiters = self.waiters.borrow_mut();
-        let Waiters { places, free, driver } = &mut *waiters;
-        let place = *place.get_or_insert_with(|| {
-            free.pop().unwrap_or_else(|| {
-                places.push(None);
-                places.len() - 1
-            })
-        });
-        let drives = *driver.get_or_insert(place) == place;
-        // What a waker does when it is dropped is its executor's, so that nothing is borrowed then.
-        let _old = places.get_mut(place).and_then(|known| known.replace(waker));
+        let Waiters { wakers, came } = &mut *waiters;
+        let place = at.and_then(Result::ok).and_then(|at| wakers.get_mut(at));
+        let _old = match place {
+            Some((_, known)) => Some(std::mem::replace(known, waker)),
+            None => {
+                *came += 1;
+                *number = Some(*came);
+                wakers.push_back((*came, waker));
+                None
+            }
+        };
+        let drives = wakers.front().is_some_and(|(first, _)| Some(*first) == *number);
         drop(waiters);
         drives
     }
 
     /// A waiter leaves; the waker of the one who is to drive in its stead.
-    fn leave(&self, place: usize) -> Option<Waker> {
+    fn leave(&self, number: u64) -> Option<Waker> {
         let (_left, next) = {
             let mut waiters = self.waiters.borrow_mut();
-            let Waiters { places, free, driver } = &mut *waiters;
-            let left = places.get_mut(place).and_then(Option::take);
-            free.push(place);
-            let mut next = None;
-            if *driver == Some(place) {
-                // From here on, so that many who leave in their order are not looked through again and again.
-                let is_waiting = |place: &usize| places.get(*place).is_some_and(Option::is_some);
-                *driver = (place + 1..places.len()).chain(0..place).find(is_waiting);
-                next = driver.and_then(|next| places.get(next)?.clone());
-            }
-            (left, next)
+            let at = waiters.find(number).ok()?;
+            let left = waiters.wakers.remove(at);
+            (left, waiters.driver().filter(|_| at == 0).cloned())
         };
         next
     }
 
     fn wake_driver(&self) {
-        let waker = {
-            let waiters = self.waiters.borrow();
-            waiters.driver.and_then(|driver| waiters.places.get(driver)?.clone())
-        };
+        let waker = self.waiters.borrow().driver().cloned();
         waker.into_iter().for_each(Waker::wake);
     }
 
     fn wake_all(&self) {
-        let wakers = {
-            let mut waiters = self.waiters.borrow_mut();
-            waiters.driver = None;
-            waiters.free.clear();
-            std::mem::take(&mut waiters.places)
-        };
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        let wakers = std::mem::take(&mut self.waiters.borrow_mut().wakers);
+        wakers.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }
 
@@ -168,7 +164,8 @@ impl Future for Driving {
 pub(super) struct Joined<R: Runtime> {
     state: Rc<State>,
     promise: Option<R::Task>,
-    place: Option<usize>,
+    /// Its number among those who wait.
+    number: Option<u64>,
 }
 
 impl<R: Runtime> Joined<R> {
@@ -195,7 +192,7 @@ impl<R: Runtime> Future for Joined<R> {
             // A waker of ours would continue in the request that wakes: only the promise may.
             return Pin::new(promise).poll(cx);
         }
-        if this.state.register(&mut this.place, cx.waker()) {
+        if this.state.register(&mut this.number, cx.waker()) {
             this.state.drive(cx);
         }
         if this.state.over.get() { Poll::Ready(()) } else { Poll::Pending }
@@ -204,9 +201,9 @@ impl<R: Runtime> Future for Joined<R> {
 
 impl<R: Runtime> Drop for Joined<R> {
     fn drop(&mut self) {
-        if let Some(place) = self.place
+        if let Some(number) = self.number
             && !self.state.over.get()
-            && let Some(waker) = self.state.leave(place)
+            && let Some(waker) = self.state.leave(number)
         {
             waker.wake();
         }

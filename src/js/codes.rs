@@ -54,3 +54,10 @@ pub(super) const LAST: u32 = kind(4);
 pub(super) const KEY_REMOVED: u32 = kind(8);
 /// Of `insert`: the key that lies in the slot has made way. The most usual removal needs no call of its own.
 pub(super) const EVICTED: u32 = kind(1);
+
+/// Of `join_batch`, above: the batch begins with this key.
+pub(super) const NEW_BATCH: usize = 1;
+/// It takes no more keys.
+pub(super) const FULL_BATCH: usize = 2;
+/// Until it is full it takes keys for a time, and not until the end of its turn.
+pub(super) const TIMED_BATCH: usize = 4;

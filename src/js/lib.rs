@@ -17,9 +17,9 @@ mod figures;
 mod policies;
 
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, EvictionPolicy, Failure, FlightId, Machine, MissCause, NewValue, Node, Outcome,
-    Part, PartitionId, RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who,
-    WriteThrough,
+    Answer, Ask, BatchId, BatchLimits, Brought, Counted, EvictionPolicy, Failure, FlightId, Goes, JoinBatch,
+    JoinedBatch, Machine, MissCause, NewValue, Node, Outcome, Part, PartitionId, RemovalCause, Settled, Slot, Softened,
+    StaleCause, Timers, Touched, WaitId, Wake, Who, WriteThrough,
 };
 use nearcache::options::{Limits, Policy, PolicyPatch, Retry};
 use nearcache::time::{Timestamp, Ttl};
@@ -568,27 +568,38 @@ impl Core {
         self.machine.remove_all_expired(to_time(now))
     }
 
-    /// A batch begins: what it is called as an `asker`, below -1.
-    pub fn new_batch(&mut self) -> i32 {
-        match self.machine.new_batch() {
-            Node::Batch(number) => i32::try_from(number).map_or(-1, |number| -1 - number),
-            Node::Flight(_) => -1,
-        }
+    /// A load wants its key in a batch; `last` is the batch that its loader began last (0: none), which `has` the key or
+    /// has not. Each takes keys for so many milliseconds (NaN: until the end of the turn), and `max_size` keys.
+    ///
+    /// The batch's number, with `NEW_BATCH` if it begins with this key, `FULL_BATCH` if it takes no more, and
+    /// `TIMED_BATCH` if its window is one of time, all above.
+    pub fn join_batch(&mut self, last: u32, has: bool, asker: i32, window: f64, max_size: f64, now: f64) -> f64 {
+        let load = match self.node(asker) {
+            Some(Node::Flight(flight)) => Some(flight),
+            _ => None,
+        };
+        let window = (!window.is_nan()).then_some(window as u64);
+        let limits = BatchLimits { max_size: max_size as usize, window };
+        let last = (last > 0).then_some(BatchId::new(last));
+        let JoinedBatch { batch, is_new, goes } =
+            self.machine.join_batch(&JoinBatch { last, has, load, limits, now: to_time(now) });
+        let flags = [(is_new, NEW_BATCH), (goes == Goes::Now, FULL_BATCH), (window.is_some(), TIMED_BATCH)];
+        with(batch.number(), flags.iter().map(|(is, flag)| if *is { *flag } else { 0 }).sum())
     }
 
-    /// A flight's load waits for a batch that it is in. `false` if it would wait for itself.
-    pub fn wait_for_batch(&mut self, flight: u32, batch: i32) -> bool {
-        match (self.flight(flight), self.node(batch)) {
-            (Some(flight), Some(batch)) => self.machine.wait_for_batch(flight, batch),
-            _ => true,
-        }
+    /// A batch takes no more keys.
+    pub fn close_batch(&mut self, batch: u32) {
+        self.machine.close_batch(BatchId::new(batch));
     }
 
-    /// A batch has ended, whatever came of it: nobody waits for it any more.
-    pub fn batch_ended(&mut self, batch: i32) {
-        if let Some(batch) = self.node(batch) {
-            self.machine.batch_ended(batch);
-        }
+    /// A batch was lost before it brought anything for a key that was tried in so many. Whether the key is tried in another.
+    pub fn batch_lost(&mut self, batch: u32, tries: u32) -> bool {
+        self.machine.batch_lost(BatchId::new(batch), tries)
+    }
+
+    /// A batch has ended, whatever came of it.
+    pub fn batch_ended(&mut self, batch: u32) {
+        self.machine.batch_ended(BatchId::new(batch));
     }
 
     /// The slots whose values are fresh, the most recently used first; with `stale` those too that may still be handed out.
@@ -690,7 +701,7 @@ impl Core {
         match u32::try_from(asker) {
             Ok(flight) => self.flight(flight).map(Node::Flight),
             Err(_) if asker == -1 => None,
-            Err(_) => Some(Node::Batch(u64::from(asker.unsigned_abs()) - 1)),
+            Err(_) => Some(Node::Batch(BatchId::new(asker.unsigned_abs() - 1))),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::driving::*;
 use nearcache::core::{
-    Answer, Batches, Failure, Goes, Machine, NewValue, Outcome, Part, PartitionId, RemovalCause, Timers, Touched,
-    WriteThrough, join_scope,
+    Answer, BatchId, BatchLimits, Failure, Goes, JoinBatch, JoinedBatch, Machine, NewValue, Outcome, Part, PartitionId,
+    RemovalCause, Timers, Touched, WriteThrough, join_scope,
 };
 use nearcache::options::{Limits, Policy, PolicyPatch};
 use nearcache::{Ttl, core::MissCause};
@@ -234,51 +234,71 @@ fn a_purge_while_only_a_write_is_under_way_beats_it_if_it_bears_the_tag() {
     }
 }
 
+fn join(last: Option<BatchId>, has: bool, limits: BatchLimits, now: u64) -> JoinBatch {
+    JoinBatch { last, has, load: None, limits, now: at(now) }
+}
+
 #[test]
 fn keys_join_the_open_batch_until_its_window_has_passed_or_it_is_full() {
-    let mut batches = Batches::default();
-    batches.set_window(10);
-    batches.set_max_size(3);
-    let first = batches.begin(at(5));
-    assert_eq!(batches.join(first, false), Goes::At(at(15)));
-    assert_eq!(batches.join(first, true), Goes::At(at(15)), "a key that it has makes it no fuller");
-    assert!(batches.takes(first, at(14)) && batches.takes(first, at(20)), "who waits for it will see to it");
-    assert_eq!((batches.join(first, false), batches.join(first, false)), (Goes::At(at(15)), Goes::Now));
-    assert!(batches.is_closed(first) && !batches.takes(first, at(5)), "it is full");
-    let second = batches.begin(at(6));
-    assert_eq!(batches.join(second, false), Goes::At(at(16)));
-    batches.close(first);
-    assert!(!batches.is_closed(second), "what has gone closes no other");
-    batches.close(second);
-    assert!(batches.is_closed(second));
-    assert_eq!(batches.join(second, false), Goes::Now);
+    let mut machine = machine(10, Timers::Own);
+    let limits = BatchLimits { window: Some(10), max_size: 3 };
+    let JoinedBatch { batch: first, is_new, goes } = machine.join_batch(&join(None, false, limits, 5));
+    assert_eq!((is_new, goes), (true, Goes::At(at(15))));
+    let mut joined = |last, has, now| {
+        let JoinedBatch { batch, is_new, goes } = machine.join_batch(&join(Some(last), has, limits, now));
+        assert_eq!(is_new, batch != last);
+        (batch, goes)
+    };
+    assert_eq!(joined(first, true, 5), (first, Goes::At(at(15))), "a key that it has makes it no fuller");
+    assert_eq!(joined(first, false, 20), (first, Goes::At(at(15))), "who waits for it will see to it");
+    assert_eq!(joined(first, false, 20), (first, Goes::Now));
+    let (second, goes) = joined(first, true, 6);
+    assert!(second != first && goes == Goes::At(at(16)), "it is full, and the key is in none of the new one");
+    assert!(!machine.is_batch_open(first) && machine.is_batch_open(second));
+    machine.close_batch(first);
+    assert!(machine.is_batch_open(second), "what has gone closes no other");
+    machine.close_batch(second);
+    assert!(machine.join_batch(&join(Some(second), false, limits, 6)).is_new);
+}
+
+#[test]
+fn the_batches_of_two_loaders_are_apart() {
+    let mut machine = machine(10, Timers::Own);
+    let limits = BatchLimits { max_size: 2, ..BatchLimits::default() };
+    let one = machine.join_batch(&join(None, false, limits, 0)).batch;
+    let other = machine.join_batch(&join(None, false, limits, 0)).batch;
+    assert_eq!(machine.join_batch(&join(Some(one), false, limits, 0)).goes, Goes::Now);
+    assert!(!machine.is_batch_open(one) && machine.is_batch_open(other));
 }
 
 #[test]
 fn a_batch_that_nobody_waits_for_takes_keys_no_longer_than_its_window() {
-    let mut batches = Batches::default();
-    let by_turn = batches.begin(at(0));
-    assert_eq!(batches.join(by_turn, false), Goes::WithTheTurn);
-    assert!(batches.takes(by_turn, at(1_000)));
-    batches.leave(by_turn);
-    assert!(!batches.takes(by_turn, at(0)), "its turn may be over");
-    batches.set_window(10);
-    let timed = batches.begin(at(0));
-    batches.join(timed, false);
-    batches.leave(timed);
-    assert!(batches.takes(timed, at(9)) && !batches.takes(timed, at(10)));
+    let mut machine = machine(10, Timers::Own);
+    let by_turn = BatchLimits::default();
+    let JoinedBatch { batch, goes, .. } = machine.join_batch(&join(None, false, by_turn, 0));
+    assert_eq!(goes, Goes::WithTheTurn);
+    assert!(!machine.join_batch(&join(Some(batch), false, by_turn, 1_000)).is_new);
+    machine.leave_batch(batch);
+    machine.leave_batch(batch);
+    assert!(machine.join_batch(&join(Some(batch), false, by_turn, 0)).is_new, "its turn may be over");
+    assert!(!machine.is_batch_open(batch), "and it is forgotten");
+    let timed = BatchLimits { window: Some(10), ..by_turn };
+    for (now, is_new) in [(9, false), (10, true)] {
+        let batch = machine.join_batch(&join(None, false, timed, 0)).batch;
+        machine.leave_batch(batch);
+        assert_eq!(machine.join_batch(&join(Some(batch), false, timed, now)).is_new, is_new);
+    }
 }
 
 #[test]
 fn a_key_is_tried_in_ten_batches_that_are_lost() {
-    let mut batches = Batches::default();
+    let mut machine = machine(10, Timers::Own);
     let mut tries = 0;
     loop {
-        let batch = batches.begin(at(0));
-        batches.join(batch, false);
+        let batch = machine.join_batch(&join(None, false, BatchLimits::default(), 0)).batch;
         tries += 1;
-        let again = batches.lost(batch, tries);
-        assert!(batches.is_closed(batch), "it takes no more keys");
+        let again = machine.batch_lost(batch, tries);
+        assert!(!machine.is_batch_open(batch), "it takes no more keys");
         if !again {
             break;
         }

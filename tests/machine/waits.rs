@@ -6,7 +6,8 @@ use crate::driving::*;
 use crate::random::{Random, seed};
 use nearcache::Ttl;
 use nearcache::core::{
-    Answer, Ask, Counted, Failure, Machine, MissCause, Node, Outcome, PartitionId, Settled, Softened, StaleCause,
+    Answer, Ask, BatchLimits, Counted, Failure, JoinBatch, Machine, MissCause, Node, Outcome, PartitionId, Settled,
+    Softened, StaleCause,
 };
 use nearcache::core::{Timers, WaitId, Wake, Who};
 use nearcache::options::{Limits, Policy, PolicyPatch};
@@ -73,16 +74,22 @@ fn a_batch_that_asks_for_a_key_of_its_own_is_refused() {
     // The symptom: it blocked its thread.
     let mut machine = machine(10, Timers::Own);
     let policy = within(1_000);
-    let batch = machine.new_batch();
     let (slot, flight) = lead(&mut machine, &ask(None, 0, &policy));
-    assert!(machine.wait_for_batch(flight, batch));
-    assert_eq!(machine.ask(&Ask { asker: Some(batch), ..ask(Some(slot), 0, &policy) }), Answer::Recursive);
-    let (_, other) = lead(&mut machine, &Ask { asker: Some(batch), ..ask(None, 0, &policy) });
-    assert!(!machine.wait_for_batch(other, batch), "nor may a key that the batch asks for come into it");
-    let next = machine.new_batch();
-    assert!(machine.wait_for_batch(other, next));
+    let join =
+        |load, last| JoinBatch { last, has: false, load: Some(load), limits: BatchLimits::default(), now: at(0) };
+    let batch = machine.join_batch(&join(flight, None)).batch;
+    machine.close_batch(batch);
+    let inside = Some(Node::Batch(batch));
+    assert_eq!(machine.ask(&Ask { asker: inside, ..ask(Some(slot), 0, &policy) }), Answer::Recursive);
+    let (other_slot, other) = lead(&mut machine, &Ask { asker: inside, ..ask(None, 0, &policy) });
+    let next = machine.join_batch(&join(other, Some(batch))).batch;
+    assert_ne!(next, batch, "a key that the batch asks for comes into another");
+    machine.close_batch(next);
+    let within = Ask { asker: Some(Node::Batch(next)), ..ask(Some(slot), 0, &policy) };
+    assert_eq!(machine.ask(&within), Answer::Recursive, "which may ask for none of the first either");
+    assert_eq!(machine.ask(&Ask { slot: Some(other_slot), ..within }), Answer::Recursive);
     machine.batch_ended(batch);
-    assert!(machine.wait_for_batch(other, batch), "it waits for nothing any more");
+    assert_eq!(crate::driving::join(&mut machine, &within).flight, flight);
 }
 
 fn tagged(names: &[&str]) -> Vec<String> {

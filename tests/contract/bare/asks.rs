@@ -152,19 +152,27 @@ impl Bare {
         let most = number(&options, "maxBatchSize").map_or(usize::MAX, |most| most as usize);
         let room = Place { scopes: Vec::new(), ..place };
         let open = self.batches.iter().position(|batch| batch.name.is_none() && batch.place == room);
-        let open = open.unwrap_or_else(|| {
-            let closes_at = ttl(&options, "batchWindow").map(|window| self.now().after(window));
-            let (began, node) = (self.now(), self.machine.new_batch());
-            self.batches.push(Batch { name: None, place: room, keys: Vec::new(), closes_at, began, node });
+        let known = open.is_some_and(|open| self.batches[open].keys.iter().any(|(known, _)| *known == key));
+        let window = ttl(&options, "batchWindow").map(|window| self.now().after(window).millis_since(self.now()));
+        let joined = self.machine.join_batch(&JoinBatch {
+            last: open.map(|open| self.batches[open].id),
+            has: known,
+            load: Some(self.loads[load].flight),
+            limits: BatchLimits { max_size: most, window },
+            now: self.now(),
+        });
+        let open = open.filter(|_| !joined.is_new).unwrap_or_else(|| {
+            let (began, id) = (self.now(), joined.batch);
+            let closes_at = if let Goes::At(at) = joined.goes { Some(at) } else { None };
+            self.batches.push(Batch { name: None, place: room, keys: Vec::new(), closes_at, began, id });
             self.batches.len() - 1
         });
-        self.machine.wait_for_batch(self.loads[load].flight, self.batches[open].node);
         let keys = &mut self.batches[open].keys;
         match keys.iter_mut().find(|(known, _)| *known == key) {
             Some((_, loads)) => loads.push(load),
             None => keys.push((key, vec![load])),
         }
-        if keys.len() >= most {
+        if joined.goes == Goes::Now {
             self.close(open);
         }
     }
@@ -173,6 +181,7 @@ impl Bare {
         if self.batches[at].name.is_some() {
             return;
         }
+        self.machine.close_batch(self.batches[at].id);
         self.batch_names += 1;
         let name = format!("b{}", self.batch_names);
         let keys: Vec<&str> = self.batches[at].keys.iter().map(|(key, _)| key.as_str()).collect();

@@ -137,20 +137,25 @@ impl Bare {
     }
 
     pub(super) fn end_batch(&mut self, at: usize, step: &Json) -> Result<Json, String> {
-        let Batch { place, keys, began, node, .. } = &mut self.batches[at];
-        let (place, began, node, keys) = (place.clone(), *began, *node, std::mem::take(keys));
+        let Batch { place, keys, began, id, .. } = &mut self.batches[at];
+        let (place, began, id, keys) = (place.clone(), *began, *id, std::mem::take(keys));
         if keys.is_empty() {
             return Ok(Json::Null);
         }
         let names: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
-        self.machine.batch_ended(node);
+        self.machine.batch_ended(id);
         let whole = step.get("error").and_then(Json::as_str);
         let values = list(step, "values");
         let error = whole.or((values.len() != keys.len()).then_some("ERR_BATCH"));
         let millis = self.now().millis_since(began);
         let error_shown = error.map_or(String::new(), |error| format!(" {error}"));
         self.event("batch", &place, &names.join(","), &format!("{millis}{error_shown}"));
-        for (at, (_, loads)) in keys.iter().enumerate() {
+        // In the order in which the loads came.
+        let of_key = |(at, (_, loads)): (usize, &(String, Vec<usize>))| loads.iter().map(|load| (*load, at)).collect();
+        let mut loads: Vec<(usize, usize)> =
+            keys.iter().enumerate().flat_map(|key| -> Vec<_> { of_key(key) }).collect();
+        loads.sort_unstable();
+        for (load, at) in loads {
             let mut end = match (error, values.get(at)) {
                 (Some(error), _) => json!({ "error": error }),
                 (None, Some(Json::Object(failed))) => json!({ "error": failed["error"] }),
@@ -159,9 +164,7 @@ impl Bare {
             if let Some(say) = list(step, "say").get(at) {
                 end["say"] = say.clone();
             }
-            for load in loads {
-                self.end(*load, &end);
-            }
+            self.end(load, &end);
         }
         Ok(Json::Null)
     }

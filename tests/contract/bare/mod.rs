@@ -8,9 +8,9 @@ mod writes;
 use std::collections::HashMap;
 
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, Failure, FlightId, Machine, NewValue, Node, Outcome, Part, PartitionId, Removal,
-    RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough,
-    join_scope,
+    Answer, Ask, BatchId, BatchLimits, Brought, Counted, Failure, FlightId, Goes, JoinBatch, Machine, NewValue, Node,
+    Outcome, Part, PartitionId, Removal, RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId,
+    Wake, Who, WriteId, WriteThrough, join_scope,
 };
 use nearcache::options::{Limits, Policy};
 use nearcache::{Timestamp, Ttl};
@@ -77,7 +77,7 @@ struct Batch {
     keys: Vec<(String, Vec<usize>)>,
     closes_at: Option<Timestamp>,
     began: Timestamp,
-    node: Node,
+    id: BatchId,
 }
 
 pub struct Bare {

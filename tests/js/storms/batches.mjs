@@ -3,6 +3,7 @@
 
 import "nearcache";
 import { Batcher } from "../../../pkg/dist/batcher.js";
+import { Core } from "../../../pkg/dist/core.js";
 import { host } from "../../../pkg/dist/host.js";
 
 const batchers = new Map();
@@ -15,6 +16,7 @@ function batcherFor(name, given, env) {
   let entry = batchers.get(name);
   if (entry !== undefined) return entry;
   entry = { sizes: [], mixed: 0, errors: 0 };
+  const core = new Core(100, Infinity, Infinity, Infinity, false, false);
   const load = async (keys, requests) => {
     if (new Set(requests).size > 1) entry.mixed++;
     if (given.pause) await scheduler.wait(Number(given.pause));
@@ -26,11 +28,12 @@ function batcherFor(name, given, env) {
   const options = { load, batchWindow: given.window ? Number(given.window) : "microtask" };
   if (given.max) options.maxBatchSize = Number(given.max);
   entry.batcher = new Batcher(options, {
+    entries: { core, safely: (operation) => operation(core) },
+    asker: -1,
     now: () => Date.now(),
-    joined: () => true,
     isWanted: () => true,
     run: (_, call) => call(),
-    ended(_, { length }, millis, error) {
+    ended({ length }, millis, error) {
       entry.sizes.push(length);
       if (error) entry.errors++;
     },

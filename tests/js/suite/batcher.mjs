@@ -1,14 +1,16 @@
 import { NearCacheError } from "nearcache";
 import { Batcher } from "../../../pkg/dist/batcher.js";
+import { Core } from "../../../pkg/dist/core.js";
 import { equal, now, ok, rejects, settleDown, sleep, test, throws } from "../runner.mjs";
 
 /** What a batcher belongs to, which is told of batches that end. */
-const observer = (ends = []) => ({
+const owner = (ends = [], core = new Core(100, Infinity, Infinity, Infinity, true, false)) => ({
+  entries: { core, safely: (operation) => operation(core) },
+  asker: -1,
   now,
-  joined: () => true,
   isWanted: () => true,
   run: (_, call) => call(),
-  ended: (_, keys, millis, error) => ends.push({ size: keys.length, millis, error }),
+  ended: (keys, millis, error) => ends.push({ size: keys.length, millis, error }),
 });
 
 /** A batcher, the batches it asked for, and how they ended. */
@@ -16,7 +18,7 @@ function recorded(options = {}, bring = (keys) => keys) {
   const batches = [];
   const ends = [];
   const load = (keys, items) => (batches.push(keys.map((key, i) => [key, items[i]])), bring(keys, items));
-  const batcher = new Batcher({ load, ...options }, observer(ends));
+  const batcher = new Batcher({ load, ...options }, owner(ends));
   return { batcher, batches, ends };
 }
 const all = (batcher, keys) => Promise.all(keys.map((key) => batcher.load(key, `item ${key}`)));
@@ -160,7 +162,7 @@ test("a batch's load may ask the batcher again", async () => {
 });
 
 test("a batcher's options are checked at the door", () => {
-  const make = (options) => () => new Batcher({ load: () => [], ...options }, observer());
+  const make = (options) => () => new Batcher({ load: () => [], ...options }, owner());
   throws(make({ load: 1 }), { code: "ERR_OPTION", message: "batch.load: got 1, wants a function" });
   throws(make({ batchWindow: "tick" }), { code: "ERR_OPTION", message: /^batchWindow: got "tick"/ });
   throws(make({ batchWindow: -1 }), { code: "ERR_OPTION" });
@@ -170,7 +172,7 @@ test("a batcher's options are checked at the door", () => {
       message: /^maxBatchSize: got .*, wants a whole number from 1 on, or Infinity$/,
     });
   }
-  throws(() => new Batcher(null, observer()), { code: "ERR_OPTION", message: "batch: got null, wants an object" });
+  throws(() => new Batcher(null, owner()), { code: "ERR_OPTION", message: "batch: got null, wants an object" });
   throws(make({ window: 1 }), { code: "ERR_OPTION", message: /^window: / });
 });
 
