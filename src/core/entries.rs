@@ -155,6 +155,7 @@ impl Machine {
     /// Takes the numbers of what a slot holds off the sums and columns.
     fn strip(&mut self, slot: Slot) {
         let Some(entry) = self.slab.get(slot) else { return };
+        self.note_change(slot);
         self.expirable -= u32::from(entry.no_check_until().is_some());
         if let Some(entry) = self.slab.get_mut(slot) {
             entry.empty();

@@ -17,7 +17,8 @@ impl Machine {
         let is_full = self.entries > 0 && self.entries == self.limits.max_entries();
         let is_plain = self.slab.is_plain() && self.freshness.is_empty() && self.tags.is_empty();
         let is_derivable = ttl == Ttl::Forever || ttl == self.usual_ttl;
-        if !is_full || !is_plain || !is_derivable || partition != PartitionId::ROOT || !self.writes.is_empty() {
+        let is_noted = !self.writes.is_empty() || self.snapshots.is_some();
+        if !is_full || !is_plain || !is_derivable || partition != PartitionId::ROOT || is_noted {
             return None;
         }
         if self.limits.weighs() && value.weight.is_none() {

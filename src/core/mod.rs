@@ -27,6 +27,7 @@ mod purge;
 mod retry;
 mod settle;
 pub(crate) mod slab;
+mod snapshot;
 mod stats;
 mod tags;
 mod updates;
@@ -46,6 +47,7 @@ pub use part::{Part, join_scope};
 pub use partitions::{Held, PartitionId};
 pub use settle::{Brought, Failure, Outcome, Settled};
 pub use slab::{FreshUntil, Slot};
+pub use snapshot::{NotRestored, Record, Restored, SnapshotId};
 pub use stats::Stats;
 pub use updates::{NewValue, WriteThrough};
 pub use waits::{Softened, Wake, Who};
@@ -60,6 +62,7 @@ use graph::WaitGraph;
 use loads::Flights;
 use partitions::Partitions;
 use slab::{Entry, Slab, State};
+use snapshot::Snapshots;
 use tags::Tags;
 use writes::WriteThroughs;
 
@@ -154,6 +157,9 @@ pub struct Machine {
     latest: Timestamp,
     /// By namespace; never empty.
     stats: Vec<Stats>,
+    /// There while one is saved or put back.
+    snapshots: Option<Box<Snapshots>>,
+    snapshots_begun: u32,
 }
 
 impl Machine {
@@ -187,6 +193,8 @@ impl Machine {
             usual_ttl: usual_ttl.bounded(),
             latest: Timestamp::default(),
             stats: vec![Stats::default()],
+            snapshots: None,
+            snapshots_begun: 0,
         }
     }
 
@@ -301,21 +309,24 @@ impl Machine {
     /// How old the slot's value is and how long it stays fresh; `None` if it holds none that may be handed out.
     pub fn age(&self, slot: Slot, now: Timestamp) -> Option<Age> {
         let entry = self.slab.get(slot).filter(|_| self.is_usable(slot, now))?;
+        let stored_at = self.stored_at(slot, entry).unwrap_or(now);
         let windows = self.freshness.windows(slot);
         let fresh_until = windows.map_or_else(|| entry.no_check_until(), |w| Some(w.fresh_until));
         let fresh_until = fresh_until.into_iter().chain(self.freshness.idle_until(slot)).min();
         let fresh_until = fresh_until.filter(|end| *end != Timestamp::NEVER);
-        let derived = || match self.usual_ttl {
-            Ttl::Millis(usual) => {
-                Some(Timestamp::from_millis(entry.no_check_until()?.as_millis().saturating_sub(usual)))
-            }
-            Ttl::Forever => None,
-        };
-        let stored_at = entry.stored_at().or_else(|| self.freshness.stored_at(slot)).or_else(derived);
         Some(Age {
-            millis: now.millis_since(stored_at.unwrap_or(now)),
+            millis: now.millis_since(stored_at),
             ttl: fresh_until.map_or(Ttl::Forever, |end| Ttl::Millis(end.millis_since(now))),
         })
+    }
+
+    /// When a value was stored.
+    fn stored_at(&self, slot: Slot, entry: Entry) -> Option<Timestamp> {
+        let derived = || match self.usual_ttl {
+            Ttl::Millis(usual) => Some(entry.no_check_until()?.before(usual)),
+            Ttl::Forever => None,
+        };
+        entry.stored_at().or_else(|| self.freshness.stored_at(slot)).or_else(derived)
     }
 
     /// Whether one of the polls has something to say.
