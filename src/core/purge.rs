@@ -20,7 +20,7 @@ impl Machine {
         self.end_freshness(slot, now)
     }
 
-    fn end_freshness(&mut self, slot: Slot, now: Timestamp) -> bool {
+    pub(super) fn end_freshness(&mut self, slot: Slot, now: Timestamp) -> bool {
         let fresh = self.is_fresh(slot, now);
         self.note_change(slot);
         let no_check_until = self.slab.get(slot).and_then(|entry| entry.no_check_until());

@@ -4,11 +4,11 @@
 //! and is not in the snapshot. So a snapshot is of the moment at which [`end_save`](Machine::end_save) was called. What is put back comes
 //! behind all that is there, makes nothing go, and yields to every purge since [`begin_restore`](Machine::begin_restore).
 
-use super::entries::names_around;
-use super::freshness::StaleWindows;
+use super::Machine;
+use super::entries::{Entry, names_around};
 use super::partitions::PartitionId;
-use super::slab::{Slot, State};
-use super::{Machine, RemovalCause};
+use super::slab::Slot;
+use crate::options::EntryPolicy;
 use crate::time::{Timestamp, Ttl};
 
 /// A save or a restoring of a snapshot. One that is begun later ends the one of its kind before.
@@ -61,8 +61,8 @@ impl Record {
         Self { age: self.age.saturating_add(by), unused: self.unused.saturating_add(by), ..self }
     }
 
-    /// What is left of it: how long it is fresh, and for how long it may be used from now on in each window. `None`: it has ended.
-    fn left(&self) -> Option<Left> {
+    /// How it is kept from now on, if its time is not over. What is stale already lives on for what is left of its windows.
+    fn policy(&self) -> Option<EntryPolicy> {
         let minus = |ttl: Ttl, by: u64| match ttl.bounded() {
             Ttl::Millis(millis) => Ttl::Millis(millis.saturating_sub(by)),
             forever => forever,
@@ -71,22 +71,18 @@ impl Record {
             Ttl::Millis(ttl) => self.age.saturating_sub(ttl),
             Ttl::Forever => 0,
         };
-        let left = Left {
+        let policy = EntryPolicy {
             ttl: minus(self.ttl, self.age),
+            idle_ttl: minus(self.idle_ttl, self.unused),
             stale_while_revalidate: minus(self.stale_while_revalidate, over),
             stale_if_error: minus(self.stale_if_error, over),
-            idle: minus(self.idle_ttl, self.unused),
+            refresh_ahead: self.spread,
+            jitter: 0.0,
+            checked: self.checked,
         };
-        let longest = left.ttl.max(left.stale_while_revalidate).max(left.stale_if_error);
-        (longest.min(left.idle) != Ttl::ZERO).then_some(left)
+        let longest = policy.ttl.max(policy.stale_while_revalidate).max(policy.stale_if_error);
+        (longest.min(policy.idle_ttl) != Ttl::ZERO).then_some(policy)
     }
-}
-
-struct Left {
-    ttl: Ttl,
-    stale_while_revalidate: Ttl,
-    stale_if_error: Ttl,
-    idle: Ttl,
 }
 
 /// An entry to be put back.
@@ -166,14 +162,12 @@ struct Restoring {
 }
 
 impl Machine {
-    /// Begins to save a snapshot: what is to be taken out, the most valuable first, and which part of the room the eviction policy keeps
-    /// for what is new, of a thousand. O(n).
-    pub fn begin_save(&mut self, now: Timestamp) -> (SnapshotId, Vec<Slot>) {
-        let slots = self.usable(now);
+    /// Begins to save a snapshot of what is [usable](Self::usable), which comes in the order of its worth. O(1).
+    pub fn begin_save(&mut self) -> SnapshotId {
         let id = self.next_snapshot();
         let track = Track { id: id.0, ..Track::default() };
         self.snapshots.get_or_insert_default().save = Some(track);
-        (id, slots)
+        id
     }
 
     /// Which part of its room, of a thousand, the eviction policy keeps for what is new; 0 with
@@ -214,14 +208,12 @@ impl Machine {
         Some(record)
     }
 
-    /// Ends a save: the ordinals, in order, of what has been removed, replaced or made stale since it was taken out, and is not
-    /// of the snapshot. `None` if another save has begun.
+    /// Ends a save: the ordinals, in any order, of what has been removed, replaced or made stale since it was taken out, and is not of
+    /// the snapshot. `None` if another save has begun.
     pub fn end_save(&mut self, save: SnapshotId) -> Option<Vec<u32>> {
         let track = self.snapshots.as_mut()?.save.take_if(|track| track.id == save.0)?;
         self.forget_snapshots();
-        let mut changed = track.changed;
-        changed.sort_unstable();
-        Some(changed)
+        Some(track.changed)
     }
 
     /// Begins to put a snapshot back. `cold_share` is what [`cold_share`](Self::cold_share) was; an empty cache takes it over.
@@ -259,77 +251,67 @@ impl Machine {
         if is_full || !self.limits.admit(record.weight) {
             return Err(NotRestored::NoRoom);
         }
-        let left = record.left().ok_or(NotRestored::Expired)?;
-        let slot = self.take(partition, entry.hash).ok_or(NotRestored::NoRoom)?;
-        self.put_back(slot, now, &record, &left);
-        if !tags.is_empty() {
-            let Self { tags: all, partitions, .. } = self;
-            all.link(slot, &names_around(partitions, partition, [tags, &[]]));
-        }
+        let policy = record.policy().ok_or(NotRestored::Expired)?;
+        let slot = self.put_back(partition, now, &policy, entry).ok_or(NotRestored::NoRoom)?;
         if let Some(restoring) = self.snapshots.as_mut().and_then(|snapshots| snapshots.restoring.as_mut()) {
             restoring.track.add(slot, entry.ordinal);
         }
         Ok(slot)
     }
 
-    fn put_back(&mut self, slot: Slot, now: Timestamp, record: &Record, left: &Left) {
-        let partition = self.slab.partition(slot);
-        self.slab.set_weight(slot, record.weight);
-        self.eviction.restored(slot, self.slab.weights(), record.standing);
-        self.entries += 1;
-        self.weight += u64::from(record.weight);
-        if let Some(held) = self.partitions.held_mut(partition) {
-            held.entries += 1;
-            held.weight += u64::from(record.weight);
-        }
-        let tells_each_use = record.checked || left.idle != Ttl::Forever;
-        let Left { ttl, stale_while_revalidate, stale_if_error, idle } = *left;
-        let has_windows = stale_while_revalidate != Ttl::ZERO || stale_if_error != Ttl::ZERO || record.spread > 0.0;
-        let windows = (has_windows || tells_each_use).then(|| StaleWindows {
-            fresh_until: now.after(ttl),
-            stale_while_revalidate,
-            stale_if_error,
-            retry_at: Timestamp::default(),
-            spread: record.spread.max(0.0),
-        });
-        let until = match (&windows, ttl) {
-            _ if tells_each_use => Some(Timestamp::default()),
-            (_, Ttl::Forever) => None,
-            (Some(windows), _) => Some(windows.no_check_until()),
-            (None, ttl) => Some(now.after(ttl)),
+    fn put_back(
+        &mut self,
+        partition: PartitionId,
+        now: Timestamp,
+        policy: &EntryPolicy,
+        entry: &Restored<'_>,
+    ) -> Option<Slot> {
+        let Restored { record, tags, hash, .. } = *entry;
+        let is_stale = policy.ttl == Ttl::ZERO;
+        let value = Entry {
+            policy: EntryPolicy { ttl: if is_stale { Ttl::Millis(1) } else { policy.ttl }, ..*policy },
+            weight: record.weight,
+            tags: [tags, &[]],
+            random: 0.0,
+            // What is refreshed ahead by has been multiplied with it already.
+            load_millis: Some(1),
+            used_at: now,
+            hash,
+            standing: Some(record.standing),
         };
+        let slot = self.store(None, partition, now, &value)?;
+        if is_stale {
+            self.end_freshness(slot, now);
+        }
+        // Each use begins its whole idle time anew.
+        if record.idle_ttl != Ttl::Forever {
+            self.freshness.set_idle_until(slot, record.idle_ttl, now.after(policy.idle_ttl));
+        }
         // A clock that has not shown so early a moment tells a lesser age.
         let stored_at = now.before(record.age);
-        if let Some(entry) = self.slab.get_mut(slot) {
-            entry.set_state(State::Ready);
+        let place = self.slab.get_mut(slot)?;
+        match place.stored_at() {
+            Some(_) => place.set_no_check_until(None, stored_at),
+            None => self.freshness.set_stored_at(slot, Some(stored_at)),
         }
-        if let Some(entry) = self.slab.get_mut(slot) {
-            entry.set_no_check_until(until, stored_at);
-        }
-        self.expirable += u32::from(until.is_some());
-        let is_usual = windows.is_none() && until == Some(stored_at.after(self.usual_ttl));
-        self.freshness.set_stored_at(slot, (until.is_some() && !is_usual).then_some(stored_at));
-        self.freshness.set_windows(slot, windows);
-        self.freshness.set_idle_until(slot, record.idle_ttl, now.after(idle));
-        self.count(partition, |stats| stats.inserts += 1);
+        Some(slot)
     }
 
-    /// Ends a restoring. `dropped`, in order: the ordinals of what is not of the snapshot, and goes again where it was put back. `false` if
-    /// another has begun.
-    pub fn end_restore(&mut self, id: SnapshotId, dropped: &[u32]) -> bool {
-        let snapshots = self.snapshots.as_mut();
-        let known = snapshots.and_then(|snapshots| snapshots.restoring.take_if(|known| known.track.id == id.0));
-        let Some(known) = known else { return false };
-        self.forget_snapshots();
-        for (number, ordinal) in (0..).zip(known.track.ordinals) {
-            if let (Some(slot), Some(ordinal)) = (Slot::new(number), ordinal.checked_sub(1))
-                && dropped.binary_search(&ordinal).is_ok()
-            {
-                self.supersede(slot);
-                self.drop_value(slot, Some(RemovalCause::Removed));
-            }
+    /// Takes an entry out again that was put back in this slot, if it is still there: it is not of the snapshot.
+    pub fn take_back(&mut self, id: SnapshotId, ordinal: u32, slot: Slot) {
+        let snapshots = self.snapshots.as_ref().and_then(|snapshots| snapshots.restoring.as_ref());
+        let known = snapshots.filter(|known| known.track.id == id.0);
+        if known.is_some_and(|known| known.track.ordinals.get(slot.index()) == Some(&ordinal.saturating_add(1))) {
+            self.remove(slot);
         }
-        true
+    }
+
+    /// Ends a restoring; `false` if another has begun.
+    pub fn end_restore(&mut self, id: SnapshotId) -> bool {
+        let Some(snapshots) = &mut self.snapshots else { return false };
+        let known = snapshots.restoring.take_if(|known| known.track.id == id.0);
+        self.forget_snapshots();
+        known.is_some()
     }
 
     /// What the slot holds is about to change.

@@ -8,10 +8,9 @@ use crate::{Core, from_ttl, to_hash, to_time, to_ttl};
 
 #[wasm_bindgen]
 impl Core {
-    /// The number of a save that begins, and what to take out, the most valuable first.
-    pub fn begin_save(&mut self, now: f64) -> Vec<u32> {
-        let (SnapshotId(id), slots) = self.machine.begin_save(to_time(now));
-        std::iter::once(id).chain(slots.into_iter().map(Slot::number)).collect()
+    /// The number of a save that begins.
+    pub fn begin_save(&mut self) -> u32 {
+        self.machine.begin_save().0
     }
 
     /// What the eviction policy has found out.
@@ -90,8 +89,15 @@ impl Core {
         }
     }
 
-    /// `dropped`: the ordinals, in order, of what goes again. `false` if another restoring has begun. There may be news.
-    pub fn end_restore(&mut self, id: u32, dropped: &[u32]) -> bool {
-        self.machine.end_restore(SnapshotId(id), dropped)
+    /// What was put back in a slot goes again, if it is still there. There may be news.
+    pub fn take_back(&mut self, id: u32, ordinal: u32, slot: u32) {
+        if let Some(slot) = Slot::new(slot) {
+            self.machine.take_back(SnapshotId(id), ordinal, slot);
+        }
+    }
+
+    /// `false` if another restoring has begun.
+    pub fn end_restore(&mut self, id: u32) -> bool {
+        self.machine.end_restore(SnapshotId(id))
     }
 }

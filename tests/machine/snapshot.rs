@@ -35,7 +35,7 @@ fn restored(ordinal: u32, record: Record, tags: &[String]) -> Restored<'_> {
 
 /// All that is in a machine, in the order in which it is taken out.
 fn save(machine: &mut Machine, now: u64) -> Vec<(Slot, Record)> {
-    let (id, slots) = machine.begin_save(at(now));
+    let (id, slots) = (machine.begin_save(), machine.usable(at(now)));
     let take = |(ordinal, slot)| Some((slot, machine.save(id, ordinal, slot, at(now))?));
     let records = (0..).zip(slots).filter_map(take).collect();
     assert_eq!(machine.end_save(id), Some(Vec::new()));
@@ -47,7 +47,7 @@ fn restore_all(machine: &mut Machine, now: u64, records: &[(Slot, Record)]) -> V
     let put =
         |(ordinal, (_, record)): (u32, &(Slot, Record))| machine.restore(id, at(now), &restored(ordinal, *record, &[]));
     let slots = (0..).zip(records.iter()).map(put).collect();
-    assert!(machine.end_restore(id, &[]));
+    assert!(machine.end_restore(id));
     slots
 }
 
@@ -103,7 +103,7 @@ fn what_is_put_back_lives_as_long_as_it_would_have_whatever_the_clock_shows() {
 fn a_clock_that_was_set_back_lengthens_no_life() {
     let mut from = with_policy(10, u64::MAX, EvictionPolicy::Lru);
     let slot = put(&mut from, 1, 1_000, PolicyPatch::new().ttl(Ttl::Millis(100)), 0, &[]);
-    let (id, _) = from.begin_save(at(900));
+    let id = from.begin_save();
     let record = from.save(id, 0, slot, at(900)).expect("it is fresh");
     assert_eq!((record.age, record.ttl), (0, Ttl::Millis(100)));
 }
@@ -182,7 +182,7 @@ fn the_adaptive_policy_goes_on_where_it_was() {
         let entry = Restored { hash: Some(hash), ..restored(ordinal, *record, &[]) };
         restored_keys.insert(hash, to.restore(id, at(0), &entry).expect("it fits"));
     }
-    assert!(to.end_restore(id, &[]));
+    assert!(to.end_restore(id));
     assert_eq!(to.cold_share(), from.cold_share());
     let again: Vec<u32> = save(&mut to, 0).iter().map(|(_, record)| record.standing).collect();
     assert_eq!(again, standings, "classes, counters and ages, in the same order");
@@ -209,7 +209,7 @@ fn what_changes_while_it_is_saved_is_not_of_the_snapshot() {
             put(&mut machine, 7, 0, PolicyPatch::new(), 0, &tagged),
             put(&mut machine, 8, 0, PolicyPatch::new().ttl(Ttl::Millis(9)).stale_if_error(Ttl::Millis(9)), 0, &[]),
         );
-        let (id, order) = machine.begin_save(at(0));
+        let (id, order) = (machine.begin_save(), machine.usable(at(0)));
         assert_eq!(order.len(), 8);
         let all = [slots[0], slots[1], slots[2], slots[3], slots[4], by_tag, stale];
         for (ordinal, slot) in (0..).zip(all) {
@@ -224,7 +224,9 @@ fn what_changes_while_it_is_saved_is_not_of_the_snapshot() {
         // One that was not taken out yet, and goes.
         machine.remove(slots[5]);
         assert!(machine.save(id, 7, slots[5], at(0)).is_none());
-        assert_eq!(machine.end_save(id), Some(vec![0, 1, 5, 6]));
+        let mut changed = machine.end_save(id).expect("it was the last begun");
+        changed.sort_unstable();
+        assert_eq!(changed, [0, 1, 5, 6]);
         assert_eq!(machine.end_save(id), None);
     }
 }
@@ -236,7 +238,7 @@ fn what_makes_room_while_it_is_saved_is_noted_and_a_clear_leaves_nothing() {
         for n in 1..=4 {
             plain(&mut machine, n);
         }
-        let (id, order) = machine.begin_save(at(0));
+        let (id, order) = (machine.begin_save(), machine.usable(at(0)));
         for (ordinal, slot) in (0..).zip(&order) {
             machine.save(id, ordinal, *slot, at(0));
         }
@@ -245,7 +247,7 @@ fn what_makes_room_while_it_is_saved_is_noted_and_a_clear_leaves_nothing() {
         assert_eq!(gone.cause, Some(RemovalCause::Size));
         let changed = machine.end_save(id).expect("it was the last begun");
         assert_eq!(changed.iter().map(|at| order[*at as usize]).collect::<Vec<_>>(), [gone.slot]);
-        let (id, order) = machine.begin_save(at(0));
+        let (id, order) = (machine.begin_save(), machine.usable(at(0)));
         machine.save(id, 0, order[0], at(0));
         machine.clear();
         assert_eq!(machine.end_save(id), Some(vec![0]));
@@ -256,13 +258,13 @@ fn what_makes_room_while_it_is_saved_is_noted_and_a_clear_leaves_nothing() {
 fn a_save_that_is_begun_later_ends_the_one_before() {
     let mut machine = with_policy(4, u64::MAX, EvictionPolicy::Lru);
     let slot = plain(&mut machine, 1);
-    let (first, _) = machine.begin_save(at(0));
-    let (second, _) = machine.begin_save(at(0));
+    let first = machine.begin_save();
+    let second = machine.begin_save();
     assert!(machine.save(first, 0, slot, at(0)).is_none() && machine.end_save(first).is_none());
     assert!(machine.save(second, 0, slot, at(0)).is_some() && machine.end_save(second).is_some());
     let (first, second) = (machine.begin_restore(0), machine.begin_restore(0));
     let superseded = machine.restore(first, at(0), &restored(0, Record::NEW, &[]));
-    assert_eq!((superseded, machine.end_restore(first, &[])), (Err(NotRestored::Superseded), false));
+    assert_eq!((superseded, machine.end_restore(first)), (Err(NotRestored::Superseded), false));
     assert!(machine.restore(second, at(0), &restored(0, Record::NEW, &[])).is_ok());
 }
 
@@ -302,7 +304,7 @@ fn nothing_is_put_back_once_something_had_to_go() {
     machine.remove(one);
     let again = machine.restore(id, at(0), &restored(0, Record::NEW, &[]));
     assert_eq!(again, Err(NotRestored::NoRoom), "it may be an older value of what went");
-    assert!(machine.end_restore(id, &[]));
+    assert!(machine.end_restore(id));
 }
 
 #[test]
@@ -312,7 +314,11 @@ fn what_a_snapshot_drops_at_its_end_goes_again_but_for_what_is_newer() {
     let slots: Vec<Slot> =
         (0..4).filter_map(|n| machine.restore(id, at(0), &restored(n, Record::NEW, &[])).ok()).collect();
     insert(&mut machine, Some(slots[1]), PartitionId::ROOT, 0, &policy(PolicyPatch::new()));
-    assert!(machine.end_restore(id, &[1, 2, 9]));
+    for ordinal in 1..3 {
+        machine.take_back(id, ordinal, slots[ordinal as usize]);
+    }
+    machine.take_back(id, 0, slots[3]);
+    assert!(machine.end_restore(id));
     let state = |slot: &Slot| machine.info(*slot, Timestamp::from_millis(1)).map(|info| info.state);
     assert_eq!(
         slots.iter().map(state).collect::<Vec<_>>(),
