@@ -317,18 +317,27 @@ impl Machine {
     /// What the slot holds is about to change.
     #[inline]
     pub(super) fn note_change(&mut self, slot: Slot) {
-        if let Some(snapshots) = &mut self.snapshots {
-            snapshots.save.iter_mut().for_each(|track| track.change(slot));
-            snapshots.restoring.iter_mut().for_each(|restoring| restoring.track.change(slot));
+        if self.snapshots.is_some() {
+            self.note_changed(slot);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_changed(&mut self, slot: Slot) {
+        self.tracks().for_each(|track| track.change(slot));
+    }
+
+    fn tracks(&mut self) -> impl Iterator<Item = &mut Track> {
+        let snapshots = self.snapshots.as_deref_mut().into_iter();
+        snapshots.flat_map(|Snapshots { save, restoring }| {
+            save.iter_mut().chain(restoring.iter_mut().map(|restoring| &mut restoring.track))
+        })
     }
 
     /// Everything is about to go.
     pub(super) fn note_clear(&mut self) {
-        if let Some(snapshots) = &mut self.snapshots {
-            snapshots.save.iter_mut().for_each(Track::change_all);
-            snapshots.restoring.iter_mut().for_each(|restoring| restoring.track.change_all());
-        }
+        self.tracks().for_each(Track::change_all);
         self.note_clear_within();
     }
 

@@ -4,18 +4,13 @@ use nearcache::core::{NotRestored, PartitionId, Record, Restored, Slot, Snapshot
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::codes::kind;
-use crate::{Core, from_ttl, to_hash, to_time, to_ttl};
+use crate::{Core, from_ttl, to_hash, to_time, to_ttl, with};
 
 #[wasm_bindgen]
 impl Core {
-    /// The number of a save that begins.
-    pub fn begin_save(&mut self) -> u32 {
-        self.machine.begin_save().0
-    }
-
-    /// What the eviction policy has found out.
-    pub fn cold_share(&self) -> u32 {
-        self.machine.cold_share()
+    /// The number of a save that begins, and above it what the eviction policy has found out.
+    pub fn begin_save(&mut self) -> f64 {
+        with(self.machine.begin_save().0, self.machine.cold_share() as usize)
     }
 
     /// The numbers of a `Record`, in the order of its fields; none where there is nothing to save.

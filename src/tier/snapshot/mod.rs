@@ -126,7 +126,7 @@ impl std::fmt::Display for SnapshotError {
             Self::Foreign => f.write_str("these bytes are no snapshot: they do not begin with \"ncss\""),
             Self::Version(version) => write!(f, "the snapshot is of version {version}; version {VERSION} is read"),
             Self::Schema(schema, wanted) => {
-                write!(f, "the snapshot is of the schema {schema:?}; {wanted:?} is wanted")
+                write!(f, "the snapshot is of the schema \"{schema}\"; \"{wanted}\" is wanted")
             }
             Self::Codec(codec, wanted) => {
                 write!(f, "the snapshot's values are written by codec {codec}; {wanted} is wanted")

@@ -113,10 +113,8 @@ impl Reader {
         let length = rest.len() - bytes.0.len() + self.seal.len();
         let Some(sealed) = rest.get(..length) else { return Ok(None) };
         self.seal.open(sealed, signed).map_err(SnapshotError::Broken)?;
-        if flags & !SIGNED != 0 {
-            return Err(SnapshotError::Broken(Refused::Malformed));
-        }
-        let schema = String::from_utf8_lossy(schema).into_owned();
+        let schema = std::str::from_utf8(schema).ok().filter(|_| flags & !SIGNED == 0);
+        let schema = schema.ok_or(SnapshotError::Broken(Refused::Malformed))?.to_owned();
         if schema != self.schema {
             return Err(SnapshotError::Schema(schema, self.schema.clone()));
         }

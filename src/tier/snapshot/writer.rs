@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::entry::{self, Entry};
 use super::{CHUNK_HEAD, COMPRESSED, END, ENTRIES, Head, LONGEST, MAGIC, SIGNED, SnapshotError, VERSION};
