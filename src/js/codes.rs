@@ -5,7 +5,7 @@ pub(super) const NEWS: u32 = 1 << 31;
 /// Where the kind begins.
 pub(super) const KIND_SHIFT: u32 = 27;
 
-pub(super) const fn kind(number: u32) -> u32 {
+const fn kind(number: u32) -> u32 {
     number << KIND_SHIFT
 }
 

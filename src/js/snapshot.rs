@@ -3,7 +3,6 @@
 use nearcache::core::{NotRestored, PartitionId, Record, Restored, Slot, SnapshotId};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::codes::kind;
 use crate::{Core, from_ttl, to_hash, to_time, to_ttl, with};
 
 #[wasm_bindgen]
@@ -45,7 +44,7 @@ impl Core {
         self.machine.begin_restore(cold_share).0
     }
 
-    /// The slot, or a kind that says why there is none: 1 expired, 2 no room, 3 purged, 4 superseded.
+    /// The slot, or a number below 0 that says why there is none: -1 expired, -2 no room, -3 purged, -4 superseded.
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
     pub fn restore(
         &mut self,
@@ -57,7 +56,7 @@ impl Core {
         policy: u32,
         numbers: &[f64],
         tags: Option<Vec<String>>,
-    ) -> u32 {
+    ) -> i32 {
         let &[age, ttl, revalidate, error, idle, unused, spread, checked, weight, standing] = numbers else { return 0 };
         let record = Record {
             age: age as u64,
@@ -74,13 +73,11 @@ impl Core {
         let (tags, partition) = (tags.unwrap_or_default(), PartitionId(partition));
         let entry = Restored { partition, hash: to_hash(hash), ordinal, record, tags: &tags };
         match self.machine.restore(SnapshotId(id), to_time(now), &entry) {
-            Ok(slot) => slot.number(),
-            Err(why) => kind(match why {
-                NotRestored::Expired => 1,
-                NotRestored::NoRoom => 2,
-                NotRestored::Purged => 3,
-                NotRestored::Superseded => 4,
-            }),
+            Ok(slot) => slot.number() as i32,
+            Err(NotRestored::Expired) => -1,
+            Err(NotRestored::NoRoom) => -2,
+            Err(NotRestored::Purged) => -3,
+            Err(NotRestored::Superseded) => -4,
         }
     }
 
