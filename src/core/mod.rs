@@ -43,7 +43,7 @@ pub use graph::Node;
 pub use histogram::Histogram;
 pub use info::{EntryState, Info};
 pub use loads::{Deadlines, FLIGHT_BITS, FlightId, WaitId};
-pub use part::{Part, join_scope};
+pub use part::{Part, join_scope, scope_names};
 pub use partitions::{Held, PartitionId};
 pub use settle::{Brought, Failure, Outcome, Settled};
 pub use slab::{FreshUntil, Slot};
@@ -283,6 +283,16 @@ impl Machine {
     /// What lies in each namespace, in the order of their numbers: in its scopes too, but not in the namespaces within it.
     pub fn held_by_namespace(&self) -> Vec<Held> {
         self.partitions.held_by_namespace()
+    }
+
+    /// The partition of a slot's key, and where it lies.
+    pub fn partition_of(&self, slot: Slot) -> PartitionId {
+        self.slab.partition(slot)
+    }
+
+    /// Where a slot's key lies.
+    pub fn part_of(&self, slot: Slot) -> Part<'_> {
+        self.partitions.part_of(self.slab.partition(slot))
     }
 
     /// Whether a slot's key lies in this partition.

@@ -100,6 +100,8 @@ pub enum SnapshotError {
     Order,
     /// The head, a chunk or the end is broken; why.
     Broken(Refused),
+    /// It is compressed, which is not read here.
+    Compressed,
     /// Something that can't be written: the schema or an entry is too long.
     TooLarge,
 }
@@ -115,6 +117,7 @@ impl SnapshotError {
             Self::Signature { .. } | Self::Broken(Refused::UnknownSigner | Refused::Signature) => "signature",
             Self::Truncated => "truncated",
             Self::Trailing | Self::Order | Self::Broken(_) => "broken",
+            Self::Compressed => "compressed",
             Self::TooLarge => "too large",
         }
     }
@@ -140,6 +143,7 @@ impl std::fmt::Display for SnapshotError {
                 f.write_str("the snapshot is signed by a secret that is not among those given")
             }
             Self::Broken(why) => write!(f, "the snapshot is broken ({why})"),
+            Self::Compressed => f.write_str("the snapshot is compressed; one that is not is wanted"),
             Self::TooLarge => write!(f, "too large for a snapshot: {LONGEST} bytes are allowed"),
         }
     }
