@@ -34,6 +34,7 @@
 //! | --- | --- |
 //! | – | [`Cache`], [`engine`], [`figures`], the pure [`core`] |
 //! | `http` | [`http`]: a shared HTTP cache's decisions (RFC 9110, 9111, 5861, 8586, 9211, 9213), and rules by host and path |
+//! | `snapshot` | [`Cache::save_snapshot`] and [`Cache::load_snapshot`]: all that a cache holds as bytes, so that a restart starts warm; with serde |
 //! | `tier` | [`tier`]: what a chain of tiers under a cache does next, envelopes, messages of invalidation, snapshots; no I/O |
 //! | `workers` | [`workers`]: the runtime for Rust Workers |
 //!
@@ -109,6 +110,8 @@ pub use crate::core::{EntryState, EvictionPolicy, Histogram, MissCause, RemovalC
 pub use crate::engine::{
     Builder, Cache, CallOptions, EntryInfo, EntryOptions, Got, KeepFreshOptions, LoadCtx, ManualClock, Plugin, Status,
 };
+#[cfg(feature = "snapshot")]
+pub use crate::engine::{SnapshotFailure, SnapshotFormat, SnapshotOptions};
 pub use crate::error::{LoadError, OptionError};
 pub use crate::options::{Policy, PolicyPatch};
 pub use crate::time::{Timestamp, Ttl};

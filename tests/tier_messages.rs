@@ -1,13 +1,10 @@
-//! Messages of invalidation, and snapshots.
+//! Messages of invalidation.
 #![cfg(feature = "tier")]
 
 #[path = "common/random.rs"]
 mod random;
 
 use nearcache::tier::message::{Action, Follower, Heed, Message, MessageError, Publisher};
-use nearcache::tier::snapshot::{Reader, SnapshotError, Writer};
-use nearcache::tier::{Envelope, Kind, Lifetimes, Refused, Seal};
-use nearcache::{Timestamp, Ttl};
 use random::{Random, seed};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -97,118 +94,6 @@ fn any_loss_in_any_order_of_sources_leads_to_a_purge_or_a_clear() {
                 other => panic!("{other:?}"),
             }
             (lost[source], heard[source]) = (0, true);
-        }
-    }
-}
-
-fn record<'a>(name: &'a str, payload: &'a [u8]) -> Envelope<'a> {
-    let at = Timestamp::from_millis;
-    let lifetimes = Lifetimes { ttl: Ttl::Forever, stale_while_revalidate: Ttl::ZERO, stale_if_error: Ttl::Millis(9) };
-    let (codec, compressed, weight, tags) = (1, false, Some(3), vec!["t"]);
-    let (kind, generation, stored_at) = (Kind::Value, at(1), at(2));
-    Envelope { kind, codec, compressed, generation, stored_at, lifetimes, weight, name, tags, payload }
-}
-
-fn snapshot(seal: &Seal, names: &[String]) -> Vec<u8> {
-    let (mut writer, mut bytes) = Writer::new("users 1", Timestamp::from_millis(5), seal.clone()).unwrap();
-    for name in names {
-        bytes.extend(writer.record(&record(name, name.as_bytes())).unwrap());
-    }
-    bytes.extend(writer.finish());
-    bytes
-}
-
-fn read(bytes: &[u8], schema: &str, seal: &Seal, piece: usize) -> Result<Vec<String>, SnapshotError> {
-    let mut reader = Reader::new(schema, seal.clone());
-    let mut names = Vec::new();
-    for piece in bytes.chunks(piece.max(1)) {
-        reader.push(piece);
-        while let Some(bytes) = reader.poll()? {
-            let envelope = reader.open(&bytes)?;
-            assert_eq!(envelope, record(envelope.name, envelope.name.as_bytes()));
-            names.push(envelope.name.to_owned());
-        }
-    }
-    assert_eq!(reader.finish()?, names.len() as u64);
-    Ok(names)
-}
-
-fn seals() -> [Seal; 2] {
-    [Seal::default(), Seal::default().with_secret(b"secret")]
-}
-
-#[test]
-fn a_snapshot_comes_back_in_its_order_in_pieces_of_any_size() {
-    for seal in seals() {
-        for count in [0, 1, 100] {
-            let names: Vec<_> = (0..count).map(|n| format!("v:::{n}")).collect();
-            let bytes = snapshot(&seal, &names);
-            for piece in [1, 7, 1_000, bytes.len()] {
-                assert_eq!(read(&bytes, "users 1", &seal, piece).as_ref(), Ok(&names));
-            }
-        }
-    }
-}
-
-#[test]
-fn a_snapshot_of_another_kind_is_refused_clearly() {
-    let [plain, signed] = seals();
-    let bytes = snapshot(&plain, &["a".into()]);
-    assert_eq!(read(&bytes, "users 2", &plain, 9), Err(SnapshotError::Schema("users 1".into())));
-    assert_eq!(read(&bytes, "users 1", &signed, 9), Err(SnapshotError::Signature));
-    assert_eq!(read(&snapshot(&signed, &[]), "users 1", &plain, 9), Err(SnapshotError::Signature));
-    let other = Seal::default().with_secret(b"other");
-    let unknown = SnapshotError::Broken(Refused::UnknownSigner);
-    assert_eq!(read(&snapshot(&signed, &["a".into()]), "users 1", &other, 9), Err(unknown));
-    assert_eq!(read(b"{\"users\":[]}", "users 1", &plain, 9), Err(SnapshotError::Foreign));
-    let mut newer = bytes.clone();
-    newer[4] = 2;
-    assert_eq!(read(&newer, "users 1", &plain, 9), Err(SnapshotError::Version(2)));
-    assert_eq!(read(&bytes[..bytes.len() - 1], "users 1", &plain, 9), Err(SnapshotError::Truncated));
-    assert_eq!(read(b"", "users 1", &plain, 9), Err(SnapshotError::Truncated));
-}
-
-#[test]
-fn a_record_that_was_left_out_doubled_or_moved_is_noticed() {
-    for seal in seals() {
-        let names: Vec<_> = (0..3).map(|n| format!("v:::{n}")).collect();
-        let head = snapshot(&seal, &[]).len() - 4 - 8 - if seal.signs() { 36 } else { 8 };
-        let bytes = snapshot(&seal, &names);
-        let length = 4 + u32::from_le_bytes(bytes[head..head + 4].try_into().unwrap()) as usize;
-        let record = |n: usize| &bytes[head + n * length..head + (n + 1) * length];
-        let end = &bytes[head + 3 * length..];
-        let broken: [&[usize]; 4] = [&[0, 1], &[0, 1, 2, 2], &[1, 0, 2], &[0, 0, 2]];
-        for order in broken {
-            let records: Vec<u8> = order.iter().flat_map(|&n| record(n).to_vec()).collect();
-            let bytes = [&bytes[..head], &records, end].concat();
-            assert!(read(&bytes, "users 1", &seal, 50).is_err(), "{order:?}");
-        }
-    }
-}
-
-#[test]
-fn no_broken_byte_of_a_snapshot_goes_unnoticed_or_panics() {
-    let seed = seed();
-    println!("seed {seed}");
-    let mut random = Random(seed);
-    for seal in seals() {
-        let bytes = snapshot(&seal, &["a".into(), "b".into(), "a longer name".into()]);
-        for at in 0..bytes.len() {
-            let mut broken = bytes.clone();
-            broken[at] ^= 1 << random.below(8);
-            assert!(read(&broken, "users 1", &seal, 64).is_err(), "byte {at}");
-        }
-        for _ in 0..if cfg!(target_family = "wasm") { 1_000 } else { 20_000 } {
-            let mut broken = bytes.clone();
-            broken.truncate(random.below(bytes.len() as u64 + 1) as usize);
-            for _ in 0..random.below(6) {
-                if !broken.is_empty() {
-                    let at = random.below(broken.len() as u64) as usize;
-                    broken[at] = random.next() as u8;
-                }
-            }
-            let same = broken == bytes;
-            assert_eq!(read(&broken, "users 1", &seal, 1 + random.below(80) as usize).is_ok(), same);
         }
     }
 }

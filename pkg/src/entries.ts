@@ -42,7 +42,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
   onFlightEnded: ((flight: number) => void) | undefined = undefined;
   /** Called when the core was replaced, with nothing in it. */
   onRenewed: (() => void) | undefined = undefined;
-  /** Whose key lies in a slot. There only once there are others than the cache's own. */
+  /** The same by slot. There only once there are others than the cache's own. */
   private partitions: Partition<K>[] | undefined = undefined;
   private seed: number | undefined;
   /** What the core was told of policies, in order, so that another can be told the same. */
@@ -239,7 +239,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
     this.values[slot] = NONE;
   }
 
-  private partitionOf(slot: number): Partition<K> {
+  /** Whose key lies in a slot. */
+  partitionOf(slot: number): Partition<K> {
     return this.partitions?.[slot] ?? this.root;
   }
 

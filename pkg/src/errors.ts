@@ -9,6 +9,7 @@ export type NearCacheErrorCode =
   | "ERR_INVALID"
   | "ERR_BATCH"
   | "ERR_KEY"
+  | "ERR_SNAPSHOT"
   | "ERR_WASM";
 
 /** An error of the cache's own. `code` stays the same across versions; `message` is for people. */

@@ -11,6 +11,7 @@ import { health } from "./figures.js";
 import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
 import { host, keepAlive } from "./host.js";
 import { INSPECT, inspect } from "./inspect.js";
+import { INTERNALS, type Insides } from "./internals.js";
 import { bytes, count, fn, known, name, refusal, show } from "./options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./partitions.js";
 import {
@@ -767,6 +768,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /** @internal */
   [ADVICE](): Float64Array {
     return this.#entries.safely(() => this.#entries.counted().advice(this.#handle.defaults.policy));
+  }
+
+  /** @internal For snapshots. */
+  [INTERNALS](): Insides<K, V> {
+    return { entries: this.#entries, handle: this.#handle };
   }
 
   /** @internal What `console.log` shows. */

@@ -23,6 +23,8 @@ pub(super) struct Entry<'a> {
     pub used_at: Timestamp,
     /// A new key's.
     pub hash: Option<u32>,
+    /// Of what is put back: where the eviction policy had it.
+    pub standing: Option<u32>,
 }
 
 impl Machine {
@@ -57,7 +59,7 @@ impl Machine {
             }
             return None;
         }
-        let slot = self.occupy(slot, partition, entry.hash, entry.weight, State::Ready)?;
+        let slot = self.occupy(slot, partition, entry.hash, entry.weight, State::Ready, entry.standing)?;
         // After an infinite ttl nothing comes by itself, but the entry may be made to expire.
         let windows = policy.has_windows().then(|| StaleWindows::new(stored_at, ttl, policy, entry.load_millis));
         let until = match (&windows, ttl) {
@@ -88,7 +90,7 @@ impl Machine {
             return None;
         }
         let partition = self.slab.partition(slot);
-        let slot = self.occupy(Some(slot), partition, None, 0, State::Failed)?;
+        let slot = self.occupy(Some(slot), partition, None, 0, State::Failed, None)?;
         let until = match backoff {
             Ttl::Forever => None,
             Ttl::Millis(_) => Some(now.after(backoff)),
@@ -108,6 +110,7 @@ impl Machine {
         hash: Option<u32>,
         weight: u32,
         state: State,
+        standing: Option<u32>,
     ) -> Option<Slot> {
         let slot = match slot.filter(|slot| self.slab.get(*slot).is_some_and(|entry| entry.state() != State::Free)) {
             Some(slot) => slot,
@@ -131,7 +134,10 @@ impl Machine {
             State::Free | State::Pending => {
                 self.entries += 1;
                 self.slab.set_weight(slot, weight);
-                self.eviction.inserted(slot, self.slab.weights(), state == State::Failed);
+                match standing {
+                    Some(standing) => self.eviction.restored(slot, self.slab.weights(), standing),
+                    None => self.eviction.inserted(slot, self.slab.weights(), state == State::Failed),
+                }
             }
             held => {
                 if held == State::Ready {
@@ -155,6 +161,7 @@ impl Machine {
     /// Takes the numbers of what a slot holds off the sums and columns.
     fn strip(&mut self, slot: Slot) {
         let Some(entry) = self.slab.get(slot) else { return };
+        self.note_change(slot);
         self.expirable -= u32::from(entry.no_check_until().is_some());
         if let Some(entry) = self.slab.get_mut(slot) {
             entry.empty();

@@ -15,7 +15,8 @@ impl Machine {
         let is_full = self.entries > 0 && self.entries == self.limits.max_entries();
         let is_plain = self.slab.is_plain() && self.freshness.is_empty() && self.tags.is_empty();
         let is_derivable = ttl == Ttl::Forever || ttl == self.usual_ttl;
-        let is_known = value.weight.is_some() || !self.limits.weighs();
+        // What is being saved is told of each entry that leaves.
+        let is_known = (value.weight.is_some() || !self.limits.weighs()) && self.snapshots.is_none();
         if !(is_full & is_plain & is_derivable & is_known) || partition != PartitionId::ROOT {
             return None;
         }

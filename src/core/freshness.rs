@@ -28,13 +28,13 @@ pub(crate) enum Freshness {
 pub(crate) struct StaleWindows {
     pub fresh_until: Timestamp,
     /// How long after that it may be handed out while it is refreshed.
-    stale_while_revalidate: Ttl,
+    pub stale_while_revalidate: Ttl,
     /// How long after that it may stand in for a load that fails or is slow.
-    stale_if_error: Ttl,
+    pub stale_if_error: Ttl,
     /// After a load that failed, when the next may begin.
     pub retry_at: Timestamp,
     /// XFetch's delta times beta, in milliseconds: how long before its end the value is refreshed, on the average.
-    spread: f64,
+    pub spread: f64,
 }
 
 /// More than `-ln` of the smallest number above 0 that a generator of 53 bits makes.
@@ -99,20 +99,14 @@ impl StaleWindows {
     }
 }
 
-/// How long a value may lie unused, in milliseconds, and when it was used last.
+/// How long a value may lie unused, in milliseconds, and until when if it is not used again.
 ///
 /// Each use has to be known, so that such a value has no moment until which it needs no check: every get of it comes to
 /// the core. It has [`StaleWindows`] too, which say when it ends otherwise.
 #[derive(Clone, Copy)]
 struct Idle {
     ttl: NonZeroU64,
-    used_at: Timestamp,
-}
-
-impl Idle {
-    fn until(&self) -> Timestamp {
-        self.used_at.after(Ttl::Millis(self.ttl.get()))
-    }
+    until: Timestamp,
 }
 
 /// The columns.
@@ -145,21 +139,32 @@ impl FreshnessColumns {
 
     /// Until when the value may lie unused; `None` for ever.
     pub fn idle_until(&self, slot: Slot) -> Option<Timestamp> {
-        (*self.idle.get(slot.index())?).map(|idle| idle.until())
+        (*self.idle.get(slot.index())?).map(|idle| idle.until)
     }
 
     /// The value was handed out.
     #[inline]
     pub fn used(&mut self, slot: Slot, now: Timestamp) {
         if let Some(Some(idle)) = self.idle.get_mut(slot.index()) {
-            idle.used_at = now;
+            idle.until = now.after(Ttl::Millis(idle.ttl.get()));
         }
+    }
+
+    /// How long the value may lie unused, from each use on.
+    pub fn idle_ttl(&self, slot: Slot) -> Ttl {
+        let idle = self.idle.get(slot.index()).copied().flatten();
+        idle.map_or(Ttl::Forever, |idle| Ttl::Millis(idle.ttl.get()))
     }
 
     /// The value, stored now, may lie unused for so long.
     pub fn set_idle(&mut self, slot: Slot, ttl: Ttl, now: Timestamp) {
+        self.set_idle_until(slot, ttl, now.after(ttl));
+    }
+
+    /// As [`set_idle`](Self::set_idle), of a value that has lain unused for a while: its first use is wanted before `until`.
+    pub fn set_idle_until(&mut self, slot: Slot, ttl: Ttl, until: Timestamp) {
         let idle = match ttl.bounded() {
-            Ttl::Millis(millis) => NonZeroU64::new(millis).map(|ttl| Idle { ttl, used_at: now }),
+            Ttl::Millis(millis) => NonZeroU64::new(millis).map(|ttl| Idle { ttl, until }),
             Ttl::Forever => None,
         };
         set(&mut self.idle, slot, idle);

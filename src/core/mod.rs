@@ -27,6 +27,7 @@ mod purge;
 mod retry;
 mod settle;
 pub(crate) mod slab;
+mod snapshot;
 mod stats;
 mod tags;
 mod updates;
@@ -42,10 +43,11 @@ pub use graph::Node;
 pub use histogram::Histogram;
 pub use info::{EntryState, Info};
 pub use loads::{Deadlines, FLIGHT_BITS, FlightId, WaitId};
-pub use part::{Part, join_scope};
+pub use part::{Part, join_scope, scope_names};
 pub use partitions::{Held, PartitionId};
 pub use settle::{Brought, Failure, Outcome, Settled};
 pub use slab::{FreshUntil, Slot};
+pub use snapshot::{NotRestored, Record, Restored, SnapshotId};
 pub use stats::Stats;
 pub use updates::{NewValue, WriteThrough};
 pub use waits::{Softened, Wake, Who};
@@ -61,6 +63,7 @@ use graph::WaitGraph;
 use loads::Flights;
 use partitions::Partitions;
 use slab::{Entry, Slab, State};
+use snapshot::Snapshots;
 use tags::Tags;
 use writes::WriteThroughs;
 
@@ -164,6 +167,9 @@ pub struct Machine {
     latest: Timestamp,
     /// By namespace; never empty.
     stats: Vec<Stats>,
+    /// There while one is saved or put back.
+    snapshots: Option<Box<Snapshots>>,
+    snapshots_begun: u32,
 }
 
 impl Machine {
@@ -199,6 +205,8 @@ impl Machine {
             usual_ttl: usual_ttl.bounded(),
             latest: Timestamp::default(),
             stats: vec![Stats::default()],
+            snapshots: None,
+            snapshots_begun: 0,
         }
     }
 
@@ -289,6 +297,16 @@ impl Machine {
         self.partitions.held_by_namespace()
     }
 
+    /// The partition of a slot's key, and where it lies.
+    pub fn partition_of(&self, slot: Slot) -> PartitionId {
+        self.slab.partition(slot)
+    }
+
+    /// Where a slot's key lies.
+    pub fn part_of(&self, slot: Slot) -> Part<'_> {
+        self.partitions.part_of(self.slab.partition(slot))
+    }
+
     /// Whether a slot's key lies in this partition.
     pub fn is_in(&self, slot: Slot, partition: PartitionId) -> bool {
         self.slab.partition(slot) == partition
@@ -313,21 +331,24 @@ impl Machine {
     /// How old the slot's value is and how long it stays fresh; `None` if it holds none that may be handed out.
     pub fn age(&self, slot: Slot, now: Timestamp) -> Option<Age> {
         let entry = self.slab.get(slot).filter(|_| self.is_usable(slot, now))?;
+        let stored_at = self.stored_at(slot, entry).unwrap_or(now);
         let windows = self.freshness.windows(slot);
         let fresh_until = windows.map_or_else(|| entry.no_check_until(), |w| Some(w.fresh_until));
         let fresh_until = fresh_until.into_iter().chain(self.freshness.idle_until(slot)).min();
         let fresh_until = fresh_until.filter(|end| *end != Timestamp::NEVER);
-        let derived = || match self.usual_ttl {
-            Ttl::Millis(usual) => {
-                Some(Timestamp::from_millis(entry.no_check_until()?.as_millis().saturating_sub(usual)))
-            }
-            Ttl::Forever => None,
-        };
-        let stored_at = entry.stored_at().or_else(|| self.freshness.stored_at(slot)).or_else(derived);
         Some(Age {
-            millis: now.millis_since(stored_at.unwrap_or(now)),
+            millis: now.millis_since(stored_at),
             ttl: fresh_until.map_or(Ttl::Forever, |end| Ttl::Millis(end.millis_since(now))),
         })
+    }
+
+    /// When a value was stored.
+    fn stored_at(&self, slot: Slot, entry: Entry) -> Option<Timestamp> {
+        let derived = || match self.usual_ttl {
+            Ttl::Millis(usual) => Some(entry.no_check_until()?.before(usual)),
+            Ttl::Forever => None,
+        };
+        entry.stored_at().or_else(|| self.freshness.stored_at(slot)).or_else(derived)
     }
 
     /// Whether one of the polls has something to say.

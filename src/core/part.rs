@@ -25,6 +25,12 @@ pub fn join_scope(outer: &str, name: &str) -> String {
     if outer.is_empty() { name } else { format!("{outer}{SEPARATOR}{name}") }
 }
 
+/// The names of the scopes that [`join_scope`] has joined.
+pub fn scope_names(scope: &str) -> Vec<String> {
+    let name = |name: &str| name.replace("\u{1}2", "").replace("\u{1}0", "\0").replace("\u{1}1", "\u{1}");
+    if scope.is_empty() { Vec::new() } else { scope.split(SEPARATOR).map(name).collect() }
+}
+
 impl<'a> Part<'a> {
     /// This scope and those around it, the innermost first, and at last none.
     pub(super) fn scopes(self) -> impl Iterator<Item = &'a str> {

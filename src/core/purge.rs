@@ -20,8 +20,9 @@ impl Machine {
         self.end_freshness(slot, now)
     }
 
-    fn end_freshness(&mut self, slot: Slot, now: Timestamp) -> bool {
+    pub(super) fn end_freshness(&mut self, slot: Slot, now: Timestamp) -> bool {
         let fresh = self.is_fresh(slot, now);
+        self.note_change(slot);
         let no_check_until = self.slab.get(slot).and_then(|entry| entry.no_check_until());
         let tells_each_use = no_check_until == Some(Timestamp::default());
         if let Some(windows) = self.freshness.windows_mut(slot)
@@ -64,6 +65,7 @@ impl Machine {
 
     /// Removes everything in a part and within it, as [`remove`](Self::remove) does. O(n of the cache).
     pub fn remove_within(&mut self, part: Part<'_>) {
+        self.note_clear_within();
         for number in 1..self.slab.slots() {
             if let Some(slot) = Slot::new(number)
                 && self.slab.get(slot).is_some_and(|entry| entry.state() != State::Free)
@@ -88,6 +90,7 @@ impl Machine {
                 self.partitions.release(self.slab.partition(slot));
             }
         }
+        self.note_clear();
         self.flights.detach_all();
         self.writes.conflict_all();
         self.tags.clear();
@@ -103,7 +106,7 @@ impl Machine {
     }
 
     fn purge_tag(&mut self, part: Part<'_>, tag: &str) -> Vec<Slot> {
-        let under_way = self.flights.live() > 0 || !self.writes.is_empty();
+        let under_way = self.flights.live() > 0 || !self.writes.is_empty() || self.snapshots.is_some();
         self.tags.purge(part, tag, under_way)
     }
 

@@ -133,6 +133,7 @@ impl Machine {
                     load_millis: Some(millis),
                     used_at: now,
                     hash: None,
+                    standing: None,
                 };
                 self.store(Some(slot), partition, now.before(brought.age), &entry)
                     .map_or(Outcome::NotStored, Outcome::Stored)

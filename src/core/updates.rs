@@ -110,6 +110,7 @@ impl Machine {
             load_millis: None,
             used_at: now,
             hash: value.hash,
+            standing: None,
         };
         self.store(slot, partition, now, &entry)
     }

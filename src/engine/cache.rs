@@ -304,7 +304,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     {
         let now = self.inner.runtime.now();
         self.with(|table| {
-            let slot = table.find(self.partition, key)?;
+            let slot = table.find_to_remove(self.partition, key)?;
             let value = table.value(slot).filter(|_| table.machine.is_fresh(slot, now)).cloned();
             table.machine.remove(slot);
             value
@@ -320,7 +320,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     {
         let now = self.inner.now();
         let expired = self.with(|table| {
-            let slot = table.find(self.partition, key)?;
+            let slot = table.find_to_remove(self.partition, key)?;
             Some(table.machine.expire(slot, now))
         });
         expired.flatten().unwrap_or(false)

@@ -86,6 +86,16 @@ impl Future for ManualSleep {
     }
 }
 
+/// The time of day, in milliseconds since 1970.
+#[cfg(feature = "snapshot")]
+pub(super) fn wall() -> Timestamp {
+    #[cfg(not(target_family = "wasm"))]
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
+    #[cfg(target_family = "wasm")]
+    let now = super::js_clock::now().as_millis();
+    Timestamp::from_millis(now as u64)
+}
+
 #[derive(Clone)]
 pub(super) enum Clock {
     Platform(platform::Clock),

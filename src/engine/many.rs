@@ -54,7 +54,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     {
         let now = self.inner.now();
         let removed = self.with(|table| {
-            let slot = table.find(self.partition, key)?;
+            let slot = table.find_to_remove(self.partition, key)?;
             let counted = counts(&table.machine, slot, now);
             table.machine.remove(slot);
             Some(counted)

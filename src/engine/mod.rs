@@ -22,6 +22,8 @@ mod plugin;
 mod random;
 mod runtime;
 mod shared_task;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod table;
 mod update;
 mod waiter;
@@ -38,5 +40,7 @@ pub use plugin::{
     SlowLoads, StaleEvent,
 };
 pub use runtime::{Local, Runtime};
+#[cfg(feature = "snapshot")]
+pub use snapshot::{Loaded, Saved, SnapshotChunks, SnapshotFailure, SnapshotFormat, SnapshotLoader, SnapshotOptions};
 pub use warmup::{KeepFresh, KeepFreshOptions, Progress, Warmed};
 pub use wrap::Wrapped;

@@ -136,6 +136,9 @@ pub(super) struct EntryTable<K, V, R: Runtime> {
     told_key: Option<fn(&K) -> K>,
     /// What has left since the borrow began.
     pub left: Left<K, V, R>,
+    /// There while a snapshot is loaded.
+    #[cfg(feature = "snapshot")]
+    pub noted: Option<super::snapshot::Noted>,
 }
 
 impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
@@ -151,7 +154,31 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
             places: Vec::new(),
             told_key,
             left: Left::default(),
+            #[cfg(feature = "snapshot")]
+            noted: None,
         }
+    }
+
+    /// A key of this hash is set or removed: a snapshot that is loaded has an older value of it.
+    #[inline]
+    pub fn note(&mut self, hash: KeyHash) {
+        #[cfg(feature = "snapshot")]
+        if let Some(noted) = &mut self.noted {
+            noted.add(hash.0);
+        }
+        #[cfg(not(feature = "snapshot"))]
+        let _ = hash;
+    }
+
+    /// As [`find`](Self::find), of a key that is about to be removed.
+    pub fn find_to_remove<Q>(&mut self, partition: PartitionId, key: &Q) -> Option<Slot>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let hash = self.hash(partition, key);
+        self.note(hash);
+        self.find_hashed(hash, partition, key)
     }
 
     #[inline]
@@ -218,6 +245,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
 
     /// Puts a key in the slot that the machine gave it.
     pub fn place(&mut self, slot: Slot, partition: PartitionId, place: &Rc<Place>, key: K, hash: KeyHash) {
+        self.note(hash);
         while self.items.len() <= slot.index() {
             self.items.push(Item::default());
         }
@@ -327,7 +355,8 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     fn remove(&mut self, Removal { slot, cause, key_removed }: Removal) {
         self.forget_failure(slot);
         let Some(item) = self.items.get_mut(slot.index()) else { return };
-        if key_removed && let Ok(found) = self.index.find_entry(item.hash.spread(), |s| *s == slot) {
+        let hash = item.hash;
+        if key_removed && let Ok(found) = self.index.find_entry(hash.spread(), |s| *s == slot) {
             found.remove();
         }
         let ((key, value), place) = match key_removed {
@@ -339,6 +368,9 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
             }
         };
         self.left.entries.push(LeftEntry { key, value, cause, place });
+        if key_removed {
+            self.note(hash);
+        }
     }
 
     fn forget_failure(&mut self, slot: Slot) {

@@ -15,6 +15,7 @@
 mod codes;
 mod figures;
 mod policies;
+mod snapshot;
 
 use nearcache::core::{
     Answer, Ask, BatchId, BatchLimits, Brought, Counted, EvictionPolicy, Failure, FlightId, Goes, JoinBatch,
@@ -171,11 +172,8 @@ impl Core {
     /// How long the value stays fresh: milliseconds, infinity, 0 for a stale one, or -1 for none that may be
     /// handed out.
     pub fn remaining(&self, slot: u32, now: f64) -> f64 {
-        match Slot::new(slot).and_then(|slot| self.machine.age(slot, to_time(now))).map(|age| age.ttl) {
-            Some(Ttl::Millis(millis)) => millis as f64,
-            Some(Ttl::Forever) => f64::INFINITY,
-            None => -1.0,
-        }
+        let age = Slot::new(slot).and_then(|slot| self.machine.age(slot, to_time(now)));
+        age.map_or(-1.0, |age| from_ttl(age.ttl))
     }
 
     /// Milliseconds since the value was stored.
@@ -800,6 +798,13 @@ fn to_time(millis: f64) -> Timestamp {
 
 fn to_ttl(millis: f64) -> Ttl {
     if millis == f64::INFINITY { Ttl::Forever } else { Ttl::Millis(millis as u64) }
+}
+
+fn from_ttl(ttl: Ttl) -> f64 {
+    match ttl {
+        Ttl::Millis(millis) => millis as f64,
+        Ttl::Forever => f64::INFINITY,
+    }
 }
 
 fn said_ttl(millis: f64) -> Option<Ttl> {

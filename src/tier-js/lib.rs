@@ -11,6 +11,7 @@
 mod figures;
 mod lease;
 mod message;
+mod snapshot;
 
 use js_sys::{Array, Uint8Array};
 use nearcache::tier::{
@@ -42,8 +43,7 @@ impl Chain {
             clock_skew: clock_skew as u64,
             late_writes: late_writes as u64,
         };
-        let seal = secrets.iter().fold(Seal::default(), |seal, secret| seal.with_secret(&secret.to_vec()));
-        Chain { chain: tier::Chain::new(options, seal) }
+        Chain { chain: tier::Chain::new(options, seal_of(&secrets)) }
     }
 
     /// Adds a tier below the others; `false` if there are too many.
@@ -309,6 +309,11 @@ impl Delivery {
     pub fn deletes(&self) -> Vec<String> {
         self.delivery.deletes.clone()
     }
+}
+
+/// The first of the secrets signs; without any, nothing is signed.
+fn seal_of(secrets: &[Uint8Array]) -> Seal {
+    secrets.iter().fold(Seal::default(), |seal, secret| seal.with_secret(&secret.to_vec()))
 }
 
 fn to_bytes(bytes: Uint8Array) -> Vec<u8> {

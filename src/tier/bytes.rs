@@ -42,6 +42,29 @@ impl<'a> Reader<'a> {
         let length = self.u16()?;
         std::str::from_utf8(self.take(usize::from(length))?).ok()
     }
+
+    /// A number of 7 bits a byte, the lowest first (LEB128).
+    pub fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                return None;
+            }
+            number |= bits << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// As `text`, with a [`varint`](Self::varint).
+    pub fn long_text(&mut self) -> Option<&'a str> {
+        let length = usize::try_from(self.varint()?).ok()?;
+        std::str::from_utf8(self.take(length)?).ok()
+    }
 }
 
 /// What [`Reader::block`] reads; `None` for 4 GiB and more.
@@ -56,4 +79,19 @@ pub(super) fn push_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
     out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
     out.extend_from_slice(text.as_bytes());
     Some(())
+}
+
+/// What [`Reader::varint`] reads.
+pub(super) fn push_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// What [`Reader::long_text`] reads.
+pub(super) fn push_long_text(out: &mut Vec<u8>, text: &str) {
+    push_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
 }

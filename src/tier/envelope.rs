@@ -180,12 +180,6 @@ impl<'a> Envelope<'a> {
 
     /// What bytes from a store say that should lie under `name`. O(bytes); allocates for the list of tags alone.
     pub fn decode(bytes: &'a [u8], name: &str, seal: &Seal) -> Result<Self, Refused> {
-        let envelope = Self::decode_any(bytes, seal)?;
-        if envelope.name == name { Ok(envelope) } else { Err(Refused::OtherName) }
-    }
-
-    /// As [`decode`](Self::decode), whatever its name is.
-    pub(super) fn decode_any(bytes: &'a [u8], seal: &Seal) -> Result<Self, Refused> {
         let mut head = Reader(bytes);
         if head.take(MAGIC.len()) != Some(MAGIC) {
             return Err(Refused::Foreign);
@@ -201,7 +195,7 @@ impl<'a> Envelope<'a> {
         if !body.0.is_empty() {
             return Err(Refused::Malformed);
         }
-        Ok(envelope)
+        if envelope.name == name { Ok(envelope) } else { Err(Refused::OtherName) }
     }
 
     fn read(body: &mut Reader<'a>) -> Option<Self> {

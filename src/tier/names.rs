@@ -35,6 +35,12 @@ impl Place {
         &self.0
     }
 
+    /// The names that it was made of: namespaces, and scopes. `None` if it was not made of any.
+    pub fn parts(&self) -> Option<(Vec<String>, Vec<String>)> {
+        let (namespaces, scopes) = self.0.split_once(':')?;
+        Some((names(namespaces), names(scopes)))
+    }
+
     /// Where a key's value lies.
     pub fn value(&self, key: &str) -> String {
         self.name('v', key)
@@ -92,6 +98,14 @@ pub(super) fn value_of_mark(mark: &str) -> Option<String> {
 fn path<S: AsRef<str>>(names: &[S]) -> String {
     let names: Vec<String> = names.iter().map(|name| escape(name.as_ref())).collect();
     names.join("/")
+}
+
+fn names(path: &str) -> Vec<String> {
+    let name = |name: &str| match name {
+        "%" => String::new(),
+        name => name.replace("%3A", ":").replace("%2F", "/").replace("%25", "%"),
+    };
+    if path.is_empty() { Vec::new() } else { path.split('/').map(name).collect() }
 }
 
 fn escape(name: &str) -> String {

@@ -5,6 +5,7 @@ mod entries;
 mod exchange;
 mod random_calls;
 mod sim;
+mod snapshot;
 mod waits;
 
 #[path = "../common/random.rs"]

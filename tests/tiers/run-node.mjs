@@ -7,6 +7,8 @@ limit(150_000, "tiers in node");
 await import("./chain.mjs");
 await import("./stores.mjs");
 await import("./invalidation.mjs");
+await import("./snapshots.mjs");
+await import("./snapshot-file.mjs");
 const { end, faultTable } = await import("./real-redis.mjs");
 const given = settings();
 const results = await run({ ...given, runtime: "node", timeout: 30_000 });

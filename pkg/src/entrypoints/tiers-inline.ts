@@ -6,3 +6,4 @@ initTiers(() => new WebAssembly.Module(Uint8Array.from(atob(bytes), (char) => ch
 
 export { FileTier, type FileTierOptions, fileTier } from "../tiers/file.js";
 export * from "../tiers/index.js";
+export { snapshotFile } from "../tiers/snapshot-file.js";

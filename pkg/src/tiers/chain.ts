@@ -1,10 +1,11 @@
 import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options.js";
 import type { AttachedTiers, TierHost, TierLoad, ValueLife } from "../tiering.js";
 import type { Place } from "../types.js";
-import { Payloads } from "./codec.js";
+import { checkCodec, Payloads } from "./codec.js";
 import { keyText } from "./keys.js";
 import { LeaseClient, type LeaseSource } from "./lease.js";
 import { type Held, Reader } from "./reader.js";
+import { toSecrets } from "./secrets.js";
 import type { Tier, TierChain, TierOptions, TiersOptions, TierStats } from "./types.js";
 import { Chain, type ChainOf, place as placeName } from "./wasm.js";
 import { Writer } from "./writer.js";
@@ -53,18 +54,15 @@ class TierDriver implements TierChain, AttachedTiers {
     const longest = duration("maxLifetime", maxLifetime);
     if (longest === Infinity)
       throw refusal("maxLifetime", "Infinity", "a finite time, since purges are remembered so long");
-    if (codec !== undefined && !(Number.isInteger(codec.id) && codec.id >= 16 && codec.id <= 255)) {
-      throw refusal("codec.id", show(codec.id), "a whole number from 16 to 255");
-    }
     if (options.lease !== undefined) fn("lease.stub", options.lease?.stub);
     this.#leaseSource = options.lease;
     this.#log = fn("log", options.log ?? ((line) => console.warn(line)));
-    this.#payloads = new Payloads(codec, byteCount("compressFrom", compressFrom));
+    this.#payloads = new Payloads(checkCodec(codec), byteCount("compressFrom", compressFrom));
     this.#chain = new Chain(
       longest,
       duration("clockSkew", clockSkew),
       duration("lateWrites", lateWrites),
-      (options.secrets ?? []).map(toSecret),
+      toSecrets(options.secrets),
     );
     const read = list.map((tier, at) => readTier(tier, at));
     for (const one of read) {
@@ -305,10 +303,4 @@ function readTier(tier: Tier, at: number) {
     write,
     maxPendingBytes: byteCount("maxPendingBytes", options.maxPendingBytes ?? 16 * 1024 * 1024),
   };
-}
-
-function toSecret(secret: Uint8Array | string): Uint8Array {
-  const bytes = typeof secret === "string" ? new TextEncoder().encode(secret) : secret;
-  if (bytes instanceof Uint8Array && bytes.length >= 16) return bytes;
-  throw refusal("secrets", "one that is too short, or no secret", "strings or Uint8Arrays of 16 bytes or more");
 }

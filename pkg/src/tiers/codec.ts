@@ -1,10 +1,11 @@
 // How values become payloads, and back.
 
+import { refusal, show } from "../options.js";
 import type { Codec } from "./types.js";
 
 /** `undefined`. */
 const NOTHING = 0;
-const JSON_TEXT = 1;
+export const JSON_TEXT = 1;
 const RAW = 3;
 
 export interface Payload {
@@ -27,13 +28,31 @@ export class Payloads {
   async write(value: unknown): Promise<Payload> {
     const payload = await this.encode(value);
     if (payload.bytes.length < this.compressFrom) return payload;
-    const small = await piped(payload.bytes, new CompressionStream("deflate-raw"));
+    const small = await deflate(payload.bytes);
     return small.length < payload.bytes.length ? { ...payload, compressed: true, bytes: small } : payload;
   }
 
   /** Rejects with what the codec throws, and for what was written with another. */
   async read({ codec, compressed, bytes }: Payload): Promise<unknown> {
-    if (compressed) bytes = await piped(bytes, new DecompressionStream("deflate-raw"));
+    return this.decode(codec, compressed ? await inflate(bytes) : bytes);
+  }
+
+  /** As `write`, without compression, and at once where the codec is. */
+  encode(value: unknown): Payload | PromiseLike<Payload> {
+    if (value === undefined) return payload(NOTHING, new Uint8Array(0));
+    const { own } = this;
+    if (own !== undefined) {
+      const bytes = own.encode(value);
+      return bytes instanceof Uint8Array ? payload(own.id, bytes) : bytes.then((bytes) => payload(own.id, bytes));
+    }
+    if (value instanceof Uint8Array) return payload(RAW, value);
+    const text = JSON.stringify(value);
+    if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON`);
+    return payload(JSON_TEXT, encoder.encode(text));
+  }
+
+  /** What `encode` wrote; what an own codec brings may be a promise. Throws what the codec throws. */
+  decode(codec: number, bytes: Uint8Array): unknown {
     switch (codec) {
       case NOTHING:
         return undefined;
@@ -47,15 +66,27 @@ export class Payloads {
         throw new Error(`no codec ${codec} here`);
     }
   }
+}
 
-  private async encode(value: unknown): Promise<Payload> {
-    if (value === undefined) return { codec: NOTHING, compressed: false, bytes: new Uint8Array(0) };
-    if (this.own !== undefined) return { codec: this.own.id, compressed: false, bytes: await this.own.encode(value) };
-    if (value instanceof Uint8Array) return { codec: RAW, compressed: false, bytes: value };
-    const text = JSON.stringify(value);
-    if (text === undefined) throw new TypeError(`a ${typeof value} has no JSON`);
-    return { codec: JSON_TEXT, compressed: false, bytes: encoder.encode(text) };
+function payload(codec: number, bytes: Uint8Array): Payload {
+  return { codec, compressed: false, bytes };
+}
+
+export function deflate(bytes: Uint8Array): Promise<Uint8Array> {
+  return piped(bytes, new CompressionStream("deflate-raw"));
+}
+
+/** Rejects for what is broken, or too much. */
+export function inflate(bytes: Uint8Array): Promise<Uint8Array> {
+  return piped(bytes, new DecompressionStream("deflate-raw"));
+}
+
+/** A codec of the user's. @throws {NearCacheError} `ERR_OPTION` */
+export function checkCodec(codec: Codec | undefined): Codec | undefined {
+  if (codec !== undefined && !(Number.isInteger(codec.id) && codec.id >= 16 && codec.id <= 255)) {
+    throw refusal("codec.id", show(codec.id), "a whole number from 16 to 255");
   }
+  return codec;
 }
 
 /** So much comes of so little at the most: a payload that would fill the memory is refused. */

@@ -30,4 +30,20 @@ export {
   type StoreStub,
 } from "./platform.js";
 export { type IoRedisClient, type NodeRedisClient, redisTier, type RedisTierOptions } from "./redis.js";
+export {
+  loadSnapshot,
+  type LoadedSnapshot,
+  type LoadSnapshotOptions,
+  type SavedSnapshot,
+  saveSnapshot,
+  snapshotBytes,
+  type SnapshotOptions,
+} from "./snapshot.js";
+export {
+  type SnapshotSource,
+  type SnapshotStore,
+  snapshotTier,
+  type SnapshotTierOptions,
+  type SnapshotTarget,
+} from "./snapshot-stores.js";
 export type { BreakerState, Codec, Tier, TierChain, TierEntry, TierOptions, TiersOptions, TierStats } from "./types.js";

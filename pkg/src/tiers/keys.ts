@@ -18,3 +18,25 @@ export function keyText(key: unknown): string | undefined {
       return key === null ? "#0" : undefined;
   }
 }
+
+/** The key of a text, if it is one of ours: `[key]`. */
+export function keyOf(text: string): [unknown] | undefined {
+  if (!text.startsWith("#")) return [text];
+  const rest = text.slice(2);
+  switch (text[1]) {
+    case "s":
+      return [rest];
+    case "n":
+      return [Number(rest)];
+    case "i":
+      return /^-?\d+$/.test(rest) ? [BigInt(rest)] : undefined;
+    case "b":
+      return [rest === "true"];
+    case "u":
+      return [undefined];
+    case "0":
+      return [null];
+    default:
+      return undefined;
+  }
+}

@@ -15,5 +15,21 @@ export function initTiers(module: () => WebAssembly.Module): void {
   ready = true;
 }
 
-export const { Chain, Follower, Gate, Leases, message_tag: messageTag, Read, place } = glue;
-export type { Chain as ChainOf, Found, Read as ReadOf } from "../../generated/tiers.js";
+export const {
+  Chain,
+  Follower,
+  Gate,
+  Leases,
+  message_tag: messageTag,
+  Read,
+  place,
+  SnapshotReader,
+  SnapshotWriter,
+} = glue;
+export type {
+  Chain as ChainOf,
+  Found,
+  Read as ReadOf,
+  SnapshotReader as SnapshotReaderOf,
+  SnapshotWriter as SnapshotWriterOf,
+} from "../../generated/tiers.js";

@@ -62,6 +62,27 @@ impl Adaptive {
         self.clock.victim(weights, keep.map_or(0, Slot::number)).and_then(Slot::new)
     }
 
+    pub fn standing(&self, slot: Slot) -> u32 {
+        self.clock.standing(slot.number())
+    }
+
+    pub fn restored(&mut self, slot: Slot, weights: &[u32], standing: u32) {
+        let number = slot.number();
+        self.clock.restore(number, weights, standing);
+        self.shadows.resize(self.clock.len());
+        self.clock.set_noted(number, self.shadows.samples(self.clock.hash(number)));
+    }
+
+    pub fn cold_share(&self) -> u32 {
+        self.shadows.share()
+    }
+
+    pub fn begin_with(&mut self, share: u32) {
+        if self.shadows.begin_with(share) {
+            self.set_cold_share(share);
+        }
+    }
+
     pub fn order(&self) -> Vec<Slot> {
         self.clock.order().filter_map(Slot::new).collect()
     }

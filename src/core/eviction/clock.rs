@@ -10,7 +10,7 @@
 //! more often than the entry under the hand; if it has not, that entry counts as having come once less.
 
 use super::ghosts::{FIRST, Ghosts, Known, MOST_COMES};
-use super::{Leaving, MOST_HITS, NOTED};
+use super::{HOT, Leaving, MOST_HITS, NOTED};
 use crate::core::grow::grow;
 
 /// How many entries one operation moves at the most, in each of two loops: a queue of entries that all were hit is not
@@ -22,6 +22,13 @@ const COMES_BITS: u32 = 3;
 /// Ages are told apart up to 2^27 ticks.
 const STAMP_SHIFT: u32 = CLASS_BITS + COMES_BITS;
 const STAMP_MASK: u32 = !((1 << STAMP_SHIFT) - 1);
+
+/// Where in a standing its parts begin.
+const HITS_SHIFT: u32 = 1;
+const COMES_SHIFT: u32 = 3;
+const AGE_SHIFT: u32 = 6;
+/// What is older is told to be of this age.
+const OLDEST: u32 = u32::MAX >> AGE_SHIFT;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -205,6 +212,29 @@ impl Clock {
             false => recent && self.displaces(comes),
         };
         (hot, comes)
+    }
+
+    /// What there is to know of it: [`HOT`], two bits of hits, three of how often it has come, and its age.
+    pub fn standing(&self, number: u32) -> u32 {
+        let node = self.node(number);
+        let hot = if node.class() == Class::Hot { HOT } else { 0 };
+        let hits = u32::from(self.hits(number)) << HITS_SHIFT;
+        hot | hits | u32::from(node.comes()) << COMES_SHIFT | node.age(self.time).min(OLDEST) << AGE_SHIFT
+    }
+
+    /// Puts what is in no queue at the end of one, where it was by its [`standing`](Self::standing). Too many hot ones become
+    /// cold.
+    pub fn restore(&mut self, number: u32, weights: &[u32], standing: u32) {
+        let mut node = self.node(number);
+        let class = if standing & HOT != 0 && self.has_room_for(number, weights) { Class::Hot } else { Class::Cold };
+        self.set_hits(number, (standing >> HITS_SHIFT) as u8 & MOST_HITS);
+        node.set_comes(((standing >> COMES_SHIFT) as u8 & MOST_COMES).max(FIRST));
+        node.set_stamp(self.time.wrapping_sub(standing >> AGE_SHIFT));
+        self.push(number, node, class, weights);
+        // The newest of a circle is its oldest when that is where it begins.
+        if let Some(queue) = self.queue(class) {
+            queue.oldest = number;
+        }
     }
 
     /// Its weight was another one.

@@ -47,6 +47,20 @@ impl Lru {
         self.push(slot.number());
     }
 
+    /// Puts an unlinked entry at the other end. O(1).
+    pub fn link_oldest(&mut self, slot: Slot) {
+        self.settle();
+        let number = slot.number();
+        let Some(anchor) = self.at(ANCHOR) else { return };
+        let second = std::mem::replace(&mut anchor.newer, number);
+        if let Some(links) = self.at(second) {
+            links.older = number;
+        }
+        if let Some(links) = self.at(number) {
+            *links = Links { newer: second, older: ANCHOR };
+        }
+    }
+
     /// Takes a linked entry out of the ring. O(1).
     #[inline]
     pub fn unlink(&mut self, slot: Slot) {

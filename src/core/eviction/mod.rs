@@ -64,6 +64,9 @@ pub(crate) const NOTED: u8 = 0x80;
 /// What counters count to. More would keep what was popular once for longer than it deserves.
 pub(crate) const MOST_HITS: u8 = 3;
 
+/// In a [standing](Eviction::standing): the entry is one of those that are to stay.
+pub(crate) const HOT: u32 = 1;
+
 pub(crate) enum Eviction {
     Lru(Lru),
     #[cfg(feature = "adaptive")]
@@ -150,6 +153,42 @@ impl Eviction {
             Self::Lru(lru) => lru.hit(slot),
             #[cfg(feature = "adaptive")]
             Self::Adaptive(adaptive) => adaptive.exchanged(slot, hash),
+        }
+    }
+
+    /// What the policy knows of what lies in the slot, for [`restored`](Self::restored). Another policy makes of it what it can. O(1).
+    pub fn standing(&self, slot: Slot) -> u32 {
+        match self {
+            Self::Lru(_) => HOT,
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.standing(slot),
+        }
+    }
+
+    /// A value of this standing lies in the slot now, where nothing lay, behind all that is there already. O(1).
+    pub fn restored(&mut self, slot: Slot, weights: &[u32], standing: u32) {
+        match self {
+            Self::Lru(lru) => lru.link_oldest(slot),
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.restored(slot, weights, standing),
+        }
+    }
+
+    /// Which part of its room, of a thousand, the policy has found out to be best for what is new; 0 where it finds out nothing.
+    pub fn cold_share(&self) -> u32 {
+        match self {
+            Self::Lru(_) => 0,
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.cold_share(),
+        }
+    }
+
+    /// Begins with what was found out before. What is none of the shares it chooses from changes nothing.
+    pub fn set_cold_share(&mut self, share: u32) {
+        match self {
+            Self::Lru(_) => {}
+            #[cfg(feature = "adaptive")]
+            Self::Adaptive(adaptive) => adaptive.begin_with(share),
         }
     }
 

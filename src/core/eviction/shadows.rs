@@ -102,6 +102,18 @@ impl Shadows {
         SHARES.get(best).copied()
     }
 
+    /// The share that is right now.
+    pub fn share(&self) -> u32 {
+        SHARES.get(self.current).copied().unwrap_or(USUAL_SHARE)
+    }
+
+    /// Takes a share for right until more is known; `false` for one that is not among those that are tried.
+    pub fn begin_with(&mut self, share: u32) -> bool {
+        let known = SHARES.iter().position(|one| *one == share);
+        self.current = known.unwrap_or(self.current);
+        known.is_some()
+    }
+
     /// What half, the same, twice and four times as many entries would have hit since somebody first asked, from 0 to 1;
     /// `None` at first, and while too little is known.
     pub fn hit_rates(&mut self) -> Option<[f64; 4]> {

@@ -1,0 +1,50 @@
+// Parts of a cache by name, as snapshots write them: a namespace's path and the names of scopes.
+
+import type { EntryTable } from "../entries.js";
+import { innerScope, Partition, type ScopeName, userScope } from "../partitions.js";
+import { place } from "./wasm.js";
+
+/** What begins the name of a scope that only we can make: a wrapped function's. */
+const INNER = "\0";
+/** What begins such a name where the function was given one; where not, it has a number that means something in this process only. */
+const NAMED = '"';
+
+/** The name of a part; `undefined` for one that means nothing to another process. */
+export function nameOf({ namespace, scopes }: Partition<unknown>): string | undefined {
+  const names = scopes.map(nameOfScope);
+  if (names.some((name) => name.startsWith(INNER) && name[1] !== NAMED)) return undefined;
+  return place([...namespace.path], names);
+}
+
+/** Whether a key of a wrapped method's part names the instance whose method it is, by a number of this process. */
+export function isOfInstance({ scopes }: Partition<unknown>, key: unknown): boolean {
+  return scopes.length > 0 && typeof key === "string" && scopes.at(-1)!.shown[0] === "" && /^@\d+;/.test(key);
+}
+
+/** The part of this name; `undefined` if there is no number left for a namespace. */
+export function partOf<K>(entries: EntryTable<K, unknown>, name: string): Partition<K> | undefined {
+  const [namespaces = "", scopes = ""] = name.split(":");
+  let namespace = entries.namespaces[0]!;
+  for (const step of steps(namespaces)) {
+    const inner = entries.namespace(namespace, step);
+    if (inner === undefined) return undefined;
+    namespace = inner;
+  }
+  if (namespace.id === 0 && scopes === "") return entries.root;
+  return new Partition(namespace, steps(scopes).map(scopeOf));
+}
+
+function nameOfScope({ step }: ScopeName): string {
+  return step.replace(/\u0001([01])/g, (_, which) => (which === "0" ? "\0" : "\u0001"));
+}
+
+function scopeOf(name: string): ScopeName {
+  if (!name.startsWith(INNER)) return userScope(name);
+  const within = name.slice(1);
+  return innerScope(within, within.slice(within.indexOf(":") + 1));
+}
+
+function steps(path: string): string[] {
+  if (path === "") return [];
+  return path.split("/").map((step) => (step === "%" ? "" : step.replace(/%(25|2F|3A)/g, decodeURIComponent)));
+}

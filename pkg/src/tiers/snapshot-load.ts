@@ -1,0 +1,294 @@
+import type { Insides } from "../internals.js";
+import type { Partition } from "../partitions.js";
+import type { AttachedTiers, TierLoad, ValueLife } from "../tiering.js";
+import type { Place } from "../types.js";
+import { breath } from "./breath.js";
+import { inflate } from "./codec.js";
+import { keyOf, keyText } from "./keys.js";
+import { partOf } from "./parts.js";
+import { lostCore, refused, superseded } from "./snapshot-save.js";
+import type { LoadedSnapshot, Settings } from "./snapshot.js";
+import { place as placeName, SnapshotReader, type SnapshotReaderOf } from "./wasm.js";
+
+const HEAD = 1;
+const ENTRIES = 2;
+const END = 3;
+const ERROR = 4;
+/** Numbers of an entry: its record, its part, its codec, where its payload begins and ends. */
+const STRIDE = 14;
+const RECORD = 10;
+const UNUSED = 5;
+const WEIGHT = 8;
+/** Why the core does not put an entry back. */
+const REASONS = [undefined, "expired", "noRoom", "purged"] as const;
+
+type Chunks = AsyncIterable<Uint8Array>;
+
+/** Reads to the end, and brings what is to be left out. @throws {NearCacheError} `ERR_SNAPSHOT` */
+export async function verify(
+  chunks: Chunks,
+  settings: Settings,
+  now: number,
+  maxAge: number,
+): Promise<Uint32Array | undefined> {
+  const reader = readerOf(settings);
+  try {
+    let dropped: Uint32Array | undefined;
+    const pause = breath();
+    for await (const piece of pieces(reader, chunks)) {
+      if (piece === HEAD) checkAge(reader, now, maxAge);
+      if (piece === END) dropped = reader.dropped();
+      await pause();
+    }
+    return dropped;
+  } finally {
+    reader.free();
+  }
+}
+
+/** One load. */
+export class Loading {
+  readonly #skipped = { present: 0, expired: 0, noRoom: 0, purged: 0, dropped: 0, keys: 0, values: 0 };
+  readonly #dropped: ReadonlySet<number> | undefined;
+  /** Where each entry was put, while it is not known what is dropped. */
+  readonly #slots: number[] = [];
+  readonly #purges: Purges;
+  #id = 0;
+  #ordinal = 0;
+  #entries = 0;
+  #bytes = 0;
+  #takenAt = 0;
+
+  constructor(
+    private readonly insides: Insides<any, any>,
+    private readonly settings: Settings,
+    private readonly maxAge: number,
+    dropped: Uint32Array | undefined,
+  ) {
+    this.#dropped = dropped === undefined ? undefined : new Set(dropped);
+    this.#purges = new Purges(insides.entries.tiers);
+  }
+
+  async run(chunks: Chunks): Promise<LoadedSnapshot> {
+    const { entries } = this.insides;
+    const reader = readerOf(this.settings);
+    const pause = breath();
+    entries.tiers = this.#purges;
+    const { core } = entries;
+    try {
+      for await (const piece of pieces(reader, this.#counted(chunks))) {
+        if (core !== entries.core) throw lostCore("load");
+        if (piece === HEAD) {
+          checkAge(reader, entries.clock.read(), this.maxAge);
+          const [takenAt, coldShare] = reader.numbers() as unknown as [number, number];
+          this.#takenAt = takenAt;
+          this.#id = entries.safely((core) => core.begin_restore(coldShare));
+        } else if (piece === ENTRIES) {
+          await this.#load(reader);
+        } else if (piece === END) {
+          this.#takeBack(reader.dropped());
+        }
+        entries.flush();
+        await pause();
+      }
+    } finally {
+      if (core === entries.core && this.#id !== 0) core.end_restore(this.#id);
+      this.#purges.end();
+      if (entries.tiers === this.#purges) entries.tiers = this.#purges.inner;
+      reader.free();
+    }
+    return {
+      entries: this.#entries,
+      bytes: this.#bytes,
+      takenAt: this.#takenAt,
+      skipped: { ...this.#skipped },
+    };
+  }
+
+  async *#counted(chunks: Chunks): Chunks {
+    for await (const chunk of chunks) {
+      this.#bytes += chunk.length;
+      yield chunk;
+    }
+  }
+
+  /** The entries of a chunk. */
+  async #load(reader: SnapshotReaderOf): Promise<void> {
+    const [takenAt, compressed] = reader.numbers() as unknown as [number, number];
+    const packed = reader.payload();
+    let payload = packed;
+    if (compressed === 1) {
+      payload = await inflate(packed).catch((error: unknown) => {
+        throw refused(`the snapshot is broken (compression: ${String(error)})`);
+      });
+    }
+    const read = reader.entries(payload);
+    if (read === undefined) throw refused(reader.error()[1]!);
+    const { keys, tags, numbers, parts } = read;
+    read.free();
+    const partitions = parts.map((name) => partOf(this.insides.entries, name));
+    for (let at = 0; at < keys.length; at++) {
+      const ordinal = this.#ordinal++;
+      if (this.#dropped?.has(ordinal)) {
+        this.#skipped.dropped++;
+        continue;
+      }
+      const from = at * STRIDE;
+      const [part, codec, start, end] = numbers.subarray(from + RECORD, from + STRIDE) as unknown as number[];
+      const bytes = payload.subarray(start, end);
+      let value: unknown;
+      try {
+        value = this.settings.payloads.decode(codec!, bytes);
+        if (isPromise(value)) value = await value;
+      } catch {
+        this.#skipped.values++;
+        continue;
+      }
+      const record = numbers.subarray(from, from + RECORD);
+      this.#put(ordinal, partitions[part!], keys[at]!, value, record, tags[at]!, takenAt);
+    }
+  }
+
+  #put(
+    ordinal: number,
+    partition: Partition<any> | undefined,
+    text: string,
+    value: unknown,
+    record: Float64Array,
+    tags: string,
+    takenAt: number,
+  ): void {
+    const { entries, handle } = this.insides;
+    const skipped = this.#skipped;
+    const known = keyOf(text);
+    if (known === undefined || partition === undefined) {
+      skipped.keys++;
+      return;
+    }
+    const [key] = known;
+    if (partition.slots.get(key) !== undefined) {
+      skipped.present++;
+      return;
+    }
+    if (this.#purges.has(partition.place, key)) {
+      skipped.purged++;
+      return;
+    }
+    const now = entries.clock.read();
+    // A clock that was set back makes nothing younger than it was.
+    const later = Math.max(now - takenAt, 0);
+    record[0]! += later;
+    record[UNUSED]! += later;
+    if (record[WEIGHT] === 0) {
+      try {
+        const bytes = handle.weigh(key, value);
+        record[WEIGHT] = Number.isNaN(bytes) ? 0 : Math.ceil(bytes);
+      } catch {
+        skipped.values++;
+        return;
+      }
+    }
+    const { core } = entries;
+    const hash = entries.hash(key, partition);
+    const number = partition.number(core);
+    const list = tags === "" ? undefined : tags.split("\0");
+    const slot = core.restore(this.#id, ordinal, number, hash, now, handle.defaults.policy, record, list);
+    if (slot > 0) {
+      entries.place(slot, key, partition, number);
+      entries.put(slot, value);
+      if (this.#dropped === undefined) this.#slots[ordinal] = slot;
+      this.#entries++;
+    } else {
+      const why = REASONS[-slot];
+      if (why === undefined) throw superseded("load");
+      skipped[why]++;
+    }
+  }
+
+  /** What was dropped is known only now where nobody could look ahead. */
+  #takeBack(dropped: Uint32Array): void {
+    const { entries } = this.insides;
+    if (this.#dropped !== undefined) return;
+    for (const ordinal of dropped) {
+      const slot = this.#slots[ordinal];
+      if (slot === undefined) continue;
+      const before = entries.core.len(0, "");
+      entries.core.take_back(this.#id, ordinal, slot);
+      entries.drain();
+      if (entries.core.len(0, "") === before) continue;
+      this.#entries--;
+      this.#skipped.dropped++;
+    }
+  }
+}
+
+/** So many keys are remembered; beyond, every key counts as purged. */
+const MOST_KEYS = 100_000;
+
+/** Notes which keys are removed or set, in the tiers' place. Purges of tags and parts the core notes by itself. */
+class Purges implements AttachedTiers {
+  #keys: Set<string> | undefined = new Set();
+  #isOver = false;
+
+  constructor(readonly inner: AttachedTiers | undefined) {}
+
+  has(place: Place, key: unknown): boolean {
+    return this.#keys === undefined || (this.#keys.size > 0 && this.#keys.has(nameOf(place, key)));
+  }
+
+  /** Notes nothing more. */
+  end(): void {
+    this.#isOver = true;
+    this.#keys = undefined;
+  }
+
+  async load(load: TierLoad): Promise<unknown> {
+    return this.inner === undefined ? load.load() : this.inner.load(load);
+  }
+
+  set(place: Place, key: unknown, value: unknown, life: ValueLife): void {
+    this.#note(place, key);
+    this.inner?.set(place, key, value, life);
+  }
+
+  purge(place: Place, what: "key" | "tag" | "all", of?: unknown): void {
+    if (what === "key") this.#note(place, of);
+    this.inner?.purge(place, what, of);
+  }
+
+  #note(place: Place, key: unknown): void {
+    if (this.#isOver || this.#keys === undefined) return;
+    this.#keys.add(nameOf(place, key));
+    if (this.#keys.size > MOST_KEYS) this.#keys = undefined;
+  }
+}
+
+/** Names a key among those of all parts. */
+function nameOf({ namespaces, scopes }: Place, key: unknown): string {
+  return `${placeName([...namespaces], [...scopes])}\0${keyText(key)}`;
+}
+
+function readerOf({ schema, codec, secrets }: Settings): SnapshotReaderOf {
+  return new SnapshotReader(schema, codec, secrets);
+}
+
+/** What the bytes come to, piece by piece, each of which the reader has. */
+async function* pieces(reader: SnapshotReaderOf, chunks: Chunks): AsyncGenerator<number, void, undefined> {
+  for await (const chunk of chunks) {
+    reader.push(chunk);
+    for (let piece = reader.poll(); piece !== 0; piece = reader.poll()) {
+      if (piece === ERROR) throw refused(reader.error()[1]!);
+      yield piece;
+    }
+  }
+  if (reader.finish() === ERROR) throw refused(reader.error()[1]!);
+}
+
+function checkAge(reader: SnapshotReaderOf, now: number, maxAge: number): void {
+  const age = now - reader.numbers()[0]!;
+  if (age > maxAge) throw refused(`the snapshot is ${age} ms old; ${maxAge} ms are allowed (maxAge)`);
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | undefined)?.then === "function";
+}

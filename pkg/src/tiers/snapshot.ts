@@ -1,0 +1,157 @@
+// Snapshots: a whole cache as bytes, and back. The decisions are the core's and the format is the tiers' wasm's.
+
+import { type Insides, INTERNALS } from "../internals.js";
+import { duration, known, refusal, show } from "../options.js";
+import type { CacheLike, Duration } from "../types.js";
+import { checkCodec, JSON_TEXT, Payloads } from "./codec.js";
+import { Loading, verify } from "./snapshot-load.js";
+import { Saving } from "./snapshot-save.js";
+import { type SnapshotSource, type SnapshotStore, type SnapshotTarget, sourceOf, targetOf } from "./snapshot-stores.js";
+import { toSecrets } from "./secrets.js";
+import type { Codec } from "./types.js";
+
+/** How a snapshot is written and read: the same for both. */
+export interface SnapshotOptions {
+  /**
+   * What you call the meaning of keys and values: another name when it changes, and older snapshots are refused. Default "".
+   */
+  schema?: string | undefined;
+  /** How values are written. Default: as in tiers, JSON, but for `Uint8Array`s, which are kept as they are. */
+  codec?: Codec | undefined;
+  /** Whether chunks are compressed (deflate). Each snapshot says so itself. Default false. */
+  compress?: boolean | undefined;
+  /** As in `tiers`: the first one signs, all of them verify. 16 bytes at least. Default: not signed. */
+  secrets?: readonly (Uint8Array | string)[] | undefined;
+}
+
+/** How a snapshot is loaded. */
+export interface LoadSnapshotOptions extends SnapshotOptions {
+  /** One that is older is refused. Default `Infinity`: what is in it has lifetimes of its own. */
+  maxAge?: Duration | undefined;
+}
+
+/** What was saved. */
+export interface SavedSnapshot {
+  readonly entries: number;
+  readonly bytes: number;
+  /** The moment it is of: when its end was written. */
+  readonly takenAt: number;
+  /** What is not in it: keys that mean nothing in another process, values that the codec refuses, and such as are above 32 MiB. */
+  readonly skipped: { readonly keys: number; readonly values: number; readonly tooLarge: number };
+}
+
+/** What was loaded. */
+export interface LoadedSnapshot {
+  /** How many entries are in the cache now that were not. */
+  readonly entries: number;
+  readonly bytes: number;
+  /** When it was begun. */
+  readonly takenAt: number;
+  /**
+   * What was not loaded: keys that the cache had already; what had expired; what the bounds have no room for; what was removed, purged
+   * or set since the load began; what was removed while the snapshot was saved; keys and values that can't be read.
+   */
+  readonly skipped: {
+    readonly present: number;
+    readonly expired: number;
+    readonly noRoom: number;
+    readonly purged: number;
+    readonly dropped: number;
+    readonly keys: number;
+    readonly values: number;
+  };
+}
+
+const OPTIONS = new Set(["schema", "codec", "compress", "secrets"]);
+const LOAD_OPTIONS = new Set([...OPTIONS, "maxAge"]);
+
+/**
+ * Writes all that a cache holds, in chunks of about 128 KiB: values fresh and stale with what is left of their lifetimes, tags, parts, and what
+ * the eviction policy knows of them, the most valuable first. The cache may be used meanwhile; what is removed, purged or replaced
+ * until the end is not in the snapshot. O(n), in steps.
+ *
+ * ```ts
+ * await saveSnapshot(cache, snapshotFile("cache.snapshot"), { schema: "users 1" });
+ * ```
+ *
+ * @throws {NearCacheError} `ERR_OPTION`; `ERR_SNAPSHOT` if another save of this cache has begun; what the target throws.
+ */
+export async function saveSnapshot(
+  cache: CacheLike<any, any>,
+  target: SnapshotStore | SnapshotTarget,
+  options: SnapshotOptions = {},
+): Promise<SavedSnapshot> {
+  known(options, OPTIONS);
+  const saving = new Saving(insidesOf(cache), settingsOf(options));
+  await targetOf(target).write(saving.chunks());
+  return saving.result;
+}
+
+/** A snapshot as bytes. As {@link saveSnapshot}, for what fits into memory twice. */
+export async function snapshotBytes(cache: CacheLike<any, any>, options: SnapshotOptions = {}): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  const write = async (chunks: AsyncIterable<Uint8Array>): Promise<void> => {
+    for await (const chunk of chunks) parts.push(chunk);
+  };
+  await saveSnapshot(cache, { write, read: async () => undefined }, options);
+  return new Uint8Array(await new Blob(parts as Uint8Array<ArrayBuffer>[]).arrayBuffer());
+}
+
+/**
+ * Puts back what a snapshot holds and is still alive; `undefined` if there is none. Nothing that the cache holds goes for it: a key that is there keeps
+ * its value, and what has no room is left out, the least valuable.
+ *
+ * Every chunk is verified before anything of it is loaded. Bytes and files are verified to their end first, and so loaded
+ * all or not at all; of a stream, or a tier's chunks, what came before the fault stays: right values, the most valuable ones.
+ *
+ * @throws {NearCacheError} `ERR_OPTION`; `ERR_SNAPSHOT` for what is no snapshot, broken, of another version, schema, codec or secret, older than
+ * `maxAge`, or if another load of this cache has begun; what the source throws.
+ */
+export async function loadSnapshot(
+  cache: CacheLike<any, any>,
+  source: SnapshotStore | SnapshotSource,
+  options: LoadSnapshotOptions = {},
+): Promise<LoadedSnapshot | undefined> {
+  known(options, LOAD_OPTIONS);
+  const insides = insidesOf(cache);
+  const settings = settingsOf(options);
+  const maxAge = duration("maxAge", options.maxAge ?? Infinity);
+  const store = sourceOf(source);
+  let dropped: Uint32Array | undefined;
+  if (store.readsAgain) {
+    const first = await store.read();
+    if (first === undefined) return undefined;
+    dropped = await verify(first, settings, insides.entries.clock.read(), maxAge);
+  }
+  const chunks = await store.read();
+  if (chunks === undefined) return undefined;
+  return new Loading(insides, settings, maxAge, dropped).run(chunks);
+}
+
+/** Options that were checked. */
+export interface Settings {
+  readonly schema: string;
+  readonly codec: number;
+  readonly payloads: Payloads;
+  readonly compress: boolean;
+  readonly secrets: Uint8Array[];
+}
+
+function settingsOf({ schema = "", codec, compress = false, secrets }: SnapshotOptions): Settings {
+  if (typeof schema !== "string" || schema.length > 1_000) {
+    throw refusal("schema", show(schema), "a string of 1,000 characters at most");
+  }
+  if (typeof compress !== "boolean") throw refusal("compress", show(compress), "true or false");
+  const payloads = new Payloads(checkCodec(codec), Infinity);
+  return { schema, codec: codec?.id ?? JSON_TEXT, payloads, compress, secrets: toSecrets(secrets) };
+}
+
+function insidesOf(cache: CacheLike<any, any>): Insides<any, any> {
+  const look = (cache as { [INTERNALS]?: () => Insides<any, any> } | undefined)?.[INTERNALS];
+  if (typeof look !== "function") throw refusal("cache", show(cache), "a NearCache");
+  const insides = look.call(cache);
+  if (insides.handle.partition !== insides.entries.root) {
+    throw refusal("cache", "a namespace or a scope", "the cache itself: a snapshot is of all of it");
+  }
+  return insides;
+}

@@ -1,0 +1,95 @@
+//! Entries as numbers, for a snapshot.
+
+use nearcache::core::{NotRestored, PartitionId, Record, Restored, Slot, SnapshotId};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::{Core, from_ttl, to_hash, to_time, to_ttl, with};
+
+#[wasm_bindgen]
+impl Core {
+    /// The number of a save that begins, and above it what the eviction policy has found out.
+    pub fn begin_save(&mut self) -> f64 {
+        with(self.machine.begin_save().0, self.machine.cold_share() as usize)
+    }
+
+    /// The numbers of a `Record`, in the order of its fields; none where there is nothing to save.
+    pub fn save(&mut self, id: u32, ordinal: u32, slot: u32, now: f64) -> Vec<f64> {
+        let record = Slot::new(slot).and_then(|slot| self.machine.save(SnapshotId(id), ordinal, slot, to_time(now)));
+        let Some(record) = record else { return Vec::new() };
+        let [ttl, revalidate, error, idle] =
+            [record.ttl, record.stale_while_revalidate, record.stale_if_error, record.idle_ttl].map(from_ttl);
+        let checked = f64::from(u8::from(record.checked));
+        let (weight, standing) = (f64::from(record.weight), f64::from(record.standing));
+        vec![
+            record.age as f64,
+            ttl,
+            revalidate,
+            error,
+            idle,
+            record.unused as f64,
+            record.spread,
+            checked,
+            weight,
+            standing,
+        ]
+    }
+
+    /// The ordinals of what has changed since; nothing if another save has begun.
+    pub fn end_save(&mut self, id: u32) -> Option<Vec<u32>> {
+        self.machine.end_save(SnapshotId(id))
+    }
+
+    /// The number of a restoring that begins.
+    pub fn begin_restore(&mut self, cold_share: u32) -> u32 {
+        self.machine.begin_restore(cold_share).0
+    }
+
+    /// The slot, or a number below 0 that says why there is none: -1 expired, -2 no room, -3 purged, -4 superseded.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn restore(
+        &mut self,
+        id: u32,
+        ordinal: u32,
+        partition: u32,
+        hash: u32,
+        now: f64,
+        policy: u32,
+        numbers: &[f64],
+        tags: Option<Vec<String>>,
+    ) -> i32 {
+        let &[age, ttl, revalidate, error, idle, unused, spread, checked, weight, standing] = numbers else { return 0 };
+        let record = Record {
+            age: age as u64,
+            ttl: to_ttl(ttl),
+            stale_while_revalidate: to_ttl(revalidate),
+            stale_if_error: to_ttl(error),
+            idle_ttl: to_ttl(idle),
+            unused: unused as u64,
+            spread,
+            checked: checked != 0.0 || self.policies.get(policy).entry.checked,
+            weight: weight as u32,
+            standing: standing as u32,
+        };
+        let (tags, partition) = (tags.unwrap_or_default(), PartitionId(partition));
+        let entry = Restored { partition, hash: to_hash(hash), ordinal, record, tags: &tags };
+        match self.machine.restore(SnapshotId(id), to_time(now), &entry) {
+            Ok(slot) => slot.number() as i32,
+            Err(NotRestored::Expired) => -1,
+            Err(NotRestored::NoRoom) => -2,
+            Err(NotRestored::Purged) => -3,
+            Err(NotRestored::Superseded) => -4,
+        }
+    }
+
+    /// What was put back in a slot goes again, if it is still there. There may be news.
+    pub fn take_back(&mut self, id: u32, ordinal: u32, slot: u32) {
+        if let Some(slot) = Slot::new(slot) {
+            self.machine.take_back(SnapshotId(id), ordinal, slot);
+        }
+    }
+
+    /// `false` if another restoring has begun.
+    pub fn end_restore(&mut self, id: u32) -> bool {
+        self.machine.end_restore(SnapshotId(id))
+    }
+}
