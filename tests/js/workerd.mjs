@@ -64,9 +64,11 @@ export function modulesOf(folder) {
 
 /**
  * Serves the Worker in a folder, which is `main.js` and what lies beside it. `services`: names of bindings and the addresses
- * behind them; `outbound`: the one that `fetch` goes to; `flags`: V8's.
+ * behind them; `outbound`: the one that `fetch` goes to, or `"network"` for addresses here, with TLS by the certificates in `trusted`;
+ * `objects`: names of bindings and the classes of the Durable Objects behind them; `flags`: V8's.
  */
-export async function serve(folder, { services = {}, variables = {}, outbound, flags = [] } = {}) {
+export async function serve(folder, given = {}) {
+  const { services = {}, variables = {}, outbound, trusted = [], objects = {}, flags = [] } = given;
   const text = JSON.stringify;
   const modules = moduleNames(folder).map(
     (name) => `(name = ${text(name)}, ${name.endsWith(".js") ? "esModule" : "wasm"} = embed ${text(name)})`,
@@ -74,7 +76,11 @@ export async function serve(folder, { services = {}, variables = {}, outbound, f
   const bindings = [
     ...Object.keys(services).map((name) => `(name = ${text(name)}, service = ${text(name)})`),
     ...Object.entries(variables).map(([name, value]) => `(name = ${text(name)}, text = ${text(String(value))})`),
+    ...Object.entries(objects).map(([name, of]) => `(name = ${text(name)}, durableObjectNamespace = ${text(of)})`),
   ];
+  const classes = Object.values(objects).map(
+    (of) => `(className = ${text(of)}, uniqueKey = ${text(of)}, enableSql = true)`,
+  );
   const external = Object.entries(services).map(
     ([name, address]) => `, (name = ${text(name)}, external = (address = ${text(address)}, http = ()))`,
   );
@@ -87,6 +93,10 @@ const config :Workerd.Config = (
     compatibilityDate = "${COMPATIBILITY_DATE}",
     bindings = [${bindings.join(", ")}],
     ${outbound === undefined ? "" : `globalOutbound = ${text(outbound)},`}
+    ${classes.length === 0 ? "" : `durableObjectNamespaces = [${classes}], durableObjectStorage = (inMemory = void),`}
+  )), (name = "network", network = (
+    allow = ["private", "local"],
+    tlsOptions = (trustedCertificates = [${trusted.map((pem) => text(pem))}])
   ))${external.join("")}],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
   v8Flags = [${flags.map((flag) => text(flag)).join(", ")}],

@@ -9,6 +9,7 @@ await import("./stores.mjs");
 await import("./invalidation.mjs");
 await import("./snapshots.mjs");
 await import("./snapshot-file.mjs");
+await import("./sockets.mjs");
 const { end, faultTable } = await import("./real-redis.mjs");
 const given = settings();
 const results = await run({ ...given, runtime: "node", timeout: 30_000 });

@@ -46,3 +46,25 @@ export function deleteMany(tier: Tier, names: readonly string[]): PromiseLike<un
   if (tier.deleteMany !== undefined) return tier.deleteMany(names);
   return Promise.all(names.map((name) => tier.delete(name)));
 }
+
+/** A tier as one read or one turn's writes call it. */
+export class Session {
+  #tier: Tier | undefined = undefined;
+
+  constructor(private readonly tier: Tier) {}
+
+  /** What is called. Throws what the tier throws. */
+  open(): Tier {
+    return (this.#tier ??= this.tier.session?.() ?? this.tier);
+  }
+
+  /** After the last call, whatever became of it. */
+  close(): void {
+    if (this.#tier === undefined || this.#tier === this.tier) return;
+    try {
+      this.#tier.close?.().then(undefined, () => {});
+    } catch {
+      // There is nobody whom that would concern.
+    }
+  }
+}

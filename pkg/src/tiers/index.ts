@@ -1,5 +1,6 @@
 // The face of "nearcache/tiers".
 
+export type { Connect, TcpSocket } from "./connection.js";
 export { NearCacheError } from "../errors.js";
 export { tiers } from "./chain.js";
 export {
@@ -29,6 +30,7 @@ export {
   storeObject,
   type StoreStub,
 } from "./platform.js";
+export { redisSocketTier, type RedisSocketTierOptions } from "./redis-socket.js";
 export { type IoRedisClient, type NodeRedisClient, redisTier, type RedisTierOptions } from "./redis.js";
 export {
   loadSnapshot,
@@ -46,4 +48,5 @@ export {
   type SnapshotTierOptions,
   type SnapshotTarget,
 } from "./snapshot-stores.js";
+export { tierObject } from "./tier-object.js";
 export type { BreakerState, Codec, Tier, TierChain, TierEntry, TierOptions, TiersOptions, TierStats } from "./types.js";

@@ -1,5 +1,5 @@
 import type { TierHost } from "../tiering.js";
-import { ERROR, getMany, within, WELL } from "./calls.js";
+import { ERROR, getMany, Session, within, WELL } from "./calls.js";
 import type { Tier } from "./types.js";
 import { type ChainOf, type Found, Read, type ReadOf } from "./wasm.js";
 
@@ -69,12 +69,13 @@ export class Reader {
       refresh,
     );
     const brought: Map<string, Uint8Array>[] = tiers.map(() => new Map());
+    const sessions = tiers.map((tier) => new Session(tier));
     for (;;) {
       const step = read.poll(chain, host.now());
       if (step === undefined) break;
       const { tier, names, timeout } = step;
       step.free();
-      const ended = await within(host, timeout, () => getMany(tiers[tier]!, names));
+      const ended = await within(host, timeout, () => getMany(sessions[tier]!.open(), names));
       const now = host.now();
       if (ended.end !== WELL) {
         read.failed(chain, now, ended.end);
@@ -89,6 +90,7 @@ export class Reader {
       }
       this.onTierUsed();
     }
+    for (const session of sessions) session.close();
     this.copyUpwards(read, brought);
     return (item) => this.held(read, brought, item);
   }

@@ -1,9 +1,9 @@
 import { refusal, show } from "../options.js";
+import type { Argument, Command } from "./resp.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
-type Argument = string | Uint8Array;
-/** One command; its answer with bytes where Redis has strings. */
-type Send = (args: readonly Argument[]) => PromiseLike<unknown>;
+/** Sends commands together; what is answered to each, with bytes where Redis has strings. Rejects with the first error. */
+export type Send = (commands: readonly Command[]) => Promise<readonly unknown[]>;
 
 /** node-redis 5 and newer, as far as it is used. */
 export interface NodeRedisClient {
@@ -40,30 +40,37 @@ export function redisTier(client: NodeRedisClient | IoRedisClient, options: Redi
   return new RedisTier(name, prefix, sender(client), rest);
 }
 
-class RedisTier implements Tier {
+/** Redis by whatever sends commands to it. */
+export class RedisTier implements Tier {
   constructor(
     readonly name: string,
-    private readonly prefix: string,
+    protected readonly prefix: string,
     private readonly send: Send,
-    readonly options: TierOptions,
+    readonly options?: TierOptions,
   ) {}
 
   async get(name: string): Promise<Uint8Array | undefined> {
-    return bytesOf(await this.send(["GET", this.prefix + name]));
+    return bytesOf(await this.one("GET", this.prefix + name));
   }
 
   async getMany(names: readonly string[]): Promise<(Uint8Array | undefined)[]> {
-    const answers = (await this.send(["MGET", ...names.map((name) => this.prefix + name)])) as unknown[];
+    const answers = (await this.one("MGET", ...names.map((name) => this.prefix + name))) as unknown[];
     return answers.map(bytesOf);
   }
 
-  async set({ name, bytes, ttl }: TierEntry): Promise<void> {
-    await this.send(["SET", this.prefix + name, bytes, "PX", String(Math.max(1, Math.ceil(ttl)))]);
+  async set(entry: TierEntry): Promise<void> {
+    await this.setMany([entry]);
   }
 
   async setMany(entries: readonly TierEntry[]): Promise<void> {
-    // The client sends what is asked for in one turn together.
-    await Promise.all(entries.map((entry) => this.set(entry)));
+    const toCommand = ({ name, bytes, ttl }: TierEntry): Command => [
+      "SET",
+      this.prefix + name,
+      bytes,
+      "PX",
+      String(Math.max(1, Math.ceil(ttl))),
+    ];
+    await this.send(entries.map(toCommand));
   }
 
   async delete(name: string): Promise<void> {
@@ -71,37 +78,39 @@ class RedisTier implements Tier {
   }
 
   async deleteMany(names: readonly string[]): Promise<void> {
-    await this.send(["UNLINK", ...names.map((name) => this.prefix + name)]);
+    await this.one("UNLINK", ...names.map((name) => this.prefix + name));
   }
 
   async clear(): Promise<void> {
     const pattern = `${this.prefix.replace(/[\\*?[\]]/g, "\\$&")}*`;
     let cursor = "0";
     do {
-      const [next, names] = (await this.send(["SCAN", cursor, "MATCH", pattern, "COUNT", "1000"])) as [
-        unknown,
-        unknown[],
-      ];
+      const [next, names] = (await this.one("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")) as [unknown, unknown[]];
       cursor = text(next);
-      if (names.length > 0) await this.send(["UNLINK", ...names.map(text)]);
+      if (names.length > 0) await this.one("UNLINK", ...names.map(text));
     } while (cursor !== "0");
+  }
+
+  private async one(...command: Argument[]): Promise<unknown> {
+    return (await this.send([command]))[0];
   }
 }
 
 function sender(client: NodeRedisClient | IoRedisClient): Send {
   if (typeof (client as IoRedisClient | undefined)?.callBuffer === "function") {
     const io = client as IoRedisClient;
-    return async ([command, ...args]) => {
+    return async (commands) => {
       if (io.status !== "ready") throw new Error(`redis: the client is ${io.status}`);
-      return io.callBuffer(command as string, ...args.map(toNode));
+      // The client sends what is asked for in one turn together.
+      return Promise.all(commands.map(([command, ...args]) => io.callBuffer(command as string, ...args.map(toNode))));
     };
   }
   if (typeof (client as NodeRedisClient | undefined)?.withTypeMapping === "function") {
     const node = client as NodeRedisClient;
     const binary = node.withTypeMapping({ [BLOB_STRING]: Buffer });
-    return async (args) => {
+    return async (commands) => {
       if (!node.isReady) throw new Error("redis: the client is not connected");
-      return binary.sendCommand(args.map(toNode));
+      return Promise.all(commands.map((args) => binary.sendCommand(args.map(toNode))));
     };
   }
   throw refusal("client", show(client), "a client of node-redis (5 or newer) or ioredis");

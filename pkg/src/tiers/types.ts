@@ -34,6 +34,12 @@ export interface Tier {
   deleteMany?(names: readonly string[]): PromiseLike<unknown>;
   /** Removes all that the tier has stored. Never called by a cache: `cache.clear()` marks what is there as purged. */
   clear?(): PromiseLike<unknown>;
+  /**
+   * The same store for the calls of one read, or of one turn's writes, which are all of one request: what can't be shared by requests,
+   * as a socket in Workers, is opened for them here. Its `close` is called after the last, also where one took too long. Without it
+   * the tier itself is called.
+   */
+  session?(): Tier;
   /** Lets go of what it holds open. Called by `close()` of the chain. */
   close?(): PromiseLike<unknown>;
   /** What is said of it in its chain. */

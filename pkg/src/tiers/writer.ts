@@ -1,5 +1,5 @@
 import type { TierHost } from "../tiering.js";
-import { deleteMany, setMany, within } from "./calls.js";
+import { deleteMany, Session, setMany, within } from "./calls.js";
 import type { Tier, TierEntry } from "./types.js";
 import type { ChainOf } from "./wasm.js";
 
@@ -38,7 +38,9 @@ export class Writer {
     const ended = new Promise<void>((resolve) => host.afterPromiseJobs(resolve, entries)).then(async () => {
       this.turn = undefined;
       const bytes = entries.reduce((sum, entry) => sum + entry.bytes.length, 0);
-      const { end } = await within(host, this.timeout, () => setMany(this.tier, entries));
+      const session = new Session(this.tier);
+      const { end } = await within(host, this.timeout, () => setMany(session.open(), entries));
+      session.close();
       this.chain.written(this.index, host.now(), entries.length, bytes, end);
       this.onTierUsed();
     });
@@ -66,8 +68,11 @@ export class Writer {
       const [names, bytes, ttl, deletes] = [delivery.names(), delivery.bytes(), delivery.ttl(), delivery.deletes()];
       const marks = names.map((name, at) => ({ name, bytes: bytes[at] as Uint8Array, ttl }));
       // The marks first: what is stored between the two is ended by them.
-      const tell = (): Promise<unknown> => Promise.all([setMany(tier, marks), deleteMany(tier, deletes)]);
+      const session = new Session(tier);
+      const tell = (): Promise<unknown> =>
+        Promise.all([setMany(session.open(), marks), deleteMany(session.open(), deletes)]);
       const { end } = await within(host, this.timeout, tell);
+      session.close();
       chain.delivered(index, host.now(), delivery, end);
       delivery.free();
       this.onTierUsed();
