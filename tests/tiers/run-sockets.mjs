@@ -8,7 +8,7 @@ import net from "node:net";
 import { join } from "node:path";
 import { limit, report, settings } from "../js/report.mjs";
 import { equal, ok, run, sleep, test } from "../js/runner.mjs";
-import { bundle, root, scratch, serve } from "../js/workerd.mjs";
+import { bundle, HURRIED, root, scratch, serve } from "../js/workerd.mjs";
 import { freePort } from "../processes.mjs";
 import { RedisServer } from "./redis.mjs";
 import { relay } from "./relay.mjs";
@@ -30,6 +30,7 @@ await bundle(join(root, "tests/tiers/sockets-worker.mjs"), folder);
 const workerd = await serve(folder, {
   variables: { URL: redisUrl() },
   outbound: "network",
+  flags: HURRIED,
   trusted: [readFileSync(cert, "utf8")],
   objects: { REDIS: "RedisObject" },
 });
@@ -112,7 +113,8 @@ test("isolates share what they load, and purges", async () => {
 });
 
 test("requests beside each other use Redis without breaking one another's connections", async () => {
-  const [fill, one] = Array.from({ length: 2 }, () => isolateOf({ prefix: "beside:" }));
+  const patient = { connectTimeout: "20s", commandTimeout: "20s", timeout: "30s" };
+  const [fill, one] = Array.from({ length: 2 }, () => isolateOf({ prefix: "beside:", ...patient }));
   const keys = Array.from({ length: 100 }, (_, at) => `key ${at}`);
   await Promise.all(keys.map((key) => ask("get", { ...fill, key, flush: true })));
   const line = await relay(server.port, { delay: 5 });

@@ -26,7 +26,7 @@ const ask = async (path, parameters) => {
   return response;
 };
 
-for (const kind of ["memory", "kv", "cache-api", "r2", "object", "three objects"]) {
+for (const kind of ["memory", "kv", "cache-api", "r2", "object", "three objects", "kv with marks"]) {
   test(`${kind} does what is wanted of a tier, in workerd`, async () => {
     const results = await (await ask("conformance", { kind })).json();
     const failed = results.filter(({ error }) => error !== undefined);
@@ -35,7 +35,7 @@ for (const kind of ["memory", "kv", "cache-api", "r2", "object", "three objects"
   });
 }
 
-for (const kind of ["kv", "cache-api", "r2", "object"]) {
+for (const kind of ["kv", "cache-api", "r2", "object", "kv with marks"]) {
   test(`caches over ${kind} share what a storm of requests loads once, and purges`, async () => {
     const text = async (isolate) => (await ask("get", { kind, isolate, key: "k" })).text();
     const stats = async (isolate) => (await ask("stats", { kind, isolate })).json();
@@ -52,7 +52,59 @@ for (const kind of ["kv", "cache-api", "r2", "object"]) {
   });
 }
 
+test("marks that lie in an object cost KV one read a key, and can be kept for a while", async () => {
+  const stats = async (kind, isolate) => (await ask("stats", { kind, isolate })).json();
+  const readsFor = async (kind, isolate, keys) => {
+    const { reads } = await stats(kind, isolate);
+    for (const key of keys) await ask("get", { kind, isolate, key });
+    return (await stats(kind, isolate)).reads - reads;
+  };
+  const keys = ["a", "b", "c"];
+  for (const kind of ["kv", "kv with marks", "kv with kept marks"]) {
+    for (const key of keys) await ask("get", { kind, isolate: 11, key });
+  }
+  await sleep(50);
+  equal(await readsFor("kv with marks", 12, keys), 3);
+  equal(await readsFor("kv with kept marks", 12, keys), 3);
+  // What another isolate purges ends values at once, or when the marks that are kept have gone.
+  for (const [kind, hits] of [
+    ["kv with marks", 0],
+    ["kv with kept marks", 1],
+  ]) {
+    await ask("get", { kind, isolate: 11, key: "late" });
+    await sleep(50);
+    equal(await readsFor(kind, 12, ["x", "y"]), 2);
+    await ask("purge", { kind, isolate: 11 });
+    await sleep(5);
+    const before = (await stats(kind, 12)).stats[0].hits;
+    await ask("get", { kind, isolate: 12, key: "late" });
+    equal((await stats(kind, 12)).stats[0].hits - before, hits, kind);
+  }
+});
+
+const table = [];
+for (const kind of ["kv", "cache-api", "r2", "object"]) {
+  const faults = await (await ask("faults", { kind })).json();
+  for (const fault of faults) {
+    test(`${kind} that ${fault}: answers come, at a timeout's cost; it is told once, left alone, and back again`, async () => {
+      const { worst, sum, lines, during, recovered } = await (await ask("fault", { kind, fault })).json();
+      const what = JSON.stringify({ worst, sum, lines, during });
+      // Five failures open the breaker, and there may be a trial or two.
+      ok(worst < 180 && sum < 900, what);
+      if (fault === "full") ok(during.writing !== "closed" && during.reads === "closed", what);
+      else ok(during.reads !== "closed" && during.skipped >= 15, what);
+      ok(lines.length > 0 && lines.length <= 2, what);
+      ok(recovered, "recovers");
+      table.push([`${kind} ${fault}`, worst, sum, lines.length]);
+    });
+  }
+}
+
 const results = await run({ ...settings(), runtime: "workerd", timeout: 40_000 });
 await miniflare.dispose();
+const rows = table.map(([fault, ...numbers]) => `  ${fault.padEnd(24)} ${numbers.join("\t")}`);
+console.log(
+  `Bindings, timeout 100 ms, 30 gets one after the other: ms of the slowest and of all, log lines\n${rows.join("\n")}`,
+);
 report("tiers in workerd", results);
 process.exit();

@@ -2,8 +2,9 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { NearCache } from "nearcache";
-import { cacheApiTier, kvTier, memoryTier, objectTier, r2Tier, storeObject, tiers } from "nearcache/tiers";
+import { cacheApiTier, kvTier, memoryTier, objectTier, r2Tier, storeObject, tiers, withMarks } from "nearcache/tiers";
 import { testTier } from "nearcache/tiers/conformance";
+import { faults, faultsOf, faulty } from "./faults.mjs";
 
 export class StoreObject extends storeObject(DurableObject) {}
 
@@ -14,7 +15,26 @@ const makers = {
   r2: (env) => r2Tier(env.R2),
   object: (env) => objectTier(env.STORE),
   "three objects": (env) => objectTier(env.STORE, { prefix: "three:", shards: 3 }),
+  "kv with marks": (env) =>
+    withMarks(kvTier(counted(env.KV), { prefix: "marked:" }), objectTier(env.STORE, { prefix: "marks:" })),
+  "kv with kept marks": (env) =>
+    withMarks(kvTier(counted(env.KV), { prefix: "kept:" }), objectTier(env.STORE, { prefix: "kept:" }), { keep: "5s" }),
 };
+/** The same, whose bindings can be told to fail. */
+const faultyMakers = {
+  kv: (env, options) => kvTier(faulty("kv", env.KV), options),
+  "cache-api": (_, options) => cacheApiTier(faulty("cache-api", caches.default), options),
+  r2: (env, options) => r2Tier(faulty("r2", env.R2), options),
+  object: (env, options) => objectTier(faulty("object", env.STORE), options),
+};
+
+/** A KV namespace that counts what is read of it. */
+let reads = 0;
+const counted = (kv) => ({
+  get: (...args) => (reads++, kv.get(...args)),
+  put: (...args) => kv.put(...args),
+  delete: (...args) => kv.delete(...args),
+});
 /** What each can keep to. The Cache API counts in seconds; KV keeps everything for a minute. */
 const SHORTEST = { memory: 50, "cache-api": 1_000, r2: 50, object: 50, "three objects": 50 };
 
@@ -38,6 +58,8 @@ export default {
       const results = await testTier({ make: () => makers[kind](env), shortestTtl: SHORTEST[kind] });
       return Response.json(results.map(({ title, error }) => ({ title, error: error?.message })));
     }
+    if (pathname === "/faults") return Response.json(faultsOf(kind));
+    if (pathname === "/fault") return Response.json(await costOf(kind, searchParams.get("fault"), env));
     const { cache, chain, lines } = isolate(kind, searchParams.get("isolate"), env);
     const key = searchParams.get("key");
     if (pathname === "/get") {
@@ -52,6 +74,38 @@ export default {
       await chain.flush();
       return new Response("purged");
     }
-    return Response.json({ stats: chain.stats(), loads, lines });
+    return Response.json({ stats: chain.stats(), loads, lines, reads });
   },
 };
+
+/** What gets one after the other cost while a binding has a fault, and what becomes of the tier after it. */
+async function costOf(kind, fault, env) {
+  const lines = [];
+  const options = { prefix: `${kind} ${fault}:`, timeout: 100, cooldown: 200 };
+  const chain = tiers([faultyMakers[kind](env, options)], { clockSkew: 0, log: (line) => lines.push(line) });
+  const cache = new NearCache({ ttl: "5m", tiers: chain });
+  const times = [];
+  const get = async (key) => {
+    const before = Date.now();
+    const value = await cache.getOrSet(key, async () => `value of ${key}`);
+    times.push(Date.now() - before);
+    if (value !== `value of ${key}`) throw new Error(`${key}: ${value}`);
+  };
+  await get("before");
+  await chain.flush();
+  faults[kind] = fault;
+  times.length = 0;
+  for (let at = 0; at < 30; at++) await get(`key ${at}`);
+  await chain.flush();
+  const cost = { worst: Math.max(...times), sum: times.reduce((sum, time) => sum + time, 0), lines: [...lines] };
+  const during = chain.stats()[0];
+  faults[kind] = undefined;
+  for (let tries = 0; tries < 50; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await get(`after ${tries}`);
+    await chain.flush();
+    const { reads, writing } = chain.stats()[0];
+    if (reads === "closed" && writing === "closed") return { ...cost, during, recovered: true };
+  }
+  return { ...cost, during, recovered: false };
+}

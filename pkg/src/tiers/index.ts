@@ -14,6 +14,7 @@ export {
   type Transport,
 } from "./invalidation.js";
 export { leaseObject, type LeaseOptions, type LeaseSource, type LeaseStub, objectLease } from "./lease.js";
+export { withMarks, type WithMarksOptions } from "./marks.js";
 export { type MemoryTierOptions, memoryTier } from "./memory.js";
 export {
   type BindingTierOptions,
