@@ -2,9 +2,9 @@
 
 import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileTier, memoryTier, redisTier } from "nearcache/tiers";
+import { fileTier, memoryTier, redisTier, sqliteTier, withMarks } from "nearcache/tiers";
 import { testTier } from "nearcache/tiers/conformance";
-import { equal, ok, test, throws } from "../js/runner.mjs";
+import { equal, ok, rejects, sleep, test, throws } from "../js/runner.mjs";
 import { scratch } from "../js/workerd.mjs";
 
 const CHECKS = 11;
@@ -21,6 +21,49 @@ export function conforms(title, options) {
 
 conforms("memory", { make: () => memoryTier(), shortestTtl: 50 });
 conforms("a folder of files", { make: () => fileTier(scratch()), shortestTtl: 100 });
+
+conforms("memory with its marks elsewhere", { make: () => withMarks(memoryTier(), memoryTier()), shortestTtl: 50 });
+
+/** From Node 22.5 on. */
+const { DatabaseSync } = process.getBuiltinModule?.("node:sqlite") ?? {};
+const openDatabase = (path = join(scratch(), "cache.db")) => new DatabaseSync(path);
+if (DatabaseSync === undefined) console.log("NOT RUN: node:sqlite is missing");
+else {
+  conforms("SQLite", { make: () => sqliteTier(openDatabase()), shortestTtl: 300 });
+
+  test("rows that have expired go as others are written, or are swept", async () => {
+    const database = openDatabase();
+    const tier = sqliteTier(database, { table: "rows" });
+    const rows = () => database.prepare("SELECT count(*) AS count FROM rows").get().count;
+    const entry = (at, ttl) => ({ name: `n${at}`, bytes: Uint8Array.of(at), ttl });
+    await tier.setMany(Array.from({ length: 100 }, (_, at) => entry(at, 0)));
+    await sleep(2);
+    await tier.setMany(Array.from({ length: 10 }, (_, at) => entry(at + 100, 60_000)));
+    equal(rows(), 80);
+    equal(await tier.sweep(), 70);
+    equal(await tier.get("n105"), Uint8Array.of(105));
+  });
+
+  test("what can't all be written to SQLite is not written at all, also within its owner's transaction", async () => {
+    const database = openDatabase();
+    const tier = sqliteTier(database);
+    const entry = (name, bytes) => ({ name, bytes, ttl: 60_000 });
+    const broken = () => tier.setMany([entry("a", Uint8Array.of(1)), entry(Symbol(), Uint8Array.of(2))]);
+    await rejects(broken);
+    equal(await tier.get("a"), undefined);
+    database.exec("BEGIN");
+    await tier.set(entry("b", Uint8Array.of(3)));
+    await rejects(broken);
+    database.exec("COMMIT");
+    equal([await tier.get("a"), await tier.get("b")], [undefined, Uint8Array.of(3)]);
+  });
+
+  test("what is no database, or no table's name, is refused", () => {
+    for (const database of [undefined, {}, { exec() {} }]) throws(() => sqliteTier(database), { code: "ERR_OPTION" });
+    for (const table of ["", "a b", "x;y", 7])
+      throws(() => sqliteTier(openDatabase(), { table }), { code: "ERR_OPTION" });
+  });
+}
 
 test("the suite finds what a tier does wrong", async () => {
   const held = new Map();
