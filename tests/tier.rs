@@ -483,6 +483,18 @@ fn what_is_on_its_way_to_a_tier_is_bounded() {
 }
 
 #[test]
+fn what_is_larger_than_a_tier_takes_is_kept_from_it_and_no_failure() {
+    let mut world = World::new(2, TierOptions { max_value_bytes: 72, ..TierOptions::default() });
+    for round in 0..10 {
+        let fits = world.plan(0, round, "a", &[], fresh_for(100_000)).unwrap();
+        assert_eq!((fits.bytes.len(), fits.puts.len()), (72, 2));
+        assert_eq!(world.plan(0, round, "aa", &[], fresh_for(100_000)).unwrap().puts, []);
+    }
+    let figures = world.chain.figures(0).unwrap();
+    assert_eq!((figures.too_large, figures.writes_skipped, figures.write_errors), (10, 0, 0));
+}
+
+#[test]
 fn what_was_stored_in_the_future_is_not_believed() {
     let mut world = World::new(1, TierOptions::default());
     world.write(0, 500, "a", &[], fresh_for(1_000));

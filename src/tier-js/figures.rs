@@ -44,6 +44,7 @@ pub(super) fn json(chain: &Chain, tier: usize, now: Timestamp) -> Option<String>
         ("writes", f.writes),
         ("writeErrors", f.write_errors),
         ("writesSkipped", f.writes_skipped),
+        ("tooLarge", f.too_large),
         ("promotions", f.promotions),
         ("purges", f.purges),
         ("refusals", f.refusals()),

@@ -47,12 +47,21 @@ impl Chain {
     }
 
     /// Adds a tier below the others; `false` if there are too many.
-    pub fn add_tier(&mut self, timeout: f64, ttl: f64, failures: u32, cooldown: f64, max_pending_bytes: f64) -> bool {
+    pub fn add_tier(
+        &mut self,
+        timeout: f64,
+        ttl: f64,
+        failures: u32,
+        cooldown: f64,
+        max_pending_bytes: f64,
+        max_value_bytes: f64,
+    ) -> bool {
         let options = TierOptions {
             timeout: timeout as u64,
             ttl: to_ttl(ttl),
             breaker: BreakerOptions { failures, cooldown: cooldown as u64 },
             max_pending_bytes: max_pending_bytes as usize,
+            max_value_bytes: max_value_bytes as usize,
         };
         self.chain.add_tier(options).is_some()
     }

@@ -48,6 +48,8 @@ pub struct TierOptions {
     pub breaker: BreakerOptions,
     /// So many bytes may be on their way to it; more is not written. Default: 16 MiB.
     pub max_pending_bytes: usize,
+    /// Values of more bytes, envelope included, are not written to it: no failure of the tier. Default: none is.
+    pub max_value_bytes: usize,
 }
 
 impl Default for TierOptions {
@@ -57,6 +59,7 @@ impl Default for TierOptions {
             ttl: Ttl::Forever,
             breaker: BreakerOptions::default(),
             max_pending_bytes: 16 * 1024 * 1024,
+            max_value_bytes: usize::MAX,
         }
     }
 }
@@ -260,6 +263,10 @@ impl Chain {
             Ttl::Forever => left,
         };
         if ttl == 0 {
+            return None;
+        }
+        if bytes > known.options.max_value_bytes {
+            known.figures.too_large += 1;
             return None;
         }
         if !known.takes(now, bytes) {

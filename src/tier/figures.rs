@@ -35,7 +35,9 @@ pub struct TierFigures {
     pub write_errors: u64,
     /// Values that were not, because of an open breaker, or because too much was on its way.
     pub writes_skipped: u64,
-    /// Values that were copied here from a tier below. Among `writes`, `write_errors` or `writes_skipped` as well.
+    /// Values that were not, because they are larger than the tier takes.
+    pub too_large: u64,
+    /// Values that were copied here from a tier below. Among `writes`, `write_errors`, `writes_skipped` or `too_large` as well.
     pub promotions: u64,
     /// Purges that the tier was told.
     pub purges: u64,

@@ -82,6 +82,13 @@ test("marks that lie in an object cost KV one read a key, and can be kept for a 
   }
 });
 
+for (const kind of ["kv", "object"]) {
+  test(`what is larger than ${kind} takes is kept from it, and no failure`, async () => {
+    const { writes, tooLarge, writeErrors, lines } = await (await ask("large", { kind })).json();
+    equal({ writes, tooLarge, writeErrors, lines }, { writes: 1, tooLarge: 1, writeErrors: 0, lines: [] });
+  });
+}
+
 const table = [];
 for (const kind of ["kv", "cache-api", "r2", "object"]) {
   const faults = await (await ask("faults", { kind })).json();

@@ -60,6 +60,7 @@ export default {
     }
     if (pathname === "/faults") return Response.json(faultsOf(kind));
     if (pathname === "/fault") return Response.json(await costOf(kind, searchParams.get("fault"), env));
+    if (pathname === "/large") return Response.json(await largeValues(kind, env));
     const { cache, chain, lines } = isolate(kind, searchParams.get("isolate"), env);
     const key = searchParams.get("key");
     if (pathname === "/get") {
@@ -77,6 +78,22 @@ export default {
     return Response.json({ stats: chain.stats(), loads, lines, reads });
   },
 };
+
+/** Values beside the largest that a store takes, each alone: how many it took, and what was said of that. */
+async function largeValues(kind, env) {
+  const lines = [];
+  const tier = makers[kind](env);
+  const { maxValueBytes } = tier.options;
+  const options = { ...tier.options, maxPendingBytes: 64e6, timeout: 20_000 };
+  const chain = tiers([Object.assign(Object.create(tier), { options })], { log: (line) => lines.push(line) });
+  const cache = new NearCache({ ttl: "5m", tiers: chain });
+  // What an envelope takes besides is less than 200 bytes.
+  for (const bytes of [maxValueBytes - 200, maxValueBytes]) {
+    await cache.getOrSet(`${bytes} bytes`, async () => new Uint8Array(bytes));
+    await chain.flush();
+  }
+  return { ...chain.stats()[0], lines };
+}
 
 /** What gets one after the other cost while a binding has a fault, and what becomes of the tier after it. */
 async function costOf(kind, fault, env) {

@@ -11,7 +11,7 @@ import { Chain, type ChainOf, place as placeName } from "./wasm.js";
 import { Writer } from "./writer.js";
 
 const OPTIONS = new Set(["maxLifetime", "clockSkew", "lateWrites", "codec", "compressFrom", "secrets", "lease", "log"]);
-const TIER_OPTIONS = new Set(["ttl", "timeout", "failures", "cooldown", "write", "maxPendingBytes"]);
+const TIER_OPTIONS = new Set(["ttl", "timeout", "failures", "cooldown", "write", "maxPendingBytes", "maxValueBytes"]);
 const DAY = 86_400_000;
 /** What a chain of tiers can have. */
 const MOST_TIERS = 8;
@@ -66,7 +66,7 @@ class TierDriver implements TierChain, AttachedTiers {
     );
     const read = list.map((tier, at) => readTier(tier, at));
     for (const one of read) {
-      this.#chain.add_tier(one.timeout, one.ttl, one.failures, one.cooldown, one.maxPendingBytes);
+      this.#chain.add_tier(one.timeout, one.ttl, one.failures, one.cooldown, one.maxPendingBytes, one.maxValueBytes);
     }
     this.#tiers = [...list];
     this.#through = read.map(({ write }) => write === "through");
@@ -302,5 +302,6 @@ function readTier(tier: Tier, at: number) {
     cooldown: duration("cooldown", cooldown),
     write,
     maxPendingBytes: byteCount("maxPendingBytes", options.maxPendingBytes ?? 16 * 1024 * 1024),
+    maxValueBytes: byteCount("maxValueBytes", options.maxValueBytes ?? Infinity),
   };
 }

@@ -16,8 +16,9 @@ export interface KvNamespace {
   delete(key: string): Promise<void>;
 }
 
-/** KV keeps nothing for less than a minute. */
+/** KV keeps nothing for less than a minute, and no value of more. */
 const SHORTEST_KV = 60;
+const LARGEST_KV = 25 * 1024 * 1024;
 
 /**
  * Workers KV: everywhere, and eventually: what was written shows elsewhere within a minute or so, purges too. One key costs a
@@ -28,7 +29,7 @@ export function kvTier(namespace: KvNamespace, options: BindingTierOptions = {})
   const { name = "kv", prefix = "nearcache:", ...rest } = options;
   return {
     name,
-    options: { timeout: 1_000, ...rest },
+    options: { timeout: 1_000, maxValueBytes: LARGEST_KV, ...rest },
     async get(key) {
       return toBytes(await namespace.get(await shortened(prefix + key), "arrayBuffer"));
     },
@@ -144,6 +145,9 @@ export interface ObjectTierOptions extends BindingTierOptions {
   shards?: number | undefined;
 }
 
+/** A row of an object's SQLite has 2 MB at the most, its name among them. */
+const LARGEST_ROW = 2_000_000 - 1_000;
+
 /**
  * Durable Objects of the class `StoreObject` (`nearcache/tiers` exports what makes it: {@link storeObject}): consistent everywhere, far
  * from most. A read of many keys is one call for each shard they are in.
@@ -182,7 +186,7 @@ export function objectTier(namespace: ObjectNamespace, options: ObjectTierOption
   const self = (item: string): string => item;
   return {
     name,
-    options: { timeout: 1_000, ...rest },
+    options: { timeout: 1_000, maxValueBytes: LARGEST_ROW, ...rest },
     async get(key) {
       return (await stub(shardOf(key)).getMany([key]))[0];
     },

@@ -53,7 +53,9 @@ export function redisSocketTier(connect: Connect, url: string, options: RedisSoc
     maxReplyBytes: bytes("maxReplyBytes", maxReplyBytes),
   };
   const open = (): Connection => new Connection(connect, address, limits);
-  return new RedisSocketTier(name, prefix, open, timer("idleTimeout", idleTimeout), { timeout: 1_000, ...rest });
+  // Some values come in one reply.
+  const tierOptions = { timeout: 1_000, maxValueBytes: limits.maxReplyBytes / 4, ...rest };
+  return new RedisSocketTier(name, prefix, open, timer("idleTimeout", idleTimeout), tierOptions);
 }
 
 /** What a timer can wait for. */

@@ -60,6 +60,11 @@ export interface TierOptions {
   write?: "behind" | "through" | undefined;
   /** So many bytes may be on their way to it; more is not written. Default 16 MiB. */
   maxPendingBytes?: number | undefined;
+  /**
+   * Values that are larger as they are stored are kept from this tier, and count as `tooLarge`, not as failures. Default: what the store
+   * takes. What `maxPendingBytes` has no room for is not written either.
+   */
+  maxValueBytes?: number | undefined;
 }
 
 /** How values become bytes and back. */
@@ -141,6 +146,8 @@ export interface TierStats {
   readonly writes: number;
   readonly writeErrors: number;
   readonly writesSkipped: number;
+  /** Values that were larger than the tier takes. */
+  readonly tooLarge: number;
   /** Values that came from a tier below. */
   readonly promotions: number;
   /** Purges that it was told, and those that it has yet to be told. */
