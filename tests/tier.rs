@@ -428,6 +428,27 @@ fn a_tier_that_fails_is_left_alone_told_of_once_and_tried_again() {
 }
 
 #[test]
+fn of_a_tier_that_fails_now_and_then_a_log_has_two_lines_in_a_minute() {
+    let breaker = BreakerOptions { failures: 3, cooldown: 1_000 };
+    let mut world = World::new(1, TierOptions { breaker, ..TierOptions::default() });
+    let mut lines = Vec::new();
+    for now in (0..120_000).step_by(100) {
+        let mut read = Read::new([(root(), "a".to_owned())], false);
+        read.poll(&mut world.chain, at(now));
+        // Every other call fails, but for some seconds of peace.
+        if now % 200 == 0 && now % 20_000 < 15_000 {
+            read.handle_failure(&mut world.chain, at(now), Failure::Error);
+        } else {
+            read.handle_answers::<Vec<u8>>(&mut world.chain, at(now), &[None]);
+        }
+        lines.extend(world.events().into_iter().map(|event| (now, event)));
+    }
+    let failing = ChainEvent::Failing { tier: 0, lane: Lane::Read };
+    let recovered = ChainEvent::Recovered { tier: 0, lane: Lane::Read };
+    assert_eq!(lines, [(0, failing), (15_800, recovered), (80_000, failing), (95_800, recovered)]);
+}
+
+#[test]
 fn a_trial_that_was_lost_with_its_request_is_followed_by_another() {
     let breaker = BreakerOptions { failures: 1, cooldown: 1_000 };
     let mut world = World::new(1, TierOptions { breaker, ..TierOptions::default() });

@@ -32,9 +32,9 @@ pub enum BreakerState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     None,
-    /// The first failure since all was well.
+    /// The first failure since all was well; of what fails now and then, one in a minute.
     Failing,
-    /// The first success since a failure that was told.
+    /// Since a failure that was told all has been well for as long as the breaker stays open.
     Recovered,
 }
 
@@ -45,8 +45,10 @@ pub(super) struct Breaker {
     /// How often it has opened since it was closed.
     opened: u32,
     state: State,
-    /// Whether somebody was told that it fails, and not yet that it recovered.
+    failed_at: Timestamp,
+    /// Whether somebody was told that it fails, and not yet that it recovered; and until when nobody is told again.
     told: bool,
+    quiet_until: Timestamp,
 }
 
 #[derive(Debug)]
@@ -61,12 +63,16 @@ enum State {
     },
 }
 
+/// What fails now and then is told of once in so many ms.
+const LINES_APART: u64 = 60_000;
+
 /// The cooldown doubles so many times at the most.
 const DOUBLINGS: u32 = 4;
 
 impl Breaker {
     pub fn new(options: BreakerOptions) -> Self {
-        Self { options, failures: 0, opened: 0, state: State::Closed, told: false }
+        let [failed_at, quiet_until] = [Timestamp::from_millis(0); 2];
+        Self { options, failures: 0, opened: 0, state: State::Closed, failed_at, told: false, quiet_until }
     }
 
     /// Whether a call may be made that takes so long at the most. In the half-open state one may.
@@ -75,13 +81,13 @@ impl Breaker {
             State::Closed => true,
             State::Open { until } | State::HalfOpen { until } if now < until => false,
             State::Open { .. } | State::HalfOpen { .. } => {
-                self.state = State::HalfOpen { until: Timestamp::from_millis(now.as_millis().saturating_add(timeout)) };
+                self.state = State::HalfOpen { until: after(now, timeout) };
                 true
             }
         }
     }
 
-    pub fn succeeded(&mut self) -> Change {
+    pub fn succeeded(&mut self, now: Timestamp) -> Change {
         self.failures = 0;
         // One that began before the breaker opened says nothing of how things are now.
         if matches!(self.state, State::Open { .. }) {
@@ -89,11 +95,17 @@ impl Breaker {
         }
         self.state = State::Closed;
         self.opened = 0;
-        if std::mem::take(&mut self.told) { Change::Recovered } else { Change::None }
+        if !self.told || now.millis_since(self.failed_at) < self.options.cooldown {
+            return Change::None;
+        }
+        self.told = false;
+        self.quiet_until = after(now, LINES_APART);
+        Change::Recovered
     }
 
     pub fn failed(&mut self, now: Timestamp) -> Change {
         self.failures = self.failures.saturating_add(1);
+        self.failed_at = now;
         let opens = match self.state {
             State::Closed => self.failures >= self.options.failures.max(1),
             State::HalfOpen { .. } => true,
@@ -102,9 +114,13 @@ impl Breaker {
         if opens {
             let cooldown = self.options.cooldown.saturating_mul(1 << self.opened.min(DOUBLINGS));
             self.opened = self.opened.saturating_add(1);
-            self.state = State::Open { until: Timestamp::from_millis(now.as_millis().saturating_add(cooldown)) };
+            self.state = State::Open { until: after(now, cooldown) };
         }
-        if std::mem::replace(&mut self.told, true) { Change::None } else { Change::Failing }
+        if self.told || now < self.quiet_until {
+            return Change::None;
+        }
+        self.told = true;
+        Change::Failing
     }
 
     pub fn state(&self, now: Timestamp) -> BreakerState {
@@ -114,4 +130,8 @@ impl Breaker {
             State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
+}
+
+fn after(now: Timestamp, millis: u64) -> Timestamp {
+    Timestamp::from_millis(now.as_millis().saturating_add(millis))
 }

@@ -358,7 +358,7 @@ impl Chain {
     fn end_of_write(&mut self, tier: usize, now: Timestamp, failure: Option<Failure>) {
         let Some(known) = self.tiers.get_mut(tier) else { return };
         let change = match failure {
-            None => known.writes.succeeded(),
+            None => known.writes.succeeded(now),
             Some(_) => known.writes.failed(now),
         };
         self.tell(tier, Lane::Write, change);
@@ -372,7 +372,7 @@ impl Chain {
             None => {}
         }
         let change = match failure {
-            None => known.reads.succeeded(),
+            None => known.reads.succeeded(now),
             Some(_) => known.reads.failed(now),
         };
         self.tell(tier, Lane::Read, change);

@@ -121,7 +121,7 @@ impl Gate {
 
     /// A call has ended, well or not.
     pub fn handle_end(&mut self, now: Timestamp, well: bool) -> GateChange {
-        match if well { self.0.succeeded() } else { self.0.failed(now) } {
+        match if well { self.0.succeeded(now) } else { self.0.failed(now) } {
             Change::None => GateChange::None,
             Change::Failing => GateChange::Failing,
             Change::Recovered => GateChange::Recovered,

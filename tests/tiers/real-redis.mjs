@@ -4,12 +4,12 @@ import { NearCache } from "nearcache";
 import { invalidation, redisPubSub, redisTier, tiers } from "nearcache/tiers";
 import { equal, ok, sleep, test } from "../js/runner.mjs";
 import { origin } from "./chain.mjs";
+import { cost, KEYS, note, TIMEOUT } from "./cost.mjs";
 import { matches } from "./matches.mjs";
 import { counting, RedisServer } from "./redis.mjs";
 import { conforms } from "./stores.mjs";
 
 const server = await RedisServer.start();
-const TIMEOUT = 100;
 const CLIENTS = { "node-redis": await server.client(), ioredis: await server.io() };
 
 /** Closes what is open. */
@@ -92,21 +92,6 @@ test("Redis carries purges to other memories, and a connection that comes back c
   subscriber.destroy();
 });
 
-/** What it takes to get so many keys one after the other, in milliseconds. */
-async function cost({ cache }, keys, load) {
-  const times = [];
-  for (const key of keys) {
-    const start = performance.now();
-    equal(await cache.getOrSet(key, load), `value of ${key}`);
-    times.push(performance.now() - start);
-  }
-  return { worst: Math.max(...times), sum: times.reduce((sum, time) => sum + time, 0) };
-}
-
-const KEYS = Array.from({ length: 30 }, (_, at) => `key ${at}`);
-const table = [];
-const note = (fault, { worst, sum }, lines) => table.push([fault, Math.round(worst), Math.round(sum), lines.length]);
-
 /** A fault of the server, and its end. */
 function faultTest(fault, begin, finish, { name = "node-redis", reading = true } = {}) {
   test(`${fault}, by ${name}: answers come, at a timeout's cost; it is told once, left alone, and back again`, async () => {
@@ -127,7 +112,7 @@ function faultTest(fault, begin, finish, { name = "node-redis", reading = true }
     else ok(stats.writing !== "closed", JSON.stringify(stats));
     equal(lines.length, new Set(lines).size, lines.join("; "));
     ok(lines.length > 0 && lines.every((line) => line.includes("fails")), lines.join("; "));
-    note(`${fault} (${name})`, took, lines);
+    note(`Redis ${fault} (${name})`, took, lines);
     await finish();
     for (const deadline = Date.now() + 10_000; ;) {
       await sleep(100);
@@ -192,11 +177,5 @@ test("broken bytes in Redis are misses, counted, and told once", async () => {
   equal(load.calls, KEYS.length);
   matches(other.chain.stats()[0], { refusals: KEYS.length, refused: { checksum: KEYS.length } });
   equal(lines.length, 2, lines.join("; "));
-  note("broken bytes", took, lines);
+  note("Redis with broken bytes", took, lines);
 });
-
-/** What the faults cost. */
-export function faultTable() {
-  const rows = table.map(([fault, worst, sum, lines]) => `  ${fault.padEnd(24)} ${worst}\t${sum}\t${lines}`);
-  return `Redis, timeout ${TIMEOUT} ms, ${KEYS.length} gets one after the other: ms of the slowest and of all, log lines\n${rows.join("\n")}`;
-}
