@@ -30,6 +30,7 @@ pub fn place(namespaces: Vec<String>, scopes: Vec<String>) -> String {
 #[wasm_bindgen]
 pub struct Chain {
     chain: tier::Chain,
+    windows: figures::Windows,
 }
 
 #[wasm_bindgen]
@@ -43,7 +44,7 @@ impl Chain {
             late_writes: late_writes as u64,
         };
         let seal = secrets.iter().fold(Seal::default(), |seal, secret| seal.with_secret(&secret.to_vec()));
-        Chain { chain: tier::Chain::new(options, seal) }
+        Chain { chain: tier::Chain::new(options, seal), windows: figures::Windows::default() }
     }
 
     /// Adds a tier below the others; `false` if there are too many.
@@ -133,9 +134,9 @@ impl Chain {
         self.chain.poll_event().map(figures::event)
     }
 
-    /// The figures of a tier, as JSON.
-    pub fn figures(&self, tier: u8, now: f64) -> String {
-        figures::json(&self.chain, tier.into(), to_time(now)).unwrap_or_default()
+    /// Keys of a part's namespace, and of those within it, use these tiers only.
+    pub fn restrict(&mut self, place: &str, tiers: &[u8]) {
+        self.chain.restrict(&Place::from_name(place), tiers.iter().map(|&tier| tier.into()));
     }
 }
 

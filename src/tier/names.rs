@@ -35,6 +35,11 @@ impl Place {
         &self.0
     }
 
+    /// The namespaces around it, as its name has them: `a/b`, and nothing for the cache itself.
+    pub fn namespaces(&self) -> &str {
+        self.0.split_once(':').map_or(&self.0, |(namespaces, _)| namespaces)
+    }
+
     /// Where a key's value lies.
     pub fn value(&self, key: &str) -> String {
         self.name('v', key)
@@ -73,6 +78,11 @@ impl Place {
             parts.extend(prefixes(scopes).into_iter().map(|scopes| Self(format!("{namespaces}:{scopes}"))));
         }
         parts
+    }
+
+    /// Its namespaces, those around them, and the cache itself: "a/b", "a" and "".
+    pub(super) fn enclosing_namespaces(&self) -> impl Iterator<Item = &str> {
+        prefixes(self.namespaces()).into_iter().rev()
     }
 
     fn name(&self, kind: char, of: &str) -> String {
