@@ -27,7 +27,7 @@ import {
   UPDATE_OPTIONS,
   USUAL,
 } from "./policy.js";
-import { type Layer, LAYERS, page } from "./prometheus.js";
+import { type Layer, LAYERS, page, TIER_PAGE } from "./prometheus.js";
 import { estimate } from "./sizes.js";
 import { toStats, type Stats } from "./stats.js";
 import type {
@@ -59,6 +59,7 @@ import type {
   WrapOptions,
 } from "./types.js";
 import { Updates } from "./updates.js";
+import type { TierPage } from "./tiering.js";
 import { keepFresh, warmup } from "./warmup.js";
 import { wrap } from "./wrap.js";
 
@@ -714,7 +715,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   stats(): Stats {
     const { namespace } = this.#handle.partition;
     const which = this.#figures;
-    return this.#entries.safely(() => {
+    const tiers = this.#entries.tiers?.stats(namespace.id === 0 ? undefined : this.#handle.place);
+    const stats = this.#entries.safely(() => {
       const core = this.#entries.counted();
       return toStats(
         core.counters(which),
@@ -724,6 +726,12 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         core.eviction_bytes(),
       );
     });
+    return tiers === undefined ? stats : { ...stats, tiers };
+  }
+
+  /** @internal The tiers' part of a page for Prometheus. */
+  [TIER_PAGE](page: TierPage | undefined): TierPage | undefined {
+    return this.#entries.tiers?.page(this.name, page) ?? page;
   }
 
   /** @internal What a page for Prometheus tells, by namespace. */
@@ -750,11 +758,14 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * ```ts
    * const { ok, checks } = cache.health({ minHitRate: 0.5, maxErrorRate: 0.05, maxLatency: "2s" });
    * ```
+   * Tiers have thresholds of their own: `tiers: { redis: { minHitRate: 0.8, maxLatency: 10 } }`.
+   *
    * @throws {NearCacheError} `ERR_OPTION`
    */
   health(thresholds: HealthOptions = {}): Health {
     const now = this.#entries.clock.now();
-    return this.#entries.safely(() => health(this.#entries.counted(), this.#figures, now, thresholds));
+    const entries = this.#entries;
+    return entries.safely(() => health(entries.counted(), this.#figures, now, thresholds, entries.tiers));
   }
 
   /** @internal */
@@ -917,7 +928,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
 /**
  * The figures of a cache, or of several, whose names should differ, as a page for Prometheus (text format 0.0.4): each
- * namespace apart, with the labels `cache`, `layer` and `namespace`. Serve it as `text/plain; version=0.0.4`. O(namespaces,
+ * namespace apart, with the labels `cache`, `layer` (`memory`, or a tier's name) and `entity` (the namespace). Serve it as `text/plain; version=0.0.4`. O(namespaces,
  * and scopes with keys).
  *
  * @throws {NearCacheError} `ERR_OPTION`
@@ -926,11 +937,13 @@ export function prometheus(caches: NearCache | Iterable<NearCache>): string {
   // A cache can be walked too, but what it has in it are entries.
   const all: Iterable<unknown> = isCache(caches) ? [caches] : caches;
   if (typeof all?.[Symbol.iterator] !== "function") throw refusal("caches", show(all), CACHES);
+  let below: TierPage | undefined;
   const layers = Array.from(all, (cache) => {
-    if (isCache(cache)) return cache[LAYERS]();
-    throw refusal("caches", show(cache), CACHES);
+    if (!isCache(cache)) throw refusal("caches", show(cache), CACHES);
+    below = cache[TIER_PAGE](below);
+    return cache[LAYERS]();
   });
-  return page(layers.flat());
+  return page(layers.flat()) + (below?.text() ?? "");
 }
 
 /**

@@ -149,6 +149,13 @@ fn json(f: &TierFigures, (reads, writes): (BreakerState, BreakerState)) -> Strin
         quantile(0.99),
         f.read_millis.max()
     ));
+    fields.push(format!("\"hitRate\":{},\"errorRate\":{}", share(f.hit_rate()), share(f.error_rate())));
     fields.push(format!("\"reads\":\"{}\",\"writing\":\"{}\"", state_name(reads), state_name(writes)));
     format!("{{{}}}", fields.join(","))
+}
+
+/// A share to six digits: formatting floats takes room in a wasm.
+fn share(share: f64) -> String {
+    let millionths = (share * 1e6) as u32;
+    format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000)
 }

@@ -15,5 +15,5 @@ export function initTiers(module: () => WebAssembly.Module): void {
   ready = true;
 }
 
-export const { Chain, Follower, Gate, Leases, message_tag: messageTag, Read, place } = glue;
+export const { Chain, Follower, Gate, Leases, message_tag: messageTag, Read, place, TierPage } = glue;
 export type { Chain as ChainOf, Found, Read as ReadOf } from "../../generated/tiers.js";
