@@ -99,7 +99,7 @@ fn what_a_tier_answers_is_counted_by_namespace_and_in_the_whole() {
     assert_eq!((own.asked, own.hits, own.misses, own.read_millis.count()), (2, 1, 1, 1));
     let own = world.of(0, "");
     assert_eq!((own.asked, own.hits, own.misses, own.read_millis.count()), (1, 0, 1, 1));
-    assert_eq!(world.chain.namespaces(0).collect::<Vec<_>>(), ["", "carts"]);
+    assert_eq!(world.chain.namespaces(0).collect::<Vec<_>>(), ["carts", ""]);
     // Two round trips of 3 ms in the first tier, one in the second.
     assert_eq!((whole.read_millis.max(), world.chain.figures(1).unwrap().read_millis.max()), (6, 3));
     assert_eq!(whole.writes, 1);
@@ -199,7 +199,7 @@ fn tiers_are_held_against_thresholds_by_what_happened_lately() {
 #[test]
 fn a_page_has_each_tier_and_namespace_once_and_its_sums_are_right() {
     let mut world = World::new(2);
-    let (root, carts) = (part(&[]), part(&["carts", "e\"u"]));
+    let (root, carts) = (part(&[]), part(&["carts", "e\"u", "%:/25"]));
     world.write(&carts, "1");
     world.read(&[(&carts, "1"), (&carts, "2"), (&root, "3")]);
     let mut page = TierPage::default();
@@ -210,8 +210,8 @@ fn a_page_has_each_tier_and_namespace_once_and_its_sums_are_right() {
     page.add("other", &names, &World::new(2).chain, at(world.now));
     let text = page.text();
     for line in [
-        r#"nearcache_tier_requests_total{cache="shop",layer="memory",entity="carts/e\"u",result="hit"} 1"#,
-        r#"nearcache_tier_requests_total{cache="shop",layer="memory",entity="carts/e\"u",result="miss"} 1"#,
+        r#"nearcache_tier_requests_total{cache="shop",layer="memory",entity="carts/e\"u/%:/25",result="hit"} 1"#,
+        r#"nearcache_tier_requests_total{cache="shop",layer="memory",entity="carts/e\"u/%:/25",result="miss"} 1"#,
         r#"nearcache_tier_requests_total{cache="shop",layer="memory",result="miss"} 1"#,
         r#"nearcache_tier_requests_total{cache="shop",layer="redis",result="miss"} 1"#,
         r#"nearcache_tier_requests_total{cache="other",layer="redis",result="miss"} 0"#,

@@ -47,6 +47,7 @@ import type {
   LoadContext,
   Loaded,
   Loader,
+  NamespaceOptions,
   NearCacheOptions,
   PeekOptions,
   Plugin,
@@ -66,7 +67,7 @@ import { wrap } from "./wrap.js";
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { Stats } from "./stats.js";
-export type { Tiers } from "./tiering.js";
+export type { BreakerState, Tiers, TierStats } from "./tiering.js";
 export type {
   Advice,
   BatchOptions,
@@ -90,6 +91,7 @@ export type {
   LoadContext,
   Loaded,
   Loader,
+  NamespaceOptions,
   NearCacheOptions,
   PeekOptions,
   Place,
@@ -98,6 +100,7 @@ export type {
   RetryOptions,
   SetOptions,
   Status,
+  Thresholds,
   UpdateOptions,
   WarmupEntries,
   WarmupEntry,
@@ -107,9 +110,19 @@ export type {
   Wrapped,
   WrapOptions,
 } from "./types.js";
+export {
+  type GlobalResource,
+  resource,
+  type ResourceControls,
+  type ResourceData,
+  type ResourceId,
+  type ResourceOptions,
+  type UserResource,
+} from "./resource.js";
 export { cached } from "./wrap.js";
 
 const HANDLE_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "retry", "validate", "sizeOf", "batch"]);
+const NAMESPACE_OPTIONS = new Set([...HANDLE_OPTIONS, "tiers"]);
 const CACHE_OPTIONS = new Set([
   "maxEntries",
   "maxBytes",
@@ -573,10 +586,17 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    *
    * @throws {NearCacheError} `ERR_OPTION`
    */
-  namespace<L = K, W = V>(within: string, options: DefaultOptions<L, W> = {}): NearCache<L, W> {
-    known(options, HANDLE_OPTIONS);
+  namespace<L = K, W = V>(within: string, options: NamespaceOptions<L, W> = {}): NearCache<L, W> {
+    known(options, NAMESPACE_OPTIONS);
     name("namespace", within);
     const entries = this.#entries;
+    const { tiers } = options;
+    if (tiers !== undefined) {
+      const known = entries.tiers?.names ?? [];
+      const isList = Array.isArray(tiers) && tiers.every((tier) => known.includes(tier));
+      if (!isList)
+        throw refusal("tiers", show(tiers), `a list of the cache's tiers, which are: ${known.join(", ") || "none"}`);
+    }
     const { partition, defaults } = this.#handle;
     let inner = partition.namespace;
     const own = this.#defaults(defaults, options as unknown as DefaultOptions<K, V>, () => inner);
@@ -584,6 +604,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     if (made === undefined) throw refusal("namespace", "one too many", "at most 255 of them in a cache");
     inner = made;
     const handle = new CacheHandle(new Partition(inner, partition.scopes), own);
+    if (tiers !== undefined) entries.tiers!.restrict(handle.place, tiers);
     return new NearCache(new HandleInit(this, handle)) as unknown as NearCache<L, W>;
   }
 

@@ -184,6 +184,15 @@ export interface EntryInfo {
   readonly tags: readonly string[];
 }
 
+/** How a namespace keeps values, where its cache would do otherwise. */
+export interface NamespaceOptions<K = any, V = any> extends DefaultOptions<K, V> {
+  /**
+   * The names of those of the cache's tiers that its keys, and those of namespaces within, use: none for memory alone. Default: as
+   * around it, and in the end all. Purges reach all tiers.
+   */
+  tiers?: readonly string[] | undefined;
+}
+
 /** What an entry is stored with, where it differs from the cache's options. */
 export interface SetOptions<K = any> extends LifeOptions<K> {
   /** What it counts against `maxBytes`. */

@@ -1,7 +1,7 @@
 //! The page for Prometheus of what happened in tiers.
 
 use super::text::{MILLIS, Page, Series, labels, seconds};
-use crate::tier::{BreakerState, Chain, TierFigures};
+use crate::tier::{BreakerState, Chain, TierFigures, names};
 use crate::time::Timestamp;
 
 /// A page of the tiers of some caches: in the same format as [`prometheus`](super::prometheus), with the name of a tier as
@@ -45,7 +45,7 @@ impl TierPage {
             self.push(labels(cache, name, None), root, Some(whole));
             for namespace in chain.namespaces(tier).filter(|namespace| !namespace.is_empty()) {
                 let Some(figures) = chain.namespace_figures(tier, namespace) else { continue };
-                self.push(labels(cache, name, Some(&shown(namespace))), figures.clone(), None);
+                self.push(labels(cache, name, Some(&names::shown(namespace))), figures.clone(), None);
             }
         }
     }
@@ -99,9 +99,4 @@ impl TierPage {
         });
         page.text
     }
-}
-
-/// As the namespaces are called, with `/` between them.
-fn shown(namespaces: &str) -> String {
-    namespaces.replace("%2F", "/").replace("%3A", ":").replace("%25", "%")
 }

@@ -1,6 +1,6 @@
 //! A chain of tiers: what is known of each, and what to write and purge where.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::breaker::{Breaker, BreakerOptions, BreakerState, Change};
 use super::envelope::{Envelope, Kind, Lifetimes, Refused};
@@ -179,7 +179,7 @@ pub struct Chain {
     pub(super) tiers: Vec<Tier>,
     pub(super) marks: Marks,
     /// Which tiers a namespace and those within it use, a bit for each, where that is not all.
-    uses: BTreeMap<String, u32>,
+    uses: Vec<(String, u32)>,
     events: VecDeque<ChainEvent>,
 }
 
@@ -203,14 +203,7 @@ const REFUSALS_APART: u64 = 60_000;
 impl Chain {
     /// A chain without tiers.
     pub fn new(options: ChainOptions, seal: Seal) -> Self {
-        Self {
-            options,
-            seal,
-            tiers: Vec::new(),
-            marks: Marks::default(),
-            uses: BTreeMap::new(),
-            events: VecDeque::new(),
-        }
+        Self { options, seal, tiers: Vec::new(), marks: Marks::default(), uses: Vec::new(), events: VecDeque::new() }
     }
 
     /// Adds a tier below all others. `None` if there are eight already.
@@ -235,7 +228,8 @@ impl Chain {
     /// was said before of the same namespace no longer holds. Purges reach all tiers nevertheless.
     pub fn restrict(&mut self, place: &Place, tiers: impl IntoIterator<Item = usize>) {
         let bits = tiers.into_iter().filter(|&tier| tier < MOST_TIERS).fold(0, |bits, tier| bits | (1 << tier));
-        self.uses.insert(place.namespaces().to_owned(), bits);
+        self.uses.retain(|(known, _)| known != place.namespaces());
+        self.uses.push((place.namespaces().to_owned(), bits));
     }
 
     /// Whether keys of this part use a tier.
@@ -243,8 +237,8 @@ impl Chain {
         if self.uses.is_empty() {
             return true;
         }
-        let nearest = place.enclosing_namespaces().find_map(|namespaces| self.uses.get(namespaces));
-        nearest.is_none_or(|bits| bits & (1 << tier) != 0)
+        let said = |namespaces: &str| self.uses.iter().find(|(known, _)| known == namespaces).map(|(_, bits)| bits);
+        place.enclosing_namespaces().find_map(said).is_none_or(|bits| bits & (1 << tier) != 0)
     }
 
     /// What to store of a value that was loaded or set. `None` if it was purged since its load began, or won't live.
@@ -427,7 +421,7 @@ impl Chain {
         self.tiers.get(tier)?.figures.namespace(namespace)
     }
 
-    /// The namespaces of which a tier has figures, 256 at the most, in the order of their names.
+    /// The namespaces of which a tier has figures, 256 at the most, in the order in which they were met.
     pub fn namespaces(&self, tier: usize) -> impl Iterator<Item = &str> {
         self.tiers.get(tier).into_iter().flat_map(|tier| tier.figures.namespaces().map(|(name, _)| name))
     }

@@ -73,9 +73,10 @@ impl TierFigures {
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let less = |now: u64, then: u64| now.saturating_sub(then);
-        let refused = |(&reason, &count): (&&'static str, &u64)| {
-            (reason, less(count, earlier.refused.get(reason).copied().unwrap_or_default()))
-        };
+        let mut refused = self.refused.clone();
+        for (reason, count) in &mut refused {
+            *count = less(*count, earlier.refused.get(reason).copied().unwrap_or_default());
+        }
         Self {
             asked: less(self.asked, earlier.asked),
             skipped: less(self.skipped, earlier.skipped),
@@ -83,7 +84,7 @@ impl TierFigures {
             stale: less(self.stale, earlier.stale),
             misses: less(self.misses, earlier.misses),
             purged: less(self.purged, earlier.purged),
-            refused: self.refused.iter().map(refused).collect(),
+            refused,
             lost: less(self.lost, earlier.lost),
             read_errors: less(self.read_errors, earlier.read_errors),
             read_timeouts: less(self.read_timeouts, earlier.read_timeouts),
@@ -108,7 +109,8 @@ const MOST_NAMESPACES: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     whole: TierFigures,
-    namespaces: BTreeMap<String, TierFigures>,
+    /// Few enough to be looked through, which takes less of a wasm than a map of them.
+    namespaces: Vec<(String, TierFigures)>,
 }
 
 impl Ledger {
@@ -127,7 +129,7 @@ impl Ledger {
     }
 
     pub(super) fn namespace(&self, name: &str) -> Option<&TierFigures> {
-        self.namespaces.get(name)
+        self.namespaces.iter().find(|(known, _)| known == name).map(|(_, figures)| figures)
     }
 
     /// Counts what happened to a key of this place.
@@ -156,12 +158,11 @@ impl Ledger {
 
     fn own(&mut self, place: &Place) -> Option<&mut TierFigures> {
         let name = place.namespaces();
-        if !self.namespaces.contains_key(name) {
-            if self.namespaces.len() >= MOST_NAMESPACES {
-                return None;
-            }
-            self.namespaces.insert(name.to_owned(), TierFigures::default());
+        let known = self.namespaces.iter().position(|(known, _)| known == name);
+        let at = known.unwrap_or(self.namespaces.len());
+        if known.is_none() && at < MOST_NAMESPACES {
+            self.namespaces.push((name.to_owned(), TierFigures::default()));
         }
-        self.namespaces.get_mut(name)
+        self.namespaces.get_mut(at).map(|(_, figures)| figures)
     }
 }

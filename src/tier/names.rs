@@ -118,6 +118,21 @@ fn escape(name: &str) -> String {
     if out.is_empty() { "%".to_owned() } else { out }
 }
 
+/// Namespaces as they are called, with `/` between them: of [`Place::namespaces`].
+pub fn shown(namespaces: &str) -> String {
+    let mut parts = namespaces.split('%');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        for (code, c) in [("25", '%'), ("2F", '/'), ("3A", ':')] {
+            if let Some(rest) = part.strip_prefix(code) {
+                out.push(c);
+                out.push_str(rest);
+            }
+        }
+    }
+    out
+}
+
 /// "", "a" and "a/b" of "a/b".
 fn prefixes(path: &str) -> Vec<&str> {
     let ends = path.match_indices('/').map(|(at, _)| at).chain((!path.is_empty()).then_some(path.len()));
