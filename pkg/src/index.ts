@@ -29,7 +29,7 @@ import {
   UPDATE_OPTIONS,
   USUAL,
 } from "./policy.js";
-import { type Layer, LAYERS, page } from "./prometheus.js";
+import { type Layer, LAYERS, page, TIER_PAGE } from "./prometheus.js";
 import { estimate } from "./sizes.js";
 import { toStats, type Stats } from "./stats.js";
 import type {
@@ -49,6 +49,7 @@ import type {
   LoadContext,
   Loaded,
   Loader,
+  NamespaceOptions,
   NearCacheOptions,
   PeekOptions,
   Plugin,
@@ -61,13 +62,14 @@ import type {
   WrapOptions,
 } from "./types.js";
 import { Updates } from "./updates.js";
+import type { TierPage } from "./tiering.js";
 import { keepFresh, warmup } from "./warmup.js";
 import { wrap } from "./wrap.js";
 
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { Stats } from "./stats.js";
-export type { Tiers } from "./tiering.js";
+export type { BreakerState, Tiers, TierStats } from "./tiering.js";
 export type {
   Advice,
   BatchOptions,
@@ -91,6 +93,7 @@ export type {
   LoadContext,
   Loaded,
   Loader,
+  NamespaceOptions,
   NearCacheOptions,
   PeekOptions,
   Place,
@@ -99,6 +102,7 @@ export type {
   RetryOptions,
   SetOptions,
   Status,
+  Thresholds,
   UpdateOptions,
   WarmupEntries,
   WarmupEntry,
@@ -108,9 +112,19 @@ export type {
   Wrapped,
   WrapOptions,
 } from "./types.js";
+export {
+  type GlobalResource,
+  resource,
+  type ResourceControls,
+  type ResourceData,
+  type ResourceId,
+  type ResourceOptions,
+  type UserResource,
+} from "./resource.js";
 export { cached } from "./wrap.js";
 
 const HANDLE_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "retry", "validate", "sizeOf", "batch"]);
+const NAMESPACE_OPTIONS = new Set([...HANDLE_OPTIONS, "tiers"]);
 const CACHE_OPTIONS = new Set([
   "maxEntries",
   "maxBytes",
@@ -580,10 +594,17 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    *
    * @throws {NearCacheError} `ERR_OPTION`
    */
-  namespace<L = K, W = V>(within: string, options: DefaultOptions<L, W> = {}): NearCache<L, W> {
-    known(options, HANDLE_OPTIONS);
+  namespace<L = K, W = V>(within: string, options: NamespaceOptions<L, W> = {}): NearCache<L, W> {
+    known(options, NAMESPACE_OPTIONS);
     name("namespace", within);
     const entries = this.#entries;
+    const { tiers } = options;
+    if (tiers !== undefined) {
+      const known = entries.tiers?.names ?? [];
+      const isList = Array.isArray(tiers) && tiers.every((tier) => known.includes(tier));
+      if (!isList)
+        throw refusal("tiers", show(tiers), `a list of the cache's tiers, which are: ${known.join(", ") || "none"}`);
+    }
     const { partition, defaults } = this.#handle;
     let inner = partition.namespace;
     const own = this.#defaults(defaults, options as unknown as DefaultOptions<K, V>, () => inner);
@@ -591,6 +612,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     if (made === undefined) throw refusal("namespace", "one too many", "at most 255 of them in a cache");
     inner = made;
     const handle = new CacheHandle(new Partition(inner, partition.scopes), own);
+    if (tiers !== undefined) entries.tiers!.restrict(handle.place, tiers);
     return new NearCache(new HandleInit(this, handle)) as unknown as NearCache<L, W>;
   }
 
@@ -722,7 +744,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   stats(): Stats {
     const { namespace } = this.#handle.partition;
     const which = this.#figures;
-    return this.#entries.safely(() => {
+    const tiers = this.#entries.tiers?.stats(namespace.id === 0 ? undefined : this.#handle.place);
+    const stats = this.#entries.safely(() => {
       const core = this.#entries.counted();
       return toStats(
         core.counters(which),
@@ -732,6 +755,12 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         core.eviction_bytes(),
       );
     });
+    return tiers === undefined ? stats : { ...stats, tiers };
+  }
+
+  /** @internal The tiers' part of a page for Prometheus. */
+  [TIER_PAGE](page: TierPage | undefined): TierPage | undefined {
+    return this.#entries.tiers?.page(this.name, page) ?? page;
   }
 
   /** @internal What a page for Prometheus tells, by namespace. */
@@ -758,11 +787,14 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * ```ts
    * const { ok, checks } = cache.health({ minHitRate: 0.5, maxErrorRate: 0.05, maxLatency: "2s" });
    * ```
+   * Tiers have thresholds of their own: `tiers: { redis: { minHitRate: 0.8, maxLatency: 10 } }`.
+   *
    * @throws {NearCacheError} `ERR_OPTION`
    */
   health(thresholds: HealthOptions = {}): Health {
     const now = this.#entries.clock.now();
-    return this.#entries.safely(() => health(this.#entries.counted(), this.#figures, now, thresholds));
+    const entries = this.#entries;
+    return entries.safely(() => health(entries.counted(), this.#figures, now, thresholds, entries.tiers));
   }
 
   /** @internal */
@@ -943,7 +975,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
 /**
  * The figures of a cache, or of several, whose names should differ, as a page for Prometheus (text format 0.0.4): each
- * namespace apart, with the labels `cache`, `layer` and `namespace`. Serve it as `text/plain; version=0.0.4`. O(namespaces,
+ * namespace apart, with the labels `cache`, `layer` (`memory`, or a tier's name) and `entity` (the namespace). Serve it as `text/plain; version=0.0.4`. O(namespaces,
  * and scopes with keys).
  *
  * @throws {NearCacheError} `ERR_OPTION`
@@ -952,11 +984,13 @@ export function prometheus(caches: NearCache | Iterable<NearCache>): string {
   // A cache can be walked too, but what it has in it are entries.
   const all: Iterable<unknown> = isCache(caches) ? [caches] : caches;
   if (typeof all?.[Symbol.iterator] !== "function") throw refusal("caches", show(all), CACHES);
+  let below: TierPage | undefined;
   const layers = Array.from(all, (cache) => {
-    if (isCache(cache)) return cache[LAYERS]();
-    throw refusal("caches", show(cache), CACHES);
+    if (!isCache(cache)) throw refusal("caches", show(cache), CACHES);
+    below = cache[TIER_PAGE](below);
+    return cache[LAYERS]();
   });
-  return page(layers.flat());
+  return page(layers.flat()) + (below?.text() ?? "");
 }
 
 /**

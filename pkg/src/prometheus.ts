@@ -4,6 +4,8 @@ import type { Stats } from "./stats.js";
 
 /** Names the method of a cache that tells its figures by namespace. */
 export const LAYERS = Symbol.for("nearcache.layers");
+/** Names the method of a cache that adds its tiers to a page. */
+export const TIER_PAGE = Symbol.for("nearcache.tier page");
 
 /** The figures of a cache, or of a namespace in it without those within. */
 export interface Layer {
@@ -27,7 +29,7 @@ export function page(layers: readonly Layer[]): string {
   let text = "";
   const family = (name: string, kind: string, help: string, read: (layer: Layer) => readonly Sample[]): void => {
     const lines = layers.flatMap((layer) => {
-      const namespace = layer.namespace === "" ? "" : `,namespace="${escape(layer.namespace)}"`;
+      const namespace = layer.namespace === "" ? "" : `,entity="${escape(layer.namespace)}"`;
       const labels = `cache="${escape(layer.cache)}",layer="memory"${namespace}`;
       return read(layer).map(([label, value]) => {
         // A histogram's parts have names of their own.

@@ -1,3 +1,5 @@
+import type { TierStats } from "./tiering.js";
+
 /**
  * What happened since the cache was made, and what it holds. Every get is exactly one of hit, stale hit, miss,
  * coalesced. Rates are from 0 to 1, and 0 before there is anything to divide.
@@ -51,6 +53,8 @@ export interface Stats {
   hitRate: number;
   /** Failed loads per load that ended. */
   errorRate: number;
+  /** What happened at the tiers below, from above; only there where the cache has tiers. */
+  tiers?: readonly TierStats[];
 }
 
 /** `counters` as `src/js/lib.rs` orders them. */

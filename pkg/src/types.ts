@@ -184,6 +184,15 @@ export interface EntryInfo {
   readonly tags: readonly string[];
 }
 
+/** How a namespace keeps values, where its cache would do otherwise. */
+export interface NamespaceOptions<K = any, V = any> extends DefaultOptions<K, V> {
+  /**
+   * The names of those of the cache's tiers that its keys, and those of namespaces within, use: none for memory alone. Default: as
+   * around it, and in the end all. Purges reach all tiers.
+   */
+  tiers?: readonly string[] | undefined;
+}
+
 /** What an entry is stored with, where it differs from the cache's options. */
 export interface SetOptions<K = any> extends LifeOptions<K> {
   /** What it counts against `maxBytes`. */
@@ -372,22 +381,31 @@ export interface Advice {
 }
 
 /** What counts as well. A check that is left out is not made. */
-export interface HealthOptions {
+export interface Thresholds {
   /** At least this share of gets are hits, stale ones included: from 0 to 1. */
   minHitRate?: number | undefined;
-  /** At most this share of loads fail, those answered with the last good value included: from 0 to 1. */
+  /** At most this share of loads fail, those answered with the last good value included; of a tier, of reads: from 0 to 1. */
   maxErrorRate?: number | undefined;
-  /** At most this share of gets that wait for a load time out. The only check that sees an origin that never answers. */
+  /**
+   * At most this share of gets that wait for a load time out; of a tier, of its reads. The only check that sees an origin that never
+   * answers.
+   */
   maxTimeoutRate?: number | undefined;
-  /** Of a hundred loads 99 take at most so long. */
+  /** Of a hundred loads, or reads of a tier, 99 take at most so long. */
   maxLatency?: Duration | undefined;
-  /** A check of fewer gets or loads than this is passed: a cold cache is not a sick one. Default 20. */
+}
+
+/** Thresholds, of what, and since when. */
+export interface HealthOptions extends Thresholds {
+  /** A check of fewer gets, loads or reads than this is passed: a cold cache is not a sick one. Default 20. */
   minSamples?: number | undefined;
   /**
    * What happened in the last so many milliseconds counts, up to twice as many and the time between two calls; all there
    * was, until so much has passed since the first call with this window. Default `"1m"`.
    */
   window?: Duration | undefined;
+  /** Thresholds of the tiers below, by their names: of each as a whole. */
+  tiers?: Readonly<Record<string, Thresholds>> | undefined;
 }
 
 /** A verdict, and what it rests on. */
@@ -399,6 +417,8 @@ export interface Health {
 
 /** One figure and its threshold. */
 export interface Check {
+  /** `memory`, or the name of a tier. */
+  readonly layer: string;
   readonly name: "hitRate" | "errorRate" | "timeoutRate" | "latency";
   /** A share from 0 to 1, or milliseconds (the 0.99 quantile). */
   readonly value: number;

@@ -95,31 +95,71 @@ pub struct Check {
     pub ok: bool,
 }
 
+/// What can be held against thresholds: a share, or milliseconds, and of how many it was made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Hits per get.
+    pub hits: (f64, u64),
+    /// Failures per load, or read, that ended.
+    pub errors: (f64, u64),
+    /// Timeouts per wait.
+    pub timeouts: (f64, u64),
+    /// How long of a hundred loads, or reads, 99 took at most, in ms.
+    pub latency: (f64, u64),
+}
+
+/// Figures that can be held against thresholds.
+pub trait Judged {
+    /// Their rates.
+    fn rates(&self) -> Rates;
+}
+
+impl Judged for Stats {
+    fn rates(&self) -> Rates {
+        let ended = self.load_millis.count();
+        // Of waits that ended in this window some began in an earlier one.
+        let waits = (self.loads.saturating_sub(self.refreshes) + self.coalesced).max(self.timeouts);
+        Rates {
+            hits: (self.hit_rate(), self.gets()),
+            errors: (self.error_rate(), ended),
+            timeouts: (share(self.timeouts, waits), waits),
+            latency: (self.load_millis.quantile(0.99).unwrap_or(0) as f64, ended),
+        }
+    }
+}
+
+/// A read that takes too long is an error as well; `latency` is that of reads that ended well.
+#[cfg(feature = "tier")]
+impl Judged for crate::tier::TierFigures {
+    fn rates(&self) -> Rates {
+        let reads = self.reads();
+        Rates {
+            hits: (self.hit_rate(), self.asked),
+            errors: (self.error_rate(), reads),
+            timeouts: (share(self.read_timeouts, reads), reads),
+            latency: (self.read_millis.quantile(0.99).unwrap_or(0) as f64, self.read_millis.count()),
+        }
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
 /// Holds figures against thresholds. They should be [recent](super::Window::recent) ones.
-pub fn health(recent: &Stats, thresholds: &Thresholds) -> Health {
+pub fn health(recent: &impl Judged, thresholds: &Thresholds) -> Health {
     let Thresholds { min_hit_rate, max_error_rate, max_timeout_rate, max_latency, min_samples } = *thresholds;
+    let rates = recent.rates();
     let mut checks = Vec::new();
-    let mut check = |name, samples: u64, value: f64, threshold: f64, well: fn(&f64, &f64) -> bool| {
+    let mut check = |name, threshold: Option<f64>, (value, samples): (f64, u64), well: fn(&f64, &f64) -> bool| {
+        let Some(threshold) = threshold else { return };
         let ok = samples < min_samples || well(&value, &threshold);
         checks.push(Check { name, value, threshold, samples, ok });
     };
-    if let Some(threshold) = min_hit_rate {
-        check("hit_rate", recent.gets(), recent.hit_rate(), threshold, f64::ge);
-    }
-    let ended = recent.load_millis.count();
-    if let Some(threshold) = max_error_rate {
-        check("error_rate", ended, recent.error_rate(), threshold, f64::le);
-    }
-    if let Some(threshold) = max_timeout_rate {
-        // Of waits that ended in this window some began in an earlier one.
-        let waits = (recent.loads.saturating_sub(recent.refreshes) + recent.coalesced).max(recent.timeouts);
-        let rate = if waits == 0 { 0.0 } else { recent.timeouts as f64 / waits as f64 };
-        check("timeout_rate", waits, rate, threshold, f64::le);
-    }
-    if let Some(threshold) = max_latency {
-        let millis = recent.load_millis.quantile(0.99).unwrap_or(0);
-        check("latency_p99", ended, millis as f64, threshold as f64, f64::le);
-    }
+    check("hit_rate", min_hit_rate, rates.hits, f64::ge);
+    check("error_rate", max_error_rate, rates.errors, f64::le);
+    check("timeout_rate", max_timeout_rate, rates.timeouts, f64::le);
+    check("latency_p99", max_latency.map(|millis| millis as f64), rates.latency, f64::le);
     Health { ok: checks.iter().all(|check| check.ok), checks }
 }
 

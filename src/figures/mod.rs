@@ -4,9 +4,14 @@
 mod advice;
 mod health;
 mod prometheus;
+mod text;
+#[cfg(feature = "tier")]
+mod tiers;
 mod window;
 
 pub use advice::{Advice, Evidence, Lever, advise};
-pub use health::{Check, Health, Thresholds, health};
+pub use health::{Check, Health, Judged, Rates, Thresholds, health};
 pub use prometheus::{CONTENT_TYPE, Held, Layer, page, prometheus};
-pub use window::Window;
+#[cfg(feature = "tier")]
+pub use tiers::TierPage;
+pub use window::{Growing, Window};

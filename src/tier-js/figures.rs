@@ -1,7 +1,10 @@
 //! Figures and events, as JS takes them.
 
-use nearcache::Timestamp;
-use nearcache::tier::{BreakerState, Chain, ChainEvent, Lane};
+use nearcache::figures::{self, Thresholds, Window};
+use nearcache::tier::{BreakerState, ChainEvent, Lane, Place, TierFigures};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::{Chain, to_time};
 
 pub(super) fn event(event: ChainEvent) -> Vec<String> {
     let (kind, tier, what) = match event {
@@ -27,10 +30,96 @@ fn state_name(state: BreakerState) -> &'static str {
     }
 }
 
+#[wasm_bindgen]
+impl Chain {
+    /// The figures of a tier, as JSON: as a whole, or what concerns the namespace of a part.
+    pub fn figures(&self, tier: u8, now: f64, place: Option<String>) -> String {
+        let (tier, now) = (tier.into(), to_time(now));
+        let whole = self.chain.figures(tier);
+        let own = place.map(|place| Place::from_name(&place)).map(|place| {
+            let own = self.chain.namespace_figures(tier, place.namespaces());
+            own.cloned().unwrap_or_default()
+        });
+        let (Some(figures), Some(breakers)) = (own.as_ref().or(whole), self.chain.breakers(tier, now)) else {
+            return String::new();
+        };
+        json(figures, breakers)
+    }
+
+    /// What became of the thresholds (NaN: none) on hit rate, error rate, timeout rate and latency of a tier, in this order:
+    /// for each one that is set value, samples, and 1 if it is well. Lately: in the last `window` ms.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn health(
+        &mut self,
+        tier: u8,
+        now: f64,
+        window: f64,
+        min_hit_rate: f64,
+        max_error_rate: f64,
+        max_timeout_rate: f64,
+        max_latency: f64,
+        min_samples: f64,
+    ) -> Vec<f64> {
+        // JS has checked them.
+        let set = |number: f64| Some(number).filter(|number| !number.is_nan());
+        let rates = [min_hit_rate, max_error_rate, max_timeout_rate].map(set);
+        let thresholds = Thresholds::unchecked(rates, set(max_latency).map(|millis| millis as u64), min_samples as u64);
+        let Some(stats) = self.chain.figures(tier.into()) else { return Vec::new() };
+        let recent = self.windows.recent(tier, window, to_time(now), stats);
+        let checks = figures::health(&recent, &thresholds).checks;
+        checks.iter().flat_map(|check| [check.value, check.samples as f64, f64::from(u8::from(check.ok))]).collect()
+    }
+}
+
+/// What happened lately at the tiers, by how long that is.
+#[derive(Default)]
+pub(super) struct Windows(Vec<(u8, f64, Window<TierFigures>)>);
+
+/// More windows than this are not kept: they are asked for by programs that know what they want.
+const MOST_WINDOWS: usize = 64;
+
+impl Windows {
+    fn recent(&mut self, tier: u8, millis: f64, now: nearcache::Timestamp, stats: &TierFigures) -> TierFigures {
+        let known = self.0.iter().position(|(of, long, _)| *of == tier && *long == millis);
+        let at = known.unwrap_or_else(|| {
+            if self.0.len() >= MOST_WINDOWS {
+                self.0.remove(0);
+            }
+            self.0.push((tier, millis, Window::new(millis as u64)));
+            self.0.len() - 1
+        });
+        self.0.get_mut(at).map(|(_, _, window)| window.recent(now, stats)).unwrap_or_default()
+    }
+}
+
+/// A page for Prometheus of the tiers of some caches.
+#[wasm_bindgen]
+#[derive(Default)]
+pub struct TierPage {
+    page: figures::TierPage,
+}
+
+#[wasm_bindgen]
+impl TierPage {
+    /// Without any.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> TierPage {
+        TierPage::default()
+    }
+
+    /// Adds those of a cache, by their names.
+    pub fn add(&mut self, cache: &str, names: Vec<String>, chain: &Chain, now: f64) {
+        self.page.add(cache, &names, &chain.chain, to_time(now));
+    }
+
+    /// The page, of which nothing is left.
+    pub fn text(self) -> String {
+        self.page.text()
+    }
+}
+
 /// By hand: a serializer would be a third of this wasm. No name in it needs an escape.
-pub(super) fn json(chain: &Chain, tier: usize, now: Timestamp) -> Option<String> {
-    let f = chain.figures(tier)?;
-    let (reads, writes) = chain.breakers(tier, now)?;
+fn json(f: &TierFigures, (reads, writes): (BreakerState, BreakerState)) -> String {
     let counts = [
         ("asked", f.asked),
         ("skipped", f.skipped),
@@ -61,6 +150,13 @@ pub(super) fn json(chain: &Chain, tier: usize, now: Timestamp) -> Option<String>
         quantile(0.99),
         f.read_millis.max()
     ));
+    fields.push(format!("\"hitRate\":{},\"errorRate\":{}", share(f.hit_rate()), share(f.error_rate())));
     fields.push(format!("\"reads\":\"{}\",\"writing\":\"{}\"", state_name(reads), state_name(writes)));
-    Some(format!("{{{}}}", fields.join(",")))
+    format!("{{{}}}", fields.join(","))
+}
+
+/// A share to six digits: formatting floats takes room in a wasm.
+fn share(share: f64) -> String {
+    let millionths = (share * 1e6) as u32;
+    format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000)
 }

@@ -31,6 +31,7 @@ pub fn place(namespaces: Vec<String>, scopes: Vec<String>) -> String {
 #[wasm_bindgen]
 pub struct Chain {
     chain: tier::Chain,
+    windows: figures::Windows,
 }
 
 #[wasm_bindgen]
@@ -43,7 +44,7 @@ impl Chain {
             clock_skew: clock_skew as u64,
             late_writes: late_writes as u64,
         };
-        Chain { chain: tier::Chain::new(options, seal_of(&secrets)) }
+        Chain { chain: tier::Chain::new(options, seal_of(&secrets)), windows: figures::Windows::default() }
     }
 
     /// Adds a tier below the others; `false` if there are too many.
@@ -142,9 +143,9 @@ impl Chain {
         self.chain.poll_event().map(figures::event)
     }
 
-    /// The figures of a tier, as JSON.
-    pub fn figures(&self, tier: u8, now: f64) -> String {
-        figures::json(&self.chain, tier.into(), to_time(now)).unwrap_or_default()
+    /// Keys of a part's namespace, and of those within it, use these tiers only.
+    pub fn restrict(&mut self, place: &str, tiers: &[u8]) {
+        self.chain.restrict(&Place::from_name(place), tiers.iter().map(|&tier| tier.into()));
     }
 }
 

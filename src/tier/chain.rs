@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::breaker::{Breaker, BreakerOptions, BreakerState, Change};
 use super::envelope::{Envelope, Kind, Lifetimes, Refused};
-use super::figures::TierFigures;
+use super::figures::{Ledger, TierFigures};
 use super::marks::{MOST_TIERS, Marks};
 use super::names::{Place, value_of_mark};
 use super::seal::Seal;
@@ -181,6 +181,8 @@ pub struct Chain {
     pub(super) seal: Seal,
     pub(super) tiers: Vec<Tier>,
     pub(super) marks: Marks,
+    /// Which tiers a namespace and those within it use, a bit for each, where that is not all.
+    uses: Vec<(String, u32)>,
     events: VecDeque<ChainEvent>,
 }
 
@@ -192,7 +194,7 @@ pub(super) struct Tier {
     /// When what is on its way has arrived or is lost, and its bytes.
     pending: VecDeque<(Timestamp, usize)>,
     pending_bytes: usize,
-    pub figures: TierFigures,
+    pub figures: Ledger,
     refused_at: Option<Timestamp>,
 }
 
@@ -204,7 +206,7 @@ const REFUSALS_APART: u64 = 60_000;
 impl Chain {
     /// A chain without tiers.
     pub fn new(options: ChainOptions, seal: Seal) -> Self {
-        Self { options, seal, tiers: Vec::new(), marks: Marks::default(), events: VecDeque::new() }
+        Self { options, seal, tiers: Vec::new(), marks: Marks::default(), uses: Vec::new(), events: VecDeque::new() }
     }
 
     /// Adds a tier below all others. `None` if there are eight already.
@@ -219,10 +221,27 @@ impl Chain {
             writes: Breaker::new(options.breaker),
             pending: VecDeque::new(),
             pending_bytes: 0,
-            figures: TierFigures::default(),
+            figures: Ledger::default(),
             refused_at: None,
         });
         Some(index)
+    }
+
+    /// Keys of this part's namespace, and of those within it, use these tiers only; a namespace within may be given others. What
+    /// was said before of the same namespace no longer holds. Purges reach all tiers nevertheless.
+    pub fn restrict(&mut self, place: &Place, tiers: impl IntoIterator<Item = usize>) {
+        let bits = tiers.into_iter().filter(|&tier| tier < MOST_TIERS).fold(0, |bits, tier| bits | (1 << tier));
+        self.uses.retain(|(known, _)| known != place.namespaces());
+        self.uses.push((place.namespaces().to_owned(), bits));
+    }
+
+    /// Whether keys of this part use a tier.
+    pub(super) fn uses(&self, place: &Place, tier: usize) -> bool {
+        if self.uses.is_empty() {
+            return true;
+        }
+        let said = |namespaces: &str| self.uses.iter().find(|(known, _)| known == namespaces).map(|(_, bits)| bits);
+        place.enclosing_namespaces().find_map(said).is_none_or(|bits| bits & (1 << tier) != 0)
     }
 
     /// What to store of a value that was loaded or set. `None` if it was purged since its load began, or won't live.
@@ -251,12 +270,16 @@ impl Chain {
             return None;
         }
         let bytes = envelope.encode(&self.seal)?;
-        let puts = (0..self.tiers.len()).filter_map(|tier| self.put(now, tier, bytes.len(), left)).collect();
+        let puts =
+            (0..self.tiers.len()).filter_map(|tier| self.put(now, value.place, tier, bytes.len(), left)).collect();
         Some(Write { name, bytes, puts })
     }
 
     /// Whether a value may be stored in a tier now, and for how long.
-    pub(super) fn put(&mut self, now: Timestamp, tier: usize, bytes: usize, left: u64) -> Option<Put> {
+    pub(super) fn put(&mut self, now: Timestamp, place: &Place, tier: usize, bytes: usize, left: u64) -> Option<Put> {
+        if !self.uses(place, tier) {
+            return None;
+        }
         let known = self.tiers.get_mut(tier)?;
         let ttl = match known.options.ttl {
             Ttl::Millis(most) => left.min(most),
@@ -266,11 +289,11 @@ impl Chain {
             return None;
         }
         if bytes > known.options.max_value_bytes {
-            known.figures.too_large += 1;
+            known.figures.whole_mut().too_large += 1;
             return None;
         }
         if !known.takes(now, bytes) {
-            known.figures.writes_skipped += 1;
+            known.figures.whole_mut().writes_skipped += 1;
             return None;
         }
         Some(Put { tier, ttl })
@@ -281,8 +304,8 @@ impl Chain {
         let Some(known) = self.tiers.get_mut(tier) else { return };
         known.arrived(bytes);
         match failure {
-            None => known.figures.writes += values,
-            Some(_) => known.figures.write_errors += values,
+            None => known.figures.whole_mut().writes += values,
+            Some(_) => known.figures.whole_mut().write_errors += values,
         }
         self.end_of_write(tier, now, failure);
     }
@@ -349,7 +372,7 @@ impl Chain {
         if failure.is_none() {
             self.marks.told(tier, &delivery.told);
             if let Some(known) = self.tiers.get_mut(tier) {
-                known.figures.purges += delivery.told.len() as u64;
+                known.figures.whole_mut().purges += delivery.told.len() as u64;
             }
         }
         self.end_of_write(tier, now, failure);
@@ -366,11 +389,6 @@ impl Chain {
 
     pub(super) fn end_of_read(&mut self, tier: usize, now: Timestamp, failure: Option<Failure>) {
         let Some(known) = self.tiers.get_mut(tier) else { return };
-        match failure {
-            Some(Failure::Error) => known.figures.read_errors += 1,
-            Some(Failure::Timeout) => known.figures.read_timeouts += 1,
-            None => {}
-        }
         let change = match failure {
             None => known.reads.succeeded(now),
             Some(_) => known.reads.failed(now),
@@ -401,7 +419,18 @@ impl Chain {
 
     /// What happened at a tier.
     pub fn figures(&self, tier: usize) -> Option<&TierFigures> {
-        self.tiers.get(tier).map(|tier| &tier.figures)
+        self.tiers.get(tier).map(|tier| tier.figures.whole())
+    }
+
+    /// What happened at a tier to keys of a namespace, and not of those within it: what was read, and promoted. A read of keys in
+    /// several namespaces counts in each. The name is that of [`Place::namespaces`].
+    pub fn namespace_figures(&self, tier: usize, namespace: &str) -> Option<&TierFigures> {
+        self.tiers.get(tier)?.figures.namespace(namespace)
+    }
+
+    /// The namespaces of which a tier has figures, 256 at the most, in the order in which they were met.
+    pub fn namespaces(&self, tier: usize) -> impl Iterator<Item = &str> {
+        self.tiers.get(tier).into_iter().flat_map(|tier| tier.figures.namespaces().map(|(name, _)| name))
     }
 
     /// Whether a tier is left alone, for reading and for writing.

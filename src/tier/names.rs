@@ -41,6 +41,11 @@ impl Place {
         Some((names(namespaces), names(scopes)))
     }
 
+    /// The namespaces around it, as its name has them: `a/b`, and nothing for the cache itself.
+    pub fn namespaces(&self) -> &str {
+        self.0.split_once(':').map_or(&self.0, |(namespaces, _)| namespaces)
+    }
+
     /// Where a key's value lies.
     pub fn value(&self, key: &str) -> String {
         self.name('v', key)
@@ -81,6 +86,11 @@ impl Place {
         parts
     }
 
+    /// Its namespaces, those around them, and the cache itself: "a/b", "a" and "".
+    pub(super) fn enclosing_namespaces(&self) -> impl Iterator<Item = &str> {
+        prefixes(self.namespaces()).into_iter().rev()
+    }
+
     fn name(&self, kind: char, of: &str) -> String {
         if of.len() > LONGEST || of.starts_with('~') {
             format!("{kind}:{}:~{}", self.0, digest(of))
@@ -100,12 +110,9 @@ fn path<S: AsRef<str>>(names: &[S]) -> String {
     names.join("/")
 }
 
+/// As [`path`] has them.
 fn names(path: &str) -> Vec<String> {
-    let name = |name: &str| match name {
-        "%" => String::new(),
-        name => name.replace("%3A", ":").replace("%2F", "/").replace("%25", "%"),
-    };
-    if path.is_empty() { Vec::new() } else { path.split('/').map(name).collect() }
+    if path.is_empty() { Vec::new() } else { path.split('/').map(unescape).collect() }
 }
 
 fn escape(name: &str) -> String {
@@ -120,6 +127,26 @@ fn escape(name: &str) -> String {
     }
     // An empty name is not the absence of one.
     if out.is_empty() { "%".to_owned() } else { out }
+}
+
+/// By hand, since to look for a text takes 2 KB of a wasm.
+fn unescape(name: &str) -> String {
+    let mut parts = name.split('%');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        for (code, c) in [("25", '%'), ("2F", '/'), ("3A", ':')] {
+            if let Some(rest) = part.strip_prefix(code) {
+                out.push(c);
+                out.push_str(rest);
+            }
+        }
+    }
+    out
+}
+
+/// Namespaces as they are called, with `/` between them: of [`Place::namespaces`].
+pub fn shown(namespaces: &str) -> String {
+    names(namespaces).join("/")
 }
 
 /// "", "a" and "a/b" of "a/b".

@@ -31,10 +31,21 @@ struct Item {
 enum Stage {
     /// Nobody is being asked.
     Idle,
-    /// A tier is asked for the values of these items.
-    Values { asked: Vec<usize>, since: Timestamp, names: Vec<String> },
+    /// A tier is asked for values.
+    Values(Trip),
     /// It is asked for the marks that may end what it brought.
-    Marks { held: Vec<(usize, Found)>, since: Timestamp, names: Vec<String> },
+    Marks(Trip, Vec<(usize, Found)>),
+}
+
+/// A round trip to a tier.
+#[derive(Debug)]
+struct Trip {
+    /// The items that the tier was asked for.
+    asked: Vec<usize>,
+    /// When it was asked for the first thing.
+    since: Timestamp,
+    /// What lies under these names is wanted now.
+    names: Vec<String>,
 }
 
 /// What to do next.
@@ -113,41 +124,50 @@ impl Read {
     /// What to do next. The same again until its end is told.
     pub fn poll(&mut self, chain: &mut Chain, now: Timestamp) -> Step<'_> {
         while matches!(self.stage, Stage::Idle) {
-            let wanted = self.wanted();
-            let Some(tier) = chain.tiers.get_mut(self.tier) else { return Step::Done };
-            if wanted.is_empty() {
+            if self.tier >= chain.tiers.len() {
                 return Step::Done;
             }
-            if !tier.reads.admits(now, tier.options.timeout) {
-                tier.figures.skipped += wanted.len() as u64;
+            let wanted = self.wanted(chain);
+            let Some(tier) = chain.tiers.get_mut(self.tier) else { return Step::Done };
+            // Not for nothing a trial of one that failed.
+            let admits = !wanted.is_empty() && tier.reads.admits(now, tier.options.timeout);
+            for &index in &wanted {
+                let Some(item) = self.items.get(index) else { continue };
+                tier.figures.count(&item.place, |f| if admits { f.asked += 1 } else { f.skipped += 1 });
+            }
+            if !admits {
                 self.tier += 1;
                 continue;
             }
-            tier.figures.asked += wanted.len() as u64;
             let names = wanted.iter().filter_map(|&item| self.items.get(item)).map(|item| item.name.clone()).collect();
-            self.stage = Stage::Values { asked: wanted, since: now, names };
+            self.stage = Stage::Values(Trip { asked: wanted, since: now, names });
         }
-        let (Stage::Values { names, since, .. } | Stage::Marks { names, since, .. }) = &self.stage else {
+        let (Stage::Values(Trip { names, since, .. }) | Stage::Marks(Trip { names, since, .. }, _)) = &self.stage
+        else {
             return Step::Done;
         };
         let timeout = chain.tiers.get(self.tier).map_or(0, |tier| tier.options.timeout);
         Step::Get { tier: self.tier, names, timeout: timeout.saturating_sub(now.millis_since(*since)) }
     }
 
-    fn wanted(&self) -> Vec<usize> {
+    /// The keys of which the present tier is to be asked.
+    fn wanted(&self, chain: &Chain) -> Vec<usize> {
         let is_fresh = |item: &Item| item.found.as_ref().is_some_and(|found| found.freshness == Freshness::Fresh);
-        (0..self.items.len()).filter(|&item| self.items.get(item).is_some_and(|item| !is_fresh(item))).collect()
+        let is_wanted = |item: &Item| !is_fresh(item) && chain.uses(&item.place, self.tier);
+        (0..self.items.len()).filter(|&item| self.items.get(item).is_some_and(is_wanted)).collect()
+    }
+
+    fn places<'a>(&'a self, items: &'a [usize]) -> impl Iterator<Item = &'a Place> {
+        items.iter().filter_map(|&item| self.items.get(item)).map(|item| &item.place)
     }
 
     /// What lay under the names, in their order. Another number of answers counts as a failure.
     pub fn handle_answers<B: AsRef<[u8]>>(&mut self, chain: &mut Chain, now: Timestamp, answers: &[Option<B>]) {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => {}
-            Stage::Values { names, asked, since } if answers.len() == names.len() => {
-                self.handle_values(chain, now, since, &asked, answers);
-            }
-            Stage::Marks { names, held, since } if answers.len() == names.len() => {
-                self.handle_marks(chain, now, since, held, &names, answers);
+            Stage::Values(trip) if answers.len() == trip.names.len() => self.handle_values(chain, now, trip, answers),
+            Stage::Marks(trip, held) if answers.len() == trip.names.len() => {
+                self.handle_marks(chain, now, &trip, held, answers);
             }
             stage => {
                 self.stage = stage;
@@ -158,13 +178,19 @@ impl Read {
 
     /// The tier failed, or took too long.
     pub fn handle_failure(&mut self, chain: &mut Chain, now: Timestamp, failure: Failure) {
-        let lost = match std::mem::replace(&mut self.stage, Stage::Idle) {
+        let (asked, lost) = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => return,
-            Stage::Values { asked, .. } => asked.len(),
-            Stage::Marks { held, .. } => held.len(),
+            Stage::Values(Trip { asked, .. }) => (asked.clone(), asked),
+            Stage::Marks(Trip { asked, .. }, held) => (asked, held.into_iter().map(|(item, _)| item).collect()),
         };
         if let Some(tier) = chain.tiers.get_mut(self.tier) {
-            tier.figures.lost += lost as u64;
+            for place in self.places(&lost) {
+                tier.figures.count(place, |f| f.lost += 1);
+            }
+            tier.figures.count_read(self.places(&asked), |f| match failure {
+                Failure::Error => f.read_errors += 1,
+                Failure::Timeout => f.read_timeouts += 1,
+            });
         }
         chain.end_of_read(self.tier, now, Some(failure));
         self.tier += 1;
@@ -174,8 +200,7 @@ impl Read {
         &mut self,
         chain: &mut Chain,
         now: Timestamp,
-        since: Timestamp,
-        asked: &[usize],
+        Trip { asked, since, .. }: Trip,
         answers: &[Option<B>],
     ) {
         let tier = self.tier;
@@ -192,18 +217,18 @@ impl Read {
                     let bytes = answer.as_ref().map_or(0, |bytes| bytes.as_ref().len());
                     let found = Found::of(&envelope, tier, now, bytes, &chain.seal);
                     if found.freshness == Freshness::Expired {
-                        known.figures.misses += 1;
+                        known.figures.count(&item.place, |f| f.misses += 1);
                     } else {
                         held.push((index, found));
                     }
                 }
                 Some(Err(reason)) => {
-                    known.figures.refuse(reason);
+                    known.figures.count(&item.place, |f| f.refuse(reason));
                     refused = Some(reason);
                 }
                 None => {
                     well = true;
-                    known.figures.misses += 1;
+                    known.figures.count(&item.place, |f| f.misses += 1);
                 }
             }
         }
@@ -216,7 +241,7 @@ impl Read {
                 Some(reason) if !well && !matches!(reason, Refused::Version(_)) => Some(Failure::Error),
                 _ => None,
             };
-            self.leave_tier(chain, now, since, failure);
+            self.leave_tier(chain, now, since, &asked, failure);
             return;
         }
         let mut names = Vec::new();
@@ -227,16 +252,15 @@ impl Read {
         }
         names.sort_unstable();
         names.dedup();
-        self.stage = Stage::Marks { held, since, names };
+        self.stage = Stage::Marks(Trip { asked, since, names }, held);
     }
 
     fn handle_marks<B: AsRef<[u8]>>(
         &mut self,
         chain: &mut Chain,
         now: Timestamp,
-        since: Timestamp,
+        Trip { asked, since, names }: &Trip,
         held: Vec<(usize, Found)>,
-        names: &[String],
         answers: &[Option<B>],
     ) {
         let mut refused = None;
@@ -262,13 +286,13 @@ impl Read {
                 });
             let Some(known) = chain.tiers.get_mut(self.tier) else { return };
             if ended {
-                known.figures.purged += 1;
+                known.figures.count(&item.place, |f| f.purged += 1);
                 continue;
             }
-            match found.freshness {
-                Freshness::Fresh => known.figures.hits += 1,
-                _ => known.figures.stale += 1,
-            }
+            known.figures.count(&item.place, |f| match found.freshness {
+                Freshness::Fresh => f.hits += 1,
+                _ => f.stale += 1,
+            });
             if item.found.as_ref().is_none_or(|other| found.is_better_than(other)) {
                 item.found = Some(found);
             }
@@ -276,12 +300,23 @@ impl Read {
         if let Some(reason) = refused {
             chain.refuse(self.tier, now, reason);
         }
-        self.leave_tier(chain, now, since, None);
+        self.leave_tier(chain, now, *since, asked, None);
     }
 
-    fn leave_tier(&mut self, chain: &mut Chain, now: Timestamp, since: Timestamp, failure: Option<Failure>) {
+    /// The tier has answered for these keys; with a failure it brought nothing but rubbish.
+    fn leave_tier(
+        &mut self,
+        chain: &mut Chain,
+        now: Timestamp,
+        since: Timestamp,
+        asked: &[usize],
+        failure: Option<Failure>,
+    ) {
         if let Some(tier) = chain.tiers.get_mut(self.tier) {
-            tier.figures.read_millis.record(now.millis_since(since));
+            tier.figures.count_read(self.places(asked), |f| match failure {
+                None => f.read_millis.record(now.millis_since(since)),
+                Some(_) => f.read_errors += 1,
+            });
         }
         chain.end_of_read(self.tier, now, failure);
         self.tier += 1;
@@ -313,10 +348,11 @@ impl Read {
                 continue;
             }
             let left = found.ends().millis_since(now);
+            let Some(item) = self.items.get(index) else { continue };
             for tier in 0..found.tier {
-                if let Some(put) = chain.put(now, tier, found.bytes, left) {
+                if let Some(put) = chain.put(now, &item.place, tier, found.bytes, left) {
                     if let Some(known) = chain.tiers.get_mut(tier) {
-                        known.figures.promotions += 1;
+                        known.figures.count(&item.place, |f| f.promotions += 1);
                     }
                     promotions.push(Promotion { item: index, put, bytes: found.bytes });
                 }

@@ -124,6 +124,28 @@ Object.assign(tests, {
     assert.equal(status, 0, said);
   },
 
+  "the dashboard is one by Grafana's own types"() {
+    const board = read("docs/guides/grafana.json");
+    const file = path.join(out, "dashboard.ts");
+    writeFileSync(
+      file,
+      `import type { Dashboard } from "@grafana/schema";\nexport const board: Dashboard = ${board};\n`,
+    );
+    const options = ["--noEmit", "--strict", "--skipLibCheck", "--module", "esnext", "--moduleResolution", "bundler"];
+    const { status, said } = run("tsc", [...options, file]);
+    assert.equal(status, 0, said);
+    // What types don't tell: panels have numbers and places of their own.
+    const { panels } = JSON.parse(board);
+    assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+    const overlaps = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+    for (const [at, { gridPos: one }] of panels.entries()) {
+      assert.ok(
+        one.x + one.w <= 24 && !panels.slice(at + 1).some(({ gridPos }) => overlaps(one, gridPos)),
+        `panel ${at}`,
+      );
+    }
+  },
+
   "rules for Prometheus are read by its own tool"() {
     const rules = all.filter(({ language, text }) => language === "yaml" && /^groups:/.test(text));
     assert.ok(rules.length > 0);

@@ -30,9 +30,9 @@ fn a_page_of_figures_shows_each_namespace_apart_under_its_name() {
     let page = cache.prometheus("mine");
     for line in [
         r#"nearcache_requests_total{cache="mine",layer="memory",result="hit"} 1"#,
-        r#"nearcache_requests_total{cache="mine",layer="memory",namespace="posts",result="hit"} 1"#,
-        r#"nearcache_requests_total{cache="mine",layer="memory",namespace="posts/drafts",result="miss"} 1"#,
-        r#"nearcache_entries{cache="mine",layer="memory",namespace="posts"} 1"#,
+        r#"nearcache_requests_total{cache="mine",layer="memory",entity="posts",result="hit"} 1"#,
+        r#"nearcache_requests_total{cache="mine",layer="memory",entity="posts/drafts",result="miss"} 1"#,
+        r#"nearcache_entries{cache="mine",layer="memory",entity="posts"} 1"#,
     ] {
         assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
     }

@@ -1,13 +1,13 @@
 import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options.js";
-import type { AttachedTiers, TierHost, TierLoad, ValueLife } from "../tiering.js";
+import type { AttachedTiers, TierHost, TierLoad, TierPage, TierStats, ValueLife } from "../tiering.js";
 import type { Place } from "../types.js";
 import { checkCodec, Payloads } from "./codec.js";
 import { keyText } from "./keys.js";
 import { LeaseClient, type LeaseSource } from "./lease.js";
 import { type Held, Reader } from "./reader.js";
 import { toSecrets } from "./secrets.js";
-import type { Tier, TierChain, TierOptions, TiersOptions, TierStats } from "./types.js";
-import { Chain, type ChainOf, place as placeName } from "./wasm.js";
+import type { Tier, TierChain, TierOptions, TiersOptions } from "./types.js";
+import { Chain, type ChainOf, place as placeName, TierPage as Page } from "./wasm.js";
 import { Writer } from "./writer.js";
 
 const OPTIONS = new Set(["maxLifetime", "clockSkew", "lateWrites", "codec", "compressFrom", "secrets", "lease", "log"]);
@@ -65,6 +65,8 @@ class TierDriver implements TierChain, AttachedTiers {
       toSecrets(options.secrets),
     );
     const read = list.map((tier, at) => readTier(tier, at));
+    const twice = list.find(({ name }, at) => list.findIndex((other) => other.name === name) < at);
+    if (twice !== undefined) throw refusal("tiers", `two tiers ${show(twice.name)}`, "tiers with names of their own");
     for (const one of read) {
       this.#chain.add_tier(one.timeout, one.ttl, one.failures, one.cooldown, one.maxPendingBytes, one.maxValueBytes);
     }
@@ -171,13 +173,43 @@ class TierDriver implements TierChain, AttachedTiers {
     }
   }
 
-  stats(): TierStats[] {
+  stats(place?: Place): TierStats[] {
     const now = this.#host?.now() ?? 0;
+    const of = place && this.#place(place);
     return this.#tiers.map(({ name }, index) => ({
       name,
-      ...(JSON.parse(this.#chain.figures(index, now)) as Omit<TierStats, "name" | "owesPurges">),
+      ...(JSON.parse(this.#chain.figures(index, now, of)) as Omit<TierStats, "name" | "owesPurges">),
       owesPurges: this.#chain.owes(index),
     }));
+  }
+
+  get names(): readonly string[] {
+    return this.#tiers.map(({ name }) => name);
+  }
+
+  restrict(place: Place, names: readonly string[]): void {
+    this.#chain.restrict(
+      this.#place(place),
+      Uint8Array.from(names, (name) => this.names.indexOf(name)),
+    );
+  }
+
+  health(
+    name: string,
+    window: number,
+    hits: number,
+    errors: number,
+    timeouts: number,
+    latency: number,
+    samples: number,
+  ): Float64Array {
+    const now = this.#host!.now();
+    return this.#chain.health(this.names.indexOf(name), now, window, hits, errors, timeouts, latency, samples);
+  }
+
+  page(cache: string, page: TierPage = new Page()): TierPage {
+    (page as InstanceType<typeof Page>).add(cache, [...this.names], this.#chain, this.#host!.now());
+    return page;
   }
 
   async flush(): Promise<void> {

@@ -1,8 +1,10 @@
 // The types of `nearcache/tiers`, and their docs. Imports nothing but types.
 
-import type { Tiers } from "../tiering.js";
+import type { BreakerState, Tiers, TierStats } from "../tiering.js";
 import type { Duration } from "../types.js";
 import type { LeaseSource } from "./lease.js";
+
+export type { BreakerState, TierStats };
 
 /** Bytes to be kept under a name. */
 export interface TierEntry {
@@ -119,52 +121,3 @@ export interface TierChain extends Tiers {
   /** After a `flush`, closes the tiers. */
   close(): Promise<void>;
 }
-
-/**
- * What happened at a tier. `hits + stale + misses + purged + refusals + lost` is `asked`, but for reads under way.
- */
-export interface TierStats {
-  readonly name: string;
-  /** Keys for which it was asked. */
-  readonly asked: number;
-  /** Keys for which it was not asked, because it fails. */
-  readonly skipped: number;
-  /** Keys for which it had a fresh value, a stale one that may be of use, or nothing of use. */
-  readonly hits: number;
-  readonly stale: number;
-  readonly misses: number;
-  /** Keys whose value had been purged. */
-  readonly purged: number;
-  /** Keys whose bytes were broken, or not to be believed; and by the reason. */
-  readonly refusals: number;
-  readonly refused: Readonly<Record<string, number>>;
-  /** Keys that were asked for in reads that failed or took too long. */
-  readonly lost: number;
-  readonly readErrors: number;
-  readonly readTimeouts: number;
-  /** Values that were stored, that were not for a failure, and that were not tried for one before or for want of room. */
-  readonly writes: number;
-  readonly writeErrors: number;
-  readonly writesSkipped: number;
-  /** Values that were larger than the tier takes. */
-  readonly tooLarge: number;
-  /** Values that came from a tier below. */
-  readonly promotions: number;
-  /** Purges that it was told, and those that it has yet to be told. */
-  readonly purges: number;
-  readonly owesPurges: boolean;
-  /** How long reads took, in milliseconds. */
-  readonly readMillis: {
-    readonly count: number;
-    readonly sum: number;
-    readonly p50: number;
-    readonly p99: number;
-    readonly max: number;
-  };
-  /** The circuit breakers for reading and for writing. */
-  readonly reads: BreakerState;
-  readonly writing: BreakerState;
-}
-
-/** Everything is let through, nothing, or one call to see how it goes. */
-export type BreakerState = "closed" | "open" | "half-open";

@@ -25,6 +25,7 @@ export const {
   place,
   SnapshotReader,
   SnapshotWriter,
+  TierPage,
 } = glue;
 export type {
   Chain as ChainOf,

@@ -13,6 +13,7 @@ import "./deadlines.mjs";
 import "./soft-timeout.mjs";
 import "./signals.mjs";
 import "./requests.mjs";
+import "./resources.mjs";
 import "./circles.mjs";
 import "./retries.mjs";
 import "./advice.mjs";

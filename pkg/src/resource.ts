@@ -1,0 +1,129 @@
+// Named kinds of data over a cache's namespaces, scopes and tags.
+
+import { refusal, show } from "./options.js";
+import type {
+  GetOrSetOptions,
+  Loaded,
+  Loader,
+  NamespaceOptions,
+  SetOptions,
+  UpdateOptions,
+  Wrapped,
+  WrapOptions,
+} from "./types.js";
+import type { NearCache } from "./index.js";
+
+/** What a resource's keys may be: what has a tag of its own. */
+export type ResourceId = string | number | bigint;
+
+/** How a kind of data is kept: as a namespace's values, and besides: */
+export interface ResourceOptions<K extends ResourceId, V> extends NamespaceOptions<K, V> {
+  /**
+   * Whose the data are: everybody's ("global"), or each user's own ("user"), so that they can't be had without saying whose.
+   * Default "global".
+   */
+  scope?: "global" | "user" | undefined;
+  /** What all of its values bear besides the resource's name and `name:id`. */
+  tags?: readonly string[] | undefined;
+}
+
+/** The data of a resource: of everybody, or of one user. */
+export interface ResourceData<K extends ResourceId, V> {
+  /** As `NearCache.get`. */
+  get(id: K): V | undefined;
+  /** As `NearCache.getOrSet`. */
+  getOrSet<T extends V = V>(id: K, loader?: Loader<K, V, T>, options?: GetOrSetOptions<K>): Promise<Loaded<V, T>>;
+  /** As `NearCache.set`. */
+  set(id: K, value: V, options?: SetOptions<K>): void;
+  /** As `NearCache.update`. */
+  update<T extends V = V>(id: K, writer: Loader<K, V, T>, options?: UpdateOptions<K>): Promise<Loaded<V, T>>;
+  /** As `NearCache.wrap`: the function's answers are data of this resource, by its arguments; they have no id. */
+  wrap<F extends (this: void, ...args: any[]) => V | PromiseLike<V>>(
+    fn: F,
+    options?: WrapOptions<Parameters<F>>,
+  ): Wrapped<F>;
+}
+
+/** What a resource can do whoever's its data are. */
+export interface ResourceControls<K extends ResourceId> {
+  readonly name: string;
+  /**
+   * Something happened to one of them, or to all: takes it out of all users' scopes, and out of the tiers. Returns how many
+   * entries went. `invalidation(…).publish(name, id)` of `nearcache/tiers` does the same in all isolates that listen.
+   */
+  invalidate(id?: K): number;
+  /** The resource's own figures, those of its tiers among them. */
+  stats(): ReturnType<NearCache["stats"]>;
+}
+
+/** A kind of data that is everybody's. */
+export interface GlobalResource<K extends ResourceId, V> extends ResourceControls<K>, ResourceData<K, V> {}
+
+/** A kind of data that each user has of his own. */
+export interface UserResource<K extends ResourceId, V> extends ResourceControls<K> {
+  /** The data of one user. Costs nothing while there are none. */
+  of(user: string): ResourceData<K, V>;
+  /** Takes all that is one user's out, of memory and tiers. */
+  forget(user: string): void;
+}
+
+/**
+ * A kind of data with its own scope, lifetimes, tags and tiers, and a name by which it is purged, here and elsewhere: the
+ * namespace of that name, whose values bear the tags `name` and `name:id`.
+ *
+ * ```ts
+ * const carts = resource<string, Cart>(cache, "cart", { scope: "user", ttl: "5m", tiers: ["redis"] });
+ * const cart = await carts.of("ann").getOrSet("42", (id, ctx) => fetchCart(id, ctx.signal));
+ * carts.invalidate("42");
+ * ```
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
+ */
+export function resource<K extends ResourceId = string, V = any>(
+  cache: NearCache<any, any>,
+  name: string,
+  options: ResourceOptions<K, V> & { scope: "user" },
+): UserResource<K, V>;
+export function resource<K extends ResourceId = string, V = any>(
+  cache: NearCache<any, any>,
+  name: string,
+  options?: ResourceOptions<K, V> & { scope?: "global" | undefined },
+): GlobalResource<K, V>;
+export function resource<K extends ResourceId, V>(
+  cache: NearCache<any, any>,
+  name: string,
+  options: ResourceOptions<K, V> = {},
+): UserResource<K, V> | GlobalResource<K, V> {
+  if (typeof cache?.namespace !== "function") throw refusal("cache", show(cache), "a NearCache");
+  const { scope = "global", tags = [], ...defaults } = options;
+  if (scope !== "global" && scope !== "user") throw refusal("scope", show(scope), '"global" or "user"');
+  if (!Array.isArray(tags)) throw refusal("tags", show(tags), "a list of strings");
+  const all = [name, ...tags];
+  const part = cache.namespace<K, V>(name, defaults);
+  const controls: ResourceControls<K> = {
+    name,
+    invalidate: (id) => part.deleteByTag(id === undefined ? name : `${name}:${id}`),
+    stats: () => part.stats(),
+  };
+  if (scope === "global") return Object.assign(controls, data(part, name, all));
+  return Object.assign(controls, {
+    of: (user: string) => data(part.scope(user), name, all),
+    forget: (user: string) => part.scope(user).clear(),
+  });
+}
+
+function data<K extends ResourceId, V>(
+  part: NearCache<K, V>,
+  name: string,
+  tags: readonly string[],
+): ResourceData<K, V> {
+  const tagged = <O extends SetOptions<K>>(id: K, options: O | undefined): O =>
+    ({ ...options, tags: [...tags, `${name}:${id}`, ...(options?.tags ?? [])] }) as unknown as O;
+  return {
+    get: (id) => part.get(id),
+    getOrSet: (id, loader, options) => part.getOrSet(id, loader, tagged(id, options)),
+    set: (id, value, options) => void part.set(id, value, tagged(id, options)),
+    update: (id, writer, options) => part.update(id, writer, tagged(id, options)),
+    wrap: (fn, options) => part.wrap(fn, { ...options, tags: [...tags, ...(options?.tags ?? [])] }),
+  };
+}

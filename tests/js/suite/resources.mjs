@@ -1,0 +1,91 @@
+// Named kinds of data.
+
+import { NearCache, resource } from "nearcache";
+import { equal, handClock, ok, rejects, test, throws } from "../runner.mjs";
+
+test("a resource keeps its data in a namespace of its own, by its own lifetime", async () => {
+  const clock = handClock();
+  const cache = new NearCache({ ttl: "1m", clock });
+  const rates = resource(cache, "rates", { ttl: "1s" });
+  let loads = 0;
+  const load = async (id) => `${id} ${++loads}`;
+  equal(await rates.getOrSet("EUR", load), "EUR 1");
+  equal([rates.get("EUR"), cache.get("EUR"), cache.namespace("rates").get("EUR")], ["EUR 1", undefined, "EUR 1"]);
+  clock.pass(1_000);
+  equal(await rates.getOrSet("EUR", load), "EUR 2");
+  rates.set("USD", "set");
+  equal(await rates.update("USD", async () => "written"), "written");
+  equal([rates.name, rates.get("USD"), rates.stats().entries], ["rates", "written", 2]);
+});
+
+test("one of a resource is purged by its id, all of it without, and nothing else", async () => {
+  const cache = new NearCache();
+  const carts = resource(cache, "cart", { scope: "user" });
+  const orders = resource(cache, "order");
+  for (const user of ["ann", "bob"]) for (const id of ["1", "2"]) carts.of(user).set(id, user + id);
+  orders.set("1", "order");
+  equal(carts.invalidate("1"), 2);
+  equal([carts.of("ann").get("1"), carts.of("ann").get("2"), orders.get("1")], [undefined, "ann2", "order"]);
+  equal([carts.invalidate(), carts.of("bob").get("2"), orders.get("1")], [2, undefined, "order"]);
+});
+
+test("the messages of invalidation name a resource by the tags that its values bear", async () => {
+  const cache = new NearCache();
+  const carts = resource(cache, "cart", { scope: "user", tags: ["shop"] });
+  await carts.of("ann").getOrSet(42, async (_, ctx) => ((ctx.tags = ["loader"]), 1), { tags: ["call"] });
+  for (const tag of ["cart", "cart:42", "shop", "call", "loader"]) {
+    await carts.of("ann").getOrSet(42, async (_, ctx) => ((ctx.tags = ["loader"]), 1), { tags: ["call"] });
+    equal([cache.deleteByTag(tag), carts.of("ann").get(42)], [1, undefined], tag);
+  }
+});
+
+test("a user's data are his alone, and are forgotten together", async () => {
+  const cache = new NearCache();
+  const carts = resource(cache, "cart", { scope: "user" });
+  carts.of("ann").set("1", "ann's");
+  equal([carts.of("bob").get("1"), [...cache.namespace("cart").keys()]], [undefined, []]);
+  carts.of("bob").set("1", "bob's");
+  carts.forget("ann");
+  equal([carts.of("ann").get("1"), carts.of("bob").get("1")], [undefined, "bob's"]);
+  ok(!("getOrSet" in carts), "nothing can be had without saying whose it is");
+});
+
+test("answers of a wrapped function are data of the resource", async () => {
+  const cache = new NearCache();
+  const weather = resource(cache, "weather");
+  let calls = 0;
+  const tool = weather.wrap(async ({ city, days }) => `${city} ${days} ${++calls}`);
+  equal([await tool({ city: "Ulm", days: 2 }), await tool({ days: 2, city: "Ulm" })], ["Ulm 2 1", "Ulm 2 1"]);
+  equal(weather.invalidate(), 1);
+  equal(await tool({ city: "Ulm", days: 2 }), "Ulm 2 2");
+});
+
+test("a load that a purge of its resource overtook is not stored", async () => {
+  const cache = new NearCache();
+  const carts = resource(cache, "cart");
+  let answer;
+  const asked = carts.getOrSet("1", () => new Promise((resolve) => (answer = resolve)));
+  await Promise.resolve();
+  carts.invalidate("1");
+  answer("old");
+  equal([await asked, carts.get("1")], ["old", undefined]);
+});
+
+test("wrong options of resources are named", async () => {
+  const cache = new NearCache();
+  const refused = (body, ...parts) => {
+    const { message } = throws(body, { code: "ERR_OPTION" });
+    for (const part of parts) ok(message.includes(part), message);
+  };
+  const wrong = (options, ...parts) => refused(() => resource(cache, "cart", options), ...parts);
+  wrong({ scope: "usr" }, "scope", '"global" or "user"');
+  wrong({ tlt: 1 }, "tlt", "ttl");
+  wrong({ tags: "a" }, "tags", "a list of strings");
+  wrong({ tiers: ["redis"] }, "tiers", "none");
+  refused(() => resource({}, "cart"), "cache");
+  refused(() => resource(cache, ""), "namespace");
+  await rejects(
+    resource(cache, "cart", { tags: [1] }).getOrSet("1", () => 1),
+    { code: "ERR_OPTION" },
+  );
+});
