@@ -1,6 +1,6 @@
 //! Where places are, and how long bytes take between them.
 
-use crate::random::Random;
+use super::random::Random;
 
 /// Latitude and longitude of large cities, the busiest first.
 const CITIES: [(f64, f64); 24] = [
@@ -32,6 +32,8 @@ const CITIES: [(f64, f64); 24] = [
 
 pub struct Map {
     at: Vec<(f64, f64)>,
+    /// By pairs of places, in ms.
+    round_trips: Vec<f64>,
 }
 
 impl Map {
@@ -42,23 +44,29 @@ impl Map {
             let off = if place < CITIES.len() { 0.0 } else { 12.0 };
             (latitude + off * (random.unit() - 0.5), longitude + 2.0 * off * (random.unit() - 0.5))
         });
-        Self { at: at.collect() }
+        let at: Vec<_> = at.collect();
+        let pairs = at.iter().flat_map(|a| at.iter().map(|b| round_trip(*a, *b)));
+        Self { round_trips: pairs.collect(), at }
     }
 
     pub fn len(&self) -> usize {
         self.at.len()
     }
 
-    /// There and back, in ms: light in glass, by a way 1.4 times as long as the shortest, and 2 ms for what lies at its ends.
+    /// There and back, in ms.
     pub fn round_trip(&self, a: usize, b: usize) -> f64 {
-        let ((a, x), (b, y)) = (self.at[a], self.at[b]);
-        let (a, b, turn) = (a.to_radians(), b.to_radians(), (x - y).to_radians());
-        let angle = (a.sin() * b.sin() + a.cos() * b.cos() * turn.cos()).clamp(-1.0, 1.0).acos();
-        2.0 + 1.4 * 2.0 * (angle * 6_371.0) / 200.0
+        self.round_trips[a * self.at.len() + b]
     }
 
     /// On which half of the world a place lies: a partition cuts the one off.
     pub fn is_east(&self, place: usize) -> bool {
         self.at[place].1 > 30.0
     }
+}
+
+/// Light in glass, by a way 1.4 times as long as the shortest, and 2 ms for what lies at its ends.
+fn round_trip((a, x): (f64, f64), (b, y): (f64, f64)) -> f64 {
+    let (a, b, turn) = (a.to_radians(), b.to_radians(), (x - y).to_radians());
+    let angle = (a.sin() * b.sin() + a.cos() * b.cos() * turn.cos()).clamp(-1.0, 1.0).acos();
+    2.0 + 1.4 * 2.0 * (angle * 6_371.0) / 200.0
 }

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use nearcache::core::Part;
 use nearcache::tier::{Delivery, Failure, Purge};
 
-use crate::calls::{Call, Then};
-use crate::isolate::{Key, OwnPurge};
-use crate::world::World;
+use super::calls::{Call, Then};
+use super::isolate::{Key, OwnPurge};
+use super::world::World;
 
 impl World {
     /// The source has new versions, and an isolate purges what is cached of the old ones.

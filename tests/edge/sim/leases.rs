@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use nearcache::tier::{Acquired, Leases};
 
-use crate::isolate::{Key, object_clock};
-use crate::scenario::Target;
-use crate::slab::Id;
-use crate::stores::Server;
-use crate::world::{Event, World};
+use super::isolate::{Key, object_clock};
+use super::scenario::Target;
+use super::slab::Id;
+use super::stores::Server;
+use super::world::{Event, World};
 
 /// In ms: how long a holder has it, how long others wait, and how long the object may take.
 const TTL: u64 = 2_000;

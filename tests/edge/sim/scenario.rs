@@ -124,8 +124,7 @@ impl Default for Scenario {
 
 pub const USAGE: &str = "\
 Usage: scripts/simulate [--OPTION=VALUE…]      one run
-       scripts/simulate --table=NAME [--seed=N] a table of docs/scale.md: sizes, herd, purges, shards, faults, prices
-       scripts/simulate --docs                 writes all tables into docs/scale.md; with --check, says which differ
+       scripts/simulate --table=NAME [--OPTION=VALUE…]  a table of docs/scale.md: sizes, herd, purges, shards, faults, prices
 
 An edge of many isolates in virtual time, by the machines of src/core and src/tier. The same options and seed print the same.
 

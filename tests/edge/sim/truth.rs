@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::isolate::{Key, Version};
-use crate::scenario::{Scenario, Tier};
+use super::isolate::{Key, Version};
+use super::scenario::{Scenario, Tier};
 
 /// A version of a key that all of a tier has been told of, from that place.
 struct Told {

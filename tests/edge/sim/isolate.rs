@@ -5,9 +5,9 @@ use nearcache::options::Limits;
 use nearcache::tier::{BreakerOptions, Chain, ChainOptions, Gate, Seal, TierOptions};
 use nearcache::{Timestamp, Ttl};
 
-use crate::random::Random;
-use crate::scenario::Scenario;
-use crate::slab::Numbered;
+use super::random::Random;
+use super::scenario::Scenario;
+use super::slab::Numbered;
 
 /// What the clocks show when the simulation begins, in ms.
 const EPOCH: u64 = 1_700_000_000_000;

@@ -2,10 +2,10 @@
 
 use nearcache::tier::{Delivery, Failure};
 
-use crate::scenario::{Target, Tier};
-use crate::slab::Id;
-use crate::stores::{Bytes, NEVER, Reply};
-use crate::world::{Event, World};
+use super::scenario::{Target, Tier};
+use super::slab::Id;
+use super::stores::{Bytes, NEVER, Reply};
+use super::world::{Event, World};
 
 /// What is asked of a tier, by names.
 pub enum Call {
@@ -19,7 +19,7 @@ pub enum Then {
     Read(Id),
     /// Values were written, so many bytes; perhaps a load waits for that.
     Written { bytes: usize, load: Option<Id> },
-    Delivered { delivery: Delivery, purges: Vec<std::rc::Rc<crate::isolate::OwnPurge>> },
+    Delivered { delivery: Delivery, purges: Vec<std::rc::Rc<super::isolate::OwnPurge>> },
 }
 
 pub struct Pending {
@@ -38,7 +38,7 @@ pub struct Part {
     shard: usize,
     store: usize,
     from: usize,
-    call: crate::stores::Call,
+    call: super::stores::Call,
     /// Which of the names it answers.
     places: Vec<usize>,
     /// Until when somebody waits for its end.
@@ -61,7 +61,7 @@ pub fn send(world: &mut World, isolate: usize, tier: usize, calls: Vec<Call>, ti
                     let part = part_for(world, &mut parts, first, kind, from, deadline, name, Kind::Get);
                     part.places.push(names);
                     names += 1;
-                    if let crate::stores::Call::Get(list) = &mut part.call {
+                    if let super::stores::Call::Get(list) = &mut part.call {
                         list.push(name);
                     }
                 }
@@ -70,7 +70,7 @@ pub fn send(world: &mut World, isolate: usize, tier: usize, calls: Vec<Call>, ti
                 for (name, bytes, ttl) in entries {
                     let name = world.names.number(&name);
                     let part = part_for(world, &mut parts, first, kind, from, deadline, name, Kind::Set);
-                    if let crate::stores::Call::Set(list) = &mut part.call {
+                    if let super::stores::Call::Set(list) = &mut part.call {
                         list.push((name, bytes, ttl));
                     }
                 }
@@ -79,7 +79,7 @@ pub fn send(world: &mut World, isolate: usize, tier: usize, calls: Vec<Call>, ti
                 for name in list {
                     let name = world.names.number(&name);
                     let part = part_for(world, &mut parts, first, kind, from, deadline, name, Kind::Delete);
-                    if let crate::stores::Call::Delete(list) = &mut part.call {
+                    if let super::stores::Call::Delete(list) = &mut part.call {
                         list.push(name);
                     }
                 }
@@ -135,9 +135,9 @@ fn part_for<'a>(
     let at = known.map_or(parts.len(), |at| first + at);
     if at == parts.len() {
         let call = match call {
-            Kind::Get => crate::stores::Call::Get(Vec::new()),
-            Kind::Set => crate::stores::Call::Set(Vec::new()),
-            Kind::Delete => crate::stores::Call::Delete(Vec::new()),
+            Kind::Get => super::stores::Call::Get(Vec::new()),
+            Kind::Set => super::stores::Call::Set(Vec::new()),
+            Kind::Delete => super::stores::Call::Delete(Vec::new()),
         };
         parts.push(Part { tier: 0, shard, store, from, call, places: Vec::new(), deadline: Some(deadline) });
     }
@@ -146,10 +146,10 @@ fn part_for<'a>(
 
 fn count_subrequests(world: &mut World, kind: Tier, parts: &[Part], then: &Then) {
     let names = |part: &Part| match &part.call {
-        crate::stores::Call::Get(names) => names.len(),
-        crate::stores::Call::Set(entries) => entries.len(),
-        crate::stores::Call::Delete(names) if kind == Tier::R2 => names.len().min(1),
-        crate::stores::Call::Delete(names) => names.len(),
+        super::stores::Call::Get(names) => names.len(),
+        super::stores::Call::Set(entries) => entries.len(),
+        super::stores::Call::Delete(names) if kind == Tier::R2 => names.len().min(1),
+        super::stores::Call::Delete(names) => names.len(),
     };
     let count = match kind {
         Tier::Object | Tier::Redis => parts.len(),
@@ -170,7 +170,7 @@ impl World {
         let (took, result) = if self.is_dead(Target::Tier(kind)) {
             (0, Err(()))
         } else {
-            let is_alone = kind == Tier::Kv && self.is_cut(from, crate::stores::nearest_center(from, &self.map));
+            let is_alone = kind == Tier::Kv && self.is_cut(from, super::stores::nearest_center(from, &self.map));
             let World { stores, map, units, random, now, .. } = self;
             stores.take(kind, shard, store, *now, is_alone, &call, map, units, random)
         };

@@ -5,13 +5,13 @@ use nearcache::core::{Brought, Counted, Failure as LoadFailure, FlightId, Outcom
 use nearcache::options::PolicyPatch;
 use nearcache::tier::{Failure, Lifetimes, NewValue, Read, ReadOutcome, Step};
 
-use crate::calls::{Call, Then};
-use crate::figures::Layer;
-use crate::isolate::{Key, Version};
-use crate::slab::Id;
-use crate::stores::Bytes;
-use crate::traffic::around;
-use crate::world::{Event, World};
+use super::calls::{Call, Then};
+use super::figures::Layer;
+use super::isolate::{Key, Version};
+use super::slab::Id;
+use super::stores::Bytes;
+use super::traffic::around;
+use super::world::{Event, World};
 
 /// Where the origin is.
 const HOME: usize = 0;

@@ -1,6 +1,6 @@
 //! Who asks for what, and when.
 
-use crate::random::Random;
+use super::random::Random;
 
 /// Draws the n-th of `count` with a probability that falls as `1 / n^exponent`.
 pub struct Zipf {

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::map::Map;
-use crate::price::Units;
-use crate::random::Random;
-use crate::scenario::{Scenario, Tier};
-use crate::slab::Numbered;
-use crate::traffic::around;
+use super::map::Map;
+use super::price::Units;
+use super::random::Random;
+use super::scenario::{Scenario, Tier};
+use super::slab::Numbered;
+use super::traffic::around;
 
 pub type Bytes = Rc<[u8]>;
 

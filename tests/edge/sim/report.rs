@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::figures::Durations;
-use crate::price::Units;
-use crate::scenario::Scenario;
-use crate::world::World;
+use super::figures::Durations;
+use super::price::Units;
+use super::scenario::Scenario;
+use super::world::World;
 
 /// The figures of a run, as tables and tests want them. Shares are parts of all gets; durations are in ms.
 pub struct Report {

@@ -8,19 +8,19 @@ use nearcache::options::{Policy, PolicyPatch};
 use nearcache::tier::Place;
 use nearcache::{Timestamp, Ttl};
 
-use crate::calls::{Call, Part, Pending};
-use crate::figures::{Figures, Layer};
-use crate::isolate::{Isolate, Key, Waiter};
-use crate::leases::{LeaseEvent, LeaseShard};
-use crate::loads::Load;
-use crate::map::Map;
-use crate::price::Units;
-use crate::random::Random;
-use crate::scenario::{FaultKind, Scenario, Target};
-use crate::slab::{Id, Slab};
-use crate::stores::{Names, Reply, Stores};
-use crate::traffic::{self, Zipf};
-use crate::truth::Truth;
+use super::calls::{Call, Part, Pending};
+use super::figures::{Figures, Layer};
+use super::isolate::{Isolate, Key, Waiter};
+use super::leases::{LeaseEvent, LeaseShard};
+use super::loads::Load;
+use super::map::Map;
+use super::price::Units;
+use super::random::Random;
+use super::scenario::{FaultKind, Scenario, Target};
+use super::slab::{Id, Slab};
+use super::stores::{Names, Reply, Stores};
+use super::traffic::{self, Zipf};
+use super::truth::Truth;
 
 pub enum Event {
     /// Somebody asks, by chance or in a herd.
@@ -436,8 +436,8 @@ impl World {
         (millis * (1.0 + 0.2 * self.random.unit()) * 1_000.0) as u64
     }
 
-    pub fn send(&mut self, isolate: usize, tier: usize, calls: Vec<Call>, timeout: u64, then: crate::calls::Then) {
-        crate::calls::send(self, isolate, tier, calls, timeout, then);
+    pub fn send(&mut self, isolate: usize, tier: usize, calls: Vec<Call>, timeout: u64, then: super::calls::Then) {
+        super::calls::send(self, isolate, tier, calls, timeout, then);
     }
 
     fn check_bounds(&mut self, isolate: usize) {

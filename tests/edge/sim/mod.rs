@@ -1,0 +1,24 @@
+//! An edge of many isolates in virtual time. Every decision is made by the machines of `core` and `tier`; what is here carries out, as
+//! the npm package's driver does, and stands for what is around: isolates that come and go, stores, distances, the origin.
+
+mod calls;
+mod figures;
+mod isolate;
+mod leases;
+mod loads;
+mod map;
+mod price;
+mod purges;
+#[path = "../../common/random.rs"]
+mod random;
+mod report;
+mod scenario;
+mod slab;
+mod stores;
+mod traffic;
+mod truth;
+mod world;
+
+pub use random::seed;
+pub use report::Report;
+pub use scenario::{Scenario, USAGE, parse};
