@@ -17,6 +17,8 @@ pub struct Read {
     refresh: bool,
     tier: usize,
     stage: Stage,
+    /// Whether each tier that was wanted has answered so far.
+    whole: bool,
 }
 
 #[derive(Debug)]
@@ -107,7 +109,7 @@ impl Read {
             let name = place.value(&key);
             Item { place, key, name, found: None }
         });
-        Self { items: items.collect(), refresh, tier: 0, stage: Stage::Idle }
+        Self { items: items.collect(), refresh, tier: 0, stage: Stage::Idle, whole: true }
     }
 
     /// What to do next. The same again until its end is told.
@@ -120,6 +122,7 @@ impl Read {
             }
             if !tier.reads.admits(now, tier.options.timeout) {
                 tier.figures.skipped += wanted.len() as u64;
+                self.whole = false;
                 self.tier += 1;
                 continue;
             }
@@ -167,6 +170,7 @@ impl Read {
             tier.figures.lost += lost as u64;
         }
         chain.end_of_read(self.tier, now, Some(failure));
+        self.whole = false;
         self.tier += 1;
     }
 
@@ -302,6 +306,11 @@ impl Read {
             },
             None => ReadOutcome::Load(None),
         }
+    }
+
+    /// Whether all tiers that were wanted have answered. If not, there is no use in waiting for what another isolate stores there.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// What is to be copied upwards now. Each is told by [`Chain::handle_written`] when it has ended.

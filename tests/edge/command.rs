@@ -1,5 +1,6 @@
 //! An edge of many isolates in virtual time: `scripts/simulate --help` tells what can be asked.
 
+#[allow(dead_code, reason = "the test uses its part")]
 mod sim;
 mod tables;
 
@@ -26,7 +27,11 @@ fn main() -> ExitCode {
         }
     };
     let report = Report::of(scenario);
-    if as_json { println!("{:#}", report.json()) } else { report.print() }
+    if as_json {
+        println!("{:#}", report.json())
+    } else {
+        report.print()
+    }
     if report.violation_count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

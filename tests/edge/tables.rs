@@ -73,7 +73,7 @@ const TABLES: &[Table] = &[
                 "--isolates=10000 --places=300 --rate=10000 --tiers=cache,object --lease --shards=64",
             ),
         ],
-        columns: &[MEMORY, BELOW, MISSED, ORIGIN, HALF, TAIL, DOLLARS],
+        columns: &[MEMORY, BELOW, MISSED, ORIGIN, WORST, HALF, TAIL, DOLLARS],
     },
     Table {
         name: "herd",
@@ -88,7 +88,10 @@ const TABLES: &[Table] = &[
             ("object", "--herd=3000 --isolates=300 --places=30 --tiers=object"),
             ("object, leases", "--herd=3000 --isolates=300 --places=30 --tiers=object --lease"),
             ("Redis, leases", "--herd=3000 --isolates=300 --places=30 --tiers=redis --lease"),
-            ("10,000 isolates, 300 places: Cache API, KV", "--herd=20000 --isolates=10000 --places=300 --tiers=cache,kv"),
+            (
+                "10,000 isolates, 300 places: Cache API, KV",
+                "--herd=20000 --isolates=10000 --places=300 --tiers=cache,kv",
+            ),
             ("Cache API, object, leases", "--herd=20000 --isolates=10000 --places=300 --tiers=cache,object --lease"),
         ],
         columns: &[
@@ -123,12 +126,7 @@ const TABLES: &[Table] = &[
     Table {
         name: "shards",
         options: "--isolates=1000 --places=100 --rate=5000 --keys=10000 --tiers=object --lease --seconds=30 --warmup=30",
-        rows: &[
-            ("1", "--shards=1"),
-            ("4", "--shards=4"),
-            ("16", "--shards=16"),
-            ("64", "--shards=64"),
-        ],
+        rows: &[("1", "--shards=1"), ("4", "--shards=4"), ("16", "--shards=16"), ("64", "--shards=64")],
         columns: &[
             ("busiest object, calls a second", |r| r.busiest_store.to_string()),
             ("busiest object of leases", |r| r.busiest_lease.to_string()),

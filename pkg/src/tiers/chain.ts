@@ -4,7 +4,7 @@ import type { Place } from "../types.js";
 import { Payloads } from "./codec.js";
 import { keyText } from "./keys.js";
 import { LeaseClient, type LeaseSource } from "./lease.js";
-import { type Held, Reader } from "./reader.js";
+import { type Held, Reader, type ReadResult } from "./reader.js";
 import type { Tier, TierChain, TierOptions, TiersOptions, TierStats } from "./types.js";
 import { Chain, type ChainOf, place as placeName } from "./wasm.js";
 import { Writer } from "./writer.js";
@@ -99,17 +99,18 @@ class TierDriver implements TierChain, AttachedTiers {
     if (key === undefined) return load.load();
     const place = this.#place(load.place);
     const refresh = ctx.stale !== undefined;
-    const read = async (): Promise<Held | undefined> =>
-      load.forced ? undefined : this.#reader!.read({ place, key, refresh });
+    const read = async (): Promise<ReadResult> =>
+      load.forced ? { held: undefined, whole: false } : this.#reader!.read({ place, key, refresh });
     const leases = load.forced ? undefined : this.#leases;
     const deadline = leases?.deadline() ?? 0;
     for (;;) {
-      const held = await read();
+      const { held, whole } = await read();
       if (held?.found.is_answer()) {
         const decoded = await this.#decode(held);
         if (decoded !== undefined) return this.#say(load, held, decoded.value);
       }
-      const turn = await leases?.turn(`${place} ${key}`, deadline);
+      // Where a tier does not answer, what others store is not found: nobody waits for that.
+      const turn = whole ? await leases?.turn(`${place} ${key}`, deadline) : undefined;
       // Another has loaded it meanwhile, or has failed.
       if (turn?.kind === "after") continue;
       const release = turn?.kind === "holder" ? turn.release : undefined;

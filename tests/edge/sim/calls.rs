@@ -4,7 +4,7 @@ use nearcache::tier::{Delivery, Failure};
 
 use super::scenario::{Target, Tier};
 use super::slab::Id;
-use super::stores::{Bytes, NEVER, Reply};
+use super::stores::{self, Bytes, NEVER, Reply};
 use super::world::{Event, World};
 
 /// What is asked of a tier, by names.
@@ -18,8 +18,14 @@ pub enum Call {
 pub enum Then {
     Read(Id),
     /// Values were written, so many bytes; perhaps a load waits for that.
-    Written { bytes: usize, load: Option<Id> },
-    Delivered { delivery: Delivery, purges: Vec<std::rc::Rc<super::isolate::OwnPurge>> },
+    Written {
+        bytes: usize,
+        load: Option<Id>,
+    },
+    Delivered {
+        delivery: Delivery,
+        purges: Vec<std::rc::Rc<super::isolate::OwnPurge>>,
+    },
 }
 
 pub struct Pending {
@@ -38,7 +44,7 @@ pub struct Part {
     shard: usize,
     store: usize,
     from: usize,
-    call: super::stores::Call,
+    call: stores::Call,
     /// Which of the names it answers.
     places: Vec<usize>,
     /// Until when somebody waits for its end.
@@ -53,34 +59,40 @@ pub fn send(world: &mut World, isolate: usize, tier: usize, calls: Vec<Call>, ti
     let mut names = 0;
     let mut parts: Vec<Part> = Vec::new();
     for call in calls {
-        let first = parts.len();
+        let mut group = Group { parts: &mut parts, kind, from, deadline, empty: call.empty() };
         match call {
-            Call::Get(list) => {
-                for name in list {
-                    let name = world.names.number(&name);
-                    let part = part_for(world, &mut parts, first, kind, from, deadline, name, Kind::Get);
-                    part.places.push(names);
-                    names += 1;
-                    if let super::stores::Call::Get(list) = &mut part.call {
-                        list.push(name);
+            Call::Get(mut list) => {
+                let places = names..;
+                names += list.len();
+                // What lies everywhere is asked of one that is asked anyway.
+                let mut list: Vec<_> = list.drain(..).zip(places).collect();
+                list.sort_by_key(|(name, _)| is_of_many(name));
+                let mut first = None;
+                for (name, place) in list {
+                    let at = group.part(world, &name, first.filter(|_| is_of_many(&name)));
+                    let part = &mut group.parts[at];
+                    first = first.or(Some(part.shard));
+                    part.places.push(place);
+                    if let stores::Call::Get(list) = &mut part.call {
+                        list.push(world.names.number(&name));
                     }
                 }
             }
             Call::Set(entries) => {
                 for (name, bytes, ttl) in entries {
-                    let name = world.names.number(&name);
-                    let part = part_for(world, &mut parts, first, kind, from, deadline, name, Kind::Set);
-                    if let super::stores::Call::Set(list) = &mut part.call {
-                        list.push((name, bytes, ttl));
+                    for at in group.parts_of(world, &name) {
+                        if let stores::Call::Set(list) = &mut group.parts[at].call {
+                            list.push((world.names.number(&name), bytes.clone(), ttl));
+                        }
                     }
                 }
             }
             Call::Delete(list) => {
                 for name in list {
-                    let name = world.names.number(&name);
-                    let part = part_for(world, &mut parts, first, kind, from, deadline, name, Kind::Delete);
-                    if let super::stores::Call::Delete(list) = &mut part.call {
-                        list.push(name);
+                    for at in group.parts_of(world, &name) {
+                        if let stores::Call::Delete(list) = &mut group.parts[at].call {
+                            list.push(world.names.number(&name));
+                        }
                     }
                 }
             }
@@ -112,44 +124,67 @@ pub fn send(world: &mut World, isolate: usize, tier: usize, calls: Vec<Call>, ti
     }
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Get,
-    Set,
-    Delete,
+impl Call {
+    fn empty(&self) -> stores::Call {
+        match self {
+            Self::Get(_) => stores::Call::Get(Vec::new()),
+            Self::Set(_) => stores::Call::Set(Vec::new()),
+            Self::Delete(_) => stores::Call::Delete(Vec::new()),
+        }
+    }
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a part is made of")]
-fn part_for<'a>(
-    world: &mut World,
+/// As in pkg/src/tiers/platform.ts: marks of tags and of all lie in every object.
+fn is_of_many(name: &str) -> bool {
+    name.starts_with("t:") || name.starts_with("a:")
+}
+
+/// The parts of one call.
+struct Group<'a> {
     parts: &'a mut Vec<Part>,
-    first: usize,
     kind: Tier,
     from: usize,
     deadline: u64,
-    name: u32,
-    call: Kind,
-) -> &'a mut Part {
-    let (shard, store) = world.stores.route(kind, from, name);
-    let known = parts[first..].iter().position(|part| part.shard == shard);
-    let at = known.map_or(parts.len(), |at| first + at);
-    if at == parts.len() {
-        let call = match call {
-            Kind::Get => super::stores::Call::Get(Vec::new()),
-            Kind::Set => super::stores::Call::Set(Vec::new()),
-            Kind::Delete => super::stores::Call::Delete(Vec::new()),
+    empty: stores::Call,
+}
+
+impl Group<'_> {
+    /// The part for a name, or for a shard of its tier.
+    fn part(&mut self, world: &mut World, name: &str, shard: Option<usize>) -> usize {
+        let (shard, store) = match shard {
+            Some(shard) if self.kind == Tier::Object => (shard, world.stores.settle(shard, self.from)),
+            _ => {
+                // A value and its key's mark lie together.
+                let number = world.names.number(name.strip_prefix("v:").or(name.strip_prefix("k:")).unwrap_or(name));
+                world.stores.route(self.kind, self.from, number)
+            }
         };
-        parts.push(Part { tier: 0, shard, store, from, call, places: Vec::new(), deadline: Some(deadline) });
+        let is_same = |part: &Part| {
+            part.shard == shard && std::mem::discriminant(&part.call) == std::mem::discriminant(&self.empty)
+        };
+        if let Some(at) = self.parts.iter().position(is_same) {
+            return at;
+        }
+        let (from, call, deadline) = (self.from, self.empty.clone(), Some(self.deadline));
+        self.parts.push(Part { tier: 0, shard, store, from, call, places: Vec::new(), deadline });
+        self.parts.len() - 1
     }
-    &mut parts[at]
+
+    fn parts_of(&mut self, world: &mut World, name: &str) -> Vec<usize> {
+        if self.kind == Tier::Object && is_of_many(name) {
+            (0..world.scenario.shards).map(|shard| self.part(world, name, Some(shard))).collect()
+        } else {
+            vec![self.part(world, name, None)]
+        }
+    }
 }
 
 fn count_subrequests(world: &mut World, kind: Tier, parts: &[Part], then: &Then) {
     let names = |part: &Part| match &part.call {
-        super::stores::Call::Get(names) => names.len(),
-        super::stores::Call::Set(entries) => entries.len(),
-        super::stores::Call::Delete(names) if kind == Tier::R2 => names.len().min(1),
-        super::stores::Call::Delete(names) => names.len(),
+        stores::Call::Get(names) => names.len(),
+        stores::Call::Set(entries) => entries.len(),
+        stores::Call::Delete(names) if kind == Tier::R2 => names.len().min(1),
+        stores::Call::Delete(names) => names.len(),
     };
     let count = match kind {
         Tier::Object | Tier::Redis => parts.len(),

@@ -136,6 +136,7 @@ impl World {
             ReadOutcome::Answer(found) => (Some(found), true),
             ReadOutcome::Load(found) => (found, false),
         };
+        let is_whole = load.read.is_whole();
         let mut bytes = None;
         load.held = found.and_then(|found| {
             let (_, whole, asked) = load.brought.iter().find(|(tier, ..)| *tier == found.tier)?;
@@ -158,7 +159,7 @@ impl World {
         }
         if is_answer {
             self.bring_held(id);
-        } else if self.scenario.lease {
+        } else if self.scenario.lease && is_whole {
             self.take_lease(id);
         } else {
             self.ask_origin(id);

@@ -19,6 +19,9 @@ mod traffic;
 mod truth;
 mod world;
 
-pub use random::seed;
-pub use report::Report;
-pub use scenario::{Scenario, USAGE, parse};
+#[allow(unused_imports, reason = "the command and the test use their parts")]
+pub use {
+    random::seed,
+    report::Report,
+    scenario::{USAGE, parse},
+};

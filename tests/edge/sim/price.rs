@@ -57,7 +57,8 @@ impl Units {
 
     /// In dollars, `own` prices before those above.
     pub fn dollars(&self, own: &[(String, f64)]) -> f64 {
-        let price = |unit: &str, usual: f64| own.iter().find(|(name, _)| name == unit).map_or(usual, |(_, price)| *price);
+        let price =
+            |unit: &str, usual: f64| own.iter().find(|(name, _)| name == unit).map_or(usual, |(_, price)| *price);
         self.all().iter().zip(PRICES).map(|((unit, amount), (_, usual))| amount / 1e6 * price(unit, usual)).sum()
     }
 }

@@ -52,7 +52,8 @@ impl World {
             one.telling[tier] = true;
             let is_told = |purge: &Rc<OwnPurge>| delivery.marks.iter().any(|(name, _)| *name == purge.mark);
             let purges = one.untold[tier].iter().filter(|purge| is_told(purge)).cloned().collect();
-            let marks = delivery.marks.iter().map(|(name, bytes)| (name.clone(), bytes.as_slice().into(), delivery.ttl));
+            let marks =
+                delivery.marks.iter().map(|(name, bytes)| (name.clone(), bytes.as_slice().into(), delivery.ttl));
             let mut calls = vec![Call::Set(marks.collect())];
             if !delivery.deletes.is_empty() {
                 calls.push(Call::Delete(delivery.deletes.clone()));

@@ -172,10 +172,7 @@ impl Report {
         line("busiest object", format!("{} calls a second, {} refused", self.busiest_store, self.refused));
         if self.scenario.lease {
             line("busiest object of leases", format!("{} calls a second", self.busiest_lease));
-            line(
-                "leases",
-                format!("{} given, {} waits, {} loads without", self.leases, self.lease_waits, self.alone),
-            );
+            line("leases", format!("{} given, {} waits, {} loads without", self.leases, self.lease_waits, self.alone));
             line("  loads of one key at once", format!("{} at most", self.most_at_once));
         }
         line("writes refused (1 a second)", self.refused_writes.to_string());

@@ -11,8 +11,13 @@ pub enum Tier {
 }
 
 impl Tier {
-    pub const ALL: [(&'static str, Self); 5] =
-        [("cache", Self::CacheApi), ("kv", Self::Kv), ("object", Self::Object), ("redis", Self::Redis), ("r2", Self::R2)];
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("cache", Self::CacheApi),
+        ("kv", Self::Kv),
+        ("object", Self::Object),
+        ("redis", Self::Redis),
+        ("r2", Self::R2),
+    ];
 
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, tier)| *tier == self).map_or("", |(name, _)| name)

@@ -155,16 +155,21 @@ impl Stores {
         }
     }
 
-    /// Which of a tier's stores has a name, and where that is, seen from a place. Shards settle where they are first asked from.
+    /// Which of a tier's stores has a name, and where that is, seen from a place.
     pub fn route(&mut self, tier: Tier, place: usize, name: Name) -> (usize, usize) {
         match tier {
             Tier::CacheApi | Tier::Kv => (0, place),
             Tier::R2 | Tier::Redis => (0, HOME),
             Tier::Object => {
                 let shard = (name.wrapping_mul(0x9e37_79b1) >> 8) as usize % self.shards.len();
-                (shard, *self.shards[shard].server.place.get_or_insert(place))
+                (shard, self.settle(shard, place))
             }
         }
+    }
+
+    /// Where an object is: where it was first asked from.
+    pub fn settle(&mut self, shard: usize, place: usize) -> usize {
+        *self.shards[shard].server.place.get_or_insert(place)
     }
 
     /// A call reaches a store, which may be cut off from its center.
@@ -291,7 +296,8 @@ impl Stores {
         match call {
             Call::Get(names) => {
                 units.r2_reads += names.len() as u64;
-                let answer = |name: &Name| self.r2.get(name).filter(|(e, _)| e.until > now).map(|(e, _)| e.bytes.clone());
+                let answer =
+                    |name: &Name| self.r2.get(name).filter(|(e, _)| e.until > now).map(|(e, _)| e.bytes.clone());
                 (around(40.0, 0.4, random), Ok(names.iter().map(answer).collect()))
             }
             Call::Set(entries) => {

@@ -96,17 +96,14 @@ impl World {
         let mut random = Random(scenario.seed);
         let map = Map::new(scenario.places, &mut random);
         let spread = Zipf::new(scenario.places, 0.7);
-        let isolates = (0..scenario.isolates)
-            .map(|_| Isolate::new(0, spread.draw(&mut random), &scenario, &mut random))
-            .collect();
+        let isolates =
+            (0..scenario.isolates).map(|_| Isolate::new(0, spread.draw(&mut random), &scenario, &mut random)).collect();
         let asleep = scenario.faults.iter().filter(|fault| fault.kind == FaultKind::Sleep);
         let asleep = asleep.map(|fault| (fault.lasts * 1e6) as u64).max().unwrap_or(0);
         // Lifetimes count from a load's end.
         let slack = 5_000_000 + (scenario.origin * 20_000.0) as u64 + 2_000 * scenario.clock_skew + asleep;
         let longest = 1_000 * (scenario.ttl + scenario.swr) + slack;
-        let patch = PolicyPatch::new()
-            .ttl(Ttl::Millis(scenario.ttl))
-            .stale_while_revalidate(Ttl::Millis(scenario.swr));
+        let patch = PolicyPatch::new().ttl(Ttl::Millis(scenario.ttl)).stale_while_revalidate(Ttl::Millis(scenario.swr));
         let tag = |key: usize| if scenario.tags { vec![format!("group{}", key / 10)] } else { Vec::new() };
         Self {
             now: 0,
