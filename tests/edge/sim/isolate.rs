@@ -5,6 +5,7 @@ use nearcache::options::Limits;
 use nearcache::tier::{BreakerOptions, Chain, ChainOptions, Gate, Seal, TierOptions};
 use nearcache::{Timestamp, Ttl};
 
+use super::log::Follower;
 use super::random::Random;
 use super::scenario::Scenario;
 use super::slab::Numbered;
@@ -45,6 +46,7 @@ pub struct Isolate {
     pub alarm_at: Option<u64>,
     pub chain: Chain,
     pub gate: Gate,
+    pub follower: Follower,
     /// The last version of a key that was purged here, and when.
     pub purged: Numbered<Key, (Version, u64)>,
     /// By tier: what it has not been told, and whether it is being told.
@@ -74,6 +76,7 @@ impl Isolate {
             alarm_at: None,
             chain,
             gate: Gate::new(BreakerOptions { failures: 3, cooldown: 5_000 }),
+            follower: Follower::default(),
             purged: Numbered::default(),
             untold: (0..tiers).map(|_| Vec::new()).collect(),
             telling: vec![false; tiers],

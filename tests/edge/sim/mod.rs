@@ -6,6 +6,7 @@ mod figures;
 mod isolate;
 mod leases;
 mod loads;
+mod log;
 mod map;
 mod price;
 mod purges;

@@ -35,9 +35,13 @@ impl World {
         for (key, version) in &keys {
             one.purged.insert(*key, (*version, now));
         }
+        let (first, count) = (keys[0].0, keys.len());
         let own = Rc::new(OwnPurge { mark, keys });
         one.untold.iter_mut().for_each(|untold| untold.push(own.clone()));
         self.deliver(isolate);
+        if self.scenario.log {
+            self.append(isolate, first, count);
+        }
     }
 
     /// Tells tiers what they have not been told.

@@ -26,6 +26,9 @@ pub struct Report {
     pub staleness: Vec<u64>,
     pub busiest_store: u64,
     pub busiest_lease: u64,
+    /// Looks at the log: so many a second, and those that failed.
+    pub looks: u64,
+    pub late_looks: u64,
     pub refused: u64,
     pub refused_writes: u64,
     pub leases: u64,
@@ -46,13 +49,14 @@ impl Report {
         let mut world = World::new(scenario);
         world.run();
         let deadline = world.deadline();
-        let World { scenario, figures: f, mut truth, units, stores, leases, deaths, lost_with_isolate, .. } = world;
+        let World { scenario, figures: f, mut truth, units, stores, leases, log, deaths, lost_with_isolate, .. } =
+            world;
         if f.latency.max > deadline {
             truth.violated(format!("a get took {} ms", f.latency.max / 1_000));
         }
         let share = |count: u64| count as f64 / f.gets.max(1) as f64;
         let seconds = if scenario.herd > 0 { 1.0 } else { scenario.seconds };
-        let servers = || stores.servers().chain(leases.iter().map(|shard| &shard.server));
+        let servers = || stores.servers().chain(leases.iter().map(|shard| &shard.server)).chain([&log.server]);
         let occupied = servers().map(|server| server.occupied).sum();
         let units = Units { object_micros: occupied, ..units };
         let busiest = |served: Option<u64>| (served.unwrap_or(0) as f64 / seconds).round() as u64;
@@ -72,6 +76,8 @@ impl Report {
             staleness: truth.staleness(),
             busiest_store: busiest(stores.servers().map(|server| server.served).max()),
             busiest_lease: busiest(leases.iter().map(|shard| shard.server.served).max()),
+            looks: busiest(Some(log.server.served)),
+            late_looks: log.late,
             refused: servers().map(|server| server.refused()).sum(),
             refused_writes: stores.refused_writes,
             leases: f.leases,
@@ -123,7 +129,7 @@ impl Report {
             },
             "objects": {
                 "busiestStore": self.busiest_store, "busiestLease": self.busiest_lease, "overloaded": self.refused,
-                "refusedWrites": self.refused_writes,
+                "refusedWrites": self.refused_writes, "log": self.looks, "lateLooks": self.late_looks,
             },
             "leases": {
                 "given": self.leases, "waits": self.lease_waits, "alone": self.alone, "mostAtOnce": self.most_at_once,
@@ -170,6 +176,9 @@ impl Report {
             line("  old value seen for, ms", format!("p50 {p50:.0}, p99 {p99:.0}, max {max:.0}"));
         }
         line("busiest object", format!("{} calls a second, {} refused", self.busiest_store, self.refused));
+        if self.scenario.log {
+            line("object of the log", format!("{} calls a second, {} looks in vain", self.looks, self.late_looks));
+        }
         if self.scenario.lease {
             line("busiest object of leases", format!("{} calls a second", self.busiest_lease));
             line("leases", format!("{} given, {} waits, {} loads without", self.leases, self.lease_waits, self.alone));

@@ -16,6 +16,8 @@ pub struct Truth {
     /// By key: when each version after the first came, which is when the one before was purged; and how long after that the one
     /// before was handed out last.
     versions: Vec<Vec<(u64, u64)>>,
+    /// By key: what the log has, and since when.
+    logged: BTreeMap<Key, Vec<(u64, Version)>>,
     told: Vec<BTreeMap<Key, Vec<Told>>>,
     tiers: Vec<Tier>,
     kv_visible: u64,
@@ -33,6 +35,7 @@ impl Truth {
     pub fn new(scenario: &Scenario, longest: u64) -> Self {
         Self {
             versions: vec![Vec::new(); scenario.keys],
+            logged: BTreeMap::new(),
             told: scenario.tiers.iter().map(|_| BTreeMap::new()).collect(),
             tiers: scenario.tiers.clone(),
             kv_visible: (scenario.kv_visible * 1e6) as u64,
@@ -65,6 +68,14 @@ impl Truth {
         self.told[tier].entry(key).or_default().push(Told { at: now, place, version });
     }
 
+    /// The log has what was purged of these keys.
+    pub fn logged(&mut self, now: u64, keys: &[Key]) {
+        for key in keys {
+            let version = self.version(*key);
+            self.logged.entry(*key).or_default().push((now, version));
+        }
+    }
+
     /// A tier was asked at `asked`, and brought a value that is believed.
     pub fn brought(&mut self, now: u64, tier: usize, place: usize, asked: u64, key: Key, version: Version) {
         let kind = self.tiers[tier];
@@ -81,8 +92,26 @@ impl Truth {
         }
     }
 
-    /// A get of `asked_at` is answered with this version, by an isolate that has purged an earlier one, or not.
-    pub fn answered(&mut self, now: u64, asked_at: u64, key: Key, version: Version, own: Option<(Version, u64)>) {
+    /// A get of `asked_at` is answered with this version, by an isolate that has purged an earlier one, or not; and that has heeded all
+    /// that the log had at some moment, since then.
+    pub fn answered(
+        &mut self,
+        now: u64,
+        asked_at: u64,
+        key: Key,
+        version: Version,
+        own: Option<(Version, u64)>,
+        current: Option<(u64, u64)>,
+    ) {
+        if let Some((until, since)) = current
+            && since <= asked_at
+            && let Some(logged) = self.logged.get(&key)
+        {
+            let least = logged.iter().take_while(|(at, _)| *at <= until).map(|(_, version)| *version).max();
+            if version < least.unwrap_or(0) {
+                self.violated(format!("{now} µs: version {version} of key {key} after the log told of {least:?}"));
+            }
+        }
         if version > self.version(key) {
             self.violated(format!("{now} µs: key {key} has no version {version} yet"));
         }

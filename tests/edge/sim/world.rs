@@ -13,6 +13,7 @@ use super::figures::{Figures, Layer};
 use super::isolate::{Isolate, Key, Waiter};
 use super::leases::{LeaseEvent, LeaseShard};
 use super::loads::Load;
+use super::log::{Log, LogEvent};
 use super::map::Map;
 use super::price::Units;
 use super::random::Random;
@@ -36,6 +37,7 @@ pub enum Event {
     OriginReached(Id),
     OriginDone(Key, Id),
     Lease(LeaseEvent),
+    Log(LogEvent),
     Fault(usize),
     /// What came before does not count.
     Warm,
@@ -54,6 +56,7 @@ pub struct World {
     pub stores: Stores,
     pub names: Names,
     pub leases: Vec<LeaseShard>,
+    pub log: Log,
     pub calls: Slab<Pending>,
     pub loads: Slab<Load>,
     pub truth: Truth,
@@ -114,6 +117,7 @@ impl World {
             stores: Stores::new(&scenario),
             names: Names::default(),
             leases: (0..scenario.lease_shards).map(|_| LeaseShard::default()).collect(),
+            log: Log::default(),
             calls: Slab::default(),
             loads: Slab::default(),
             truth: Truth::new(&scenario, longest),
@@ -194,7 +198,7 @@ impl World {
     /// Until when an event waits because the isolate sleeps that it is about.
     fn asleep(&mut self, event: &Event) -> Option<u64> {
         let isolate = match event {
-            Event::Get(isolate, _) | Event::Alarm(isolate, _) => *isolate,
+            Event::Get(isolate, _) | Event::Alarm(isolate, _) | Event::Log(LogEvent::Page(isolate, ..)) => *isolate,
             Event::PartEnd(call, ..) => self.calls.get_mut(*call)?.isolate,
             Event::OriginDone(_, load) | Event::Lease(LeaseEvent::Answer(load, ..) | LeaseEvent::Beat(load)) => {
                 self.loads.get_mut(*load)?.isolate
@@ -216,12 +220,14 @@ impl World {
             Event::OriginReached(load) => self.origin_reached(load),
             Event::OriginDone(key, load) => self.origin_done(key, load),
             Event::Lease(event) => self.lease_event(event),
+            Event::Log(event) => self.log_event(event),
             Event::Fault(fault) => self.fault(fault),
             Event::Warm => {
                 self.figures = Figures::new(self.scenario.keys);
                 self.units = Units::default();
                 self.stores.forget_figures();
                 self.leases.iter_mut().for_each(|shard| shard.server.forget());
+                self.log.server.forget();
             }
         }
     }
@@ -268,7 +274,11 @@ impl World {
         self.waiting += 1;
         let window = self.now / 1_000 / self.scenario.ttl.max(1);
         self.figures.asked(key, window);
-        self.ask(isolate, key, self.now, None);
+        if self.scenario.log && self.follow(isolate) {
+            self.isolates[isolate].follower.waiting.push((key, self.now));
+        } else {
+            self.ask(isolate, key, self.now, None);
+        }
     }
 
     /// Asks the machine, and does what it says.
@@ -325,7 +335,8 @@ impl World {
         self.waiting -= 1;
         self.figures.answered(layer, self.now - asked_at);
         let own = self.isolates[isolate].purged.get(&key).copied();
-        self.truth.answered(self.now, asked_at, key, version, own);
+        let current = self.isolates[isolate].follower.current;
+        self.truth.answered(self.now, asked_at, key, version, own, current);
     }
 
     pub fn failed(&mut self, asked_at: u64) {
@@ -377,7 +388,9 @@ impl World {
         let fresh = Isolate::new(life, place, &self.scenario, &mut self.random);
         let dead = std::mem::replace(&mut self.isolates[isolate], fresh);
         // Requests of its own die with it.
-        let lost: usize = dead.flights.iter().map(Vec::len).sum();
+        let unasked = dead.follower.waiting.len();
+        let lost = dead.flights.iter().map(Vec::len).sum::<usize>() + unasked;
+        self.asked -= unasked as u64;
         self.waiting -= lost as i64;
         self.lost_with_isolate += lost as u64;
         self.gone.merge(&dead.machine.stats());
