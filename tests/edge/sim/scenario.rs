@@ -129,7 +129,8 @@ impl Default for Scenario {
 
 pub const USAGE: &str = "\
 Usage: scripts/simulate [--OPTION=VALUE…]      one run
-       scripts/simulate --table=NAME [--OPTION=VALUE…]  a table of docs/scale.md: sizes, herd, purges, shards, faults, prices
+       scripts/simulate --table=NAME [--OPTION=VALUE…]  a table of docs/scale.md: sizes, herd, purges, log, shards, faults, prices
+       scripts/simulate --docs=FILE                     all tables of a document, made anew (minutes)
 
 An edge of many isolates in virtual time, by the machines of src/core and src/tier. The same options and seed print the same.
 
