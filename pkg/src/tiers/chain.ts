@@ -14,6 +14,8 @@ const TIER_OPTIONS = new Set(["ttl", "timeout", "failures", "cooldown", "write",
 const DAY = 86_400_000;
 /** What a chain of tiers can have. */
 const MOST_TIERS = 8;
+/** So often a load waits for others' that bring nothing: right after a purge what they store is not believed. */
+const MOST_WAITS = 2;
 
 /**
  * Stores below a cache's memory, read in order. A load asks them before its loader; what it finds is copied upwards, and what
@@ -103,16 +105,20 @@ class TierDriver implements TierChain, AttachedTiers {
       load.forced ? { held: undefined, whole: false } : this.#reader!.read({ place, key, refresh });
     const leases = load.forced ? undefined : this.#leases;
     const deadline = leases?.deadline() ?? 0;
-    for (;;) {
+    for (let waits = 0; ;) {
       const { held, whole } = await read();
       if (held?.found.is_answer()) {
         const decoded = await this.#decode(held);
         if (decoded !== undefined) return this.#say(load, held, decoded.value);
       }
-      // Where a tier does not answer, what others store is not found: nobody waits for that.
-      const turn = whole ? await leases?.turn(`${place} ${key}`, deadline) : undefined;
+      // Where a tier does not answer, or others' loads bring nothing that is believed, waiting for them is in vain.
+      const mayWait = whole && waits < MOST_WAITS;
+      const turn = mayWait ? await leases?.turn(`${place} ${key}`, deadline) : undefined;
       // Another has loaded it meanwhile, or has failed.
-      if (turn?.kind === "after") continue;
+      if (turn?.kind === "after") {
+        waits += Number(turn.released);
+        continue;
+      }
       const release = turn?.kind === "holder" ? turn.release : undefined;
       return this.#bring(load, place, key, held, release);
     }

@@ -10,6 +10,9 @@ use super::slab::Id;
 use super::stores::Server;
 use super::world::{Event, World};
 
+/// So often a load waits for others' that bring nothing.
+const MOST_WAITS: u32 = 2;
+
 /// In ms: how long a holder has it, how long others wait, and how long the object may take.
 const TTL: u64 = 2_000;
 const WAIT: u64 = 10_000;
@@ -41,6 +44,8 @@ pub enum Said {
     Held,
     Full,
     Done,
+    /// The holder gave it back; if not, the wait's time was over.
+    Released(bool),
 }
 
 #[derive(Clone, Copy)]
@@ -61,6 +66,9 @@ impl World {
     }
 
     pub fn take_lease(&mut self, id: Id) {
+        if self.loads.get_mut(id).is_some_and(|load| load.waits >= MOST_WAITS) {
+            return self.go_alone(id);
+        }
         self.wish(id, Wish::Acquire, TIMEOUT, true);
     }
 
@@ -175,7 +183,7 @@ impl World {
                     // The client's own timer ends what is not answered.
                     None
                 }
-                Acquired::Granted(_) | Acquired::Full => Some(Said::Done),
+                Acquired::Granted(_) | Acquired::Full => Some(Said::Released(true)),
             },
             Wish::Renew(token) => {
                 let renewed = object.leases.renew(now, name, token, TTL);
@@ -244,7 +252,11 @@ impl World {
             let Some(load) = self.loads.get_mut(id) else { continue };
             let (to, until) = (self.isolates[load.isolate].place, load.wait_until + TIMEOUT * 1_000);
             let ends = self.now + self.one_way(place, to);
-            let answer = if ends > until || self.is_cut(place, to) { (until, None) } else { (ends, Some(Said::Done)) };
+            let answer = if ends > until || self.is_cut(place, to) {
+                (until, None)
+            } else {
+                (ends, Some(Said::Released(one.is_none())))
+            };
             let event = LeaseEvent::Answer(id, Wish::Wait(0), answer.1);
             self.at(answer.0.max(self.now), Event::Lease(event));
         }
@@ -266,7 +278,10 @@ impl World {
                 }
                 _ => self.go_alone(id),
             },
-            Wish::Wait(_) if said.is_some() && load.wait_until > self.now => self.read(id),
+            Wish::Wait(_) if said.is_some() && load.wait_until > self.now => {
+                load.waits += u32::from(matches!(said, Some(Said::Released(true))));
+                self.read(id);
+            }
             Wish::Wait(_) => self.go_alone(id),
             Wish::Renew(_) => {}
             Wish::Release(_) => drop(self.loads.remove(id)),

@@ -35,6 +35,8 @@ pub struct Load {
     pub subrequests: u32,
     /// Until when it waits for others' leases, in µs.
     pub wait_until: u64,
+    /// How often others' loads brought nothing that it could use.
+    pub waits: u32,
     /// The lease that it holds.
     pub token: Option<u64>,
     /// Writes that have to end before the lease is given back.
@@ -69,6 +71,7 @@ impl World {
             fails: false,
             subrequests: 0,
             wait_until: self.now + self.lease_wait(),
+            waits: 0,
             token: None,
             writes: 0,
             releasing: false,
