@@ -28,6 +28,8 @@ fn nothing_breaks_whatever_fails() {
             "--tags",
             "--swr=5",
             "--origin-failures=0.2",
+            "--origin=2500",
+            "--log --fault=log@12+6",
             "--entries=20",
             "--fault=object@15+10,lease@20+10,kv@15+10",
             "--fault=partition@15+10",
@@ -79,6 +81,16 @@ fn a_tier_in_another_place_is_never_worth_a_long_wait() {
         assert_eq!(report.failed, 0);
         // The timeouts of two tiers and of the object of leases, and the origin.
         assert!(report.latency.max < 5_000_000, "{faults}: {} ms", report.latency.max / 1_000);
+    }
+}
+
+#[test]
+fn whoever_follows_the_log_is_current_within_its_bound() {
+    let edge = "--isolates=300 --places=30 --rate=2000 --keys=2000 --seconds=30 --purges=3";
+    for tiers in ["", "cache,kv", "object --shards=8 --lease"] {
+        let report = run(&format!("{edge} --log --tiers={tiers}"));
+        let (without, with) = (run(&format!("{edge} --tiers={tiers}")).stale_for(1.0), report.stale_for(1.0));
+        assert!(with < 6_000.0 && with < without / 3.0, "{with} ms with it, {without} ms without");
     }
 }
 
