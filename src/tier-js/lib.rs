@@ -197,6 +197,11 @@ impl Read {
         Some(Found { found, is_answer, age })
     }
 
+    /// Whether all tiers that were wanted have answered.
+    pub fn is_whole(&self) -> bool {
+        self.read.is_whole()
+    }
+
     /// What to copy upwards: for each its item, tier, ttl and bytes.
     pub fn promotions(&self, chain: &mut Chain, now: f64) -> Vec<f64> {
         let promotions = self.read.promotions(&mut chain.chain, to_time(now));

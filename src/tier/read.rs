@@ -17,6 +17,8 @@ pub struct Read {
     refresh: bool,
     tier: usize,
     stage: Stage,
+    /// Whether each tier that was wanted has answered so far.
+    whole: bool,
 }
 
 #[derive(Debug)]
@@ -118,7 +120,7 @@ impl Read {
             let name = place.value(&key);
             Item { place, key, name, found: None }
         });
-        Self { items: items.collect(), refresh, tier: 0, stage: Stage::Idle }
+        Self { items: items.collect(), refresh, tier: 0, stage: Stage::Idle, whole: true }
     }
 
     /// What to do next. The same again until its end is told.
@@ -136,6 +138,7 @@ impl Read {
                 tier.figures.count(&item.place, |f| if admits { f.asked += 1 } else { f.skipped += 1 });
             }
             if !admits {
+                self.whole &= wanted.is_empty();
                 self.tier += 1;
                 continue;
             }
@@ -193,6 +196,7 @@ impl Read {
             });
         }
         chain.end_of_read(self.tier, now, Some(failure));
+        self.whole = false;
         self.tier += 1;
     }
 
@@ -337,6 +341,11 @@ impl Read {
             },
             None => ReadOutcome::Load(None),
         }
+    }
+
+    /// Whether all tiers that were wanted have answered. If not, there is no use in waiting for what another isolate stores there.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// What is to be copied upwards now. Each is told by [`Chain::handle_written`] when it has ended.

@@ -2,13 +2,14 @@
 
 import examples from "./examples.mjs";
 import links from "./links.mjs";
+import scale from "./scale.mjs";
 import site from "./site.mjs";
 import tables from "./tables.mjs";
 
 const only = process.argv[2]?.replace("--only=", "") ?? "";
 let passed = 0;
 let failed = 0;
-for (const [name, body] of Object.entries({ ...links, ...tables, ...examples, ...site })) {
+for (const [name, body] of Object.entries({ ...links, ...tables, ...scale, ...examples, ...site })) {
   if (!name.includes(only)) continue;
   try {
     await body();

@@ -4,7 +4,7 @@ import type { Place } from "../types.js";
 import { checkCodec, Payloads } from "./codec.js";
 import { keyText } from "./keys.js";
 import { LeaseClient, type LeaseSource } from "./lease.js";
-import { type Held, Reader } from "./reader.js";
+import { type Held, Reader, type ReadResult } from "./reader.js";
 import { toSecrets } from "./secrets.js";
 import type { Tier, TierChain, TierOptions, TiersOptions } from "./types.js";
 import { Chain, type ChainOf, place as placeName, TierPage as Page } from "./wasm.js";
@@ -15,6 +15,8 @@ const TIER_OPTIONS = new Set(["ttl", "timeout", "failures", "cooldown", "write",
 const DAY = 86_400_000;
 /** What a chain of tiers can have. */
 const MOST_TIERS = 8;
+/** So often a load waits for others' that bring nothing: right after a purge what they store is not believed. */
+const MOST_WAITS = 2;
 
 /**
  * Stores below a cache's memory, read in order. A load asks them before its loader; what it finds is copied upwards, and what
@@ -99,19 +101,24 @@ class TierDriver implements TierChain, AttachedTiers {
     if (key === undefined) return load.load();
     const place = this.#place(load.place);
     const refresh = ctx.stale !== undefined;
-    const read = async (): Promise<Held | undefined> =>
-      load.forced ? undefined : this.#reader!.read({ place, key, refresh });
+    const read = async (): Promise<ReadResult> =>
+      load.forced ? { held: undefined, whole: false } : this.#reader!.read({ place, key, refresh });
     const leases = load.forced ? undefined : this.#leases;
     const deadline = leases?.deadline() ?? 0;
-    for (;;) {
-      const held = await read();
+    for (let waits = 0; ;) {
+      const { held, whole } = await read();
       if (held?.found.is_answer()) {
         const decoded = await this.#decode(held);
         if (decoded !== undefined) return this.#say(load, held, decoded.value);
       }
-      const turn = await leases?.turn(`${place} ${key}`, deadline);
+      // Where a tier does not answer, or others' loads bring nothing that is believed, waiting for them is in vain.
+      const mayWait = whole && waits < MOST_WAITS;
+      const turn = mayWait ? await leases?.turn(`${place} ${key}`, deadline) : undefined;
       // Another has loaded it meanwhile, or has failed.
-      if (turn?.kind === "after") continue;
+      if (turn?.kind === "after") {
+        waits += Number(turn.released);
+        continue;
+      }
       const release = turn?.kind === "holder" ? turn.release : undefined;
       return this.#bring(load, place, key, held, release);
     }

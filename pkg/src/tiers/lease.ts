@@ -37,8 +37,8 @@ interface LeaseSettings {
 export interface LeaseStub {
   /** A token; 0: load without one; below 0: another holds it. */
   acquire(name: string, ttl: number): Promise<number>;
-  /** Resolves when the lease was given back, or has ended, or after so long. */
-  wait(name: string, millis: number): Promise<void>;
+  /** Resolves when the lease was given back (true), or has ended, or after so long. */
+  wait(name: string, millis: number): Promise<boolean>;
   renew(name: string, token: number, ttl: number): Promise<boolean>;
   release(name: string, token: number): Promise<boolean>;
 }
@@ -75,26 +75,26 @@ export function leaseObject<B extends abstract new (...args: any[]) => any>(
 ): new (ctx: any, env: any) => InstanceType<B> & LeaseStub {
   abstract class LeaseHolder extends Base {
     readonly #leases = new Leases();
-    readonly #waiting = new Map<string, Set<() => void>>();
+    readonly #waiting = new Map<string, Set<(released: boolean) => void>>();
 
     async acquire(name: string, ttl: number): Promise<number> {
       return this.#leases.acquire(Date.now(), name, ttl);
     }
 
-    async wait(name: string, millis: number): Promise<void> {
+    async wait(name: string, millis: number): Promise<boolean> {
       // What was given back meanwhile needs no waiting; asking for no time tells, and takes nothing.
       const held = -this.#leases.acquire(Date.now(), name, 0);
-      if (held <= 0) return;
-      await new Promise<void>((resolve) => {
+      if (held <= 0) return true;
+      return new Promise<boolean>((resolve) => {
         const waiting = this.#waiting.get(name) ?? new Set();
         this.#waiting.set(name, waiting);
-        const end = (): void => {
+        const end = (released: boolean): void => {
           clearTimeout(timer);
           waiting.delete(end);
           if (waiting.size === 0) this.#waiting.delete(name);
-          resolve();
+          resolve(released);
         };
-        const timer = setTimeout(end, Math.min(held, millis));
+        const timer = setTimeout(() => end(false), Math.min(held, millis));
         waiting.add(end);
       });
     }
@@ -105,7 +105,7 @@ export function leaseObject<B extends abstract new (...args: any[]) => any>(
 
     async release(name: string, token: number): Promise<boolean> {
       const released = this.#leases.release(name, token);
-      if (released) for (const end of [...(this.#waiting.get(name) ?? [])]) end();
+      if (released) for (const end of [...(this.#waiting.get(name) ?? [])]) end(true);
       return released;
     }
   }
@@ -113,7 +113,10 @@ export function leaseObject<B extends abstract new (...args: any[]) => any>(
 }
 
 /** What came of asking: the lease, to be given back; that another had it, and has done; or neither. */
-export type Turn = { readonly kind: "holder"; release(): Promise<void> } | { readonly kind: "after" | "alone" };
+export type Turn =
+  | { readonly kind: "holder"; release(): Promise<void> }
+  | { readonly kind: "after"; readonly released: boolean }
+  | { readonly kind: "alone" };
 
 const ALONE: Turn = { kind: "alone" };
 
@@ -142,8 +145,8 @@ export class LeaseClient {
     if (token > 0) return this.#hold(stub, name, token);
     const left = deadline - host.now();
     if (left <= 0) return ALONE;
-    const { end } = await within(host, left + timeout, () => stub.wait(name, left));
-    return end === WELL && host.now() < deadline ? { kind: "after" } : ALONE;
+    const ended = await within(host, left + timeout, () => stub.wait(name, left));
+    return ended.end === WELL && host.now() < deadline ? { kind: "after", released: ended.value } : ALONE;
   }
 
   #hold(stub: LeaseStub, name: string, token: number): Turn {

@@ -125,6 +125,12 @@ export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): 
   };
 }
 
+/**
+ * Marks of tags and of all: each read of a value wants some of them. So they lie in every shard, and a key's read asks only its own;
+ * else all reads would ask the one shard that has them.
+ */
+const isOfMany = (name: string): boolean => /^[ta]:/.test(name);
+
 /** What a {@link StoreObject} does, as its stub offers it by RPC. */
 export interface StoreStub {
   getMany(names: readonly string[]): Promise<(Uint8Array | undefined)[]>;
@@ -155,23 +161,35 @@ const LARGEST_ROW = 2_000_000 - 1_000;
 export function objectTier(namespace: ObjectNamespace, options: ObjectTierOptions = {}): Tier {
   const { name = "durable-object", prefix = "nearcache:", shards = 1, ...rest } = options;
   const stub = (shard: number): StoreStub => namespace.get(namespace.idFromName(`${prefix}${shard}`)) as StoreStub;
+  // A value and its key's mark lie together.
   const shardOf = (key: string): number => {
     let hash = 0;
-    for (let at = 0; at < key.length; at++) hash = (Math.imul(hash, 31) + key.charCodeAt(at)) | 0;
+    for (let at = /^[vk]:/.test(key) ? 2 : 0; at < key.length; at++)
+      hash = (Math.imul(hash, 31) + key.charCodeAt(at)) | 0;
     return (hash >>> 0) % shards;
   };
-  /** Calls each shard that has some of these, with the places of what it has. */
+  /** Calls each shard that has some of these, or is to have them, with the places of what it has. */
   const spread = async <T>(
     items: readonly T[],
     key: (item: T) => string,
+    isRead: boolean,
     call: (stub: StoreStub, items: T[], places: number[]) => Promise<void>,
   ) => {
     const byShard = new Map<number, number[]>();
-    items.forEach((item, place) => {
-      const shard = shardOf(key(item));
+    const add = (shard: number, place: number): void => {
       const places = byShard.get(shard);
       if (places === undefined) byShard.set(shard, [place]);
       else places.push(place);
+    };
+    const isCommon = items.map((item) => isOfMany(key(item)));
+    items.forEach((item, place) => {
+      if (!isCommon[place]) add(shardOf(key(item)), place);
+    });
+    items.forEach((item, place) => {
+      if (!isCommon[place]) return;
+      const [asked = shardOf(key(item))] = byShard.keys();
+      if (isRead) add(asked, place);
+      else for (let shard = 0; shard < shards; shard++) add(shard, place);
     });
     await Promise.all(
       [...byShard].map(([shard, places]) =>
@@ -184,6 +202,15 @@ export function objectTier(namespace: ObjectNamespace, options: ObjectTierOption
     );
   };
   const self = (item: string): string => item;
+  const setMany = (entries: readonly TierEntry[]): Promise<void> =>
+    spread(
+      entries,
+      (entry) => entry.name,
+      false,
+      (stub, some) => stub.setMany(some),
+    );
+  const deleteMany = (names: readonly string[]): Promise<void> =>
+    spread(names, self, false, (stub, some) => stub.deleteMany(some));
   return {
     name,
     options: { timeout: 1_000, maxValueBytes: LARGEST_ROW, ...rest },
@@ -192,28 +219,16 @@ export function objectTier(namespace: ObjectNamespace, options: ObjectTierOption
     },
     async getMany(names) {
       const answers: (Uint8Array | undefined)[] = new Array(names.length);
-      await spread(names, self, async (stub, some, places) => {
+      await spread(names, self, true, async (stub, some, places) => {
         const got = await stub.getMany(some);
         places.forEach((place, at) => (answers[place] = got[at]));
       });
       return answers;
     },
-    async set(entry) {
-      await stub(shardOf(entry.name)).setMany([entry]);
-    },
-    async setMany(entries) {
-      await spread(
-        entries,
-        (entry) => entry.name,
-        (stub, some) => stub.setMany(some),
-      );
-    },
-    async delete(key) {
-      await stub(shardOf(key)).deleteMany([key]);
-    },
-    async deleteMany(names) {
-      await spread(names, self, (stub, some) => stub.deleteMany(some));
-    },
+    set: (entry) => setMany([entry]),
+    setMany,
+    delete: (key) => deleteMany([key]),
+    deleteMany,
     async clear() {
       await Promise.all(Array.from({ length: shards }, (_, shard) => stub(shard).clear()));
     },

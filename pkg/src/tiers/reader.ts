@@ -24,9 +24,16 @@ export interface Held {
   readonly bytes: number;
 }
 
+/** What a read came to. */
+export interface ReadResult {
+  readonly held: Held | undefined;
+  /** Whether all tiers that were wanted have answered. */
+  readonly whole: boolean;
+}
+
 interface Group {
   readonly asked: Asked[];
-  readonly ended: Promise<(item: number) => Held | undefined>;
+  readonly ended: Promise<(item: number) => ReadResult>;
 }
 
 /** Reads keys that are asked for in one turn together, tier by tier. */
@@ -43,7 +50,7 @@ export class Reader {
   ) {}
 
   /** What the tiers have of a key. Never rejects. */
-  async read(asked: Asked): Promise<Held | undefined> {
+  async read(asked: Asked): Promise<ReadResult> {
     const at = asked.refresh ? 1 : 0;
     const group = (this.open[at] ??= this.begin(at));
     const item = group.asked.push(asked) - 1;
@@ -60,7 +67,7 @@ export class Reader {
     return { asked, ended };
   }
 
-  private async run(asked: readonly Asked[], refresh: boolean): Promise<(item: number) => Held | undefined> {
+  private async run(asked: readonly Asked[], refresh: boolean): Promise<(item: number) => ReadResult> {
     const { host, chain, tiers } = this;
     const places = asked.map(({ place }) => place);
     const read = new Read(
@@ -92,7 +99,7 @@ export class Reader {
     }
     for (const session of sessions) session.close();
     this.copyUpwards(read, brought);
-    return (item) => this.held(read, brought, item);
+    return (item) => ({ held: this.held(read, brought, item), whole: read.is_whole() });
   }
 
   private copyUpwards(read: ReadOf, brought: readonly Map<string, Uint8Array>[]): void {
