@@ -11,6 +11,7 @@
 mod figures;
 mod lease;
 mod message;
+mod purge_log;
 
 use js_sys::{Array, Uint8Array};
 use nearcache::tier::{
@@ -97,15 +98,20 @@ impl Chain {
         self.chain.handle_written(tier.into(), to_time(now), values.into(), bytes as usize, to_failure(end));
     }
 
-    /// A key (`kind` 0), what bears a tag (1), or all in a part (2) was purged; with `here` somebody else tells the tiers.
-    pub fn purge(&mut self, now: f64, place: &str, kind: u8, of: &str, here: bool) {
+    /// A key (`kind` 0), what bears a tag (1), or all in a part (2) was purged; with `here` somebody else tells the tiers; with `at` a
+    /// log told that it was then.
+    pub fn purge(&mut self, now: f64, place: &str, kind: u8, of: &str, here: bool, at: Option<f64>) {
         let purge = match kind {
             0 => Purge::Key(of),
             1 => Purge::Tag(of),
             _ => Purge::All,
         };
         let (now, place) = (to_time(now), Place::from_name(place));
-        if here { self.chain.purge_here(now, &place, purge) } else { self.chain.purge(now, &place, purge) }
+        match at {
+            Some(at) => self.chain.purge_logged(now, to_time(at), &place, purge),
+            None if here => self.chain.purge_here(now, &place, purge),
+            None => self.chain.purge(now, &place, purge),
+        }
     }
 
     /// A value was set.

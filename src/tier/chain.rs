@@ -292,12 +292,15 @@ impl Chain {
         self.mark(now, place, purge, 0);
     }
 
+    /// As [`purge`](Self::purge), of something that was purged at `at`, as a log of purges tells: no tier is told, since whoever reads one
+    /// follows the log. What was loaded later is believed.
+    pub fn purge_logged(&mut self, now: Timestamp, at: Timestamp, place: &Place, purge: Purge<'_>) {
+        let generation = self.options.covers(at);
+        self.marks.add_only_here(now, mark_name(place, purge), generation);
+    }
+
     fn mark(&mut self, now: Timestamp, place: &Place, purge: Purge<'_>, owed: u32) {
-        let name = match purge {
-            Purge::Key(key) => place.key_mark(key),
-            Purge::Tag(tag) => place.tag_mark(tag),
-            Purge::All => place.all_mark(),
-        };
+        let name = mark_name(place, purge);
         let generation = self.options.covers(now);
         self.marks.add(now, name, generation, owed);
     }
@@ -415,6 +418,14 @@ impl Chain {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.tiers.is_empty()
+    }
+}
+
+fn mark_name(place: &Place, purge: Purge<'_>) -> String {
+    match purge {
+        Purge::Key(key) => place.key_mark(key),
+        Purge::Tag(tag) => place.tag_mark(tag),
+        Purge::All => place.all_mark(),
     }
 }
 

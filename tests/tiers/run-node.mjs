@@ -7,6 +7,7 @@ limit(150_000, "tiers in node");
 await import("./chain.mjs");
 await import("./stores.mjs");
 await import("./invalidation.mjs");
+await import("./purge-log.mjs");
 const { end, faultTable } = await import("./real-redis.mjs");
 const given = settings();
 const results = await run({ ...given, runtime: "node", timeout: 30_000 });

@@ -38,8 +38,9 @@ class TierDriver implements TierChain, AttachedTiers {
   readonly #places = new WeakMap<Place, string>();
   readonly #leaseSource: LeaseSource | undefined;
   #leases: LeaseClient | undefined = undefined;
-  /** Whether purges are of memory alone. */
+  /** Whether purges are of memory alone, and when they were where a log tells them. */
   #here = false;
+  #at: number | undefined = undefined;
   #host: TierHost | undefined = undefined;
   #reader: Reader | undefined = undefined;
   #writers: readonly Writer[] = [];
@@ -159,17 +160,17 @@ class TierDriver implements TierChain, AttachedTiers {
     const kind = what === "key" ? 0 : what === "tag" ? 1 : 2;
     const text = what === "key" ? keyText(of) : what === "tag" ? (of as string) : "";
     if (text === undefined) return;
-    this.#chain.purge(this.#host!.now(), this.#place(at), kind, text, this.#here);
+    this.#chain.purge(this.#host!.now(), this.#place(at), kind, text, this.#here, this.#at);
     this.#afterUse();
   }
 
-  hereOnly<T>(purge: () => T): T {
-    const before = this.#here;
-    this.#here = true;
+  hereOnly<T>(purge: () => T, at?: number): T {
+    const before = [this.#here, this.#at] as const;
+    [this.#here, this.#at] = [true, at];
     try {
       return purge();
     } finally {
-      this.#here = before;
+      [this.#here, this.#at] = before;
     }
   }
 

@@ -29,5 +29,18 @@ export {
   storeObject,
   type StoreStub,
 } from "./platform.js";
+export type { PurgeMessage, PurgeSubject } from "./messages.js";
+export {
+  type Following,
+  type Heed,
+  purgeLog,
+  type PurgeLog,
+  type PurgeLogBounds,
+  purgeLogObject,
+  type PurgeLogOptions,
+  type PurgeLogPage,
+  type PurgeLogStats,
+  type PurgeLogStub,
+} from "./purge-log.js";
 export { type IoRedisClient, type NodeRedisClient, redisTier, type RedisTierOptions } from "./redis.js";
 export type { BreakerState, Codec, Tier, TierChain, TierEntry, TierOptions, TiersOptions, TierStats } from "./types.js";

@@ -4,9 +4,13 @@ import * as glue from "../../generated/tiers.js";
 
 let ready = false;
 
+/** Keeps what goes on after a request's answer, where there are requests that end. */
+export let keepAlive: (promise: Promise<unknown>) => void = () => {};
+
 /** Makes the instance, once. */
-export function initTiers(module: () => WebAssembly.Module): void {
+export function initTiers(module: () => WebAssembly.Module, waitUntil = keepAlive): void {
   if (ready) return;
+  keepAlive = waitUntil;
   const { exports } = new WebAssembly.Instance(module(), {
     "./tiers_bg.js": glue as unknown as WebAssembly.ModuleImports,
   });
@@ -15,5 +19,21 @@ export function initTiers(module: () => WebAssembly.Module): void {
   ready = true;
 }
 
-export const { Chain, Follower, Gate, Leases, message_tag: messageTag, Read, place } = glue;
-export type { Chain as ChainOf, Found, Read as ReadOf } from "../../generated/tiers.js";
+export const {
+  Chain,
+  Follower,
+  Gate,
+  Leases,
+  LogFollower,
+  message_purges: messagePurges,
+  PurgeLog,
+  Read,
+  place,
+} = glue;
+export type {
+  Chain as ChainOf,
+  Found,
+  LogFollower as LogFollowerOf,
+  PurgeLog as PurgeLogOf,
+  Read as ReadOf,
+} from "../../generated/tiers.js";
