@@ -37,11 +37,12 @@ pub struct Chain {
 impl Chain {
     /// The first of `secrets` signs; without any, nothing is signed.
     #[wasm_bindgen(constructor)]
-    pub fn new(max_lifetime: f64, clock_skew: f64, late_writes: f64, secrets: Vec<Uint8Array>) -> Chain {
+    pub fn new(max_lifetime: f64, clock_skew: f64, late_writes: f64, secrets: Vec<Uint8Array>, marks: bool) -> Chain {
         let options = ChainOptions {
             max_lifetime: max_lifetime as u64,
             clock_skew: clock_skew as u64,
             late_writes: late_writes as u64,
+            marks,
         };
         let seal = secrets.iter().fold(Seal::default(), |seal, secret| seal.with_secret(&secret.to_vec()));
         Chain { chain: tier::Chain::new(options, seal) }
@@ -232,6 +233,11 @@ impl Found {
     /// Whether it is the answer; else it may stand in for a load that fails.
     pub fn is_answer(&self) -> bool {
         self.is_answer
+    }
+
+    /// When its load began.
+    pub fn generation(&self) -> f64 {
+        self.found.generation.as_millis() as f64
     }
 
     /// In which tier it was found.

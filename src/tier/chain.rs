@@ -22,6 +22,9 @@ pub struct ChainOptions {
     /// arrives last stays, and so each has to cover what was purged while it was on its way. What is loaded within this
     /// time and `clock_skew` after a purge is not shared by tiers. Default: 1,000.
     pub late_writes: u64,
+    /// Whether purges are told by marks in the tiers. Without, something else tells of them to all who read the tiers
+    /// ([`Chain::purge_logged`]), and a read is one round trip. Default: yes.
+    pub marks: bool,
 }
 
 impl ChainOptions {
@@ -33,7 +36,7 @@ impl ChainOptions {
 
 impl Default for ChainOptions {
     fn default() -> Self {
-        Self { max_lifetime: 86_400_000, clock_skew: 500, late_writes: 1_000 }
+        Self { max_lifetime: 86_400_000, clock_skew: 500, late_writes: 1_000, marks: true }
     }
 }
 

@@ -219,6 +219,9 @@ impl Read {
             self.leave_tier(chain, now, since, failure);
             return;
         }
+        if !chain.options.marks {
+            return self.handle_marks::<B>(chain, now, since, held, &[], &[]);
+        }
         let mut names = Vec::new();
         for (index, found) in &held {
             if let Some(item) = self.items.get(*index) {

@@ -58,6 +58,11 @@ impl Proxy {
         }
     }
 
+    /// What stores below and other isolates have to do with it.
+    pub fn edge(&self) -> bindings::Edge {
+        bindings::Edge::new(&self.0.proxy)
+    }
+
     /// As a request that wants a target fresh, for `KEEP_FRESH`.
     pub fn refresh(&self, target: &str) -> JsValue {
         let fields = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-cache"))]);

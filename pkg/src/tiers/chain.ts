@@ -1,5 +1,5 @@
 import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options.js";
-import type { AttachedTiers, TierHost, TierLoad, ValueLife } from "../tiering.js";
+import type { AttachedTiers, FoundBytes, LeaseTurn, TierHost, TierLoad, ValueLife } from "../tiering.js";
 import type { Place } from "../types.js";
 import { Payloads } from "./codec.js";
 import { keyText } from "./keys.js";
@@ -32,7 +32,8 @@ export function tiers(list: readonly Tier[], options: TiersOptions = {}): TierCh
 class TierDriver implements TierChain, AttachedTiers {
   readonly #tiers: readonly Tier[];
   readonly #through: readonly boolean[];
-  readonly #chain: ChainOf;
+  #chain: ChainOf;
+  readonly #newChain: (marks: boolean) => ChainOf;
   readonly #payloads: Payloads;
   readonly #log: (line: string) => void;
   readonly #places = new WeakMap<Place, string>();
@@ -61,16 +62,17 @@ class TierDriver implements TierChain, AttachedTiers {
     this.#leaseSource = options.lease;
     this.#log = fn("log", options.log ?? ((line) => console.warn(line)));
     this.#payloads = new Payloads(codec, byteCount("compressFrom", compressFrom));
-    this.#chain = new Chain(
-      longest,
-      duration("clockSkew", clockSkew),
-      duration("lateWrites", lateWrites),
-      (options.secrets ?? []).map(toSecret),
-    );
+    const [skew, late] = [duration("clockSkew", clockSkew), duration("lateWrites", lateWrites)];
+    const secrets = (options.secrets ?? []).map(toSecret);
     const read = list.map((tier, at) => readTier(tier, at));
-    for (const one of read) {
-      this.#chain.add_tier(one.timeout, one.ttl, one.failures, one.cooldown, one.maxPendingBytes);
-    }
+    this.#newChain = (marks) => {
+      const chain = new Chain(longest, skew, late, secrets, marks);
+      for (const one of read) {
+        chain.add_tier(one.timeout, one.ttl, one.failures, one.cooldown, one.maxPendingBytes);
+      }
+      return chain;
+    };
+    this.#chain = this.#newChain(true);
     this.#tiers = [...list];
     this.#through = read.map(({ write }) => write === "through");
     this.#timeouts = read.map(({ timeout }) => timeout);
@@ -78,9 +80,10 @@ class TierDriver implements TierChain, AttachedTiers {
 
   readonly #timeouts: readonly number[];
 
-  attach(host: TierHost): AttachedTiers {
+  attach(host: TierHost, marks = true): AttachedTiers {
     if (this.#host !== undefined) throw refusal("tiers", "a chain that another cache has", "a chain of its own");
     this.#host = host;
+    if (!marks) this.#chain = this.#newChain(false);
     if (this.#leaseSource !== undefined) this.#leases = new LeaseClient(host, this.#leaseSource, this.#log);
     const chain = this.#chain;
     const used = (): void => this.#afterUse();
@@ -154,6 +157,24 @@ class TierDriver implements TierChain, AttachedTiers {
     const now = this.#host!.now();
     this.#chain.supersede(now, place, text);
     this.#host!.keepAlive(this.#store(place, text, value, now, () => life));
+  }
+
+  async read(at: Place, key: string): Promise<FoundBytes | undefined> {
+    const held = await this.#reader!.read({ place: this.#place(at), key, refresh: false });
+    if (held === undefined) return undefined;
+    const { found } = held;
+    const [layer, began] = [this.#tiers[found.tier()]!.name, found.generation()];
+    const decoded = await this.#decode(held);
+    found.free();
+    return decoded?.value instanceof Uint8Array ? { layer, began, bytes: decoded.value } : undefined;
+  }
+
+  write(at: Place, key: string, bytes: Uint8Array, began: number, life: ValueLife, all: boolean): Promise<void> {
+    return this.#store(this.#place(at), key, bytes, began, () => life, all);
+  }
+
+  async turn(at: Place, key: string): Promise<LeaseTurn | undefined> {
+    return this.#leases?.turn(`${this.#place(at)} ${key}`, this.#leases.deadline());
   }
 
   purge(at: Place, what: "key" | "tag" | "all", of?: unknown): void {
