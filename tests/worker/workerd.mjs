@@ -42,6 +42,7 @@ const worker :Workerd.Worker = (
     ${probe}
     ${embed("index.js", "esModule")}
     ${embed("index_bg.wasm", "wasm")}
+    ${embed("tiers_bg.wasm", "wasm")}
   ],
   compatibilityDate = "2026-11-01",
   globalOutbound = "net",
