@@ -8,6 +8,7 @@ await import("./chain.mjs");
 await import("./stores.mjs");
 await import("./invalidation.mjs");
 await import("./purge-log.mjs");
+await import("./zone-purge.mjs");
 const { end, faultTable } = await import("./real-redis.mjs");
 const given = settings();
 const results = await run({ ...given, runtime: "node", timeout: 30_000 });

@@ -6,8 +6,9 @@ import http from "node:http";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import { COMPATIBILITY_DATE, modulesOf, root, scratch } from "../js/workerd.mjs";
+import { COMPATIBILITY_DATE, HURRIED, modulesOf, root, scratch } from "../js/workerd.mjs";
 import { runAll } from "./lab.mjs";
+import { startWorkerd } from "./workerd.mjs";
 
 const TOKEN = "the-operator-s-token";
 const built = join(root, "build/worker");
@@ -61,12 +62,7 @@ async function startEdge(origin, folder, { isolates = 2, bind = [], vars = {} } 
     serviceBindings: Object.fromEntries(workers.map(({ name }, at) => [`W${at}`, name])),
   };
   const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      workers: [front, ...workers],
-      kvPersist: join(folder, "kv"),
-      cachePersist: join(folder, "cache"),
-      durableObjectsPersist: join(folder, "objects"),
-    }),
+    convertV4MiniflareOptions({ workers: [front, ...workers], resourcePersistencePath: folder }),
   );
   const url = await miniflare.ready;
   const get = async (isolate, path, { headers, ...init } = {}) => {
@@ -233,5 +229,36 @@ tests["a variable that won't do is named"] = () =>
     assert.equal(status, 500);
     assert.match(text, /PURGE_BOUND.*soft or hard/);
   });
+
+tests["a storm of requests that wait for each other's looks and trips is answered, by code that V8 has compiled"] =
+  async () => {
+    const origin = await startOrigin();
+    origin.delay = 20;
+    const vars = { ORIGIN: origin.url, ADMIN_TOKEN: TOKEN, PURGE_STALENESS: "20ms" };
+    const server = await startWorkerd(vars, { flags: HURRIED, objects: OBJECTS });
+    const seen = {};
+    const ask = async (n) => {
+      const response = await fetch(`${server.url}/${n % 37}?cc=max-age%3D1`);
+      const text = await response.text();
+      const what =
+        response.status === 200 && text.startsWith("call ") ? "answered" : `${response.status} ${text.slice(0, 80)}`;
+      seen[what] = (seen[what] ?? 0) + 1;
+    };
+    const purge = () =>
+      fetch(`${server.url}/_nearcache/purge`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${TOKEN}` },
+        body: '{"prefixes": ["/1"]}',
+      });
+    try {
+      for (let round = 0; round < 60; round++) {
+        await Promise.all([purge(), ...Array.from({ length: 100 }, (_, at) => ask(round * 100 + at))]);
+      }
+    } finally {
+      server.stop();
+      origin.stop();
+    }
+    assert.deepEqual(seen, { answered: 6_000 });
+  };
 
 await runAll(tests);

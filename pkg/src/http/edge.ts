@@ -14,8 +14,8 @@ export interface Beside {
 /** What came of looking below: all is told, or the origin is to be asked, and then perhaps a lease to be given back. */
 export type Looked = { readonly found: true } | { readonly found: false; readonly release?: () => Promise<void> };
 
-/** All names in the tiers are in a namespace of their own. */
-const PLACE = { namespaces: ["http"], scopes: [] } as unknown as Place;
+/** No namespace, and no scope: each part of a cache around a value has marks of its own, which cost reads. */
+const PLACE = { namespaces: [], scopes: [] } as unknown as Place;
 /** So many messages wait for a log that can't be reached. */
 const MOST_UNTOLD = 1_024;
 /** How long it is left alone, in ms. */

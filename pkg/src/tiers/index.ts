@@ -44,3 +44,4 @@ export {
 } from "./purge-log.js";
 export { type IoRedisClient, type NodeRedisClient, redisTier, type RedisTierOptions } from "./redis.js";
 export type { BreakerState, Codec, Tier, TierChain, TierEntry, TierOptions, TiersOptions, TierStats } from "./types.js";
+export { type ZonePurge, zonePurge, type ZonePurgeCode, ZonePurgeError, type ZonePurgeOptions } from "./zone-purge.js";
