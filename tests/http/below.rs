@@ -205,6 +205,8 @@ fn broken_bytes_are_nothing_and_never_panic() {
     let target = Change::apply(change, None, one.now()).unwrap();
     assert_eq!(target.tags(), ["a", "b"]);
     assert_eq!(target.variants()[0].record.fields["x"], map(&[("x", "y")])["x"]);
+    let known = fetch.handle_below(Some(&target), &head, body.clone(), 4, one.now());
+    assert!(matches!(known, Below::Nothing), "what is in memory is not taken from below again");
     for end in 0..head.len() {
         assert!(matches!(look(&head[..end]), Below::Nothing), "{end}");
     }

@@ -146,7 +146,7 @@ impl World {
     }
 
     /// Whether a store below had something, which is in the memory now.
-    fn look_below(&self, fetch: &Fetch<Bytes>) -> bool {
+    pub fn look_below(&self, fetch: &Fetch<Bytes>) -> bool {
         let Some(tier) = &self.below else { return false };
         let mut name = fetch.name_below();
         while let Some(next) = name.take() {
