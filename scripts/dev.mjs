@@ -6,6 +6,8 @@ import { startOrigin } from "../examples/origin.mjs";
 
 const port = Number(process.env.PORT || 8787);
 const url = `http://localhost:${port}`;
+/** The operator's, here only. */
+const TOKEN = "try-the-operators-routes";
 
 function give_up(text) {
   console.error(`dev: ${text}`);
@@ -34,6 +36,9 @@ const wrangler = spawn(
   "wrangler",
   [
     "dev",
+    // With everything bound that the Worker can use; wrangler keeps it in .wrangler.
+    "--config",
+    "wrangler.edge.toml",
     "--ip",
     "127.0.0.1",
     "--port",
@@ -42,6 +47,8 @@ const wrangler = spawn(
     `${await freePort(0)}`,
     "--var",
     `ORIGIN:${origin}`,
+    "--var",
+    `ADMIN_TOKEN:${TOKEN}`,
   ]
     // The page is for trying things out, so it is not in wrangler.toml: a deployed Worker has only the origin's pages.
     .concat("--assets", "build/assets", "--show-interactive-dev-session=false"),
@@ -93,6 +100,11 @@ console.log(`
     curl -s ${origin}/counts     # how often the origin was asked, by itself`
         : ""
     }
+
+  KV, the Cache API, and objects for values, leases and purges are bound. What is in memory goes with a restart, and comes back from the
+  tiers: stop this, start it, and look at Cache-Status. A purge reaches them all, and every isolate:
+
+    curl -s -H 'Authorization: Bearer ${TOKEN}' -d '{"prefixes": ["/"]}' ${url}/_nearcache/purge
 
   Ctrl-C ends it.${demo ? " For an origin of yours: ORIGIN=https://… scripts/dev" : ""}
 `);

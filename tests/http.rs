@@ -5,6 +5,8 @@
 
 #[path = "http/attacks.rs"]
 mod attacks;
+#[path = "http/below.rs"]
+mod below;
 #[path = "http/exchange.rs"]
 mod exchange;
 #[path = "http/fields.rs"]

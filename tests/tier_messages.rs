@@ -4,10 +4,14 @@
 #[path = "common/random.rs"]
 mod random;
 
-use nearcache::tier::message::{Action, Follower, Heed, Message, MessageError, Publisher};
+use nearcache::tier::message::{Action, Follower, Heed, Message, MessageError, Publisher, Purged};
 use random::{Random, seed};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn tag(name: &str) -> Purged {
+    Purged::Tag(name.to_owned())
+}
 
 #[test]
 fn a_message_of_another_service_is_read_and_ours_is_as_documented() {
@@ -15,12 +19,27 @@ fn a_message_of_another_service_is_read_and_ours_is_as_documented() {
         r#"{"v":1,"source":"orders-7f3a","seq":12,"at":1774000000000,"entity":"order","id":"42","action":"update"}"#;
     let message = Message::parse(text).unwrap();
     assert_eq!(message.to_json(), text);
-    assert_eq!(message.tag().as_deref(), Some("order:42"));
+    assert_eq!(message.purged(), tag("order:42"));
     let plain = Message::parse(r#" {"action":"delete", "entity":"order", "v":1, "more": {"x": []}} "#).unwrap();
     assert_eq!(plain, Message::new("order", None, Action::Delete));
-    assert_eq!(plain.tag().as_deref(), Some("order"));
-    assert_eq!(Message::new("order", Some("1".into()), Action::Create).tag().as_deref(), Some("order"));
-    assert_eq!(Message::parse(&Message::clear().to_json()).unwrap().tag(), None);
+    assert_eq!(plain.purged(), tag("order"));
+    assert_eq!(Message::new("order", Some("1".into()), Action::Create).purged(), tag("order"));
+    assert_eq!(Message::parse(&Message::clear().to_json()).unwrap().purged(), Purged::Everything);
+}
+
+#[test]
+fn tags_urls_and_prefixes_are_purged_or_made_stale() {
+    for (text, purged, soft) in [
+        (r#"{"v":1,"tag":"news","action":"delete"}"#, tag("news"), false),
+        (r#"{"v":1,"tag":"news","action":"expire"}"#, tag("news"), true),
+        (r#"{"v":1,"url":"example.com/a?b","action":"update"}"#, Purged::Url("example.com/a?b".into()), false),
+        (r#"{"v":1,"prefix":"/img/","action":"expire"}"#, Purged::Prefix("/img/".into()), true),
+        (r#"{"v":1,"entity":"order","id":"1","action":"expire"}"#, tag("order:1"), true),
+        (r#"{"v":1,"action":"expire"}"#, Purged::Everything, true),
+    ] {
+        let message = Message::parse(text).unwrap();
+        assert_eq!((message.purged(), message.is_soft(), message.to_json().as_str()), (purged, soft, text));
+    }
 }
 
 #[test]
@@ -37,6 +56,10 @@ fn what_is_no_message_is_refused_with_what_is_wrong() {
         r#"{"v":1,"entity":"a","action":"explode"}"#,
         r#"{"v":1,"entity":"a","action":"clear"}"#,
         r#"{"v":1,"action":"update"}"#,
+        r#"{"v":1,"tag":"a","action":"clear"}"#,
+        r#"{"v":1,"tag":"a","url":"b","action":"delete"}"#,
+        r#"{"v":1,"tag":"a","id":"b","action":"delete"}"#,
+        r#"{"v":1,"url":"","action":"delete"}"#,
         r#"{"v":1,"id":"1","action":"clear"}"#,
         r#"{"v":1,"entity":"","action":"update"}"#,
         r#"{"v":1,"entity":"a\u0000","action":"update"}"#,
@@ -57,7 +80,7 @@ fn lost_messages_are_noticed_and_repeated_ones_ignored() {
     let mut publish = || publisher.publish(Message::new("order", Some("1".into()), Action::Update), 7);
     let messages: Vec<_> = (0..6).map(|_| publish()).collect();
     let mut follower = Follower::default();
-    let purge = Heed::Purge("order:1".into());
+    let purge = Heed::Purge { purged: tag("order:1"), soft: false };
     assert_eq!(follower.handle(&messages[0]), purge);
     assert_eq!(follower.handle(&messages[1]), purge);
     assert_eq!(follower.handle(&messages[1]), Heed::Nothing);
@@ -89,7 +112,7 @@ fn any_loss_in_any_order_of_sources_leads_to_a_purge_or_a_clear() {
                 continue;
             }
             match follower.handle(&message) {
-                Heed::Purge(tag) => assert_eq!((tag, lost[source]), (format!("e:{id}"), 0)),
+                Heed::Purge { purged, .. } => assert_eq!((purged, lost[source]), (tag(&format!("e:{id}")), 0)),
                 Heed::Clear { missed: Some((first, last)) } => assert_eq!(last + 1 - first, lost[source]),
                 other => panic!("{other:?}"),
             }

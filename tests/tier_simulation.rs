@@ -109,7 +109,7 @@ struct World {
 
 impl World {
     fn new(seed: u64, signed: bool) -> Self {
-        let options = ChainOptions { max_lifetime: 2_000, clock_skew: SKEW, late_writes: LATE };
+        let options = ChainOptions { max_lifetime: 2_000, clock_skew: SKEW, late_writes: LATE, marks: true };
         let mut random = Random(seed);
         let chains = (0..ISOLATES).map(|_| {
             let seal = if signed { Seal::default().with_secret(b"s") } else { Seal::default() };

@@ -31,7 +31,8 @@ async function worker(kind) {
   const built = kind === "nearcache";
   const from = built ? join(root, "build/worker/index.js") : fileURLToPath(new URL("map.mjs", import.meta.url));
   copyFileSync(from, join(folder, "main.js"));
-  if (built) copyFileSync(join(root, "build/worker/index_bg.wasm"), join(folder, "index_bg.wasm"));
+  const wasm = built ? ["index_bg.wasm", "tiers_bg.wasm"] : [];
+  for (const name of wasm) copyFileSync(join(root, "build/worker", name), join(folder, name));
   const variables = { ORIGIN: "http://origin", ...(!built && { KIND: kind }) };
   return serve(folder, { services: { net: address }, outbound: "net", variables });
 }

@@ -4,8 +4,8 @@ import type { LoadContext, Place } from "./types.js";
 
 /** Tiers for a cache: `tiers()` of `nearcache/tiers` makes them. They belong to one cache. */
 export interface Tiers {
-  /** @internal */
-  attach(host: TierHost): AttachedTiers;
+  /** @internal `marks`: purges are told by marks in the tiers, not by a log that all follow who read them. */
+  attach(host: TierHost, marks?: boolean): AttachedTiers;
 }
 
 /** What tiers need of the cache and its surroundings. */
@@ -45,6 +45,14 @@ export interface AttachedTiers {
   load(load: TierLoad): Promise<unknown>;
   /** A value was set. */
   set(place: Place, key: unknown, value: unknown, life: ValueLife): void;
+  /** For a cache that holds bytes and has loads of its own: what lies under a key, the best there is of use at all. Never rejects. */
+  read(place: Place, key: string): Promise<FoundBytes | undefined>;
+  /**
+   * Stores bytes whose load began at `began`; resolves when those tiers that write through have them, or, with `all`, all. Never rejects.
+   */
+  write(place: Place, key: string, bytes: Uint8Array, began: number, life: ValueLife, all: boolean): Promise<void>;
+  /** Asks for a key's lease, where there are leases: "after" another had it, and has done. Never rejects. */
+  turn(place: Place, key: string): Promise<LeaseTurn | undefined>;
   /** A key, what bears a tag, or all in a part of the cache was purged. */
   purge(place: Place, what: "key" | "tag" | "all", of?: unknown): void;
   /** The tiers' names, from above. */
@@ -125,3 +133,18 @@ export interface TierStats {
 
 /** Everything is let through, nothing, or one call to see how it goes. */
 export type BreakerState = "closed" | "open" | "half-open";
+
+/** Bytes that were found in a tier. */
+export interface FoundBytes {
+  /** The tier's name. */
+  readonly layer: string;
+  /** When their load began. */
+  readonly began: number;
+  readonly bytes: Uint8Array;
+}
+
+/** What came of asking: the lease, to be given back; that another had it, and has done; or neither. */
+export type LeaseTurn =
+  | { readonly kind: "holder"; release(): Promise<void> }
+  | { readonly kind: "after"; readonly released: boolean }
+  | { readonly kind: "alone" };

@@ -187,6 +187,12 @@ impl Exchanging {
             // Who asked after a purge gets nothing that was asked for before it.
             State::Filling(filling) if self.is_purged(proxy, &flight, filling.tags()) => self.lost(proxy),
             State::Ended(outcome) if self.is_purged(proxy, &flight, outcome.tags()) => self.lost(proxy),
+            // It is in the memory, where a purge has taken it out meanwhile.
+            State::Below(layer) => {
+                let found = self.exchange.key().and_then(|key| proxy.store.get(key));
+                let decision = self.exchange.handle_below(found.as_deref(), layer, self.leads, now);
+                self.decide(proxy, decision, now)
+            }
             State::Filling(filling) => match self.exchange.handle_filling(filling, self.leads, now) {
                 Some(answer) => {
                     self.answer = Some(answer);

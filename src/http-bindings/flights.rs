@@ -34,6 +34,8 @@ pub(crate) enum State {
     Asking,
     /// Its body is being read for the cache.
     Filling(Rc<Filling<Body>>),
+    /// A store below of this name had something for it, which is in the memory now.
+    Below(String),
     /// It has ended.
     Ended(Rc<Outcome<Body>>),
 }

@@ -8,6 +8,7 @@
 #![cfg(target_family = "wasm")]
 
 mod ask;
+mod edge;
 mod figures;
 mod flights;
 mod heads;
@@ -18,6 +19,7 @@ mod store;
 mod trip;
 
 pub use ask::Ask;
+pub use edge::{Edge, Share};
 pub use host::{Host, now, unflatten};
 pub use limits::Limits;
 pub use proxy::Proxy;

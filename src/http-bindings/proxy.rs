@@ -1,5 +1,6 @@
 //! The proxy of one isolate: what a request comes to, where that can be said at once.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use ::http::{HeaderMap, Method};
@@ -23,6 +24,8 @@ pub struct Proxy {
     pub(crate) store: Store,
     pub(crate) flights: Flights,
     pub(crate) figures: Figures,
+    /// Whether there are stores below.
+    pub(crate) below: Cell<bool>,
     rules: Rules,
     heads: Heads,
 }
@@ -34,6 +37,7 @@ impl Proxy {
             store: Store::new(&limits),
             flights: Flights::new(limits.max_loads, limits.max_filling_bytes),
             figures: Figures::default(),
+            below: Cell::new(false),
             rules,
             heads: Heads::default(),
             limits,

@@ -62,6 +62,10 @@ impl Purged {
                 name == url
             }
             Self::Prefix(prefix) => {
+                // One of all keys of a target that have more in them than its URL is compared with the whole.
+                if prefix.contains('\u{1}') {
+                    return key.as_str().starts_with(prefix.as_str());
+                }
                 let (name, prefix) = aligned(key, prefix);
                 name.starts_with(prefix)
             }
@@ -86,11 +90,18 @@ fn aligned<'a>(key: &'a Key, pattern: &'a str) -> (&'a str, &'a str) {
 struct Purges {
     /// How many there have been.
     count: u64,
-    recent: VecDeque<Purged>,
+    /// Each with its moment.
+    recent: VecDeque<(Purged, u64)>,
+    /// What was loaded up to this moment may have been purged without that being known.
+    floor: Option<u64>,
+    /// Those that are to be told, if somebody is.
+    told: Option<Vec<(Purged, bool)>>,
 }
 
 /// So many purges are told apart; a load that is older than these is taken for purged.
 const REMEMBERED: usize = 1_024;
+/// By how much the clocks of those who share stores differ at most.
+const CLOCK_SKEW: u64 = 500;
 
 /// What an entry takes beside what is in it, in both heaps: the slot, two tables, the buffer's own objects.
 const OVERHEAD: usize = 700;
@@ -108,6 +119,11 @@ impl Store {
         self.cache.get(key)
     }
 
+    /// The same, and it does not count as use.
+    pub fn peek(&self, key: &Key) -> Option<Rc<Targets>> {
+        self.cache.peek(key)
+    }
+
     /// The number of purges up to now: those that a load which begins now has seen.
     pub fn purges(&self) -> u64 {
         self.purges.borrow().count
@@ -117,7 +133,7 @@ impl Store {
     /// it did.
     pub fn apply(&self, change: Change<Body>, seen: u64, now: u64) -> bool {
         if change.is_invalidation() {
-            self.remember(Purged::Key(change.key().clone()));
+            self.remember_ours(Purged::Key(change.key().clone()), false, now);
         } else if self.purged_since(seen, change.key(), change.tags()) {
             return false;
         }
@@ -150,34 +166,95 @@ impl Store {
             return true;
         }
         let numbered = (first..later).zip(&purges.recent);
-        numbered.filter(|(number, _)| *number >= earlier).any(|(_, purged)| purged.concerns(key, tags))
+        numbered.filter(|(number, _)| *number >= earlier).any(|(_, (purged, _))| purged.concerns(key, tags))
     }
 
     /// Takes out what a purge concerns, or, softly, makes it stale. How many targets it has hit. O(entries).
     pub fn purge(&self, purged: Purged, soft: bool, now: u64) -> usize {
+        let hit = self.take_out(&purged, soft, now);
+        self.remember_ours(purged, soft, now);
+        hit
+    }
+
+    /// The same, where somebody else has purged it at a moment.
+    pub fn purge_at(&self, purged: Purged, soft: bool, now: u64, at: u64) {
+        self.take_out(&purged, soft, now);
+        self.remember(purged, at);
+    }
+
+    /// What was purged up to a moment is not known.
+    pub fn forget(&self, now: u64, until: u64) {
+        self.purge_at(Purged::Everything, false, now, until);
+        let mut purges = self.purges.borrow_mut();
+        purges.floor = purges.floor.max(Some(until));
+    }
+
+    /// Whether what was loaded at a moment, by whomever, has been purged since, as far as that is known.
+    pub fn purged_after(&self, loaded_at: u64, key: &Key, tags: &[String]) -> bool {
+        let purges = self.purges.borrow();
+        let before = |at: u64| loaded_at <= at.saturating_add(CLOCK_SKEW);
+        purges.floor.is_some_and(before)
+            || purges.recent.iter().any(|(purged, at)| before(*at) && purged.concerns(key, tags))
+    }
+
+    /// Whether what is purged here is to be told.
+    pub fn tell(&self, tells: bool) {
+        self.purges.borrow_mut().told = tells.then(Vec::new);
+    }
+
+    /// What is to be told: of each its kind, its name, and `soft` if it is stale only.
+    pub fn told(&self) -> Vec<String> {
+        let told = self.purges.borrow_mut().told.as_mut().map(std::mem::take).unwrap_or_default();
+        let plain = |key: &str| key.split('\u{1}').next().unwrap_or_default().to_owned();
+        let said = told.into_iter().map(|(purged, soft)| {
+            let (kind, name) = match purged {
+                Purged::Everything => ("everything", String::new()),
+                Purged::Url(url) => ("url", url),
+                Purged::Prefix(prefix) if prefix.contains('\u{1}') => ("url", plain(&prefix)),
+                Purged::Prefix(prefix) => ("prefix", prefix),
+                Purged::Tag(tag) => ("tag", tag),
+                Purged::Key(key) => ("url", plain(key.as_str())),
+            };
+            [kind.to_owned(), name, if soft { "soft" } else { "" }.to_owned()]
+        });
+        said.flatten().collect()
+    }
+
+    fn take_out(&self, purged: &Purged, soft: bool, now: u64) -> usize {
         let mut hit = 0;
         for (key, target) in self.cache.iter() {
             if !purged.concerns(&key, &target.tags()) {
                 continue;
             }
             hit += 1;
-            let left = match (&purged, soft) {
+            let left = match (purged, soft) {
                 (_, true) => Some(target.soften(now)),
                 (Purged::Tag(tag), false) => target.without_tag(tag),
                 (_, false) => None,
             };
             self.put(key, left, now);
         }
-        self.remember(purged);
         hit
     }
 
-    fn remember(&self, purged: Purged) {
+    fn remember_ours(&self, purged: Purged, soft: bool, now: u64) {
+        if let Some(told) = &mut self.purges.borrow_mut().told {
+            // Who never asks what is to be told is told that it was everything.
+            if told.len() >= REMEMBERED {
+                *told = vec![(Purged::Everything, false)];
+            }
+            told.push((purged.clone(), soft));
+        }
+        self.remember(purged, now);
+    }
+
+    fn remember(&self, purged: Purged, at: u64) {
         let mut purges = self.purges.borrow_mut();
         purges.count += 1;
-        purges.recent.push_back(purged);
+        purges.recent.push_back((purged, at));
         if purges.recent.len() > REMEMBERED {
-            purges.recent.pop_front();
+            let oldest = purges.recent.pop_front().map(|(_, at)| at);
+            purges.floor = purges.floor.max(oldest);
         }
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
-use nearcache::http::exchange::{Failure, Fetch, Filling, Outcome, Piece, Progress, ResponseHead};
+use nearcache::http::exchange::{Failure, Fetch, Filling, Outcome, Piece, Progress, ResponseHead, Shared};
 use nearcache::http::rule::Purge;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -29,16 +29,26 @@ mod failed {
 /// A trip that a request leads. Dropped, it can't be joined any more: the garbage collector does that too, where its request is gone.
 #[wasm_bindgen]
 pub struct Trip {
-    proxy: Rc<Proxy>,
-    fetch: Box<Fetch<Body>>,
-    flight: Rc<Flight>,
-    sent_at: u64,
+    pub(crate) proxy: Rc<Proxy>,
+    pub(crate) fetch: Box<Fetch<Body>>,
+    pub(crate) flight: Rc<Flight>,
+    pub(crate) sent_at: u64,
+    /// What goes into stores below.
+    pub(crate) shared: Vec<Shared<Body>>,
+    /// Whether it is in the background; nothing once it has been counted.
+    background: Option<bool>,
 }
 
 impl Trip {
     pub(crate) fn new(proxy: &Rc<Proxy>, fetch: Box<Fetch<Body>>, flight: Rc<Flight>, background: bool) -> Self {
-        proxy.figures.load_began(background);
-        Self { proxy: proxy.clone(), fetch, flight, sent_at: host::now() }
+        Self {
+            proxy: proxy.clone(),
+            fetch,
+            flight,
+            sent_at: host::now(),
+            shared: Vec::new(),
+            background: Some(background),
+        }
     }
 
     fn end(&mut self, outcome: Outcome<Body>, now: u64) {
@@ -84,7 +94,15 @@ impl Trip {
 
     fn apply(&mut self, now: u64) {
         while let Some(change) = self.fetch.poll_change() {
-            self.proxy.store.apply(change, self.flight.seen, now);
+            let (key, shared) = (change.key().clone(), self.proxy.below.get().then(|| change.shared(now)));
+            if self.proxy.store.apply(change, self.flight.seen, now) {
+                let kept = self.proxy.store.peek(&key);
+                let is_kept = |shared: &Shared<Body>| {
+                    let variants = kept.as_deref().map_or(&[][..], |target| target.variants());
+                    variants.iter().any(|stored| Rc::ptr_eq(&stored.record, &shared.stored.record))
+                };
+                self.shared.extend(shared.into_iter().flatten().filter(is_kept));
+            }
         }
         while let Some(purge) = self.fetch.poll_purge() {
             let purged = match purge {
@@ -93,6 +111,13 @@ impl Trip {
                 Purge::Tag(tag) => Purged::Tag(tag),
             };
             self.proxy.store.purge(purged, false, now);
+        }
+    }
+
+    fn begin(&mut self) {
+        self.sent_at = host::now();
+        if let Some(background) = self.background.take() {
+            self.proxy.figures.load_began(background);
         }
     }
 }
@@ -112,7 +137,7 @@ impl Trip {
 
     /// Where to send it.
     pub fn url(&mut self) -> String {
-        self.sent_at = host::now();
+        self.begin();
         let head = self.fetch.head();
         match head.origin.as_ref().or(self.proxy.limits.origin.as_ref()) {
             Some(origin) => format!("{origin}{}", head.target),

@@ -67,6 +67,11 @@ impl Cache {
         self.0.ask(method, url, bindings::unflatten(fields))
     }
 
+    /// What stores below and other isolates have to do with it.
+    pub fn edge(&self) -> bindings::Edge {
+        bindings::Edge::new(&self.0)
+    }
+
     /// Takes out all there is, or makes it stale; how many targets that were.
     pub fn purge_everything(&self, soft: bool) -> usize {
         self.0.purge(Purged::Everything, soft)

@@ -11,6 +11,7 @@
 mod figures;
 mod lease;
 mod message;
+mod purge_log;
 mod snapshot;
 
 use js_sys::{Array, Uint8Array};
@@ -38,11 +39,12 @@ pub struct Chain {
 impl Chain {
     /// The first of `secrets` signs; without any, nothing is signed.
     #[wasm_bindgen(constructor)]
-    pub fn new(max_lifetime: f64, clock_skew: f64, late_writes: f64, secrets: Vec<Uint8Array>) -> Chain {
+    pub fn new(max_lifetime: f64, clock_skew: f64, late_writes: f64, secrets: Vec<Uint8Array>, marks: bool) -> Chain {
         let options = ChainOptions {
             max_lifetime: max_lifetime as u64,
             clock_skew: clock_skew as u64,
             late_writes: late_writes as u64,
+            marks,
         };
         Chain { chain: tier::Chain::new(options, seal_of(&secrets)), windows: figures::Windows::default() }
     }
@@ -107,15 +109,20 @@ impl Chain {
         self.chain.handle_written(tier.into(), to_time(now), values.into(), bytes as usize, to_failure(end));
     }
 
-    /// A key (`kind` 0), what bears a tag (1), or all in a part (2) was purged; with `here` somebody else tells the tiers.
-    pub fn purge(&mut self, now: f64, place: &str, kind: u8, of: &str, here: bool) {
+    /// A key (`kind` 0), what bears a tag (1), or all in a part (2) was purged; with `here` somebody else tells the tiers; with `at` a
+    /// log told that it was then.
+    pub fn purge(&mut self, now: f64, place: &str, kind: u8, of: &str, here: bool, at: Option<f64>) {
         let purge = match kind {
             0 => Purge::Key(of),
             1 => Purge::Tag(of),
             _ => Purge::All,
         };
         let (now, place) = (to_time(now), Place::from_name(place));
-        if here { self.chain.purge_here(now, &place, purge) } else { self.chain.purge(now, &place, purge) }
+        match at {
+            Some(at) => self.chain.purge_logged(now, to_time(at), &place, purge),
+            None if here => self.chain.purge_here(now, &place, purge),
+            None => self.chain.purge(now, &place, purge),
+        }
     }
 
     /// A value was set.
@@ -241,6 +248,11 @@ impl Found {
     /// Whether it is the answer; else it may stand in for a load that fails.
     pub fn is_answer(&self) -> bool {
         self.is_answer
+    }
+
+    /// When its load began.
+    pub fn generation(&self) -> f64 {
+        self.found.generation.as_millis() as f64
     }
 
     /// In which tier it was found.

@@ -22,6 +22,9 @@ pub struct ChainOptions {
     /// arrives last stays, and so each has to cover what was purged while it was on its way. What is loaded within this
     /// time and `clock_skew` after a purge is not shared by tiers. Default: 1,000.
     pub late_writes: u64,
+    /// Whether purges are told by marks in the tiers. Without, something else tells of them to all who read the tiers
+    /// ([`Chain::purge_logged`]), and a read is one round trip. Default: yes.
+    pub marks: bool,
 }
 
 impl ChainOptions {
@@ -33,7 +36,7 @@ impl ChainOptions {
 
 impl Default for ChainOptions {
     fn default() -> Self {
-        Self { max_lifetime: 86_400_000, clock_skew: 500, late_writes: 1_000 }
+        Self { max_lifetime: 86_400_000, clock_skew: 500, late_writes: 1_000, marks: true }
     }
 }
 
@@ -322,12 +325,15 @@ impl Chain {
         self.mark(now, place, purge, 0);
     }
 
+    /// As [`purge`](Self::purge), of something that was purged at `at`, as a log of purges tells: no tier is told, since whoever reads one
+    /// follows the log. What was loaded later is believed.
+    pub fn purge_logged(&mut self, now: Timestamp, at: Timestamp, place: &Place, purge: Purge<'_>) {
+        let generation = self.options.covers(at);
+        self.marks.add_only_here(now, mark_name(place, purge), generation);
+    }
+
     fn mark(&mut self, now: Timestamp, place: &Place, purge: Purge<'_>, owed: u32) {
-        let name = match purge {
-            Purge::Key(key) => place.key_mark(key),
-            Purge::Tag(tag) => place.tag_mark(tag),
-            Purge::All => place.all_mark(),
-        };
+        let name = mark_name(place, purge);
         let generation = self.options.covers(now);
         self.marks.add(now, name, generation, owed);
     }
@@ -451,6 +457,14 @@ impl Chain {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.tiers.is_empty()
+    }
+}
+
+fn mark_name(place: &Place, purge: Purge<'_>) -> String {
+    match purge {
+        Purge::Key(key) => place.key_mark(key),
+        Purge::Tag(tag) => place.tag_mark(tag),
+        Purge::All => place.all_mark(),
     }
 }
 

@@ -34,6 +34,8 @@ struct Mark {
     made_at: Timestamp,
     /// The tiers that have yet to be told, a bit for each.
     owed: u32,
+    /// Whether no tier is told, and nobody else tells it.
+    only_here: bool,
 }
 
 /// So many tiers can a chain have.
@@ -50,16 +52,31 @@ impl Marks {
 
     /// Marks what has `generation` or an earlier one as purged; these tiers have to be told.
     pub fn add(&mut self, now: Timestamp, name: String, generation: Timestamp, owed: u32) {
+        self.insert(now, name, generation, owed).only_here = false;
+        self.keep_within(now);
+    }
+
+    /// The same, where no tier is told: it is remembered as long as there is room, and then taken for all.
+    pub fn add_only_here(&mut self, now: Timestamp, name: String, generation: Timestamp) {
+        self.insert(now, name, generation, 0).only_here = true;
+        self.keep_within(now);
+    }
+
+    fn insert(&mut self, now: Timestamp, name: String, generation: Timestamp, owed: u32) -> &mut Mark {
         let name = name.into_boxed_str();
         self.order.push_back((name.clone(), now));
         self.bytes += name.len();
-        let mark = self.by_name.entry(name).or_insert(Mark { generation, made_at: now, owed: 0 });
+        let mark = self.by_name.entry(name).or_insert(Mark { generation, made_at: now, owed: 0, only_here: false });
         mark.generation = mark.generation.max(generation);
         mark.made_at = now;
         for (tier, count) in self.owed.iter_mut().enumerate() {
             *count += usize::from((owed & !mark.owed) >> tier & 1 == 1);
         }
         mark.owed |= owed;
+        mark
+    }
+
+    fn keep_within(&mut self, now: Timestamp) {
         while self.order.len() > MOST || self.bytes > MOST_BYTES {
             self.forget_oldest(now);
         }
@@ -73,7 +90,7 @@ impl Marks {
         }
         let Some(mark) = self.by_name.remove(&name) else { return };
         self.settle(mark.owed);
-        if mark.owed != 0 || now.millis_since(made_at) < RETAINED {
+        if mark.owed != 0 || mark.only_here || now.millis_since(made_at) < RETAINED {
             self.floor = self.floor.max(mark.generation);
         }
         // What can't be told one by one is told at once.

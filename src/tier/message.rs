@@ -16,9 +16,13 @@
 //! | `at` | when, in ms since 1970; may be left out |
 //! | `entity` | the kind of data, up to 256 bytes; its keys bear the tag of that name |
 //! | `id` | which one, up to 1,024 bytes; without it all of the entity |
-//! | `action` | `create`, `update`, `delete` (of `id`, else of all of the entity), or `clear` (all there is; without `entity`) |
+//! | `tag` | instead of an entity: what bears this tag, up to 1,024 bytes |
+//! | `url` | the same: a URL without its scheme, or a path and query on every host, up to 2,048 bytes. For HTTP caches; others ignore it |
+//! | `prefix` | the same: all URLs, or paths, that begin so |
+//! | `action` | `create`, `update`, `delete`: it is not to be handed out any more; `expire`: it is stale; `clear`: all there is (without a subject) |
 //!
-//! Fields that are not known are ignored. A message takes 4 KiB at the most.
+//! A message is about one of `entity`, `tag`, `url` and `prefix`; `expire` without any is about all there is. Fields that are not known are
+//! ignored. A message takes 4 KiB at the most.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,14 +41,44 @@ pub struct Message {
     /// When it was published, in ms since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<u64>,
+    /// What it is about.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// What happened to it.
+    pub action: Action,
+}
+
+/// What a message is about: one of an entity, a tag, a URL and a prefix, or nothing, which is everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
     /// The kind of data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
     /// Which one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What happened to it.
-    pub action: Action,
+    /// A tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// A URL without its scheme, or a path and query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What URLs, or paths, begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+}
+
+/// What a message purges.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Purged {
+    /// What bears this tag.
+    Tag(String),
+    /// This URL.
+    Url(String),
+    /// All URLs that begin so.
+    Prefix(String),
+    /// All there is.
+    Everything,
 }
 
 /// Where a message comes from.
@@ -66,6 +100,8 @@ pub enum Action {
     Update,
     /// It is gone.
     Delete,
+    /// It is stale: still of use where stale values are.
+    Expire,
     /// Everything may have changed.
     Clear,
 }
@@ -77,6 +113,7 @@ impl Action {
             "create" => Self::Create,
             "update" => Self::Update,
             "delete" => Self::Delete,
+            "expire" => Self::Expire,
             "clear" => Self::Clear,
             _ => return None,
         })
@@ -109,12 +146,16 @@ impl std::error::Error for MessageError {}
 impl Message {
     /// That something happened to one of an entity, or to all of it.
     pub fn new(entity: impl Into<String>, id: Option<String>, action: Action) -> Self {
-        Self { v: 1, origin: None, at: None, entity: Some(entity.into()), id, action }
+        Self::about(Subject { entity: Some(entity.into()), id, ..Subject::default() }, action)
     }
 
     /// That everything may have changed.
     pub fn clear() -> Self {
-        Self { v: 1, origin: None, at: None, entity: None, id: None, action: Action::Clear }
+        Self::about(Subject::default(), Action::Clear)
+    }
+
+    fn about(subject: Subject, action: Action) -> Self {
+        Self { v: 1, origin: None, at: None, subject, action }
     }
 
     /// Reads a message that anybody may have sent.
@@ -146,11 +187,10 @@ impl Message {
     pub fn from_parts(
         origin: Option<Origin>,
         at: Option<u64>,
-        entity: Option<String>,
-        id: Option<String>,
+        subject: Subject,
         action: Action,
     ) -> Result<Self, MessageError> {
-        Self { v: 1, origin, at, entity, id, action }.checked()
+        Self { v: 1, origin, at, subject, action }.checked()
     }
 
     fn checked(self) -> Result<Self, MessageError> {
@@ -163,13 +203,23 @@ impl Message {
         {
             return malformed("source has 1 to 128 bytes, and seq is from 1 to 2^53 - 1");
         }
-        if !fits(&self.entity, 256) || !fits(&self.id, 1_024) {
+        let Subject { entity, id, tag, url, prefix } = &self.subject;
+        if !fits(entity, 256) || !fits(id, 1_024) {
             return malformed("entity has 1 to 256 bytes, id 1 to 1,024, and neither has U+0000");
         }
-        if self.entity.is_none() != (self.action == Action::Clear) {
-            return malformed("clear is about no entity, and any other action about one");
+        if !fits(tag, 1_024) || !fits(url, 2_048) || !fits(prefix, 2_048) {
+            return malformed("tag has 1 to 1,024 bytes, url and prefix 1 to 2,048, and none has U+0000");
         }
-        if self.entity.is_none() && self.id.is_some() {
+        let subjects = [entity, tag, url, prefix].into_iter().flatten().count();
+        match (subjects, self.action) {
+            (0, Action::Clear | Action::Expire) | (1, _) if subjects == 0 || self.action != Action::Clear => {}
+            _ => {
+                return malformed(
+                    "clear is about nothing, and any other action about one of entity, tag, url and prefix",
+                );
+            }
+        }
+        if entity.is_none() && id.is_some() {
             return malformed("id is of an entity");
         }
         Ok(self)
@@ -180,14 +230,25 @@ impl Message {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The tag by which what the message is about is purged: the entity, or `entity:id`; `None` for everything.
-    pub fn tag(&self) -> Option<String> {
-        let entity = self.entity.as_ref()?;
-        Some(match (&self.id, self.action) {
-            // What is new is in nobody's memory by its id; lists of its kind are.
-            (_, Action::Create) | (None, _) => entity.clone(),
-            (Some(id), _) => format!("{entity}:{id}"),
-        })
+    /// What is to be purged: of an entity the tag `entity`, or `entity:id`.
+    pub fn purged(&self) -> Purged {
+        let Subject { entity, id, tag, url, prefix } = &self.subject;
+        match (entity, tag, url, prefix) {
+            (Some(entity), ..) => Purged::Tag(match (id, self.action) {
+                // What is new is in nobody's memory by its id; lists of its kind are.
+                (_, Action::Create) | (None, _) => entity.clone(),
+                (Some(id), _) => format!("{entity}:{id}"),
+            }),
+            (_, Some(tag), ..) => Purged::Tag(tag.clone()),
+            (_, _, Some(url), _) => Purged::Url(url.clone()),
+            (.., Some(prefix)) => Purged::Prefix(prefix.clone()),
+            _ => Purged::Everything,
+        }
+    }
+
+    /// Whether it makes stale, rather than taking out.
+    pub fn is_soft(&self) -> bool {
+        self.action == Action::Expire
     }
 }
 
@@ -216,8 +277,13 @@ impl Publisher {
 /// What to do about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heed {
-    /// Purge this tag.
-    Purge(String),
+    /// Purge this, or make it stale.
+    Purge {
+        /// What.
+        purged: Purged,
+        /// Whether to make it stale only.
+        soft: bool,
+    },
     /// Messages were lost, or all is to go: clear everything. If the source's lost messages can be had, ask for those from
     /// `missed` on instead, up to this one, and purge by them and by it.
     Clear {
@@ -252,8 +318,9 @@ impl Follower {
             Some(Gap::Lost(first, last)) => Some((first, last)),
             Some(Gap::None) | None => None,
         };
-        match message.tag() {
-            Some(tag) if missed.is_none() => Heed::Purge(tag),
+        let (purged, soft) = (message.purged(), message.is_soft());
+        match missed {
+            None if soft || purged != Purged::Everything => Heed::Purge { purged, soft },
             _ => Heed::Clear { missed },
         }
     }

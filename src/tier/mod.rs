@@ -8,6 +8,7 @@
 //! - [`Chain::purge`] makes what was loaded before unbelievable: here at once, elsewhere by marks in every tier.
 //! - [`envelope`] is what lies in a store, [`names`] where.
 //! - [`Leases`] lets one isolate of many load a key, and [`Gate`] goes on without them where they fail.
+//! - [`PurgeLog`] is one list of purges for all isolates, and [`LogFollower`] what one of them knows of it.
 //! - [`message`] tells others' memories of purges; [`snapshot`] is a whole cache as bytes.
 //!
 //! # Purges across isolates
@@ -24,10 +25,12 @@ mod bytes;
 mod chain;
 pub mod envelope;
 mod figures;
+mod follow;
 mod lease;
 mod marks;
 pub mod message;
 pub mod names;
+mod purge_log;
 mod read;
 mod seal;
 pub mod snapshot;
@@ -36,7 +39,9 @@ pub use breaker::{BreakerOptions, BreakerState};
 pub use chain::{Chain, ChainEvent, ChainOptions, Delivery, Failure, Lane, NewValue, Purge, Put, TierOptions, Write};
 pub use envelope::{Envelope, Freshness, Kind, Lifetimes, Refused};
 pub use figures::TierFigures;
+pub use follow::{Bound, FollowFigures, FollowOptions, LogFollower, Look, Next, Page, Told};
 pub use lease::{Acquired, Gate, GateChange, Leases};
 pub use names::Place;
+pub use purge_log::{Appended, LogOptions, PurgeLog};
 pub use read::{Found, Promotion, Read, ReadOutcome, Step};
 pub use seal::Seal;

@@ -248,6 +248,9 @@ impl Read {
             self.leave_tier(chain, now, since, &asked, failure);
             return;
         }
+        if !chain.options.marks {
+            return self.handle_marks::<B>(chain, now, &Trip { asked, since, names: Vec::new() }, held, &[]);
+        }
         let mut names = Vec::new();
         for (index, found) in &held {
             if let Some(item) = self.items.get(*index) {

@@ -20,13 +20,25 @@ pub(super) struct Config {
     pub admin_token: Option<String>,
     pub thresholds: Thresholds,
     pub health_window_ms: u64,
+    pub edge: EdgeConfig,
+}
+
+/// How what is bound beside the memory is used.
+pub(super) struct EdgeConfig {
+    /// Whether the Cache API is a tier: by itself where a log of purges is bound.
+    pub cache_api: Option<bool>,
+    /// How old a purge may be that this isolate has not heard of.
+    pub max_staleness_ms: u64,
+    /// Whether the memory is cleared where the log can't be reached.
+    pub hard_bound: bool,
 }
 
 const MIB: u64 = 1024 * 1024;
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 33] = [
     "ADMIN_TOKEN",
+    "CACHE_API",
     "CLIENT_RELOAD",
     "COOKIES",
     "ERROR_BACKOFF",
@@ -48,6 +60,8 @@ const KNOWN: [&str; 30] = [
     "MAX_VARIANTS",
     "NEGATIVE_TTL",
     "ORIGIN",
+    "PURGE_BOUND",
+    "PURGE_STALENESS",
     "RULES",
     "SET_COOKIE",
     "SLOW_LOAD_LOG",
@@ -166,6 +180,20 @@ impl Config {
             admin_token: vars.token("ADMIN_TOKEN")?,
             thresholds: vars.thresholds()?,
             health_window_ms: vars.millis("HEALTH_WINDOW")?.unwrap_or(60_000),
+            edge: EdgeConfig {
+                cache_api: vars.word("CACHE_API", "auto, on or off", |word| match word {
+                    "auto" => Some(None),
+                    "on" => Some(Some(true)),
+                    "off" => Some(Some(false)),
+                    _ => None,
+                })?,
+                max_staleness_ms: vars.deadline("PURGE_STALENESS", 5_000)?,
+                hard_bound: vars.word("PURGE_BOUND", "soft or hard", |word| match word {
+                    "soft" => Some(false),
+                    "hard" => Some(true),
+                    _ => None,
+                })?,
+            },
         };
         let rules = vars.text("RULES").unwrap_or_else(|| "{}".to_owned());
         let rules = Rules::from_json(rule, &rules).map_err(|error| ConfigError::Rules(error.to_string()))?;

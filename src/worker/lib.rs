@@ -58,6 +58,20 @@ impl Proxy {
         }
     }
 
+    /// What stores below and other isolates have to do with it.
+    pub fn edge(&self) -> bindings::Edge {
+        bindings::Edge::new(&self.0.proxy)
+    }
+
+    /// How what is bound beside the memory is used: 1 if the Cache API is a tier, 0 if not, NaN where that depends on what else is bound; the
+    /// oldest purge, in ms, that this isolate need not have heard of; and 1 if that bound is hard.
+    #[wasm_bindgen(js_name = edgeConfig)]
+    pub fn edge_config(&self) -> Vec<f64> {
+        let edge = &self.0.config.edge;
+        let cache_api = edge.cache_api.map_or(f64::NAN, |on| f64::from(u8::from(on)));
+        vec![cache_api, edge.max_staleness_ms as f64, f64::from(u8::from(edge.hard_bound))]
+    }
+
     /// As a request that wants a target fresh, for `KEEP_FRESH`.
     pub fn refresh(&self, target: &str) -> JsValue {
         let fields = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-cache"))]);

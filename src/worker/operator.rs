@@ -20,6 +20,7 @@ use super::config::Config;
 #[derive(Clone, Copy)]
 pub(super) enum Errand {
     Purge,
+    Messages,
     Metrics,
     Health,
 }
@@ -44,13 +45,14 @@ impl Errand {
             return None;
         }
         let Some(route) = path.strip_prefix("/_nearcache/") else {
-            return Some(Err(Page::problem(404, "there are /_nearcache/purge, metrics and health")));
+            return Some(Err(Page::problem(404, "there are /_nearcache/purge, messages, metrics and health")));
         };
         let (errand, allowed) = match route {
             "purge" => (Self::Purge, "POST"),
+            "messages" => (Self::Messages, "POST"),
             "metrics" => (Self::Metrics, "GET"),
             "health" => (Self::Health, "GET"),
-            _ => return Some(Err(Page::problem(404, "there are /_nearcache/purge, metrics and health"))),
+            _ => return Some(Err(Page::problem(404, "there are /_nearcache/purge, messages, metrics and health"))),
         };
         if !shown {
             return Some(Err(Page::problem(401, "wants Authorization: Bearer and the ADMIN_TOKEN")));
@@ -105,6 +107,8 @@ impl Served {
                 }
                 Err(wrong) => Page::problem(400, &wrong),
             },
+            // Who carries this out hands them to the log, where there is one.
+            Errand::Messages => Page::problem(404, "no log of purges is bound (PURGE_LOG)"),
             Errand::Metrics => Page { status: 200, content_type: figures::CONTENT_TYPE, text: self.proxy.metrics() },
             Errand::Health => self.health(),
         })
@@ -145,6 +149,12 @@ impl Operation {
 
 #[wasm_bindgen]
 impl Operation {
+    /// Whether the body is messages for the log of purges.
+    #[wasm_bindgen(js_name = isMessages)]
+    pub fn is_messages(&self) -> bool {
+        matches!(self.errand, Errand::Messages)
+    }
+
     /// Does what the operator wants, with the request's body.
     pub fn operate(&self, text: &str) -> JsValue {
         self.served.operate(self.errand, text)

@@ -347,6 +347,7 @@ test("Hono: what is private is each request's own, at once too", async () => {
   equal([(await served.request("/throws")).status, (await served.request("/nowhere")).status], [500, 404]);
 });
 
+await import("./edge.mjs");
 const given = settings();
 const result = await run({ ...given, runtime: "node" });
 origin.stop();

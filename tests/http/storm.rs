@@ -14,7 +14,7 @@ use nearcache::http::rule::{Rule, UNKEYED_FIELDS};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::numbers::{Random, seed};
-use super::world::{Bytes, Reception, Reply, World, get, joined, receive, response};
+use super::world::{Bytes, Reception, Reply, Tier, World, get, joined, receive, response};
 
 /// What the origin knows of a representation that it has sent.
 #[derive(Clone, Debug)]
@@ -144,13 +144,16 @@ struct Storm {
     hits: u64,
     stale: u64,
     collapsed: u64,
+    /// Trips that found something below.
+    found: u64,
 }
 
 impl Storm {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, below: Option<Tier>) -> Self {
         let register = Register::default();
         let origin = origin(register.clone(), Random(seed ^ 0x5eed));
-        let world = World::new(Rule { max_variants: 16, ..Rule::default() }, origin);
+        let mut world = World::new(Rule { max_variants: 16, ..Rule::default() }, origin);
+        world.below = below;
         Self {
             world,
             register,
@@ -161,6 +164,7 @@ impl Storm {
             hits: 0,
             stale: 0,
             collapsed: 0,
+            found: 0,
         }
     }
 
@@ -175,6 +179,8 @@ impl Storm {
                 let trip = self.random.below(self.trips.len() as u64) as usize;
                 self.lose(trip);
             }
+            // Another isolate, which has nothing in its memory.
+            9 if self.world.below.is_some() && self.random.one_in(4) => self.world.store.borrow_mut().clear(),
             _ => self.world.pass([0, 1, 100, 1_000, 5_000, 20_000][self.random.below(6) as usize]),
         }
     }
@@ -240,6 +246,15 @@ impl Storm {
     fn end(&mut self, index: usize) {
         let mut trip = self.trips.swap_remove(index);
         let before = self.variants(trip.fetch.key());
+        if self.world.look_below(&trip.fetch) {
+            self.found += 1;
+            for (position, mut client) in trip.waiting.into_iter().enumerate() {
+                let found = client.exchange.key().and_then(|key| self.world.found(key));
+                let decision = client.exchange.handle_below(found.as_ref(), "tier", position == 0, self.world.now());
+                self.decide(client, decision, Vec::new());
+            }
+            return;
+        }
         let invalidates = !trip.fetch.head().method.is_safe();
         let (outcome, body) = self.world.run(&mut trip.fetch);
         let after = self.variants(trip.fetch.key());
@@ -326,11 +341,23 @@ fn check_head(fetch: &Fetch<Bytes>, leader: Option<&Client>) {
 
 #[test]
 fn every_request_ends_in_one_answer_that_it_may_have() {
+    rage(|| None);
+}
+
+#[test]
+fn over_a_store_below_too_whose_isolates_come_and_go() {
+    let found = rage(|| Some(Tier::default()));
+    assert!(found > 20, "{found}");
+}
+
+/// How often something was found below.
+fn rage(below: impl Fn() -> Option<Tier>) -> u64 {
+    let mut found = 0;
     let steps: u64 = option_env!("STEPS").and_then(|steps| steps.parse().ok()).unwrap_or(1_500);
     for round in 0..20 {
         let seed = seed() + round;
         println!("SEED={seed}");
-        let mut storm = Storm::new(seed);
+        let mut storm = Storm::new(seed, below());
         for _ in 0..steps {
             storm.step();
         }
@@ -350,5 +377,7 @@ fn every_request_ends_in_one_answer_that_it_may_have() {
             storm.stale,
             storm.collapsed
         );
+        found += storm.found;
     }
+    found
 }

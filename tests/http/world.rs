@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use nearcache::http::exchange::{
-    Answer, Change, Content, Decision, Exchange, Failure, Fetch, FetchHead, Key, Outcome, Piece, Progress, Request,
-    ResponseHead, Target,
+    Answer, Below, Change, Content, Decision, Exchange, Failure, Fetch, FetchHead, Key, Outcome, Piece, Progress,
+    Request, ResponseHead, Target,
 };
 use nearcache::http::rule::Rule;
 
@@ -33,8 +33,12 @@ pub struct Reception {
 
 type Origin = Box<dyn FnMut(&FetchHead, u64) -> Reply>;
 
+/// A store below the memories of several worlds: by name the head, the body, and until when it is kept.
+pub type Tier = Rc<RefCell<HashMap<String, (Vec<u8>, Bytes, u64)>>>;
+
 /// Everything there is.
 pub struct World {
+    pub below: Option<Tier>,
     pub rule: Rc<Rule>,
     pub now: Rc<Cell<u64>>,
     pub store: RefCell<HashMap<Key, Target<Bytes>>>,
@@ -49,6 +53,7 @@ pub const BEGIN: u64 = 1_795_219_200_000;
 impl World {
     pub fn new(rule: Rule, origin: impl FnMut(&FetchHead, u64) -> Reply + 'static) -> Self {
         Self {
+            below: None,
             rule: Rc::new(rule),
             now: Rc::new(Cell::new(BEGIN)),
             store: RefCell::default(),
@@ -80,11 +85,17 @@ impl World {
                 Decision::Answer(answer) => return receive(answer, body),
                 Decision::AnswerAndRefresh(answer, mut fetch) => {
                     let reception = receive(answer, body);
-                    self.run(&mut fetch);
+                    if !self.look_below(&fetch) {
+                        self.run(&mut fetch);
+                    }
                     return reception;
                 }
                 Decision::Fetch(mut fetch) => {
                     let key = fetch.key().clone();
+                    if self.look_below(&fetch) {
+                        decision = exchange.handle_below(self.found(&key).as_ref(), "tier", true, self.now());
+                        continue;
+                    }
                     let (outcome, origins) = self.run(&mut fetch);
                     body = origins;
                     decision = exchange.handle_outcome(&outcome, true, self.found(&key).as_ref(), self.now());
@@ -119,11 +130,40 @@ impl World {
                 }
             };
             while let Some(change) = fetch.poll_change() {
+                let shared = change.shared(self.now());
                 self.apply(change);
+                for shared in shared {
+                    let until = self.now() + shared.lifetimes[0] + shared.lifetimes[1].max(shared.lifetimes[2]);
+                    for name in shared.names {
+                        let kept = (shared.head.clone(), shared.stored.body.clone(), until);
+                        self.below.as_ref().map(|tier| tier.borrow_mut().insert(name, kept));
+                    }
+                }
             }
             return ended;
         }
         panic!("the fetch does not end");
+    }
+
+    /// Whether a store below had something, which is in the memory now.
+    pub fn look_below(&self, fetch: &Fetch<Bytes>) -> bool {
+        let Some(tier) = &self.below else { return false };
+        let mut name = fetch.name_below();
+        while let Some(next) = name.take() {
+            let kept = tier.borrow().get(&next).filter(|kept| kept.2 > self.now()).cloned();
+            let Some((head, body, _)) = kept else { return false };
+            let length = body.len() as u64;
+            let found = self.found(fetch.key());
+            match fetch.handle_below(found.as_ref(), &head, body, length, self.now()) {
+                Below::Found(change) => {
+                    self.apply(change);
+                    return true;
+                }
+                Below::Elsewhere(other) => name = Some(other).filter(|other| *other != next),
+                Below::Nothing => return false,
+            }
+        }
+        false
     }
 
     pub fn apply(&self, change: Change<Bytes>) {

@@ -2,9 +2,19 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { NearCache } from "nearcache";
-import { leaseObject, objectLease, objectTier, storeObject, tiers } from "nearcache/tiers";
+import {
+  invalidation,
+  leaseObject,
+  objectLease,
+  objectTier,
+  purgeLog,
+  purgeLogObject,
+  storeObject,
+  tiers,
+} from "nearcache/tiers";
 
 export class StoreObject extends storeObject(DurableObject) {}
+export class PurgeLogObject extends purgeLogObject(DurableObject) {}
 
 /** An object that can be told to fail. */
 let broken = false;
@@ -16,6 +26,18 @@ export class LeaseObject extends leaseObject(DurableObject) {
     if (broken) throw new Error("broken");
     return super.acquire(...args);
   }
+}
+
+/** Memories alone, which follow a log of purges. */
+const followers = {};
+function follower(maxStaleness, env) {
+  return (followers[maxStaleness] ??= (() => {
+    const cache = new NearCache({ ttl: "5m" });
+    const told = invalidation(cache, {
+      transport: purgeLog(env.PURGE_LOG, { maxStaleness: Number(maxStaleness), name: maxStaleness }),
+    });
+    return { cache, told };
+  })());
 }
 
 const isolates = {};
@@ -34,6 +56,19 @@ export default {
     const { pathname, searchParams } = new URL(request.url);
     const kind = searchParams.get("kind");
     const key = searchParams.get("key");
+    if (pathname.startsWith("/followed/")) {
+      const { cache, told } = follower(searchParams.get("bound"), env);
+      if (pathname === "/followed/publish") {
+        await told.publish("page", key, "update");
+        return new Response("published");
+      }
+      if (pathname === "/followed/stats") return Response.json(told.stats());
+      await told.catchUp();
+      const load = async () => (await fetch(`${env.ORIGIN}/${key}`)).text();
+      return new Response(await cache.getOrSet(key, load, { tags: [`page:${key}`] }));
+    }
+    if (pathname === "/log")
+      return env.PURGE_LOG.get(env.PURGE_LOG.idFromName(searchParams.get("bound"))).fetch(request);
     const { cache, lines } = isolate(kind, env);
     if (pathname === "/lines") return Response.json(lines);
     if (pathname === "/break") {

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { limit, report, settings } from "../js/report.mjs";
-import { equal, ok, run, test } from "../js/runner.mjs";
+import { equal, ok, run, sleep, test } from "../js/runner.mjs";
 import { bundle, COMPATIBILITY_DATE, modulesOf, root, scratch } from "../js/workerd.mjs";
 
 limit(120_000, "the edge");
@@ -13,9 +13,12 @@ const ISOLATES = 8;
 const REQUESTS = 500;
 
 const calls = {};
+/** What the origin answers for keys that begin so. */
+let version = 1;
 const origin = createServer((request, response) => {
   const key = request.url.slice(1);
   calls[key] = (calls[key] ?? 0) + 1;
+  if (key.startsWith("version")) return response.end(`${version}`);
   setTimeout(() => {
     if (key.startsWith("fails") && calls[key] === 1) response.destroy();
     else response.end(`value of ${key}`);
@@ -29,6 +32,7 @@ const modules = modulesOf(folder);
 const objects = (of) => ({
   STORE: { className: "StoreObject", useSQLite: true, ...of },
   LEASE: { className: "LeaseObject", useSQLite: true, ...of },
+  PURGE_LOG: { className: "PurgeLogObject", useSQLite: true, ...of },
 });
 const workers = Array.from({ length: ISOLATES }, (_, at) => ({
   name: `w${at}`,
@@ -107,6 +111,64 @@ test("with a broken object all goes on as without, and it is told once", async (
     "nearcache: leases fail; loads go on without",
   ]);
   await ask("break", { kind: "leased", isolate: 0, yes: false });
+});
+
+/** For how long after `purge` each isolate, asked all the time, still answers with the old version: ms. */
+async function staleness(bound, key, purge) {
+  let purged = Infinity;
+  const old = `${version}`;
+  const asking = Array.from({ length: ISOLATES }, async (_, isolate) => {
+    for (let last = 0; ; await sleep(5)) {
+      const began = performance.now();
+      if ((await ask("followed/get", { bound, key, isolate })) !== old) return last;
+      last = Math.max(0, began - purged);
+    }
+  });
+  // Somewhere between two looks.
+  await sleep(bound + Math.random() * bound);
+  version++;
+  await purge();
+  purged = performance.now();
+  return Promise.all(asking);
+}
+
+for (const [bound, rounds] of [
+  [1_000, 5],
+  [5_000, 1],
+]) {
+  test(`a purge is seen by all eight isolates within the ${bound} ms that were promised`, async () => {
+    const seen = [];
+    for (let round = 0; round < rounds; round++) {
+      const key = `version ${bound}`;
+      seen.push(await staleness(bound, key, () => ask("followed/publish", { bound, key, isolate: round })));
+    }
+    const others = seen.flatMap((all, round) => all.filter((_, isolate) => isolate !== round)).sort((a, b) => a - b);
+    const [median, longest] = [others[others.length >> 1], others.at(-1)].map(Math.round);
+    console.log(
+      `stale after a purge, bound ${bound} ms, ${others.length} times another isolate: median ${median} ms, at most ${longest} ms`,
+    );
+    ok(longest <= bound, `${longest} ms`);
+    ok(rounds === 1 || longest > bound / 10, "or they have been told by something else");
+    equal(seen[0][0], 0, "who publishes has nothing old");
+    const { log } = JSON.parse(await ask("followed/stats", { bound, isolate: 1 }));
+    ok(log.staleness <= bound && log.lookFailures === 0, JSON.stringify(log));
+  });
+}
+
+test("a message of another service, sent to the object over HTTP, is seen as well, and by isolates that had been idle", async () => {
+  const bound = 1_000;
+  const seen = await staleness(bound, "version http", async () => {
+    const body = '{"v":1,"entity":"page","id":"version http","action":"update"}';
+    const response = await fetch(new URL(`log?bound=${bound}&isolate=2`, url), { method: "POST", body });
+    equal(response.status, 200, await response.text());
+  });
+  ok(Math.max(...seen) <= bound, `${seen}`);
+  version++;
+  await ask("followed/publish", { bound, key: "version http", isolate: 0 });
+  await sleep(2 * bound);
+  for (let isolate = 0; isolate < ISOLATES; isolate++) {
+    equal(await ask("followed/get", { bound, key: "version http", isolate }), `${version}`);
+  }
 });
 
 const results = await run({ ...settings(), runtime: "workerd", timeout: 30_000 });

@@ -13,6 +13,8 @@ await import("./snapshots.mjs");
 await import("./snapshot-file.mjs");
 await import("./sockets.mjs");
 await import("./store-faults.mjs");
+await import("./purge-log.mjs");
+await import("./zone-purge.mjs");
 const { end } = await import("./real-redis.mjs");
 const { faultTable } = await import("./cost.mjs");
 const given = settings();

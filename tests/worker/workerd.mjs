@@ -10,13 +10,17 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const built = path.join(root, "build/worker");
 
 /**
- * The Worker in raw workerd, with these variables. `probed`: with a module around it that collects garbage when it is asked to, and
+ * The Worker in raw workerd, with these variables, and these objects: classes by the names of their bindings. `probed`: with a module around it that collects garbage when it is asked to, and
  * tells how large the wasm's memory is (see memory.mjs).
  */
-export async function startWorkerd(vars, { probed = false, flags = [] } = {}) {
+export async function startWorkerd(vars, { probed = false, flags = [], objects = {} } = {}) {
   const port = await freePort();
   const folder = mkdtempSync(path.join(tmpdir(), "nearcache-workerd-"));
   const bindings = Object.entries(vars).map(([name, text]) => `(name = "${name}", text = ${JSON.stringify(text)})`);
+  for (const [name, of] of Object.entries(objects)) {
+    bindings.push(`(name = "${name}", durableObjectNamespace = "${of}")`);
+  }
+  const namespaces = Object.values(objects).map((of) => `(className = "${of}", uniqueKey = "${of}", enableSql = true)`);
   const config = path.join(folder, "config.capnp");
   const embed = (name, kind, from = path.relative(folder, path.join(built, name))) =>
     `(name = "./${name}", ${kind} = embed "${from}"),`;
@@ -42,10 +46,13 @@ const worker :Workerd.Worker = (
     ${probe}
     ${embed("index.js", "esModule")}
     ${embed("index_bg.wasm", "wasm")}
+    ${embed("tiers_bg.wasm", "wasm")}
   ],
   compatibilityDate = "2026-11-01",
   globalOutbound = "net",
   bindings = [${bindings.join(", ")}],
+  durableObjectNamespaces = [${namespaces.join(", ")}],
+  durableObjectStorage = (inMemory = void),
 );
 `,
   );

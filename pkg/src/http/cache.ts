@@ -1,6 +1,7 @@
 import type { Ask, Cache, Glue } from "../../generated/http.js";
 import { NearCacheError } from "../errors.js";
 import { drive } from "./drive.js";
+import { Edge } from "./edge.js";
 import { flatten } from "./fields.js";
 import { byFetch, byHandler, type Fetch } from "./origin.js";
 import { nextHop } from "./redirects.js";
@@ -33,6 +34,7 @@ export class HttpCache {
   readonly #fetch: Fetch;
   #cache: Cache;
   #trips = new Trips();
+  readonly #edge: Edge | undefined;
 
   /** Throws a {@link NearCacheError} with the code `ERR_OPTION` that names what is wrong and what is allowed. */
   constructor(options: HttpCacheOptions = {}) {
@@ -41,6 +43,10 @@ export class HttpCache {
     // The runtime's as it is when it is called: test tools put others in its place.
     this.#fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
     this.#cache = this.#make();
+    const { tiers, purgeLog } = options;
+    if (tiers !== undefined || purgeLog !== undefined) {
+      this.#edge = new Edge(this.#cache.edge(), { tiers, purgeLog }, waitUntil);
+    }
   }
 
   #make(): Cache {
@@ -96,6 +102,8 @@ export class HttpCache {
   async #answer(request: Request, origin: AskOrigin, background = true): Promise<Response> {
     const { signal } = request;
     signal?.throwIfAborted();
+    const behind = this.#edge?.catchUp();
+    if (behind !== undefined) await behind;
     const answer = this.#ask(request, origin, background);
     if (answer instanceof Response || signal === null || signal === undefined) return answer;
     let leave: () => void;
@@ -117,6 +125,7 @@ export class HttpCache {
       if (answer instanceof Response) return answer;
       return drive(answer, {
         trips,
+        edge: this.#edge,
         origin,
         body: request.body,
         waitUntil,
@@ -134,6 +143,7 @@ export class HttpCache {
     if (error instanceof WebAssembly.RuntimeError && cache === this.#cache) {
       this.#trips = new Trips();
       this.#cache = this.#make();
+      this.#edge?.use(this.#cache.edge());
     }
     return new Response("nearcache: the cache has failed and begins anew\n", {
       status: 500,
@@ -143,24 +153,37 @@ export class HttpCache {
 
   /**
    * Takes out what is stored, or makes it stale; how many URLs that concerned. It beats what is under way: what was asked for before
-   * is not stored. O(entries). Throws a {@link NearCacheError} with the code `ERR_OPTION`.
+   * is not stored. O(entries). Tiers and other isolates are told behind it ({@link told}). Throws a {@link NearCacheError} with the code `ERR_OPTION`.
    */
   purge(purge: HttpPurge): number {
     const { kind, names } = readPurge(purge);
     const soft = purge.soft === true;
-    if (kind === "everything") return this.#cache.purge_everything(soft);
-    let hit = 0;
+    let hit = kind === "everything" ? this.#cache.purge_everything(soft) : 0;
     for (const name of names) {
       if (kind === "url") hit += this.#cache.purge_url(name, soft);
       else if (kind === "prefix") hit += this.#cache.purge_prefix(name, soft);
       else hit += this.#cache.purge_tag(name, soft);
     }
+    this.#telling = this.#edge?.tell();
+    if (this.#telling !== undefined) waitUntil(this.#telling.catch(() => {}));
     return hit;
+  }
+
+  #telling: Promise<void> | undefined = undefined;
+
+  /**
+   * Resolves when the last purge has been told: tiers have it on its way, the log has it. Rejects if the log can't be reached: it is told
+   * again with later requests. For the request that has purged.
+   */
+  async told(): Promise<void> {
+    await this.#telling;
   }
 
   stats(): HttpStats {
     const figures = this.#cache.stats();
-    return Object.fromEntries(FIGURES.map((name, index) => [name, figures[index]])) as unknown as HttpStats;
+    const stats = Object.fromEntries(FIGURES.map((name, index) => [name, figures[index]])) as unknown as HttpStats;
+    const log = this.#edge?.stats();
+    return log === undefined ? stats : { ...stats, log };
   }
 
   /** The figures as a page for Prometheus. */
@@ -172,7 +195,7 @@ export class HttpCache {
 const CODINGS = "gzip, deflate, br, zstd";
 
 // As in `lib.rs`.
-const FIGURES: readonly (keyof HttpStats)[] = [
+const FIGURES: readonly Exclude<keyof HttpStats, "log">[] = [
   "hits",
   "staleHits",
   "misses",

@@ -1,6 +1,7 @@
 // One client's request: asks the wasm what to do until there is an answer.
 
 import type { Ask } from "../../generated/http.js";
+import type { Edge } from "./edge.js";
 import type { Led, Shared, Trips } from "./trip.js";
 import type { AskOrigin } from "./types.js";
 
@@ -14,6 +15,8 @@ const WAIT = 4;
 /** How one request is carried out. */
 export interface Ways {
   readonly trips: Trips;
+  /** Tiers below the memory, and who is told of purges. */
+  readonly edge?: Edge | undefined;
   readonly origin: AskOrigin;
   /** The body of the client's request. */
   readonly body: ReadableStream<Uint8Array> | null;

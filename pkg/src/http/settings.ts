@@ -21,6 +21,8 @@ const OPTIONS: ReadonlySet<string> = new Set([
   "totalTimeout",
   "defaults",
   "rules",
+  "tiers",
+  "purgeLog",
   "fetch",
 ]);
 const PURGE: ReadonlySet<string> = new Set(["url", "prefix", "tag", "everything", "soft"]);
@@ -45,6 +47,8 @@ export function readLimits(options: HttpCacheOptions): Limits {
     limits.push([name, millis]);
   }
   if (options.fetch !== undefined) fn("fetch", options.fetch);
+  if (options.tiers !== undefined) fn("tiers.attach", options.tiers?.attach);
+  if (options.purgeLog !== undefined) fn("purgeLog.follow", options.purgeLog?.follow);
   return limits;
 }
 

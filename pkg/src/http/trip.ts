@@ -77,7 +77,12 @@ export class Led {
   }
 
   async run(): Promise<void> {
+    const { edge } = this.ways;
+    let release: (() => Promise<void>) | undefined;
     try {
+      const looked = await edge?.find(this.trip);
+      if (looked?.found) return;
+      release = looked?.release;
       for (;;) {
         const came = await this.#ask();
         if (came === SEND_AGAIN) {
@@ -94,6 +99,7 @@ export class Led {
       this.#tell();
       this.shared.over = true;
       this.#end.resolve();
+      edge?.after(this.trip, release);
     }
   }
 

@@ -1,3 +1,6 @@
+import type { Tiers } from "../tiering.js";
+import type { PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
+
 /** Milliseconds, or a string like "250ms", "30s", "5m", "2h", "1d". */
 export type Duration = number | string;
 
@@ -91,6 +94,16 @@ export interface HttpCacheOptions {
   defaults?: RuleSettings | undefined;
   /** Settings for some, the later ones laid over the earlier. */
   rules?: readonly Rule[] | undefined;
+  /**
+   * Stores below the memory, of `nearcache/tiers`: what is not in memory is looked for there before the origin is asked, and whatever may
+   * answer anybody is stored there. The chain belongs to this cache.
+   */
+  tiers?: Tiers | undefined;
+  /**
+   * A log of purges, of `nearcache/tiers`, that all isolates follow: each purge reaches all memories and, as far as it concerns what lies
+   * in tiers, all who read them.
+   */
+  purgeLog?: PurgeLog | undefined;
   /** What asks the origin: default, the runtime's `fetch`. */
   fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
 }
@@ -123,4 +136,6 @@ export interface HttpStats {
   entries: number;
   bytes: number;
   loadsInFlight: number;
+  /** With a `purgeLog`: how far behind it the memory may be, and what its looks came to. */
+  log?: PurgeLogStats;
 }

@@ -12,8 +12,11 @@ export const TIMEOUT = 2;
 export type Ended<T> =
   { readonly end: typeof WELL; readonly value: T } | { readonly end: typeof ERROR | typeof TIMEOUT };
 
+/** What has timers. */
+export type Timers = Pick<TierHost, "setTimer" | "clearTimer">;
+
 /** Waits for a call for so long. Never rejects. */
-export function within<T>(host: TierHost, millis: number, call: () => PromiseLike<T>): Promise<Ended<T>> {
+export function within<T>(host: Timers, millis: number, call: () => PromiseLike<T>): Promise<Ended<T>> {
   return new Promise((resolve) => {
     const timer = host.setTimer(() => resolve({ end: TIMEOUT }), millis);
     const settle = (ended: Ended<T>): void => {

@@ -1,5 +1,14 @@
 import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options.js";
-import type { AttachedTiers, TierHost, TierLoad, TierPage, TierStats, ValueLife } from "../tiering.js";
+import type {
+  AttachedTiers,
+  FoundBytes,
+  LeaseTurn,
+  TierHost,
+  TierLoad,
+  TierPage,
+  TierStats,
+  ValueLife,
+} from "../tiering.js";
 import type { Place } from "../types.js";
 import { checkCodec, Payloads } from "./codec.js";
 import { keyText } from "./keys.js";
@@ -35,14 +44,16 @@ export function tiers(list: readonly Tier[], options: TiersOptions = {}): TierCh
 class TierDriver implements TierChain, AttachedTiers {
   readonly #tiers: readonly Tier[];
   readonly #through: readonly boolean[];
-  readonly #chain: ChainOf;
+  #chain: ChainOf;
+  readonly #newChain: (marks: boolean) => ChainOf;
   readonly #payloads: Payloads;
   readonly #log: (line: string) => void;
   readonly #places = new WeakMap<Place, string>();
   readonly #leaseSource: LeaseSource | undefined;
   #leases: LeaseClient | undefined = undefined;
-  /** Whether purges are of memory alone. */
+  /** Whether purges are of memory alone, and when they were where a log tells them. */
   #here = false;
+  #at: number | undefined = undefined;
   #host: TierHost | undefined = undefined;
   #reader: Reader | undefined = undefined;
   #writers: readonly Writer[] = [];
@@ -60,18 +71,19 @@ class TierDriver implements TierChain, AttachedTiers {
     this.#leaseSource = options.lease;
     this.#log = fn("log", options.log ?? ((line) => console.warn(line)));
     this.#payloads = new Payloads(checkCodec(codec), byteCount("compressFrom", compressFrom));
-    this.#chain = new Chain(
-      longest,
-      duration("clockSkew", clockSkew),
-      duration("lateWrites", lateWrites),
-      toSecrets(options.secrets),
-    );
+    const [skew, late] = [duration("clockSkew", clockSkew), duration("lateWrites", lateWrites)];
+    const secrets = toSecrets(options.secrets);
     const read = list.map((tier, at) => readTier(tier, at));
     const twice = list.find(({ name }, at) => list.findIndex((other) => other.name === name) < at);
     if (twice !== undefined) throw refusal("tiers", `two tiers ${show(twice.name)}`, "tiers with names of their own");
-    for (const one of read) {
-      this.#chain.add_tier(one.timeout, one.ttl, one.failures, one.cooldown, one.maxPendingBytes, one.maxValueBytes);
-    }
+    this.#newChain = (marks) => {
+      const chain = new Chain(longest, skew, late, secrets, marks);
+      for (const one of read) {
+        chain.add_tier(one.timeout, one.ttl, one.failures, one.cooldown, one.maxPendingBytes, one.maxValueBytes);
+      }
+      return chain;
+    };
+    this.#chain = this.#newChain(true);
     this.#tiers = [...list];
     this.#through = read.map(({ write }) => write === "through");
     this.#timeouts = read.map(({ timeout }) => timeout);
@@ -79,9 +91,10 @@ class TierDriver implements TierChain, AttachedTiers {
 
   readonly #timeouts: readonly number[];
 
-  attach(host: TierHost): AttachedTiers {
+  attach(host: TierHost, marks = true): AttachedTiers {
     if (this.#host !== undefined) throw refusal("tiers", "a chain that another cache has", "a chain of its own");
     this.#host = host;
+    if (!marks) this.#chain = this.#newChain(false);
     if (this.#leaseSource !== undefined) this.#leases = new LeaseClient(host, this.#leaseSource, this.#log);
     const chain = this.#chain;
     const used = (): void => this.#afterUse();
@@ -162,21 +175,39 @@ class TierDriver implements TierChain, AttachedTiers {
     this.#host!.keepAlive(this.#store(place, text, value, now, () => life));
   }
 
+  async read(at: Place, key: string): Promise<FoundBytes | undefined> {
+    const held = await this.#reader!.read({ place: this.#place(at), key, refresh: false });
+    if (held === undefined) return undefined;
+    const { found } = held;
+    const [layer, began] = [this.#tiers[found.tier()]!.name, found.generation()];
+    const decoded = await this.#decode(held);
+    found.free();
+    return decoded?.value instanceof Uint8Array ? { layer, began, bytes: decoded.value } : undefined;
+  }
+
+  write(at: Place, key: string, bytes: Uint8Array, began: number, life: ValueLife, all: boolean): Promise<void> {
+    return this.#store(this.#place(at), key, bytes, began, () => life, all);
+  }
+
+  async turn(at: Place, key: string): Promise<LeaseTurn | undefined> {
+    return this.#leases?.turn(`${this.#place(at)} ${key}`, this.#leases.deadline());
+  }
+
   purge(at: Place, what: "key" | "tag" | "all", of?: unknown): void {
     const kind = what === "key" ? 0 : what === "tag" ? 1 : 2;
     const text = what === "key" ? keyText(of) : what === "tag" ? (of as string) : "";
     if (text === undefined) return;
-    this.#chain.purge(this.#host!.now(), this.#place(at), kind, text, this.#here);
+    this.#chain.purge(this.#host!.now(), this.#place(at), kind, text, this.#here, this.#at);
     this.#afterUse();
   }
 
-  hereOnly<T>(purge: () => T): T {
-    const before = this.#here;
-    this.#here = true;
+  hereOnly<T>(purge: () => T, at?: number): T {
+    const before = [this.#here, this.#at] as const;
+    [this.#here, this.#at] = [true, at];
     try {
       return purge();
     } finally {
-      this.#here = before;
+      [this.#here, this.#at] = before;
     }
   }
 

@@ -32,6 +32,19 @@ export {
   type StoreStub,
 } from "./platform.js";
 export { redisSocketTier, type RedisSocketTierOptions } from "./redis-socket.js";
+export type { PurgeMessage, PurgeSubject } from "./messages.js";
+export {
+  type Following,
+  type Heed,
+  purgeLog,
+  type PurgeLog,
+  type PurgeLogBounds,
+  purgeLogObject,
+  type PurgeLogOptions,
+  type PurgeLogPage,
+  type PurgeLogStats,
+  type PurgeLogStub,
+} from "./purge-log.js";
 export { type IoRedisClient, type NodeRedisClient, redisTier, type RedisTierOptions } from "./redis.js";
 export {
   loadSnapshot,
@@ -51,3 +64,4 @@ export {
 } from "./snapshot-stores.js";
 export { tierObject } from "./tier-object.js";
 export type { BreakerState, Codec, Tier, TierChain, TierEntry, TierOptions, TiersOptions, TierStats } from "./types.js";
+export { type ZonePurge, zonePurge, type ZonePurgeCode, ZonePurgeError, type ZonePurgeOptions } from "./zone-purge.js";

@@ -1,8 +1,10 @@
 // Purges told to other isolates' memories, where connections may live: Node, browsers.
 
 import { fn, known, refusal, show } from "../options.js";
+import { fieldsOf, parseMessage, type Purge, type PurgeMessage, type PurgeSubject, toPurge } from "./messages.js";
+import type { Following, PurgeLog, PurgeLogStats } from "./purge-log.js";
 import type { TierChain } from "./types.js";
-import { Follower, messageTag } from "./wasm.js";
+import { Follower, messagePurges } from "./wasm.js";
 
 /** Carries messages between isolates. */
 export interface Transport {
@@ -17,12 +19,14 @@ export interface Transport {
 /** A cache, as far as it is purged. */
 export interface Purged {
   deleteByTag(tag: string): unknown;
+  expireByTag?(tag: string): unknown;
   clear(): void;
 }
 
 /** How a cache is told. */
 export interface InvalidationOptions {
-  transport: Transport;
+  /** What carries messages: `broadcast`, `redisPubSub`, one of your own, or a `purgeLog`. */
+  transport: Transport | PurgeLog;
   /** The cache's tiers: purges that others tell reach its memory only, since who told them has told the tiers. */
   tiers?: TierChain | undefined;
   /** Told when messages were lost or can't be read, and the memory is cleared. Default `console.warn`. */
@@ -37,6 +41,8 @@ export interface InvalidationStats {
   readonly gaps: number;
   /** How often the memory was cleared. */
   readonly clears: number;
+  /** With a `purgeLog`: how far behind it the memory may be, and what its looks came to. */
+  readonly log?: PurgeLogStats | undefined;
 }
 
 /** A cache that tells its purges, and hears of others'. */
@@ -45,19 +51,24 @@ export interface Invalidation {
    * Something happened to one of an entity, or to all of it: purges the tag `entity:id`, or, without `id` and for "create", the tag `entity`,
    * here, in the tiers, and in the memory of all who listen. So give entries both tags.
    */
-  publish(entity: string, id?: string, action?: "create" | "update" | "delete"): Promise<void>;
+  publish(entity: string, id?: string, action?: "create" | "update" | "delete" | "expire"): Promise<void>;
+  /** The same of a tag as it is. */
+  publish(message: PurgeMessage): Promise<void>;
   /** Clears this cache, its tiers, and the memory of all who listen. */
   clear(): Promise<void>;
   /** A message that came some other way, from a webhook for one. */
   handle(text: string): void;
+  /**
+   * Where a `purgeLog` is the transport: call it when a request comes, before the cache is asked. Nothing, or a promise to wait for, which
+   * never rejects: then the memory has nothing that was purged more than `maxStaleness` ago. With others it does nothing.
+   */
+  catchUp(): Promise<void> | undefined;
   stats(): InvalidationStats;
   /** Hears nothing more. */
   close(): Promise<void>;
 }
 
 const OPTIONS = new Set(["transport", "tiers", "log"]);
-/** So many characters can a message have. */
-const LONGEST = 4_096;
 
 /**
  * Tells a cache's purges to others', and heeds theirs. The messages are JSON, documented in the crate's `tier::message`, so that other
@@ -69,19 +80,24 @@ const LONGEST = 4_096;
  * await told.publish("order", "42", "update");
  * ```
  *
+ * In Workers, where nothing listens between requests, `purgeLog(env.PURGE_LOG)` is the transport, and each request begins with
+ * `await told.catchUp()`.
+ *
  * @throws {NearCacheError} `ERR_OPTION`
  */
 export function invalidation(cache: Purged, options: InvalidationOptions): Invalidation {
   known(options, OPTIONS);
-  fn("transport.publish", options.transport?.publish);
-  fn("transport.subscribe", options.transport?.subscribe);
+  const { transport } = options;
+  fn("transport.publish", transport?.publish);
+  if (!("follow" in transport)) fn("transport.subscribe", transport?.subscribe);
   return new Invalidator(cache, options);
 }
 
 class Invalidator implements Invalidation {
-  /** A name that no other process has: its messages are counted. */
-  readonly #source = crypto.randomUUID();
+  /** A name that no other process has: its messages are counted. Made late, since a Worker's global scope has no randomness. */
+  #source: string | undefined = undefined;
   readonly #follower = new Follower();
+  readonly #following: Following | undefined;
   readonly #ended: Promise<() => unknown>;
   readonly #log: (line: string) => void;
   #published = 0;
@@ -92,8 +108,17 @@ class Invalidator implements Invalidation {
     private readonly cache: Purged,
     private readonly options: InvalidationOptions,
   ) {
-    this.#log = options.log ?? ((line) => console.warn(line));
-    const ended = options.transport.subscribe(
+    const { transport, tiers, log } = options;
+    this.#log = log ?? ((line) => console.warn(line));
+    if ("follow" in transport) {
+      this.#following = transport.follow(({ purge, at }) => {
+        if (purge === undefined) this.#clear("messages of the log were lost", at);
+        else this.#apply(purge, at);
+      }, tiers !== undefined);
+      this.#ended = Promise.resolve(() => {});
+      return;
+    }
+    const ended = transport.subscribe(
       (text) => this.handle(text),
       () => {
         this.#follower.reconnected();
@@ -104,27 +129,38 @@ class Invalidator implements Invalidation {
     this.#ended.catch(() => {});
   }
 
-  async publish(entity: string, id?: string, action: "create" | "update" | "delete" = "update"): Promise<void> {
-    await this.#tell(entity, id, action);
+  async publish(
+    about: string | PurgeMessage,
+    id?: string,
+    action: "create" | "update" | "delete" | "expire" = "update",
+  ): Promise<void> {
+    if (typeof about === "object" && about !== null) {
+      const { action: what, ...subject } = about;
+      await this.#tell(subject, what);
+    } else {
+      await this.#tell({ entity: about, id }, action);
+    }
   }
 
   async clear(): Promise<void> {
-    await this.#tell(undefined, undefined, "clear");
+    await this.#tell({}, "clear");
   }
 
-  async #tell(entity: string | undefined, id: string | undefined, action: string): Promise<void> {
+  async #tell(subject: PurgeSubject, action: string): Promise<void> {
     const seq = this.#published + 1;
-    const tag = messageTag(this.#source, seq, entity, id, action);
-    if (tag === undefined) {
-      const wanted = "an entity of 1 to 256 bytes, an id of 1 to 1,024, and as action create, update or delete";
-      throw refusal("publish", [entity, id, action].map(show).join(", "), wanted);
+    const source = (this.#source ??= crypto.randomUUID());
+    const fields = fieldsOf({ ...subject, action });
+    const purge = fields && messagePurges(source, seq, fields);
+    if (purge === undefined) {
+      const wanted =
+        "an entity of 1 to 256 bytes with an id of 1 to 1,024 or none, or a tag, url or prefix; and as action create, update, delete or expire";
+      throw refusal("publish", [...Object.values(subject), action].map(show).join(", "), wanted);
     }
     this.#published = seq;
-    if (entity === undefined) this.cache.clear();
-    else this.cache.deleteByTag(tag);
+    this.#purge(toPurge(purge));
     // Those who listen find the tiers purged already.
     await this.options.tiers?.flush();
-    const message = { v: 1, source: this.#source, seq, at: Date.now(), entity, id, action };
+    const message = { v: 1, source, seq, at: Date.now(), ...subject, action };
     await this.options.transport.publish(JSON.stringify(message));
   }
 
@@ -132,23 +168,27 @@ class Invalidator implements Invalidation {
     this.#heard++;
     const heed = this.#heed(text);
     if (heed === undefined) return;
-    const [what, of] = heed;
-    if (what === "purge") this.#here(() => void this.cache.deleteByTag(of!));
-    else this.#clear(of);
+    if (heed[0] === "clear") this.#clear(heed[1]);
+    else this.#apply(toPurge(heed));
   }
 
   #heed(text: string): string[] | undefined {
-    const message = text.length <= LONGEST ? parse(text) : undefined;
-    const { v, source, seq = NaN, entity, id, action } = message ?? {};
-    if (v !== 1 || typeof seq !== "number" || typeof action !== "string") return this.#follower.refuse();
-    if (![source, entity, id].every((text) => text === undefined || typeof text === "string")) {
-      return this.#follower.refuse();
-    }
-    return this.#follower.handle(source as string, seq, entity as string, id as string, action);
+    const message = parseMessage(text);
+    const { source, seq = NaN } = message ?? {};
+    const fields = message && fieldsOf(message);
+    if (fields === undefined || typeof seq !== "number") return this.#follower.refuse();
+    if (source !== undefined && typeof source !== "string") return this.#follower.refuse();
+    return this.#follower.handle(source, seq, fields);
+  }
+
+  catchUp(): Promise<void> | undefined {
+    return this.#following?.catchUp();
   }
 
   stats(): InvalidationStats {
-    return { published: this.#published, heard: this.#heard, gaps: this.#follower.gaps(), clears: this.#clears };
+    const log = this.#following?.stats();
+    const [heard, gaps] = log === undefined ? [this.#heard, this.#follower.gaps()] : [log.heard, log.gaps];
+    return { published: this.#published, heard, gaps, clears: this.#clears, ...(log && { log }) };
   }
 
   async close(): Promise<void> {
@@ -157,26 +197,28 @@ class Invalidator implements Invalidation {
     )();
   }
 
-  #clear(why: string | undefined): void {
+  #clear(why: string | undefined, at?: number): void {
     this.#clears++;
     if (why !== undefined) this.#log(`nearcache: ${why}; the memory is cleared`);
-    this.#here(() => this.cache.clear());
+    this.#here(() => this.cache.clear(), at);
   }
 
-  #here(purge: () => void): void {
+  #apply(purge: Purge, at?: number): void {
+    this.#here(() => this.#purge(purge), at);
+  }
+
+  /** URLs are for HTTP caches. */
+  #purge({ kind, name, soft }: Purge): void {
+    const { cache } = this;
+    if (kind === "everything") cache.clear();
+    else if (kind === "tag" && soft && cache.expireByTag !== undefined) cache.expireByTag(name);
+    else if (kind === "tag") cache.deleteByTag(name);
+  }
+
+  #here(purge: () => void, at?: number): void {
     const { tiers } = this.options;
     if (tiers === undefined) purge();
-    else tiers.hereOnly(purge);
-  }
-}
-
-/** The fields of a message; none if it is no object. */
-function parse(text: string): Record<string, unknown> | undefined {
-  try {
-    const json = JSON.parse(text);
-    return typeof json === "object" && json !== null ? json : undefined;
-  } catch {
-    return undefined;
+    else tiers.hereOnly(purge, at);
   }
 }
 

@@ -1,7 +1,7 @@
 // One load for the whole edge: of the isolates that lack a key one loads it, and the others wait until it is in the tiers.
 
 import { duration, known, refusal, size } from "../options.js";
-import type { TierHost } from "../tiering.js";
+import type { LeaseTurn, TierHost } from "../tiering.js";
 import type { Duration } from "../types.js";
 import { WELL, within } from "./calls.js";
 import type { ObjectNamespace } from "./platform.js";
@@ -112,13 +112,7 @@ export function leaseObject<B extends abstract new (...args: any[]) => any>(
   return LeaseHolder as unknown as new (ctx: any, env: any) => InstanceType<B> & LeaseStub;
 }
 
-/** What came of asking: the lease, to be given back; that another had it, and has done; or neither. */
-export type Turn =
-  | { readonly kind: "holder"; release(): Promise<void> }
-  | { readonly kind: "after"; readonly released: boolean }
-  | { readonly kind: "alone" };
-
-const ALONE: Turn = { kind: "alone" };
+const ALONE: LeaseTurn = { kind: "alone" };
 
 /** Asks for leases, within bounds. */
 export class LeaseClient {
@@ -136,7 +130,7 @@ export class LeaseClient {
   }
 
   /** Takes the lease of a name, or waits until its holder has done. Never rejects. */
-  async turn(name: string, deadline: number): Promise<Turn> {
+  async turn(name: string, deadline: number): Promise<LeaseTurn> {
     const { host, source } = this;
     const { ttl, timeout } = source.settings;
     const stub = source.stub(name);
@@ -149,7 +143,7 @@ export class LeaseClient {
     return ended.end === WELL && host.now() < deadline ? { kind: "after", released: ended.value } : ALONE;
   }
 
-  #hold(stub: LeaseStub, name: string, token: number): Turn {
+  #hold(stub: LeaseStub, name: string, token: number): LeaseTurn {
     const { host, source } = this;
     const { ttl } = source.settings;
     let timer: unknown;

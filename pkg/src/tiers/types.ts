@@ -111,9 +111,10 @@ export interface TiersOptions {
 export interface TierChain extends Tiers {
   /**
    * Calls `purge`, and what it purges of the cache before it returns is not told to the tiers, since somebody else has: what
-   * {@link invalidation} does with others' messages.
+   * {@link invalidation} does with others' messages. `at`: when it was purged, in ms since 1970, by a log that all follow who read the
+   * tiers: what was loaded later is believed. Default: now.
    */
-  hereOnly<T>(purge: () => T): T;
+  hereOnly<T>(purge: () => T, at?: number): T;
   /** What happened at each tier, in the order of the tiers. */
   stats(): TierStats[];
   /** Resolves when what was to be written and purged has been, or has failed: it never rejects. */

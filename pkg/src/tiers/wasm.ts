@@ -4,9 +4,13 @@ import * as glue from "../../generated/tiers.js";
 
 let ready = false;
 
+/** Keeps what goes on after a request's answer, where there are requests that end. */
+export let keepAlive: (promise: Promise<unknown>) => void = () => {};
+
 /** Makes the instance, once. */
-export function initTiers(module: () => WebAssembly.Module): void {
+export function initTiers(module: () => WebAssembly.Module, waitUntil = keepAlive): void {
   if (ready) return;
+  keepAlive = waitUntil;
   const { exports } = new WebAssembly.Instance(module(), {
     "./tiers_bg.js": glue as unknown as WebAssembly.ModuleImports,
   });
@@ -20,7 +24,9 @@ export const {
   Follower,
   Gate,
   Leases,
-  message_tag: messageTag,
+  LogFollower,
+  message_purges: messagePurges,
+  PurgeLog,
   Read,
   place,
   SnapshotReader,
@@ -30,6 +36,8 @@ export const {
 export type {
   Chain as ChainOf,
   Found,
+  LogFollower as LogFollowerOf,
+  PurgeLog as PurgeLogOf,
   Read as ReadOf,
   SnapshotReader as SnapshotReaderOf,
   SnapshotWriter as SnapshotWriterOf,

@@ -41,6 +41,10 @@ impl<B: Clone> Change<B> {
         &self.key
     }
 
+    pub(super) fn kind(&self) -> &Kind<B> {
+        &self.kind
+    }
+
     /// Whether it takes back what is stored, rather than bringing something. Such a change is also to beat every fetch
     /// for its key that is under way.
     pub fn is_invalidation(&self) -> bool {

@@ -6,6 +6,7 @@ use ::http::header::{COOKIE, RANGE};
 use ::http::{HeaderMap, StatusCode};
 
 use super::answer::{self, Answer, Content};
+use super::below::Layer;
 use super::fetch::{Fetch, Filling};
 use super::key::Key;
 use super::outcome::{Failed, Outcome, Unshared};
@@ -27,9 +28,11 @@ pub struct Exchange<B> {
     /// What is stored for it, whatever its age: it stands in where the origin fails.
     candidate: Option<Stored<B>>,
     /// Why it went forward.
-    fwd: Fwd,
+    pub(super) fwd: Fwd,
     pub(super) trips: u32,
     alone: bool,
+    /// Where a store below has had something for it.
+    pub(super) layer: Option<Layer>,
 }
 
 /// What to do with a request.
@@ -51,7 +54,16 @@ impl<B: Clone> Exchange<B> {
     pub fn new(rule: Rc<Rule>, request: Request) -> Self {
         let asked = Prepared::new(&rule, request);
         let key = Key::of_request(&rule, &asked);
-        Self { rule, asked: Rc::new(asked), key, candidate: None, fwd: Fwd::UriMiss, trips: 0, alone: false }
+        Self {
+            rule,
+            asked: Rc::new(asked),
+            key,
+            candidate: None,
+            fwd: Fwd::UriMiss,
+            trips: 0,
+            alone: false,
+            layer: None,
+        }
     }
 
     /// Where to look for stored answers; `None` where none will do.
@@ -102,10 +114,7 @@ impl<B: Clone> Exchange<B> {
                         return refusal;
                     }
                     // A wish for a fresh answer is granted here, too, before something stale is handed out.
-                    let control = &self.asked.control;
-                    forced = (control.no_cache.is_some() || control.max_age == Some(0))
-                        && self.rule.reload == Reload::OncePerSecond
-                        && target.grants_reload(now);
+                    forced = self.wants_origins() && target.grants_reload(now);
                 }
             }
         } else if let Some(refusal) = self.only_if_cached("miss") {
@@ -263,6 +272,12 @@ impl<B: Clone> Exchange<B> {
         Decision::Fetch(Box::new(self.fill(None, now)))
     }
 
+    /// Whether the client wants an answer of the origin's, and may have it.
+    pub(super) fn wants_origins(&self) -> bool {
+        let control = &self.asked.control;
+        (control.no_cache.is_some() || control.max_age == Some(0)) && self.rule.reload == Reload::OncePerSecond
+    }
+
     fn only_if_cached(&self, why: &'static str) -> Option<Decision<B>> {
         self.asked.control.only_if_cached.then(|| {
             let status = CacheStatus::generated().detail(why);
@@ -273,8 +288,11 @@ impl<B: Clone> Exchange<B> {
 
     /// The `ttl` of a stale answer is negative (RFC 9211 §2.4).
     fn hit(&self, stored: &Stored<B>, now: u64) -> Answer<B> {
-        let status = CacheStatus::hit().ttl(stored.record.freshness.ttl_seconds(now));
-        self.reuse(stored, &status, now)
+        let status = match &self.layer {
+            None => CacheStatus::hit(),
+            Some(Layer { name, fwd, led }) => CacheStatus::forwarded(*fwd).stored(*led).collapsed(!led).below(name),
+        };
+        self.reuse(stored, &status.ttl(stored.record.freshness.ttl_seconds(now)), now)
     }
 
     fn reuse(&self, stored: &Stored<B>, status: &CacheStatus, now: u64) -> Answer<B> {

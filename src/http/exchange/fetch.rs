@@ -39,6 +39,8 @@ pub struct Fetch<B> {
     pub(super) selected: bool,
     /// The stored part that what comes is to complete.
     pub(super) completing: Option<Stored<B>>,
+    /// Whether a store below the memory may have what it is for.
+    pub(super) below: bool,
     /// Whether it is marked that answers are nobody else's.
     pub(super) mark: bool,
     pub(super) retried: bool,

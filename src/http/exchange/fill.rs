@@ -32,6 +32,7 @@ impl<B: Clone> Exchange<B> {
             validating: Vec::new(),
             selected: false,
             completing: None,
+            below: false,
             mark: false,
             retried: false,
             pending: None,
@@ -114,6 +115,7 @@ impl<B: Clone> Exchange<B> {
             }
             FlightKey { key: self.key.clone(), part }
         });
+        let below = flight.is_some() && self.layer.is_none() && !fields.contains_key(RANGE) && !self.wants_origins();
         let head = FetchHead::new(&self.rule, &self.asked, Method::GET, fields);
         Fetch {
             rule: self.rule.clone(),
@@ -125,6 +127,7 @@ impl<B: Clone> Exchange<B> {
             validating,
             selected,
             completing,
+            below,
             mark: true,
             retried: false,
             pending: None,

@@ -68,6 +68,7 @@
 //! ```
 
 mod answer;
+mod below;
 mod change;
 mod client;
 mod failure;
@@ -83,6 +84,7 @@ mod response;
 mod target;
 
 pub use answer::{Answer, Content};
+pub use below::{Below, Shared};
 pub use change::Change;
 pub use client::{Decision, Exchange};
 pub use fetch::{Fetch, Filling, Piece, Progress};

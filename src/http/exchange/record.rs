@@ -48,8 +48,8 @@ pub struct Record {
     /// The request fields that selected it.
     pub(super) variant: Vec<u8>,
     /// What the origin sent, where the operator changed it: what is freshened is freshened from here.
-    said: Option<Rc<HeaderMap>>,
-    keep_ms: u64,
+    pub(super) said: Option<Rc<HeaderMap>>,
+    pub(super) keep_ms: u64,
 }
 
 impl Record {

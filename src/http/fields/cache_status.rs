@@ -21,6 +21,7 @@ pub struct CacheStatus {
     stored: bool,
     collapsed: bool,
     detail: Option<Cow<'static, str>>,
+    below: Option<String>,
 }
 
 /// Why a request went forward (RFC 9211 §2.2).
@@ -105,6 +106,15 @@ impl CacheStatus {
         self
     }
 
+    /// Which store below the memory had the answer: a member of its own before this one, `nearcache/` and the store's name, with the
+    /// same `ttl`.
+    #[must_use]
+    pub fn below(mut self, layer: &str) -> Self {
+        let name = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' };
+        self.below = Some(layer.chars().map(name).collect());
+        self
+    }
+
     /// Appends this to a response's `Cache-Status`, after what caches nearer to the origin wrote: the list ends with
     /// the cache nearest to the client (§2).
     pub fn append_to(&self, response_headers: &mut HeaderMap) {
@@ -115,7 +125,7 @@ impl CacheStatus {
     }
 
     fn new(outcome: Outcome) -> Self {
-        Self { outcome, forward_status: None, ttl: None, stored: false, collapsed: false, detail: None }
+        Self { outcome, forward_status: None, ttl: None, stored: false, collapsed: false, detail: None, below: None }
     }
 }
 
@@ -137,18 +147,18 @@ impl Fwd {
 
 impl fmt::Display for CacheStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// The greatest number that a structured field holds: fifteen digits.
-        const MAX_INTEGER: i64 = 999_999_999_999_999;
-
+        if let Some(layer) = &self.below {
+            write!(f, "{NAME}/{layer}; hit")?;
+            self.write_ttl(f)?;
+            f.write_str(", ")?;
+        }
         f.write_str(NAME)?;
         match self.outcome {
             Outcome::Hit => f.write_str("; hit")?,
             Outcome::Forwarded(why) => self.write_forward(why, f)?,
             Outcome::Generated => {}
         }
-        if let Some(ttl) = self.ttl {
-            write!(f, "; ttl={}", ttl.clamp(-MAX_INTEGER, MAX_INTEGER))?;
-        }
+        self.write_ttl(f)?;
         match self.detail.as_deref() {
             Some(detail) if is_token(detail) => write!(f, "; detail={detail}"),
             Some(detail) => write!(f, "; detail={}", quoted(detail)),
@@ -158,6 +168,15 @@ impl fmt::Display for CacheStatus {
 }
 
 impl CacheStatus {
+    fn write_ttl(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// The greatest number that a structured field holds: fifteen digits.
+        const MAX_INTEGER: i64 = 999_999_999_999_999;
+        match self.ttl {
+            Some(ttl) => write!(f, "; ttl={}", ttl.clamp(-MAX_INTEGER, MAX_INTEGER)),
+            None => Ok(()),
+        }
+    }
+
     fn write_forward(&self, why: Fwd, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "; fwd={}", why.token())?;
         if let Some(status) = self.forward_status {

@@ -34,6 +34,11 @@ impl Vary {
         Ok(Self { names: names.into_boxed_slice() })
     }
 
+    /// Of names that [`parse`](Self::parse) gave.
+    pub(crate) fn of_names(names: Vec<HeaderName>) -> Self {
+        Self { names: names.into_boxed_slice() }
+    }
+
     /// The names, sorted.
     pub fn names(&self) -> &[HeaderName] {
         &self.names

@@ -3,6 +3,7 @@
 import module from "./index_bg.wasm";
 import { makeGlue } from "nearcache-glue";
 import { Trips } from "../../../pkg/src/http/trip.ts";
+import { useEdge } from "./edge.js";
 import { broken, host } from "./responses.js";
 
 let proxy;
@@ -21,6 +22,7 @@ export function proxyOf(env) {
   const variables = Object.entries(env).filter(([, value]) => typeof value === "string");
   try {
     proxy = new glue.Proxy(variables.flat(), host);
+    useEdge(proxy, env);
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) throw error;
     proxy = String(error);

@@ -25,3 +25,9 @@ export const misconfigured = (text) =>
   plain(500, `wrong configuration (wrangler.toml or --var): ${text}`, "configuration");
 export const refused = () => plain(400, "the request has no usable host or target", "bad-request");
 export const broken = () => plain(500, "the cache has failed and begins anew", "restarted");
+/** Here a purge counts; others hear of it later. */
+export const untold = (error) => {
+  console.error("nearcache: the log of purges:", error);
+  const text = "the log of purges can't be reached: it was purged here, and is told to others later";
+  return Response.json({ error: text }, { status: 503, headers: { "cache-control": "no-store" } });
+};

@@ -4,8 +4,11 @@
 
 import { drive } from "../../../pkg/src/http/drive.ts";
 import { flatten } from "../../../pkg/src/http/fields.ts";
+import { edge } from "./edge.js";
 import { failed, proxyOf, reviving, trips } from "./instance.js";
-import { misconfigured, refused } from "./responses.js";
+import { misconfigured, refused, untold } from "./responses.js";
+
+export { LeaseObject, PurgeLogObject, StoreObject } from "./edge.js";
 
 /** The longest body of an operator's request. */
 const MAX_OPERATOR_BODY = 1 << 20;
@@ -15,16 +18,10 @@ export default {
     return reviving(() => {
       const proxy = proxyOf(env);
       if (typeof proxy === "string") return misconfigured(proxy);
-      let url;
-      try {
-        url = request.url;
-      } catch {
-        // Two Host fields, for one.
-        return refused();
-      }
-      const answer = proxy.ask(request.method, url, flatten(request.headers));
-      if (answer instanceof Response) return answer;
-      return "operate" in answer ? operate(answer, request) : drive(answer, ways(context, request.body));
+      const behind = edge?.catchUp();
+      return behind === undefined
+        ? answer(proxy, request, env, context)
+        : behind.then(() => reviving(() => answer(proxyOf(env), request, env, context)));
     });
   },
 
@@ -40,18 +37,49 @@ export default {
   },
 };
 
+function answer(proxy, request, env, context) {
+  let url;
+  try {
+    url = request.url;
+  } catch {
+    // Two Host fields, for one.
+    return refused();
+  }
+  const answer = proxy.ask(request.method, url, flatten(request.headers));
+  if (answer instanceof Response) return answer;
+  return "operate" in answer ? operate(answer, request, env) : drive(answer, ways(context, request.body));
+}
+
 const ways = (context, body) => ({
   trips,
+  edge,
   origin: ({ url, ...request }) => fetch(url, { ...request, redirect: "manual", encodeResponseBody: "manual" }),
   body,
   waitUntil: (promise) => context.waitUntil(promise),
   failed,
 });
 
-async function operate(operation, request) {
+async function operate(operation, request, env) {
   const length = Number(request.headers.get("content-length") ?? 0);
   const text = length > MAX_OPERATOR_BODY ? "" : await request.text();
-  return reviving(() => operation.operate(text));
+  if (operation.isMessages() && env.PURGE_LOG) return publish(env.PURGE_LOG, text);
+  const response = reviving(() => operation.operate(text));
+  try {
+    await edge?.tell();
+  } catch (error) {
+    return untold(error);
+  }
+  return response;
+}
+
+/** Hands messages of invalidation to the log, which says what is wrong with them. */
+async function publish(namespace, body) {
+  try {
+    const log = namespace.get(namespace.idFromName("purges"));
+    return await log.fetch("https://purge-log/", { method: "POST", body });
+  } catch (error) {
+    return untold(error);
+  }
 }
 
 /** Loads a target anew, and lets its answer go. */

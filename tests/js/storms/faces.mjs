@@ -46,7 +46,8 @@ export async function startClass(
 export async function startBuilt(weather, { flags } = {}) {
   const folder = scratch();
   copyFileSync(join(root, "build/worker/index.js"), join(folder, "main.js"));
-  copyFileSync(join(root, "build/worker/index_bg.wasm"), join(folder, "index_bg.wasm"));
+  for (const name of ["index_bg.wasm", "tiers_bg.wasm"])
+    copyFileSync(join(root, "build/worker", name), join(folder, name));
   const worker = await serve(folder, {
     services: { net: weather.address },
     outbound: "net",

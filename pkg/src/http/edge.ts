@@ -1,0 +1,152 @@
+// What is beside an HTTP cache's memory: tiers below it, and a log of purges that all isolates follow.
+
+import type { Edge as WasmEdge, Trip } from "../../generated/http.js";
+import type { AttachedTiers, TierHost, Tiers } from "../tiering.js";
+import type { Following, PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
+import type { Place } from "../types.js";
+
+/** What there is beside the memory. */
+export interface Beside {
+  readonly tiers?: Tiers | undefined;
+  readonly purgeLog?: PurgeLog | undefined;
+}
+
+/** What came of looking below: all is told, or the origin is to be asked, and then perhaps a lease to be given back. */
+export type Looked = { readonly found: true } | { readonly found: false; readonly release?: () => Promise<void> };
+
+/** No namespace, and no scope: each part of a cache around a value has marks of its own, which cost reads. */
+const PLACE = { namespaces: [], scopes: [] } as unknown as Place;
+/** So many messages wait for a log that can't be reached. */
+const MOST_UNTOLD = 1_024;
+/** How long it is left alone, in ms. */
+const UNTOLD_AGAIN = 1_000;
+
+export class Edge {
+  #edge: WasmEdge;
+  readonly #tiers: AttachedTiers | undefined;
+  readonly #log: PurgeLog | undefined;
+  readonly #following: Following | undefined;
+  #untold: string[] = [];
+  #again = -Infinity;
+
+  constructor(
+    edge: WasmEdge,
+    { tiers, purgeLog }: Beside,
+    private readonly waitUntil: (promise: Promise<unknown>) => void,
+  ) {
+    // Who follows a log needs no marks in the tiers: a read is one round trip, whatever the tags.
+    this.#tiers = tiers?.attach(hostOf(waitUntil), purgeLog === undefined);
+    this.#log = purgeLog;
+    this.#edge = edge;
+    this.#following = purgeLog?.follow(({ purge, at }) => {
+      if (purge === undefined) this.#edge.forget(at);
+      else this.#edge.purge(purge.kind, purge.name, purge.soft, at);
+    }, tiers !== undefined);
+    this.use(edge);
+  }
+
+  /** The memory is another one now. */
+  use(edge: WasmEdge): void {
+    this.#edge = edge;
+    edge.attach(this.#tiers !== undefined, true);
+  }
+
+  /** For a request that has come: nothing, or what to wait for until the memory is as new as was promised. */
+  catchUp(): Promise<void> | undefined {
+    if (this.#untold.length > 0 && Date.now() >= this.#again) this.waitUntil(this.tell().catch(() => {}));
+    return this.#following?.catchUp();
+  }
+
+  /** Looks below for what a trip is for. Never rejects. */
+  async find(trip: Trip): Promise<Looked> {
+    const name = trip.nameBelow();
+    if (this.#tiers === undefined || name === undefined) return { found: false };
+    if (await this.#look(trip, name)) return { found: true };
+    const turn = await this.#tiers.turn(PLACE, name);
+    if (turn?.kind === "holder") return { found: false, release: turn.release };
+    // Once: what another has not stored is nothing to queue up for.
+    return { found: turn?.kind === "after" && (await this.#look(trip, name)) };
+  }
+
+  async #look(trip: Trip, first: string): Promise<boolean> {
+    const seen = new Set<string>();
+    for (let name = first; !seen.has(name);) {
+      seen.add(name);
+      const found = await this.#tiers!.read(PLACE, name);
+      if (found === undefined) return false;
+      const came = trip.found(found.layer, found.began, found.bytes) as true | string | undefined;
+      if (typeof came !== "string") return came === true;
+      name = came;
+    }
+    return false;
+  }
+
+  /** A trip has ended: what it has brought goes into the tiers, and what it has purged is told, behind the answer. */
+  after(trip: Trip, release?: () => Promise<void>): void {
+    const writes: Promise<void>[] = [];
+    for (let share = trip.share(); share !== undefined; share = trip.share()) {
+      const [ttl, staleWhileRevalidate, staleIfError, began] = share.numbers() as unknown as number[];
+      const life = {
+        ttl: ttl!,
+        staleWhileRevalidate: staleWhileRevalidate!,
+        staleIfError: staleIfError!,
+        tags: share.tags(),
+        bytes: NaN,
+      };
+      const payload = share.payload();
+      for (const name of share.names()) {
+        writes.push(this.#tiers!.write(PLACE, name, payload, began!, life, release !== undefined));
+      }
+      share.free();
+    }
+    if (writes.length > 0 || release !== undefined) this.waitUntil(Promise.all(writes).then(release));
+    const told = this.tell();
+    this.waitUntil(told.catch(() => {}));
+  }
+
+  /** Tells what was purged. Rejects if the log can't be reached: then it is told later. */
+  async tell(): Promise<void> {
+    const said = this.#edge.told();
+    for (let at = 0; at < said.length; at += 3) this.#take(said[at]!, said[at + 1]!, said[at + 2] === "soft");
+    const texts = this.#untold;
+    if (this.#log === undefined || texts.length === 0) return;
+    this.#untold = [];
+    try {
+      await this.#log.publish(...texts);
+    } catch (error) {
+      this.#again = Date.now() + UNTOLD_AGAIN;
+      const untold = [...texts, ...this.#untold];
+      this.#untold = untold.length > MOST_UNTOLD ? [EVERYTHING] : untold;
+      throw error;
+    }
+  }
+
+  #take(kind: string, name: string, soft: boolean): void {
+    if (this.#log !== undefined) {
+      const subject = kind === "everything" ? {} : { [kind]: name };
+      const action = soft ? "expire" : kind === "everything" ? "clear" : "delete";
+      this.#untold.push(JSON.stringify({ v: 1, ...subject, action }));
+    } else if (kind === "tag") {
+      this.#tiers?.purge(PLACE, "tag", `t:${name}`);
+    } else if (kind === "url") {
+      this.#tiers?.purge(PLACE, "tag", `u:${name}`);
+    } else {
+      // Marks are looked up by name: a prefix is not told by any.
+      this.#tiers?.purge(PLACE, "all");
+    }
+  }
+
+  stats(): PurgeLogStats | undefined {
+    return this.#following?.stats();
+  }
+}
+
+const EVERYTHING = '{"v":1,"action":"clear"}';
+
+const hostOf = (keepAlive: (promise: Promise<unknown>) => void): TierHost => ({
+  now: () => Date.now(),
+  keepAlive,
+  afterPromiseJobs: (callback) => queueMicrotask(callback),
+  setTimer: (callback, millis) => setTimeout(callback, millis),
+  clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+});

@@ -1,0 +1,47 @@
+// What is bound beside the memory: tiers below it, leases, and a log of purges. Nothing of it has to be.
+
+import { DurableObject, waitUntil } from "cloudflare:workers";
+import module from "./tiers_bg.wasm";
+import { Edge } from "../../../pkg/src/http/edge.ts";
+import { tiers } from "../../../pkg/src/tiers/chain.ts";
+import { leaseObject, objectLease } from "../../../pkg/src/tiers/lease.ts";
+import { cacheApiTier, kvTier, objectTier, storeObject } from "../../../pkg/src/tiers/platform.ts";
+import { purgeLog, purgeLogObject } from "../../../pkg/src/tiers/purge-log.ts";
+import { initTiers } from "../../../pkg/src/tiers/wasm.ts";
+
+const init = () => initTiers(() => module, waitUntil);
+
+/** The base of the objects: in their isolates nobody else makes the instance. */
+class ObjectBase extends DurableObject {
+  constructor(state, env) {
+    super(state, env);
+    init();
+  }
+}
+export class StoreObject extends storeObject(ObjectBase) {}
+export class LeaseObject extends leaseObject(ObjectBase) {}
+export class PurgeLogObject extends purgeLogObject(ObjectBase) {}
+
+/** The isolate's; nothing where nothing is bound. */
+export let edge;
+
+/** A proxy is there, the first or another after that one failed. */
+export function useEdge(proxy, env) {
+  const { KV, STORE, LEASE, PURGE_LOG } = env;
+  const [cacheApi, maxStaleness, hard] = proxy.edgeConfig();
+  const list = [];
+  // A purge reaches the Cache API of other places by the log only.
+  if (cacheApi === 1 || (Number.isNaN(cacheApi) && PURGE_LOG)) list.push(cacheApiTier(caches.default));
+  if (STORE) list.push(objectTier(STORE, { shards: 16 }));
+  if (KV) list.push(kvTier(KV));
+  if (list.length === 0 && !PURGE_LOG) return;
+  if (edge === undefined) {
+    init();
+    const chain = list.length > 0 ? tiers(list, LEASE ? { lease: objectLease(LEASE) } : {}) : undefined;
+    const log = PURGE_LOG ? purgeLog(PURGE_LOG, { maxStaleness, bound: hard === 1 ? "hard" : "soft" }) : undefined;
+    edge = new Edge(proxy.edge(), { tiers: chain, purgeLog: log }, waitUntil);
+    edge.chain = chain;
+  } else {
+    edge.use(proxy.edge());
+  }
+}

@@ -1,0 +1,278 @@
+// HTTP caches over tiers that they share, and over a log of purges: several isolates, in one process.
+
+import { HttpCache } from "nearcache/http";
+import { memoryTier, purgeLog, tiers } from "nearcache/tiers";
+import { equal, ok, rejects, sleep, test, throws } from "../js/runner.mjs";
+import { place } from "../tiers/log-object.mjs";
+
+/** An origin that answers with its calls. */
+function origin(fields = { "cache-control": "max-age=60" }, { delay = 0, body = (call) => `call ${call}` } = {}) {
+  const world = { calls: 0, fields, fails: false };
+  world.fetch = async (url, init) => {
+    const call = ++world.calls;
+    if (delay > 0) await sleep(delay);
+    if (world.fails) return new Response("failed", { status: 503 });
+    if (init.method === "POST") return new Response("written");
+    return new Response(body(call, init), { headers: world.fields });
+  };
+  return world;
+}
+
+/** One isolate's cache, over these stores. */
+function isolate(fetch, stores, { world, log = {}, ...options } = {}) {
+  const lines = [];
+  const chain = stores && tiers(stores, { clockSkew: 0, lateWrites: 0, log: (line) => lines.push(line), ...options });
+  const purges = world && purgeLog(world.namespace, { maxStaleness: 40, ...log });
+  const http = new HttpCache({ fetch, tiers: chain, purgeLog: purges });
+  const get = async (path, init) => {
+    const response = await http.fetch(`https://example.com${path}`, init);
+    const text = await response.text();
+    await sleep(5);
+    return { text, did: response.headers.get("cache-status"), age: response.headers.get("age") };
+  };
+  return { http, chain, get, lines };
+}
+
+test("what one isolate has loaded another finds in the tier, with its age, and says where from", async () => {
+  const { fetch, ...source } = origin({ "cache-control": "max-age=60", age: "7" });
+  const tier = memoryTier();
+  const [a, b] = [isolate(fetch, [tier]), isolate(fetch, [tier])];
+  await a.get("/");
+  await sleep(1_100);
+  const { text, did, age } = await b.get("/");
+  equal([text, age], ["call 1", "8"]);
+  ok(/^nearcache\/memory; hit; ttl=5[0-2], nearcache; fwd=uri-miss; stored; ttl=5[0-2]$/.test(did), did);
+  ok(/^nearcache; hit; ttl=5[0-2]$/.test((await b.get("/")).did));
+  equal([b.http.stats().loads, b.chain.stats()[0].hits, source.calls], [0, 1, 0]);
+});
+
+test("100 requests at once read the tier once", async () => {
+  const source = origin();
+  const tier = memoryTier();
+  await isolate(source.fetch, [tier]).get("/");
+  const b = isolate(source.fetch, [tier]);
+  const answers = await Promise.all(Array.from({ length: 100 }, () => b.get("/")));
+  equal([...new Set(answers.map(({ text }) => text))], ["call 1"]);
+  equal([source.calls, b.chain.stats()[0].asked], [1, 1]);
+  equal(answers.filter(({ did }) => did.includes("collapsed")).length, 99);
+});
+
+test("variants are found by what selects them", async () => {
+  const source = origin(
+    { "cache-control": "max-age=60", vary: "x-who" },
+    { body: (_, { headers }) => `for ${headers.get("x-who")}` },
+  );
+  const tier = memoryTier();
+  const [a, b] = [isolate(source.fetch, [tier]), isolate(source.fetch, [tier])];
+  const who = (name) => ({ headers: { "x-who": name } });
+  for (const name of ["a", "b"]) await a.get("/", who(name));
+  for (const name of ["a", "b"]) equal((await b.get("/", who(name))).text, `for ${name}`);
+  equal(source.calls, 2);
+});
+
+test("what is private, set with a cookie, or asked for with credentials never lies in a tier", async () => {
+  const store = memoryTier();
+  const written = [];
+  const tier = {
+    ...store,
+    name: "watched",
+    get: (name) => store.get(name),
+    delete: (name) => store.delete(name),
+    set: async (entry) => written.push(entry.name),
+  };
+  for (const [fields, init] of [
+    [{ "cache-control": "private, max-age=60" }],
+    [{ "cache-control": "no-store" }],
+    [{ "cache-control": "max-age=60", "set-cookie": "a=b" }],
+    [{ "cache-control": "max-age=60" }, { headers: { authorization: "me" } }],
+    [{ "cache-control": "max-age=60" }, { headers: { "cache-control": "no-store" } }],
+    [{ "cache-control": "max-age=60" }, { headers: { cookie: "me=1" } }],
+    [{ "cache-control": "max-age=60" }, { method: "POST", body: "x" }],
+  ]) {
+    const { get, chain } = isolate(origin(fields).fetch, [tier]);
+    await get("/", init);
+    await chain.flush();
+    equal(
+      written.filter((name) => name.startsWith("v:")),
+      [],
+      JSON.stringify([fields, init]),
+    );
+  }
+  const { get, chain } = isolate(origin().fetch, [tier]);
+  await get("/");
+  await chain.flush();
+  equal(
+    written.filter((name) => name.startsWith("v:")),
+    ["v:::example.com/"],
+  );
+});
+
+test("bodies beyond 2 MiB, and what bears more than 14 tags, stay out of tiers", async () => {
+  for (const [fields, length, hits] of [
+    [{ "cache-control": "max-age=60" }, 2 << 20, 1],
+    [{ "cache-control": "max-age=60" }, (2 << 20) + 1, 0],
+    [{ "cache-control": "max-age=60", "cache-tag": Array.from({ length: 14 }, (_, n) => `t${n}`).join() }, 9, 1],
+    [{ "cache-control": "max-age=60", "cache-tag": Array.from({ length: 15 }, (_, n) => `t${n}`).join() }, 9, 0],
+  ]) {
+    const source = origin(fields, { body: () => "x".repeat(length) });
+    const tier = memoryTier();
+    const large = (cache) =>
+      Object.assign(cache, {
+        http: new HttpCache({ fetch: source.fetch, tiers: cache.chain, defaults: { maxBodyBytes: 8 << 20 } }),
+      });
+    const stores = () => tiers([tier], { clockSkew: 0, lateWrites: 0 });
+    const [a, b] = [large({ chain: stores() }), large({ chain: stores() })];
+    await (await a.http.fetch("https://example.com/")).text();
+    await sleep(20);
+    await a.chain.flush();
+    const answer = await (await b.http.fetch("https://example.com/")).text();
+    equal([answer.length, source.calls, b.chain.stats()[0].hits], [length, 2 - hits, hits]);
+  }
+});
+
+test("a tier that hangs, fails or brings rubbish costs its timeout at most", async () => {
+  for (const [get, longest] of [
+    [() => new Promise(() => {}), 400],
+    [() => Promise.reject(new Error("down")), 100],
+    [async () => new Uint8Array(100), 100],
+  ]) {
+    const source = origin();
+    const broken = { name: "broken", get, set: get, delete: get, options: { timeout: 50 } };
+    const { get: ask, lines } = isolate(source.fetch, [broken]);
+    const start = performance.now();
+    for (const path of ["/a", "/b", "/c"]) equal((await ask(path)).text, `call ${source.calls}`);
+    ok(performance.now() - start < longest, `${performance.now() - start} ms`);
+    ok(lines.length <= 2, lines.join());
+  }
+});
+
+test("a purge by URL, tag, prefix or everything reaches the tier by its marks", async () => {
+  for (const purge of [
+    { url: "https://example.com/a/b" },
+    { url: "/a/b" },
+    { tag: "t" },
+    { prefix: "/a/" },
+    { everything: true },
+  ]) {
+    const source = origin({ "cache-control": "max-age=60", "cache-tag": "s, t" });
+    const tier = memoryTier();
+    const [a, b, c] = Array.from({ length: 3 }, () => isolate(source.fetch, [tier]));
+    await a.get("/a/b");
+    await b.get("/a/b");
+    a.http.purge(purge);
+    await a.chain.flush();
+    // Clocks may differ by half a second: what is loaded in it is not believed of a tier.
+    await sleep(510);
+    equal((await c.get("/a/b")).text, "call 2", JSON.stringify(purge));
+    equal((await a.get("/a/b")).text, "call 2", "in the isolate that has purged, too");
+    equal((await b.get("/a/b")).text, "call 1", "a memory that nobody tells keeps it");
+  }
+});
+
+test("with a log each purge reaches every memory within the bound, and what lies in tiers is not believed", async () => {
+  for (const purge of [
+    { url: "https://example.com/a/b" },
+    { url: "/a/b" },
+    { tag: "t" },
+    { prefix: "/a/" },
+    { everything: true },
+    { tag: "t", soft: true },
+  ]) {
+    const source = origin({ "cache-control": "max-age=60", "cache-tag": "s, t" });
+    const world = place();
+    const tier = memoryTier();
+    const [a, b] = Array.from({ length: 2 }, () => isolate(source.fetch, [tier], { world }));
+    await a.get("/a/b");
+    equal((await b.get("/a/b")).text, "call 1");
+    await sleep(600);
+    a.http.purge(purge);
+    await a.http.told();
+    await sleep(60);
+    source.calls = 100;
+    equal((await b.get("/a/b")).text, "call 101", JSON.stringify(purge));
+    const c = isolate(source.fetch, [tier], { world });
+    ok(/call 10[12]/.test((await c.get("/a/b")).text), "an isolate that begins later");
+    ok(b.http.stats().log.heard === 1 && b.http.stats().log.staleness <= 100, JSON.stringify(b.http.stats()));
+  }
+});
+
+test("with a log a read of a tier is one round trip whatever the tags, and no marks are written", async () => {
+  const source = origin({ "cache-control": "max-age=60", "cache-tag": "a, b, c, d, e" });
+  const world = place();
+  const store = memoryTier();
+  const [reads, writes] = [[], []];
+  const tier = {
+    name: "watched",
+    get: (name) => (reads.push(name), store.get(name)),
+    set: (entry) => (writes.push(entry.name), store.set(entry)),
+    delete: (name) => store.delete(name),
+  };
+  const [a, b] = Array.from({ length: 2 }, () => isolate(source.fetch, [tier], { world }));
+  await a.get("/");
+  await b.get("/");
+  a.http.purge({ tag: "a" });
+  await a.http.told();
+  await a.chain.flush();
+  equal([reads.length, writes], [2, ["v:::example.com/"]]);
+});
+
+test("what a write invalidates is invalid in the tier and elsewhere", async () => {
+  const source = origin();
+  const world = place();
+  const tier = memoryTier();
+  const [a, b] = Array.from({ length: 2 }, () => isolate(source.fetch, [tier], { world }));
+  await a.get("/list");
+  await b.get("/list");
+  await sleep(600);
+  await a.get("/list", { method: "POST", body: "x" });
+  await sleep(510);
+  equal((await a.get("/list")).text, "call 3");
+  equal((await b.get("/list")).text, "call 3", "from the tier, or the origin's second");
+});
+
+test("a log that can't be reached is told later, and who asks hears of it", async () => {
+  const source = origin();
+  const world = place();
+  const [a, b] = Array.from({ length: 2 }, () => isolate(source.fetch, undefined, { world }));
+  await a.get("/");
+  await b.get("/");
+  world.fails = true;
+  a.http.purge({ url: "/" });
+  await rejects(a.http.told(), { message: /no object/ });
+  world.fails = false;
+  await sleep(1_050);
+  await a.get("/other");
+  await sleep(60);
+  source.calls = 100;
+  equal((await b.get("/")).text, "call 101");
+});
+
+test("with leases isolates ask the origin once together", async () => {
+  const held = new Map();
+  const lease = {
+    settings: { ttl: 1_000, wait: 2_000, timeout: 500 },
+    stub: () => ({
+      acquire: async (name) => (held.has(name) ? -1_000 : (held.set(name, Promise.withResolvers()), 1)),
+      wait: (name) => held.get(name)?.promise,
+      renew: async () => true,
+      release: async (name) => (held.get(name).resolve(), held.delete(name)),
+    }),
+  };
+  const source = origin(undefined, { delay: 50 });
+  const tier = memoryTier();
+  const isolates = Array.from({ length: 8 }, () => isolate(source.fetch, [tier], { lease }));
+  const answers = await Promise.all(isolates.flatMap(({ get }) => Array.from({ length: 20 }, () => get("/"))));
+  equal([[...new Set(answers.map(({ text }) => text))], source.calls, held.size], [["call 1"], 1, 0]);
+  // What may not be shared is nothing to queue up for.
+  const own = origin({ "cache-control": "private" }, { delay: 50 });
+  const others = Array.from({ length: 8 }, () => isolate(own.fetch, [tier], { lease }));
+  const start = performance.now();
+  const texts = await Promise.all(others.map(async ({ get }) => (await get("/own")).text));
+  equal([new Set(texts).size, held.size], [8, 0]);
+  ok(performance.now() - start < 400, `${performance.now() - start} ms`);
+});
+
+test("what is no chain, and no log, is refused", () => {
+  throws(() => new HttpCache({ tiers: [memoryTier()] }), { code: "ERR_OPTION", message: /tiers/ });
+  throws(() => new HttpCache({ purgeLog: {} }), { code: "ERR_OPTION", message: /purgeLog/ });
+});

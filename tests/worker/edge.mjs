@@ -1,0 +1,264 @@
+// The Worker with what may be bound to it: several isolates over one KV, one Cache API, and the objects for values, leases and purges.
+// The first argument: part of a title.
+
+import assert from "node:assert/strict";
+import http from "node:http";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { COMPATIBILITY_DATE, HURRIED, modulesOf, root, scratch } from "../js/workerd.mjs";
+import { runAll } from "./lab.mjs";
+import { startWorkerd } from "./workerd.mjs";
+
+const TOKEN = "the-operator-s-token";
+const built = join(root, "build/worker");
+const modules = modulesOf(built).sort((a) => (a.path.endsWith("index.js") ? -1 : 1));
+const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
+
+/** An origin that counts, and answers with its calls. */
+async function startOrigin() {
+  const calls = new Map();
+  const world = { delay: 0, down: false, calls: (path) => calls.get(path) ?? 0 };
+  const server = http.createServer(async (request, response) => {
+    const url = new URL(request.url, "http://origin");
+    const call = (calls.get(url.pathname) ?? 0) + 1;
+    calls.set(url.pathname, call);
+    if (world.delay > 0) await sleep(world.delay);
+    if (world.down) return request.socket.destroy();
+    response.setHeader("cache-control", url.searchParams.get("cc") ?? "max-age=60");
+    if (url.searchParams.has("tag")) response.setHeader("cache-tag", url.searchParams.get("tag"));
+    if (url.searchParams.has("vary")) response.setHeader("vary", url.searchParams.get("vary"));
+    const length = Number(url.searchParams.get("bytes") ?? 0);
+    response.end(`call ${call}${"x".repeat(length)}`);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  world.url = `http://127.0.0.1:${server.address().port}`;
+  world.stop = () => (server.closeAllConnections(), server.close());
+  return world;
+}
+
+const OBJECTS = { STORE: "StoreObject", LEASE: "LeaseObject", PURGE_LOG: "PurgeLogObject" };
+
+/** So many isolates with these bindings, whose stores are in a folder. */
+async function startEdge(origin, folder, { isolates = 2, bind = [], vars = {} } = {}) {
+  const objects = bind.filter((name) => name in OBJECTS);
+  const worker = (at) => ({
+    name: `w${at}`,
+    modules,
+    modulesRoot: built,
+    compatibilityDate: COMPATIBILITY_DATE,
+    bindings: { ORIGIN: origin.url, ADMIN_TOKEN: TOKEN, ...vars },
+    ...(bind.includes("KV") && { kvNamespaces: { KV: "kv" } }),
+    durableObjects: Object.fromEntries(
+      objects.map((name) => [name, { className: OBJECTS[name], useSQLite: true, ...(at > 0 && { scriptName: "w0" }) }]),
+    ),
+  });
+  const workers = Array.from({ length: isolates }, (_, at) => worker(at));
+  const front = {
+    name: "front",
+    modules: true,
+    script: `export default { fetch: (request, env) => env["W" + request.headers.get("x-isolate")].fetch(request) };`,
+    compatibilityDate: COMPATIBILITY_DATE,
+    serviceBindings: Object.fromEntries(workers.map(({ name }, at) => [`W${at}`, name])),
+  };
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({ workers: [front, ...workers], resourcePersistencePath: folder }),
+  );
+  const url = await miniflare.ready;
+  const get = async (isolate, path, { headers, ...init } = {}) => {
+    const response = await fetch(new URL(path, url), { ...init, headers: { "x-isolate": `${isolate}`, ...headers } });
+    const text = await response.text();
+    await sleep(20);
+    const { headers: fields, status } = response;
+    return { status, text, did: fields.get("cache-status"), age: Number(fields.get("age")) };
+  };
+  const operate = (isolate, route, body) =>
+    get(isolate, `/_nearcache/${route}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${TOKEN}` },
+      body: JSON.stringify(body),
+    });
+  return { get, operate, stop: () => miniflare.dispose() };
+}
+
+/** Calls `run` with an edge and its origin. */
+async function edge(options, run) {
+  const origin = await startOrigin();
+  const folder = scratch();
+  const world = await startEdge(origin, folder, options);
+  try {
+    await run({ ...world, origin, folder });
+  } finally {
+    await world.stop();
+    origin.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const tests = {
+  async "without bindings each isolate asks the origin itself, and Cache-Status has one member"() {
+    await edge({}, async ({ get, origin }) => {
+      for (const isolate of [0, 1]) assert.match((await get(isolate, "/")).did, /^nearcache; fwd=uri-miss; stored;/);
+      assert.equal(origin.calls("/"), 2);
+    });
+  },
+};
+
+for (const [bind, vars, layer] of [
+  [["KV"], {}, "kv"],
+  [["STORE"], {}, "durable-object"],
+  [[], { CACHE_API: "on" }, "cache-api"],
+]) {
+  tests[`over ${layer} one isolate finds what another has loaded, with its age`] = () =>
+    edge({ bind, vars }, async ({ get, origin }) => {
+      assert.match((await get(0, "/a?tag=t")).did, /^nearcache; fwd=uri-miss; stored;/);
+      await sleep(1_100);
+      const found = await get(1, "/a?tag=t");
+      assert.match(
+        found.did,
+        new RegExp(`^nearcache/${layer}; hit; ttl=5\\d, nearcache; fwd=uri-miss; stored; ttl=5\\d$`),
+      );
+      assert.ok(found.age >= 1, `${found.age}`);
+      assert.match((await get(1, "/a?tag=t")).did, /^nearcache; hit; ttl=5\d$/);
+      assert.equal(origin.calls("/a"), 1);
+      const own = "/own?cc=private,max-age=60";
+      await get(0, own);
+      assert.match((await get(1, own)).did, /private/);
+      await get(0, "/en?vary=x-lang", { headers: { "x-lang": "en" } });
+      await get(0, "/en?vary=x-lang", { headers: { "x-lang": "de" } });
+      assert.equal((await get(1, "/en?vary=x-lang", { headers: { "x-lang": "en" } })).text, "call 1");
+      assert.equal((await get(1, "/en?vary=x-lang", { headers: { "x-lang": "de" } })).text, "call 2");
+    });
+
+  tests[`after a restart it is warm from ${layer}, and stands in where the origin is gone`] = () =>
+    edge({ bind, vars }, async ({ get, origin, folder, stop }) => {
+      const path = "/warm?cc=max-age%3D60";
+      await get(0, path);
+      await stop();
+      origin.down = true;
+      const again = await startEdge(origin, folder, { bind, vars });
+      try {
+        const { did, text } = await again.get(1, path);
+        assert.equal(text, "call 1");
+        assert.match(did, new RegExp(`^nearcache/${layer}; hit;`));
+        assert.equal(origin.calls("/warm"), 1);
+      } finally {
+        await again.stop();
+      }
+    });
+
+  tests[`a purge without a log reaches ${layer} by marks`] = () =>
+    edge({ bind, vars, isolates: 3 }, async ({ get, operate, origin }) => {
+      for (const [what, path] of [
+        [{ tags: ["t"] }, "/a?tag=t"],
+        [{ urls: ["/b?x"] }, "/b?x"],
+        [{ prefixes: ["/c"] }, "/c"],
+        [{ everything: true }, "/d"],
+      ]) {
+        await get(0, path);
+        assert.equal((await operate(0, "purge", what)).status, 200);
+        await sleep(300);
+        const asked = origin.calls(path.split("?")[0]);
+        assert.equal((await get(2, path)).text, `call ${asked + 1}`, JSON.stringify(what));
+      }
+    });
+}
+
+const ALL = ["KV", "STORE", "LEASE", "PURGE_LOG"];
+
+tests[
+  "a purge is seen by the other isolate within the bound, by URL, tag, prefix and everything, in memory and in all tiers"
+] = () =>
+  edge({ bind: ALL, isolates: 3, vars: { PURGE_STALENESS: "1s" } }, async ({ get, operate, origin }) => {
+    for (const [what, path] of [
+      [{ tags: ["t"] }, "/a?tag=t"],
+      [{ urls: ["/b?x"] }, "/b?x"],
+      [{ prefixes: ["/c"] }, "/c"],
+      [{ tags: ["s"], soft: true }, "/e?tag=s"],
+      [{ everything: true }, "/d"],
+    ]) {
+      for (const isolate of [0, 1]) await get(isolate, path);
+      assert.equal(origin.calls(path.split("?")[0]), 1);
+      await sleep(600);
+      assert.equal((await operate(0, "purge", what)).status, 200);
+      const purged = performance.now();
+      let stale = 0;
+      for (let text = "call 1"; text === "call 1";) {
+        const began = performance.now();
+        ({ text } = await get(1, path));
+        if (text === "call 1") stale = began - purged;
+      }
+      assert.ok(stale <= 1_000, `${stale} ms`);
+      await sleep(600);
+      assert.notEqual((await get(2, path)).text, "call 1", `an isolate that had not asked: ${JSON.stringify(what)}`);
+      console.log(`  ${JSON.stringify(what)}: stale elsewhere for ${Math.round(stale)} ms`);
+    }
+  });
+
+tests["500 requests over 8 isolates are one call of the origin"] = () =>
+  edge({ bind: ALL, isolates: 8 }, async ({ get, origin }) => {
+    origin.delay = 300;
+    const start = performance.now();
+    const answers = await Promise.all(Array.from({ length: 500 }, (_, at) => get(at % 8, "/storm?bytes=10000")));
+    assert.deepEqual([...new Set(answers.map(({ status, text }) => `${status} ${text.slice(0, 6)}`))], ["200 call 1"]);
+    assert.equal(origin.calls("/storm"), 1);
+    console.log(`  500 requests over 8 isolates: 1 call, ${Math.round(performance.now() - start)} ms`);
+  });
+
+tests["messages of other services reach all isolates by the operator's route"] = () =>
+  edge(
+    { bind: ["PURGE_LOG"], vars: { PURGE_STALENESS: "500ms", CACHE_API: "off" } },
+    async ({ get, operate, origin }) => {
+      await get(0, "/order?tag=order:42");
+      const message = { v: 1, entity: "order", id: "42", action: "update" };
+      assert.deepEqual(JSON.parse((await operate(1, "messages", message)).text), { seq: 1 });
+      assert.equal((await operate(1, "messages", { v: 1 })).status, 400);
+      assert.equal((await get(1, "/_nearcache/messages", { method: "POST", body: "{}" })).status, 401);
+      await sleep(600);
+      assert.equal((await get(0, "/order?tag=order:42")).text, "call 2");
+      assert.equal(origin.calls("/order"), 2);
+    },
+  );
+
+tests["without a log the route for messages says so"] = () =>
+  edge({}, async ({ operate }) => assert.equal((await operate(0, "messages", {})).status, 404));
+
+tests["a variable that won't do is named"] = () =>
+  edge({ isolates: 1, vars: { PURGE_BOUND: "loose" } }, async ({ get }) => {
+    const { status, text } = await get(0, "/");
+    assert.equal(status, 500);
+    assert.match(text, /PURGE_BOUND.*soft or hard/);
+  });
+
+tests["a storm of requests that wait for each other's looks and trips is answered, by code that V8 has compiled"] =
+  async () => {
+    const origin = await startOrigin();
+    origin.delay = 20;
+    const vars = { ORIGIN: origin.url, ADMIN_TOKEN: TOKEN, PURGE_STALENESS: "20ms" };
+    const server = await startWorkerd(vars, { flags: HURRIED, objects: OBJECTS });
+    const seen = {};
+    const ask = async (n) => {
+      const response = await fetch(`${server.url}/${n % 37}?cc=max-age%3D1`);
+      const text = await response.text();
+      const what =
+        response.status === 200 && text.startsWith("call ") ? "answered" : `${response.status} ${text.slice(0, 80)}`;
+      seen[what] = (seen[what] ?? 0) + 1;
+    };
+    const purge = () =>
+      fetch(`${server.url}/_nearcache/purge`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${TOKEN}` },
+        body: '{"prefixes": ["/1"]}',
+      });
+    try {
+      for (let round = 0; round < 60; round++) {
+        await Promise.all([purge(), ...Array.from({ length: 100 }, (_, at) => ask(round * 100 + at))]);
+      }
+    } finally {
+      server.stop();
+      origin.stop();
+    }
+    assert.deepEqual(seen, { answered: 6_000 });
+  };
+
+await runAll(tests);
