@@ -5,7 +5,7 @@ import type { LoadContext, Place } from "./types.js";
 /** Tiers for a cache: `tiers()` of `nearcache/tiers` makes them. They belong to one cache. */
 export interface Tiers {
   /** @internal `marks`: purges are told by marks in the tiers, not by a log that all follow who read them. */
-  attach(host: TierHost, marks?: boolean): AttachedTiers;
+  attach(host: TierHost, marks?: boolean): AttachedBytes;
 }
 
 /** What tiers need of the cache and its surroundings. */
@@ -45,14 +45,6 @@ export interface AttachedTiers {
   load(load: TierLoad): Promise<unknown>;
   /** A value was set. */
   set(place: Place, key: unknown, value: unknown, life: ValueLife): void;
-  /** For a cache that holds bytes and has loads of its own: what lies under a key, the best there is of use at all. Never rejects. */
-  read(place: Place, key: string): Promise<FoundBytes | undefined>;
-  /**
-   * Stores bytes whose load began at `began`; resolves when those tiers that write through have them, or, with `all`, all. Never rejects.
-   */
-  write(place: Place, key: string, bytes: Uint8Array, began: number, life: ValueLife, all: boolean): Promise<void>;
-  /** Asks for a key's lease, where there are leases: "after" another had it, and has done. Never rejects. */
-  turn(place: Place, key: string): Promise<LeaseTurn | undefined>;
   /** A key, what bears a tag, or all in a part of the cache was purged. */
   purge(place: Place, what: "key" | "tag" | "all", of?: unknown): void;
   /** The tiers' names, from above. */
@@ -60,7 +52,7 @@ export interface AttachedTiers {
   /** Keys of the place's namespace, and of those within it, use these tiers only. */
   restrict(place: Place, names: readonly string[]): void;
   /** What happened at each tier, or there in a namespace. */
-  stats(place?: Place): TierStats[];
+  stats(place?: Place): TierStats[] | undefined;
   /** As the core's: thresholds on what happened lately at a tier. NaN: none. */
   health(
     name: string,
@@ -72,7 +64,19 @@ export interface AttachedTiers {
     samples: number,
   ): Float64Array;
   /** Adds their figures to a page for Prometheus, or begins one. */
-  page(cache: string, page: TierPage | undefined): TierPage;
+  page(cache: string, page: TierPage | undefined): TierPage | undefined;
+}
+
+/** Tiers at work for a cache that holds bytes and has loads of its own. */
+export interface AttachedBytes extends AttachedTiers {
+  /** What lies under a key, the best there is of use at all. Never rejects. */
+  read(place: Place, key: string): Promise<FoundBytes | undefined>;
+  /**
+   * Stores bytes whose load began at `began`; resolves when those tiers that write through have them, or, with `all`, all. Never rejects.
+   */
+  write(place: Place, key: string, bytes: Uint8Array, began: number, life: ValueLife, all: boolean): Promise<void>;
+  /** Asks for a key's lease, where there are leases: "after" another had it, and has done. Never rejects. */
+  turn(place: Place, key: string): Promise<LeaseTurn | undefined>;
 }
 
 /** A page for Prometheus of the tiers of some caches. It can be read once. */

@@ -1,7 +1,7 @@
 // What is beside an HTTP cache's memory: tiers below it, and a log of purges that all isolates follow.
 
 import type { Edge as WasmEdge, Trip } from "../../generated/http.js";
-import type { AttachedTiers, TierHost, Tiers } from "../tiering.js";
+import type { AttachedBytes, TierHost, Tiers } from "../tiering.js";
 import type { Following, PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
 import type { Place } from "../types.js";
 
@@ -23,7 +23,7 @@ const UNTOLD_AGAIN = 1_000;
 
 export class Edge {
   #edge: WasmEdge;
-  readonly #tiers: AttachedTiers | undefined;
+  readonly #tiers: AttachedBytes | undefined;
   readonly #log: PurgeLog | undefined;
   readonly #following: Following | undefined;
   #untold: string[] = [];

@@ -1,6 +1,6 @@
 import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options.js";
 import type {
-  AttachedTiers,
+  AttachedBytes,
   FoundBytes,
   LeaseTurn,
   TierHost,
@@ -41,7 +41,7 @@ export function tiers(list: readonly Tier[], options: TiersOptions = {}): TierCh
   return new TierDriver(list, options);
 }
 
-class TierDriver implements TierChain, AttachedTiers {
+class TierDriver implements TierChain, AttachedBytes {
   readonly #tiers: readonly Tier[];
   readonly #through: readonly boolean[];
   #chain: ChainOf;
@@ -91,7 +91,7 @@ class TierDriver implements TierChain, AttachedTiers {
 
   readonly #timeouts: readonly number[];
 
-  attach(host: TierHost, marks = true): AttachedTiers {
+  attach(host: TierHost, marks = true): AttachedBytes {
     if (this.#host !== undefined) throw refusal("tiers", "a chain that another cache has", "a chain of its own");
     this.#host = host;
     if (!marks) this.#chain = this.#newChain(false);
@@ -176,7 +176,7 @@ class TierDriver implements TierChain, AttachedTiers {
   }
 
   async read(at: Place, key: string): Promise<FoundBytes | undefined> {
-    const held = await this.#reader!.read({ place: this.#place(at), key, refresh: false });
+    const { held } = await this.#reader!.read({ place: this.#place(at), key, refresh: false });
     if (held === undefined) return undefined;
     const { found } = held;
     const [layer, began] = [this.#tiers[found.tier()]!.name, found.generation()];

@@ -1,6 +1,6 @@
 import type { Insides } from "../internals.js";
 import type { Partition } from "../partitions.js";
-import type { AttachedTiers, TierLoad, ValueLife } from "../tiering.js";
+import type { AttachedTiers, TierLoad, TierPage, TierStats, ValueLife } from "../tiering.js";
 import type { Place } from "../types.js";
 import { breath } from "./breath.js";
 import { inflate } from "./codec.js";
@@ -254,6 +254,26 @@ class Purges implements AttachedTiers {
   purge(place: Place, what: "key" | "tag" | "all", of?: unknown): void {
     if (what === "key") this.#note(place, of);
     this.inner?.purge(place, what, of);
+  }
+
+  get names(): readonly string[] {
+    return this.inner?.names ?? [];
+  }
+
+  restrict(place: Place, names: readonly string[]): void {
+    this.inner?.restrict(place, names);
+  }
+
+  stats(place?: Place): TierStats[] | undefined {
+    return this.inner?.stats(place);
+  }
+
+  health(...asked: Parameters<AttachedTiers["health"]>): Float64Array {
+    return this.inner!.health(...asked);
+  }
+
+  page(cache: string, page: TierPage | undefined): TierPage | undefined {
+    return this.inner === undefined ? page : this.inner.page(cache, page);
   }
 
   #note(place: Place, key: unknown): void {
