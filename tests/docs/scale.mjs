@@ -36,7 +36,9 @@ export default {
 
   "prices in docs/scale.md are those that the simulation counts by"() {
     const source = read("tests/edge/sim/price.rs");
-    const prices = Object.fromEntries(Array.from(source.matchAll(/\("(\w+)", ([\d.]+)\)/g), ([, unit, price]) => [unit, +price]));
+    const prices = Object.fromEntries(
+      Array.from(source.matchAll(/\("(\w+)", ([\d.]+)\)/g), ([, unit, price]) => [unit, +price]),
+    );
     const rows = Array.from(read(DOCUMENT).matchAll(/^\| (`\w+`(?:, `\w+`)*) \| ([\d., ]+) \|/gm));
     const said = rows.flatMap(([, units, dollars]) => {
       const each = dollars.split(", ").map(Number);
@@ -49,9 +51,15 @@ export default {
     const said = tables(read(DOCUMENT));
     for (const name of QUICK) {
       const command = path.join(root, "scripts/simulate");
-      const { status, stdout, stderr } = spawnSync(command, [`--table=${name}`], { encoding: "utf8", timeout: 400_000 });
+      const { status, stdout, stderr } = spawnSync(command, [`--table=${name}`], {
+        encoding: "utf8",
+        timeout: 400_000,
+      });
       assert.equal(status, 0, stderr);
-      const made = stdout.trim().split("\n").filter((line) => line.startsWith("|"));
+      const made = stdout
+        .trim()
+        .split("\n")
+        .filter((line) => line.startsWith("|"));
       assert.equal(made.length, said[name].length, name);
       made.forEach((row, at) => assert.ok(isClose(said[name][at], row), `${name}: ${said[name][at]}\nis now ${row}`));
     }

@@ -201,7 +201,7 @@ const TABLES: &[Table] = &[
             ("R2 writes", |r| thousands(r, r.units.r2_writes)),
             ("Redis commands", |r| thousands(r, r.units.redis_commands)),
             ("Cache API calls", |r| thousands(r, r.units.cache_calls)),
-            ("subrequests a load: all, most", |r| format!("{:.1}, {}", r.subrequests, r.most_subrequests)),
+            ("subrequests a load: mean, most", |r| format!("{:.1}, {}", r.subrequests, r.most_subrequests)),
             DOLLARS,
         ],
     },

@@ -152,6 +152,7 @@ impl World {
             self.truth.brought(self.now, found.tier, one.place, *asked, key, version);
             Some(held)
         });
+        load.subrequests += promotions.len() as u32;
         let name = load.read.name(0).unwrap_or_default().to_owned();
         for promotion in promotions {
             let Some(bytes) = bytes.clone() else { continue };
@@ -244,6 +245,7 @@ impl World {
         let Some(write) = one.chain.write(now, &value) else { return };
         let (bytes, count): (Bytes, _) = (write.bytes.as_slice().into(), write.bytes.len());
         load.writes = if holds { write.puts.len() } else { 0 };
+        load.subrequests += write.puts.len() as u32;
         for put in write.puts {
             let timeout = self.timeout(put.tier);
             let entry = Call::Set(vec![(write.name.clone(), bytes.clone(), put.ttl)]);
