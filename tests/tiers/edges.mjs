@@ -17,7 +17,12 @@ function held() {
 }
 
 test("nobody waits for a lease where a tier does not answer", async () => {
-  const down = { ...memoryTier({ name: "down" }), get: () => Promise.reject(new Error("down")), getMany: undefined };
+  const down = {
+    name: "down",
+    get: () => Promise.reject(new Error("down")),
+    set: async () => {},
+    delete: async () => {},
+  };
   const lease = held();
   const cache = new NearCache({ tiers: tiers([memoryTier(), down], { lease, log: () => {} }) });
   for (let at = 0; at < 8; at++) equal(await cache.getOrSet(at, () => "loaded"), "loaded");
