@@ -139,7 +139,8 @@ export class LeaseClient {
     if (token > 0) return this.#hold(stub, name, token);
     const left = deadline - host.now();
     if (left <= 0) return ALONE;
-    const ended = await within(host, left + timeout, () => stub.wait(name, left));
+    // The object answers when the lease has ended, at the latest.
+    const ended = await within(host, Math.min(left, ttl) + timeout, () => stub.wait(name, left));
     return ended.end === WELL && host.now() < deadline ? { kind: "after", released: ended.value } : ALONE;
   }
 

@@ -175,6 +175,9 @@ impl World {
             Wish::Wait(most) => match object.leases.acquire(now, name, 0) {
                 Acquired::Held(left) => {
                     object.waits += 1;
+                    if let Some(load) = self.loads.get_mut(id) {
+                        load.wait_answer_by = deadline.unwrap_or(self.now);
+                    }
                     let (wait, lasts) = (object.waits, left.min(most) * 1_000);
                     object.waiting.entry(key).or_default().push((wait, id));
                     object.server.occupy(self.now, lasts);
@@ -250,7 +253,7 @@ impl World {
         }
         for id in ended {
             let Some(load) = self.loads.get_mut(id) else { continue };
-            let (to, until) = (self.isolates[load.isolate].place, load.wait_until + TIMEOUT * 1_000);
+            let (to, until) = (self.isolates[load.isolate].place, load.wait_answer_by);
             let ends = self.now + self.one_way(place, to);
             let answer = if ends > until || self.is_cut(place, to) {
                 (until, None)
@@ -274,7 +277,7 @@ impl World {
                 }
                 Some(Said::Held) if load.wait_until > self.now => {
                     let left = (load.wait_until - self.now) / 1_000;
-                    self.wish(id, Wish::Wait(left), left + TIMEOUT, false);
+                    self.wish(id, Wish::Wait(left), left.min(TTL) + TIMEOUT, false);
                 }
                 _ => self.go_alone(id),
             },

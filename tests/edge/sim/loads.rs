@@ -35,6 +35,8 @@ pub struct Load {
     pub subrequests: u32,
     /// Until when it waits for others' leases, in µs.
     pub wait_until: u64,
+    /// By when a wait is answered.
+    pub wait_answer_by: u64,
     /// How often others' loads brought nothing that it could use.
     pub waits: u32,
     /// The lease that it holds.
@@ -72,6 +74,7 @@ impl World {
             subrequests: 0,
             wait_until: self.now + self.lease_wait(),
             waits: 0,
+            wait_answer_by: 0,
             token: None,
             writes: 0,
             releasing: false,
