@@ -19,6 +19,7 @@ fn run(options: &str) -> Report {
 const EDGE: &str = "--isolates=100 --places=20 --rate=400 --keys=300 --ttl=8 --seconds=25 --lifetime=60";
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "slow without optimisation: scripts/test tiers runs it")]
 fn nothing_breaks_whatever_fails() {
     for tiers in
         ["cache", "kv", "object --shards=4", "redis", "r2", "cache,kv", "cache,object --lease", "kv,redis --lease"]
@@ -62,6 +63,7 @@ fn five_hundred_gets_over_eight_isolates_cost_what_they_cost_in_workerd() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "slow without optimisation: scripts/test tiers runs it")]
 fn a_lease_makes_loads_of_all_isolates_one() {
     let edge = "--isolates=300 --places=30 --rate=2000 --keys=2000 --seconds=30 --warmup=30 --ttl=20 --shards=8";
     let without = run(&format!("{edge} --tiers=object"));
@@ -72,6 +74,7 @@ fn a_lease_makes_loads_of_all_isolates_one() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "slow without optimisation: scripts/test tiers runs it")]
 fn a_tier_in_another_place_is_never_worth_a_long_wait() {
     let edge = "--isolates=200 --places=30 --rate=500 --keys=500 --seconds=40 --shards=8 --purges=1";
     for faults in
@@ -85,6 +88,7 @@ fn a_tier_in_another_place_is_never_worth_a_long_wait() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "slow without optimisation: scripts/test tiers runs it")]
 fn whoever_follows_the_log_is_current_within_its_bound() {
     let edge = "--isolates=300 --places=30 --rate=2000 --keys=2000 --seconds=30 --purges=3";
     for tiers in ["", "cache,kv", "object --shards=8 --lease"] {
@@ -95,6 +99,7 @@ fn whoever_follows_the_log_is_current_within_its_bound() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "slow without optimisation: scripts/test tiers runs it")]
 fn objects_share_what_they_are_asked() {
     let edge = "--isolates=300 --places=30 --rate=2000 --keys=10000 --seconds=20 --warmup=20 --tiers=object";
     let [one, many] = ["--shards=1", "--shards=16"].map(|shards| run(&format!("{edge} {shards}")).busiest_store);
@@ -103,6 +108,7 @@ fn objects_share_what_they_are_asked() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "slow without optimisation: scripts/test tiers runs it")]
 fn the_edge_of_ten_thousand_isolates() {
     let report = run("--isolates=10000 --places=300 --rate=3000 --seconds=15 --tiers=cache,kv --purges=1");
     assert!(report.gets > 40_000);

@@ -76,7 +76,7 @@ impl Isolate {
             alarm_at: None,
             chain,
             gate: Gate::new(BreakerOptions { failures: 3, cooldown: 5_000 }),
-            follower: Follower::default(),
+            follower: Follower::new(tiers > 0, clock_skew),
             purged: Numbered::default(),
             untold: (0..tiers).map(|_| Vec::new()).collect(),
             telling: vec![false; tiers],
