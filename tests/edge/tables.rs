@@ -230,7 +230,9 @@ pub fn renew(document: &str) -> Result<(String, u64), String> {
         let (rows, wrong) = table(name, &[])?;
         violations += wrong;
         out.push(rows);
-        while lines.next_if(|line| line.is_empty() || line.starts_with('|')).is_some() {}
+        while lines.next_if(|line| line.is_empty()).is_some() {}
+        while lines.next_if(|line| line.starts_with('|')).is_some() {}
+        while lines.next_if(|line| line.is_empty()).is_some() {}
         out.push(String::new());
     }
     Ok((out.join("\n") + "\n", violations))
