@@ -329,3 +329,25 @@ fn what_the_class_saved_as_json_is_read() {
     wanted.save_snapshot(&SnapshotOptions::new().schema("both"), &mut bytes).unwrap();
     println!("for tests/tiers/snapshots.mjs: {}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
 }
+
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn the_example_starts_warm_the_second_time() {
+    // Beside this test's own folder, where cargo builds examples with the tests.
+    let target = std::env::current_exe().unwrap().parent().and_then(|deps| deps.parent()).unwrap().to_owned();
+    let example = target.join("examples").join(format!("snapshot{}", std::env::consts::EXE_SUFFIX));
+    let file = std::env::temp_dir().join(format!("nearcache-example-{}.snapshot", std::process::id()));
+    let run = || {
+        let output =
+            std::process::Command::new(&example).arg(&file).arg("500").output().expect("it is built with the tests");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (first, second) = (run(), run());
+    std::fs::write(&file, b"ncss, but broken").unwrap();
+    let third = run();
+    std::fs::remove_file(&file).unwrap();
+    assert!(first.starts_with("cold: no snapshot yet\n500 loads\n"), "{first}");
+    assert!(second.starts_with("500 entries after ") && second.contains("\n0 loads\n"), "{second}");
+    assert!(third.starts_with("cold: the snapshot is") && third.contains("\n500 loads\n"), "{third}");
+}
