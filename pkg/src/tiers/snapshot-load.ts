@@ -17,8 +17,8 @@ const ERROR = 4;
 /** Numbers of an entry: its record, its part, its codec, where its payload begins and ends. */
 const STRIDE = 14;
 const RECORD = 10;
-const UNUSED = 5;
-const WEIGHT = 8;
+/** What no entry may weigh. */
+const HEAVIEST = 2 ** 32 - 1;
 /** Why the core does not put an entry back. */
 const REASONS = [undefined, "expired", "noRoom", "purged"] as const;
 
@@ -177,12 +177,12 @@ export class Loading {
     const now = entries.clock.read();
     // A clock that was set back makes nothing younger than it was.
     const later = Math.max(now - takenAt, 0);
-    record[0]! += later;
-    record[UNUSED]! += later;
-    if (record[WEIGHT] === 0) {
+    const [age, ttl, revalidate, error, idle, unused, spread, checked, saved, standing] = record as unknown as number[];
+    let weight = saved!;
+    if (weight === 0) {
       try {
         const bytes = handle.weigh(key, value);
-        record[WEIGHT] = Number.isNaN(bytes) ? 0 : Math.ceil(bytes);
+        weight = Number.isNaN(bytes) ? 0 : Math.ceil(bytes);
       } catch {
         skipped.values++;
         return;
@@ -191,8 +191,25 @@ export class Loading {
     const { core } = entries;
     const hash = entries.hash(key, partition);
     const number = partition.number(core);
-    const list = tags === "" ? undefined : tags.split("\0");
-    const slot = core.restore(this.#id, ordinal, number, hash, now, handle.defaults.policy, record, list);
+    const slot = core.restore(
+      this.#id,
+      ordinal,
+      number,
+      hash,
+      now,
+      handle.defaults.policy,
+      age! + later,
+      ttl!,
+      revalidate!,
+      error!,
+      idle!,
+      unused! + later,
+      spread!,
+      checked === 1,
+      Math.min(weight, HEAVIEST),
+      standing!,
+      tags === "" ? undefined : tags.split("\0"),
+    );
     if (slot > 0) {
       entries.place(slot, key, partition, number);
       entries.put(slot, value);
