@@ -1,6 +1,6 @@
 import type { Insides } from "../internals.js";
 import type { Partition } from "../partitions.js";
-import type { AttachedTiers, TierLoad, TierPage, TierStats, ValueLife } from "../tiering.js";
+import type { ChangeListener, ValueLife } from "../tiering.js";
 import type { Place } from "../types.js";
 import { breath } from "./breath.js";
 import { inflate } from "./codec.js";
@@ -66,14 +66,14 @@ export class Loading {
     dropped: Uint32Array | undefined,
   ) {
     this.#dropped = dropped === undefined ? undefined : new Set(dropped);
-    this.#purges = new Purges(insides.entries.tiers);
+    this.#purges = new Purges(insides.entries.changes);
   }
 
   async run(chunks: Chunks): Promise<LoadedSnapshot> {
     const { entries } = this.insides;
     const reader = readerOf(this.settings);
     const pause = breath();
-    entries.tiers = this.#purges;
+    entries.changes = this.#purges;
     const { core } = entries;
     try {
       for await (const piece of pieces(reader, this.#counted(chunks))) {
@@ -94,7 +94,7 @@ export class Loading {
     } finally {
       if (core === entries.core && this.#id !== 0) core.end_restore(this.#id);
       this.#purges.end();
-      if (entries.tiers === this.#purges) entries.tiers = this.#purges.inner;
+      if (entries.changes === this.#purges) entries.changes = this.#purges.inner;
       reader.free();
     }
     return {
@@ -242,12 +242,12 @@ export class Loading {
 /** So many keys are remembered; beyond, every key counts as purged. */
 const MOST_KEYS = 100_000;
 
-/** Notes which keys are removed or set, in the tiers' place. Purges of tags and parts the core notes by itself. */
-class Purges implements AttachedTiers {
+/** Notes which keys are removed or set, before the tiers are told. Purges of tags and parts the core notes by itself. */
+class Purges implements ChangeListener {
   #keys: Set<string> | undefined = new Set();
   #isOver = false;
 
-  constructor(readonly inner: AttachedTiers | undefined) {}
+  constructor(readonly inner: ChangeListener | undefined) {}
 
   has(place: Place, key: unknown): boolean {
     return this.#keys === undefined || (this.#keys.size > 0 && this.#keys.has(nameOf(place, key)));
@@ -259,10 +259,6 @@ class Purges implements AttachedTiers {
     this.#keys = undefined;
   }
 
-  async load(load: TierLoad): Promise<unknown> {
-    return this.inner === undefined ? load.load() : this.inner.load(load);
-  }
-
   set(place: Place, key: unknown, value: unknown, life: ValueLife): void {
     this.#note(place, key);
     this.inner?.set(place, key, value, life);
@@ -271,26 +267,6 @@ class Purges implements AttachedTiers {
   purge(place: Place, what: "key" | "tag" | "all", of?: unknown): void {
     if (what === "key") this.#note(place, of);
     this.inner?.purge(place, what, of);
-  }
-
-  get names(): readonly string[] {
-    return this.inner?.names ?? [];
-  }
-
-  restrict(place: Place, names: readonly string[]): void {
-    this.inner?.restrict(place, names);
-  }
-
-  stats(place?: Place): TierStats[] | undefined {
-    return this.inner?.stats(place);
-  }
-
-  health(...asked: Parameters<AttachedTiers["health"]>): Float64Array {
-    return this.inner!.health(...asked);
-  }
-
-  page(cache: string, page: TierPage | undefined): TierPage | undefined {
-    return this.inner === undefined ? page : this.inner.page(cache, page);
   }
 
   #note(place: Place, key: unknown): void {
