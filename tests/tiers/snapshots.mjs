@@ -342,6 +342,29 @@ test("a tier has a whole snapshot or the one before", async () => {
   await rejects(loadSnapshot(cache(), store), isRefused("no snapshot's index"));
 });
 
+test("an entry that is larger than the tier takes is left out, and the others saved", async () => {
+  const { cache } = world();
+  const largest = 300_000;
+  const held = memoryTier();
+  const tier = {
+    name: "small",
+    options: { maxValueBytes: largest },
+    get: (name) => held.get(name),
+    set: async (entry) => {
+      if (entry.bytes.length > largest) throw new Error("too large");
+      await held.set(entry);
+    },
+    delete: (name) => held.delete(name),
+  };
+  const from = filled(cache(), 5_000);
+  for (const length of [100_000, 150_000, 170_000, 250_000, 400_000]) from.set(`of ${length}`, "x".repeat(length));
+  const saved = await saveSnapshot(from, snapshotTier(tier));
+  equal([saved.entries, saved.skipped.tooLarge], [5_003 - 1, 3]);
+  const to = cache();
+  await loadSnapshot(to, snapshotTier(tier));
+  equal([to.get("of 150000").length, to.get("of 170000"), to.size], [150_000, undefined, 5_002]);
+});
+
 test("a stream that fails is aborted, and its error told", async () => {
   const { cache } = world();
   let reason;

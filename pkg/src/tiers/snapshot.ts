@@ -36,7 +36,10 @@ export interface SavedSnapshot {
   readonly bytes: number;
   /** The moment it is of: when its end was written. */
   readonly takenAt: number;
-  /** What is not in it: keys that mean nothing in another process, values that the codec refuses, and such as are above 32 MiB. */
+  /**
+   * What is not in it: keys that mean nothing in another process, values that the codec refuses, and such as are above 32 MiB, or that
+   * the target has no room for in one piece.
+   */
   readonly skipped: { readonly keys: number; readonly values: number; readonly tooLarge: number };
 }
 
@@ -88,8 +91,9 @@ export async function saveSnapshot(
   options: SnapshotOptions = {},
 ): Promise<SavedSnapshot> {
   known(options, OPTIONS);
-  const saving = new Saving(insidesOf(cache), settingsOf(options));
-  await targetOf(target).write(saving.chunks());
+  const store = targetOf(target);
+  const saving = new Saving(insidesOf(cache), settingsOf(options), store.maxPieceBytes ?? Infinity);
+  await store.write(saving.chunks());
   return saving.result;
 }
 
