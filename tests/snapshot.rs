@@ -293,3 +293,61 @@ fn a_save_that_is_begun_later_ends_the_one_before() {
     assert!(older.map(Result::err).any(|error| matches!(error, Some(SnapshotFailure::Superseded))));
     assert!(newer.map(Result::err).all(|error| error.is_none()));
 }
+
+/// A cache that never ends, as both faces make it: `tests/tiers/snapshots.mjs` has the same.
+fn shared(cache: &Cache<serde_json::Value, serde_json::Value>) {
+    let value = |text| serde_json::from_str(text).unwrap();
+    cache.insert(value(r##""#odd""##), value(r#"{"a":[1,"ü",null]}"#));
+    cache.insert_with(value("7"), value("true"), EntryOptions::new().tags(["t"]));
+    cache.namespace("n/1", PolicyPatch::new()).unwrap().scope("s").insert(value("null"), value(r#""text""#));
+}
+
+fn unhex(hex: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn what_the_class_saved_as_json_is_read() {
+    let saved_by_class = concat!(
+        "6e63737301000144956d0aaf8e0900e0063900a201000064000400626f746882dc01fd3710b7536f00000044956d0aaf8e09",
+        "00000000000000e1063900a201000000076e253246313a730100000109022330010622746578742200013a01800101130101",
+        "744903236e37010474727565010001208901062373236f646401137b2261223a5b312c22c3bc222c6e756c6c5d7dc0abd979",
+        "f0ea7d422000000044956d0aaf8e0900010001000000ec063900a20100000300d5d44c1575591c92",
+    );
+    let read: Cache<serde_json::Value, serde_json::Value> = Cache::new_with_max_entries(9);
+    let loaded =
+        read.load_snapshot(&SnapshotOptions::new().schema("both"), Cursor::new(unhex(saved_by_class))).unwrap();
+    assert_eq!((loaded.entries, loaded.unreadable), (3, 0));
+    let wanted: Cache<serde_json::Value, serde_json::Value> = Cache::new_with_max_entries(9);
+    shared(&wanted);
+    wanted.iter().for_each(|(key, value)| assert_eq!(read.get(&key), Some(value), "{key}"));
+    let inner = read.namespace("n/1", PolicyPatch::new()).unwrap().scope("s");
+    assert_eq!(inner.get(&serde_json::Value::Null), Some("text".into()));
+    assert_eq!(read.remove_by_tag("t"), 1);
+    let mut bytes = Vec::new();
+    wanted.save_snapshot(&SnapshotOptions::new().schema("both"), &mut bytes).unwrap();
+    println!("for tests/tiers/snapshots.mjs: {}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+}
+
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn the_example_starts_warm_the_second_time() {
+    // Beside this test's own folder, where cargo builds examples with the tests.
+    let target = std::env::current_exe().unwrap().parent().and_then(|deps| deps.parent()).unwrap().to_owned();
+    let example = target.join("examples").join(format!("snapshot{}", std::env::consts::EXE_SUFFIX));
+    let file = std::env::temp_dir().join(format!("nearcache-example-{}.snapshot", std::process::id()));
+    let run = || {
+        let output =
+            std::process::Command::new(&example).arg(&file).arg("500").output().expect("it is built with the tests");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (first, second) = (run(), run());
+    std::fs::write(&file, b"ncss, but broken").unwrap();
+    let third = run();
+    std::fs::remove_file(&file).unwrap();
+    assert!(first.starts_with("cold: no snapshot yet\n500 loads\n"), "{first}");
+    assert!(second.starts_with("500 entries after ") && second.contains("\n0 loads\n"), "{second}");
+    assert!(third.starts_with("cold: the snapshot is") && third.contains("\n500 loads\n"), "{third}");
+}

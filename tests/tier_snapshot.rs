@@ -63,9 +63,10 @@ fn read(bytes: &[u8], reader: &mut Reader, piece: usize) -> Result<(Vec<String>,
                 Piece::Head(read) => assert_eq!(Head { id: 7, ..read }, head()),
                 Piece::Entries { payload, compressed, .. } => {
                     assert!(!compressed);
-                    for (n, entry) in parse(&payload)?.into_iter().enumerate() {
+                    let (parts, entries) = parse(&payload)?;
+                    for (n, entry) in entries.into_iter().enumerate() {
                         let tags = if n % 2 == 0 { &["t", "ü"][..] } else { &[] };
-                        assert_eq!((entry.record, entry.part, entry.codec), (records()[n % 2], PARTS[n % 3], 1));
+                        assert_eq!((entry.record, parts[entry.part], entry.codec), (records()[n % 2], PARTS[n % 3], 1));
                         assert_eq!((entry.tags, entry.payload), (tags.to_vec(), entry.key.as_bytes()));
                         keys.push(entry.key.to_owned());
                     }
@@ -191,7 +192,7 @@ fn bytes_that_somebody_made_up_as_a_chunk_are_read_or_refused() {
         writer.add(PARTS[n % 3], "key", records()[n % 2], ["t"], 1, b"value").unwrap();
     }
     let payload = writer.take();
-    assert_eq!(parse(&payload).map(|entries| entries.len()), Ok(6));
+    assert_eq!(parse(&payload).map(|(_, entries)| entries.len()), Ok(6));
     let mut refused = 0;
     let count = if cfg!(target_family = "wasm") { 5_000 } else { 200_000 };
     for _ in 0..count {
@@ -204,7 +205,7 @@ fn bytes_that_somebody_made_up_as_a_chunk_are_read_or_refused() {
             }
         }
         match parse(&bytes) {
-            Ok(entries) => assert!(entries.iter().all(|entry| entry.record.spread >= 0.0)),
+            Ok((_, entries)) => assert!(entries.iter().all(|entry| entry.record.spread >= 0.0)),
             Err(error) => {
                 assert_eq!(error, SnapshotError::Broken(Refused::Malformed));
                 refused += 1;

@@ -8,7 +8,13 @@ const GROUPS = [
   ["Begin", ["docs/README.md", "pkg/README.md", "src/README.md", "docs/guides/frameworks.md"]],
   [
     "Guides",
-    ["docs/guides/lifetimes.md", "docs/guides/workers.md", "docs/guides/batching.md", "docs/guides/invalidation.md"],
+    [
+      "docs/guides/lifetimes.md",
+      "docs/guides/workers.md",
+      "docs/guides/batching.md",
+      "docs/guides/invalidation.md",
+      "docs/guides/snapshots.md",
+    ],
   ],
   ["Reference", ["docs/errors.md"]],
   ["Project", ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "HACKING.md"]],

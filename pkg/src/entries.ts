@@ -5,7 +5,7 @@ import { newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
 import type { Numbers } from "./policy.js";
-import type { AttachedTiers } from "./tiering.js";
+import type { AttachedTiers, ChangeListener } from "./tiering.js";
 
 /** Lies in the place of a value where a load failed a moment ago. */
 export class FailureCached {
@@ -38,6 +38,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   readonly root = new Partition<K>(this.namespaces[0]!, []);
   /** What lies below. */
   tiers: AttachedTiers | undefined = undefined;
+  /** The tiers, if there are any; while a snapshot is loaded, that before them. */
+  changes: ChangeListener | undefined = undefined;
   /** Called with each flight that the core has ended by itself. */
   onFlightEnded: ((flight: number) => void) | undefined = undefined;
   /** Called when the core was replaced, with nothing in it. */

@@ -225,7 +225,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       if (typeof options.tiers?.attach !== "function") {
         throw refusal("tiers", show(options.tiers), 'what tiers([…]) of "nearcache/tiers" makes');
       }
-      this.#entries.tiers = options.tiers.attach({
+      this.#entries.changes = this.#entries.tiers = options.tiers.attach({
         now: () => this.#entries.clock.read(),
         keepAlive,
         afterPromiseJobs: host.afterPromiseJobs,
@@ -335,7 +335,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
     const weight = said === undefined || Number.isNaN(said.bytes) ? handle.weigh(key, value) : said.bytes;
-    entries.tiers?.set(handle.place, key, value, lifeOf(defaults, said, undefined, value));
+    entries.changes?.set(handle.place, key, value, lifeOf(defaults, said, undefined, value));
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
     const now = nowFor(entries.clock, said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
@@ -363,7 +363,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   delete(key: K): boolean {
     const entries = this.#entries;
-    entries.tiers?.purge(this.#handle.place, "key", key);
+    entries.changes?.purge(this.#handle.place, "key", key);
     const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
@@ -428,7 +428,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   expire(key: K): boolean {
     const entries = this.#entries;
-    entries.tiers?.purge(this.#handle.place, "key", key);
+    entries.changes?.purge(this.#handle.place, "key", key);
     const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
@@ -459,7 +459,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   #purgeTag(tag: string, purge: (core: EntryTable<K, V>["core"], namespace: number, scope: string) => number): number {
     name("tag", tag);
-    this.#entries.tiers?.purge(this.#handle.place, "tag", tag);
+    this.#entries.changes?.purge(this.#handle.place, "tag", tag);
     const { namespace, scope } = this.#handle.partition;
     const hit = this.#entries.safely((core) => {
       const hit = purge(core, namespace.id, scope);
@@ -474,7 +474,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   clear(): void {
     const entries = this.#entries;
     const { partition } = this.#handle;
-    entries.tiers?.purge(this.#handle.place, "all");
+    entries.changes?.purge(this.#handle.place, "all");
     entries.safely((core) => {
       if (partition === entries.root) {
         entries.clear();

@@ -39,20 +39,24 @@ export interface TierLoad {
   life(value: unknown): ValueLife;
 }
 
-/** Tiers at work. None of these throws, and `load` rejects with the loader's error only. */
-export interface AttachedTiers {
-  /** The value by the tiers, or by the load. */
-  load(load: TierLoad): Promise<unknown>;
+/** Who is told of what the user sets and purges. None of these throws. */
+export interface ChangeListener {
   /** A value was set. */
   set(place: Place, key: unknown, value: unknown, life: ValueLife): void;
   /** A key, what bears a tag, or all in a part of the cache was purged. */
   purge(place: Place, what: "key" | "tag" | "all", of?: unknown): void;
+}
+
+/** Tiers at work. None of these throws, and `load` rejects with the loader's error only. */
+export interface AttachedTiers extends ChangeListener {
+  /** The value by the tiers, or by the load. */
+  load(load: TierLoad): Promise<unknown>;
   /** The tiers' names, from above. */
   readonly names: readonly string[];
   /** Keys of the place's namespace, and of those within it, use these tiers only. */
   restrict(place: Place, names: readonly string[]): void;
   /** What happened at each tier, or there in a namespace. */
-  stats(place?: Place): TierStats[] | undefined;
+  stats(place?: Place): TierStats[];
   /** As the core's: thresholds on what happened lately at a tier. NaN: none. */
   health(
     name: string,
@@ -64,7 +68,7 @@ export interface AttachedTiers {
     samples: number,
   ): Float64Array;
   /** Adds their figures to a page for Prometheus, or begins one. */
-  page(cache: string, page: TierPage | undefined): TierPage | undefined;
+  page(cache: string, page: TierPage | undefined): TierPage;
 }
 
 /** Tiers at work for a cache that holds bytes and has loads of its own. */

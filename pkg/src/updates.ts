@@ -158,7 +158,7 @@ export class Updates<K, V> {
     const number = isOwn ? write.number : GIVEN_UP;
     const now = entries.clock.read();
     // What was loaded before the write, wherever it lies, is not what the source has.
-    entries.tiers?.purge(write.handle.place, "key", write.key);
+    entries.changes?.purge(write.handle.place, "key", write.key);
     entries.safely((core) => {
       const slot = write.handle.slots.get(write.key) ?? 0;
       if (written !== undefined) written(number, slot);

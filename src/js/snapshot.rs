@@ -54,10 +54,18 @@ impl Core {
         hash: u32,
         now: f64,
         policy: u32,
-        numbers: &[f64],
+        age: f64,
+        ttl: f64,
+        revalidate: f64,
+        error: f64,
+        idle: f64,
+        unused: f64,
+        spread: f64,
+        checked: bool,
+        weight: u32,
+        standing: u32,
         tags: Option<Vec<String>>,
     ) -> i32 {
-        let &[age, ttl, revalidate, error, idle, unused, spread, checked, weight, standing] = numbers else { return 0 };
         let record = Record {
             age: age as u64,
             ttl: to_ttl(ttl),
@@ -66,9 +74,9 @@ impl Core {
             idle_ttl: to_ttl(idle),
             unused: unused as u64,
             spread,
-            checked: checked != 0.0 || self.policies.get(policy).entry.checked,
-            weight: weight as u32,
-            standing: standing as u32,
+            checked: checked || self.policies.get(policy).entry.checked,
+            weight,
+            standing,
         };
         let (tags, partition) = (tags.unwrap_or_default(), PartitionId(partition));
         let entry = Restored { partition, hash: to_hash(hash), ordinal, record, tags: &tags };

@@ -126,25 +126,20 @@ impl SnapshotReader {
     /// The entries in a payload, decompressed; nothing if they can't be read, which is an error.
     pub fn entries(&mut self, payload: &[u8]) -> Option<SnapshotEntries> {
         match parse(payload) {
-            Ok(entries) => {
-                let mut read =
-                    SnapshotEntries { parts: Vec::new(), keys: Vec::new(), tags: Vec::new(), numbers: Vec::new() };
-                for entry in entries {
-                    let part = match read.parts.iter().rposition(|part| part == entry.part) {
-                        Some(part) => part,
-                        None => {
-                            read.parts.push(entry.part.to_owned());
-                            read.parts.len() - 1
-                        }
-                    };
+            Ok((parts, entries)) => {
+                let mut numbers = Vec::with_capacity(entries.len() * (NUMBERS + 4));
+                for entry in &entries {
                     let start = entry.payload.as_ptr() as usize - payload.as_ptr() as usize;
-                    read.numbers.extend(numbers_of(&entry.record));
-                    let about = [part, entry.codec.into(), start, start + entry.payload.len()];
-                    read.numbers.extend(about.map(|number| number as f64));
-                    read.keys.push(entry.key.to_owned());
-                    read.tags.push(entry.tags.join("\0"));
+                    numbers.extend(numbers_of(&entry.record));
+                    let about = [entry.part, entry.codec.into(), start, start + entry.payload.len()];
+                    numbers.extend(about.map(|number| number as f64));
                 }
-                Some(read)
+                Some(SnapshotEntries {
+                    parts: parts.into_iter().map(str::to_owned).collect(),
+                    keys: entries.iter().map(|entry| entry.key.to_owned()).collect(),
+                    tags: entries.iter().map(|entry| entry.tags.join("\0")).collect(),
+                    numbers,
+                })
             }
             Err(error) => {
                 self.refuse(error);

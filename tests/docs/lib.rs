@@ -17,3 +17,5 @@ pub mod migrating {}
 pub mod eviction {}
 #[doc = include_str!("../../docs/guides/invalidation.md")]
 pub mod invalidation {}
+#[doc = include_str!("../../docs/guides/snapshots.md")]
+pub mod snapshots {}

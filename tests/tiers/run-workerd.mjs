@@ -107,6 +107,21 @@ for (const kind of ["kv", "cache-api", "r2", "object"]) {
   }
 }
 
+test("snapshots do in workerd what they do in Node", async () => {
+  const { passed, failures } = await (await ask("suite", {})).json();
+  ok(passed > 10 && failures.length === 0, failures.map(({ title, error }) => `${title}: ${error}`).join("; "));
+});
+
+for (const kind of ["kv", "cache-api", "r2", "object"]) {
+  test(`a cache is saved to ${kind} by one request, and by another a new one starts warm`, async () => {
+    const snapshot = async (more) => (await ask("snapshot", { kind, name: "a", ...more })).json();
+    equal(await snapshot({}), { tagged: 0 }, "there is none");
+    const saved = await snapshot({ save: "" });
+    equal([saved.entries, saved.skipped], [8_000, { keys: 0, values: 0, tooLarge: 0 }]);
+    equal(await snapshot({}), { loaded: 8_000, value: { n: 7, text: "value 7" }, tagged: 8_000 });
+  });
+}
+
 const results = await run({ ...settings(), runtime: "workerd", timeout: 40_000 });
 await miniflare.dispose();
 const rows = table.map(([fault, ...numbers]) => `  ${fault.padEnd(24)} ${numbers.join("\t")}`);

@@ -342,6 +342,29 @@ test("a tier has a whole snapshot or the one before", async () => {
   await rejects(loadSnapshot(cache(), store), isRefused("no snapshot's index"));
 });
 
+test("an entry that is larger than the tier takes is left out, and the others saved", async () => {
+  const { cache } = world();
+  const largest = 300_000;
+  const held = memoryTier();
+  const tier = {
+    name: "small",
+    options: { maxValueBytes: largest },
+    get: (name) => held.get(name),
+    set: async (entry) => {
+      if (entry.bytes.length > largest) throw new Error("too large");
+      await held.set(entry);
+    },
+    delete: (name) => held.delete(name),
+  };
+  const from = filled(cache(), 5_000);
+  for (const length of [100_000, 150_000, 170_000, 250_000, 400_000]) from.set(`of ${length}`, "x".repeat(length));
+  const saved = await saveSnapshot(from, snapshotTier(tier));
+  equal([saved.entries, saved.skipped.tooLarge], [5_003 - 1, 3]);
+  const to = cache();
+  await loadSnapshot(to, snapshotTier(tier));
+  equal([to.get("of 150000").length, to.get("of 170000"), to.size], [150_000, undefined, 5_002]);
+});
+
 test("a stream that fails is aborted, and its error told", async () => {
   const { cache } = world();
   let reason;
@@ -371,4 +394,16 @@ test("what is wrong with a call is told", async () => {
   await rejects(loadSnapshot(one, 7), is("an iterable of bytes"));
   await rejects(loadSnapshot(one, [], { maxage: 7 }), is("maxAge"));
   await rejects(snapshotBytes(one, { secrets: ["short"] }), is("16 bytes"));
+});
+
+test("what the crate saved as JSON is read", async () => {
+  // As tests/snapshot.rs prints it, which reads what this cache would write.
+  const hex =
+    "6e637373010001a868e275dc201a00984d3900a201000064000400626f7468c3eaef95f520bda06f000000a868e275dc201a00000000000000984d3900a201000000076e253246313a730100000009022330010622746578742200013a01800101000101744903236e37010474727565010001008901062373236f646401137b2261223a5b312c22c3bc222c6e756c6c5d7dede3a06ba554dfee20000000a868e275dc201a00010001000000984d3900a20100000300c906aca463863ecd";
+  const { cache } = world();
+  const to = cache();
+  const bytes = Uint8Array.from(hex.match(/../g), (byte) => parseInt(byte, 16));
+  equal((await loadSnapshot(to, bytes, { schema: "both" })).entries, 3);
+  equal([to.get("#odd"), to.get(7), to.namespace("n/1").scope("s").get(null)], [{ a: [1, "ü", null] }, true, "text"]);
+  equal([to.deleteByTag("t"), to.remainingTtl("#odd")], [1, Infinity]);
 });

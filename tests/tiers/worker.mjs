@@ -2,9 +2,23 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { NearCache } from "nearcache";
-import { cacheApiTier, kvTier, memoryTier, objectTier, r2Tier, storeObject, tiers, withMarks } from "nearcache/tiers";
+import {
+  cacheApiTier,
+  kvTier,
+  loadSnapshot,
+  memoryTier,
+  objectTier,
+  r2Tier,
+  saveSnapshot,
+  snapshotTier,
+  storeObject,
+  tiers,
+  withMarks,
+} from "nearcache/tiers";
 import { testTier } from "nearcache/tiers/conformance";
+import { run } from "../js/runner.mjs";
 import { faults, faultsOf, faulty } from "./faults.mjs";
+import "./snapshots.mjs";
 
 export class StoreObject extends storeObject(DurableObject) {}
 
@@ -61,6 +75,17 @@ export default {
     if (pathname === "/faults") return Response.json(faultsOf(kind));
     if (pathname === "/fault") return Response.json(await costOf(kind, searchParams.get("fault"), env));
     if (pathname === "/large") return Response.json(await largeValues(kind, env));
+    if (pathname === "/suite") {
+      return Response.json(await run({ runtime: "workerd", only: searchParams.get("only") ?? "" }));
+    }
+    if (pathname === "/snapshot") {
+      const store = snapshotTier(makers[kind](env), { name: `snapshot ${searchParams.get("name")}` });
+      const [from, to] = [new NearCache({ ttl: "5m" }), new NearCache()];
+      for (let n = 0; n < 8_000; n++) from.set(`key ${n}`, { n, text: `value ${n}` }, { tags: ["tag"] });
+      if (searchParams.has("save")) return Response.json(await saveSnapshot(from, store));
+      const loaded = await loadSnapshot(to, store);
+      return Response.json({ loaded: loaded?.entries, value: to.get("key 7"), tagged: to.deleteByTag("tag") });
+    }
     const { cache, chain, lines } = isolate(kind, searchParams.get("isolate"), env);
     const key = searchParams.get("key");
     if (pathname === "/get") {

@@ -54,6 +54,7 @@ export {
   saveSnapshot,
   snapshotBytes,
   type SnapshotOptions,
+  type WholeCache,
 } from "./snapshot.js";
 export {
   type SnapshotSource,

@@ -1,6 +1,6 @@
 import type { Insides } from "../internals.js";
 import type { Partition } from "../partitions.js";
-import type { AttachedTiers, TierLoad, TierPage, TierStats, ValueLife } from "../tiering.js";
+import type { ChangeListener, ValueLife } from "../tiering.js";
 import type { Place } from "../types.js";
 import { breath } from "./breath.js";
 import { inflate } from "./codec.js";
@@ -17,8 +17,8 @@ const ERROR = 4;
 /** Numbers of an entry: its record, its part, its codec, where its payload begins and ends. */
 const STRIDE = 14;
 const RECORD = 10;
-const UNUSED = 5;
-const WEIGHT = 8;
+/** What no entry may weigh. */
+const HEAVIEST = 2 ** 32 - 1;
 /** Why the core does not put an entry back. */
 const REASONS = [undefined, "expired", "noRoom", "purged"] as const;
 
@@ -66,14 +66,14 @@ export class Loading {
     dropped: Uint32Array | undefined,
   ) {
     this.#dropped = dropped === undefined ? undefined : new Set(dropped);
-    this.#purges = new Purges(insides.entries.tiers);
+    this.#purges = new Purges(insides.entries.changes);
   }
 
   async run(chunks: Chunks): Promise<LoadedSnapshot> {
     const { entries } = this.insides;
     const reader = readerOf(this.settings);
     const pause = breath();
-    entries.tiers = this.#purges;
+    entries.changes = this.#purges;
     const { core } = entries;
     try {
       for await (const piece of pieces(reader, this.#counted(chunks))) {
@@ -94,7 +94,7 @@ export class Loading {
     } finally {
       if (core === entries.core && this.#id !== 0) core.end_restore(this.#id);
       this.#purges.end();
-      if (entries.tiers === this.#purges) entries.tiers = this.#purges.inner;
+      if (entries.changes === this.#purges) entries.changes = this.#purges.inner;
       reader.free();
     }
     return {
@@ -177,12 +177,12 @@ export class Loading {
     const now = entries.clock.read();
     // A clock that was set back makes nothing younger than it was.
     const later = Math.max(now - takenAt, 0);
-    record[0]! += later;
-    record[UNUSED]! += later;
-    if (record[WEIGHT] === 0) {
+    const [age, ttl, revalidate, error, idle, unused, spread, checked, saved, standing] = record as unknown as number[];
+    let weight = saved!;
+    if (weight === 0) {
       try {
         const bytes = handle.weigh(key, value);
-        record[WEIGHT] = Number.isNaN(bytes) ? 0 : Math.ceil(bytes);
+        weight = Number.isNaN(bytes) ? 0 : Math.ceil(bytes);
       } catch {
         skipped.values++;
         return;
@@ -191,8 +191,25 @@ export class Loading {
     const { core } = entries;
     const hash = entries.hash(key, partition);
     const number = partition.number(core);
-    const list = tags === "" ? undefined : tags.split("\0");
-    const slot = core.restore(this.#id, ordinal, number, hash, now, handle.defaults.policy, record, list);
+    const slot = core.restore(
+      this.#id,
+      ordinal,
+      number,
+      hash,
+      now,
+      handle.defaults.policy,
+      age! + later,
+      ttl!,
+      revalidate!,
+      error!,
+      idle!,
+      unused! + later,
+      spread!,
+      checked === 1,
+      Math.min(weight, HEAVIEST),
+      standing!,
+      tags === "" ? undefined : tags.split("\0"),
+    );
     if (slot > 0) {
       entries.place(slot, key, partition, number);
       entries.put(slot, value);
@@ -225,12 +242,12 @@ export class Loading {
 /** So many keys are remembered; beyond, every key counts as purged. */
 const MOST_KEYS = 100_000;
 
-/** Notes which keys are removed or set, in the tiers' place. Purges of tags and parts the core notes by itself. */
-class Purges implements AttachedTiers {
+/** Notes which keys are removed or set, before the tiers are told. Purges of tags and parts the core notes by itself. */
+class Purges implements ChangeListener {
   #keys: Set<string> | undefined = new Set();
   #isOver = false;
 
-  constructor(readonly inner: AttachedTiers | undefined) {}
+  constructor(readonly inner: ChangeListener | undefined) {}
 
   has(place: Place, key: unknown): boolean {
     return this.#keys === undefined || (this.#keys.size > 0 && this.#keys.has(nameOf(place, key)));
@@ -242,10 +259,6 @@ class Purges implements AttachedTiers {
     this.#keys = undefined;
   }
 
-  async load(load: TierLoad): Promise<unknown> {
-    return this.inner === undefined ? load.load() : this.inner.load(load);
-  }
-
   set(place: Place, key: unknown, value: unknown, life: ValueLife): void {
     this.#note(place, key);
     this.inner?.set(place, key, value, life);
@@ -254,26 +267,6 @@ class Purges implements AttachedTiers {
   purge(place: Place, what: "key" | "tag" | "all", of?: unknown): void {
     if (what === "key") this.#note(place, of);
     this.inner?.purge(place, what, of);
-  }
-
-  get names(): readonly string[] {
-    return this.inner?.names ?? [];
-  }
-
-  restrict(place: Place, names: readonly string[]): void {
-    this.inner?.restrict(place, names);
-  }
-
-  stats(place?: Place): TierStats[] | undefined {
-    return this.inner?.stats(place);
-  }
-
-  health(...asked: Parameters<AttachedTiers["health"]>): Float64Array {
-    return this.inner!.health(...asked);
-  }
-
-  page(cache: string, page: TierPage | undefined): TierPage | undefined {
-    return this.inner === undefined ? page : this.inner.page(cache, page);
   }
 
   #note(place: Place, key: unknown): void {

@@ -9,6 +9,8 @@ import { breath } from "./breath.js";
 
 /** A chunk is closed when it has so many bytes. */
 const CHUNK = 128 * 1024;
+/** What a chunk and an entry have besides, at the most. */
+const ROOM = 1_024;
 
 /** One save. */
 export class Saving {
@@ -22,6 +24,8 @@ export class Saving {
   constructor(
     private readonly insides: Insides<any, any>,
     private readonly settings: Settings,
+    /** What one of the pieces may have. */
+    private readonly maxPiece: number,
   ) {}
 
   get result(): SavedSnapshot {
@@ -89,9 +93,14 @@ export class Saving {
     const add = ({ codec, bytes }: Payload): void => {
       // It may have changed while the codec worked.
       if (entries.keys[slot] !== key || entries.valueAt(slot) !== value) return;
+      const tags = entries.core.tags_of(slot);
+      if (bytes.length + 3 * (text.length + part.length + tags.length) > this.maxPiece - CHUNK - ROOM) {
+        this.#skipped.tooLarge++;
+        return;
+      }
       const numbers = entries.core.save(id, this.#entries, slot, now);
       if (numbers.length === 0) return;
-      if (writer.add(part, text, numbers, entries.core.tags_of(slot), codec, bytes)) this.#entries++;
+      if (writer.add(part, text, numbers, tags, codec, bytes)) this.#entries++;
       else this.#skipped.tooLarge++;
     };
     try {

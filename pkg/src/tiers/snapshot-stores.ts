@@ -13,6 +13,8 @@ export interface SnapshotStore {
   read(): Promise<AsyncIterable<Uint8Array> | undefined>;
   /** Whether reading twice brings the same and costs little: then all is verified before anything is loaded. Default false. */
   readonly readsAgain?: boolean | undefined;
+  /** So long one of the pieces may be; an entry that makes a longer one is left out. Default: 64 MiB. */
+  readonly maxPieceBytes?: number | undefined;
 }
 
 /** What takes bytes. It is closed after the last of them, and aborted if there is an error. */
@@ -56,6 +58,10 @@ class TierStore implements SnapshotStore {
     private readonly name: string,
     private readonly ttl: number,
   ) {}
+
+  get maxPieceBytes(): number | undefined {
+    return this.tier.options?.maxValueBytes;
+  }
 
   async write(chunks: AsyncIterable<Uint8Array>): Promise<void> {
     const { tier, name, ttl } = this;
@@ -117,7 +123,7 @@ class TierStore implements SnapshotStore {
 }
 
 /** @throws {NearCacheError} `ERR_OPTION` */
-export function targetOf(target: SnapshotStore | SnapshotTarget): Pick<SnapshotStore, "write"> {
+export function targetOf(target: SnapshotStore | SnapshotTarget): Pick<SnapshotStore, "write" | "maxPieceBytes"> {
   if (typeof (target as SnapshotStore)?.write === "function") return target as SnapshotStore;
   if (typeof (target as SnapshotTarget)?.getWriter === "function") {
     return { write: (chunks) => pour(chunks, target as SnapshotTarget) };

@@ -2,7 +2,7 @@
 
 import { type Insides, INTERNALS } from "../internals.js";
 import { duration, known, refusal, show } from "../options.js";
-import type { CacheLike, Duration } from "../types.js";
+import type { Duration } from "../types.js";
 import { checkCodec, JSON_TEXT, Payloads } from "./codec.js";
 import { Loading, verify } from "./snapshot-load.js";
 import { Saving } from "./snapshot-save.js";
@@ -36,7 +36,10 @@ export interface SavedSnapshot {
   readonly bytes: number;
   /** The moment it is of: when its end was written. */
   readonly takenAt: number;
-  /** What is not in it: keys that mean nothing in another process, values that the codec refuses, and such as are above 32 MiB. */
+  /**
+   * What is not in it: keys that mean nothing in another process, values that the codec refuses, and such as are above 32 MiB, or that
+   * the target has no room for in one piece.
+   */
   readonly skipped: { readonly keys: number; readonly values: number; readonly tooLarge: number };
 }
 
@@ -62,6 +65,12 @@ export interface LoadedSnapshot {
   };
 }
 
+/** A `NearCache`, whatever its keys and values are; not a namespace or scope of one. */
+export interface WholeCache {
+  readonly size: number;
+  clear(): void;
+}
+
 const OPTIONS = new Set(["schema", "codec", "compress", "secrets"]);
 const LOAD_OPTIONS = new Set([...OPTIONS, "maxAge"]);
 
@@ -77,18 +86,19 @@ const LOAD_OPTIONS = new Set([...OPTIONS, "maxAge"]);
  * @throws {NearCacheError} `ERR_OPTION`; `ERR_SNAPSHOT` if another save of this cache has begun; what the target throws.
  */
 export async function saveSnapshot(
-  cache: CacheLike<any, any>,
+  cache: WholeCache,
   target: SnapshotStore | SnapshotTarget,
   options: SnapshotOptions = {},
 ): Promise<SavedSnapshot> {
   known(options, OPTIONS);
-  const saving = new Saving(insidesOf(cache), settingsOf(options));
-  await targetOf(target).write(saving.chunks());
+  const store = targetOf(target);
+  const saving = new Saving(insidesOf(cache), settingsOf(options), store.maxPieceBytes ?? Infinity);
+  await store.write(saving.chunks());
   return saving.result;
 }
 
 /** A snapshot as bytes. As {@link saveSnapshot}, for what fits into memory twice. */
-export async function snapshotBytes(cache: CacheLike<any, any>, options: SnapshotOptions = {}): Promise<Uint8Array> {
+export async function snapshotBytes(cache: WholeCache, options: SnapshotOptions = {}): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   const write = async (chunks: AsyncIterable<Uint8Array>): Promise<void> => {
     for await (const chunk of chunks) parts.push(chunk);
@@ -108,7 +118,7 @@ export async function snapshotBytes(cache: CacheLike<any, any>, options: Snapsho
  * `maxAge`, or if another load of this cache has begun; what the source throws.
  */
 export async function loadSnapshot(
-  cache: CacheLike<any, any>,
+  cache: WholeCache,
   source: SnapshotStore | SnapshotSource,
   options: LoadSnapshotOptions = {},
 ): Promise<LoadedSnapshot | undefined> {
@@ -146,7 +156,7 @@ function settingsOf({ schema = "", codec, compress = false, secrets }: SnapshotO
   return { schema, codec: codec?.id ?? JSON_TEXT, payloads, compress, secrets: toSecrets(secrets) };
 }
 
-function insidesOf(cache: CacheLike<any, any>): Insides<any, any> {
+function insidesOf(cache: WholeCache): Insides<any, any> {
   const look = (cache as { [INTERNALS]?: () => Insides<any, any> } | undefined)?.[INTERNALS];
   if (typeof look !== "function") throw refusal("cache", show(cache), "a NearCache");
   const insides = look.call(cache);

@@ -2,7 +2,6 @@ use std::hash::Hash;
 use std::io::{Read, Seek, SeekFrom};
 use std::rc::Rc;
 
-use hashbrown::HashMap;
 use serde::de::DeserializeOwned;
 
 use super::{Loaded, Noted, SnapshotFailure, SnapshotOptions, codec, is_too_old, since};
@@ -15,6 +14,9 @@ use crate::tier::snapshot::{Entry, Piece, Reader, SnapshotError, parse};
 use crate::time::Timestamp;
 
 const PIECE: usize = 64 * 1024;
+
+/// A part whose number is kept.
+type Kept = (PartitionId, Rc<Place>);
 
 impl<K, V, R: Runtime> Cache<K, V, R>
 where
@@ -128,15 +130,16 @@ where
                     });
                 }
                 Piece::Entries { taken_at, payload, compressed } => {
-                    let is_over = if compressed { Err(SnapshotError::Compressed) } else { parse(&payload) };
-                    let entries = is_over?;
+                    if compressed {
+                        return Err(SnapshotError::Compressed.into());
+                    }
+                    let (parts, entries) = parse(&payload)?;
                     // The cache's clock need not show the time of day.
                     let later = since(taken_at, self.options.wall());
-                    let mut parts = HashMap::new();
-                    for entry in &entries {
-                        self.put(entry, later, &mut parts)?;
-                    }
+                    let parts: Vec<_> = parts.into_iter().map(|name| self.open(name)).collect();
+                    let put = entries.iter().try_for_each(|entry| self.put(entry, later, &parts));
                     self.release(parts);
+                    put?;
                 }
                 Piece::End { dropped, .. } => self.take_back(&dropped),
             }
@@ -153,12 +156,7 @@ where
         Ok(self.loaded)
     }
 
-    fn put<'a>(
-        &mut self,
-        entry: &Entry<'a>,
-        later: u64,
-        parts: &mut HashMap<&'a str, Option<(PartitionId, Rc<Place>)>>,
-    ) -> Result<(), SnapshotFailure> {
+    fn put(&mut self, entry: &Entry<'_>, later: u64, parts: &[Option<Kept>]) -> Result<(), SnapshotFailure> {
         let ordinal = self.ordinal;
         self.ordinal += 1;
         self.slots.resize(if self.dropped.is_some() { 0 } else { self.ordinal as usize }, None);
@@ -167,7 +165,7 @@ where
             return Ok(());
         }
         // serde's traits and the weigher are the user's code: nothing is borrowed.
-        let part = parts.entry(entry.part).or_insert_with(|| self.open(entry.part)).clone();
+        let part = parts.get(entry.part).cloned().flatten();
         let read = codec::key_of::<K>(entry.key).zip(codec::decode::<V>(entry.payload, entry.codec));
         let Some(((key, value), (partition, place))) = read.zip(part) else {
             self.loaded.unreadable += 1;
@@ -214,7 +212,7 @@ where
     }
 
     /// The part of this name, and keeps it.
-    fn open(&self, name: &str) -> Option<(PartitionId, Rc<Place>)> {
+    fn open(&self, name: &str) -> Option<Kept> {
         let inner = &self.cache.inner;
         let (namespaces, scopes) = tier::Place::from_name(name).parts()?;
         let partition = inner.with(|table| {
@@ -231,9 +229,9 @@ where
         Some((partition??, place))
     }
 
-    fn release(&self, parts: HashMap<&str, Option<(PartitionId, Rc<Place>)>>) {
+    fn release(&self, parts: Vec<Option<Kept>>) {
         self.cache.inner.with(|table| {
-            for (partition, _) in parts.into_values().flatten() {
+            for (partition, _) in parts.into_iter().flatten() {
                 table.machine.release_partition(partition);
             }
         });

@@ -19,8 +19,8 @@ const TAGS: u64 = 128;
 /// An entry of a snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry<'a> {
-    /// The part of the cache where it lies: a [`Place`](crate::tier::Place)'s name.
-    pub part: &'a str,
+    /// The number of the part of the cache where it lies, among those of its chunk.
+    pub part: usize,
     /// Its key as text: strings as they are, `#s` before one that begins with `#`, and `#` and something else for all others.
     pub key: &'a str,
     /// Its numbers, as they were when its chunk was taken out.
@@ -33,20 +33,20 @@ pub struct Entry<'a> {
     pub payload: &'a [u8],
 }
 
-/// The entries in a chunk's payload, if all of them can be read. O(bytes).
-pub fn parse(payload: &[u8]) -> Result<Vec<Entry<'_>>, SnapshotError> {
+/// The parts, by their [`Place`](crate::tier::Place)s' names, and the entries in a chunk's payload, if all of them can be read. O(bytes).
+pub fn parse(payload: &[u8]) -> Result<(Vec<&str>, Vec<Entry<'_>>), SnapshotError> {
     let mut bytes = Reader(payload);
     let (mut parts, mut entries) = (Vec::new(), Vec::new());
     while !bytes.0.is_empty() {
         read(&mut bytes, &mut parts, &mut entries).ok_or(SnapshotError::Broken(Refused::Malformed))?;
     }
-    Ok(entries)
+    Ok((parts, entries))
 }
 
 fn read<'a>(bytes: &mut Reader<'a>, parts: &mut Vec<&'a str>, entries: &mut Vec<Entry<'a>>) -> Option<()> {
     match bytes.byte()? {
         PART => parts.push(bytes.long_text()?),
-        ENTRY => entries.push(Entry::read(bytes, parts)?),
+        ENTRY => entries.push(Entry::read(bytes, parts.len())?),
         _ => return None,
     }
     Some(())
@@ -58,8 +58,8 @@ pub(super) fn push_part(out: &mut Vec<u8>, part: &str) {
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn push(&self, out: &mut Vec<u8>, part: u64) {
-        let Self { key, record, tags, codec, payload, .. } = self;
+    pub(super) fn push(&self, out: &mut Vec<u8>) {
+        let Self { part, key, record, tags, codec, payload, .. } = self;
         let flag = |is_said: bool, flag: u64| if is_said { flag } else { 0 };
         let flags = flag(record.ttl != Ttl::Forever, TTL)
             | flag(record.stale_while_revalidate != Ttl::ZERO, REVALIDATE)
@@ -70,7 +70,7 @@ impl<'a> Entry<'a> {
             | flag(record.weight > 0, WEIGHT)
             | flag(!tags.is_empty(), TAGS);
         out.push(ENTRY);
-        [flags, part, record.age].into_iter().for_each(|number| push_varint(out, number));
+        [flags, *part as u64, record.age].into_iter().for_each(|number| push_varint(out, number));
         let lives = [(TTL, record.ttl), (REVALIDATE, record.stale_while_revalidate), (ERROR, record.stale_if_error)];
         lives.into_iter().filter(|(flag, _)| flags & flag != 0).for_each(|(_, ttl)| push_ttl(out, ttl));
         if flags & IDLE != 0 {
@@ -94,9 +94,9 @@ impl<'a> Entry<'a> {
         out.extend_from_slice(payload);
     }
 
-    fn read(bytes: &mut Reader<'a>, parts: &[&'a str]) -> Option<Self> {
+    fn read(bytes: &mut Reader<'a>, parts: usize) -> Option<Self> {
         let flags = bytes.varint().filter(|flags| *flags < 256)?;
-        let part = parts.get(usize::try_from(bytes.varint()?).ok()?)?;
+        let part = usize::try_from(bytes.varint()?).ok().filter(|part| *part < parts)?;
         let age = bytes.varint()?;
         let mut ttl = |flag: u64, or: Ttl| if flags & flag == 0 { Some(or) } else { read_ttl(bytes) };
         let (time_to_live, revalidate, error) =

@@ -1,5 +1,3 @@
-use hashbrown::HashMap;
-
 use super::entry::{self, Entry};
 use super::{CHUNK_HEAD, COMPRESSED, END, ENTRIES, Head, LONGEST, MAGIC, SIGNED, SnapshotError, VERSION};
 use crate::core::Record;
@@ -7,14 +5,17 @@ use crate::tier::bytes::{push_text, push_varint};
 use crate::tier::seal::Seal;
 use crate::time::Timestamp;
 
+/// How many parts are looked through.
+const LATELY: usize = 32;
+
 /// Writes a snapshot chunk by chunk: [`add`](Self::add) entries until there are enough bytes, then [`take`](Self::take) and
 /// [`chunk`](Self::chunk); at last [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Writer {
     seal: Seal,
     id: u64,
-    /// The parts of the open chunk.
-    parts: HashMap<String, u64>,
+    /// The parts of the open chunk, by their numbers. One that comes again after many others gets another number.
+    parts: Vec<String>,
     open: Vec<u8>,
     chunks: u32,
     entries: u64,
@@ -30,7 +31,7 @@ impl Writer {
         bytes.extend_from_slice(&head.cold_share.to_le_bytes());
         push_text(&mut bytes, &head.schema).ok_or(SnapshotError::TooLarge)?;
         seal.close(&mut bytes);
-        let (parts, open) = (HashMap::new(), Vec::new());
+        let (parts, open) = (Vec::new(), Vec::new());
         Ok((Self { seal, id: head.id, parts, open, chunks: 0, entries: 0 }, bytes))
     }
 
@@ -46,20 +47,21 @@ impl Writer {
         payload: &[u8],
     ) -> Result<(), SnapshotError> {
         let before = self.open.len();
-        let known = self.parts.get(part).copied();
-        let number = known.unwrap_or(self.parts.len() as u64);
+        let lately = self.parts.len().saturating_sub(LATELY);
+        let known = self.parts.iter().skip(lately).position(|known| known == part);
+        let number = known.map_or(self.parts.len(), |known| lately + known);
         if known.is_none() {
             entry::push_part(&mut self.open, part);
         }
-        let entry = Entry { part: "", key, record, tags: tags.into_iter().collect(), codec, payload };
-        entry.push(&mut self.open, number);
+        let entry = Entry { part: number, key, record, tags: tags.into_iter().collect(), codec, payload };
+        entry.push(&mut self.open);
         // Compression may make a little more of it.
         if self.open.len() - before > LONGEST / 2 {
             self.open.truncate(before);
             return Err(SnapshotError::TooLarge);
         }
         if known.is_none() {
-            self.parts.insert(part.to_owned(), number);
+            self.parts.push(part.to_owned());
         }
         self.entries += 1;
         Ok(())
