@@ -56,8 +56,9 @@ class KeptMarks {
   }
 }
 
+/** Names of marks, by the crate's `tier::names`; all else is values. */
 function isValue(name: string): boolean {
-  return name.startsWith("v:");
+  return !/^[kta]:/.test(name);
 }
 
 class TierWithMarks implements Tier {
