@@ -1,6 +1,7 @@
 import { duration } from "../options.js";
 import type { Duration } from "../types.js";
 import { deleteMany, getMany, Session, setMany } from "./calls.js";
+import { isMark } from "./keys.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
 /** How a tier with its marks elsewhere is made. */
@@ -56,9 +57,8 @@ class KeptMarks {
   }
 }
 
-/** Names of marks, by the crate's `tier::names`; all else is values. */
 function isValue(name: string): boolean {
-  return !/^[kta]:/.test(name);
+  return !isMark(name);
 }
 
 class TierWithMarks implements Tier {
