@@ -176,7 +176,7 @@ class TierDriver implements TierChain, AttachedTiers {
   }
 
   async read(at: Place, key: string): Promise<FoundBytes | undefined> {
-    const held = await this.#reader!.read({ place: this.#place(at), key, refresh: false });
+    const { held } = await this.#reader!.read({ place: this.#place(at), key, refresh: false });
     if (held === undefined) return undefined;
     const { found } = held;
     const [layer, began] = [this.#tiers[found.tier()]!.name, found.generation()];
