@@ -8,8 +8,8 @@ mod random;
 use std::collections::BTreeMap;
 
 use nearcache::tier::{
-    BreakerOptions, Chain, ChainOptions, Delivery, Failure, Lifetimes, NewValue, Place, Purge, Read, ReadOutcome, Seal,
-    Step, TierOptions,
+    BreakerOptions, Chain, ChainEvent, ChainOptions, Delivery, Failure, Lifetimes, NewValue, Place, Purge, Read,
+    ReadOutcome, Seal, Step, TierOptions,
 };
 use nearcache::{Timestamp, Ttl};
 use random::{Random, seed};
@@ -25,13 +25,51 @@ const TIERS: usize = 2;
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
 /// What a tier is like for a while.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Weather {
     Fair,
+    /// Some calls take longer than the timeout,
     Slow,
+    /// or all.
+    Hanging,
+    /// Some calls fail,
+    Flaky,
+    /// or all.
     Down,
-    Rubbish,
+    /// It can be read, and not written.
     Full,
+    /// Half of what it gives are bytes that nobody stored,
+    Rubbish,
+    /// or too few of those that were,
+    Cut,
+    /// or those of another name.
+    Swapped,
+    /// It gives more answers than there are names, or fewer.
+    Miscounting,
+    /// It has forgotten half of its values, though no marks.
+    Forgetful,
+}
+
+const WEATHERS: [Weather; 10] = [
+    Weather::Slow,
+    Weather::Hanging,
+    Weather::Flaky,
+    Weather::Down,
+    Weather::Full,
+    Weather::Rubbish,
+    Weather::Cut,
+    Weather::Swapped,
+    Weather::Miscounting,
+    Weather::Forgetful,
+];
+
+/// What reads met in a weather: how many, how many failed, how long the slowest took, and lines in logs.
+#[derive(Clone, Copy, Default)]
+struct Met {
+    reads: u64,
+    failed: u64,
+    longest: u64,
+    lines: u64,
 }
 
 #[derive(Default)]
@@ -105,6 +143,7 @@ struct World {
     loads: u64,
     longest: u64,
     faults: u64,
+    met: BTreeMap<Weather, Met>,
 }
 
 impl World {
@@ -137,6 +176,7 @@ impl World {
             loads: 0,
             longest: 0,
             faults: 0,
+            met: BTreeMap::new(),
             random,
         }
     }
@@ -156,8 +196,7 @@ impl World {
             60 => self.purge(),
             61 => {
                 let tier = self.random.below(TIERS as u64) as usize;
-                let weather = [Weather::Slow, Weather::Down, Weather::Rubbish, Weather::Full];
-                let weather = weather[self.random.below(4) as usize];
+                let weather = WEATHERS[self.random.below(WEATHERS.len() as u64) as usize];
                 self.stores[tier].weather = self.random.one_in(2).then_some(weather);
             }
             62 => {
@@ -187,6 +226,12 @@ impl World {
         }
         for isolate in 0..ISOLATES {
             self.deliver(isolate);
+            while let Some(event) = self.chains[isolate].poll_event() {
+                let (ChainEvent::Failing { tier, .. }
+                | ChainEvent::Recovered { tier, .. }
+                | ChainEvent::Refused { tier, .. }) = event;
+                self.met.entry(self.weather(tier)).or_default().lines += 1;
+            }
         }
     }
 
@@ -213,12 +258,19 @@ impl World {
         let now = self.clock(isolate);
         if let Step::Get { tier, names, timeout } = reading.read.poll(&mut self.chains[isolate], now) {
             let names = names.to_vec();
-            let took = match self.weather(tier) {
+            let weather = self.weather(tier);
+            let took = match weather {
                 Weather::Slow => self.random.below(4 * TIMEOUT),
+                Weather::Hanging => u64::MAX,
                 _ => self.random.below(TIMEOUT / 2),
             };
             let answers = if took > timeout { Err(Failure::Timeout) } else { self.get(tier, &names) };
-            self.faults += u64::from(answers.is_err());
+            let failed = u64::from(!answers.as_ref().is_ok_and(|answers| answers.len() == names.len()));
+            self.faults += failed;
+            let met = self.met.entry(weather).or_default();
+            met.reads += 1;
+            met.failed += failed;
+            met.longest = met.longest.max(took.min(timeout));
             self.reads.insert(id, reading);
             self.later(took.min(timeout), Event::Answered { read: id, answers });
             return;
@@ -261,7 +313,7 @@ impl World {
 
     fn get(&mut self, tier: usize, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
         let weather = self.weather(tier);
-        if weather == Weather::Down {
+        if weather == Weather::Down || weather == Weather::Flaky && self.random.one_in(2) {
             return Err(Failure::Error);
         }
         let mut answers: Vec<_> = names
@@ -271,11 +323,24 @@ impl World {
                 (*until > self.now).then(|| bytes.clone())
             })
             .collect();
-        if weather == Weather::Rubbish {
-            for answer in &mut answers {
-                if self.random.one_in(2) {
+        match weather {
+            Weather::Swapped => answers.rotate_left(1),
+            Weather::Miscounting if self.random.one_in(2) => answers.push(None),
+            Weather::Miscounting => drop(answers.pop()),
+            _ => {}
+        }
+        for (answer, name) in answers.iter_mut().zip(names) {
+            match weather {
+                Weather::Rubbish if self.random.one_in(2) => {
                     *answer = Some((0..self.random.below(90)).map(|_| self.random.next() as u8).collect());
                 }
+                Weather::Cut => {
+                    if let Some(bytes) = answer {
+                        bytes.truncate(self.random.below(bytes.len() as u64 + 1) as usize);
+                    }
+                }
+                Weather::Forgetful if name.starts_with('v') && self.random.one_in(2) => *answer = None,
+                _ => {}
             }
         }
         Ok(answers)
@@ -291,9 +356,10 @@ impl World {
     /// Writes that reach a store sooner or later, or, if they fail, perhaps. What fails may have arrived all the same.
     fn write(&mut self, tier: usize, ttl: u64, writes: Vec<(String, Option<Vec<u8>>)>) -> Option<Failure> {
         let failure = match self.weather(tier) {
-            Weather::Fair | Weather::Rubbish => None,
-            Weather::Slow => Some(Failure::Timeout),
+            Weather::Slow | Weather::Hanging => Some(Failure::Timeout),
             Weather::Down | Weather::Full => Some(Failure::Error),
+            Weather::Flaky => self.random.one_in(2).then_some(Failure::Error),
+            _ => None,
         };
         self.faults += u64::from(failure.is_some());
         for (name, bytes) in writes {
@@ -425,6 +491,7 @@ fn no_schedule_brings_back_what_was_purged_or_makes_a_read_late() {
     let rounds = 10;
     println!("seed {seed}, {rounds} × {steps} steps");
     let (mut answers, mut loads, mut faults, mut purged) = (0, 0, 0, 0);
+    let mut all: BTreeMap<Weather, Met> = BTreeMap::new();
     for round in 0..rounds {
         let mut world = World::new(seed.wrapping_add(round), round % 2 == 1);
         for _ in 0..steps {
@@ -446,7 +513,20 @@ fn no_schedule_brings_back_what_was_purged_or_makes_a_read_late() {
         answers += world.answers;
         loads += world.loads;
         faults += world.faults;
+        for (weather, met) in world.met {
+            let sum = all.entry(weather).or_default();
+            sum.reads += met.reads;
+            sum.failed += met.failed;
+            sum.longest = sum.longest.max(met.longest);
+            sum.lines += met.lines;
+        }
     }
+    println!("tier that is  reads  failed  slowest (timeout {TIMEOUT} ms)  log lines");
+    for (weather, Met { reads, failed, longest, lines }) in &all {
+        println!("{:<12} {reads:>7} {failed:>6} {longest:>8} {lines:>8}", format!("{weather:?}"));
+        assert!(*reads > 0 && *longest <= TIMEOUT);
+    }
+    assert_eq!(all.len(), WEATHERS.len() + 1, "all weathers were met");
     println!("{answers} answers from tiers, {loads} loads, {faults} faults, {purged} values that a mark ended");
     // The schedules are worth something: all of it happens often.
     assert!(answers.min(loads).min(faults).min(purged) > steps / 100);

@@ -24,7 +24,7 @@ export class StoreObject extends storeObject(DurableObject) {}
 
 const makers = {
   memory: () => memoryTier(),
-  kv: (env) => kvTier(env.KV),
+  kv: (env) => kvTier(counted(env.KV)),
   "cache-api": () => cacheApiTier(caches.default),
   r2: (env) => r2Tier(env.R2),
   object: (env) => objectTier(env.STORE),

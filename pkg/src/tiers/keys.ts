@@ -40,3 +40,8 @@ export function keyOf(text: string): [unknown] | undefined {
       return undefined;
   }
 }
+
+/** Whether a name in a store is that of a mark; all else are values. By the crate's `tier::names`. */
+export function isMark(name: string): boolean {
+  return /^[kta]:/.test(name);
+}

@@ -1,6 +1,7 @@
 import { duration } from "../options.js";
 import type { Duration } from "../types.js";
 import { deleteMany, getMany, Session, setMany } from "./calls.js";
+import { isMark } from "./keys.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
 /** How a tier with its marks elsewhere is made. */
@@ -57,7 +58,7 @@ class KeptMarks {
 }
 
 function isValue(name: string): boolean {
-  return name.startsWith("v:");
+  return !isMark(name);
 }
 
 class TierWithMarks implements Tier {

@@ -1,5 +1,6 @@
 // Stores of Cloudflare's platform, by their bindings. The types name what is used of each, so that no types of a platform are needed.
 
+import { isMark } from "./keys.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
 /** How a tier of a binding is made. */
@@ -12,6 +13,7 @@ export interface BindingTierOptions extends TierOptions {
 /** A Workers KV namespace, as far as it is used. */
 export interface KvNamespace {
   get(key: string, type: "arrayBuffer"): Promise<ArrayBuffer | null>;
+  get(keys: string[], type: "text"): Promise<ReadonlyMap<string, string | null>>;
   put(key: string, value: any, options?: { expirationTtl?: number }): Promise<void>;
   delete(key: string): Promise<void>;
 }
@@ -19,11 +21,13 @@ export interface KvNamespace {
 /** KV keeps nothing for less than a minute, and no value of more. */
 const SHORTEST_KV = 60;
 const LARGEST_KV = 25 * 1024 * 1024;
+/** So many keys it reads at once, if they are text: marks are, in Base64. */
+const MOST_KV = 100;
 
 /**
  * Workers KV: everywhere, and eventually: what was written shows elsewhere within a minute or so, purges too. One key costs a
- * read for its value and, if there is one, one for each of its marks (at least two); each counts as a subrequest, of which a request
- * has 1,000. KV takes one write a second for a key.
+ * read for its value and, if there is one, one for each of its marks (at least two); a value is an operation, and up to 100 marks are one, of
+ * which a request has 1,000. KV takes one write a second for a key.
  */
 export function kvTier(namespace: KvNamespace, options: BindingTierOptions = {}): Tier {
   const { name = "kv", prefix = "nearcache:", ...rest } = options;
@@ -31,16 +35,43 @@ export function kvTier(namespace: KvNamespace, options: BindingTierOptions = {})
     name,
     options: { timeout: 1_000, maxValueBytes: LARGEST_KV, ...rest },
     async get(key) {
-      return toBytes(await namespace.get(await shortened(prefix + key), "arrayBuffer"));
+      return (await this.getMany!([key]))[0];
+    },
+    async getMany(keys) {
+      const names = await Promise.all(keys.map((key) => shortened(prefix + key)));
+      const marks = [...new Set(names.filter((_, at) => isMark(keys[at]!)))];
+      const chunks = Array.from({ length: Math.ceil(marks.length / MOST_KV) }, (_, at) =>
+        namespace.get(marks.slice(at * MOST_KV, (at + 1) * MOST_KV), "text"),
+      );
+      const [texts, values] = await Promise.all([
+        Promise.all(chunks),
+        Promise.all(keys.map((key, at) => (isMark(key) ? null : namespace.get(names[at]!, "arrayBuffer")))),
+      ]);
+      const found = new Map(texts.flatMap((some) => [...some]));
+      return keys.map((key, at) => (isMark(key) ? fromText(found.get(names[at]!)) : toBytes(values[at]!)));
     },
     async set({ name: key, bytes, ttl }) {
       const expirationTtl = Math.max(SHORTEST_KV, Math.ceil(ttl / 1_000));
-      await namespace.put(await shortened(prefix + key), bytes, { expirationTtl });
+      await namespace.put(await shortened(prefix + key), isMark(key) ? toText(bytes) : bytes, { expirationTtl });
     },
     async delete(key) {
       await namespace.delete(await shortened(prefix + key));
     },
   };
+}
+
+function toText(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes));
+}
+
+/** What is no text of ours is a mark that can't be read, which is not the same as none. */
+function fromText(text: string | null | undefined): Uint8Array | undefined {
+  if (text === null || text === undefined) return undefined;
+  try {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  } catch {
+    return new Uint8Array(0);
+  }
 }
 
 /** KV's longest name, in bytes. */
