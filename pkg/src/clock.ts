@@ -30,7 +30,7 @@ const SPARED = 64;
  * For what has less left no reading is spared, in milliseconds, and a life that is shorter is counted from the clock itself:
  * it would lose too much of itself.
  */
-const SHORT = 5_000;
+export const SHORT = 5_000;
 
 /** The surroundings' clock. */
 class HostClock implements Clock {

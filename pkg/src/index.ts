@@ -1,6 +1,6 @@
 import { Batcher } from "./batcher.js";
 import { ADVICE, read as readAdvice } from "./advice.js";
-import { GivenClock, hostClock, nowFor, UNREAD } from "./clock.js";
+import { GivenClock, hostClock, nowFor, SHORT, UNREAD } from "./clock.js";
 import { insertWith } from "./calls.js";
 import { isForEver } from "./columns.js";
 import type { Context } from "./context.js";
@@ -241,16 +241,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   get(key: K): V | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
-    const { clock, columns } = entries;
-    // A clock that the user gave may use the cache, and so comes first.
-    let now = clock === hostClock ? UNREAD : clock.now();
+    const now = entries.clock.now();
     const slot = handle.slots.get(key);
-    if (slot === undefined) return this.#getSlow(key, slot, now === UNREAD ? hostClock.now() : now);
-    const until = columns.freshUntil[slot]!;
-    if (!isForEver(until)) {
-      if (now === UNREAD) now = hostClock.against(until);
-      if (!(now < until)) return this.#getSlow(key, slot, now);
-    }
+    const { columns } = entries;
+    if (slot === undefined) return this.#getSlow(key, slot, now);
+    if (!(now + SHORT < columns.freshUntil[slot]!)) return this.#getEnding(key, slot, now);
     const value = entries.values[slot] as V;
     handle.namespace.hits++;
     columns.use(slot);
@@ -866,6 +861,16 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
     entries.flush();
     return Promise.resolve(value);
+  }
+
+  /** A `get` of what ends soon, or has ended, or can't be seen: by the clock itself. */
+  #getEnding(key: K, slot: number, now: number): V | undefined {
+    const { clock, columns, values } = this.#entries;
+    if (clock === hostClock) now = clock.read();
+    if (!(now < columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
+    this.#handle.namespace.hits++;
+    columns.use(slot);
+    return values[slot] as V;
   }
 
   /** A `get` that was no plain hit. */
