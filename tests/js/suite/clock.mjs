@@ -123,7 +123,7 @@ test("a clock that a test replaces is read at every call", SPARED, () => {
   }
 });
 
-test("no clock is read for a hit of what never expires", SPARED, async () => {
+test("no clock is read for an awaited hit of what never expires", SPARED, async () => {
   const real = Date.now;
   let read = 0;
   Date.now = () => {
@@ -133,10 +133,10 @@ test("no clock is read for a hit of what never expires", SPARED, async () => {
   try {
     const cache = new NearCache().set("k", 1).set("mortal", 1, { ttl: "1h" });
     read = 0;
-    for (let i = 0; i < 40; i++) equal([cache.get("k"), await cache.getOrSet("k", () => 2)], [1, 1]);
+    for (let i = 0; i < 40; i++) equal(await cache.getOrSet("k", () => 2), 1);
     equal(read, 0);
-    equal([cache.get("mortal"), await cache.getOrSet("mortal", () => 2)], [1, 1]);
-    equal(read, 2);
+    equal(await cache.getOrSet("mortal", () => 2), 1);
+    equal(read, 1);
   } finally {
     Date.now = real;
   }
