@@ -4,8 +4,10 @@
 import { host } from "./host.js";
 
 export interface Clock {
-  /** Milliseconds since 1970; within one synchronous run of code perhaps those of a few calls before. */
+  /** Milliseconds since 1970; within one synchronous run of code perhaps those of a few calls before. Hands nothing out. */
   now(): number;
+  /** As `now`, to tell whether what ends then may be handed out. */
+  against(end: number): number;
   /** Milliseconds since 1970, for what is counted from now on. */
   read(): number;
 }
@@ -24,6 +26,12 @@ const MOST_AGREE = 256;
 /** How many are then spared, within the same run of code. */
 const SPARED = 64;
 
+/**
+ * For what has less left no reading is spared, in milliseconds, and a life that is shorter is counted from the clock itself:
+ * it would lose too much of itself.
+ */
+export const SHORT = 5_000;
+
 /** The surroundings' clock. */
 class HostClock implements Clock {
   // Not a whole number, so that engines keep room for a large one.
@@ -38,6 +46,12 @@ class HostClock implements Clock {
     if (this.left === 0 || Date !== NativeDate || Date.now !== nativeNow) return this.readAnew();
     this.left--;
     return this.last;
+  }
+
+  against(end: number): number {
+    // Promise jobs that were waiting when the run began come before its end is seen, and one of them may block: what is
+    // about to end is held against the clock itself.
+    return end - this.last > SHORT ? this.now() : this.readAnew();
   }
 
   read(): number {
@@ -85,13 +99,14 @@ export class GivenClock implements Clock {
     return Math.max(clock(), 0);
   }
 
+  against(): number {
+    return this.now();
+  }
+
   read(): number {
     return this.now();
   }
 }
-
-/** A life that is shorter is counted from the clock itself, in milliseconds: it would lose too much of itself. */
-const SHORT = 5_000;
 
 /** The time to count a life of so many milliseconds from. */
 export function nowFor(clock: Clock, life: number): number {

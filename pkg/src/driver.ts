@@ -1,4 +1,5 @@
 import { askWith } from "./calls.js";
+import { hostClock, UNREAD } from "./clock.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
 import type { EntryTable, FailureCached } from "./entries.js";
@@ -140,8 +141,13 @@ export class Driver<K, V> {
     const validate = options?.validate ?? defaults.validate;
     const invalid = validate !== undefined && this.finds(handle, key, validate);
     const random = this.loads.ahead ? this.random() : NaN;
-    const now = entries.clock.now();
+    const { clock } = entries;
+    let now = clock === hostClock ? UNREAD : clock.now();
     const known = handle.slotOf(key);
+    if (now === UNREAD) {
+      const until = known === 0 ? NaN : entries.columns.freshUntil[known]!;
+      now = Number.isNaN(until) ? hostClock.now() : hostClock.against(until);
+    }
     const number = handle.number(entries.core);
     const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
     const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;

@@ -1,6 +1,6 @@
 import { Batcher } from "./batcher.js";
 import { ADVICE, read as readAdvice } from "./advice.js";
-import { GivenClock, hostClock, nowFor, UNREAD } from "./clock.js";
+import { GivenClock, hostClock, nowFor, SHORT, UNREAD } from "./clock.js";
 import { insertWith } from "./calls.js";
 import { isForEver } from "./columns.js";
 import type { Context } from "./context.js";
@@ -241,16 +241,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   get(key: K): V | undefined {
     const entries = this.#entries;
     const handle = this.#handle;
-    const { clock, columns } = entries;
-    // A clock that the user gave may use the cache, and so comes first.
-    let now = clock === hostClock ? UNREAD : clock.now();
+    const now = entries.clock.now();
     const slot = handle.slots.get(key);
-    if (slot === undefined) return this.#getSlow(key, slot, now === UNREAD ? hostClock.now() : now);
-    const until = columns.freshUntil[slot]!;
-    if (!isForEver(until)) {
-      if (now === UNREAD) now = hostClock.now();
-      if (!(now < until)) return this.#getSlow(key, slot, now);
-    }
+    const { columns } = entries;
+    if (slot === undefined) return this.#getSlow(key, slot, now);
+    if (!(now + SHORT < columns.freshUntil[slot]!)) return this.#getEnding(key, slot, now);
     const value = entries.values[slot] as V;
     handle.namespace.hits++;
     columns.use(slot);
@@ -263,14 +258,16 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   peek(key: K, options?: PeekOptions): V | undefined {
     if (options !== undefined) known(options, PEEK_OPTIONS);
-    const now = this.#entries.clock.now();
+    const entries = this.#entries;
+    if (options?.allowStale !== true) {
+      const slot = this.#freshSlot(key);
+      return slot === 0 ? undefined : entries.valueAt(slot);
+    }
+    const now = entries.clock.read();
     const slot = this.#handle.slots.get(key);
-    if (slot === undefined) return undefined;
-    const willDo =
-      options?.allowStale === true
-        ? this.#entries.safely((core) => core.is_usable(slot, now))
-        : this.#entries.isFresh(slot, now);
-    return willDo ? this.#entries.valueAt(slot) : undefined;
+    return slot !== undefined && entries.safely((core) => core.is_usable(slot, now))
+      ? entries.valueAt(slot)
+      : undefined;
   }
 
   /**
@@ -279,7 +276,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * O(its tags).
    */
   info(key: K): EntryInfo | undefined {
-    const now = this.#entries.clock.now();
+    const now = this.#entries.clock.read();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return undefined;
     return this.#entries.safely((core) => {
@@ -305,14 +302,12 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** Whether there is a fresh value. Counts nothing. */
   has(key: K): boolean {
-    const now = this.#entries.clock.now();
-    const slot = this.#handle.slots.get(key);
-    return slot !== undefined && this.#entries.isFresh(slot, now);
+    return this.#freshSlot(key) !== 0;
   }
 
   /** Milliseconds that the value stays fresh; `undefined` if there is none that is. */
   remainingTtl(key: K): number | undefined {
-    const now = this.#entries.clock.now();
+    const now = this.#entries.clock.read();
     const slot = this.#handle.slots.get(key);
     const left = slot === undefined ? 0 : this.#entries.safely((core) => core.remaining(slot, now));
     return left > 0 ? left : undefined;
@@ -712,7 +707,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const start = entries.clock.now();
     // The order is taken at the start, so that the loop's body may use the cache.
     for (const slot of entries.safely((core) => core.newest_first(start, stale))) {
-      const now = entries.clock.now();
+      const now = entries.clock.against(entries.columns.freshUntil[slot]!);
       const key = entries.keys[slot] as K;
       const willDo = stale ? entries.safely((core) => core.is_usable(slot, now)) : entries.isFresh(slot, now);
       const held = willDo && this.#handle.slots.get(key) === slot;
@@ -818,6 +813,19 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return id === 0 ? ALL : id;
   }
 
+  /** The slot of a key whose value is fresh; 0 if there is none. Counts nothing. */
+  #freshSlot(key: K): number {
+    const entries = this.#entries;
+    const { clock, columns } = entries;
+    let now = clock === hostClock ? UNREAD : clock.now();
+    const slot = this.#handle.slots.get(key);
+    if (slot === undefined) return 0;
+    const until = columns.freshUntil[slot]!;
+    if (isForEver(until)) return slot;
+    if (now === UNREAD) now = hostClock.against(until);
+    return entries.isFresh(slot, now) ? slot : 0;
+  }
+
   /** A hit of what is certainly fresh. As `get`, and that `ask` decides the rest. */
   #plainHit(key: K): Promise<V> | undefined {
     const entries = this.#entries;
@@ -832,7 +840,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     const until = columns.freshUntil[slot]!;
     if (!isForEver(until)) {
-      if (now === UNREAD) now = hostClock.now();
+      if (now === UNREAD) now = hostClock.against(until);
       if (!(now < until)) return until === undefined ? this.#hiddenHit(key, slot, now) : undefined;
     }
     const value = entries.values[slot] as V;
@@ -853,6 +861,16 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
     entries.flush();
     return Promise.resolve(value);
+  }
+
+  /** A `get` of what ends soon, or has ended, or can't be seen: by the clock itself. */
+  #getEnding(key: K, slot: number, now: number): V | undefined {
+    const { clock, columns, values } = this.#entries;
+    if (clock === hostClock) now = clock.read();
+    if (!(now < columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
+    this.#handle.namespace.hits++;
+    columns.use(slot);
+    return values[slot] as V;
   }
 
   /** A `get` that was no plain hit. */

@@ -206,19 +206,15 @@ test("adaptive hits a loop that is larger than the cache, with strings, integers
   }
 });
 
-test("adaptive tells keys apart that begin otherwise than those that came first", () => {
-  // The class hashes what keys begin with once, and has to see that it differs now.
-  const cache = new NearCache({ maxEntries: 200 });
-  const use = (host, i) => {
-    const key = `https://${String(host).padStart(20, "0")}.example/${i}`;
-    return cache.get(key) ?? cache.set(key, true);
-  };
-  for (let i = 0; i < 2_000; i++) use(0, 1_000 + i);
-  const before = cache.stats();
-  for (let round = 0; round < 30; round++) for (let i = 0; i < 300; i++) use(1 + (i % 150), i < 150 ? 1 : 2);
-  const { hits, misses } = cache.stats();
-  const rate = (hits - before.hits) / (hits - before.hits + misses - before.misses);
-  ok(rate > 0.4, `${rate}`);
+test("adaptive withstands a scan of keys that differ only in how they begin, after others that all began alike", () => {
+  // The class hashes what keys begin with once, and has to see when it differs.
+  const cache = new NearCache({ maxEntries: 100 });
+  const key = (host, i) => `https://${String(host).padStart(20, "0")}.example/${1_000 + i}`;
+  const use = (key) => cache.get(key) ?? cache.set(key, true);
+  for (let round = 0; round < 20; round++) for (let i = 0; i < 80; i++) use(key(0, i));
+  for (let host = 1; host <= 2_000; host++) use(key(host, 0));
+  const kept = Array.from({ length: 80 }, (_, i) => cache.has(key(0, i))).filter(Boolean).length;
+  ok(kept >= 70, `${kept} of 80`);
 });
 
 test("keys of any kind are kept, found and evicted by both policies", () => {
