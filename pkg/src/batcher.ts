@@ -20,7 +20,7 @@ export interface BatchOwner<K, C = unknown> {
   /** Whether anybody still waits for a key, by what came with it. */
   isWanted(item: C): boolean;
   /** What its call waits for, if for anything; may throw. */
-  turn(batch: Asker, key: K): Promise<void> | undefined;
+  turn?(batch: Asker, key: K): Promise<void> | undefined;
   /** It takes no more keys: calls `load`, which may ask for keys. */
   run<T>(batch: Asker, call: () => T, keys: readonly K[]): T;
   /** It has ended: the keys of its call, how long that took, and what every key failed with, if so. No keys: no call. */
@@ -148,7 +148,7 @@ export class Batcher<K, V, C = undefined> {
     if (batch.timer !== undefined) host.clearTimer(batch.timer);
     let turn: Promise<void> | undefined;
     try {
-      turn = owner.turn(batch, batch.keys[0]!);
+      turn = owner.turn?.(batch, batch.keys[0]!);
     } catch (error) {
       batch.fail(error);
       this.#ended(batch);
