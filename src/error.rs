@@ -26,6 +26,12 @@ pub enum LoadError {
     Invalid,
     /// 2^21 loads are under way, the most that a cache can tell apart.
     Full,
+    /// As many loads as may ([`max_queued_loads`](crate::Builder::max_queued_loads)) wait for their turn already, and there
+    /// is no stale value.
+    QueueFull {
+        /// How many may.
+        max_queued: u32,
+    },
     /// A batch's load brought another number of results than it was given keys; nothing of it is stored.
     Batch {
         /// How many keys it was given.
@@ -50,6 +56,7 @@ impl LoadError {
             Self::UnknownWeight => "ERR_BYTES",
             Self::Invalid => "ERR_INVALID",
             Self::Full => "ERR_TOO_MANY_LOADS",
+            Self::QueueFull { .. } => "ERR_QUEUE_FULL",
             Self::Batch { .. } => "ERR_BATCH",
             Self::Lost => "ERR_LOAD_LOST",
             Self::Reentrant => "ERR_REENTRANT",
@@ -73,6 +80,9 @@ impl fmt::Display for LoadError {
             ),
             Self::Invalid => f.write_str("the loader brought a value that the cache's rule (validate) refuses"),
             Self::Full => f.write_str("too many loads are under way: at most 2097152 at once"),
+            Self::QueueFull { max_queued } => {
+                write!(f, "not loaded: {max_queued} loads wait for their turn already (max_queued_loads)")
+            }
             Self::Batch { keys, results } => {
                 write!(
                     f,

@@ -184,6 +184,98 @@ impl Retry {
     }
 }
 
+/// In which order loads begin that have to wait for their turn (see [`LoadLimits`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Priority {
+    /// Before the others: somebody waits for it.
+    #[default]
+    High,
+    /// When no other waits, as refreshes in the background and warm-ups.
+    Low,
+}
+
+/// How many loads may be under way at once, and begin in a second: what an origin bears. The others wait for their turn,
+/// first come first served, what somebody waits for before refreshes in the background and warm-ups.
+///
+/// ```
+/// use nearcache::options::LoadLimits;
+///
+/// let limits = LoadLimits::new().max_concurrent(10).per_second(50.0).max_queued(200);
+/// assert_eq!((limits.max_concurrent, limits.max_queued), (10, 200));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LoadLimits {
+    /// At most so many are under way at once.
+    pub max_concurrent: u32,
+    /// At most so many begin in any second; infinity: no bound.
+    pub per_second: f64,
+    /// At most so many wait in each of two lines, of those that somebody waits for and of the others.
+    pub max_queued: u32,
+}
+
+/// How many loads may wait for their turn if nobody says.
+pub const DEFAULT_MAX_QUEUED: u32 = 1_000;
+
+impl Default for LoadLimits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LoadLimits {
+    /// No bounds, but 1,000 may wait as soon as there are some.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { max_concurrent: u32::MAX, per_second: f64::INFINITY, max_queued: DEFAULT_MAX_QUEUED }
+    }
+
+    /// At most so many loads under way at once; 0 counts as 1.
+    #[must_use]
+    pub fn max_concurrent(mut self, loads: u32) -> Self {
+        self.max_concurrent = loads.max(1);
+        self
+    }
+
+    /// At most so many begin in any second; 0.5 is one in two seconds. What is not above 0 counts as the least: one in a day.
+    #[must_use]
+    pub fn per_second(mut self, loads: f64) -> Self {
+        self.per_second = loads.max(SLOWEST);
+        self
+    }
+
+    /// At most so many wait in each of two lines.
+    #[must_use]
+    pub fn max_queued(mut self, loads: u32) -> Self {
+        self.max_queued = loads;
+        self
+    }
+
+    pub(crate) fn is_boundless(&self) -> bool {
+        self.max_concurrent == u32::MAX && !self.is_rated()
+    }
+
+    pub(crate) fn is_rated(&self) -> bool {
+        self.per_second < MOST_PER_SECOND
+    }
+
+    /// How many may begin at one moment.
+    pub(crate) fn tokens(&self) -> usize {
+        if self.is_rated() { (self.per_second as usize).max(1) } else { usize::MAX }
+    }
+
+    /// How long after its beginning a load's token is there for another, in milliseconds, so that no second has more.
+    pub(crate) fn token_back(&self) -> u64 {
+        (self.tokens() as f64 * 1_000.0 / self.per_second).ceil() as u64
+    }
+}
+
+/// One load in a day.
+const SLOWEST: f64 = 1.0 / 86_400.0;
+/// More than this a second is no bound.
+const MOST_PER_SECOND: f64 = 1e6;
+
 /// How values are kept and waited for: what a cache, a namespace in it, or a call comes to, with nothing left unsaid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -200,6 +292,10 @@ pub struct Policy {
     pub soft_timeout: Ttl,
     /// How long a wait may take.
     pub hard_timeout: Ttl,
+    /// Whether a load goes on, until the `hard_timeout` of the one who began it, though everybody has left.
+    pub keep_loading: bool,
+    /// When a load begins that has to wait for its turn.
+    pub priority: Priority,
 }
 
 impl Policy {
@@ -211,6 +307,8 @@ impl Policy {
         retry: Retry::NEVER,
         soft_timeout: Ttl::Forever,
         hard_timeout: Ttl::Millis(DEFAULT_HARD_TIMEOUT),
+        keep_loading: false,
+        priority: Priority::High,
     };
 }
 
@@ -257,6 +355,10 @@ pub struct PolicyPatch {
     pub soft_timeout: Option<Ttl>,
     /// [`Policy::hard_timeout`].
     pub hard_timeout: Option<Ttl>,
+    /// [`Policy::keep_loading`].
+    pub keep_loading: Option<bool>,
+    /// [`Policy::priority`].
+    pub priority: Option<Priority>,
 }
 
 /// Setters of what may be said of an entry, for a type that is a [`PolicyPatch`] or has one in the field named.
@@ -347,6 +449,20 @@ macro_rules! load_setters {
             self.$($field.)?hard_timeout = Some(timeout.into());
             self
         }
+
+        /// Whether the load goes on, until the `hard_timeout` of the one who began it, though everybody has left.
+        #[must_use]
+        pub fn keep_loading(mut self, keep: bool) -> Self {
+            self.$($field.)?keep_loading = Some(keep);
+            self
+        }
+
+        /// When the load begins if it has to wait for its turn.
+        #[must_use]
+        pub fn priority(mut self, priority: $crate::options::Priority) -> Self {
+            self.$($field.)?priority = Some(priority);
+            self
+        }
     };
 }
 pub(crate) use {entry_setters, load_setters};
@@ -365,6 +481,8 @@ impl PolicyPatch {
         retry: None,
         soft_timeout: None,
         hard_timeout: None,
+        keep_loading: None,
+        priority: None,
     };
 
     /// Says nothing yet.
@@ -391,7 +509,9 @@ impl PolicyPatch {
             | self.error_backoff.is_some()
             | self.retry.is_some()
             | self.soft_timeout.is_some()
-            | self.hard_timeout.is_some())
+            | self.hard_timeout.is_some()
+            | self.keep_loading.is_some()
+            | self.priority.is_some())
     }
 }
 
@@ -419,6 +539,8 @@ impl Policy {
             retry: patch.retry.unwrap_or(self.retry),
             soft_timeout: patch.soft_timeout.unwrap_or(self.soft_timeout),
             hard_timeout: patch.hard_timeout.unwrap_or(self.hard_timeout),
+            keep_loading: patch.keep_loading.unwrap_or(self.keep_loading),
+            priority: patch.priority.unwrap_or(self.priority),
         }
     }
 

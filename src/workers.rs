@@ -67,7 +67,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
-use crate::engine::{Runtime, js_clock};
+use crate::engine::{Runtime, Signal, js_clock};
 use crate::time::Timestamp;
 
 #[wasm_bindgen(module = "cloudflare:workers")]
@@ -102,6 +102,13 @@ impl Runtime for Workers {
         }));
         wait_until(&run);
         Task { promise, waiting: None }
+    }
+
+    fn signal(&self) -> Option<(Task, Signal)> {
+        let signal = Promise::<JsValue, JsValue>::with_resolvers();
+        let (promise, resolve) = (signal.promise(), signal.resolve());
+        let settle = move || drop(resolve.call1(&JsValue::UNDEFINED, &JsValue::UNDEFINED));
+        Some((Task { promise, waiting: None }, Box::new(settle)))
     }
 
     /// `Date.now()`.

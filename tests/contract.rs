@@ -30,6 +30,7 @@ const FILES: &[(&str, &str)] = &[
     ("lifetimes.json", include_str!("contract/lifetimes.json")),
     ("namespaces.json", include_str!("contract/namespaces.json")),
     ("purges.json", include_str!("contract/purges.json")),
+    ("queue.json", include_str!("contract/queue.json")),
     ("requests.json", include_str!("contract/requests.json")),
     ("retries.json", include_str!("contract/retries.json")),
     ("sharing.json", include_str!("contract/sharing.json")),

@@ -278,6 +278,7 @@ fn a_load_that_fails_does_not_cost_its_key_what_is_known_of_it() {
         invalid: false,
         background: true,
         detached: false,
+        batched: false,
         random: None,
         asker: None,
     };

@@ -6,9 +6,10 @@ import { batchLost, batchResultError } from "./errors.js";
 import type { Asker } from "./flight.js";
 import { host, type Timer } from "./host.js";
 import { duration, fn, known, size } from "./options.js";
+import { ignore } from "./queue.js";
 import type { BatchOptions } from "./types.js";
 
-/** What a batcher belongs to, and what is to know of its batches. None of this may throw. */
+/** What a batcher belongs to, and what is to know of its batches. None of this may throw, if it does not say so. */
 export interface BatchOwner<K, C = unknown> {
   /** Who decides which batch a key joins, and when that goes. */
   readonly entries: { readonly core: Core; safely<T>(operation: (core: Core) => T): T };
@@ -18,6 +19,8 @@ export interface BatchOwner<K, C = unknown> {
   now(): number;
   /** Whether anybody still waits for a key, by what came with it. */
   isWanted(item: C): boolean;
+  /** What its call waits for, if for anything; may throw. */
+  turn?(batch: Asker, key: K): Promise<void> | undefined;
   /** It takes no more keys: calls `load`, which may ask for keys. */
   run<T>(batch: Asker, call: () => T, keys: readonly K[]): T;
   /** It has ended: the keys of its call, how long that took, and what every key failed with, if so. No keys: no call. */
@@ -69,6 +72,8 @@ export class Batcher<K, V, C = undefined> {
   readonly #owner: BatchOwner<K, C>;
   /** The batch that was begun last, until it goes. */
   #last: OpenBatch<K, V, C> | undefined = undefined;
+  /** As a loader of a cache. */
+  readonly loader = Object.assign((key: K, item: C): Promise<V> => this.load(key, item), { isBatch: true });
 
   /** @throws {NearCacheError} `ERR_OPTION` */
   constructor(options: BatchOptions<K, V, C>, owner: BatchOwner<K, C>) {
@@ -117,7 +122,7 @@ export class Batcher<K, V, C = undefined> {
     const batch = new OpenBatch<K, V, C>(this.#owner.entries.core, number);
     this.#last = batch;
     if (isTimed && this.#wait(batch)) return batch;
-    host.afterPromiseJobs(() => void this.#send(batch), batch.keys);
+    host.afterPromiseJobs(() => this.#send(batch), batch.keys);
     return batch;
   }
 
@@ -136,12 +141,30 @@ export class Batcher<K, V, C = undefined> {
     return true;
   }
 
-  async #send(batch: OpenBatch<K, V, C>): Promise<void> {
+  #send(batch: OpenBatch<K, V, C>): void {
     const owner = this.#owner;
-    const { entries } = owner;
-    entries.safely((core) => core.close_batch(batch.numberIn(core)));
+    owner.entries.safely((core) => core.close_batch(batch.numberIn(core)));
     if (this.#last === batch) this.#last = undefined;
     if (batch.timer !== undefined) host.clearTimer(batch.timer);
+    let turn: Promise<void> | undefined;
+    try {
+      turn = owner.turn?.(batch, batch.keys[0]!);
+    } catch (error) {
+      batch.fail(error);
+      this.#ended(batch);
+      return;
+    }
+    if (turn === undefined) void this.#call(batch);
+    else turn.then(() => void this.#call(batch), ignore);
+  }
+
+  #ended(batch: OpenBatch<K, V, C>): void {
+    this.#owner.entries.safely((core) => core.batch_ended(batch.numberIn(core)));
+    batch.node = -1;
+  }
+
+  async #call(batch: OpenBatch<K, V, C>): Promise<void> {
+    const owner = this.#owner;
     const places = this.#wanted(batch);
     const all = places.length === batch.keys.length;
     const keys = all ? batch.keys : places.map((place) => batch.keys[place]!);
@@ -157,8 +180,7 @@ export class Batcher<K, V, C = undefined> {
       failure = error;
       batch.fail(error);
     }
-    entries.safely((core) => core.batch_ended(batch.numberIn(core)));
-    batch.node = -1;
+    this.#ended(batch);
     owner.ended(keys, Math.max(owner.now() - start, 0), failure);
   }
 

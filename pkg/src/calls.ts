@@ -17,6 +17,7 @@ export function askWith<K>(
   asker: number,
   again: number,
   askedAt: number,
+  batched: boolean,
 ): number {
   return machine.ask_with(
     slot,
@@ -44,6 +45,9 @@ export function askWith<K>(
     options?.retryDelay ?? NaN,
     options?.retryFactor ?? NaN,
     options?.retryJitter ?? NaN,
+    options?.keepLoading ?? NaN,
+    options?.lowPriority ?? false,
+    batched,
     options?.bytes ?? NaN,
     options?.tags,
   );

@@ -116,6 +116,8 @@ export const RECURSIVE = 10;
 export const TIMED_OUT = 11;
 export const FULL = 12;
 export const LEAD_INVALID = 13;
+/** Too many loads wait; in the place of a slot why it is a miss, as the kind of a lead. */
+export const REFUSED = 14;
 /** Of `touch`; what is absent has the kind before. */
 export const MISS_EXPIRED = 3;
 /** Of `brought` and `failed`, beside `ASK_AGAIN`. */

@@ -151,8 +151,9 @@ export class Driver<K, V> {
     const number = handle.number(entries.core);
     const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
     const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;
+    const batched = this.loads.queue !== undefined && "isBatch" in loader;
     const answer =
-      options === undefined && again === 0
+      options === undefined && again === 0 && !batched
         ? entries.core.ask(known, number, hash, now, defaults.policy, invalid, random, asker)
         : askWith(
             entries.core,
@@ -167,6 +168,7 @@ export class Driver<K, V> {
             asker,
             again,
             askedAt,
+            batched,
           );
     const code = answer | 0;
     if (core.hasNews(code)) entries.drain();
@@ -229,6 +231,12 @@ export class Driver<K, V> {
       case core.RECURSIVE:
         promise = Promise.reject(recursive(key));
         break;
+      case core.REFUSED:
+        // It may have had a slot for a moment.
+        entries.columns.look();
+        if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: LEADS[at]! });
+        promise = Promise.reject(this.loads.queue!.full(key));
+        break;
       case core.TIMED_OUT:
         promise = Promise.reject(timedOut(key, new Ask(handle, key, loader, options, now).hardTimeout));
         break;
@@ -266,6 +274,7 @@ export class Driver<K, V> {
     // Whoever joined the group while the loader was on the stack has begun its promise.
     const wait = flight.wait(0) ?? this.beginWait(flight, 0, flight);
     flight.give(wait, this.onAskAgain);
+    if (this.requests !== undefined && flight.keeps) this.requests.hold(flight);
     return this.wait(wait, now, provenance, flight.options?.signal);
   }
 
@@ -349,6 +358,7 @@ export class Driver<K, V> {
         this.release(wait);
         wait.reject(timedOut(wait.ask.key, wait.ask.hardTimeout));
       }
+      this.loads.queue?.start(now);
       entries.drain();
       const next = machine.next_deadline();
       if (next < Infinity) this.loads.alarm.set(next, now);

@@ -5,6 +5,7 @@ import { newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
 import type { Numbers } from "./policy.js";
+import type { LoadLimits } from "./queue.js";
 import type { AttachedTiers, ChangeListener } from "./tiering.js";
 
 /** Lies in the place of a value where a load failed a moment ago. */
@@ -25,6 +26,8 @@ export interface CoreOptions {
   readonly usualTtl: number;
   readonly sharedTimer: boolean;
   readonly lru: boolean;
+  /** There if loads are limited. */
+  readonly loads: LoadLimits | undefined;
 }
 
 /** Keys and values by slot, beside the core that knows the slots by number. */
@@ -42,6 +45,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   changes: ChangeListener | undefined = undefined;
   /** Called with each flight that the core has ended by itself. */
   onFlightEnded: ((flight: number) => void) | undefined = undefined;
+  /** Called where loads are limited and one of those that wait may begin. */
+  onStirred: (() => void) | undefined = undefined;
   /** Called when the core was replaced, with nothing in it. */
   onRenewed: (() => void) | undefined = undefined;
   /** The same by slot. There only once there are others than the cache's own. */
@@ -156,6 +161,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   /** Lets go of what the core let go of. */
   drain(): void {
     const { core, hooks } = this;
+    // First, since it may end others.
+    this.onStirred?.();
     for (let code = core.removal(), slot = code & SLOT; slot !== 0; slot = code & SLOT) {
       if (hooks.evict !== undefined || hooks.expire !== undefined) this.notifyRemoval(slot, CAUSES[kind(code) & 7]);
       this.values[slot] = NONE;
@@ -224,8 +231,9 @@ export class EntryTable<K, V> implements ColumnsOwner {
   }
 
   private makeCore(): Core {
-    const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru } = this.options;
-    return new Core(maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru);
+    const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru, loads } = this.options;
+    const { concurrent, perSecond, queued } = loads ?? BOUNDLESS;
+    return new Core(maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru, concurrent, perSecond, queued);
   }
 
   private empty(): void {
@@ -287,8 +295,11 @@ function tellPolicy(core: Core, base: number, said: Numbers): number {
     retryFactor,
     retryJitter,
     said.checked,
+    said.keepLoading,
   );
 }
+
+const BOUNDLESS: LoadLimits = { concurrent: Infinity, perSecond: Infinity, queued: 0 };
 
 function copy<T>(from: T[], length: number): T[] {
   const to = new Array<T>(length);

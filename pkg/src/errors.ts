@@ -4,6 +4,7 @@ export type NearCacheErrorCode =
   | "ERR_TIMEOUT"
   | "ERR_RECURSIVE_LOAD"
   | "ERR_TOO_MANY_LOADS"
+  | "ERR_QUEUE_FULL"
   | "ERR_LOAD_LOST"
   | "ERR_BYTES"
   | "ERR_INVALID"
@@ -61,6 +62,11 @@ export function recursive(key: unknown): NearCacheError {
 
 export function tooManyLoads(key: unknown): NearCacheError {
   return new NearCacheError("ERR_TOO_MANY_LOADS", "too many loads are under way: at most 2097152 at once", key);
+}
+
+export function queueFull(key: unknown, most: number): NearCacheError {
+  const why = `${most} loads wait for their turn already (maxQueuedLoads)`;
+  return new NearCacheError("ERR_QUEUE_FULL", `${showKey(key)} is not loaded: ${why}`, key);
 }
 
 export function invalidValue(key: unknown): NearCacheError {

@@ -131,6 +131,11 @@ export class Flight<K, V> extends Ask<K, V> implements Asker {
     this.ended = requestBound ? deferred<void>() : undefined;
   }
 
+  /** Whether it goes on though everybody has left. */
+  get keeps(): boolean {
+    return or(this.options?.keepLoading ?? NaN, this.handle.defaults.keepLoading) === 1;
+  }
+
   get node(): number {
     return this.over || this.orphaned ? -1 : this.index;
   }

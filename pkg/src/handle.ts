@@ -28,6 +28,8 @@ export interface Defaults<K, V> {
   readonly jitter: number;
   readonly softTimeout: number;
   readonly hardTimeout: number;
+  /** 1 or 0. */
+  readonly keepLoading: number;
   readonly backoffRule: BackoffRule<K> | undefined;
   readonly retryRule: RetryRule<K> | undefined;
   readonly validate: Validate<K> | undefined;

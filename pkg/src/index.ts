@@ -22,6 +22,7 @@ import {
   lifeOf,
   or,
   readCall,
+  readLoadLimits,
   readNumbers,
   readRetryRule,
   readRule,
@@ -123,13 +124,25 @@ export {
 } from "./resource.js";
 export { cached } from "./wrap.js";
 
-const HANDLE_OPTIONS = new Set([...LIFE_OPTIONS, "softTimeout", "hardTimeout", "retry", "validate", "sizeOf", "batch"]);
+const HANDLE_OPTIONS = new Set([
+  ...LIFE_OPTIONS,
+  "softTimeout",
+  "hardTimeout",
+  "retry",
+  "validate",
+  "keepLoading",
+  "sizeOf",
+  "batch",
+]);
 const NAMESPACE_OPTIONS = new Set([...HANDLE_OPTIONS, "tiers"]);
 const CACHE_OPTIONS = new Set([
   "maxEntries",
   "maxBytes",
   "maxEntryBytes",
   "eviction",
+  "maxConcurrentLoads",
+  "loadsPerSecond",
+  "maxQueuedLoads",
   ...HANDLE_OPTIONS,
   "tiers",
   "plugins",
@@ -203,6 +216,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         usualTtl,
         sharedTimer: !host.requestBound,
         lru: eviction === "lru",
+        loads: readLoadLimits(options),
       },
       clock === undefined ? hostClock : new GivenClock(fn("clock", clock)),
     );
@@ -550,7 +564,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       // What is wrong for all is no key's error.
       readCall(options);
     }
-    const loader: Loader<K, V> = (key, ctx) => batcher.load(key, ctx);
+    const { loader } = batcher;
     const asked: Promise<V>[] = [];
     for (const key of keys) asked.push(this.getOrSet(key, loader, options));
     const settled = await Promise.allSettled(asked);
@@ -746,7 +760,6 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         core.counters(which),
         core.len(namespace.id, ""),
         core.weight(namespace.id, ""),
-        core.in_flight(),
         core.eviction_bytes(),
       );
     });
@@ -765,13 +778,14 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const core = this.#entries.counted();
       return namespaces.map(({ id, path }) => {
         const [entries, bytes, ...spread] = core.layer(id) as unknown as [number, number, ...number[]];
-        const inFlight = core.in_flight();
-        const stats = toStats(core.counters(id), entries, bytes, inFlight, core.eviction_bytes());
+        const stats = toStats(core.counters(id), entries, bytes, core.eviction_bytes());
         const { maxEntries, maxBytes } = options;
-        const whole = id === 0 ? { maxEntries, maxBytes, inFlight } : undefined;
+        const whole = id === 0 ? { maxEntries, maxBytes, inFlight: stats.inFlight, queued: stats.queued } : undefined;
         const [millis, ...loads] = spread.splice(0, LOAD_BOUNDS + 2) as [number, ...number[]];
+        const [waitMillis, ...waits] = spread.splice(0, LOAD_BOUNDS + 2) as [number, ...number[]];
         const [keys, ...batches] = spread as [number, ...number[]];
-        return { cache: this.name, namespace: path.join("/"), stats, millis, loads, keys, batches, whole };
+        const times = { millis, loads, waitMillis, waits };
+        return { cache: this.name, namespace: path.join("/"), stats, ...times, keys, batches, whole };
       });
     });
   }
@@ -917,10 +931,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     options: GetOrSetOptions<K> | DetailedOptions<K, boolean> | undefined,
   ): Promise<V | Details<V>> {
     try {
-      if (loader === undefined) {
-        const batcher = this.#batcher();
-        loader = (key, ctx) => batcher.load(key, ctx);
-      } else fn("loader", loader);
+      if (loader === undefined) loader = this.#batcher().loader;
+      else fn("loader", loader);
       if (options === undefined) return this.#driver.ask(this.#handle, key, loader, undefined);
       known(options, DETAILED_OPTIONS);
       const call = readCall(options);
@@ -953,6 +965,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       },
       now: () => entries.clock.read(),
       isWanted: (ctx) => !(ctx as Context<K, V>).isAborted,
+      turn: (batch, key) => driver.loads.queue?.call(batch.node, key),
       run: (batch, call, keys) => {
         entries.safely((core) => core.count_batch(where().id, keys.length));
         return driver.loads.runAs(batch, call);
@@ -982,6 +995,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       jitter: or(said.jitter, outer.jitter),
       softTimeout: or(said.softTimeout, outer.softTimeout),
       hardTimeout: or(said.hardTimeout, outer.hardTimeout),
+      keepLoading: or(said.keepLoading, outer.keepLoading),
       backoffRule: errorBackoff === undefined ? outer.backoffRule : readRule(errorBackoff),
       retryRule: retry === undefined ? outer.retryRule : readRetryRule(retry),
       validate: given.validate === undefined ? outer.validate : fn("validate", given.validate),

@@ -5,6 +5,7 @@ import * as core from "./core.js";
 import { type EntryTable, FailureCached } from "./entries.js";
 import { invalidValue, isMisuse, nobodyWaits, timedOut } from "./errors.js";
 import type { Ask, Asker, Flight, Wait } from "./flight.js";
+import { Queue } from "./queue.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, duration, names } from "./options.js";
 import { lifeOf, or, readContext, refuses } from "./policy.js";
@@ -18,6 +19,8 @@ export class Loads<K, V> {
   asker: Asker | undefined = undefined;
   /** Whether any value may be refreshed ahead of its end. */
   ahead = false;
+  /** There if loads are limited. */
+  readonly queue: Queue<K, V> | undefined;
   private flights: (Flight<K, V> | undefined)[] = [];
   private live = 0;
 
@@ -27,6 +30,8 @@ export class Loads<K, V> {
     private readonly onAlarm: (at: number) => void,
     private readonly onAskAgain: (wait: Wait<K, V>) => Promise<V>,
   ) {
+    const { loads } = entries.options;
+    this.queue = loads === undefined ? undefined : new Queue(entries, this, loads.queued);
     if (host.requestBound) entries.onFlightEnded = (index) => this.end(this.flights[index]);
     entries.onRenewed = () => this.orphan();
   }
@@ -68,8 +73,21 @@ export class Loads<K, V> {
     this.ahead ||= handle.defaults.refreshAhead > 0 || (flight.options?.refreshAhead ?? 0) > 0;
     if (host.requestBound) this.bind(flight);
     else this.setAlarm(flight, now);
-    this.attempt(flight);
+    if (this.queue === undefined || !this.queue.holds(flight, now)) this.attempt(flight);
     return flight;
+  }
+
+  /** The turn of a load has come that had to wait. */
+  beginLate(flight: Flight<K, V>): void {
+    if (flight.over && !flight.orphaned) return;
+    const { handle, key, background } = flight;
+    // What was there when it was asked for may be gone.
+    const now = this.entries.clock.now();
+    const slot = handle.slots.get(key) ?? 0;
+    const stale = this.entries.safely((core) => core.is_usable(slot, now)) ? this.entries.valueAt(slot) : undefined;
+    flight.ctx = new Context<K, V>(key, stale, 1, background);
+    this.attempt(flight);
+    this.entries.flush();
   }
 
   private attempt(flight: Flight<K, V>): void {
@@ -306,6 +324,7 @@ export class Loads<K, V> {
     this.flights = [];
     this.live = 0;
     this.alarm.rest();
+    this.queue?.release();
     for (const flight of flights) {
       if (flight === undefined) continue;
       flight.orphaned = true;

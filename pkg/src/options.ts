@@ -38,6 +38,11 @@ export function factor(option: string, given: unknown): number {
   return within(option, given, Number.MAX_VALUE, true, "a number from 0 on");
 }
 
+/** More than 0, or `Infinity`. */
+export function rate(option: string, given: unknown): number {
+  return within(option, given, Infinity, given !== 0, "a number above 0, or Infinity");
+}
+
 function within(option: string, given: unknown, most: number, fits: boolean, allowed: string): number {
   if (typeof given === "number" && given >= 0 && given <= most && fits) return given;
   throw refusal(option, show(given), allowed);

@@ -1,6 +1,21 @@
 // How values are kept and waited for, read from options into numbers that the core takes. What is not said is NaN.
 
-import { abortSignal, bytes, duration, factor, flag, fn, fraction, known, names, refusal, size } from "./options.js";
+import {
+  abortSignal,
+  bytes,
+  count,
+  duration,
+  factor,
+  flag,
+  fn,
+  fraction,
+  known,
+  names,
+  rate,
+  refusal,
+  show,
+  size,
+} from "./options.js";
 import type {
   DetailedOptions,
   Duration,
@@ -8,9 +23,11 @@ import type {
   GetOrSetOptions,
   LifeOptions,
   LoadContext,
+  NearCacheOptions,
   Retry,
 } from "./types.js";
 import type { Defaults } from "./handle.js";
+import type { LoadLimits } from "./queue.js";
 import type { ValueLife } from "./tiering.js";
 
 /** What one speaker says of a policy. */
@@ -33,6 +50,8 @@ export interface Numbers {
   readonly retryJitter: number;
   /** Whether values are checked before each use. */
   readonly checked: boolean;
+  /** 1 or 0. */
+  readonly keepLoading: number;
 }
 
 /** For how long the key is not loaded again, by the error. */
@@ -51,6 +70,7 @@ export interface CallOptions<K> extends Numbers {
   readonly validate: Validate<K> | undefined;
   readonly bytes: number;
   readonly tags: string[] | undefined;
+  readonly lowPriority: boolean;
   readonly forceFresh: boolean;
   readonly signal: AbortSignal | undefined;
   readonly details: boolean;
@@ -70,7 +90,15 @@ export const LIFE_OPTIONS = [
 ];
 export const SET_OPTIONS = new Set([...LIFE_OPTIONS, "bytes", "tags"]);
 export const UPDATE_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "signal"]);
-export const GET_OPTIONS = new Set([...UPDATE_OPTIONS, "softTimeout", "forceFresh", "retry", "validate"]);
+export const GET_OPTIONS = new Set([
+  ...UPDATE_OPTIONS,
+  "softTimeout",
+  "forceFresh",
+  "retry",
+  "validate",
+  "keepLoading",
+  "priority",
+]);
 export const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
 
 /** What a cache does that nobody told anything, as the core does. */
@@ -83,10 +111,23 @@ export const USUAL = {
   jitter: 0,
   softTimeout: Infinity,
   hardTimeout: 30_000,
+  keepLoading: 0,
 };
 
 type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
-type Read<K> = LifeOptions<K> & Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout" | "retry" | "validate">;
+type Read<K> = LifeOptions<K> &
+  Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout" | "retry" | "validate" | "keepLoading">;
+
+/** @throws {NearCacheError} `ERR_OPTION` */
+export function readLoadLimits<K, V>(given: NearCacheOptions<K, V>): LoadLimits | undefined {
+  const { maxConcurrentLoads = Infinity, loadsPerSecond = Infinity, maxQueuedLoads = 1_000 } = given;
+  const limits = {
+    concurrent: size("maxConcurrentLoads", maxConcurrentLoads),
+    perSecond: rate("loadsPerSecond", loadsPerSecond),
+    queued: count("maxQueuedLoads", maxQueuedLoads),
+  };
+  return limits.concurrent < Infinity || limits.perSecond < Infinity ? limits : undefined;
+}
 
 /** @throws {NearCacheError} `ERR_OPTION`. `prefix` names where an option was given. */
 export function readNumbers<K>(given: Given<K>, prefix = ""): Numbers {
@@ -106,12 +147,14 @@ export function readNumbers<K>(given: Given<K>, prefix = ""): Numbers {
     hardTimeout: hardTimeout === undefined ? NaN : duration("hardTimeout", hardTimeout),
     ...(given.retry === undefined ? NO_RETRY : readRetry(given.retry)),
     checked: given.validate !== undefined,
+    keepLoading: given.keepLoading === undefined ? NaN : Number(flag("keepLoading", given.keepLoading)),
   };
 }
 
 /** @throws {NearCacheError} `ERR_OPTION` */
 export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<K, boolean>>): CallOptions<K> {
-  const { bytes: weight, tags, forceFresh, signal, details } = given;
+  const { bytes: weight, tags, priority = "high", forceFresh, signal, details } = given;
+  if (priority !== "high" && priority !== "low") throw refusal("priority", show(priority), '"high" or "low"');
   return {
     ...readNumbers(given as Given<K>),
     backoffRule: readRule(given.errorBackoff),
@@ -119,6 +162,7 @@ export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<
     validate: given.validate === undefined ? undefined : fn("validate", given.validate),
     bytes: weight === undefined ? NaN : bytes("bytes", weight),
     tags: tags === undefined ? undefined : names("tags", tags),
+    lowPriority: priority === "low",
     forceFresh: forceFresh === undefined ? false : flag("forceFresh", forceFresh),
     signal: signal === undefined ? undefined : abortSignal("signal", signal),
     details: details === undefined ? false : flag("details", details),
@@ -198,6 +242,7 @@ const UNSAID: Numbers = {
   hardTimeout: NaN,
   ...NO_RETRY,
   checked: false,
+  keepLoading: NaN,
 };
 
 /** Whether a rule refuses a value. What it throws counts as so. */

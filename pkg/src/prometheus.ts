@@ -12,13 +12,22 @@ export interface Layer {
   readonly cache: string;
   readonly namespace: string;
   readonly stats: Stats;
-  /** Sums of load times and batch sizes, and how many of them were at most 1, 2, 4 … */
+  /** Sums of load times, waits for a turn and batch sizes, and how many of them were at most 1, 2, 4 … */
   readonly millis: number;
   readonly loads: readonly number[];
+  readonly waitMillis: number;
+  readonly waits: readonly number[];
   readonly keys: number;
   readonly batches: readonly number[];
   /** What only the cache as a whole has. */
-  readonly whole: { readonly maxEntries: number; readonly maxBytes: number; readonly inFlight: number } | undefined;
+  readonly whole:
+    | {
+        readonly maxEntries: number;
+        readonly maxBytes: number;
+        readonly inFlight: number;
+        readonly queued: number;
+      }
+    | undefined;
 }
 
 /** A label with its value, or none, and a number. */
@@ -72,6 +81,7 @@ export function page(layers: readonly Layer[]): string {
   counter("loads_abandoned", "Loads that nobody waited for any more, or that were lost.", (s) => s.loadsAbandoned);
   counter("refreshes", "Loads begun in the background for a value that was handed out.", (s) => s.refreshes);
   counter("rescues", "Failed loads answered with the last good value.", (s) => s.rescues);
+  counter("loads_refused", "Loads not begun, since too many waited for their turn.", (s) => s.refused);
   counters("timeouts", "Waits that ended at their deadline.", (s) => [
     ['deadline="soft"', s.softTimeouts],
     ['deadline="hard"', s.timeouts],
@@ -91,6 +101,11 @@ export function page(layers: readonly Layer[]): string {
   gauge("max_bytes", "The most bytes that may be held.", ({ whole }) => whole?.maxBytes);
   gauge("loads_in_flight", "Loads under way.", ({ whole }) => whole?.inFlight);
   histogram("load_duration_seconds", "How long loads took.", 1_000, ({ loads, millis }) => [loads, millis]);
+  gauge("loads_queued", "Loads that wait for their turn.", ({ whole }) => whole?.queued);
+  histogram("load_wait_seconds", "How long loads waited for their turn.", 1_000, ({ waits, waitMillis }) => [
+    waits,
+    waitMillis,
+  ]);
   histogram("batch_keys", "Keys loaded by one batch.", 1, ({ batches, keys }) => [batches, keys]);
   return text;
 }

@@ -25,6 +25,8 @@ export interface Stats {
   rescues: number;
   /** Loads that nobody waited for any more, or whose request ended under them. */
   loadsAbandoned: number;
+  /** Loads that were not begun, since too many waited for their turn: see the option `maxQueuedLoads`. */
+  refused: number;
   /** Waits that ended at `softTimeout`, with the last good value. */
   softTimeouts: number;
   /** Waits that ended at `hardTimeout`, with an error. */
@@ -39,6 +41,8 @@ export interface Stats {
    * How long loads took that ended, in milliseconds. Quantiles are within 6.25 % of the truth.
    */
   loadLatency: { count: number; mean: number; p50: number; p90: number; p99: number; max: number };
+  /** How long loads waited for their turn that had to, and then began: see the option `maxConcurrentLoads`. */
+  queueLatency: { count: number; mean: number; p50: number; p90: number; p99: number; max: number };
   /** Calls for several keys at once, and how many keys they had. */
   batches: { count: number; meanSize: number; maxSize: number };
   /** Entries held, memories of failed loads included. */
@@ -47,6 +51,8 @@ export interface Stats {
   bytes: number;
   /** Loads under way in the whole cache. */
   inFlight: number;
+  /** Loads, and calls of batches, that wait for their turn in the whole cache. */
+  queued: number;
   /** Bytes that the whole cache takes to know whom to evict, memories of keys that are gone included. */
   evictionBytes: number;
   /** Hits and stale hits per get. */
@@ -58,13 +64,7 @@ export interface Stats {
 }
 
 /** `counters` as `src/js/lib.rs` orders them. */
-export function toStats(
-  counters: Float64Array,
-  entries: number,
-  bytes: number,
-  inFlight: number,
-  evictionBytes: number,
-): Stats {
+export function toStats(counters: Float64Array, entries: number, bytes: number, evictionBytes: number): Stats {
   let at = 0;
   const next = (): number => counters[at++]!;
   const [hits, staleHits, misses, coalesced] = [next(), next(), next(), next()];
@@ -72,8 +72,15 @@ export function toStats(
   const [refreshes, rescues] = [next(), next()];
   const [softTimeouts, timeouts, sets, rejected] = [next(), next(), next(), next()];
   const evictions = { size: next(), expired: next(), replaced: next(), removed: next() };
-  const [count, sum, p50, p90, p99, max] = [next(), next(), next(), next(), next(), next()];
+  const latency = () => {
+    const [count, sum] = [next(), next()];
+    return { count, mean: ratio(sum, count), p50: next(), p90: next(), p99: next(), max: next() };
+  };
+  const loadLatency = latency();
   const [batches, keys, maxSize] = [next(), next(), next()];
+  const refused = next();
+  const queueLatency = latency();
+  const [inFlight, queued] = [next(), next()];
   return {
     hits,
     staleHits,
@@ -85,19 +92,22 @@ export function toStats(
     retries,
     rescues,
     loadsAbandoned,
+    refused,
     softTimeouts,
     timeouts,
     sets,
     rejected,
     evictions,
-    loadLatency: { count, mean: ratio(sum, count), p50, p90, p99, max },
+    loadLatency,
+    queueLatency,
     batches: { count: batches, meanSize: ratio(keys, batches), maxSize },
     entries,
     bytes,
     inFlight,
+    queued,
     evictionBytes,
     hitRate: ratio(hits + staleHits, hits + staleHits + misses + coalesced),
-    errorRate: ratio(loadFailures, count),
+    errorRate: ratio(loadFailures, loadLatency.count),
   };
 }
 

@@ -80,6 +80,11 @@ export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
   /** How long a `getOrSet` or `update` may wait: then it is `ERR_TIMEOUT`. Default `"30s"`. */
   hardTimeout?: Duration | undefined;
   /**
+   * Whether a load goes on though everybody has left by their signals, until the `hardTimeout` of the one who began it: then its
+   * value is there for the next who asks. Default `false`: it is told to stop by `ctx.signal`.
+   */
+  keepLoading?: boolean | undefined;
+  /**
    * How a load that fails is tried again, while somebody waits whose deadline comes later than the next attempt. Those who
    * wait go on waiting, and who asks meanwhile joins them. When the key is deleted or set, or everybody has left, it is not
    * tried any more. `errorBackoff`, and what stands in by `staleIfError`, come after the last attempt; a `softTimeout` does
@@ -124,6 +129,27 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    * promises an order of iteration.
    */
   eviction?: "adaptive" | "lru" | undefined;
+  /**
+   * At most so many loads under way at once: a whole number from 1 on. The others wait for their turn, first come first
+   * served: what somebody waits for before refreshes in the background and what has a low `priority`. Deadlines and signals
+   * count meanwhile, and a load that everybody has left is not begun. A purge or a newer value before a load begins does not
+   * concern it. A batch's call counts as one load. What a loader asks for before its first `await` needs no place, since
+   * the two would wait for each other; what it asks for later waits like any other. A load that was told to stop has left its
+   * place. Default `Infinity`.
+   */
+  maxConcurrentLoads?: number | undefined;
+  /**
+   * At most so many loads begin in any second, for an origin that wants no more: a number above 0, and 0.5 is one in two
+   * seconds. The others wait as with `maxConcurrentLoads`. Each attempt of a load that is tried again counts, but only the first
+   * waits. Default `Infinity`.
+   */
+  loadsPerSecond?: number | undefined;
+  /**
+   * At most so many loads wait for their turn, and as many again of those that nobody waits for: a whole number from 0 to
+   * 16777215. What exceeds it gets a stale value, if there is one that may still be handed out, else `ERR_QUEUE_FULL`; a
+   * refresh is not begun. Default 1000.
+   */
+  maxQueuedLoads?: number | undefined;
   /**
    * Stores below memory, which loads ask before their loader: `tiers([…])` of `nearcache/tiers`. `delete`, `expire`, `clear` and
    * purges by tag reach them too.
@@ -224,6 +250,13 @@ export interface GetOrSetOptions<K = any> extends SetOptions<K> {
    * A load already under way will do.
    */
   forceFresh?: boolean | undefined;
+  /** Whether the load that this call begins goes on though everybody has left. */
+  keepLoading?: boolean | undefined;
+  /**
+   * `"low"`: where loads are limited, the load that this call begins waits until no other does, as refreshes in the background, `warmup`
+   * and `keepFresh` do. Default `"high"`.
+   */
+  priority?: "high" | "low" | undefined;
   /** Takes this caller out, with the signal's reason. The load goes on while anyone else waits. */
   signal?: AbortSignal | undefined;
 }

@@ -175,8 +175,10 @@ function* fromMap<K, V>(map: ReadonlyMap<K, Loader<K, V>>): Iterable<WarmupEntry
 
 /** An entry's options and ours, which go first; either's signal ends it. */
 function together(own: GetOrSetOptions | undefined, ours: GetOrSetOptions): GetOrSetOptions {
-  if (own?.signal === undefined || ours.signal === undefined) return { ...own, ...ours };
-  return { ...own, ...ours, signal: AbortSignal.any([own.signal, ours.signal]) };
+  // Who waits for something goes before.
+  const both = { priority: "low", ...own, ...ours } as const;
+  if (own?.signal === undefined || ours.signal === undefined) return both;
+  return { ...both, signal: AbortSignal.any([own.signal, ours.signal]) };
 }
 
 function listable(entries: unknown): void {

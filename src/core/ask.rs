@@ -4,6 +4,7 @@ use super::freshness::Freshness;
 use super::graph::Node;
 use super::loads::{Deadlines, FlightId, WaitId};
 use super::partitions::PartitionId;
+use super::queue::Turn;
 use super::slab::{Slot, State};
 use super::{Machine, RemovalCause};
 use crate::options::Policy;
@@ -40,6 +41,8 @@ pub struct Ask<'a> {
     pub background: bool,
     /// Whether a load goes on when nobody waits for it any more.
     pub detached: bool,
+    /// What loads it is a batch, whose call has a turn of its own.
+    pub batched: bool,
     /// A random number above 0 and up to 1, for refreshing ahead; `None`: not now.
     pub random: Option<f64>,
     /// The load that asks, if a loader does.
@@ -53,7 +56,8 @@ pub enum Answer {
     Hit(Slot),
     /// Hand out the value in this slot, which is stale. Event: stale.
     Stale(Slot, StaleCause),
-    /// Hand out the value in this slot, and begin this load in the background, where the cache itself waits for it.
+    /// Hand out the value in this slot, and begin this load in the background, where the cache itself waits for it, as
+    /// [`Lead`](Self::Lead) does.
     /// Event: stale, by [`StaleCause::Revalidate`], or hit.
     Refresh {
         /// The value's.
@@ -67,7 +71,8 @@ pub enum Answer {
     Failed(Slot),
     /// Wait for this load. Event: coalesced.
     Join(WaitId),
-    /// Begin this load, and wait for it in its first group; the key now has this slot. Event: miss.
+    /// Begin this load, and wait for it in its first group; the key now has this slot. Event: miss. Where loads are limited
+    /// it may be [queued](Machine::is_queued): then it begins when [`poll_start`](Machine::poll_start) says so.
     Lead(Slot, FlightId, MissCause),
     /// The load that asks is waited for, in a circle, by the one it asks for. Not counted as a get.
     Recursive,
@@ -75,6 +80,8 @@ pub enum Answer {
     TimedOut,
     /// 2^21 loads are under way, or 2^30 keys are known: there is no number left. Event: miss, of what is absent.
     Full,
+    /// Too many loads wait for their turn. Event: miss.
+    Refused(MissCause),
 }
 
 /// Why a get found nothing.
@@ -253,7 +260,7 @@ impl Machine {
         if let Some(answer) = stored.and_then(|slot| self.answer_from_store(slot, ask, deadlines)) {
             return self.counted(answer, ask);
         }
-        if let Some((slot, flight)) = slot.and_then(|slot| Some((slot, self.flight_of(slot)?))) {
+        if let Some(flight) = slot.and_then(|slot| self.flight_of(slot)) {
             if let Some(asker) = ask.asker
                 && self.graph.reaches(Node::Flight(flight), asker)
             {
@@ -269,10 +276,19 @@ impl Machine {
                 if let Some(asker) = ask.asker {
                     self.graph.add(asker, Node::Flight(flight));
                 }
+                self.hurry(flight, ask);
                 self.count(ask.partition, |stats| stats.coalesced += 1);
                 return self.counted(Answer::Join(wait), ask);
             }
-            self.detach(slot);
+        }
+        let turn = self.turn_of(ask, false);
+        if turn.is_none() {
+            self.count(ask.partition, |stats| stats.refused += 1);
+            if let Some(slot) = slot.filter(|slot| !ask.force_fresh && self.is_usable(*slot, now)) {
+                self.used(slot, now);
+                self.count(ask.partition, |stats| stats.stale_hits += 1);
+                return self.counted(Answer::Stale(slot, StaleCause::Error), ask);
+            }
         }
         self.count(ask.partition, |stats| stats.misses += 1);
         let cause = match self.miss_cause(slot, ask.force_fresh) {
@@ -280,10 +296,18 @@ impl Machine {
             cause => cause,
         };
         self.count(ask.partition, |stats| stats.expired_misses += u64::from(cause == MissCause::Expired));
+        let Some(turn) = turn else {
+            if let Some(slot) = slot {
+                self.remove_expired(slot, now);
+                self.vacate_pending(slot);
+            }
+            return self.counted(Answer::Refused(cause), ask);
+        };
         let Some(slot) = slot.or_else(|| self.take(ask.partition, ask.hash)) else {
             return self.counted(Answer::Full, ask);
         };
-        let Some(flight) = self.begin(slot, ask, deadlines, false) else {
+        self.detach(slot);
+        let Some(flight) = self.begin(slot, ask, deadlines, turn, false) else {
             self.remove_expired(slot, now);
             self.vacate_pending(slot);
             return self.counted(Answer::Full, ask);
@@ -324,12 +348,12 @@ impl Machine {
         };
         self.used(slot, now);
         self.count(ask.partition, |stats| if stale { stats.stale_hits += 1 } else { stats.hits += 1 });
-        let flight = if refresh {
+        let turn = if refresh { self.turn_of(ask, true) } else { None };
+        self.count(ask.partition, |stats| stats.refused += u64::from(refresh && turn.is_none()));
+        let flight = turn.and_then(|turn| {
             self.detach(slot);
-            self.begin(slot, ask, deadlines, true)
-        } else {
-            None
-        };
+            self.begin(slot, ask, deadlines, turn, true)
+        });
         Some(match (flight, stale) {
             (Some(flight), stale) => {
                 self.count(ask.partition, |stats| stats.refreshes += 1);
@@ -347,7 +371,14 @@ impl Machine {
     }
 
     /// Attaches a new load to a key.
-    fn begin(&mut self, slot: Slot, ask: &Ask<'_>, deadlines: Deadlines, background: bool) -> Option<FlightId> {
+    fn begin(
+        &mut self,
+        slot: Slot,
+        ask: &Ask<'_>,
+        deadlines: Deadlines,
+        turn: Turn,
+        background: bool,
+    ) -> Option<FlightId> {
         let (id, flight) = self.flights.begin(deadlines, self.tags.purges(), background)?;
         flight.partition = ask.partition;
         flight.slot = Some(slot);
@@ -356,13 +387,20 @@ impl Machine {
         flight.weight = ask.weight;
         flight.began = ask.now;
         flight.detached = ask.detached;
+        flight.turn = turn;
+        flight.is_inner = ask.asker.is_some();
         // Its key may go before it ends.
         self.partitions.retain(ask.partition);
         if let Some(entry) = self.slab.get_mut(slot) {
             entry.set_flight(Some(id.number()));
         }
-        self.set_alarm(WaitId { flight: id, group: 0 }, deadlines);
-        self.count(ask.partition, |stats| stats.loads += 1);
+        let first = WaitId { flight: id, group: 0 };
+        if ask.policy.keep_loading {
+            self.flights.hold(first);
+        }
+        self.set_alarm(first, deadlines);
+        self.enter_queue(id, turn, ask, background);
+        self.count(ask.partition, |stats| stats.loads += u64::from(turn != Turn::Waiting));
         Some(id)
     }
 
@@ -393,6 +431,13 @@ impl Machine {
     /// The live load attached to a slot.
     pub fn flight_of(&self, slot: Slot) -> Option<FlightId> {
         self.flights.id_at(self.slab.get(slot)?.flight()?)
+    }
+
+    /// As [`detach`](Self::detach), but for a load that waits for its turn: that is about the key as it will be.
+    pub(super) fn detach_begun(&mut self, slot: Slot) {
+        if !self.flight_of(slot).is_some_and(|flight| self.is_queued(flight)) {
+            self.detach(slot);
+        }
     }
 
     /// Cuts a key loose from its load, whose waiters stay.

@@ -174,5 +174,6 @@ impl Machine {
     /// A batch has ended, whatever came of it: it waits for nothing, and nobody waits for it.
     pub fn batch_ended(&mut self, batch: BatchId) {
         self.graph.end(Node::Batch(batch));
+        self.end_call(Node::Batch(batch));
     }
 }

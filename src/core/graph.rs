@@ -111,6 +111,18 @@ impl WaitGraph {
         false
     }
 
+    /// The batch that a load waits for.
+    pub fn batch_of(&mut self, flight: FlightId) -> Option<Node> {
+        let mut on = self.waits(Node::Flight(flight))?.on.iter();
+        on.find(|node| matches!(node, Node::Batch(_))).copied()
+    }
+
+    /// The loads that wait for a batch. O(loads).
+    pub fn loads_in(&self, batch: Node) -> impl Iterator<Item = FlightId> {
+        let waits = self.flights.iter().flatten().filter(move |waits| waits.on.contains(&batch));
+        waits.filter_map(|waits| if let Node::Flight(id) = waits.node { Some(id) } else { None })
+    }
+
     fn waits(&mut self, node: Node) -> Option<&mut Waits> {
         let waits = match node {
             Node::Batch(_) => self.batches.iter_mut().find(|waits| waits.node == node)?,

@@ -2,6 +2,7 @@
 //! from its start until it ends or is superseded; only attached flights are joined.
 
 use super::partitions::PartitionId;
+use super::queue::Turn;
 use super::slab::Slot;
 use crate::options::Policy;
 use crate::time::Timestamp;
@@ -75,6 +76,10 @@ pub(crate) struct Flight {
     pub detached: bool,
     /// How many attempts have failed that another one follows.
     pub failures: u32,
+    /// How it stands with the queue.
+    pub turn: Turn,
+    /// A load that is under way waits for it.
+    pub is_inner: bool,
 }
 
 /// What is to be known of a flight that has ended.
@@ -83,6 +88,7 @@ pub(crate) struct Ended {
     pub slot: Option<Slot>,
     pub began: Timestamp,
     pub background: bool,
+    pub turn: Turn,
 }
 
 #[derive(Default)]
@@ -134,6 +140,8 @@ impl Flights {
         place.flight.since = since;
         place.flight.background = background;
         place.flight.failures = 0;
+        place.flight.turn = Turn::Free;
+        place.flight.is_inner = false;
         Some((FlightId { number, generation: place.generation }, &mut place.flight))
     }
 
@@ -158,6 +166,13 @@ impl Flights {
         self.place(id).filter(|place| place.waiters > 0).map(|place| place.awaited_until)
     }
 
+    /// It begins late: whoever can wait for it may join it.
+    pub fn begin_late(&mut self, id: FlightId) -> Option<&mut Flight> {
+        let place = self.place_mut(id)?;
+        place.joinable_until = place.awaited_until;
+        Some(&mut place.flight)
+    }
+
     /// Takes the tags that were said when the flight began, which is about to end.
     pub fn take_tags(&mut self, id: FlightId) -> Vec<String> {
         self.place_mut(id).map(|place| std::mem::take(&mut place.flight.tags)).unwrap_or_default()
@@ -170,7 +185,12 @@ impl Flights {
     }
 
     pub fn is_joinable(&self, id: FlightId, now: Timestamp) -> bool {
-        self.place(id).is_some_and(|place| now < place.joinable_until)
+        let until = |place: &Place| match place.flight.turn {
+            // It can't be one that never ends.
+            Turn::Waiting => place.awaited_until,
+            _ => place.joinable_until,
+        };
+        self.place(id).is_some_and(|place| now < until(place))
     }
 
     /// One waiter more, who asked after tag purge `since`. The place of its group, and whether that is new.
@@ -245,6 +265,20 @@ impl Flights {
             .then_some(FlightId { number: self.hand as u32, generation: place.generation })
     }
 
+    /// One that has a place and that nobody can be waiting for any more; else when the next will be so. O(n).
+    pub fn overdue(&self, now: Timestamp) -> Result<FlightId, Timestamp> {
+        let mut soonest = Timestamp::NEVER;
+        for (number, place) in self.places.iter().enumerate() {
+            if place.live && place.flight.turn == Turn::Running {
+                if now > place.awaited_until {
+                    return Ok(FlightId { number: number as u32, generation: place.generation });
+                }
+                soonest = soonest.min(place.awaited_until);
+            }
+        }
+        Err(soonest)
+    }
+
     /// All deadlines come so many milliseconds earlier.
     pub fn set_back(&mut self, millis: u64) {
         for place in self.places.iter_mut().filter(|place| place.live) {
@@ -273,7 +307,7 @@ impl Flights {
     /// Frees the flight's place; what was known of it, `None` if it had ended before.
     pub fn end(&mut self, id: FlightId) -> Option<Ended> {
         let place = self.place_mut(id)?;
-        let Flight { partition, slot, began, background, .. } = place.flight;
+        let Flight { partition, slot, began, background, turn, .. } = place.flight;
         place.live = false;
         place.flight.slot = None;
         place.generation = place.generation.wrapping_add(1);
@@ -290,6 +324,6 @@ impl Flights {
         }
         place.waiters = 0;
         self.free.push(id.number);
-        Some(Ended { partition, slot, began, background })
+        Some(Ended { partition, slot, began, background, turn })
     }
 }

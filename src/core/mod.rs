@@ -4,8 +4,8 @@
 //! random numbers in, and does what the answers say.
 //!
 //! After every call that takes `&mut self`, and before it writes a value to a slot, a driver polls until there is nothing
-//! more: [`poll_removal`](Machine::poll_removal), [`poll_ended`](Machine::poll_ended) and, after a load has ended,
-//! [`poll_ask_again`](Machine::poll_ask_again).
+//! more: where loads are limited [`poll_start`](Machine::poll_start), then [`poll_removal`](Machine::poll_removal),
+//! [`poll_ended`](Machine::poll_ended) and, after a load has ended, [`poll_ask_again`](Machine::poll_ask_again).
 
 mod alarm;
 mod ask;
@@ -24,6 +24,7 @@ mod names;
 mod part;
 mod partitions;
 mod purge;
+mod queue;
 mod retry;
 mod settle;
 pub(crate) mod slab;
@@ -45,6 +46,7 @@ pub use info::{EntryState, Info};
 pub use loads::{Deadlines, FLIGHT_BITS, FlightId, WaitId};
 pub use part::{Part, join_scope, scope_names};
 pub use partitions::{Held, PartitionId};
+pub use queue::{CallTurn, NotQueued, Start};
 pub use settle::{Brought, Failure, Outcome, Settled};
 pub use slab::{FreshUntil, Slot};
 pub use snapshot::{NotRestored, Record, Restored, SnapshotId};
@@ -62,6 +64,7 @@ use freshness::{Freshness, FreshnessColumns};
 use graph::WaitGraph;
 use loads::Flights;
 use partitions::Partitions;
+use queue::LoadQueue;
 use slab::{Entry, Slab, State};
 use snapshot::Snapshots;
 use tags::Tags;
@@ -146,6 +149,8 @@ pub struct Machine {
     graph: WaitGraph,
     batches: Batches,
     writes: WriteThroughs,
+    /// There if loads are limited.
+    queue: Option<Box<LoadQueue>>,
     /// There with [`Timers::Shared`].
     alarm: Option<Alarm>,
     removals: VecDeque<Removal>,
@@ -192,6 +197,7 @@ impl Machine {
             graph: WaitGraph::default(),
             batches: Batches::default(),
             writes: WriteThroughs::default(),
+            queue: None,
             alarm: (timers == Timers::Shared).then(Alarm::default),
             removals: VecDeque::new(),
             made_way: None,
@@ -312,9 +318,9 @@ impl Machine {
         self.slab.partition(slot) == partition
     }
 
-    /// Loads under way.
+    /// Loads under way, without those that wait for their turn.
     pub fn loads_in_flight(&self) -> usize {
-        self.flights.live()
+        self.flights.live() - self.queue.as_ref().map_or(0, |queue| queue.loads_waiting())
     }
 
     /// Whether the slot holds a fresh value. Changes nothing.
@@ -354,7 +360,8 @@ impl Machine {
     /// Whether one of the polls has something to say.
     #[inline]
     pub fn has_news(&self) -> bool {
-        !self.removals.is_empty() || self.made_way.is_some() || !self.ended.is_empty()
+        let has_starts = self.queue.as_ref().is_some_and(|queue| queue.stirred);
+        !self.removals.is_empty() || self.made_way.is_some() || !self.ended.is_empty() || has_starts
     }
 
     /// What left since the last call, in order.

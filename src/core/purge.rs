@@ -110,9 +110,10 @@ impl Machine {
         self.tags.purge(part, tag, under_way)
     }
 
-    /// What is under way for a key is no longer about the key as it now is.
+    /// What is under way for a key is no longer about the key as it now is. A load that waits for its turn is about the key
+    /// as it will be.
     pub(super) fn supersede(&mut self, slot: Slot) {
-        self.detach(slot);
+        self.detach_begun(slot);
         if !self.writes.is_empty() {
             self.writes.conflict(slot);
         }

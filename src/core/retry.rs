@@ -23,9 +23,13 @@ impl Machine {
 
     /// Whether the next attempt of a load may begin, now that its delay has passed. If not, the load has
     /// [failed](Self::failed) for good, with the error that it had.
-    pub fn may_try_again(&self, flight: FlightId, now: Timestamp) -> bool {
+    pub fn may_try_again(&mut self, flight: FlightId, now: Timestamp) -> bool {
         let attached = self.flights.get(flight).is_some_and(|flight| flight.slot.is_some());
-        attached && self.flights.awaited_until(flight).is_some_and(|until| now < until)
+        let may = attached && self.flights.awaited_until(flight).is_some_and(|until| now < until);
+        if may {
+            self.spend_token(now);
+        }
+        may
     }
 }
 

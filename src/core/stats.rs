@@ -27,6 +27,8 @@ pub struct Stats {
     pub refreshes: u64,
     /// Failed loads answered with the last good value.
     pub rescues: u64,
+    /// Loads that were not begun, since too many waited for their turn.
+    pub refused: u64,
     /// Waits that ended at their soft deadline, with an older value.
     pub soft_timeouts: u64,
     /// Waits that ended at their (hard) deadline, with an error.
@@ -49,6 +51,8 @@ pub struct Stats {
     pub load_millis: Histogram,
     /// How many keys each batch loaded.
     pub batch_sizes: Histogram,
+    /// How long loads waited for their turn, in milliseconds: each that waited, and then began.
+    pub queue_millis: Histogram,
 }
 
 impl Stats {
@@ -72,6 +76,7 @@ impl Stats {
         self.combine(other, u64::saturating_add);
         self.load_millis.merge(&other.load_millis);
         self.batch_sizes.merge(&other.batch_sizes);
+        self.queue_millis.merge(&other.queue_millis);
     }
 
     /// What happened after `earlier`, an older copy of these figures.
@@ -80,6 +85,7 @@ impl Stats {
         let mut newer = Self {
             load_millis: self.load_millis.since(&earlier.load_millis),
             batch_sizes: self.batch_sizes.since(&earlier.batch_sizes),
+            queue_millis: self.queue_millis.since(&earlier.queue_millis),
             ..Self::default()
         };
         newer.combine(self, |_, now| now);
@@ -103,6 +109,7 @@ impl Stats {
             loads_abandoned,
             refreshes,
             rescues,
+            refused,
             soft_timeouts,
             timeouts,
             inserts,
@@ -114,6 +121,7 @@ impl Stats {
             evicted_removed,
             load_millis: _,
             batch_sizes: _,
+            queue_millis: _,
         } = self;
         for (mine, theirs) in [
             (hits, other.hits),
@@ -127,6 +135,7 @@ impl Stats {
             (loads_abandoned, other.loads_abandoned),
             (refreshes, other.refreshes),
             (rescues, other.rescues),
+            (refused, other.refused),
             (soft_timeouts, other.soft_timeouts),
             (timeouts, other.timeouts),
             (inserts, other.inserts),

@@ -127,7 +127,7 @@ impl Machine {
         let slot = self.sweep_for(slot, now, 0).or_else(|| self.take(partition, hash));
         self.partitions.release(partition);
         let slot = slot?;
-        self.detach(slot);
+        self.detach_begun(slot);
         let abandoned_at = now.after(policy.hard_timeout.min(LONGEST_WRITE)).after(GRACE);
         let since = self.tags.purges();
         let write = Write { slot: None, conflicted: false, since, policy: *policy, tags: tags.to_vec(), weight };

@@ -3,6 +3,7 @@
 use super::Machine;
 use super::graph::Node;
 use super::loads::{Deadlines, Ended, FlightId, WaitId};
+use super::queue::Turn;
 use super::slab::Slot;
 use crate::time::Timestamp;
 
@@ -154,15 +155,21 @@ impl Machine {
         }
         self.latest = now;
         self.flights.set_back(back);
+        if let Some(queue) = &mut self.queue {
+            queue.set_back();
+        }
         if let Some(alarm) = &mut self.alarm {
             alarm.set_back(back);
         }
     }
 
     /// The flight ends without a result: whoever asks next takes the lead.
-    fn abandon(&mut self, id: FlightId) -> bool {
+    pub(super) fn abandon(&mut self, id: FlightId) -> bool {
         let Some(flight) = self.end_flight(id) else { return false };
-        self.count(flight.partition, |stats| stats.loads_abandoned += 1);
+        // What has not begun was counted as no load.
+        if flight.turn != Turn::Waiting {
+            self.count(flight.partition, |stats| stats.loads_abandoned += 1);
+        }
         if let Some(slot) = flight.slot {
             self.vacate_pending(slot);
         }
@@ -173,7 +180,12 @@ impl Machine {
     /// Ends a flight whose last deadline has passed though its waiters never left. Their waits count as timed out: if
     /// they are there still, they find that the flight has ended.
     pub(super) fn sweep_flight(&mut self, now: Timestamp) {
-        let Some(id) = self.flights.sweep(now) else { return };
+        if let Some(id) = self.flights.sweep(now) {
+            self.sweep_out(id);
+        }
+    }
+
+    pub(super) fn sweep_out(&mut self, id: FlightId) {
         let (callers, partition) = (self.flights.all_callers(id), self.flights.get(id).map(|flight| flight.partition));
         if let Some(partition) = partition {
             self.count(partition, |stats| stats.timeouts += u64::from(callers));
@@ -187,6 +199,7 @@ impl Machine {
     pub(super) fn end_flight(&mut self, id: FlightId) -> Option<Ended> {
         let flight = self.flights.end(id)?;
         self.graph.end(Node::Flight(id));
+        self.leave_queue(id, flight.turn);
         if let Some(entry) = flight.slot.and_then(|slot| self.slab.get_mut(slot)) {
             entry.set_flight(None);
         }

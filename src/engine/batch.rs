@@ -122,7 +122,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
             let (batching, wanted) = (batching.clone(), wanted.clone());
             async move { batching.load_one(wanted, ctx).await }
         };
-        self.batching.cache().fetch(&key, options, details, Some(Repeated(load))).await
+        self.batching.cache().fetch(&key, options, details, Some(Repeated::<_, true>(load))).await
     }
 
     /// Drives gets, and closes the batch that they went into when they are polled again: then everybody whose turn it

@@ -18,7 +18,8 @@ use super::inner::Inner;
 use super::plugin::BatchEvent;
 use super::runtime::Runtime;
 use super::shared_task::{Joined, SharedTask};
-use crate::core::{BatchId, BatchLimits, Goes, JoinBatch, JoinedBatch, Node};
+use super::turn::{self, Gate};
+use crate::core::{BatchId, BatchLimits, CallTurn, Goes, JoinBatch, JoinedBatch, Node};
 use crate::error::LoadError;
 
 pub(super) type Load<K, V> = Box<dyn Fn(Vec<K>, Vec<LoadCtx<V>>) -> LocalBoxFuture<'static, Vec<Result<V, LoadError>>>>;
@@ -234,6 +235,9 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
         let is_open = |open: &Open<K, V, R>| std::ptr::eq(&*open.batch, batch);
         let opened = self.open.borrow_mut().take_if(|open| is_open(open));
         drop(opened);
+        let (inner, handle) = (&self.cache.inner, &self.cache.handle);
+        let ended = Ended { inner: Rc::downgrade(inner), batch: batch.id };
+        let refused = self.wait_for_turn(batch).await;
         let (mut keys, mut ctxs, mut parts) = (Vec::new(), Vec::new(), Vec::new());
         for Place { key, ctx, part, .. } in batch.places.take() {
             if part.loads.get() > 0 {
@@ -245,12 +249,15 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
         if keys.is_empty() {
             return;
         }
-        let (inner, handle) = (&self.cache.inner, &self.cache.handle);
+        if let Some(error) = refused {
+            parts.iter().for_each(|part| drop(part.result.set(Err(error.clone()))));
+            return;
+        }
         inner.with(|table| table.machine.count_batch(handle.namespace, parts.len() as u64));
         let told_keys = if inner.has_plugins() { keys.clone() } else { Vec::new() };
         let began = inner.now();
         let brought = {
-            let _ended = Ended { inner: Rc::downgrade(inner), batch: batch.id };
+            let _ended = ended;
             let loader = pin!(async { (self.load)(keys, ctxs).await });
             asker::Known::new(inner.address(), Node::Batch(batch.id), loader).await
         };
@@ -277,6 +284,29 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
     }
 }
 
+impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K, V, R> {
+    /// Where loads are limited, its call is one of them; why it will not be made, if so.
+    async fn wait_for_turn(&self, batch: &Batch<K, V>) -> Option<LoadError> {
+        let (inner, gate) = (&self.cache.inner, Rc::<Gate>::default());
+        let now = inner.now();
+        let (turn, max_queued) = inner.with(|table| {
+            let turn = table.machine.begin_call(Node::Batch(batch.id), now);
+            if turn == CallTurn::Later {
+                table.calls.push((Node::Batch(batch.id), gate.clone()));
+            }
+            (turn, table.machine.load_limits().max_queued)
+        })?;
+        match turn {
+            CallTurn::Now => None,
+            CallTurn::Refused => Some(LoadError::QueueFull { max_queued }),
+            CallTurn::Later => {
+                turn::wait(Rc::downgrade(inner), gate, Node::Batch(batch.id)).await;
+                None
+            }
+        }
+    }
+}
+
 /// Tells the machine that a batch waits for nothing any more.
 struct Ended<K: Hash + Eq, V, R: Runtime> {
     inner: Weak<Inner<K, V, R>>,
@@ -286,7 +316,11 @@ struct Ended<K: Hash + Eq, V, R: Runtime> {
 impl<K: Hash + Eq, V, R: Runtime> Drop for Ended<K, V, R> {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.upgrade() {
-            inner.with(|table| table.machine.batch_ended(self.batch));
+            let node = Node::Batch(self.batch);
+            inner.with(|table| {
+                table.machine.batch_ended(self.batch);
+                table.calls.retain(|(call, _)| *call != node);
+            });
         }
     }
 }

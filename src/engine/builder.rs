@@ -15,7 +15,7 @@ use super::plugin::{Place, Plugin};
 use super::runtime::{Local, Runtime};
 use super::table::EntryTable;
 use crate::core::{EvictionPolicy, Machine, PartitionId, Timers};
-use crate::options::{Limits, Policy, PolicyPatch, Retry};
+use crate::options::{Limits, LoadLimits, Policy, PolicyPatch, Retry};
 use crate::time::Ttl;
 
 /// Options of a [`Cache`]. Every combination is valid: a number out of bounds counts as the nearest within.
@@ -49,6 +49,7 @@ pub struct Builder<K, V, R = Local> {
     max_bytes: u64,
     max_entry_bytes: u64,
     policy: Policy,
+    load_limits: LoadLimits,
     eviction: EvictionPolicy,
     tags: Vec<String>,
     weigher: Option<Weigher<K, V>>,
@@ -66,6 +67,7 @@ impl<K, V> Default for Builder<K, V> {
             max_bytes: u64::MAX,
             max_entry_bytes: u64::MAX,
             policy: Policy::USUAL,
+            load_limits: LoadLimits::new(),
             eviction: EvictionPolicy::USUAL,
             tags: Vec::new(),
             weigher: None,
@@ -249,6 +251,46 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
+    /// At most so many loads under way at once; unbounded if nothing is said, and 0 counts as 1. The others wait for their turn,
+    /// first come first served: what somebody waits for before refreshes in the background and what is asked for with
+    /// [`Priority::Low`](crate::options::Priority), as warm-ups and `keep_fresh` do. Deadlines count meanwhile, and a load that
+    /// everybody has left is not begun. A purge or a newer value does not concern a load that has not begun.
+    ///
+    /// A batch's call counts as one load. A load that a load under way asks for needs no place, since the two would wait
+    /// for each other. A load that was dropped, or whose last deadline has passed, has left its place.
+    #[must_use]
+    pub fn max_concurrent_loads(mut self, loads: u32) -> Self {
+        self.load_limits = self.load_limits.max_concurrent(loads);
+        self
+    }
+
+    /// At most so many loads begin in any second; unbounded if nothing is said. 0.5 is one in two seconds. The others wait as
+    /// with [`max_concurrent_loads`](Self::max_concurrent_loads). A load that is tried again counts each time, and
+    /// does not wait for its turn again.
+    #[must_use]
+    pub fn loads_per_second(mut self, loads: f64) -> Self {
+        self.load_limits = self.load_limits.per_second(loads);
+        self
+    }
+
+    /// At most so many loads wait for their turn: 1,000 if nothing is said. Of those that nobody waits for, as many again. What
+    /// exceeds it gets a stale value, if there is one that may still be handed out, else
+    /// [`LoadError::QueueFull`](crate::LoadError::QueueFull); a refresh is not begun.
+    #[must_use]
+    pub fn max_queued_loads(mut self, loads: u32) -> Self {
+        self.load_limits = self.load_limits.max_queued(loads);
+        self
+    }
+
+    /// Whether a load goes on though everybody has left, until the `hard_timeout` of the one who began it: then it is there for
+    /// the next who asks. Not if nothing is said. Needs a runtime that [can](Runtime::can_spawn) run things in the background.
+    /// In Workers loads go on anyway.
+    #[must_use]
+    pub fn keep_loading(mut self, keep: bool) -> Self {
+        self.policy.keep_loading = keep;
+        self
+    }
+
     /// Another source of random numbers, at least 0 and below 1, than the [runtime's](Runtime::random): for tests.
     /// If it calls the cache in turn, that call takes the runtime's.
     #[must_use]
@@ -272,6 +314,7 @@ impl<K, V, R> Builder<K, V, R> {
             max_bytes: self.max_bytes,
             max_entry_bytes: self.max_entry_bytes,
             policy: self.policy,
+            load_limits: self.load_limits,
             tags: self.tags,
             weigher: self.weigher,
             rules: self.rules,
@@ -326,7 +369,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
         let Self { policy, tags, eviction, weigher, rules, plugins, told_key, random, runtime, .. } = self;
         // What makes no sense becomes the nearest that does.
         let policy = policy.patched(&PolicyPatch::default());
-        let machine = Machine::with_eviction(limits, policy.entry.ttl, Timers::Own, eviction);
+        let mut machine = Machine::with_eviction(limits, policy.entry.ttl, Timers::Own, eviction);
+        machine.limit_loads(self.load_limits);
         let table = RefCell::new(EntryTable::new(machine, told_key));
         let (hook_depth, root) = (Cell::new(0), Rc::<Place>::default());
         let inner = Rc::new(Inner { table, runtime, weigher, rules, plugins, hook_depth, told_key, random, root });

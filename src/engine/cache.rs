@@ -343,6 +343,12 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         self.inner.with(|table| table.machine.held_within(self.handle.part()).weight).unwrap_or(0)
     }
 
+    /// Loads, and calls of batches, that wait for their turn, in all namespaces: see
+    /// [`max_concurrent_loads`](super::Builder::max_concurrent_loads).
+    pub fn loads_queued(&self) -> usize {
+        self.with(|table| table.machine.loads_queued()).unwrap_or(0)
+    }
+
     /// Loads under way, in all namespaces.
     pub fn loads_in_flight(&self) -> usize {
         self.with(|table| table.machine.loads_in_flight()).unwrap_or(0)

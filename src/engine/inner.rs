@@ -56,6 +56,9 @@ impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
         let result = f(&mut table);
         if table.machine.has_news() {
             table.drain();
+            if table.machine.has_news() {
+                table.start_waiting(self.runtime.now());
+            }
         }
         if !table.left.is_empty() {
             let left = std::mem::take(&mut table.left);
@@ -66,7 +69,8 @@ impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
     }
 
     fn dispose(&self, left: Left<K, V, R>) {
-        let Left { mut entries, errors, flights } = left;
+        let Left { mut entries, errors, flights, gates } = left;
+        gates.iter().for_each(|gate| gate.wake());
         // Nobody waits for them any more, or those who do ask again.
         flights.iter().for_each(|flight| flight.task.end());
         for LeftEntry { key, value, cause, place } in entries.drain(..) {

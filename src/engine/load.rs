@@ -207,7 +207,8 @@ where
         {
             return Ok(Got::new(value, Status::Hit, None));
         }
-        let mut asked = Asked { options, details, asked_at: self.inner.now(), again: None };
+        let batched = load.as_ref().is_some_and(|load| load.is_batched());
+        let mut asked = Asked { options, details, batched, asked_at: self.inner.now(), again: None };
         loop {
             if load.is_none() && self.inner.now() < self.deadlines(&asked).hard {
                 // The loader is spent, and what it began is gone.
@@ -230,6 +231,7 @@ where
                         self.notify(key, event);
                         return Ok(got);
                     }
+                    self.keep_loading(&waiter, &asked);
                     (waiter, Counted::Miss)
                 }
             };
@@ -269,7 +271,7 @@ where
     F: Future<Output = Result<V, E>> + 'static,
     E: Into<BoxedError> + 'static,
 {
-    Repeated(move |ctx| load(ctx).map_err(own_error as fn(E) -> LoadError))
+    Repeated::<_, false>(move |ctx| load(ctx).map_err(own_error as fn(E) -> LoadError))
 }
 
 fn infallible<V, F: Future<Output = V>>(

@@ -11,6 +11,11 @@ pub(super) trait Loader<V>: 'static {
     /// Whether it can be called more than once.
     const REPEATS: bool;
 
+    /// Whether it takes a place in a batch, whose call has a turn of its own.
+    fn is_batched(&self) -> bool {
+        false
+    }
+
     /// Begins to load. `None`: it is spent.
     fn load(&mut self, ctx: LoadCtx<V>) -> Option<Self::Future>;
 }
@@ -38,15 +43,19 @@ where
 }
 
 /// One that can be called again and again.
-pub(super) struct Repeated<L>(pub L);
+pub(super) struct Repeated<L, const BATCHED: bool>(pub L);
 
-impl<V, L, F> Loader<V> for Repeated<L>
+impl<V, L, F, const BATCHED: bool> Loader<V> for Repeated<L, BATCHED>
 where
     L: FnMut(LoadCtx<V>) -> F + 'static,
     F: Future<Output = Result<V, LoadError>> + 'static,
 {
     type Future = F;
     const REPEATS: bool = true;
+
+    fn is_batched(&self) -> bool {
+        BATCHED
+    }
 
     fn load(&mut self, ctx: LoadCtx<V>) -> Option<F> {
         Some((self.0)(ctx))

@@ -12,6 +12,7 @@ use super::loader::Loader;
 use super::plugin::{ErrorEvent, LoadEvent, Place, StaleEvent};
 use super::runtime::Runtime;
 use super::table::{Brought, EntryTable, LeftEntry, LoadResult};
+use super::turn;
 use crate::core::{self, FlightId, Node, Outcome, Settled, StaleCause};
 use crate::error::LoadError;
 use crate::options::PolicyPatch;
@@ -27,6 +28,8 @@ pub(super) struct Loading<K, V, R: Runtime> {
     pub weight: Option<u32>,
     /// Nobody waits but the cache itself.
     pub background: bool,
+    /// It waits for its turn.
+    pub is_queued: bool,
     pub place: Rc<Place>,
     pub brought: Rc<Brought<V>>,
 }
@@ -57,8 +60,17 @@ enum Next<V> {
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
     /// Runs the loader, as often as the machine says, stores what it brings, and leaves the result. `last`: the last good
     /// value, for the loader.
-    pub async fn run<L: Loader<V>>(self, mut load: L, last: Option<V>) {
+    pub async fn run<L: Loader<V>>(self, mut load: L, mut last: Option<V>) {
         let mut unsettled = Unsettled { inner: self.inner.clone(), flight: self.flight, armed: true };
+        if self.is_queued {
+            let gate = self.brought.gate.clone();
+            turn::wait(self.inner.clone(), gate.clone(), Node::Flight(self.flight)).await;
+            // What was there when it was asked for may have been purged.
+            last = self.inner.upgrade().and_then(|inner| {
+                let now = inner.now();
+                inner.with(|table| gate.slot.get().and_then(|slot| table.last_good(slot, now))).flatten()
+            });
+        }
         for attempt in 1.. {
             let ctx = LoadCtx::of_attempt(last.clone(), attempt, self.background);
             let result = self.load(&mut load, &ctx).await;

@@ -14,9 +14,7 @@ use super::runtime::Runtime;
 use super::shared_task::SharedTask;
 use super::table::{Brought, EntryTable, InFlight};
 use super::waiter::{Waiter, WaiterGuard};
-use crate::core::{
-    Answer, Ask, Counted, Deadlines, FlightId, MissCause, Node, Slot, Softened, StaleCause, WaitId, Who,
-};
+use crate::core::{Answer, Ask, Counted, Deadlines, FlightId, MissCause, Node, Softened, StaleCause, WaitId, Who};
 use crate::error::LoadError;
 use crate::options::Policy;
 use crate::time::{Timestamp, Ttl};
@@ -26,6 +24,8 @@ pub(super) struct Asked<'a> {
     pub options: &'a CallOptions,
     /// Whether age and ttl are wanted.
     pub details: bool,
+    /// Whether its loader is a batch.
+    pub batched: bool,
     pub asked_at: Timestamp,
     /// What it was counted as when it asked before.
     pub again: Option<Counted>,
@@ -118,6 +118,9 @@ where
             }
         }
         let asker = asker::current(inner.address());
+        let mut policy = self.policy_of(options);
+        // Where loads run by themselves they go on anyway.
+        policy.keep_loading &= !R::DETACHED && inner.runtime.can_spawn();
         let ask = Ask {
             hash: Some(hash.0),
             slot: known,
@@ -125,13 +128,14 @@ where
             now,
             asked_at: asked.asked_at,
             again: asked.again,
-            policy: &self.policy_of(options),
+            policy: &policy,
             tags: &handle.with_tags(&options.tags),
             weight: options.weight,
             force_fresh: options.force_fresh,
             invalid: is_refused,
             background: can_go_on(&inner.runtime),
             detached: R::DETACHED,
+            batched: asked.batched,
             random,
             asker,
         };
@@ -148,6 +152,10 @@ where
             }
             Answer::Recursive => return answered(Err(LoadError::Recursive), None),
             Answer::TimedOut => return answered(Err(self.timed_out(asked)), None),
+            Answer::Refused(cause) => {
+                let most = table.machine.load_limits().max_queued;
+                return answered(Err(LoadError::QueueFull { max_queued: most }), Some(Event::Miss(cause)));
+            }
             Answer::Full => return answered(Err(LoadError::Full), Some(Event::Miss(MissCause::Absent))),
             Answer::Join(wait) => {
                 let Some(in_flight) = table.in_flight(wait.flight).cloned() else {
@@ -168,13 +176,8 @@ where
         if known.is_none() {
             table.place(slot, self.partition, &handle.place, key.to_owned(), hash);
         }
-        let last = self.last_good(table, slot, now);
+        let last = table.last_good(slot, now);
         Some((Lookup::Start(StartLoad { flight, asker, last, handed_out }), Some(event)))
-    }
-
-    /// The value that a loader or writer may be shown.
-    pub(super) fn last_good(&self, table: &EntryTable<K, V, R>, slot: Slot, now: Timestamp) -> Option<V> {
-        table.machine.is_usable(slot, now).then(|| table.value(slot).cloned()).flatten()
     }
 
     /// Makes the task that everyone waits for, and lets others join it. What is to be handed out at once, if anything.
@@ -194,12 +197,14 @@ where
         // First of all, so that a flight whose task can't be made ends.
         let guard = WaiterGuard::new(inner.clone(), WaitId { flight, group: 0 }, who);
         let brought = Rc::<Brought<V>>::default();
+        let is_queued = inner.with(|table| table.machine.is_queued(flight)) == Some(true);
         let loading = Loading {
             inner: Rc::downgrade(inner),
             flight,
             key: (inner.weigher.is_some() || inner.has_plugins()).then(|| key.to_owned()),
             weight: asked.options.weight,
             background: handed_out.is_some(),
+            is_queued,
             place: self.handle.place.clone(),
             brought: brought.clone(),
         };
@@ -207,6 +212,19 @@ where
         let waiter = Waiter::new(guard, task.join(), brought.clone());
         inner.with(|table| table.set_in_flight(flight, Rc::new(InFlight { task, brought })));
         (waiter, handed_out)
+    }
+
+    /// Lets the load that has begun go on when everybody has left, if that is wanted.
+    pub(super) fn keep_loading(&self, waiter: &Waiter<K, V, R>, asked: &Asked<'_>) {
+        let policy = self.policy_of(asked.options);
+        if !policy.keep_loading || R::DETACHED || !self.inner.runtime.can_spawn() {
+            return;
+        }
+        let first = waiter.id();
+        let in_flight = self.inner.with(|table| table.in_flight(first.flight).cloned()).flatten();
+        if let Some(in_flight) = in_flight {
+            self.waiter(first, Who::Cache, &in_flight).wait_in_background(self.deadlines(asked).hard);
+        }
     }
 
     pub(super) fn waiter(&self, wait: WaitId, who: Who, in_flight: &InFlight<V, R>) -> Waiter<K, V, R> {

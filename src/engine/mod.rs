@@ -25,6 +25,7 @@ mod shared_task;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 mod table;
+mod turn;
 mod update;
 mod waiter;
 mod warmup;
@@ -39,7 +40,7 @@ pub use plugin::{
     BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, LoadEvent, MissEvent, Place, Plugin,
     SlowLoads, StaleEvent,
 };
-pub use runtime::{Local, Runtime};
+pub use runtime::{Local, Runtime, Signal};
 #[cfg(feature = "snapshot")]
 pub use snapshot::{Loaded, Saved, SnapshotChunks, SnapshotFailure, SnapshotFormat, SnapshotLoader, SnapshotOptions};
 pub use warmup::{KeepFresh, KeepFreshOptions, Progress, Warmed};

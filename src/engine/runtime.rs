@@ -9,6 +9,9 @@ use futures_util::future::LocalBoxFuture;
 use super::clock::{self, Clock};
 use crate::time::Timestamp;
 
+/// Settles a promise.
+pub type Signal = Box<dyn FnOnce()>;
+
 /// A clock, a sleeper, and perhaps a way to run tasks by themselves.
 pub trait Runtime: 'static {
     /// The promise of a [detached](Self::detach) task: ready when the task has ended or is lost for good. Which of the
@@ -37,6 +40,12 @@ pub trait Runtime: 'static {
     #[inline]
     fn lower_bound(&self) -> Timestamp {
         self.now()
+    }
+
+    /// A promise of the present request, and what settles it, whichever request calls that. Wanted where tasks are
+    /// [`DETACHED`](Self::DETACHED) and a task's waker would go on in the request that wakes it; else `None`.
+    fn signal(&self) -> Option<(Self::Task, Signal)> {
+        None
     }
 
     /// Ends after so many milliseconds.

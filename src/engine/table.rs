@@ -10,7 +10,8 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use super::plugin::Place;
 use super::runtime::Runtime;
 use super::shared_task::SharedTask;
-use crate::core::{Age, FlightId, Machine, PartitionId, Removal, RemovalCause, Slot};
+use super::turn::Gate;
+use crate::core::{Age, FlightId, Machine, Node, PartitionId, Removal, RemovalCause, Slot, Start};
 use crate::error::LoadError;
 use crate::time::Timestamp;
 
@@ -61,6 +62,8 @@ pub(super) struct InFlight<V, R: Runtime> {
 /// What a load leaves for those who wait.
 pub(super) struct Brought<V> {
     pub result: OnceCell<LoadResult<V>>,
+    /// Where the load waits for its turn, if it has to.
+    pub gate: Rc<Gate>,
     /// The groups of those who may not have it, and ask again.
     pub ask_again: RefCell<Vec<u32>>,
     /// The groups whose soft deadline was told of.
@@ -72,7 +75,7 @@ pub(super) struct Brought<V> {
 impl<V> Default for Brought<V> {
     fn default() -> Self {
         let (ask_again, told_soft) = (RefCell::default(), RefCell::default());
-        Self { result: OnceCell::new(), ask_again, told_soft, swept: Cell::new(false) }
+        Self { result: OnceCell::new(), gate: Rc::default(), ask_again, told_soft, swept: Cell::new(false) }
     }
 }
 
@@ -89,6 +92,8 @@ pub(super) struct Left<K, V, R: Runtime> {
     pub entries: Vec<LeftEntry<K, V>>,
     pub errors: Vec<LoadError>,
     pub flights: Vec<Rc<InFlight<V, R>>>,
+    /// Of loads and calls whose turn has come, or may come by a timer.
+    pub gates: Vec<Rc<Gate>>,
 }
 
 pub(super) struct LeftEntry<K, V> {
@@ -108,14 +113,14 @@ impl<K, V> LeftEntry<K, V> {
 
 impl<K, V, R: Runtime> Default for Left<K, V, R> {
     fn default() -> Self {
-        Self { entries: Vec::new(), errors: Vec::new(), flights: Vec::new() }
+        Self { entries: Vec::new(), errors: Vec::new(), flights: Vec::new(), gates: Vec::new() }
     }
 }
 
 impl<K, V, R: Runtime> Left<K, V, R> {
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.errors.is_empty() && self.flights.is_empty()
+        self.entries.is_empty() && self.errors.is_empty() && self.flights.is_empty() && self.gates.is_empty()
     }
 }
 
@@ -128,6 +133,8 @@ pub(super) struct EntryTable<K, V, R: Runtime> {
     /// What the hasher has for a seed in wasm is the same in every instance, and keys may be anybody's choice.
     seed: u64,
     in_flight: Vec<Option<Rc<InFlight<V, R>>>>,
+    /// Of batches whose call waits for its turn.
+    pub calls: Vec<(Node, Rc<Gate>)>,
     /// The errors of loads that failed a moment ago, by slot.
     failures: HashMap<Slot, LoadError>,
     /// Where keys lie that do not lie at the root, by slot: there for plugins, as far as it is needed.
@@ -150,6 +157,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
             hasher: DefaultHashBuilder::default(),
             seed: (super::random::random() * (1_u64 << 53) as f64) as u64,
             in_flight: Vec::new(),
+            calls: Vec::new(),
             failures: HashMap::new(),
             places: Vec::new(),
             told_key,
@@ -241,6 +249,14 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     #[inline]
     pub fn value(&self, slot: Slot) -> Option<&V> {
         self.items.get(slot.index())?.value()
+    }
+
+    /// The value that a loader or writer may be shown.
+    pub fn last_good(&self, slot: Slot, now: Timestamp) -> Option<V>
+    where
+        V: Clone,
+    {
+        self.machine.is_usable(slot, now).then(|| self.value(slot).cloned()).flatten()
     }
 
     /// Puts a key in the slot that the machine gave it.
@@ -349,6 +365,32 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
                 in_flight.brought.swept.set(true);
             }
             self.take_in_flight(flight);
+        }
+    }
+
+    /// Begins what waited for its turn, as far as that has come.
+    pub fn start_waiting(&mut self, now: Timestamp) {
+        while let Some(start) = self.machine.poll_start(now) {
+            let (node, slot) = match start {
+                Start::Load(flight, slot) => (Node::Flight(flight), slot),
+                Start::Call(batch) => (batch, None),
+            };
+            if let Some(gate) = self.gate(node) {
+                gate.slot.set(slot);
+                gate.open();
+                self.left.gates.push(gate);
+            }
+            self.calls.retain(|(call, _)| *call != node);
+        }
+        let next = self.machine.next_to_start().and_then(|node| self.gate(node));
+        self.left.gates.extend(next);
+        self.drain();
+    }
+
+    fn gate(&self, node: Node) -> Option<Rc<Gate>> {
+        match node {
+            Node::Flight(flight) => self.in_flight(flight).map(|in_flight| in_flight.brought.gate.clone()),
+            Node::Batch(_) => self.calls.iter().find(|(call, _)| *call == node).map(|(_, gate)| gate.clone()),
         }
     }
 

@@ -126,7 +126,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         let now = self.inner.now();
         let hash = table.hash(self.partition, key);
         let known = table.find_hashed(hash, self.partition, key);
-        let last = known.and_then(|slot| self.last_good(table, slot, now));
+        let last = known.and_then(|slot| table.last_good(slot, now));
         let write = WriteThrough {
             hash: Some(hash.0),
             slot: known,

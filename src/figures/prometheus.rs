@@ -37,6 +37,8 @@ pub struct Held {
     pub max_bytes: Option<u64>,
     /// Loads under way.
     pub loads_in_flight: Option<u64>,
+    /// Loads, and calls of batches, that wait for their turn.
+    pub loads_queued: Option<u64>,
 }
 
 impl Held {
@@ -49,6 +51,7 @@ impl Held {
             max_entries: Some(u64::from(limits.max_entries())),
             max_bytes: Some(limits.max_bytes()).filter(|bytes| *bytes < u64::MAX),
             loads_in_flight: Some(machine.loads_in_flight() as u64),
+            loads_queued: Some(machine.loads_queued() as u64),
         }
     }
 
@@ -61,6 +64,7 @@ impl Held {
             max_entries: sum(self.max_entries, other.max_entries),
             max_bytes: sum(self.max_bytes, other.max_bytes),
             loads_in_flight: sum(self.loads_in_flight, other.loads_in_flight),
+            loads_queued: sum(self.loads_queued, other.loads_queued),
         }
     }
 }
@@ -106,6 +110,7 @@ pub fn prometheus(layers: &[Layer<'_>]) -> String {
         s.refreshes
     });
     page.counter("rescues_total", "Failed loads answered with the last good value.", |(s, _)| s.rescues);
+    page.counter("loads_refused_total", "Loads not begun, since too many waited for their turn.", |(s, _)| s.refused);
     page.counters("timeouts_total", "Waits that ended at their deadline.", |(s, _)| {
         vec![("deadline=\"soft\"", s.soft_timeouts), ("deadline=\"hard\"", s.timeouts)]
     });
@@ -126,6 +131,9 @@ pub fn prometheus(layers: &[Layer<'_>]) -> String {
     page.gauge("max_bytes", "The most bytes that may be held.", |(_, held)| held.max_bytes);
     page.gauge("loads_in_flight", "Loads under way.", |(_, held)| held.loads_in_flight);
     page.histogram("load_duration_seconds", "How long loads took.", MILLIS, seconds, |(s, _)| &s.load_millis);
+    page.gauge("loads_queued", "Loads that wait for their turn.", |(_, held)| held.loads_queued);
+    let help = "How long loads waited for their turn.";
+    page.histogram("load_wait_seconds", help, MILLIS, seconds, |(s, _)| &s.queue_millis);
     page.histogram(
         "batch_keys",
         "Keys loaded by one batch.",

@@ -28,6 +28,8 @@ pub(super) const TIMED_OUT: u32 = kind(11);
 pub(super) const FULL: u32 = kind(12);
 pub(super) const LEAD_INVALID: u32 = kind(13);
 
+pub(super) const REFUSED: u32 = kind(14);
+
 /// Of `touch`.
 pub(super) const MISS_ABSENT: u32 = kind(2);
 pub(super) const MISS_EXPIRED: u32 = kind(3);

@@ -1,6 +1,6 @@
 //! The core's figures as JS takes them.
 
-use nearcache::core::Stats;
+use nearcache::core::{Histogram, Stats};
 use nearcache::figures::{self, Advice, Evidence, Thresholds, Window};
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -21,7 +21,8 @@ impl Core {
     /// The figures of a namespace, or of all (-1), in the order of `pkg/src/stats.ts`.
     pub fn counters(&self, namespace: i32) -> Vec<f64> {
         let s = self.stats(namespace);
-        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|q| s.load_millis.quantile(q).unwrap_or(0));
+        let quantiles = |of: &Histogram| [0.5, 0.9, 0.99].map(|q| of.quantile(q).unwrap_or(0));
+        let ([p50, p90, p99], [w50, w90, w99]) = (quantiles(&s.load_millis), quantiles(&s.queue_millis));
         [
             s.hits,
             s.stale_hits,
@@ -50,6 +51,15 @@ impl Core {
             s.batches,
             s.batch_sizes.sum(),
             s.batch_sizes.max(),
+            s.refused,
+            s.queue_millis.count(),
+            s.queue_millis.sum(),
+            w50,
+            w90,
+            w99,
+            s.queue_millis.max(),
+            self.machine.loads_in_flight() as u64,
+            self.machine.loads_queued() as u64,
         ]
         .map(|count| count as f64)
         .to_vec()
@@ -57,12 +67,12 @@ impl Core {
 
     /// What a page for Prometheus tells of a namespace, those within it not included, besides its counters: entries and
     /// bytes; the sum of its load times in milliseconds, how many were at most 1, 2, 4 … 65536 ms, and how many there
-    /// were; and the same of its batches' sizes, up to 1024 keys.
+    /// were; the same of its loads' waits for their turn; and of its batches' sizes, up to 1024 keys.
     pub fn layer(&self, namespace: u8) -> Vec<f64> {
         let held = self.machine.held_by_namespace().get(usize::from(namespace)).copied().unwrap_or_default();
         let stats = self.machine.namespace_stats(namespace);
         let mut numbers = vec![u64::from(held.entries), held.weight];
-        for (histogram, powers) in [(&stats.load_millis, 16), (&stats.batch_sizes, 10)] {
+        for (histogram, powers) in [(&stats.load_millis, 16), (&stats.queue_millis, 16), (&stats.batch_sizes, 10)] {
             numbers.push(histogram.sum());
             numbers.extend((0..=powers).map(|power| histogram.count_up_to_power(power)));
             numbers.push(histogram.count());

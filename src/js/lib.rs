@@ -18,11 +18,11 @@ mod policies;
 mod snapshot;
 
 use nearcache::core::{
-    Answer, Ask, BatchId, BatchLimits, Brought, Counted, EvictionPolicy, Failure, FlightId, Goes, JoinBatch,
+    Answer, Ask, BatchId, BatchLimits, Brought, CallTurn, Counted, EvictionPolicy, Failure, FlightId, Goes, JoinBatch,
     JoinedBatch, Machine, MissCause, NewValue, Node, Outcome, Part, PartitionId, RemovalCause, Settled, Slot, Softened,
-    StaleCause, Timers, Touched, WaitId, Wake, Who, WriteThrough,
+    StaleCause, Start, Timers, Touched, WaitId, Wake, Who, WriteThrough,
 };
-use nearcache::options::{Limits, Policy, PolicyPatch, Retry};
+use nearcache::options::{Limits, LoadLimits, Policy, PolicyPatch, Priority, Retry};
 use nearcache::time::{Timestamp, Ttl};
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -41,6 +41,7 @@ pub struct Core {
 impl Core {
     /// Numbers as `pkg/src/options.ts` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
     #[wasm_bindgen(constructor)]
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
     pub fn new(
         max_entries: f64,
         max_bytes: f64,
@@ -48,11 +49,16 @@ impl Core {
         usual_ttl: f64,
         shared_timer: bool,
         lru: bool,
+        max_concurrent_loads: f64,
+        loads_per_second: f64,
+        max_queued_loads: f64,
     ) -> Core {
         let limits = Limits::new(max_entries as u64, max_bytes as u64, max_entry_bytes as u64);
         let timers = if shared_timer { Timers::Shared } else { Timers::Own };
         let eviction = if lru { EvictionPolicy::Lru } else { EvictionPolicy::Adaptive };
-        let machine = Machine::with_eviction(limits, to_ttl(usual_ttl), timers, eviction);
+        let mut machine = Machine::with_eviction(limits, to_ttl(usual_ttl), timers, eviction);
+        let loads = LoadLimits::new().max_concurrent(max_concurrent_loads as u32).per_second(loads_per_second);
+        machine.limit_loads(loads.max_queued(max_queued_loads as u32));
         Core { machine, policies: Policies::default(), windows: Vec::new() }
     }
 
@@ -77,6 +83,7 @@ impl Core {
         retry_factor: f64,
         retry_jitter: f64,
         checked: bool,
+        keep_loading: f64,
     ) -> u32 {
         let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
         patch.negative_ttl = said_ttl(negative_ttl);
@@ -85,6 +92,7 @@ impl Core {
         patch.hard_timeout = said_ttl(hard_timeout);
         patch.retry = said_retry(attempts, retry_delay, retry_factor, retry_jitter);
         patch.checked = checked.then_some(true);
+        patch.keep_loading = said_flag(keep_loading);
         self.policies.add(self.policies.get(base).patched(&patch))
     }
 
@@ -337,6 +345,9 @@ impl Core {
         retry_delay: f64,
         retry_factor: f64,
         retry_jitter: f64,
+        keep_loading: f64,
+        low_priority: bool,
+        batched: bool,
         bytes: f64,
         tags: Option<Vec<String>>,
     ) -> f64 {
@@ -346,6 +357,8 @@ impl Core {
         patch.soft_timeout = said_ttl(soft_timeout);
         patch.hard_timeout = said_ttl(hard_timeout);
         patch.retry = said_retry(attempts, retry_delay, retry_factor, retry_jitter);
+        patch.keep_loading = said_flag(keep_loading);
+        patch.priority = low_priority.then_some(Priority::Low);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
         let ask = Ask {
             asked_at: to_time(asked_at),
@@ -356,6 +369,7 @@ impl Core {
             },
             tags: &tags,
             invalid,
+            batched,
             weight: to_weight(bytes),
             ..question(slot, partition, hash, now, &policy, force_fresh, random, self.node(asker))
         };
@@ -403,7 +417,7 @@ impl Core {
     }
 
     /// Whether the load that failed may be tried again now.
-    pub fn may_try_again(&self, flight: u32, now: f64) -> bool {
+    pub fn may_try_again(&mut self, flight: u32, now: f64) -> bool {
         self.flight(flight).is_some_and(|flight| self.machine.may_try_again(flight, to_time(now)))
     }
 
@@ -617,9 +631,33 @@ impl Core {
         self.machine.held_within(Part { namespace, scope }).weight as f64
     }
 
-    /// How many loads are under way.
-    pub fn in_flight(&self) -> usize {
-        self.machine.loads_in_flight()
+    /// The next that begins which waited: a flight, or a batch as an `asker`; -1 if there is none. There may be news.
+    pub fn start(&mut self, now: f64) -> i32 {
+        match self.machine.poll_start(to_time(now)) {
+            Some(Start::Load(flight, _)) => flight.index() as i32,
+            Some(Start::Call(batch)) => asker(batch),
+            None => -1,
+        }
+    }
+
+    /// When a flight or a batch (as an `asker`) may begin that waits, or (-1) the next of all; infinity: when another ends,
+    /// NaN: it does not wait.
+    pub fn starts_at(&self, node: i32) -> f64 {
+        let Some(node) = self.node(node).or_else(|| self.machine.next_to_start()) else { return f64::NAN };
+        match self.machine.starts_at(node) {
+            Ok(at) => at.map_or(f64::INFINITY, |at| at.as_millis() as f64),
+            Err(_) => f64::NAN,
+        }
+    }
+
+    /// A batch is to make its call: 0 now, 1 when `start` says so, 2 not at all.
+    pub fn begin_call(&mut self, batch: i32, now: f64) -> u32 {
+        let turn = self.node(batch).map(|batch| self.machine.begin_call(batch, to_time(now)));
+        match turn {
+            None | Some(CallTurn::Now) => 0,
+            Some(CallTurn::Later) => 1,
+            Some(CallTurn::Refused) => 2,
+        }
     }
 
     /// One more call for so many keys.
@@ -743,6 +781,7 @@ fn question<'a>(
         invalid: false,
         background: true,
         detached: false,
+        batched: false,
         random: Some(random).filter(|random| *random > 0.0),
         asker,
     }
@@ -761,6 +800,7 @@ fn answer(machine: &mut Machine, ask: &Ask<'_>) -> f64 {
         }
         Answer::Recursive => f64::from(RECURSIVE),
         Answer::TimedOut => f64::from(TIMED_OUT),
+        Answer::Refused(cause) => f64::from(REFUSED | lead(cause) >> KIND_SHIFT),
         Answer::Full => f64::from(FULL),
     };
     code + f64::from(news(machine))
@@ -783,6 +823,14 @@ fn lead(cause: MissCause) -> u32 {
 
 fn miss(cause: MissCause) -> u32 {
     if cause == MissCause::Expired { MISS_EXPIRED } else { MISS_ABSENT }
+}
+
+/// A batch, as the one who asks.
+fn asker(node: Node) -> i32 {
+    match node {
+        Node::Batch(batch) => i32::try_from(batch.number()).map_or(-1, |number| -1 - number),
+        Node::Flight(_) => -1,
+    }
 }
 
 /// A code with a number above it.
@@ -809,6 +857,10 @@ fn from_ttl(ttl: Ttl) -> f64 {
 
 fn said_ttl(millis: f64) -> Option<Ttl> {
     (!millis.is_nan()).then(|| to_ttl(millis))
+}
+
+fn said_flag(flag: f64) -> Option<bool> {
+    (!flag.is_nan()).then_some(flag != 0.0)
 }
 
 fn said_retry(attempts: f64, delay: f64, factor: f64, jitter: f64) -> Option<Retry> {

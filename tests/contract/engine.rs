@@ -87,6 +87,12 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
         if flag(options, "validate") {
             builder = builder.validate(script::is_valid);
         }
+        let limits = script::load_limits(options);
+        builder = builder
+            .max_concurrent_loads(limits.max_concurrent)
+            .loads_per_second(limits.per_second)
+            .max_queued_loads(limits.max_queued)
+            .keep_loading(policy.keep_loading.unwrap_or(false));
         if let Some(retry) = policy.retry {
             // The rule by which cases say that an error is for good.
             builder = builder.retry(retry).retry_if(|error| !error.to_string().starts_with("final"));
@@ -136,7 +142,7 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
 
     fn stats(&mut self, step: &Json) -> Json {
         let handle = self.shared.handle(step);
-        script::figures(&handle.stats(), handle.loads_in_flight())
+        script::figures(&handle.stats(), handle.loads_in_flight(), handle.loads_queued())
     }
 
     fn size(&mut self, step: &Json) -> usize {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use nearcache::options::{PolicyPatch, Retry};
+use nearcache::options::{LoadLimits, PolicyPatch, Priority, Retry};
 use nearcache::{Stats, Ttl};
 use serde_json::{Map, Value as Json, json};
 
@@ -99,7 +99,19 @@ pub fn patch(said: &Json) -> PolicyPatch {
     patch.jitter = said.get("jitter").and_then(Json::as_f64);
     patch.checked = flag(said, "validate").then_some(true);
     patch.retry = said.get("retry").map(retry);
+    patch.keep_loading = flag(said, "keepLoading").then_some(true);
+    patch.priority = said.get("priority").map(|said| if said == "low" { Priority::Low } else { Priority::High });
     patch
+}
+
+/// What a case says of how many loads may begin.
+pub fn load_limits(said: &Json) -> LoadLimits {
+    let count = |name| number(said, name).map(|count| u32::try_from(count).expect("a small number"));
+    let mut limits = LoadLimits::new();
+    limits.max_concurrent = count("maxConcurrentLoads").unwrap_or(limits.max_concurrent);
+    limits.max_queued = count("maxQueuedLoads").unwrap_or(limits.max_queued);
+    limits.per_second = said.get("loadsPerSecond").and_then(Json::as_f64).unwrap_or(limits.per_second);
+    limits
 }
 
 /// The rule of cases that have `validate`.
@@ -156,7 +168,7 @@ pub fn show(value: &Value) -> &str {
 }
 
 /// The counters, by the names of the npm class.
-pub fn figures(stats: &Stats, in_flight: usize) -> Json {
+pub fn figures(stats: &Stats, in_flight: usize, queued: usize) -> Json {
     json!({
         "hits": stats.hits, "staleHits": stats.stale_hits, "misses": stats.misses, "coalesced": stats.coalesced,
         "loads": stats.loads, "refreshes": stats.refreshes, "loadFailures": stats.load_failures,
@@ -166,6 +178,8 @@ pub fn figures(stats: &Stats, in_flight: usize) -> Json {
         "evictedSize": stats.evicted_size, "evictedExpired": stats.evicted_expired,
         "evictedReplaced": stats.evicted_replaced, "evictedRemoved": stats.evicted_removed,
         "batches": stats.batches, "inFlight": in_flight,
+        "queued": queued, "refused": stats.refused,
+        "waited": stats.queue_millis.count(), "longestWait": stats.queue_millis.max(),
     })
 }
 

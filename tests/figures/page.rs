@@ -66,6 +66,7 @@ pub fn stats(times: u64) -> Stats {
         loads_abandoned: 7 * times,
         refreshes: 8 * times,
         rescues: 9 * times,
+        refused: 21 * times,
         soft_timeouts: 10 * times,
         timeouts: 11 * times,
         inserts: 12 * times,
@@ -76,6 +77,7 @@ pub fn stats(times: u64) -> Stats {
         evicted_replaced: 17 * times,
         evicted_removed: 18 * times,
         load_millis: histogram((0..times).flat_map(|_| [1, 40, 900, 100_000])),
+        queue_millis: histogram((0..times).flat_map(|_| [3, 70])),
         batch_sizes: histogram((0..times).flat_map(|_| [2, 20, 2_000])),
     }
 }

@@ -13,6 +13,7 @@ const PLACES = ["", "n", "#u", "n #u"];
 const TAGS = ["red", "green"];
 const MOST_ENTRIES = 5;
 const MOST_BYTES = 60;
+const MOST_QUEUED = 4;
 const BYTES = 10;
 /** How many steps one cache is used for. */
 const RUN = 500;
@@ -34,12 +35,16 @@ class Simulation {
   writes = [];
   requests = ["r0", "r1", "r2"];
   born = 3;
+  /** Keys that loads have asked for: until then a load of them may have begun without a place. */
+  innerUntil = new Map();
   faults = [];
 
   constructor(seed, requestBound) {
     this.random = randomFrom(seed);
     this.requestBound = requestBound;
     this.world = new World({ requestBound });
+    this.limited = this.random(2) === 0;
+    this.mostLoads = this.limited ? 2 : Infinity;
     this.cache = new NearCache({
       maxEntries: MOST_ENTRIES,
       eviction: this.random(2) === 0 ? "lru" : "adaptive",
@@ -51,6 +56,10 @@ class Simulation {
       hardTimeout: DEADLINE,
       errorBackoff: this.random(2) * 10,
       softTimeout: this.random(2) === 0 ? Infinity : 30,
+      maxConcurrentLoads: this.mostLoads,
+      loadsPerSecond: this.limited && this.random(2) === 0 ? 60 : Infinity,
+      maxQueuedLoads: MOST_QUEUED,
+      keepLoading: this.random(3) === 0,
     });
     // Rule 8: a hook may use the cache, and what it throws is ignored.
     const meddle = ({ key }) => {
@@ -114,10 +123,12 @@ class Simulation {
     const asked = this.purges.length;
     const hardTimeout = this.random(4) === 0 ? 1 + this.random(60) : DEADLINE;
     const wait = { key, place, request, deadline: this.now() + hardTimeout, over: false };
+    if (depth > 0) this.innerUntil.set(key + place, this.now() + 2 * DEADLINE);
     const controller = new AbortController();
     const tags = TAGS.filter(() => this.random(4) === 0);
     const forceFresh = this.random(8) === 0;
-    const options = { hardTimeout, tags, forceFresh, details: true, signal: controller.signal };
+    const priority = this.random(4) === 0 ? "low" : "high";
+    const options = { hardTimeout, tags, forceFresh, priority, details: true, signal: controller.signal };
     wait.leave = () => controller.abort(new Error("left"));
     this.waits.push(wait);
     const loader = (key, ctx) => this.load(key, place, ctx, tags, wait, depth);
@@ -135,7 +146,7 @@ class Simulation {
       (error) => {
         wait.over = true;
         const code = error.code ?? error.message;
-        const known = ["ERR_TIMEOUT", "left", "down", "thrown", "ERR_RECURSIVE_LOAD"];
+        const known = ["ERR_TIMEOUT", "left", "down", "thrown", "ERR_RECURSIVE_LOAD", "ERR_QUEUE_FULL"];
         this.attempt(() => this.check(known.includes(code) || this.dead(request), `rule 2: ended with ${code}`));
         // What is refused closes a circle, and is no get.
         if (code === "ERR_RECURSIVE_LOAD") this.gets--;
@@ -174,6 +185,18 @@ class Simulation {
       // One in twenty never ends.
       load.ends = this.random(20) !== 0;
     });
+  }
+
+  /** At most so many loads are under way, but for those that a load under way waits for. */
+  checkPlaces() {
+    const placed = this.loads.filter((load) => {
+      const isInner = this.now() <= (this.innerUntil.get(load.key + load.place) ?? -1);
+      // Past its leader's deadline it may be taken for dead.
+      return (
+        !load.over && this.now() < load.deadline && !isInner && !this.dead(load.request) && !load.ctx.signal.aborted
+      );
+    });
+    this.check(placed.length <= this.mostLoads, "more loads at once than may be");
   }
 
   concernsKey(purge, key, place) {
@@ -282,7 +305,8 @@ class Simulation {
         return void this.handle(place).deleteByTag(tag);
       }
       case 5:
-        if (this.random(5) !== 0) return;
+        // Loads that wait for their turn are cut loose by a clear of all, and begin after it.
+        if (this.random(5) !== 0 || (place === "" && this.limited)) return;
         this.purges.push({ place });
         return this.handle(place).clear();
       case 6:
@@ -341,15 +365,18 @@ class Simulation {
       this.step++;
       await this.act();
       await turn();
-      const { hits, staleHits, misses, coalesced, entries, bytes } = this.cache.stats();
+      const { hits, staleHits, misses, coalesced, entries, bytes, queued } = this.cache.stats();
+      this.check(queued <= 2 * MOST_QUEUED, "more loads wait than may");
       this.check(entries <= MOST_ENTRIES && bytes <= MOST_BYTES, "rule 5: out of bounds");
       this.check(hits + staleHits + misses + coalesced === this.gets, "rule 7: the counters don't add up");
+      this.checkPlaces();
       if (this.faults.length > 0) throw this.faults[0];
     }
     // Rule 9: when all deadlines have passed nothing is under way.
     for (let i = 0; i < 3; i++) await this.world.advance(20_000);
     for (let i = 0; i < 200; i++) this.handle("").get("nothing");
     this.checkDeadlines();
+    this.check(this.cache.stats().queued === 0, "rule 9: loads wait for their turn for nobody");
     this.check(this.cache.stats().inFlight === 0, "rule 9: loads are under way that nobody can be waiting for");
   }
 }

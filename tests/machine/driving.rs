@@ -44,6 +44,7 @@ pub fn ask(slot: Option<Slot>, now: u64, policy: &Policy) -> Ask<'_> {
         invalid: false,
         background: true,
         detached: false,
+        batched: false,
         random: None,
         asker: None,
     }

@@ -147,6 +147,10 @@ impl<const ALONE: bool> Sim<ALONE> {
             .jitter(if seed.is_multiple_of(2) { 0.5 } else { 0.0 })
             .refresh_ahead(if seed.is_multiple_of(3) { 1.0 } else { 0.0 })
             .hard_timeout(Ttl::Millis(TIMEOUT))
+            .max_concurrent_loads(if seed % 3 == 1 { 2 } else { u32::MAX })
+            .loads_per_second(if seed % 6 == 1 { 40.0 } else { f64::INFINITY })
+            .max_queued_loads(4)
+            .keep_loading(seed.is_multiple_of(4))
             .weigher(|_, value: &Value| (value.id % 23) as u32)
             .plugin(Heard(move |key: &u64, value: &Value, _| {
                 assert_eq!(*key, value.key / VIEWS);
@@ -169,6 +173,7 @@ impl<const ALONE: bool> Sim<ALONE> {
         let inner = if seed.is_multiple_of(5) { part.scope("u") } else { outer.namespace("a", patch).expect("known") };
         let views = vec![cache, part, inner, outer];
         let shared = Shared { world: world.0.clone(), ..Shared::default() };
+        shared.model.refuses.set(seed % 3 == 1);
         *shared.plans.borrow_mut() = Some(Random(seed ^ 0x5eed));
         let batched = (0..VIEWS).map(|view| batched(&views, view, shared.clone(), world.clone())).collect();
         Self {
@@ -221,7 +226,8 @@ impl<const ALONE: bool> Sim<ALONE> {
                 self.shared.model.expire(key, self.now());
             }
             15 if self.random.one_in(3) => self.insert(key),
-            16 if self.random.one_in(20) => {
+            // Loads that wait for their turn are cut loose by a clear of all, and begin after it.
+            16 if self.random.one_in(20) && !(self.shared.model.refuses.get() && Model::view(key) == 0) => {
                 let view = Model::view(key);
                 self.view(key).clear();
                 self.shared.model.clear(|key| is_within(Model::view(key), view), KEYS);

@@ -101,6 +101,8 @@ pub struct Model {
     epochs: RefCell<HashMap<u64, u64>>,
     /// Until when a failed load of a key keeps it from being loaded.
     rests: RefCell<HashMap<u64, u64>>,
+    /// Whether loads may be refused.
+    pub refuses: Cell<bool>,
 }
 
 impl Model {
@@ -254,6 +256,8 @@ impl Model {
         let origin = self.in_memory(value, key, at);
         let Some(ends) = origin.ends else { panic!("never stored, {at}") };
         let rests = self.rests.borrow().get(&key).is_some_and(|until| now < *until);
+        // Where loads are refused, what stands in for one that failed stands in for them.
+        let rests = rests || self.refuses.get();
         assert!(now < ends.revalidate || rests && now < ends.error, "stale past its window, {value:?}, {at}");
     }
 

@@ -45,6 +45,7 @@ impl Bare {
             invalid: self.finds_refused(slot),
             background: true,
             detached: false,
+            batched: text(&step, "load") == "batch",
             random: Some(self.random()),
             asker,
         });
@@ -90,6 +91,10 @@ impl Bare {
             }
             Answer::Recursive => self.settle(at, json!({ "error": "ERR_RECURSIVE_LOAD" })),
             Answer::TimedOut => self.settle(at, json!({ "error": "ERR_TIMEOUT" })),
+            Answer::Refused(cause) => {
+                self.event("miss", &place, &key, cause.as_str());
+                self.settle(at, json!({ "error": "ERR_QUEUE_FULL" }));
+            }
             Answer::Full => self.settle(at, json!({ "error": "ERR_TOO_MANY_LOADS" })),
         }
         self.drain();
@@ -120,8 +125,8 @@ impl Bare {
         let stale = self.value(usable).cloned();
         let name = text(&step, "load").to_owned();
         let batched = name == "batch";
-        let load = self.loads.len();
-        if !batched {
+        let (load, queued) = (self.loads.len(), self.machine.is_queued(flight));
+        if !batched && !queued {
             self.log.begins.push(begun(&name, &stale));
         }
         let (ended, told, with, request) = (false, None, said(&step, "with").clone(), request_of(&step));
@@ -137,13 +142,40 @@ impl Bare {
             background,
             told,
             stale,
+            queued,
+            asks: list(&step, "asks").to_vec(),
             retry: None,
         });
         if batched {
             self.enter_batch(load, place, key);
         }
-        for ask in list(&step, "asks") {
-            self.ask(ask, Some(load));
+        if !queued {
+            self.ask_within(load);
+        }
+    }
+
+    fn ask_within(&mut self, load: usize) {
+        for ask in std::mem::take(&mut self.loads[load].asks) {
+            self.ask(&ask, Some(load));
+        }
+    }
+
+    /// The turn of a load or a batch has come.
+    pub(super) fn start(&mut self, start: Start) {
+        match start {
+            Start::Load(flight, slot) => {
+                let load = self.loads.iter().position(|load| load.flight == flight).expect("a load that was queued");
+                let usable = slot.filter(|slot| self.machine.is_usable(*slot, self.now()));
+                let stale = self.value(usable).cloned();
+                self.log.begins.push(begun(&self.loads[load].name, &stale));
+                self.loads[load].stale = stale;
+                self.loads[load].queued = false;
+                self.ask_within(load);
+            }
+            Start::Call(node) => {
+                let batch = self.batches.iter().position(|batch| Node::Batch(batch.id) == node).expect("a batch that was queued");
+                self.call(batch);
+            }
         }
     }
 
@@ -151,7 +183,7 @@ impl Bare {
         let options = said(said(&self.case, "cache"), "batch").clone();
         let most = number(&options, "maxBatchSize").map_or(usize::MAX, |most| most as usize);
         let room = Place { scopes: Vec::new(), ..place };
-        let open = self.batches.iter().position(|batch| batch.name.is_none() && batch.place == room);
+        let open = self.batches.iter().position(|batch| batch.name.is_none() && !batch.queued && batch.place == room);
         let known = open.is_some_and(|open| self.batches[open].keys.iter().any(|(known, _)| *known == key));
         let window = ttl(&options, "batchWindow").map(|window| self.now().after(window).millis_since(self.now()));
         let joined = self.machine.join_batch(&JoinBatch {
@@ -164,7 +196,8 @@ impl Bare {
         let open = open.filter(|_| !joined.is_new).unwrap_or_else(|| {
             let (began, id) = (self.now(), joined.batch);
             let closes_at = if let Goes::At(at) = joined.goes { Some(at) } else { None };
-            self.batches.push(Batch { name: None, place: room, keys: Vec::new(), closes_at, began, id });
+            let (name, keys, queued) = (None, Vec::new(), false);
+            self.batches.push(Batch { name, place: room, keys, closes_at, began, id, queued });
             self.batches.len() - 1
         });
         let keys = &mut self.batches[open].keys;
@@ -178,10 +211,26 @@ impl Bare {
     }
 
     pub(super) fn close(&mut self, at: usize) {
-        if self.batches[at].name.is_some() {
+        if self.batches[at].name.is_some() || self.batches[at].queued {
             return;
         }
         self.machine.close_batch(self.batches[at].id);
+        match self.machine.begin_call(Node::Batch(self.batches[at].id), self.now()) {
+            CallTurn::Now => self.call(at),
+            CallTurn::Later => self.batches[at].queued = true,
+            CallTurn::Refused => {
+                self.batches[at].name = Some("refused".to_owned());
+                let loads = self.batches[at].keys.iter().flat_map(|(_, loads)| loads.clone()).collect::<Vec<_>>();
+                self.machine.batch_ended(self.batches[at].id);
+                for load in loads {
+                    self.end(load, &json!({ "error": "ERR_QUEUE_FULL" }));
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, at: usize) {
+        self.batches[at].queued = false;
         self.batch_names += 1;
         let name = format!("b{}", self.batch_names);
         let keys: Vec<&str> = self.batches[at].keys.iter().map(|(key, _)| key.as_str()).collect();

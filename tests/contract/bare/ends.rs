@@ -195,7 +195,8 @@ impl Bare {
 
     pub(super) fn abort(&mut self, load: usize) {
         self.loads[load].ended = true;
-        if self.loads[load].name != "batch" && self.loads[load].retry.take().is_none() {
+        let (queued, failed) = (self.loads[load].queued, self.loads[load].retry.take().is_some());
+        if self.loads[load].name != "batch" && !failed && !queued {
             self.log.aborts.push(self.loads[load].name.clone());
         }
         for at in 0..self.waits.len() {
@@ -210,7 +211,7 @@ impl Bare {
         let now = self.now();
         loop {
             let batch = (0..self.batches.len())
-                .filter(|at| self.batches[*at].name.is_none())
+                .filter(|at| self.batches[*at].name.is_none() && !self.batches[*at].queued)
                 .filter_map(|at| Some((self.batches[at].closes_at?, at)))
                 .min();
             let write = (0..self.writes.len())
@@ -219,13 +220,15 @@ impl Bare {
                 .min();
             let retry = (0..self.loads.len()).filter_map(|at| Some((self.loads[at].retry.as_ref()?.0, at))).min();
             let wait = self.machine.next_deadline();
-            let times = [batch.map(|it| it.0), write.map(|it| it.0), retry.map(|it| it.0), wait];
+            let times =
+                [self.machine.next_start(), batch.map(|it| it.0), write.map(|it| it.0), retry.map(|it| it.0), wait];
             let Some(first) = times.into_iter().flatten().min().filter(|at| *at <= now) else { break };
             match (batch, write, retry) {
                 (Some((at, batch)), ..) if at == first => self.close(batch),
                 (_, Some((at, write)), _) if at == first => self.forsake(write, "ERR_TIMEOUT"),
                 (.., Some((at, load))) if at == first => self.try_again(load),
-                _ => self.ring(now),
+                _ if wait == Some(first) => self.ring(now),
+                _ => self.drain(),
             }
         }
         Json::Null

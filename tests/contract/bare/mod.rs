@@ -8,9 +8,9 @@ mod writes;
 use std::collections::HashMap;
 
 use nearcache::core::{
-    Answer, Ask, BatchId, BatchLimits, Brought, Counted, Failure, FlightId, Goes, JoinBatch, Machine, NewValue, Node,
-    Outcome, Part, PartitionId, Removal, RemovalCause, Settled, Slot, Softened, StaleCause, Timers, Touched, WaitId,
-    Wake, Who, WriteId, WriteThrough, join_scope,
+    Answer, Ask, BatchId, BatchLimits, Brought, CallTurn, Counted, Failure, FlightId, Goes, JoinBatch, Machine, NewValue,
+    Node, Outcome, Part, PartitionId, Removal, RemovalCause, Settled, Slot, Softened, StaleCause, Start, Timers, Touched,
+    WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
 };
 use nearcache::options::{Limits, Policy};
 use nearcache::{Timestamp, Ttl};
@@ -37,6 +37,10 @@ struct Load {
     told: Option<Json>,
     /// The last good value, as it is told of.
     stale: Option<Value>,
+    /// What it asks for itself, once it has begun.
+    asks: Vec<Json>,
+    /// It waits for its turn.
+    queued: bool,
     /// When it is tried again, and how its last attempt ended.
     retry: Option<(Timestamp, Json)>,
 }
@@ -78,6 +82,8 @@ struct Batch {
     closes_at: Option<Timestamp>,
     began: Timestamp,
     id: BatchId,
+    /// Its call waits for its turn.
+    queued: bool,
 }
 
 pub struct Bare {
@@ -102,8 +108,10 @@ impl Face for Bare {
         let limits =
             Limits::new(number(cache, "maxEntries").unwrap_or(10_000), bound("maxBytes"), bound("maxEntryBytes"));
         let usual = ttl(cache, "ttl").unwrap_or(Ttl::Forever);
+        let mut machine = Machine::new(limits, usual, Timers::Shared);
+        machine.limit_loads(script::load_limits(cache));
         Self {
-            machine: Machine::new(limits, usual, Timers::Shared),
+            machine,
             now: 1_000_000,
             case: case.clone(),
             log: Log::default(),
@@ -219,7 +227,7 @@ impl Face for Bare {
         let namespace = self.with_part(&Place::of(step), |_, part| part.namespace);
         let whole = Place::of(step).namespaces.is_empty() && Place::of(step).scopes.is_empty();
         let stats = if whole { self.machine.stats() } else { self.machine.namespace_stats(namespace) };
-        script::figures(&stats, self.machine.loads_in_flight())
+        script::figures(&stats, self.machine.loads_in_flight(), self.machine.loads_queued())
     }
 
     fn size(&mut self, step: &Json) -> usize {
@@ -298,6 +306,10 @@ impl Bare {
             if key_removed && let Some(name) = self.names.remove(&slot) {
                 self.slots.remove(&name);
             }
+        }
+        let now = self.now();
+        while let Some(start) = self.machine.poll_start(now) {
+            self.start(start);
         }
     }
 

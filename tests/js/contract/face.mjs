@@ -332,14 +332,15 @@ function said(say = {}) {
 }
 
 function figures(handle) {
-  const { evictions, batches, ...stats } = handle.stats();
+  const { evictions, batches, queueLatency, ...stats } = handle.stats();
   const { size, expired, replaced, removed } = evictions;
   const { hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, retries, rescues, loadsAbandoned } =
     stats;
-  const { softTimeouts, timeouts, sets, rejected, inFlight } = stats;
+  const { softTimeouts, timeouts, sets, rejected, inFlight, queued, refused } = stats;
   return {
     ...{ hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, retries, rescues, loadsAbandoned },
     ...{ softTimeouts, timeouts, sets, rejected, inFlight, batches: batches.count },
+    ...{ queued, refused, waited: queueLatency.count, longestWait: queueLatency.max },
     ...{ evictedSize: size, evictedExpired: expired, evictedReplaced: replaced, evictedRemoved: removed },
   };
 }

@@ -166,7 +166,7 @@ test("a wrapped function gets no this, so that objects' answers can't mix by it"
 test("a wrong option of wrap is an error that names it, what it got and what it wants", () => {
   const cache = new NearCache();
   const names =
-    "getKey, skipArgs, name, ttl, idleTtl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh, retry, validate";
+    "getKey, skipArgs, name, ttl, idleTtl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh, retry, validate, keepLoading, priority";
   const COUNT = "a whole number from 0 to 16777215";
   const wrong = [
     [{ getKey: "id" }, 'getKey: got "id", wants a function'],
@@ -194,7 +194,7 @@ test("a wrong option of wrap is an error that names it, what it got and what it 
 test("a wrong option of cached is an error too, and so is what is no method", () => {
   const cache = new NearCache();
   const names =
-    "cache, perInstance, getKey, skipArgs, name, ttl, idleTtl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh, retry, validate";
+    "cache, perInstance, getKey, skipArgs, name, ttl, idleTtl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, bytes, tags, hardTimeout, signal, softTimeout, forceFresh, retry, validate, keepLoading, priority";
   for (const [options, message] of [
     [{}, "cache: got undefined, wants a NearCache"],
     [{ cache: new Map() }, "cache: got an object, wants a NearCache"],

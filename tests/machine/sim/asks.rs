@@ -75,10 +75,16 @@ impl Sim {
             invalid: false,
             background: true,
             detached: false,
+            batched: false,
             random: Some(1.0 - self.random.unit()),
             asker: asker.map(Node::Flight),
         };
+        let waiting = known.and_then(|slot| self.machine.flight_of(slot)).filter(|_| asker.is_some());
+        let waiting = self.loads.iter().position(|load| Some(load.flight) == waiting && load.queue.waits);
         let answer = self.machine.ask(&ask);
+        if let (Some(at), Answer::Join(_)) = (waiting, answer) {
+            self.loads[at].queue.is_inner = true;
+        }
         self.drain();
         let deadline = match policy.hard_timeout {
             Ttl::Millis(millis) => asked_at + millis,
@@ -94,23 +100,27 @@ impl Sim {
             }
             Answer::Refresh { slot, flight, stale } => {
                 self.check_memory(slot, key, |origin| if stale { origin.revalidate } else { origin.fresh_until });
-                self.lead(key, flight, policy, tags, weight, Vec::new(), deadline);
+                self.lead(key, flight, policy, tags, weight, Vec::new(), deadline, asker.is_some());
             }
             Answer::Lead(slot, flight, _) => {
                 assert!(known.is_none_or(|known| known == slot), "the key's slot changed, step {}", self.step);
                 self.place(key, slot);
                 let wait = WaitId { flight, group: 0 };
                 let waiter = self.wait(key, asked_at, deadline, wait, Counted::Miss, policy);
-                self.lead(key, flight, policy, tags, weight, vec![waiter], deadline);
+                self.lead(key, flight, policy, tags, weight, vec![waiter], deadline, asker.is_some());
             }
             Answer::Join(wait) => {
+                let until = self.joinable_until(&self.loads[self.load_of(wait)]);
+                assert!(self.now < until, "joined a load that is overdue, step {}", self.step);
                 let waiter = self.wait(key, asked_at, deadline, wait, Counted::Coalesced, policy);
-                let (now, own) = (self.now, self.timers == Timers::Own);
+                if let Some(at) = waiting {
+                    // It may have begun by this very join.
+                    self.loads[at].leader_deadline = self.loads[at].leader_deadline.max(deadline);
+                }
+                let own = self.timers == Timers::Own;
                 let load = self.loads.iter_mut().find(|load| load.flight == wait.flight).expect("a load that began");
                 assert_eq!(load.key, key, "joined another key's load");
                 assert!(!load.ended, "joined a load that has ended");
-                assert!(now < load.leader_deadline, "joined a load that is overdue");
-                let (id, began) = (load.id, load.began);
                 let group = wait.group as usize;
                 assert!(group <= load.groups.len(), "a group was left out");
                 if group == load.groups.len() {
@@ -123,22 +133,20 @@ impl Sim {
                 assert!(same || own, "a group with two deadlines");
                 load.groups[group].push(waiter);
                 // Keys' purges cut loads loose at once.
-                let cut = self.purges[began..].iter().any(|purge| match purge {
-                    Purge::Tag(..) => false,
-                    purge => self.concerns(*purge, &self.origins[&id]),
-                });
-                assert!(
-                    !cut,
-                    "joined a superseded load, step {} {:?} key {key} load {id}",
-                    self.step,
-                    &self.purges[began..]
-                );
+                let load = &self.loads[self.load_of(wait)];
+                let purges = &self.purges[load.began..];
+                assert!(!self.is_cut(load), "joined a superseded load, step {} {purges:?} key {key}", self.step);
             }
             Answer::Recursive => {
                 assert!(asker.is_some());
                 self.gets -= 1;
             }
             Answer::TimedOut => assert!(before.is_some() && self.now >= deadline),
+            Answer::Refused(_) => {
+                let waiting = self.loads.iter().filter(|load| load.queue.waits && !load.ended).count();
+                assert!(waiting >= self.limits.max_queued as usize, "refused with room, step {}", self.step);
+                self.refused += 1;
+            }
             Answer::Full => panic!("there are numbers left"),
         }
     }
@@ -167,17 +175,15 @@ impl Sim {
         weight: Option<u32>,
         leader: Vec<usize>,
         leader_deadline: u64,
+        is_inner: bool,
     ) {
         // Rule 1.
         for other in self.loads.iter().filter(|load| load.key == key && !load.ended) {
-            let superseded = self.purges[other.began..].iter().any(|purge| match purge {
-                Purge::Tag(..) => false,
-                purge => self.concerns(*purge, &self.origins[&other.id]),
-            });
+            let superseded = self.is_cut(other);
             // One that counts as abandoned takes its key with it.
             let abandoned = self.writes.iter().any(|write| write.key == key && self.now > write.abandoned_at);
             assert!(
-                superseded || abandoned || self.now >= other.leader_deadline,
+                superseded || abandoned || self.now >= self.joinable_until(other),
                 "two live loads for a key, step {}",
                 self.step
             );
@@ -186,9 +192,25 @@ impl Sim {
         let began = self.purges.len();
         let (background, ended, attempts) = (leader.is_empty(), false, 0);
         let groups = vec![leader];
-        let load =
-            Load { id, key, flight, policy, tags, weight, groups, began, leader_deadline, ended, attempts, background };
-        self.loads.push(load);
+        let queue = Queueing { waits: self.machine.is_queued(flight), is_inner, is_cut: false };
+        if !queue.waits && !is_inner {
+            self.starts.push(self.now);
+        }
+        self.loads.push(Load {
+            id,
+            key,
+            flight,
+            policy,
+            tags,
+            weight,
+            groups,
+            began,
+            leader_deadline,
+            ended,
+            attempts,
+            background,
+            queue,
+        });
     }
 
     /// Whether a write of the key is certainly under way, and has not lost its key to a clear: then all that is stored

@@ -42,8 +42,16 @@ impl Sim {
         values.retain(|slot| self.machine.is_fresh(*slot, Timestamp::default()));
         values.sort_unstable();
         assert_eq!(order, values, "what the policy knows, step {}", self.step);
-        let live = self.loads.iter().filter(|load| !load.ended).count();
-        assert_eq!(self.machine.loads_in_flight(), live, "flights, step {}", self.step);
+        let live = || self.loads.iter().filter(|load| !load.ended);
+        let waiting = live().filter(|load| load.queue.waits).count();
+        assert_eq!(self.machine.loads_in_flight(), live().count() - waiting, "flights, step {}", self.step);
+        assert_eq!(self.machine.loads_queued(), waiting, "queued, step {}", self.step);
+        assert!(waiting <= 2 * self.limits.max_queued as usize, "too many wait, step {}", self.step);
+        let placed = live().filter(|load| !load.queue.waits && !load.queue.is_inner).count();
+        assert!(placed <= self.limits.max_concurrent as usize, "too many at once, step {}", self.step);
+        let now = self.now;
+        self.starts.retain(|at| at + 1_000 > now);
+        assert!(self.starts.len() as f64 <= self.limits.per_second, "too many in a second, step {}", self.step);
         // Dear, and a size that goes wrong stays so.
         let parts = if self.step.is_multiple_of(8) { 0..PARTS.len() } else { 0..0 };
         for part in parts {
@@ -57,6 +65,16 @@ impl Sim {
     /// Lets go of what is over, so that long runs stay small.
     pub fn forget(&mut self) {
         // Whoever still waits for what has ended is a bug that the timers have shown.
+        while self.loads.iter().any(|load| !load.ended && load.queue.waits) {
+            for at in 0..self.loads.len() {
+                while !self.loads[at].ended && !self.loads[at].queue.waits {
+                    self.fail(at);
+                }
+            }
+            self.now += 1_000;
+            self.ring();
+            self.drain();
+        }
         while self.timers == Timers::Own && self.machine.loads_in_flight() > 0 {
             let waiting: Vec<usize> = (0..self.waiters.len()).filter(|at| !self.waiters[*at].ended).collect();
             for waiter in waiting {

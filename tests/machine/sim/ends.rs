@@ -45,7 +45,7 @@ impl Sim {
             return;
         }
         let purged = self.purged_between(id, began, self.purges.len());
-        let overdue = self.loads.iter().any(|other| other.key == key && other.id > id);
+        let overdue = self.loads[at].queue.is_cut || self.loads.iter().any(|other| other.key == key && other.id > id);
         let written = self.writes.iter().any(|write| write.key == key);
         let heavy = heavy.unwrap_or(0) > HEAVIEST;
         match settled.outcome {
@@ -115,7 +115,8 @@ impl Sim {
         let load = &mut self.loads[at];
         load.attempts += 1;
         assert!(load.attempts < load.policy.retry.attempts, "one attempt too many, step {}", self.step);
-        let (id, began, waiters, background) = (load.id, load.began, load.groups.concat(), load.background);
+        let background = load.background || load.policy.keep_loading;
+        let (id, began, waiters) = (load.id, load.began, load.groups.concat());
         let mut cut = self.purges[began..].iter().filter(|purge| !matches!(purge, Purge::Tag(..)));
         assert!(!cut.any(|purge| self.concerns(*purge, &self.origins[&id])), "superseded, step {}", self.step);
         let next = self.now.saturating_add(millis);

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use crate::random::Random;
 use nearcache::core::{
     Answer, Ask, Brought, Counted, EvictionPolicy, Failure, FlightId, Machine, NewValue, Node, Outcome, Part,
-    PartitionId, Slot, Softened, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
+    PartitionId, Slot, Softened, Start, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
 };
-use nearcache::options::{EntryPolicy, Limits, Policy, PolicyPatch, Retry};
+use nearcache::options::{EntryPolicy, Limits, LoadLimits, Policy, PolicyPatch, Priority, Retry};
 use nearcache::{Timestamp, Ttl};
 
 const KEYS: u64 = 20;
@@ -32,6 +32,15 @@ fn is_within(inner: usize, outer: usize) -> bool {
 
 fn part_of(key: u64) -> usize {
     (key % PARTS.len() as u64) as usize
+}
+
+/// Two runs of three limit loads, each in another way.
+fn limits_of(seed: u64) -> LoadLimits {
+    match seed % 3 {
+        0 => LoadLimits::new(),
+        1 => LoadLimits::new().max_concurrent(2 + (seed / 3 % 4) as u32).max_queued(3),
+        _ => LoadLimits::new().max_concurrent(3).per_second(50.0).max_queued(4),
+    }
 }
 
 /// What a driver keeps in a slot.
@@ -98,6 +107,17 @@ struct Load {
     /// Attempts that failed, and that another one follows.
     attempts: u32,
     background: bool,
+    queue: Queueing,
+}
+
+/// How a load stands with the queue.
+#[derive(Clone, Copy)]
+struct Queueing {
+    waits: bool,
+    /// A load that is under way asked for it before it began: it takes no place.
+    is_inner: bool,
+    /// It was cut loose from its key before it began.
+    is_cut: bool,
 }
 
 struct Waiter {
@@ -145,6 +165,11 @@ pub struct Sim {
     pub retries: u64,
     pub stored: u64,
     pub again: u64,
+    pub waited: u64,
+    pub refused: u64,
+    limits: LoadLimits,
+    /// When loads with a place began.
+    starts: Vec<u64>,
     /// Where the columns lay that a driver may see, and by what version.
     columns: Option<([usize; 2], u32)>,
 }
@@ -156,6 +181,8 @@ impl Sim {
             0 => Machine::new(limits, Ttl::Millis(30), timers),
             _ => Machine::with_eviction(limits, Ttl::Millis(30), timers, EvictionPolicy::Adaptive),
         };
+        let load_limits = limits_of(seed);
+        machine.limit_loads(load_limits);
         let namespace = machine.namespace(0, "a").expect("there is room for one");
         Self {
             random: Random(seed),
@@ -178,6 +205,10 @@ impl Sim {
             retries: 0,
             stored: 0,
             again: 0,
+            waited: 0,
+            refused: 0,
+            limits: load_limits,
+            starts: Vec::new(),
             columns: None,
         }
     }
@@ -203,6 +234,15 @@ impl Sim {
 
     /// Everything that the machine says without being asked.
     fn drain(&mut self) {
+        // First, since it may end others.
+        let now = self.at();
+        while let Some(start) = self.machine.poll_start(now) {
+            let Start::Load(flight, slot) = start else { panic!("there are no batches") };
+            // What was asked for this moment is not known yet.
+            if let Some(at) = self.loads.iter().position(|load| load.flight == flight && !load.ended) {
+                self.start(at, slot);
+            }
+        }
         while let Some(removal) = self.machine.poll_removal() {
             let kept = self.kept.remove(&removal.slot);
             assert_eq!(
@@ -225,6 +265,46 @@ impl Sim {
                 assert!(self.waiters[waiter].ended || self.waiters[waiter].deadline < now, "swept under a waiter");
             }
         }
+        let may_begin = self.machine.next_start().is_some_and(|at| at <= now);
+        let overdue = |load: &Load| load.queue.waits && !load.ended && self.joinable_until(load) <= self.now;
+        assert!(!may_begin || self.loads.iter().any(overdue), "one may begin and does not, step {}", self.step);
+    }
+
+    /// The turn of a load has come.
+    fn start(&mut self, at: usize, slot: Option<Slot>) {
+        let load = &self.loads[at];
+        assert!(load.queue.waits, "began twice, step {}", self.step);
+        let (id, key, is_inner) = (load.id, load.key, load.queue.is_inner);
+        // Nobody joins it after its leader's deadline: the next to ask has begun another.
+        let is_cut = self.is_cut(load) || self.loads.iter().any(|other| other.key == key && other.id > id);
+        assert_eq!(slot, self.by_key.get(&key).copied().filter(|_| !is_cut), "another's slot, step {}", self.step);
+        assert!(self.now <= self.joinable_until(&self.loads[at]), "begun for nobody, step {}", self.step);
+        self.loads[at].leader_deadline = self.joinable_until(&self.loads[at]);
+        self.loads[at].queue.waits = false;
+        self.waited += 1;
+        self.loads[at].queue.is_cut = is_cut;
+        self.loads[at].began = self.purges.len();
+        self.origins.get_mut(&id).expect("it is known").began = self.purges.len();
+        if !is_inner {
+            self.starts.push(self.now);
+        }
+    }
+
+    /// From then on nobody joins it: its leader's deadline, or while it waits for its turn the last of all.
+    fn joinable_until(&self, load: &Load) -> u64 {
+        let waiters = load.groups.iter().flatten().filter(|_| load.queue.waits);
+        waiters.map(|waiter| self.waiters[*waiter].deadline).fold(load.leader_deadline, u64::max)
+    }
+
+    /// Whether a purge or a write has cut a load loose from its key: while it waits for its turn only a clear of all.
+    fn is_cut(&self, load: &Load) -> bool {
+        let origin = &self.origins[&load.id];
+        load.queue.is_cut
+            || self.purges[load.began..].iter().any(|purge| match purge {
+                Purge::Tag(..) => false,
+                Purge::Part(0) => true,
+                purge => !load.queue.waits && self.concerns(*purge, origin),
+            })
     }
 
     /// A slot that the machine gave to a key.
@@ -270,6 +350,10 @@ impl Sim {
         if self.random.one_in(2) {
             said = said.soft_timeout(Ttl::Millis(self.random.below(30)));
         }
+        said = said.keep_loading(self.random.one_in(6));
+        if self.random.one_in(3) {
+            said = said.priority(Priority::Low);
+        }
         let hard = if self.random.one_in(8) { Ttl::Forever } else { Ttl::Millis(1 + self.random.below(80)) };
         Policy::default().patched(&said.hard_timeout(hard))
     }
@@ -310,7 +394,7 @@ impl Sim {
 
     fn purged_between(&self, id: u64, from: usize, to: usize) -> bool {
         let origin = &self.origins[&id];
-        self.purges[from..to].iter().any(|purge| self.concerns(*purge, origin))
+        self.purges[from.min(to)..to].iter().any(|purge| self.concerns(*purge, origin))
     }
 
     pub fn step(&mut self) {
@@ -319,11 +403,12 @@ impl Sim {
         let live: Vec<usize> =
             (0..self.loads.len()).filter(|at| !self.loads[*at].ended || self.random.one_in(20)).collect();
         let load = (!live.is_empty()).then(|| live[self.random.below(live.len() as u64) as usize]);
+        let begun = load.filter(|load| !self.loads[*load].queue.waits || self.loads[*load].ended);
         match self.random.below(24) {
             0 | 1 => self.get(key),
             2..=8 => self.ask(key),
-            9..=11 => load.into_iter().for_each(|load| self.bring(load)),
-            12 => load.into_iter().for_each(|load| self.fail(load)),
+            9..=11 => begun.into_iter().for_each(|load| self.bring(load)),
+            12 => begun.into_iter().for_each(|load| self.fail(load)),
             13 => load.into_iter().for_each(|load| self.lose(load)),
             14 => {
                 let waiting: Vec<usize> = (0..self.waiters.len()).filter(|at| !self.waiters[*at].ended).collect();
@@ -368,6 +453,7 @@ impl Sim {
             }
             _ => self.now += self.random.below(3),
         }
+        self.drain();
         self.check();
         if self.loads.len() > 200 {
             self.forget();
