@@ -239,8 +239,5 @@ impl LogFollower {
 
 fn heed(at: Timestamp, message: Option<Message>) -> Told {
     let Some(message) = message else { return Told::Clear { until: at } };
-    match (message.purged(), message.is_soft()) {
-        (Purged::Everything, false) => Told::Clear { until: at },
-        (purged, soft) => Told::Purge { purged, soft, at },
-    }
+    Told::Purge { purged: message.purged(), soft: message.is_soft(), at }
 }

@@ -155,6 +155,12 @@ impl Operation {
         matches!(self.errand, Errand::Messages)
     }
 
+    /// Whether the answer is a page of figures, to which who carries this out may add.
+    #[wasm_bindgen(js_name = isMetrics)]
+    pub fn is_metrics(&self) -> bool {
+        matches!(self.errand, Errand::Metrics)
+    }
+
     /// Does what the operator wants, with the request's body.
     pub fn operate(&self, text: &str) -> JsValue {
         self.served.operate(self.errand, text)

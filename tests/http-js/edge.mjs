@@ -107,10 +107,10 @@ test("what is private, set with a cookie, or asked for with credentials never li
   );
 });
 
-test("bodies beyond 2 MiB, and what bears more than 14 tags, stay out of tiers", async () => {
+test("bodies beyond 1.9 MB, and what bears more than 14 tags, stay out of tiers", async () => {
   for (const [fields, length, hits] of [
-    [{ "cache-control": "max-age=60" }, 2 << 20, 1],
-    [{ "cache-control": "max-age=60" }, (2 << 20) + 1, 0],
+    [{ "cache-control": "max-age=60" }, 1_900_000, 1],
+    [{ "cache-control": "max-age=60" }, 1_900_001, 0],
     [{ "cache-control": "max-age=60", "cache-tag": Array.from({ length: 14 }, (_, n) => `t${n}`).join() }, 9, 1],
     [{ "cache-control": "max-age=60", "cache-tag": Array.from({ length: 15 }, (_, n) => `t${n}`).join() }, 9, 0],
   ]) {
@@ -228,6 +228,25 @@ test("what a write invalidates is invalid in the tier and elsewhere", async () =
   await sleep(510);
   equal((await a.get("/list")).text, "call 3");
   equal((await b.get("/list")).text, "call 3", "from the tier, or the origin's second");
+});
+
+test("what no message can name is told as more than that", async () => {
+  const long = `/${"x".repeat(3_000)}`;
+  for (const [path, purge, fields] of [
+    [long, { url: long }],
+    [long, { prefix: long }],
+    ["/", { tag: "t".repeat(1_100) }, { "cache-control": "max-age=60", "cache-tag": "t".repeat(1_100) }],
+  ]) {
+    const source = origin(fields);
+    const world = place();
+    const [a, b] = Array.from({ length: 2 }, () => isolate(source.fetch, undefined, { world }));
+    for (const { get } of [a, b]) await get(path);
+    await sleep(30);
+    a.http.purge(purge);
+    await a.http.told();
+    await sleep(50);
+    equal((await b.get(path)).text, "call 3", JSON.stringify(purge).slice(0, 30));
+  }
 });
 
 test("a log that can't be reached is told later, and who asks hears of it", async () => {

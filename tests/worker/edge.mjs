@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import http from "node:http";
+import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
@@ -219,6 +220,28 @@ tests["messages of other services reach all isolates by the operator's route"] =
       assert.equal(origin.calls("/order"), 2);
     },
   );
+
+tests["the page for Prometheus has the tiers and the log, and its parser takes it"] = () =>
+  edge({ bind: ALL, isolates: 1 }, async ({ get }) => {
+    await get(0, "/a");
+    const { text } = await get(0, "/_nearcache/metrics", { headers: { authorization: `Bearer ${TOKEN}` } });
+    for (const wanted of [
+      /^nearcache_requests_total\{/m,
+      /^nearcache_tier_requests_total\{cache="nearcache",layer="kv",result="miss"\} 1$/m,
+      /^nearcache_tier_writes_total\{cache="nearcache",layer="durable-object",result="stored"\} 1$/m,
+      /^nearcache_purge_staleness_seconds\{cache="nearcache"\} 0?\.?\d+$/m,
+      /^nearcache_purge_log_looks_total\{cache="nearcache",result="ok"\} 1$/m,
+    ]) {
+      assert.match(text, wanted);
+    }
+    const families = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
+    assert.equal(new Set(families).size, families.length);
+    const { PROMTOOL } = process.env;
+    if (PROMTOOL) {
+      const { status, stderr } = spawnSync(PROMTOOL, ["check", "metrics"], { input: text });
+      assert.equal(status, 0, String(stderr));
+    }
+  });
 
 tests["without a log the route for messages says so"] = () =>
   edge({}, async ({ operate }) => assert.equal((await operate(0, "messages", {})).status, 404));

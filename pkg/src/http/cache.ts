@@ -188,7 +188,7 @@ export class HttpCache {
 
   /** The figures as a page for Prometheus. */
   prometheus(): string {
-    return this.#cache.prometheus();
+    return this.#cache.prometheus() + (this.#edge?.metrics() ?? "");
   }
 }
 

@@ -1,9 +1,15 @@
 // What is beside an HTTP cache's memory: tiers below it, and a log of purges that all isolates follow.
 
 import type { Edge as WasmEdge, Trip } from "../../generated/http.js";
-import type { AttachedBytes, TierHost, Tiers } from "../tiering.js";
+<<<<<<< HEAD
+import type { AttachedBytes, TierHost } from "../tiering.js";
+import type { TierChain } from "../tiers/types.js";
+=======
+import type { AttachedTiers, TierHost, Tiers } from "../tiering.js";
+>>>>>>> 2214a55 (The log's figures beside the tiers' own families)
 import type { Following, PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
 import type { Place } from "../types.js";
+import { logMetrics } from "./metrics.js";
 
 /** What there is beside the memory. */
 export interface Beside {
@@ -23,7 +29,12 @@ const UNTOLD_AGAIN = 1_000;
 
 export class Edge {
   #edge: WasmEdge;
+<<<<<<< HEAD
   readonly #tiers: AttachedBytes | undefined;
+  readonly #chain: TierChain | undefined;
+=======
+  readonly #tiers: AttachedTiers | undefined;
+>>>>>>> 2214a55 (The log's figures beside the tiers' own families)
   readonly #log: PurgeLog | undefined;
   readonly #following: Following | undefined;
   #untold: string[] = [];
@@ -123,9 +134,7 @@ export class Edge {
 
   #take(kind: string, name: string, soft: boolean): void {
     if (this.#log !== undefined) {
-      const subject = kind === "everything" ? {} : { [kind]: name };
-      const action = soft ? "expire" : kind === "everything" ? "clear" : "delete";
-      this.#untold.push(JSON.stringify({ v: 1, ...subject, action }));
+      this.#untold.push(messageOf(kind, name, soft));
     } else if (kind === "tag") {
       this.#tiers?.purge(PLACE, "tag", `t:${name}`);
     } else if (kind === "url") {
@@ -139,9 +148,31 @@ export class Edge {
   stats(): PurgeLogStats | undefined {
     return this.#following?.stats();
   }
+
+  /** Lines for a page of Prometheus. */
+  metrics(): string {
+    const log = this.stats();
+    return (this.#tiers?.page("nearcache", undefined)?.text() ?? "") + (log === undefined ? "" : logMetrics(log));
+  }
 }
 
 const EVERYTHING = '{"v":1,"action":"clear"}';
+/** So long are names in messages, in UTF-8. */
+const LONGEST_TAG = 1_024;
+const LONGEST_URL = 2_048;
+
+/** A message for what was purged: for a name that no message has, of more than that. */
+function messageOf(kind: string, name: string, soft: boolean): string {
+  const action = soft ? "expire" : "delete";
+  const isTag = kind === "tag";
+  const bytes = new TextEncoder().encode(name).length;
+  if (kind === "everything" || name === "" || name.includes("\0") || (isTag && bytes > LONGEST_TAG)) {
+    return soft ? '{"v":1,"action":"expire"}' : EVERYTHING;
+  }
+  if (bytes <= LONGEST_URL) return JSON.stringify({ v: 1, [kind]: name, action });
+  // A character has four bytes at the most.
+  return JSON.stringify({ v: 1, prefix: name.slice(0, LONGEST_URL / 4), action });
+}
 
 const hostOf = (keepAlive: (promise: Promise<unknown>) => void): TierHost => ({
   now: () => Date.now(),

@@ -80,9 +80,11 @@ export class Led {
     const { edge } = this.ways;
     let release: (() => Promise<void>) | undefined;
     try {
-      const looked = await edge?.find(this.trip);
-      if (looked?.found) return;
-      release = looked?.release;
+      if (edge !== undefined) {
+        const looked = await edge.find(this.trip);
+        if (looked.found) return;
+        release = looked.release;
+      }
       for (;;) {
         const came = await this.#ask();
         if (came === SEND_AGAIN) {

@@ -1,5 +1,5 @@
-import type { Tiers } from "../tiering.js";
 import type { PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
+import type { TierChain } from "../tiers/types.js";
 
 /** Milliseconds, or a string like "250ms", "30s", "5m", "2h", "1d". */
 export type Duration = number | string;
@@ -98,7 +98,7 @@ export interface HttpCacheOptions {
    * Stores below the memory, of `nearcache/tiers`: what is not in memory is looked for there before the origin is asked, and whatever may
    * answer anybody is stored there. The chain belongs to this cache.
    */
-  tiers?: Tiers | undefined;
+  tiers?: TierChain | undefined;
   /**
    * A log of purges, of `nearcache/tiers`, that all isolates follow: each purge reaches all memories and, as far as it concerns what lies
    * in tiers, all who read them.

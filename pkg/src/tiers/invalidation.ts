@@ -112,7 +112,7 @@ class Invalidator implements Invalidation {
     this.#log = log ?? ((line) => console.warn(line));
     if ("follow" in transport) {
       this.#following = transport.follow(({ purge, at }) => {
-        if (purge === undefined) this.#clear("messages of the log were lost", at);
+        if (purge === undefined) this.#clear("not all that was purged is known", at);
         else this.#apply(purge, at);
       }, tiers !== undefined);
       this.#ended = Promise.resolve(() => {});

@@ -156,9 +156,12 @@ class LogReader implements Following {
   }
 
   async #look(number: number, after: number, since: number, timeout: number, ended: () => void): Promise<void> {
-    const came = await within(CLOCK, timeout, () => this.stub().read(after, since));
-    if (came.end !== WELL || !this.#take(number, came.value)) this.#fail(number);
-    ended();
+    try {
+      const came = await within(CLOCK, timeout, () => this.stub().read(after, since));
+      if (came.end !== WELL || !this.#take(number, came.value)) this.#fail(number);
+    } finally {
+      ended();
+    }
   }
 
   #fail(number: number): void {

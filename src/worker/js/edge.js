@@ -40,7 +40,6 @@ export function useEdge(proxy, env) {
     const chain = list.length > 0 ? tiers(list, LEASE ? { lease: objectLease(LEASE) } : {}) : undefined;
     const log = PURGE_LOG ? purgeLog(PURGE_LOG, { maxStaleness, bound: hard === 1 ? "hard" : "soft" }) : undefined;
     edge = new Edge(proxy.edge(), { tiers: chain, purgeLog: log }, waitUntil);
-    edge.chain = chain;
   } else {
     edge.use(proxy.edge());
   }

@@ -69,8 +69,10 @@ async function operate(operation, request, env) {
   } catch (error) {
     return untold(error);
   }
-  return response;
+  return operation.isMetrics() && edge ? longer(response, edge.metrics()) : response;
 }
+
+const longer = async (response, text) => new Response((await response.text()) + text, response);
 
 /** Hands messages of invalidation to the log, which says what is wrong with them. */
 async function publish(namespace, body) {
