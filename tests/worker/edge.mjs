@@ -227,9 +227,8 @@ tests["the page for Prometheus has the tiers and the log, and its parser takes i
     const { text } = await get(0, "/_nearcache/metrics", { headers: { authorization: `Bearer ${TOKEN}` } });
     for (const wanted of [
       /^nearcache_requests_total\{/m,
-      /^nearcache_tier_keys_total\{cache="nearcache",tier="kv",result="miss"\} 1$/m,
-      /^nearcache_tier_writes_total\{cache="nearcache",tier="durable-object",result="stored"\} 1$/m,
-      /^nearcache_tier_open\{cache="nearcache",tier="cache-api",lane="read"\} 0$/m,
+      /^nearcache_tier_requests_total\{cache="nearcache",layer="kv",result="miss"\} 1$/m,
+      /^nearcache_tier_writes_total\{cache="nearcache",layer="durable-object",result="stored"\} 1$/m,
       /^nearcache_purge_staleness_seconds\{cache="nearcache"\} 0?\.?\d+$/m,
       /^nearcache_purge_log_looks_total\{cache="nearcache",result="ok"\} 1$/m,
     ]) {

@@ -1,15 +1,14 @@
 // What is beside an HTTP cache's memory: tiers below it, and a log of purges that all isolates follow.
 
 import type { Edge as WasmEdge, Trip } from "../../generated/http.js";
-import type { AttachedBytes, TierHost } from "../tiering.js";
-import type { TierChain } from "../tiers/types.js";
+import type { AttachedBytes, TierHost, Tiers } from "../tiering.js";
 import type { Following, PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
 import type { Place } from "../types.js";
-import { metricsOf } from "./metrics.js";
+import { logMetrics } from "./metrics.js";
 
 /** What there is beside the memory. */
 export interface Beside {
-  readonly tiers?: TierChain | undefined;
+  readonly tiers?: Tiers | undefined;
   readonly purgeLog?: PurgeLog | undefined;
 }
 
@@ -26,7 +25,6 @@ const UNTOLD_AGAIN = 1_000;
 export class Edge {
   #edge: WasmEdge;
   readonly #tiers: AttachedBytes | undefined;
-  readonly #chain: TierChain | undefined;
   readonly #log: PurgeLog | undefined;
   readonly #following: Following | undefined;
   #untold: string[] = [];
@@ -39,7 +37,6 @@ export class Edge {
   ) {
     // Who follows a log needs no marks in the tiers: a read is one round trip, whatever the tags.
     this.#tiers = tiers?.attach(hostOf(waitUntil), purgeLog === undefined);
-    this.#chain = tiers;
     this.#log = purgeLog;
     this.#edge = edge;
     this.#following = purgeLog?.follow(({ purge, at }) => {
@@ -144,7 +141,8 @@ export class Edge {
 
   /** Lines for a page of Prometheus. */
   metrics(): string {
-    return metricsOf(this.#chain?.stats() ?? [], this.stats());
+    const log = this.stats();
+    return (this.#tiers?.page("nearcache", undefined)?.text() ?? "") + (log === undefined ? "" : logMetrics(log));
   }
 }
 
