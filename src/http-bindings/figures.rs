@@ -84,6 +84,7 @@ impl Proxy {
             max_entries: Some(self.limits.max_entries),
             max_bytes: Some(self.limits.max_bytes),
             loads_in_flight: Some(self.flights.under_way() as u64),
+            ..Held::default()
         }
     }
 

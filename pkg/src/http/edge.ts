@@ -1,12 +1,7 @@
 // What is beside an HTTP cache's memory: tiers below it, and a log of purges that all isolates follow.
 
 import type { Edge as WasmEdge, Trip } from "../../generated/http.js";
-<<<<<<< HEAD
-import type { AttachedBytes, TierHost } from "../tiering.js";
-import type { TierChain } from "../tiers/types.js";
-=======
-import type { AttachedTiers, TierHost, Tiers } from "../tiering.js";
->>>>>>> 2214a55 (The log's figures beside the tiers' own families)
+import type { AttachedBytes, TierHost, Tiers } from "../tiering.js";
 import type { Following, PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
 import type { Place } from "../types.js";
 import { logMetrics } from "./metrics.js";
@@ -29,12 +24,7 @@ const UNTOLD_AGAIN = 1_000;
 
 export class Edge {
   #edge: WasmEdge;
-<<<<<<< HEAD
   readonly #tiers: AttachedBytes | undefined;
-  readonly #chain: TierChain | undefined;
-=======
-  readonly #tiers: AttachedTiers | undefined;
->>>>>>> 2214a55 (The log's figures beside the tiers' own families)
   readonly #log: PurgeLog | undefined;
   readonly #following: Following | undefined;
   #untold: string[] = [];
