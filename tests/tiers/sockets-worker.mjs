@@ -7,7 +7,12 @@ import { objectTier, redisSocketTier, tierObject, tiers } from "nearcache/tiers"
 import { testTier } from "nearcache/tiers/conformance";
 
 export class RedisObject extends tierObject(DurableObject, (env) =>
-  redisSocketTier(connect, env.URL, { prefix: "object:", idleTimeout: "5s" }),
+  redisSocketTier(connect, env.URL, {
+    prefix: "object:",
+    idleTimeout: "1m",
+    connectTimeout: "20s",
+    commandTimeout: "20s",
+  }),
 ) {}
 
 const makeTier = (kind, env, { url, ...options }) =>
