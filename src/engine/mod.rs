@@ -10,6 +10,7 @@ mod call;
 mod clock;
 mod figures;
 mod handle;
+mod index;
 mod inner;
 #[cfg(any(target_family = "wasm", feature = "workers"))]
 pub(crate) mod js_clock;

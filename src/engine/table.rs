@@ -5,14 +5,25 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::hash::{BuildHasher, Hash};
 use std::rc::Rc;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap};
 
+use super::index::Index;
 use super::plugin::Place;
 use super::runtime::Runtime;
 use super::shared_task::SharedTask;
 use crate::core::{Age, FlightId, Machine, PartitionId, Removal, RemovalCause, Slot};
 use crate::error::LoadError;
 use crate::time::Timestamp;
+
+/// Why a get is no simple hit.
+pub(super) enum NoHit {
+    /// The key has no slot.
+    Absent,
+    /// It has this one.
+    Found(Slot),
+    /// It takes a second look.
+    Unknown,
+}
 
 /// A slot whose entry has made way for a new one.
 pub(super) struct Taken(Slot);
@@ -37,14 +48,6 @@ enum Content<K, V> {
 /// A key's hash, as far as it is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyHash(pub u32);
-
-impl KeyHash {
-    /// As the index wants it, which looks at the upper bits and the lower ones: up to 2^25 keys they are different bits.
-    #[inline]
-    fn spread(self) -> u64 {
-        u64::from(self.0) << 32 | u64::from(self.0)
-    }
-}
 
 impl<K, V> Default for Item<K, V> {
     fn default() -> Self {
@@ -122,7 +125,7 @@ impl<K, V, R: Runtime> Left<K, V, R> {
 /// Everything that changes in a cache.
 pub(super) struct EntryTable<K, V, R: Runtime> {
     pub machine: Machine,
-    index: HashTable<Slot>,
+    index: Index,
     items: Vec<Item<K, V>>,
     hasher: DefaultHashBuilder,
     /// What the hasher has for a seed in wasm is the same in every instance, and keys may be anybody's choice.
@@ -142,7 +145,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     pub fn new(machine: Machine, told_key: Option<fn(&K) -> K>) -> Self {
         Self {
             machine,
-            index: HashTable::new(),
+            index: Index::default(),
             items: Vec::new(),
             hasher: DefaultHashBuilder::default(),
             seed: (super::random::random() * (1_u64 << 53) as f64) as u64,
@@ -178,11 +181,11 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        find_in(&self.index, &self.items, hash, partition, key).map(|(slot, _)| slot)
+        find_in(&self.index, &self.items, hash, partition, key)
     }
 
-    /// The value of a key that lies in this namespace, if it is certainly fresh, which counts as a hit; else its slot, if it
-    /// has one. `now` is asked for a moment not before now, if what is there ever expires.
+    /// The value of a key that lies in this namespace, if it is certainly fresh, which counts as a hit; else what was found so
+    /// far. `now` is asked for a moment not before now, if what is there ever expires.
     #[inline]
     pub fn hit<Q>(
         &mut self,
@@ -190,18 +193,23 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         namespace: u8,
         key: &Q,
         now: impl FnOnce() -> Timestamp,
-    ) -> Result<&V, Option<Slot>>
+    ) -> Result<&V, NoHit>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hash(partition, key);
         let Self { machine, index, items, .. } = self;
-        let (slot, item) = find_in(index, items, hash, partition, key).ok_or(None)?;
+        let slot = index.first(hash.0).ok_or(NoHit::Absent)?;
+        let item = items.get(slot.index()).ok_or(NoHit::Unknown)?;
+        // What is another's of the same hash, or has no value, is rare enough to be looked up once more.
+        let Content::Entry(its, value) = &item.content else { return Err(NoHit::Unknown) };
+        if item.partition != partition || its.borrow() != key {
+            return Err(NoHit::Unknown);
+        }
         let until = machine.fresh_until_of(slot);
-        let Content::Entry(_, value) = &item.content else { return Err(Some(slot)) };
         if !until.is_for_ever() && !until.is_after(now()) {
-            return Err(Some(slot));
+            return Err(NoHit::Found(slot));
         }
         machine.count_hit(slot, namespace);
         Ok(value)
@@ -232,8 +240,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
                 *known = Some(place.clone());
             }
         }
-        let Self { index, items, .. } = self;
-        index.insert_unique(hash.spread(), slot, |slot| items.get(slot.index()).map_or(0, |item| item.hash.spread()));
+        self.index.insert(hash.0, slot);
     }
 
     /// Puts a value in the slot that the machine gave it, if it did, with a key that had another one before (`known`), or none.
@@ -302,12 +309,16 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     ) -> Option<Item<K, V>> {
         let Self { index, items, .. } = self;
         let item = items.get_mut(slot.index())?;
-        if let Ok(found) = index.find_entry(item.hash.spread(), |s| *s == slot) {
-            found.remove();
-        }
         let before = std::mem::replace(item, Item { partition, hash, content: Content::Entry(key, value) });
-        index.insert_unique(hash.spread(), slot, |slot| items.get(slot.index()).map_or(0, |item| item.hash.spread()));
+        index.remove(before.hash.0, slot);
+        index.insert(hash.0, slot);
         Some(before)
+    }
+
+    /// Whether something has left that is to be told of or dropped.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.machine.has_news() || !self.left.is_empty()
     }
 
     /// Takes out what the machine let go of. Comes before a value is written.
@@ -327,8 +338,8 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     fn remove(&mut self, Removal { slot, cause, key_removed }: Removal) {
         self.forget_failure(slot);
         let Some(item) = self.items.get_mut(slot.index()) else { return };
-        if key_removed && let Ok(found) = self.index.find_entry(item.hash.spread(), |s| *s == slot) {
-            found.remove();
+        if key_removed {
+            self.index.remove(item.hash.0, slot);
         }
         let ((key, value), place) = match key_removed {
             true => (std::mem::take(item).into_parts(), self.places.get_mut(slot.index()).and_then(Option::take)),
@@ -350,7 +361,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     /// Takes everything out, for `clear`.
     pub fn clear(&mut self) {
         let held = self.machine.clear();
-        self.index = HashTable::new();
+        self.index = Index::default();
         self.left.errors.extend(std::mem::take(&mut self.failures).into_values());
         let (mut items, mut places) = (std::mem::take(&mut self.items), std::mem::take(&mut self.places));
         for slot in held {
@@ -386,42 +397,14 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
 }
 
 #[inline]
-fn find_in<'a, K, V, Q>(
-    index: &HashTable<Slot>,
-    items: &'a [Item<K, V>],
-    hash: KeyHash,
-    partition: PartitionId,
-    key: &Q,
-) -> Option<(Slot, &'a Item<K, V>)>
+fn find_in<K, V, Q>(index: &Index, items: &[Item<K, V>], hash: KeyHash, partition: PartitionId, key: &Q) -> Option<Slot>
 where
     K: Borrow<Q>,
     Q: Eq + ?Sized,
 {
-    // The first with this hash is the one, but for once in 2^32 times: a loop that calls nobody takes half as long.
-    let has_hash = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.hash == hash);
-    let first = *index.find(hash.spread(), has_hash)?;
-    match items.get(first.index()) {
-        Some(item) if item.is(partition, key) => Some((first, item)),
-        _ => find_among_equals(index, items, hash, partition, key),
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn find_among_equals<'a, K, V, Q>(
-    index: &HashTable<Slot>,
-    items: &'a [Item<K, V>],
-    hash: KeyHash,
-    partition: PartitionId,
-    key: &Q,
-) -> Option<(Slot, &'a Item<K, V>)>
-where
-    K: Borrow<Q>,
-    Q: Eq + ?Sized,
-{
-    let same = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
-    let slot = *index.find(hash.spread(), same)?;
-    Some((slot, items.get(slot.index())?))
+    let is_right = |slot: Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
+    let first = index.first(hash.0)?;
+    if is_right(first) { Some(first) } else { index.find(hash.0, is_right) }
 }
 
 impl<K, V> Item<K, V> {
