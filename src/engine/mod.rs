@@ -10,7 +10,6 @@ mod call;
 mod clock;
 mod figures;
 mod handle;
-mod index;
 mod inner;
 #[cfg(any(target_family = "wasm", feature = "workers"))]
 pub(crate) mod js_clock;

@@ -5,9 +5,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::hash::{BuildHasher, Hash};
 use std::rc::Rc;
 
-use hashbrown::{DefaultHashBuilder, HashMap};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
-use super::index::Index;
 use super::plugin::Place;
 use super::runtime::Runtime;
 use super::shared_task::SharedTask;
@@ -48,6 +47,14 @@ enum Content<K, V> {
 /// A key's hash, as far as it is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyHash(pub u32);
+
+impl KeyHash {
+    /// As the index wants it, which looks at the upper bits and the lower ones: up to 2^25 keys they are different bits.
+    #[inline]
+    fn spread(self) -> u64 {
+        u64::from(self.0) << 32 | u64::from(self.0)
+    }
+}
 
 impl<K, V> Default for Item<K, V> {
     fn default() -> Self {
@@ -125,7 +132,7 @@ impl<K, V, R: Runtime> Left<K, V, R> {
 /// Everything that changes in a cache.
 pub(super) struct EntryTable<K, V, R: Runtime> {
     pub machine: Machine,
-    index: Index,
+    index: HashTable<Slot>,
     items: Vec<Item<K, V>>,
     hasher: DefaultHashBuilder,
     /// What the hasher has for a seed in wasm is the same in every instance, and keys may be anybody's choice.
@@ -145,7 +152,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     pub fn new(machine: Machine, told_key: Option<fn(&K) -> K>) -> Self {
         Self {
             machine,
-            index: Index::default(),
+            index: HashTable::new(),
             items: Vec::new(),
             hasher: DefaultHashBuilder::default(),
             seed: (super::random::random() * (1_u64 << 53) as f64) as u64,
@@ -200,7 +207,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     {
         let hash = self.hash(partition, key);
         let Self { machine, index, items, .. } = self;
-        let slot = index.first(hash.0).ok_or(NoHit::Absent)?;
+        let slot = first(index, items, hash).ok_or(NoHit::Absent)?;
         let item = items.get(slot.index()).ok_or(NoHit::Unknown)?;
         // What is another's of the same hash, or has no value, is rare enough to be looked up once more.
         let Content::Entry(its, value) = &item.content else { return Err(NoHit::Unknown) };
@@ -240,7 +247,8 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
                 *known = Some(place.clone());
             }
         }
-        self.index.insert(hash.0, slot);
+        let Self { index, items, .. } = self;
+        index.insert_unique(hash.spread(), slot, |slot| spread_of(items, *slot));
     }
 
     /// Puts a value in the slot that the machine gave it, if it did, with a key that had another one before (`known`), or none.
@@ -310,8 +318,10 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         let Self { index, items, .. } = self;
         let item = items.get_mut(slot.index())?;
         let before = std::mem::replace(item, Item { partition, hash, content: Content::Entry(key, value) });
-        index.remove(before.hash.0, slot);
-        index.insert(hash.0, slot);
+        if let Ok(found) = index.find_entry(before.hash.spread(), |s| *s == slot) {
+            found.remove();
+        }
+        index.insert_unique(hash.spread(), slot, |slot| spread_of(items, *slot));
         Some(before)
     }
 
@@ -338,8 +348,8 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     fn remove(&mut self, Removal { slot, cause, key_removed }: Removal) {
         self.forget_failure(slot);
         let Some(item) = self.items.get_mut(slot.index()) else { return };
-        if key_removed {
-            self.index.remove(item.hash.0, slot);
+        if key_removed && let Ok(found) = self.index.find_entry(item.hash.spread(), |s| *s == slot) {
+            found.remove();
         }
         let ((key, value), place) = match key_removed {
             true => (std::mem::take(item).into_parts(), self.places.get_mut(slot.index()).and_then(Option::take)),
@@ -361,7 +371,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     /// Takes everything out, for `clear`.
     pub fn clear(&mut self) {
         let held = self.machine.clear();
-        self.index = Index::default();
+        self.index = HashTable::new();
         self.left.errors.extend(std::mem::take(&mut self.failures).into_values());
         let (mut items, mut places) = (std::mem::take(&mut self.items), std::mem::take(&mut self.places));
         for slot in held {
@@ -396,15 +406,33 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     }
 }
 
+/// The first slot of this hash, which is the right one but for once in 2^32 times. (A loop that calls nobody takes half as
+/// long as one that does.)
 #[inline]
-fn find_in<K, V, Q>(index: &Index, items: &[Item<K, V>], hash: KeyHash, partition: PartitionId, key: &Q) -> Option<Slot>
+fn first<K, V>(index: &HashTable<Slot>, items: &[Item<K, V>], hash: KeyHash) -> Option<Slot> {
+    let has_hash = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.hash == hash);
+    index.find(hash.spread(), has_hash).copied()
+}
+
+fn spread_of<K, V>(items: &[Item<K, V>], slot: Slot) -> u64 {
+    items.get(slot.index()).map_or(0, |item| item.hash.spread())
+}
+
+#[inline]
+fn find_in<K, V, Q>(
+    index: &HashTable<Slot>,
+    items: &[Item<K, V>],
+    hash: KeyHash,
+    partition: PartitionId,
+    key: &Q,
+) -> Option<Slot>
 where
     K: Borrow<Q>,
     Q: Eq + ?Sized,
 {
     let is_right = |slot: Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
-    let first = index.first(hash.0)?;
-    if is_right(first) { Some(first) } else { index.find(hash.0, is_right) }
+    let first = first(index, items, hash)?;
+    if is_right(first) { Some(first) } else { index.find(hash.spread(), |slot| is_right(*slot)).copied() }
 }
 
 impl<K, V> Item<K, V> {
