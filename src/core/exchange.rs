@@ -3,7 +3,7 @@
 
 use super::partitions::PartitionId;
 use super::slab::Slot;
-use super::{Machine, NewValue, Removal, RemovalCause, SWEEP};
+use super::{Machine, NewValue, Removal, RemovalCause};
 use crate::time::{Timestamp, Ttl};
 
 impl Machine {
@@ -33,7 +33,7 @@ impl Machine {
             self.drop_value(slot, Some(RemovalCause::Size));
             return None;
         };
-        self.hand += SWEEP;
+        self.pass_swept();
         self.eviction.exchanged(slot, value.hash);
         self.expirable = self.expirable - u32::from(!before.is_for_ever()) + u32::from(until.is_some());
         self.count_in(0, |stats| {

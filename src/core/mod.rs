@@ -401,7 +401,7 @@ impl Machine {
     #[inline]
     fn sweep_some(&mut self, now: Timestamp) {
         match self.finds_nothing_to_sweep(now) {
-            true => self.hand += SWEEP,
+            true => self.pass_swept(),
             false => self.sweep(now, SWEEP),
         }
     }
@@ -410,7 +410,12 @@ impl Machine {
     #[inline]
     fn finds_nothing_to_sweep(&self, now: Timestamp) -> bool {
         let at_rest = self.flights.live() == 0 && self.writes.is_empty();
-        at_rest && self.slab.needs_no_check_after(self.hand, now, SWEEP)
+        at_rest && (self.expirable == 0 || self.slab.needs_no_check_after(self.hand, now, SWEEP))
+    }
+
+    #[inline]
+    fn pass_swept(&mut self) {
+        self.hand += if self.expirable == 0 { 0 } else { SWEEP };
     }
 
     #[inline(never)]

@@ -6,14 +6,14 @@ use std::hash::Hash;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::call::{EntryInfo, EntryOptions, NO_ENTRY_OPTIONS};
-use super::handle::{CLOSED, Handle};
+use super::call::{EntryInfo, EntryOptions};
+use super::handle::{CLOSED, Handle, is_long};
 use super::inner::Inner;
 use super::plugin::{HitEvent, MissEvent};
 use super::runtime::{Local, Runtime};
-use super::table::EntryTable;
+use super::table::{EntryTable, NoHit};
 use crate::core::{Info, Machine, MissCause, NewValue, PartitionId, Slot, Stats, Touched};
-use crate::options::Limits;
+use crate::options::{Limits, NOTHING_SAID};
 use crate::time::{Timestamp, Ttl};
 
 /// A cache with bounds, lifetimes and shared loads. A handle: clones share the entries.
@@ -28,9 +28,6 @@ pub struct Cache<K, V, R: Runtime = Local> {
     pub(super) partition: PartitionId,
     pub(super) handle: Rc<Handle<K, V, R>>,
 }
-
-/// What a cheap clock's lag is nothing to: it is some tens of milliseconds.
-const LONG: Ttl = Ttl::Millis(10_000);
 
 impl<K, V, R: Runtime> Clone for Cache<K, V, R> {
     fn clone(&self) -> Self {
@@ -64,11 +61,11 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        match self.hit_or_slot(key) {
-            Some(Ok(value)) => Some(value),
-            Some(Err(slot)) if self.inner.rules.validate.is_none() => self.get_slowly(slot),
-            Some(Err(_)) => self.get_and_tell(key),
-            None => self.get_and_tell(key),
+        match self.simple_hit(key) {
+            Ok(value) => Some(value),
+            Err(NoHit::Absent) if self.inner.rules.validate.is_none() => self.get_slowly(None),
+            Err(NoHit::Found(slot)) if self.inner.rules.validate.is_none() => self.get_slowly(Some(slot)),
+            Err(_) => self.get_and_tell(key),
         }
     }
 
@@ -79,24 +76,22 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.hit_or_slot(key)?.ok()
+        self.simple_hit(key).ok()
     }
 
-    /// The value, if it is certainly fresh, else the key's slot, if it has one. `None`: plugins are to be told of it, or the
-    /// table is borrowed.
     #[inline]
-    fn hit_or_slot<Q>(&self, key: &Q) -> Option<Result<V, Option<Slot>>>
+    fn simple_hit<Q>(&self, key: &Q) -> Result<V, NoHit>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let inner = &*self.inner;
         if inner.has_plugins() {
-            return None;
+            return Err(NoHit::Unknown);
         }
-        let mut table = inner.table.try_borrow_mut().ok()?;
+        let mut table = inner.table.try_borrow_mut().map_err(|_| NoHit::Unknown)?;
         // Nothing leaves the table by a hit: there is nothing to look after when the borrow ends.
-        Some(table.hit(self.partition, self.handle.namespace, key, || inner.runtime.upper_bound()).cloned())
+        table.hit(self.partition, self.handle.namespace, key, || inner.runtime.upper_bound()).cloned()
     }
 
     /// A get of what was found in this slot and is no simple hit, if a key was found at all. Counts.
@@ -265,34 +260,38 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     #[inline]
     pub(super) fn insert_by(&self, key: K, value: V, options: Option<&EntryOptions>) -> bool {
         let (inner, handle) = (&*self.inner, &*self.handle);
-        let EntryOptions { policy: said, tags, weight } = options.unwrap_or(&NO_ENTRY_OPTIONS);
         let policy = &handle.policy;
+        let said = options.map_or(&NOTHING_SAID, |options| &options.policy);
         let absent = inner.is_negative(&value);
         // A life counted from a moment ago ends a moment early, which a long one does not feel.
-        let life = said.ttl.unwrap_or(policy.entry.ttl).min(said.idle_ttl.unwrap_or(policy.entry.idle_ttl));
-        let is_long = !absent && life >= LONG;
+        let is_long =
+            !absent && options.map_or(handle.is_long, |options| is_long(&policy.patched(&options.policy).entry));
         let now = if is_long { inner.runtime.lower_bound() } else { inner.now() };
-        let weight = weight.or_else(|| inner.weigh(&key, &value));
+        let weight = options.and_then(|options| options.weight).or_else(|| inner.weigh(&key, &value));
         let random = if said.jitter.unwrap_or(policy.entry.jitter) > 0.0 { inner.random() } else { 0.0 };
-        let new = NewValue { hash: None, policy, said, tags: [&handle.tags, tags], weight, absent, random };
-        // Dropped with nothing borrowed.
-        let mut made_way = None;
-        let stored = self.with(|table| {
-            let hash = table.hash(self.partition, &key);
-            let new = NewValue { hash: Some(hash.0), ..new };
-            let known = table.find_hashed(hash, self.partition, &key);
-            let slot = table.machine.insert(known, self.partition, now, &new);
-            if let Some(slot) = slot
-                && let Some(taken) = table.made_way(slot)
-            {
-                made_way = table.exchange(taken, self.partition, hash, key, value);
-                return true;
+        let tags = [handle.tags.as_slice(), options.map_or(&[], |options| &options.tags)];
+        if self.partition == CLOSED {
+            return false;
+        }
+        let Ok(mut table) = inner.table.try_borrow_mut() else { return false };
+        let hash = table.hash(self.partition, &key);
+        let known = table.find_hashed(hash, self.partition, &key);
+        let new = NewValue { hash: Some(hash.0), policy, said, tags, weight, absent, random };
+        let slot = table.machine.insert(known, self.partition, now, &new);
+        if let Some(taken) = slot.and_then(|slot| table.made_way(slot)) {
+            let before = table.exchange(taken, self.partition, hash, key, value);
+            let has_more = table.has_news();
+            drop(table);
+            // With nothing borrowed.
+            drop(before);
+            if has_more {
+                inner.with(|_| ());
             }
-            table.insert(known, slot, self.partition, &handle.place, hash, key, value);
-            slot.is_some()
-        });
-        drop(made_way);
-        stored.unwrap_or(false)
+            return true;
+        }
+        drop(table);
+        inner.with(|table| table.insert(known, slot, self.partition, &handle.place, hash, key, value));
+        slot.is_some()
     }
 
     /// Removes a key and returns its value, if it was fresh. It wins over a load under way:

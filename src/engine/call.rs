@@ -70,9 +70,6 @@ macro_rules! common_setters {
 }
 
 /// Of a call that says nothing: it keeps none of its own while it waits.
-pub(super) static NO_ENTRY_OPTIONS: EntryOptions =
-    EntryOptions { policy: PolicyPatch::NONE, tags: Vec::new(), weight: None };
-
 pub(super) static NO_OPTIONS: CallOptions =
     CallOptions { policy: PolicyPatch::NONE, tags: Vec::new(), weight: None, force_fresh: false };
 

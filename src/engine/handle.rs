@@ -10,11 +10,20 @@ use super::plugin::Place;
 use super::runtime::Runtime;
 use crate::core::{Part, PartitionId, join_scope};
 use crate::error::OptionError;
-use crate::options::{Policy, PolicyPatch};
+use crate::options::{EntryPolicy, Policy, PolicyPatch};
+use crate::time::Ttl;
 
 /// The partition of a handle that could not be opened, because a key's `Eq` or `Hash` or a value's `Clone` made it while
 /// the cache was calling that: such a handle stays closed.
 pub(super) const CLOSED: PartitionId = PartitionId(u32::MAX);
+
+/// What a cheap clock's lag is nothing to: it is some milliseconds.
+const LONG: Ttl = Ttl::Millis(10_000);
+
+/// Whether a life is so long that it may be counted from a moment ago.
+pub(super) fn is_long(policy: &EntryPolicy) -> bool {
+    policy.ttl.min(policy.idle_ttl) >= LONG
+}
 
 /// What a handle is about, and what it takes where a call says nothing.
 pub(super) struct Handle<K, V, R: Runtime> {
@@ -25,6 +34,8 @@ pub(super) struct Handle<K, V, R: Runtime> {
     /// The names of scopes on the way, joined; empty for none.
     pub scope: String,
     pub policy: Policy,
+    /// Whether its values live so long that a moment does not matter.
+    pub is_long: bool,
     /// Borne by all that it stores.
     pub tags: Vec<String>,
     pub place: Rc<Place>,
@@ -39,6 +50,7 @@ impl<K, V, R: Runtime> Handle<K, V, R> {
             namespace: 0,
             scope: String::new(),
             policy,
+            is_long: is_long(&policy.entry),
             tags,
             place,
         })
@@ -126,7 +138,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         });
         let partition = partition.flatten().unwrap_or(CLOSED);
         let (inner, tags, place) = (Rc::downgrade(&self.inner), self.handle.tags.clone(), Rc::new(place));
-        let handle = Rc::new(Handle { inner, partition, namespace, scope, policy, tags, place });
+        let is_long = is_long(&policy.entry);
+        let handle = Rc::new(Handle { inner, partition, namespace, scope, policy, is_long, tags, place });
         Self { inner: self.inner.clone(), partition, handle }
     }
 

@@ -15,6 +15,16 @@ use crate::core::{Age, FlightId, Machine, Node, PartitionId, Removal, RemovalCau
 use crate::error::LoadError;
 use crate::time::Timestamp;
 
+/// Why a get is no simple hit.
+pub(super) enum NoHit {
+    /// The key has no slot.
+    Absent,
+    /// It has this one.
+    Found(Slot),
+    /// It takes a second look.
+    Unknown,
+}
+
 /// A slot whose entry has made way for a new one.
 pub(super) struct Taken(Slot);
 
@@ -213,11 +223,11 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        find_in(&self.index, &self.items, hash, partition, key).map(|(slot, _)| slot)
+        find_in(&self.index, &self.items, hash, partition, key)
     }
 
-    /// The value of a key that lies in this namespace, if it is certainly fresh, which counts as a hit; else its slot, if it
-    /// has one. `now` is asked for a moment not before now, if what is there ever expires.
+    /// The value of a key that lies in this namespace, if it is certainly fresh, which counts as a hit; else what was found so
+    /// far. `now` is asked for a moment not before now, if what is there ever expires.
     #[inline]
     pub fn hit<Q>(
         &mut self,
@@ -225,18 +235,23 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         namespace: u8,
         key: &Q,
         now: impl FnOnce() -> Timestamp,
-    ) -> Result<&V, Option<Slot>>
+    ) -> Result<&V, NoHit>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let hash = self.hash(partition, key);
         let Self { machine, index, items, .. } = self;
-        let (slot, item) = find_in(index, items, hash, partition, key).ok_or(None)?;
+        let slot = first(index, items, hash).ok_or(NoHit::Absent)?;
+        let item = items.get(slot.index()).ok_or(NoHit::Unknown)?;
+        // What is another's of the same hash, or has no value, is rare enough to be looked up once more.
+        let Content::Entry(its, value) = &item.content else { return Err(NoHit::Unknown) };
+        if item.partition != partition || its.borrow() != key {
+            return Err(NoHit::Unknown);
+        }
         let until = machine.fresh_until_of(slot);
-        let Content::Entry(_, value) = &item.content else { return Err(Some(slot)) };
         if !until.is_for_ever() && !until.is_after(now()) {
-            return Err(Some(slot));
+            return Err(NoHit::Found(slot));
         }
         machine.count_hit(slot, namespace);
         Ok(value)
@@ -277,7 +292,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
             }
         }
         let Self { index, items, .. } = self;
-        index.insert_unique(hash.spread(), slot, |slot| items.get(slot.index()).map_or(0, |item| item.hash.spread()));
+        index.insert_unique(hash.spread(), slot, |slot| spread_of(items, *slot));
     }
 
     /// Puts a value in the slot that the machine gave it, if it did, with a key that had another one before (`known`), or none.
@@ -346,12 +361,18 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     ) -> Option<Item<K, V>> {
         let Self { index, items, .. } = self;
         let item = items.get_mut(slot.index())?;
-        if let Ok(found) = index.find_entry(item.hash.spread(), |s| *s == slot) {
+        let before = std::mem::replace(item, Item { partition, hash, content: Content::Entry(key, value) });
+        if let Ok(found) = index.find_entry(before.hash.spread(), |s| *s == slot) {
             found.remove();
         }
-        let before = std::mem::replace(item, Item { partition, hash, content: Content::Entry(key, value) });
-        index.insert_unique(hash.spread(), slot, |slot| items.get(slot.index()).map_or(0, |item| item.hash.spread()));
+        index.insert_unique(hash.spread(), slot, |slot| spread_of(items, *slot));
         Some(before)
+    }
+
+    /// Whether something has left that is to be told of or dropped.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.machine.has_news() || !self.left.is_empty()
     }
 
     /// Takes out what the machine let go of. Comes before a value is written.
@@ -459,43 +480,33 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     }
 }
 
+/// The first slot of this hash, which is the right one but for once in 2^32 times. (A loop that calls nobody takes half as
+/// long as one that does.)
 #[inline]
-fn find_in<'a, K, V, Q>(
-    index: &HashTable<Slot>,
-    items: &'a [Item<K, V>],
-    hash: KeyHash,
-    partition: PartitionId,
-    key: &Q,
-) -> Option<(Slot, &'a Item<K, V>)>
-where
-    K: Borrow<Q>,
-    Q: Eq + ?Sized,
-{
-    // The first with this hash is the one, but for once in 2^32 times: a loop that calls nobody takes half as long.
+fn first<K, V>(index: &HashTable<Slot>, items: &[Item<K, V>], hash: KeyHash) -> Option<Slot> {
     let has_hash = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.hash == hash);
-    let first = *index.find(hash.spread(), has_hash)?;
-    match items.get(first.index()) {
-        Some(item) if item.is(partition, key) => Some((first, item)),
-        _ => find_among_equals(index, items, hash, partition, key),
-    }
+    index.find(hash.spread(), has_hash).copied()
 }
 
-#[cold]
-#[inline(never)]
-fn find_among_equals<'a, K, V, Q>(
+fn spread_of<K, V>(items: &[Item<K, V>], slot: Slot) -> u64 {
+    items.get(slot.index()).map_or(0, |item| item.hash.spread())
+}
+
+#[inline]
+fn find_in<K, V, Q>(
     index: &HashTable<Slot>,
-    items: &'a [Item<K, V>],
+    items: &[Item<K, V>],
     hash: KeyHash,
     partition: PartitionId,
     key: &Q,
-) -> Option<(Slot, &'a Item<K, V>)>
+) -> Option<Slot>
 where
     K: Borrow<Q>,
     Q: Eq + ?Sized,
 {
-    let same = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
-    let slot = *index.find(hash.spread(), same)?;
-    Some((slot, items.get(slot.index())?))
+    let is_right = |slot: Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
+    let first = first(index, items, hash)?;
+    if is_right(first) { Some(first) } else { index.find(hash.spread(), |slot| is_right(*slot)).copied() }
 }
 
 impl<K, V> Item<K, V> {

@@ -281,7 +281,7 @@ impl Clock {
 
     /// Leaves a ghost of a key, as if it had got its stamp so many ticks ago, if it was hot or that was not longer ago than
     /// with the entry under the hand.
-    #[inline]
+    #[inline(always)]
     fn remember(&mut self, node: Node, age: u32) {
         if node.hash != 0 && (node.class() == Class::Hot || self.hand().is_none_or(|hand| age <= hand)) {
             self.ghosts.reserve(self.cold.len + self.hot.len, self.time);

@@ -27,6 +27,8 @@ pub(super) struct Ghosts {
     /// A stamp's unit, as a power of two.
     shift: u32,
     expected: u32,
+    /// For how many entries there is room.
+    room: u32,
 }
 
 /// A key that is known.
@@ -40,15 +42,16 @@ pub(super) struct Known {
 impl Ghosts {
     /// For a cache of so many entries at the most. Nothing is allocated ahead.
     pub fn new(expected: u32) -> Self {
-        Self { buckets: Vec::new(), shift: 0, expected }
+        Self { buckets: Vec::new(), shift: 0, expected, room: 0 }
     }
 
     /// Sees to room for the ghosts of so many entries. It doubles, and so does what it holds: which half of a bucket's
     /// keys belong where is not known, and the copies that are wrong grow old.
     #[inline]
     pub fn reserve(&mut self, entries: u32, now: u32) {
-        if self.buckets.len() < buckets_for(entries) {
+        if self.room < entries {
             self.grow(entries, now);
+            self.room = entries;
         }
     }
 
