@@ -269,32 +269,6 @@ class Purges implements ChangeListener {
     this.inner?.purge(place, what, of);
   }
 
-  // Where there are no tiers nobody asks for the rest.
-  get names(): readonly string[] {
-    return this.inner?.names ?? [];
-  }
-  async read(...given: Parameters<AttachedTiers["read"]>) {
-    return this.inner?.read(...given);
-  }
-  async write(...given: Parameters<AttachedTiers["write"]>): Promise<void> {
-    await this.inner?.write(...given);
-  }
-  async turn(...given: Parameters<AttachedTiers["turn"]>) {
-    return this.inner?.turn(...given);
-  }
-  restrict(...given: Parameters<AttachedTiers["restrict"]>): void {
-    this.inner?.restrict(...given);
-  }
-  stats(...given: Parameters<AttachedTiers["stats"]>) {
-    return this.inner?.stats(...given) ?? [];
-  }
-  health(...given: Parameters<AttachedTiers["health"]>): Float64Array {
-    return this.inner?.health(...given) ?? new Float64Array(0);
-  }
-  page(...given: Parameters<AttachedTiers["page"]>) {
-    return this.inner?.page(...given) ?? given[1] ?? { text: () => "" };
-  }
-
   #note(place: Place, key: unknown): void {
     if (this.#isOver || this.#keys === undefined) return;
     this.#keys.add(nameOf(place, key));

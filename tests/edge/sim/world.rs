@@ -297,6 +297,7 @@ impl World {
             weight: None,
             force_fresh: false,
             invalid: false,
+            batched: false,
             background: true,
             detached: true,
             random: None,
