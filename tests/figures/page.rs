@@ -34,6 +34,7 @@ pub fn page() -> String {
         max_entries: Some(10_000),
         max_bytes: Some(u64::MAX - 1),
         loads_in_flight: Some(0),
+        loads_queued: Some(2),
     };
     let layers: Vec<Layer<'_>> = AWKWARD
         .iter()
