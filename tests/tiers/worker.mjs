@@ -50,7 +50,7 @@ const counted = (kv) => ({
   delete: (...args) => kv.delete(...args),
 });
 /** What each can keep to. The Cache API counts in seconds; KV keeps everything for a minute. */
-const SHORTEST = { memory: 50, "cache-api": 1_000, r2: 50, object: 50, "three objects": 50 };
+const SHORTEST = { memory: 50, "cache-api": 1_000, r2: 500, object: 500, "three objects": 500 };
 
 /** Caches over each store, as two isolates have them: they share nothing but the store. */
 const isolates = {};
