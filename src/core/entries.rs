@@ -25,6 +25,8 @@ pub(super) struct Entry<'a> {
     pub hash: Option<u32>,
     /// Of what is put back: where the eviction policy had it.
     pub standing: Option<u32>,
+    /// Of what is put back: how long ago it was stored, though its lifetimes count from now.
+    pub age: u64,
 }
 
 impl Machine {
@@ -69,9 +71,14 @@ impl Machine {
             (Some(windows), _) => Some(windows.no_check_until()),
             (None, Ttl::Millis(_)) => Some(stored_at.after(ttl)),
         };
+        // A clock that has not shown so early a moment tells a lesser age.
+        let stored_at = stored_at.before(entry.age);
         self.slab.get_mut(slot)?.set_no_check_until(until, stored_at);
         self.expirable += u32::from(until.is_some());
-        let derivable = until.is_none() || (windows.is_none() && ttl == self.usual_ttl);
+        let derivable = match until {
+            Some(until) => windows.is_none() && self.derived(until) == Some(stored_at),
+            None => true,
+        };
         self.freshness.set_stored_at(slot, (!derivable).then_some(stored_at));
         self.freshness.set_windows(slot, windows);
         self.freshness.set_idle(slot, policy.idle_ttl, entry.used_at);

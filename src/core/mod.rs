@@ -350,11 +350,16 @@ impl Machine {
 
     /// When a value was stored.
     fn stored_at(&self, slot: Slot, entry: Entry) -> Option<Timestamp> {
-        let derived = || match self.usual_ttl {
-            Ttl::Millis(usual) => Some(entry.no_check_until()?.before(usual)),
-            Ttl::Forever => None,
-        };
+        let derived = || self.derived(entry.no_check_until()?);
         entry.stored_at().or_else(|| self.freshness.stored_at(slot)).or_else(derived)
+    }
+
+    /// When a value was stored that lives for the usual time, and until then.
+    fn derived(&self, until: Timestamp) -> Option<Timestamp> {
+        match self.usual_ttl {
+            Ttl::Millis(usual) => Some(until.before(usual)),
+            Ttl::Forever => None,
+        }
     }
 
     /// Whether one of the polls has something to say.

@@ -134,6 +134,7 @@ impl Machine {
                     used_at: now,
                     hash: None,
                     standing: None,
+                    age: 0,
                 };
                 self.store(Some(slot), partition, now.before(brought.age), &entry)
                     .map_or(Outcome::NotStored, Outcome::Stored)

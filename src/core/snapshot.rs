@@ -278,6 +278,7 @@ impl Machine {
             used_at: now,
             hash,
             standing: Some(record.standing),
+            age: record.age,
         };
         let slot = self.store(None, partition, now, &value)?;
         if is_stale {
@@ -286,13 +287,6 @@ impl Machine {
         // Each use begins its whole idle time anew.
         if record.idle_ttl != Ttl::Forever {
             self.freshness.set_idle_until(slot, record.idle_ttl, now.after(policy.idle_ttl));
-        }
-        // A clock that has not shown so early a moment tells a lesser age.
-        let stored_at = now.before(record.age);
-        let place = self.slab.get_mut(slot)?;
-        match place.stored_at() {
-            Some(_) => place.set_no_check_until(None, stored_at),
-            None => self.freshness.set_stored_at(slot, Some(stored_at)),
         }
         Some(slot)
     }

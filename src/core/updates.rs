@@ -111,6 +111,7 @@ impl Machine {
             used_at: now,
             hash: value.hash,
             standing: None,
+            age: 0,
         };
         self.store(slot, partition, now, &entry)
     }

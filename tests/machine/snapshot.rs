@@ -100,6 +100,24 @@ fn what_is_put_back_lives_as_long_as_it_would_have_whatever_the_clock_shows() {
 }
 
 #[test]
+fn ages_go_on_and_what_lives_as_long_as_usual_needs_no_column_for_it() {
+    let mut from = with_policy(10, u64::MAX, EvictionPolicy::Lru);
+    let usual = put(&mut from, 1, 1_000, PolicyPatch::new().ttl(Ttl::Millis(1_000)), 0, &[]);
+    let other = put(&mut from, 2, 1_000, PolicyPatch::new().ttl(Ttl::Millis(900)), 0, &[]);
+    let ever = put(&mut from, 3, 1_000, PolicyPatch::new(), 0, &[]);
+    for begin in [10, 100_000] {
+        let records: Vec<_> = save(&mut from, 1_200).iter().map(|(slot, record)| (*slot, record.later(300))).collect();
+        let mut to = with_policy(10, u64::MAX, EvictionPolicy::Lru);
+        let back = restore_all(&mut to, begin, &records);
+        for (slot, ttl) in [(usual, Ttl::Millis(500)), (other, Ttl::Millis(400)), (ever, Ttl::Forever)] {
+            let at_place = records.iter().position(|(known, _)| *known == slot).expect("it was saved");
+            let age = to.age(back[at_place].expect("it is back"), at(begin)).expect("it is fresh");
+            assert_eq!((age.millis, age.ttl), (begin.min(500), ttl));
+        }
+    }
+}
+
+#[test]
 fn a_clock_that_was_set_back_lengthens_no_life() {
     let mut from = with_policy(10, u64::MAX, EvictionPolicy::Lru);
     let slot = put(&mut from, 1, 1_000, PolicyPatch::new().ttl(Ttl::Millis(100)), 0, &[]);
