@@ -233,7 +233,19 @@ export class EntryTable<K, V> implements ColumnsOwner {
   private makeCore(): Core {
     const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru, loads } = this.options;
     const { concurrent, perSecond, queued } = loads ?? BOUNDLESS;
-    return new Core(maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru, concurrent, perSecond, queued);
+    const seed = (this.seed ??= newSeed()) ?? 0;
+    return new Core(
+      maxEntries,
+      maxBytes,
+      maxEntryBytes,
+      usualTtl,
+      sharedTimer,
+      lru,
+      seed,
+      concurrent,
+      perSecond,
+      queued,
+    );
   }
 
   private empty(): void {

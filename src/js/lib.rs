@@ -40,6 +40,7 @@ pub struct Core {
 #[wasm_bindgen]
 impl Core {
     /// Numbers as `pkg/src/options.ts` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
+    /// `seed` is 32 random bits.
     #[wasm_bindgen(constructor)]
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
     pub fn new(
@@ -49,6 +50,7 @@ impl Core {
         usual_ttl: f64,
         shared_timer: bool,
         lru: bool,
+        seed: u32,
         max_concurrent_loads: f64,
         loads_per_second: f64,
         max_queued_loads: f64,
@@ -56,7 +58,7 @@ impl Core {
         let limits = Limits::new(max_entries as u64, max_bytes as u64, max_entry_bytes as u64);
         let timers = if shared_timer { Timers::Shared } else { Timers::Own };
         let eviction = if lru { EvictionPolicy::Lru } else { EvictionPolicy::Adaptive };
-        let mut machine = Machine::with_eviction(limits, to_ttl(usual_ttl), timers, eviction);
+        let mut machine = Machine::with_eviction(limits, to_ttl(usual_ttl), timers, eviction).with_seed(seed);
         let loads = LoadLimits::new().max_concurrent(max_concurrent_loads as u32).per_second(loads_per_second);
         machine.limit_loads(loads.max_queued(max_queued_loads as u32));
         Core { machine, policies: Policies::default(), windows: Vec::new() }
