@@ -29,6 +29,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use codes::*;
 use policies::Policies;
 
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 /// The machine behind one cache.
 #[wasm_bindgen]
 pub struct Core {
