@@ -1,3 +1,4 @@
+import { row } from "./calls.js";
 import type { Clock } from "./clock.js";
 import { Columns, type ColumnsOwner } from "./columns.js";
 import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
@@ -94,9 +95,9 @@ export class EntryTable<K, V> implements ColumnsOwner {
   }
 
   /** The core's number for a policy that says what `base` does but for this. */
-  policy(base: number, said: Numbers): number {
-    this.policies.push([base, said]);
-    return tellPolicy(this.core, base, said);
+  policy(base: number, by: Numbers): number {
+    this.policies.push([base, by]);
+    return tellPolicy(this.core, base, by);
   }
 
   /** The namespace of this name in another; `undefined` if there is none left. */
@@ -204,7 +205,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
     if (this.core instanceof Core) renew();
     this.core = this.makeCore();
     this.columns = new Columns(this);
-    for (const [base, said] of this.policies) tellPolicy(this.core, base, said);
+    for (const [base, by] of this.policies) tellPolicy(this.core, base, by);
     for (const namespace of this.namespaces) namespace.hits = 0;
     for (const namespace of this.namespaces.slice(1)) {
       this.core.namespace(namespace.parent, namespace.path.at(-1)!);
@@ -287,28 +288,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   }
 }
 
-function tellPolicy(core: Core, base: number, said: Numbers): number {
-  const { ttl, idleTtl, staleWhileRevalidate, staleIfError, refreshAhead, jitter } = said;
-  const { negativeTtl, errorBackoff, softTimeout, hardTimeout, attempts, retryDelay, retryFactor, retryJitter } = said;
-  return core.policy(
-    base,
-    ttl,
-    idleTtl,
-    staleWhileRevalidate,
-    staleIfError,
-    refreshAhead,
-    jitter,
-    negativeTtl,
-    errorBackoff,
-    softTimeout,
-    hardTimeout,
-    attempts,
-    retryDelay,
-    retryFactor,
-    retryJitter,
-    said.checked,
-    said.keepLoading,
-  );
+function tellPolicy(core: Core, base: number, by: Numbers): number {
+  return core.policy(base, row(by), by.checked);
 }
 
 const BOUNDLESS: LoadLimits = { concurrent: Infinity, perSecond: Infinity, queued: 0 };

@@ -1,7 +1,7 @@
 import { Batcher } from "./batcher.js";
 import { ADVICE, read as readAdvice } from "./advice.js";
 import { GivenClock, hostClock, nowFor, SHORT, UNREAD } from "./clock.js";
-import { insertWith } from "./calls.js";
+import { row } from "./calls.js";
 import { isForEver } from "./columns.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
@@ -357,7 +357,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const code =
         said === undefined
           ? core.insert(slot, number, hash, now, defaults.policy, weight, absent, random)
-          : insertWith(core, slot, number, hash, now, defaults.policy, weight, absent, random, said);
+          : core.insert_with(slot, number, hash, now, defaults.policy, weight, absent, random, row(said), said.tags);
       entries.inserted(code, slot, key, value, partition, number);
     } catch (error) {
       if (!entries.recover(error)) throw error;
