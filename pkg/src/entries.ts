@@ -218,7 +218,10 @@ export class EntryTable<K, V> implements ColumnsOwner {
 
   /** How old the value in a slot is, and how long it stays fresh. */
   dated(slot: number, now: number): { age: number; ttl: number } {
-    return this.safely((core) => ({ age: core.age(slot, now), ttl: Math.max(core.remaining(slot, now), 0) }));
+    return this.safely((core) => {
+      const [, , age = 0, ttl = 0] = core.info(slot, now);
+      return { age, ttl };
+    });
   }
 
   /** What an operation on the core brings, or what it brings on the next if that one fails under it. */

@@ -756,12 +756,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const tiers = this.#entries.tiers?.stats(namespace.id === 0 ? undefined : this.#handle.place);
     const stats = this.#entries.safely(() => {
       const core = this.#entries.counted();
-      return toStats(
-        core.counters(which),
-        core.len(namespace.id, ""),
-        core.weight(namespace.id, ""),
-        core.eviction_bytes(),
-      );
+      return toStats(core.counters(which), core.len(namespace.id, ""), core.weight(namespace.id, ""));
     });
     return tiers === undefined ? stats : { ...stats, tiers };
   }
@@ -778,7 +773,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const core = this.#entries.counted();
       return namespaces.map(({ id, path }) => {
         const [entries, bytes, ...spread] = core.layer(id) as unknown as [number, number, ...number[]];
-        const stats = toStats(core.counters(id), entries, bytes, core.eviction_bytes());
+        const stats = toStats(core.counters(id), entries, bytes);
         const { maxEntries, maxBytes } = options;
         const whole = id === 0 ? { maxEntries, maxBytes, inFlight: stats.inFlight, queued: stats.queued } : undefined;
         const [millis, ...loads] = spread.splice(0, LOAD_BOUNDS + 2) as [number, ...number[]];

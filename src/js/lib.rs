@@ -137,11 +137,6 @@ impl Core {
         self.machine.count_hits(namespace, hits as u64);
     }
 
-    /// What the eviction policy takes of memory.
-    pub fn eviction_bytes(&self) -> usize {
-        self.machine.eviction_bytes()
-    }
-
     /// A get of a key that has no slot. 0 or `NEWS`.
     pub fn miss(&mut self, namespace: u8, now: f64) -> u32 {
         self.machine.miss(namespace, to_time(now));
@@ -163,12 +158,6 @@ impl Core {
     pub fn remaining(&self, slot: u32, now: f64) -> f64 {
         let age = Slot::new(slot).and_then(|slot| self.machine.age(slot, to_time(now)));
         age.map_or(-1.0, |age| from_ttl(age.ttl))
-    }
-
-    /// Milliseconds since the value was stored.
-    pub fn age(&self, slot: u32, now: f64) -> f64 {
-        let age = Slot::new(slot).and_then(|slot| self.machine.age(slot, to_time(now)));
-        age.map_or(0.0, |age| age.millis as f64)
     }
 
     /// Stores a value of a policy, about which nothing else is said. The slot (0: not stored), `EVICTED` and `NEWS`.
@@ -535,8 +524,10 @@ impl Core {
         let last = (last > 0).then_some(BatchId::new(last));
         let JoinedBatch { batch, is_new, goes } =
             self.machine.join_batch(&JoinBatch { last, has, load, limits, now: to_time(now) });
-        let flags = [(is_new, NEW_BATCH), (goes == Goes::Now, FULL_BATCH), (window.is_some(), TIMED_BATCH)];
-        with(batch.number(), flags.iter().map(|(is, flag)| if *is { *flag } else { 0 }).sum())
+        let mut flags = if is_new { NEW_BATCH } else { 0 };
+        flags |= if goes == Goes::Now { FULL_BATCH } else { 0 };
+        flags |= if window.is_some() { TIMED_BATCH } else { 0 };
+        with(batch.number(), flags)
     }
 
     /// A batch takes no more keys.
