@@ -849,6 +849,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     const until = columns.freshUntil[slot]!;
     if (!isForEver(until)) {
+      // What is on its way, and what needs a look, needs no time here either.
+      if (Number.isNaN(until)) return undefined;
       if (now === UNREAD) now = hostClock.against(until);
       if (!(now < until)) return until === undefined ? this.#hiddenHit(key, slot, now) : undefined;
     }
