@@ -8,9 +8,9 @@ mod writes;
 use std::collections::HashMap;
 
 use nearcache::core::{
-    Answer, Ask, BatchId, BatchLimits, Brought, CallTurn, Counted, Failure, FlightId, Goes, JoinBatch, Machine, NewValue,
-    Node, Outcome, Part, PartitionId, Removal, RemovalCause, Settled, Slot, Softened, StaleCause, Start, Timers, Touched,
-    WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
+    Answer, Ask, BatchId, BatchLimits, Brought, CallTurn, Counted, Failure, FlightId, Goes, JoinBatch, Machine,
+    NewValue, Node, Outcome, Part, PartitionId, Removal, RemovalCause, Settled, Slot, Softened, StaleCause, Start,
+    Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
 };
 use nearcache::options::{Limits, Policy};
 use nearcache::{Timestamp, Ttl};
