@@ -1,7 +1,31 @@
 // Calls of the core with more numbers than are to be read in passing.
 
 import type { Core } from "./core.js";
-import type { CallOptions } from "./policy.js";
+import type { CallOptions, Numbers } from "./policy.js";
+
+const numbers = new Float64Array(16);
+
+/** What one speaker says, as the core reads it: good until somebody else's is asked for. */
+export function row(by: Numbers | undefined, bytes = NaN): Float64Array {
+  if (by === undefined) return numbers.fill(NaN);
+  numbers[0] = by.ttl;
+  numbers[1] = by.idleTtl;
+  numbers[2] = by.staleWhileRevalidate;
+  numbers[3] = by.staleIfError;
+  numbers[4] = by.refreshAhead;
+  numbers[5] = by.jitter;
+  numbers[6] = by.negativeTtl;
+  numbers[7] = by.errorBackoff;
+  numbers[8] = by.softTimeout;
+  numbers[9] = by.hardTimeout;
+  numbers[10] = by.attempts;
+  numbers[11] = by.retryDelay;
+  numbers[12] = by.retryFactor;
+  numbers[13] = by.retryJitter;
+  numbers[14] = by.keepLoading;
+  numbers[15] = bytes;
+  return numbers;
+}
 
 /** Asks with options, or again. */
 export function askWith<K>(
@@ -31,58 +55,9 @@ export function askWith<K>(
     asker,
     again === 0 ? now : askedAt,
     again,
-    options?.ttl ?? NaN,
-    options?.idleTtl ?? NaN,
-    options?.staleWhileRevalidate ?? NaN,
-    options?.staleIfError ?? NaN,
-    options?.refreshAhead ?? NaN,
-    options?.jitter ?? NaN,
-    options?.negativeTtl ?? NaN,
-    options?.errorBackoff ?? NaN,
-    options?.softTimeout ?? NaN,
-    options?.hardTimeout ?? NaN,
-    options?.attempts ?? NaN,
-    options?.retryDelay ?? NaN,
-    options?.retryFactor ?? NaN,
-    options?.retryJitter ?? NaN,
-    options?.keepLoading ?? NaN,
     options?.lowPriority ?? false,
     batched,
-    options?.bytes ?? NaN,
+    row(options, options?.bytes),
     options?.tags,
-  );
-}
-
-/** Stores a value about which something is said. */
-export function insertWith<K>(
-  core: Core,
-  slot: number,
-  number: number,
-  hash: number,
-  now: number,
-  policy: number,
-  weight: number,
-  absent: boolean,
-  random: number,
-  said: CallOptions<K>,
-): number {
-  const { ttl, idleTtl, staleWhileRevalidate, staleIfError, refreshAhead, jitter, negativeTtl, tags } = said;
-  return core.insert_with(
-    slot,
-    number,
-    hash,
-    now,
-    policy,
-    weight,
-    absent,
-    random,
-    ttl,
-    idleTtl,
-    staleWhileRevalidate,
-    staleIfError,
-    refreshAhead,
-    jitter,
-    negativeTtl,
-    tags,
   );
 }

@@ -1,3 +1,4 @@
+import { row } from "./calls.js";
 import type { Clock } from "./clock.js";
 import { Columns, type ColumnsOwner } from "./columns.js";
 import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
@@ -94,9 +95,9 @@ export class EntryTable<K, V> implements ColumnsOwner {
   }
 
   /** The core's number for a policy that says what `base` does but for this. */
-  policy(base: number, said: Numbers): number {
-    this.policies.push([base, said]);
-    return tellPolicy(this.core, base, said);
+  policy(base: number, by: Numbers): number {
+    this.policies.push([base, by]);
+    return tellPolicy(this.core, base, by);
   }
 
   /** The namespace of this name in another; `undefined` if there is none left. */
@@ -204,7 +205,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
     if (this.core instanceof Core) renew();
     this.core = this.makeCore();
     this.columns = new Columns(this);
-    for (const [base, said] of this.policies) tellPolicy(this.core, base, said);
+    for (const [base, by] of this.policies) tellPolicy(this.core, base, by);
     for (const namespace of this.namespaces) namespace.hits = 0;
     for (const namespace of this.namespaces.slice(1)) {
       this.core.namespace(namespace.parent, namespace.path.at(-1)!);
@@ -217,7 +218,10 @@ export class EntryTable<K, V> implements ColumnsOwner {
 
   /** How old the value in a slot is, and how long it stays fresh. */
   dated(slot: number, now: number): { age: number; ttl: number } {
-    return this.safely((core) => ({ age: core.age(slot, now), ttl: Math.max(core.remaining(slot, now), 0) }));
+    return this.safely((core) => {
+      const [, , age = 0, ttl = 0] = core.info(slot, now);
+      return { age, ttl };
+    });
   }
 
   /** What an operation on the core brings, or what it brings on the next if that one fails under it. */
@@ -233,7 +237,19 @@ export class EntryTable<K, V> implements ColumnsOwner {
   private makeCore(): Core {
     const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru, loads } = this.options;
     const { concurrent, perSecond, queued } = loads ?? BOUNDLESS;
-    return new Core(maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru, concurrent, perSecond, queued);
+    const seed = (this.seed ??= newSeed()) ?? 0;
+    return new Core(
+      maxEntries,
+      maxBytes,
+      maxEntryBytes,
+      usualTtl,
+      sharedTimer,
+      lru,
+      seed,
+      concurrent,
+      perSecond,
+      queued,
+    );
   }
 
   private empty(): void {
@@ -275,28 +291,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   }
 }
 
-function tellPolicy(core: Core, base: number, said: Numbers): number {
-  const { ttl, idleTtl, staleWhileRevalidate, staleIfError, refreshAhead, jitter } = said;
-  const { negativeTtl, errorBackoff, softTimeout, hardTimeout, attempts, retryDelay, retryFactor, retryJitter } = said;
-  return core.policy(
-    base,
-    ttl,
-    idleTtl,
-    staleWhileRevalidate,
-    staleIfError,
-    refreshAhead,
-    jitter,
-    negativeTtl,
-    errorBackoff,
-    softTimeout,
-    hardTimeout,
-    attempts,
-    retryDelay,
-    retryFactor,
-    retryJitter,
-    said.checked,
-    said.keepLoading,
-  );
+function tellPolicy(core: Core, base: number, by: Numbers): number {
+  return core.policy(base, row(by), by.checked);
 }
 
 const BOUNDLESS: LoadLimits = { concurrent: Infinity, perSecond: Infinity, queued: 0 };

@@ -1,7 +1,7 @@
 import { Batcher } from "./batcher.js";
 import { ADVICE, read as readAdvice } from "./advice.js";
 import { GivenClock, hostClock, nowFor, SHORT, UNREAD } from "./clock.js";
-import { insertWith } from "./calls.js";
+import { row } from "./calls.js";
 import { isForEver } from "./columns.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
@@ -357,7 +357,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const code =
         said === undefined
           ? core.insert(slot, number, hash, now, defaults.policy, weight, absent, random)
-          : insertWith(core, slot, number, hash, now, defaults.policy, weight, absent, random, said);
+          : core.insert_with(slot, number, hash, now, defaults.policy, weight, absent, random, row(said), said.tags);
       entries.inserted(code, slot, key, value, partition, number);
     } catch (error) {
       if (!entries.recover(error)) throw error;
@@ -756,12 +756,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const tiers = this.#entries.tiers?.stats(namespace.id === 0 ? undefined : this.#handle.place);
     const stats = this.#entries.safely(() => {
       const core = this.#entries.counted();
-      return toStats(
-        core.counters(which),
-        core.len(namespace.id, ""),
-        core.weight(namespace.id, ""),
-        core.eviction_bytes(),
-      );
+      return toStats(core.counters(which), core.len(namespace.id, ""), core.weight(namespace.id, ""));
     });
     return tiers === undefined ? stats : { ...stats, tiers };
   }
@@ -778,7 +773,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const core = this.#entries.counted();
       return namespaces.map(({ id, path }) => {
         const [entries, bytes, ...spread] = core.layer(id) as unknown as [number, number, ...number[]];
-        const stats = toStats(core.counters(id), entries, bytes, core.eviction_bytes());
+        const stats = toStats(core.counters(id), entries, bytes);
         const { maxEntries, maxBytes } = options;
         const whole = id === 0 ? { maxEntries, maxBytes, inFlight: stats.inFlight, queued: stats.queued } : undefined;
         const [millis, ...loads] = spread.splice(0, LOAD_BOUNDS + 2) as [number, ...number[]];
@@ -854,6 +849,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     const until = columns.freshUntil[slot]!;
     if (!isForEver(until)) {
+      // What is on its way, and what needs a look, needs no time here either.
+      if (Number.isNaN(until)) return undefined;
       if (now === UNREAD) now = hostClock.against(until);
       if (!(now < until)) return until === undefined ? this.#hiddenHit(key, slot, now) : undefined;
     }

@@ -1,4 +1,5 @@
 import { Alarm, startTimer, stopTimer } from "./alarm.js";
+import { row } from "./calls.js";
 import { nowFor } from "./clock.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
@@ -213,12 +214,7 @@ export class Loads<K, V> {
             random,
             ctx.skipped,
             ctx.age === undefined ? 0 : duration("ctx.age", ctx.age),
-            said.ttl,
-            said.idleTtl,
-            said.staleWhileRevalidate,
-            said.staleIfError,
-            said.refreshAhead,
-            said.jitter,
+            row(said),
             tags,
           );
     const code = answer | 0;

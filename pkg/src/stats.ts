@@ -64,7 +64,7 @@ export interface Stats {
 }
 
 /** `counters` as `src/js/lib.rs` orders them. */
-export function toStats(counters: Float64Array, entries: number, bytes: number, evictionBytes: number): Stats {
+export function toStats(counters: Float64Array, entries: number, bytes: number): Stats {
   let at = 0;
   const next = (): number => counters[at++]!;
   const [hits, staleHits, misses, coalesced] = [next(), next(), next(), next()];
@@ -80,7 +80,7 @@ export function toStats(counters: Float64Array, entries: number, bytes: number, 
   const [batches, keys, maxSize] = [next(), next(), next()];
   const refused = next();
   const queueLatency = latency();
-  const [inFlight, queued] = [next(), next()];
+  const [inFlight, queued, evictionBytes] = [next(), next(), next()];
   return {
     hits,
     staleHits,

@@ -1,4 +1,5 @@
 import { startTimer, stopTimer } from "./alarm.js";
+import { row } from "./calls.js";
 import { Context } from "./context.js";
 import { above, hasNews, SLOT } from "./core.js";
 import { deferred } from "./deferred.js";
@@ -77,15 +78,7 @@ export class Updates<K, V> {
       now,
       handle.defaults.policy,
       host.requestBound,
-      options.ttl,
-      options.idleTtl,
-      options.staleWhileRevalidate,
-      options.staleIfError,
-      options.refreshAhead,
-      options.jitter,
-      options.negativeTtl,
-      options.hardTimeout,
-      options.bytes,
+      row(options, options.bytes),
       options.tags,
     );
     if (answer < 0) {
@@ -137,12 +130,7 @@ export class Updates<K, V> {
         value === undefined || value === null,
         random,
         ctx.skipped,
-        said.ttl,
-        said.idleTtl,
-        said.staleWhileRevalidate,
-        said.staleIfError,
-        said.refreshAhead,
-        said.jitter,
+        row(said),
         tags,
       );
       if (hasNews(code)) entries.drain();

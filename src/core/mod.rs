@@ -191,7 +191,7 @@ impl Machine {
             slab: Slab::new(limits.max_entries()),
             eviction: Eviction::new(eviction, &limits),
             freshness: FreshnessColumns::default(),
-            partitions: Partitions::new(),
+            partitions: Partitions::new(0),
             tags: Tags::default(),
             flights: Flights::default(),
             graph: WaitGraph::default(),
@@ -214,6 +214,13 @@ impl Machine {
             snapshots: None,
             snapshots_begun: 0,
         }
+    }
+
+    /// The hashes of names (tags, namespaces, scopes) depend on 32 random bits, so that who chooses names can't choose
+    /// such as have the same. To be said while there are none.
+    #[must_use]
+    pub fn with_seed(self, seed: u32) -> Self {
+        Self { partitions: Partitions::new(seed), tags: Tags::new(seed), ..self }
     }
 
     /// The number of the namespace of this name in another (0: the root), made if it is new. `None` when there are 256.

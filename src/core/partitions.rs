@@ -51,13 +51,14 @@ pub(crate) struct Partitions {
 }
 
 impl Partitions {
-    pub fn new() -> Self {
+    /// With a seed for the hashes of names.
+    pub fn new(seed: u32) -> Self {
         let root = Namespace { parent: 0, name: "".into(), partition: PartitionId::ROOT };
         Self {
             namespaces: vec![root],
             list: vec![Partition::new(0, "")],
             free: Vec::new(),
-            index: NameIndex::default(),
+            index: NameIndex::new(seed),
             unused: Vec::new(),
         }
     }
@@ -100,9 +101,7 @@ impl Partitions {
             return known;
         }
         let id = self.add(Partition::new(part.namespace, part.scope))?;
-        let Self { index, list, .. } = self;
-        let hash_of = |index: &NameIndex, at: u32| list.get(at as usize).map_or(0, |p| index.hash(p.part(), ""));
-        index.add(hash, id.0, &hash_of);
+        self.index.add(hash, id.0);
         self.unused.push(id);
         Some(id)
     }

@@ -58,6 +58,11 @@ pub(crate) struct Tags {
 const MOST_PURGED: usize = 1_024;
 
 impl Tags {
+    /// With a seed for the hashes of names.
+    pub fn new(seed: u32) -> Self {
+        Self { index: NameIndex::new(seed), ..Self::default() }
+    }
+
     /// Whether no entry has ever borne one.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -231,12 +236,7 @@ impl Tags {
             }
         };
         let hash = self.index.hash(part, name);
-        let tags = &self.tags;
-        let hash_of = |index: &NameIndex, number: u32| match tags.get(number as usize) {
-            Some(Some(tag)) => index.hash(tag.part(), &tag.name),
-            _ => 0,
-        };
-        self.index.add(hash, number, &hash_of);
+        self.index.add(hash, number);
         Some(number)
     }
 

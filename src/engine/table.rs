@@ -160,12 +160,13 @@ pub(super) struct EntryTable<K, V, R: Runtime> {
 
 impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     pub fn new(machine: Machine, told_key: Option<fn(&K) -> K>) -> Self {
+        let seed = (super::random::random() * (1_u64 << 53) as f64) as u64;
         Self {
-            machine,
+            machine: machine.with_seed(seed as u32),
             index: HashTable::new(),
             items: Vec::new(),
             hasher: DefaultHashBuilder::default(),
-            seed: (super::random::random() * (1_u64 << 53) as f64) as u64,
+            seed,
             in_flight: Vec::new(),
             calls: Vec::new(),
             failures: HashMap::new(),

@@ -150,16 +150,19 @@ fn share(part: u64, whole: u64) -> f64 {
 pub fn health(recent: &impl Judged, thresholds: &Thresholds) -> Health {
     let Thresholds { min_hit_rate, max_error_rate, max_timeout_rate, max_latency, min_samples } = *thresholds;
     let rates = recent.rates();
+    let figures = [
+        ("hit_rate", rates.hits, min_hit_rate),
+        ("error_rate", rates.errors, max_error_rate),
+        ("timeout_rate", rates.timeouts, max_timeout_rate),
+        ("latency_p99", rates.latency, max_latency.map(|millis| millis as f64)),
+    ];
     let mut checks = Vec::new();
-    let mut check = |name, threshold: Option<f64>, (value, samples): (f64, u64), well: fn(&f64, &f64) -> bool| {
-        let Some(threshold) = threshold else { return };
-        let ok = samples < min_samples || well(&value, &threshold);
-        checks.push(Check { name, value, threshold, samples, ok });
-    };
-    check("hit_rate", min_hit_rate, rates.hits, f64::ge);
-    check("error_rate", max_error_rate, rates.errors, f64::le);
-    check("timeout_rate", max_timeout_rate, rates.timeouts, f64::le);
-    check("latency_p99", max_latency.map(|millis| millis as f64), rates.latency, f64::le);
+    for (at, (name, (value, samples), threshold)) in figures.into_iter().enumerate() {
+        let Some(threshold) = threshold else { continue };
+        // The first is the one that is to be high.
+        let is_well = if at == 0 { value >= threshold } else { value <= threshold };
+        checks.push(Check { name, value, threshold, samples, ok: samples < min_samples || is_well });
+    }
     Health { ok: checks.iter().all(|check| check.ok), checks }
 }
 

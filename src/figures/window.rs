@@ -47,14 +47,14 @@ impl<F: Growing> Window<F> {
     /// as of `now`. O(buckets of the histograms).
     pub fn recent(&mut self, now: Timestamp, stats: &F) -> F {
         match &mut self.next {
-            None => self.next = Some((now, stats.clone())),
             // A clock that went back would hold the window for as long again.
             Some((since, _)) if now < *since => *since = now,
-            Some((since, next)) if now.millis_since(*since) >= self.millis => {
-                *since = now;
-                self.base = std::mem::replace(next, stats.clone());
+            Some((since, _)) if now.millis_since(*since) < self.millis => {}
+            next => {
+                if let Some((_, older)) = next.replace((now, stats.clone())) {
+                    self.base = older;
+                }
             }
-            Some(_) => {}
         }
         stats.since(&self.base)
     }

@@ -60,6 +60,7 @@ impl Core {
             s.queue_millis.max(),
             self.machine.loads_in_flight() as u64,
             self.machine.loads_queued() as u64,
+            self.machine.eviction_bytes() as u64,
         ]
         .map(|count| count as f64)
         .to_vec()
@@ -100,7 +101,11 @@ impl Core {
         let thresholds = Thresholds::unchecked(rates, set(max_latency).map(|millis| millis as u64), min_samples as u64);
         let recent = self.recent(namespace, now, window);
         let checks = figures::health(&recent, &thresholds).checks;
-        checks.iter().flat_map(|check| [check.value, check.samples as f64, f64::from(u8::from(check.ok))]).collect()
+        let mut numbers = Vec::new();
+        for check in checks {
+            numbers.extend_from_slice(&[check.value, check.samples as f64, f64::from(u8::from(check.ok))]);
+        }
+        numbers
     }
 }
 

@@ -15,6 +15,7 @@
 mod codes;
 mod figures;
 mod policies;
+mod said;
 mod snapshot;
 
 use nearcache::core::{
@@ -22,12 +23,16 @@ use nearcache::core::{
     JoinedBatch, Machine, MissCause, NewValue, Node, Outcome, Part, PartitionId, RemovalCause, Settled, Slot, Softened,
     StaleCause, Start, Timers, Touched, WaitId, Wake, Who, WriteThrough,
 };
-use nearcache::options::{Limits, LoadLimits, Policy, PolicyPatch, Priority, Retry};
+use nearcache::options::{Limits, LoadLimits, Policy, PolicyPatch, Priority};
 use nearcache::time::{Timestamp, Ttl};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use codes::*;
 use policies::Policies;
+use said::Said;
+
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
 /// The machine behind one cache.
 #[wasm_bindgen]
@@ -40,6 +45,7 @@ pub struct Core {
 #[wasm_bindgen]
 impl Core {
     /// Numbers as `pkg/src/options.ts` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
+    /// `seed` is 32 random bits.
     #[wasm_bindgen(constructor)]
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
     pub fn new(
@@ -49,6 +55,7 @@ impl Core {
         usual_ttl: f64,
         shared_timer: bool,
         lru: bool,
+        seed: u32,
         max_concurrent_loads: f64,
         loads_per_second: f64,
         max_queued_loads: f64,
@@ -56,43 +63,17 @@ impl Core {
         let limits = Limits::new(max_entries as u64, max_bytes as u64, max_entry_bytes as u64);
         let timers = if shared_timer { Timers::Shared } else { Timers::Own };
         let eviction = if lru { EvictionPolicy::Lru } else { EvictionPolicy::Adaptive };
-        let mut machine = Machine::with_eviction(limits, to_ttl(usual_ttl), timers, eviction);
+        let mut machine = Machine::with_eviction(limits, to_ttl(usual_ttl), timers, eviction).with_seed(seed);
         let loads = LoadLimits::new().max_concurrent(max_concurrent_loads as u32).per_second(loads_per_second);
         machine.limit_loads(loads.max_queued(max_queued_loads as u32));
         Core { machine, policies: Policies::default(), windows: Vec::new() }
     }
 
     /// The number of the policy that says what `base` does (0: what a cache does if nobody says anything) but for the
-    /// numbers here. It holds for ever, and is the same for the same numbers.
-    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
-    pub fn policy(
-        &mut self,
-        base: u32,
-        ttl: f64,
-        idle_ttl: f64,
-        stale_while_revalidate: f64,
-        stale_if_error: f64,
-        refresh_ahead: f64,
-        jitter: f64,
-        negative_ttl: f64,
-        error_backoff: f64,
-        soft_timeout: f64,
-        hard_timeout: f64,
-        attempts: f64,
-        retry_delay: f64,
-        retry_factor: f64,
-        retry_jitter: f64,
-        checked: bool,
-        keep_loading: f64,
-    ) -> u32 {
-        let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
-        patch.negative_ttl = said_ttl(negative_ttl);
-        patch.error_backoff = said_ttl(error_backoff);
-        patch.soft_timeout = said_ttl(soft_timeout);
-        patch.hard_timeout = said_ttl(hard_timeout);
-        patch.retry = said_retry(attempts, retry_delay, retry_factor, retry_jitter);
+    /// numbers that are `said`. It holds for ever, and is the same for the same numbers.
+    pub fn policy(&mut self, base: u32, said: &[f64], checked: bool) -> u32 {
+        let mut patch = Said::read(said).patch;
         patch.checked = checked.then_some(true);
-        patch.keep_loading = said_flag(keep_loading);
         self.policies.add(self.policies.get(base).patched(&patch))
     }
 
@@ -156,11 +137,6 @@ impl Core {
         self.machine.count_hits(namespace, hits as u64);
     }
 
-    /// What the eviction policy takes of memory.
-    pub fn eviction_bytes(&self) -> usize {
-        self.machine.eviction_bytes()
-    }
-
     /// A get of a key that has no slot. 0 or `NEWS`.
     pub fn miss(&mut self, namespace: u8, now: f64) -> u32 {
         self.machine.miss(namespace, to_time(now));
@@ -182,12 +158,6 @@ impl Core {
     pub fn remaining(&self, slot: u32, now: f64) -> f64 {
         let age = Slot::new(slot).and_then(|slot| self.machine.age(slot, to_time(now)));
         age.map_or(-1.0, |age| from_ttl(age.ttl))
-    }
-
-    /// Milliseconds since the value was stored.
-    pub fn age(&self, slot: u32, now: f64) -> f64 {
-        let age = Slot::new(slot).and_then(|slot| self.machine.age(slot, to_time(now)));
-        age.map_or(0.0, |age| age.millis as f64)
     }
 
     /// Stores a value of a policy, about which nothing else is said. The slot (0: not stored), `EVICTED` and `NEWS`.
@@ -218,17 +188,10 @@ impl Core {
         bytes: f64,
         absent: bool,
         random: f64,
-        ttl: f64,
-        idle_ttl: f64,
-        stale_while_revalidate: f64,
-        stale_if_error: f64,
-        refresh_ahead: f64,
-        jitter: f64,
-        negative_ttl: f64,
+        said: &[f64],
         tags: Option<Vec<String>>,
     ) -> u32 {
-        let mut said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
-        said.negative_ttl = said_ttl(negative_ttl);
+        let said = Said::read(said).patch;
         self.put(slot, partition, hash, now, policy, bytes, absent, random, &said, &tags.unwrap_or_default())
     }
 
@@ -331,33 +294,12 @@ impl Core {
         asker: i32,
         asked_at: f64,
         again: u8,
-        ttl: f64,
-        idle_ttl: f64,
-        stale_while_revalidate: f64,
-        stale_if_error: f64,
-        refresh_ahead: f64,
-        jitter: f64,
-        negative_ttl: f64,
-        error_backoff: f64,
-        soft_timeout: f64,
-        hard_timeout: f64,
-        attempts: f64,
-        retry_delay: f64,
-        retry_factor: f64,
-        retry_jitter: f64,
-        keep_loading: f64,
         low_priority: bool,
         batched: bool,
-        bytes: f64,
+        said: &[f64],
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
-        patch.negative_ttl = said_ttl(negative_ttl);
-        patch.error_backoff = said_ttl(error_backoff);
-        patch.soft_timeout = said_ttl(soft_timeout);
-        patch.hard_timeout = said_ttl(hard_timeout);
-        patch.retry = said_retry(attempts, retry_delay, retry_factor, retry_jitter);
-        patch.keep_loading = said_flag(keep_loading);
+        let Said { mut patch, weight } = Said::read(said);
         patch.priority = low_priority.then_some(Priority::Low);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
         let ask = Ask {
@@ -370,7 +312,7 @@ impl Core {
             tags: &tags,
             invalid,
             batched,
-            weight: to_weight(bytes),
+            weight,
             ..question(slot, partition, hash, now, &policy, force_fresh, random, self.node(asker))
         };
         answer(&mut self.machine, &ask)
@@ -394,15 +336,10 @@ impl Core {
         random: f64,
         skip: bool,
         age: f64,
-        ttl: f64,
-        idle_ttl: f64,
-        stale_while_revalidate: f64,
-        stale_if_error: f64,
-        refresh_ahead: f64,
-        jitter: f64,
+        said: &[f64],
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let said = Said::read(said).patch;
         self.bring(flight, now, bytes, absent, random, skip, age, &said, &tags.unwrap_or_default())
     }
 
@@ -484,20 +421,10 @@ impl Core {
         now: f64,
         policy: u32,
         may_vanish: bool,
-        ttl: f64,
-        idle_ttl: f64,
-        stale_while_revalidate: f64,
-        stale_if_error: f64,
-        refresh_ahead: f64,
-        jitter: f64,
-        negative_ttl: f64,
-        hard_timeout: f64,
-        bytes: f64,
+        said: &[f64],
         tags: Option<Vec<String>>,
     ) -> f64 {
-        let mut patch = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
-        patch.negative_ttl = said_ttl(negative_ttl);
-        patch.hard_timeout = said_ttl(hard_timeout);
+        let Said { patch, weight } = Said::read(said);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
         let write = WriteThrough {
             slot: Slot::new(slot),
@@ -506,7 +433,7 @@ impl Core {
             now: to_time(now),
             policy: &policy,
             tags: &tags,
-            weight: to_weight(bytes),
+            weight,
             may_vanish,
         };
         match self.machine.begin_write(&write) {
@@ -541,17 +468,12 @@ impl Core {
         absent: bool,
         random: f64,
         skip: bool,
-        ttl: f64,
-        idle_ttl: f64,
-        stale_while_revalidate: f64,
-        stale_if_error: f64,
-        refresh_ahead: f64,
-        jitter: f64,
+        said: &[f64],
         tags: Option<Vec<String>>,
     ) -> u32 {
         let write = self.machine.write_at(write);
         let (now, tags) = (to_time(now), tags.unwrap_or_default());
-        let said = to_patch(ttl, idle_ttl, stale_while_revalidate, stale_if_error, refresh_ahead, jitter);
+        let said = Said::read(said).patch;
         let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random, age: 0 };
         let stored = self.machine.end_write(write, Slot::new(slot), now, Some(&brought));
         stored.map_or(0, Slot::number) | self.news()
@@ -572,7 +494,14 @@ impl Core {
 
     /// The tags of a slot's entry, joined by U+0000.
     pub fn tags_of(&self, slot: u32) -> String {
-        Slot::new(slot).map_or_else(String::new, |slot| self.machine.tags_of(slot).join("\0"))
+        let mut joined = String::new();
+        for tag in Slot::new(slot).map_or_else(Vec::new, |slot| self.machine.tags_of(slot)) {
+            if !joined.is_empty() {
+                joined.push('\0');
+            }
+            joined.push_str(tag);
+        }
+        joined
     }
 
     /// Removes everything that may not be handed out any more; how much. There may be news.
@@ -595,8 +524,10 @@ impl Core {
         let last = (last > 0).then_some(BatchId::new(last));
         let JoinedBatch { batch, is_new, goes } =
             self.machine.join_batch(&JoinBatch { last, has, load, limits, now: to_time(now) });
-        let flags = [(is_new, NEW_BATCH), (goes == Goes::Now, FULL_BATCH), (window.is_some(), TIMED_BATCH)];
-        with(batch.number(), flags.iter().map(|(is, flag)| if *is { *flag } else { 0 }).sum())
+        let mut flags = if is_new { NEW_BATCH } else { 0 };
+        flags |= if goes == Goes::Now { FULL_BATCH } else { 0 };
+        flags |= if window.is_some() { TIMED_BATCH } else { 0 };
+        with(batch.number(), flags)
     }
 
     /// A batch takes no more keys.
@@ -859,17 +790,6 @@ fn said_ttl(millis: f64) -> Option<Ttl> {
     (!millis.is_nan()).then(|| to_ttl(millis))
 }
 
-fn said_flag(flag: f64) -> Option<bool> {
-    (!flag.is_nan()).then_some(flag != 0.0)
-}
-
-fn said_retry(attempts: f64, delay: f64, factor: f64, jitter: f64) -> Option<Retry> {
-    let or = |said: f64, otherwise: f64| if said.is_nan() { otherwise } else { said };
-    let mut retry = Retry::new(attempts as u32);
-    retry.delay = said_ttl(delay).unwrap_or(retry.delay);
-    (!attempts.is_nan()).then(|| retry.factor(or(factor, retry.factor)).jitter(or(jitter, retry.jitter)))
-}
-
 fn to_hash(hash: u32) -> Option<u32> {
     (hash != 0).then_some(hash)
 }
@@ -881,22 +801,4 @@ fn place<T>(column: &[T]) -> usize {
 
 fn to_weight(bytes: f64) -> Option<u32> {
     (!bytes.is_nan()).then(|| bytes.ceil() as u32)
-}
-
-fn to_patch(
-    ttl: f64,
-    idle_ttl: f64,
-    stale_while_revalidate: f64,
-    stale_if_error: f64,
-    refresh_ahead: f64,
-    jitter: f64,
-) -> PolicyPatch {
-    let mut patch = PolicyPatch::new();
-    patch.ttl = said_ttl(ttl);
-    patch.idle_ttl = said_ttl(idle_ttl);
-    patch.stale_while_revalidate = said_ttl(stale_while_revalidate);
-    patch.stale_if_error = said_ttl(stale_if_error);
-    patch.refresh_ahead = Some(refresh_ahead).filter(|factor| !factor.is_nan());
-    patch.jitter = Some(jitter).filter(|part| !part.is_nan());
-    patch
 }

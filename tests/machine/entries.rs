@@ -305,3 +305,23 @@ fn a_key_is_tried_in_ten_batches_that_are_lost() {
     }
     assert_eq!(tries, 10);
 }
+
+#[test]
+fn each_of_many_tags_that_come_and_go_is_found() {
+    let mut machine = machine(1_000, Timers::Own).with_seed(7);
+    let mut held: Vec<(nearcache::core::Slot, u64)> = Vec::new();
+    for n in 0..2_000_u64 {
+        held.push((insert_tagged(&mut machine, PartitionId::ROOT, &format!("tag {n}")), n));
+        // Two of three go again, from all over.
+        if n % 3 > 0 {
+            let (slot, _) = held.swap_remove(n as usize * 7 % held.len());
+            machine.remove(slot);
+        }
+        while machine.poll_removal().is_some() {}
+    }
+    assert_eq!(machine.len(), held.len());
+    for (_, n) in held {
+        assert_eq!(machine.remove_tag(ROOT, &format!("tag {n}")), 1, "tag {n}");
+        assert_eq!(machine.remove_tag(ROOT, &format!("tag {n}")), 0);
+    }
+}

@@ -16,7 +16,7 @@ function batcherFor(name, given, env) {
   let entry = batchers.get(name);
   if (entry !== undefined) return entry;
   entry = { sizes: [], mixed: 0, errors: 0 };
-  const core = new Core(100, Infinity, Infinity, Infinity, false, false);
+  const core = new Core(100, Infinity, Infinity, Infinity, false, false, 0);
   const load = async (keys, requests) => {
     if (new Set(requests).size > 1) entry.mixed++;
     if (given.pause) await scheduler.wait(Number(given.pause));

@@ -4,7 +4,7 @@ import { Core } from "../../../pkg/dist/core.js";
 import { equal, now, ok, rejects, settleDown, sleep, test, throws } from "../runner.mjs";
 
 /** What a batcher belongs to, which is told of batches that end. */
-const owner = (ends = [], core = new Core(100, Infinity, Infinity, Infinity, true, false)) => ({
+const owner = (ends = [], core = new Core(100, Infinity, Infinity, Infinity, true, false, 0)) => ({
   entries: { core, safely: (operation) => operation(core) },
   asker: -1,
   now,
