@@ -290,7 +290,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
             return true;
         }
         drop(table);
-        inner.with(|table| table.insert(known, slot, self.partition, &handle.place, hash, key, value));
+        inner.with(|table| table.insert(known, slot, self.partition, &handle.place, hash, (key, value)));
         slot.is_some()
     }
 

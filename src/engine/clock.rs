@@ -90,10 +90,10 @@ impl Future for ManualSleep {
 #[cfg(feature = "snapshot")]
 pub(super) fn wall() -> Timestamp {
     #[cfg(not(target_family = "wasm"))]
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     #[cfg(target_family = "wasm")]
     let now = super::js_clock::now().as_millis();
-    Timestamp::from_millis(now as u64)
+    Timestamp::from_millis(now)
 }
 
 #[derive(Clone)]

@@ -305,8 +305,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         partition: PartitionId,
         place: &Rc<Place>,
         hash: KeyHash,
-        key: K,
-        value: V,
+        (key, value): (K, V),
     ) {
         self.drain();
         let Some(slot) = slot else {

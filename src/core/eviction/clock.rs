@@ -196,10 +196,10 @@ impl Clock {
             let node = self.node(number);
             self.unlink(number, node, &[]);
             self.push(number, node, Class::Hot, &[]);
-            self.cool(&[]);
         } else {
             self.cold.oldest = self.node(number).newer;
         }
+        self.cool(&[]);
     }
 
     /// Whether a key that comes in is hot, and how often it has come by now.

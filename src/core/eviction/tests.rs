@@ -106,6 +106,54 @@ fn queues_and_sums_hold_together_under_random_operations() {
 }
 
 #[test]
+fn to_exchange_is_to_remove_one_and_insert_the_other() {
+    const NUMBERS: u32 = 60;
+    for seed in 0..10 {
+        let mut random = Random(seed);
+        let mut clocks = [(); 2].map(|()| Clock::new(NUMBERS));
+        let (mut rotated, mut became_hot) = (0, 0);
+        for step in 0..5_000 {
+            // Few keys, so that ghosts come back; some have no hash.
+            let hash = (random.below(150) * u32::from(step % 9 > 0)).wrapping_mul(0x9e37_79b1);
+            let hits: Vec<u32> = (0..2).map(|_| 1 + random.below(NUMBERS)).collect();
+            let share = (random.below(50) == 0).then(|| random.below(NUMBERS));
+            for clock in &mut clocks {
+                share.into_iter().for_each(|entries| clock.set_hot_room(Room { entries, weight: u64::MAX }));
+                for number in &hits {
+                    if clock.class(*number) != Class::Out {
+                        clock.hit(*number);
+                    }
+                }
+            }
+            let number = clocks[0].len() + 1;
+            let [first, second] = &mut clocks;
+            let number = if number <= NUMBERS {
+                for clock in [first, second] {
+                    clock.keyed(number, hash);
+                    clock.insert(number, &[], true);
+                }
+                number
+            } else {
+                let victim = first.victim(&[], 0).unwrap();
+                assert_eq!(second.victim(&[], 0), Some(victim));
+                rotated += u32::from(first.class(victim) == Class::Cold);
+                first.exchange(victim, hash);
+                second.remove(victim, &[], Leaving::Evicted);
+                second.keyed(victim, hash);
+                second.insert(victim, &[], true);
+                victim
+            };
+            let [first, second] = &clocks;
+            became_hot += u32::from(first.was_full && first.class(number) == Class::Hot);
+            assert!(first.order().eq(second.order()), "step {step}");
+            assert!((1..=NUMBERS).all(|number| first.class(number) == second.class(number)), "step {step}");
+            assert_eq!((&first.hits, first.hash(number)), (&second.hits, second.hash(number)));
+        }
+        assert!(rotated > 1_000 && became_hot > 30, "too little has happened: {rotated} {became_hot}");
+    }
+}
+
+#[test]
 fn an_operation_moves_only_a_few_of_many_entries_that_were_all_hit() {
     const NUMBERS: u32 = 10_000;
     let mut clock = Clock::new(NUMBERS);
