@@ -173,7 +173,11 @@ impl Bare {
                 self.ask_within(load);
             }
             Start::Call(node) => {
-                let batch = self.batches.iter().position(|batch| Node::Batch(batch.id) == node).expect("a batch that was queued");
+                let batch = self
+                    .batches
+                    .iter()
+                    .position(|batch| Node::Batch(batch.id) == node)
+                    .expect("a batch that was queued");
                 self.call(batch);
             }
         }
