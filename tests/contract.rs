@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = &[
     ("info.json", include_str!("contract/info.json")),
     ("keep-fresh.json", include_str!("contract/keep-fresh.json")),
     ("lifetimes.json", include_str!("contract/lifetimes.json")),
+    ("lookups.json", include_str!("contract/lookups.json")),
     ("namespaces.json", include_str!("contract/namespaces.json")),
     ("purges.json", include_str!("contract/purges.json")),
     ("queue.json", include_str!("contract/queue.json")),

@@ -240,7 +240,7 @@ fn every_family_is_named_once_and_stands_together() {
             assert!(name == family || base == Some(&family), "{name} among {family}");
         }
     }
-    assert_eq!(named.len(), 19);
+    assert_eq!(named.len(), 22);
     assert!(page.ends_with('\n'));
 }
 

@@ -1,6 +1,5 @@
 // An origin that bears little: at most so many loads at once and in a second, and the others wait for their turn.
 import { NearCache } from "nearcache";
-import assert from "node:assert/strict";
 
 let busy = 0;
 let most = 0;
@@ -23,20 +22,23 @@ const cities = ["Rome", "Oslo", "Lima", "Cairo", "Accra"];
 const asked = cities.map((city) => weather.getOrSet(city, ask));
 const { inFlight, queued } = weather.stats();
 console.log(`${inFlight} under way, ${queued} wait`);
-assert.deepEqual([inFlight, queued], [2, 3]);
 
 // What nobody is in a hurry for goes last.
 const spare = weather.getOrSet("Perth", ask, { priority: "low" });
 await Promise.all([...asked, spare]);
-assert.equal(most, 2);
 const { queueLatency } = weather.stats();
-console.log(`${queueLatency.count} waited, ${queueLatency.max} ms at the most`);
-assert.equal(queueLatency.count, 4);
+console.log(`${queueLatency.count} waited, ${most} were under way at once`);
 
 // A caller may leave. The load goes on where that is wanted, and is there for the next.
 const patience = new AbortController();
 const left = weather.getOrSet("Quito", ask, { keepLoading: true, signal: patience.signal });
 patience.abort(new Error("no longer wanted"));
-await assert.rejects(left, /no longer wanted/);
+await left.catch((error) => console.log(error.message));
 await new Promise((resolve) => setTimeout(resolve, 60));
-assert.equal(weather.get("Quito"), "sunny in Quito");
+console.log(weather.get("Quito"));
+
+// prints:
+// 2 under way, 3 wait
+// 4 waited, 2 were under way at once
+// no longer wanted
+// sunny in Quito

@@ -139,6 +139,11 @@ export class EntryTable<K, V> implements ColumnsOwner {
   put(slot: number, value: V | FailureCached): void {
     if (this.hooks.evict !== undefined) this.notifyRemoval(slot, "replaced");
     this.values[slot] = value;
+    if (this.hooks.insert !== undefined && !(value instanceof FailureCached)) this.notifyInsert(slot);
+  }
+
+  private notifyInsert(slot: number): void {
+    this.hooks.notify("insert", { key: this.keys[slot] as K, place: this.partitionOf(slot).place });
   }
 
   /** What `insert` answered: the key has this slot, or none, and others may have left. */
@@ -154,6 +159,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
     if (slot === 0) {
       this.placeKey(at, key, partition, number);
       this.values[at] = value;
+      if (this.hooks.insert !== undefined) this.notifyInsert(at);
     } else {
       this.put(at, value);
     }

@@ -8,6 +8,7 @@ const EVENTS: ReadonlySet<string> = new Set<keyof Events<unknown, unknown>>([
   "coalesced",
   "load",
   "error",
+  "insert",
   "evict",
   "expire",
   "batch",
@@ -32,6 +33,7 @@ export class Hooks<K, V> {
   coalesced: Hook[] | undefined = undefined;
   load: Hook[] | undefined = undefined;
   error: Hook[] | undefined = undefined;
+  insert: Hook[] | undefined = undefined;
   evict: Hook[] | undefined = undefined;
   expire: Hook[] | undefined = undefined;
   batch: Hook[] | undefined = undefined;

@@ -56,6 +56,7 @@ import type {
   Plugin,
   SetOptions,
   UpdateOptions,
+  WalkOptions,
   WarmupEntries,
   WarmupOptions,
   WarmupResult,
@@ -105,6 +106,7 @@ export type {
   Status,
   Thresholds,
   UpdateOptions,
+  WalkOptions,
   WarmupEntries,
   WarmupEntry,
   WarmupOptions,
@@ -151,6 +153,7 @@ const CACHE_OPTIONS = new Set([
   "random",
 ]);
 const PEEK_OPTIONS = new Set(["allowStale"]);
+const WALK_OPTIONS = new Set(["order"]);
 /** As the core numbers them. */
 const STATES = ["fresh", "stale", "failed", "loading"] as const;
 const MAX_ENTRIES = 10_000;
@@ -383,6 +386,30 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     });
     entries.flush();
     return held;
+  }
+
+  /** `delete`, and the value that was there, if it was fresh. */
+  pop(key: K): V | undefined {
+    const value = this.peek(key);
+    this.delete(key);
+    return value;
+  }
+
+  /** The values of those keys that are there and fresh. Each key counts as one `get`, and nothing is loaded. O(keys). */
+  getAllPresent(keys: Iterable<K>): Map<K, V> {
+    const present = new Map<K, V>();
+    for (const key of keys) {
+      const value = this.get(key);
+      if (value !== undefined) present.set(key, value);
+    }
+    return present;
+  }
+
+  /** The first value of `entries` that `predicate` picks. It may call the cache. O(n of the cache). */
+  find(predicate: (value: V, key: K) => boolean): V | undefined {
+    fn("predicate", predicate);
+    for (const [key, value] of this.entries()) if (predicate(value, key) === true) return value;
+    return undefined;
   }
 
   /** `delete` of many keys: how many of them had a fresh value. O(keys). */
@@ -711,16 +738,23 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /**
    * The fresh entries; those of namespaces and scopes are theirs. With `eviction: "lru"` the most recently used come first,
    * else they have no order that is promised. O(n of the cache).
+   *
+   * @throws {NearCacheError} `ERR_OPTION`
    */
-  entries(): IterableIterator<[K, V]> {
-    return this.#walk(false);
+  entries(options: WalkOptions = {}): IterableIterator<[K, V]> {
+    known(options, WALK_OPTIONS);
+    const { order = "newest" } = options;
+    if (order !== "newest" && order !== "oldest") throw refusal("order", show(order), '"newest" or "oldest"');
+    return this.#walk(false, order === "oldest");
   }
 
-  *#walk(stale: boolean): IterableIterator<[K, V]> {
+  *#walk(stale: boolean, oldestFirst = false): IterableIterator<[K, V]> {
     const entries = this.#entries;
     const start = entries.clock.now();
     // The order is taken at the start, so that the loop's body may use the cache.
-    for (const slot of entries.safely((core) => core.newest_first(start, stale))) {
+    const slots = entries.safely((core) => core.newest_first(start, stale));
+    if (oldestFirst) slots.reverse();
+    for (const slot of slots) {
       const now = entries.clock.against(entries.columns.freshUntil[slot]!);
       const key = entries.keys[slot] as K;
       const willDo = stale ? entries.safely((core) => core.is_usable(slot, now)) : entries.isFresh(slot, now);
@@ -730,13 +764,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   }
 
   /** The keys of `entries`. */
-  *keys(): IterableIterator<K> {
-    for (const [key] of this.entries()) yield key;
+  *keys(options?: WalkOptions): IterableIterator<K> {
+    for (const [key] of this.entries(options)) yield key;
   }
 
   /** The values of `entries`. */
-  *values(): IterableIterator<V> {
-    for (const [, value] of this.entries()) yield value;
+  *values(options?: WalkOptions): IterableIterator<V> {
+    for (const [, value] of this.entries(options)) yield value;
   }
 
   /** As `entries`. */

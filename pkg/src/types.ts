@@ -191,6 +191,12 @@ export interface PeekOptions {
   allowStale?: boolean | undefined;
 }
 
+/** How entries are walked. */
+export interface WalkOptions {
+  /** With `eviction: "lru"`: the most recently used first (`"newest"`), or last. Default `"newest"`. */
+  order?: "newest" | "oldest" | undefined;
+}
+
 /** What there is to know of a key. */
 export interface EntryInfo {
   /**
@@ -375,6 +381,11 @@ export interface Events<K, V> {
   load: KeyEvent<K> & { readonly duration: number; readonly background: boolean };
   /** A load failed. */
   error: KeyEvent<K> & { readonly duration: number; readonly background: boolean; readonly error: unknown };
+  /**
+   * A value was stored: by `set`, `update`, or a load (`load` is told next). If it took another's place, `evict` is told first, with
+   * the cause `replaced`.
+   */
+  insert: KeyEvent<K>;
   /**
    * A value left: it made room, its time had passed, a newer one took its place, or it was removed. That its time has
    * passed is told when the dead value is met, which may be later.

@@ -1,6 +1,7 @@
 //! The cache as a Rust program sees it: everything that waits for nothing.
 
 use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::rc::Rc;
@@ -292,6 +293,15 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         drop(table);
         inner.with(|table| table.insert(known, slot, self.partition, &handle.place, hash, (key, value)));
         slot.is_some()
+    }
+
+    /// The values of those keys that are there and fresh. Each key counts as one [`get`](Self::get), and nothing is loaded. O(keys).
+    pub fn get_all_present<'k, Q>(&self, keys: impl IntoIterator<Item = &'k Q>) -> HashMap<&'k Q, V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        keys.into_iter().filter_map(|key| Some((key, self.get(key)?))).collect()
     }
 
     /// Removes a key and returns its value, if it was fresh. It wins over a load under way:

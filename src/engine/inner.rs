@@ -73,9 +73,11 @@ impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
         gates.iter().for_each(|gate| gate.wake());
         // Nobody waits for them any more, or those who do ask again.
         flights.iter().for_each(|flight| flight.task.end());
-        for LeftEntry { key, value, cause, place } in entries.drain(..) {
-            if let (true, Some(key), Some(value), Some(cause)) = (self.has_plugins(), key, value, cause) {
-                self.notify_left(&key, &value, cause, place.as_ref());
+        for LeftEntry { key, value, cause, place, is_stored } in entries.drain(..) {
+            match (self.has_plugins(), key, value, cause) {
+                (true, Some(key), Some(value), Some(cause)) => self.notify_left(&key, &value, cause, place.as_ref()),
+                (true, Some(key), ..) if is_stored => self.notify_inserted(&key, place.as_ref()),
+                _ => {}
             }
         }
         drop((errors, flights));

@@ -37,8 +37,8 @@ pub use cache::Cache;
 pub use call::{CallOptions, EntryInfo, EntryOptions, Got, LoadCtx, Status};
 pub use clock::ManualClock;
 pub use plugin::{
-    BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, LoadEvent, MissEvent, Place, Plugin,
-    SlowLoads, StaleEvent,
+    BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, InsertEvent, LoadEvent, MissEvent,
+    Place, Plugin, SlowLoads, StaleEvent,
 };
 pub use runtime::{Local, Runtime, Signal};
 #[cfg(feature = "snapshot")]

@@ -49,6 +49,12 @@ pub trait Plugin<K, V> {
         let _ = event;
     }
 
+    /// A value was stored: inserted, written through, or loaded (then [`load`](Self::load) is told next). If it took the place
+    /// of another, [`evict`](Self::evict) is told first.
+    fn insert(&self, event: &InsertEvent<'_, K>) {
+        let _ = event;
+    }
+
     /// A value left, for whatever cause.
     fn evict(&self, event: &EvictEvent<'_, K, V>) {
         let _ = event;
@@ -133,6 +139,11 @@ events! {
         duration: Duration,
         /// Nobody waited for it when it began.
         background: bool,
+    }
+    /// A value was stored.
+    InsertEvent<K> {
+        /// Its key.
+        key: &'a K,
     }
     /// A value left.
     EvictEvent<K, V> {
@@ -240,6 +251,11 @@ impl<K, V, R: Runtime> Inner<K, V, R> {
     }
 
     /// Tells that a value left.
+    pub fn notify_inserted(&self, key: &K, place: Option<&Rc<Place>>) {
+        let place = place.unwrap_or(&self.root);
+        self.notify(|plugin| plugin.insert(&InsertEvent { key, place }));
+    }
+
     pub fn notify_left(&self, key: &K, value: &V, cause: RemovalCause, place: Option<&Rc<Place>>) {
         let place = place.unwrap_or(&self.root);
         self.notify(|plugin| plugin.evict(&EvictEvent { key, value, cause, place }));

@@ -109,15 +109,22 @@ pub(super) struct Left<K, V, R: Runtime> {
 pub(super) struct LeftEntry<K, V> {
     pub key: Option<K>,
     pub value: Option<V>,
-    /// `None`: nobody is told.
+    /// `None`: nobody is told that it left.
     pub cause: Option<RemovalCause>,
+    /// It is no entry that left, but a key that has a value now, for those who are told.
+    pub is_stored: bool,
     pub place: Option<Rc<Place>>,
 }
 
 impl<K, V> LeftEntry<K, V> {
     /// Something that is only to be dropped.
     pub fn silent(key: Option<K>, value: Option<V>) -> Self {
-        Self { key, value, cause: None, place: None }
+        Self { key, value, cause: None, place: None, is_stored: false }
+    }
+
+    /// A key that has a value now.
+    pub fn stored(key: K, place: Option<Rc<Place>>) -> Self {
+        Self { key: Some(key), value: None, cause: None, place, is_stored: true }
     }
 }
 
@@ -332,11 +339,15 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     pub fn put(&mut self, slot: Slot, value: V) {
         self.forget_failure(slot);
         let Some(item) = self.items.get_mut(slot.index()) else { return };
-        if let Some(old) = item.put(value) {
-            let key = item.key().zip(self.told_key).map(|(key, clone)| clone(key));
-            let place = self.places.get(slot.index()).cloned().flatten();
-            let cause = Some(RemovalCause::Replaced);
-            self.left.entries.push(LeftEntry { key, value: Some(old), cause, place });
+        let old = item.put(value);
+        let told = item.key().zip(self.told_key);
+        let place = told.and_then(|_| self.places.get(slot.index()).cloned().flatten());
+        if let Some(old) = old {
+            let (key, cause) = (told.map(|(key, clone)| clone(key)), Some(RemovalCause::Replaced));
+            self.left.entries.push(LeftEntry { key, value: Some(old), cause, place: place.clone(), is_stored: false });
+        }
+        if let Some((key, clone)) = told {
+            self.left.entries.push(LeftEntry::stored(clone(key), place));
         }
     }
 
@@ -430,7 +441,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
                 ((key, value), self.places.get(slot.index()).cloned().flatten())
             }
         };
-        self.left.entries.push(LeftEntry { key, value, cause, place });
+        self.left.entries.push(LeftEntry { key, value, cause, place, is_stored: false });
         if key_removed {
             self.note(hash);
         }
@@ -452,7 +463,13 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
             if let Some(item) = items.get_mut(slot.index()) {
                 let (key, value) = std::mem::take(item).into_parts();
                 let place = places.get_mut(slot.index()).and_then(Option::take);
-                self.left.entries.push(LeftEntry { key, value, cause: Some(RemovalCause::Removed), place });
+                self.left.entries.push(LeftEntry {
+                    key,
+                    value,
+                    cause: Some(RemovalCause::Removed),
+                    place,
+                    is_stored: false,
+                });
             }
         }
         // Keys whose loads are under way have no value; they are dropped with the rest, outside the borrow.

@@ -10,8 +10,8 @@ use futures::channel::oneshot;
 use futures::future::{LocalBoxFuture, join_all};
 use nearcache::core::EvictionPolicy;
 use nearcache::engine::{
-    BatchEvent, Batched, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, KeepFresh, KeepFreshOptions,
-    LoadEvent, MissEvent, StaleEvent,
+    BatchEvent, Batched, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, InsertEvent, KeepFresh,
+    KeepFreshOptions, LoadEvent, MissEvent, StaleEvent,
 };
 use nearcache::{Cache, CallOptions, EntryOptions, Got, LoadCtx, LoadError, Plugin, Ttl};
 use serde_json::{Value as Json, json};
@@ -164,6 +164,17 @@ impl<const DETACHED: bool> Engine<DETACHED> {
         Ok(match operation.as_str() {
             "set" => self.set(&handle, step, name),
             "get" => or_nothing(handle.get(&name)),
+            "pop" => or_nothing(handle.remove(&name)),
+            "getAllPresent" => {
+                let keys: Vec<&str> = list(step, "keys").iter().filter_map(Json::as_str).collect();
+                json!(handle.get_all_present(keys))
+            }
+            "find" => or_nothing(handle.iter().map(|(_, value)| value).find(|value| show(value).starts_with(&name))),
+            "keys" => {
+                let entries = handle.iter().map(|(key, _)| key);
+                let keys: Vec<String> = if name == "oldest" { entries.rev().collect() } else { entries.collect() };
+                json!(keys)
+            }
             "peek" => or_nothing(handle.peek(&name)),
             "has" => json!(handle.contains(&name)),
             "peekStale" => or_nothing(handle.peek_stale(&name)),
@@ -517,6 +528,10 @@ impl<const DETACHED: bool> Plugin<String, Value> for Hooks<DETACHED> {
     fn error(&self, event: &ErrorEvent<'_, String>) {
         let (took, error) = (millis(event.duration), code_of(event.error));
         self.told("error", event.key, &format!("{took}{} {error}", background(event.background)), event.place);
+    }
+
+    fn insert(&self, event: &InsertEvent<'_, String>) {
+        self.told("insert", event.key, "", event.place);
     }
 
     fn evict(&self, event: &EvictEvent<'_, String, Value>) {

@@ -236,7 +236,11 @@ impl Face for Bare {
 }
 
 pub fn is_operation(name: &str) -> bool {
-    const OPERATIONS: [&str; 28] = [
+    const OPERATIONS: [&str; 32] = [
+        "pop",
+        "getAllPresent",
+        "find",
+        "keys",
         "peekStale",
         "info",
         "purgeStale",
@@ -327,7 +331,11 @@ impl Bare {
         self.gone(slot, Some(RemovalCause::Replaced));
         self.names.insert(slot, (place.clone(), key.to_owned()));
         self.slots.insert((place.clone(), key.to_owned()), slot);
+        let is_value = matches!(kept, Kept::Value(_));
         self.kept.insert(slot, kept);
+        if is_value {
+            self.event("insert", place, key, "");
+        }
     }
 
     fn info(&self, slot: Slot) -> Option<Json> {

@@ -5,7 +5,7 @@ import { NearCache } from "nearcache";
 import { World } from "../world.mjs";
 
 const NOTHING = "(nothing)";
-const EVENTS = ["hit", "stale", "miss", "coalesced", "load", "error", "evict", "expire", "batch"];
+const EVENTS = ["hit", "stale", "miss", "coalesced", "load", "error", "insert", "evict", "expire", "batch"];
 
 /** What came of each step of a case, whose steps may be drawn one by one, by a look at the face. */
 export async function run(testCase, draw) {
@@ -131,6 +131,13 @@ class Face {
       }
     },
     get: (handle, key) => this.#answer(handle.get(key)),
+    pop: (handle, key) => this.#answer(handle.pop(key)),
+    getAllPresent: (handle, _, { keys }) => {
+      const present = [...handle.getAllPresent(keys)];
+      return Object.fromEntries(present.map(([key, value]) => [key, this.#unwrap(value)]));
+    },
+    find: (handle, letters) => this.#answer(handle.find((value) => show(this.#unwrap(value)).startsWith(letters))),
+    keys: (handle, order) => [...handle.keys({ order })],
     peek: (handle, key) => this.#answer(handle.peek(key)),
     has: (handle, key) => handle.has(key),
     peekStale: (handle, key) => this.#answer(handle.peek(key, { allowStale: true })),

@@ -3,7 +3,7 @@
 import { NearCache } from "nearcache";
 import { equal, ok, rejects, test } from "../runner.mjs";
 
-const EVENTS = ["hit", "stale", "miss", "coalesced", "load", "error", "evict", "expire", "batch"];
+const EVENTS = ["hit", "stale", "miss", "coalesced", "load", "error", "insert", "evict", "expire", "batch"];
 const down = new Error("down");
 
 test("a hook that throws, or whose promise rejects, harms nothing, and others are told", async () => {
@@ -30,7 +30,7 @@ test("a hook that throws, or whose promise rejects, harms nothing, and others ar
   cache.set("k", 1).set("k", 2);
   equal([cache.get("k"), await cache.getOrSet("j", () => 3), cache.delete("k")], [2, 3, true]);
   await rejects(cache.getOrSet("e", () => Promise.reject(down)));
-  equal(seen, ["evict", "hit", "miss", "load", "evict", "miss", "error"]);
+  equal(seen, ["insert", "evict", "insert", "hit", "miss", "insert", "load", "evict", "miss", "error"]);
 });
 
 test("a hook may use the cache: delete the key of the event, load it, set others", async () => {

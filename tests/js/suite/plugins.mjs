@@ -3,7 +3,7 @@
 import { NearCache } from "nearcache";
 import { equal, handClock, test, throws } from "../runner.mjs";
 
-const EVENTS = ["hit", "stale", "miss", "coalesced", "load", "error", "evict", "expire", "batch"];
+const EVENTS = ["hit", "stale", "miss", "coalesced", "load", "error", "insert", "evict", "expire", "batch"];
 /** Warns of loads that take long. */
 function slowLoads(limit, warn) {
   return { load: ({ key, duration }) => duration > limit && warn(`${key} took ${duration} ms`) };
