@@ -64,11 +64,8 @@ impl World {
     fn read(&mut self, keys: &[(&Place, &str)]) -> Vec<usize> {
         let mut read = Read::new(keys.iter().map(|(place, key)| ((*place).clone(), (*key).to_owned())), false);
         let mut asked = Vec::new();
-        loop {
-            let (tier, names) = match read.poll(&mut self.chain, at(self.now)) {
-                Step::Get { tier, names, .. } => (tier, names.to_vec()),
-                Step::Done => break,
-            };
+        while let Step::Get { tier, names, .. } = read.poll(&mut self.chain, at(self.now)) {
+            let names = names.to_vec();
             if names.iter().any(|name| name.starts_with('v')) {
                 asked.push(tier);
             }

@@ -326,7 +326,9 @@ impl World {
                 one.waiters(flight).push(Waiter { wait, asked_at, leads: true });
                 self.begin_load(isolate, key, flight, false);
             }
-            Answer::Failed(_) | Answer::Recursive | Answer::TimedOut | Answer::Full => self.failed(asked_at),
+            Answer::Failed(_) | Answer::Recursive | Answer::TimedOut | Answer::Full | Answer::Refused(_) => {
+                self.failed(asked_at);
+            }
         }
         self.check_bounds(isolate);
         self.set_alarm(isolate);
