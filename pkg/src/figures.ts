@@ -15,15 +15,8 @@ export interface Lately {
   readonly samples: number;
 }
 
-/** For each threshold that is no NaN: value, samples, and 1 if it is well. */
-type Judge = (
-  window: number,
-  hits: number,
-  errors: number,
-  timeouts: number,
-  latency: number,
-  samples: number,
-) => Float64Array;
+/** Hit rate, error rate, timeout rate, latency (NaN: none) and samples: for each that is set value, samples, and 1 if it is well. */
+type Judge = (window: number, thresholds: Float64Array) => Float64Array;
 
 /** @throws {NearCacheError} `ERR_OPTION` */
 export function health(
@@ -36,13 +29,13 @@ export function health(
   known(options, OPTIONS);
   const { minSamples = 20, window = "1m", tiers } = options;
   const lately = { window: duration("window", window), samples: count("minSamples", minSamples) };
-  const checks = judge("memory", options, lately, (...numbers) => core.health(namespace, now, ...numbers));
+  const checks = judge("memory", options, lately, (...asked) => core.health(namespace, now, ...asked));
   if (tiers !== undefined) {
     known(tiers, new Set(below?.names), "tiers");
     if (below === undefined) throw refusal("tiers", "thresholds for tiers", "a cache that has tiers");
     for (const [name, thresholds] of Object.entries(tiers)) {
       known(thresholds, TIER_OPTIONS, `tiers.${name}`);
-      checks.push(...judge(name, thresholds, lately, (...numbers) => below.health(name, ...numbers)));
+      checks.push(...judge(name, thresholds, lately, (...asked) => below.health(name, ...asked)));
     }
   }
   return { ok: checks.every((check) => check.ok), checks };
@@ -56,8 +49,7 @@ function judge(layer: string, thresholds: Thresholds, { window, samples }: Latel
     ["timeoutRate", maxTimeoutRate === undefined ? NaN : fraction("maxTimeoutRate", maxTimeoutRate)],
     ["latency", maxLatency === undefined ? NaN : duration("maxLatency", maxLatency)],
   ];
-  const [hits, errors, timeouts, latency] = all.map(([, value]) => value) as [number, number, number, number];
-  const answer = ask(window, hits, errors, timeouts, latency, samples);
+  const answer = ask(window, Float64Array.of(...all.map(([, threshold]) => threshold), samples));
   return all
     .filter(([, threshold]) => !Number.isNaN(threshold))
     .map(([name, threshold], at): Check => {

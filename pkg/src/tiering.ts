@@ -57,16 +57,8 @@ export interface AttachedTiers extends ChangeListener {
   restrict(place: Place, names: readonly string[]): void;
   /** What happened at each tier, or there in a namespace. */
   stats(place?: Place): TierStats[];
-  /** As the core's: thresholds on what happened lately at a tier. NaN: none. */
-  health(
-    name: string,
-    window: number,
-    hits: number,
-    errors: number,
-    timeouts: number,
-    latency: number,
-    samples: number,
-  ): Float64Array;
+  /** As the core's: what became of thresholds on what happened lately at a tier. */
+  health(name: string, window: number, thresholds: Float64Array): Float64Array;
   /** Adds their figures to a page for Prometheus, or begins one. */
   page(cache: string, page: TierPage | undefined): TierPage;
 }

@@ -48,13 +48,19 @@ impl Thresholds {
         Ok(Self { max_timeout_rate: Some(read_rate("max_timeout_rate", rate)?), ..self })
     }
 
-    /// Thresholds on hit rate, error rate, timeout rate and latency that have been checked by the caller: without the
-    /// errors that the others may have, which take 3 KB of a wasm.
+    /// Thresholds that a driver in JS has checked: on hit rate, error rate, timeout rate and latency, NaN for none, and how many samples
+    /// it takes. Without the errors that the others may have, which take 3 KB of a wasm.
     #[doc(hidden)]
     #[must_use]
-    pub fn unchecked(rates: [Option<f64>; 3], max_latency: Option<u64>, min_samples: u64) -> Self {
-        let [min_hit_rate, max_error_rate, max_timeout_rate] = rates;
-        Self { min_hit_rate, max_error_rate, max_timeout_rate, max_latency, min_samples: min_samples.max(1) }
+    pub fn from_numbers([hits, errors, timeouts, latency, samples]: [f64; 5]) -> Self {
+        let set = |number: f64| Some(number).filter(|number| !number.is_nan());
+        Self {
+            min_hit_rate: set(hits),
+            max_error_rate: set(errors),
+            max_timeout_rate: set(timeouts),
+            max_latency: set(latency).map(|millis| millis as u64),
+            min_samples: (samples as u64).max(1),
+        }
     }
 
     /// Of a hundred loads, 99 take at most so many milliseconds (the 0.99 quantile, known to within 6.25 % of
@@ -78,6 +84,18 @@ pub struct Health {
     pub ok: bool,
     /// One for each threshold that is set.
     pub checks: Vec<Check>,
+}
+
+impl Health {
+    /// For a driver in JS: of each check value, samples, and 1 if it is well.
+    #[doc(hidden)]
+    pub fn to_numbers(&self) -> Vec<f64> {
+        let mut numbers = Vec::new();
+        for check in &self.checks {
+            numbers.extend_from_slice(&[check.value, check.samples as f64, f64::from(u8::from(check.ok))]);
+        }
+        numbers
+    }
 }
 
 /// One figure and its threshold.

@@ -81,31 +81,11 @@ impl Core {
         numbers.into_iter().map(|number| number as f64).collect()
     }
 
-    /// What became of the thresholds (NaN: none) on hit rate, error rate, timeout rate and latency, in this order:
-    /// for each one that is set value, samples, and 1 if it is well.
-    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
-    pub fn health(
-        &mut self,
-        namespace: i32,
-        now: f64,
-        window: f64,
-        min_hit_rate: f64,
-        max_error_rate: f64,
-        max_timeout_rate: f64,
-        max_latency: f64,
-        min_samples: f64,
-    ) -> Vec<f64> {
-        // JS has checked them.
-        let set = |rate: f64| Some(rate).filter(|rate| !rate.is_nan());
-        let rates = [min_hit_rate, max_error_rate, max_timeout_rate].map(set);
-        let thresholds = Thresholds::unchecked(rates, set(max_latency).map(|millis| millis as u64), min_samples as u64);
+    /// What became of thresholds (`Thresholds::from_numbers`): for each one that is set value, samples, and 1 if it is well.
+    pub fn health(&mut self, namespace: i32, now: f64, window: f64, thresholds: &[f64]) -> Vec<f64> {
+        let Ok(numbers) = thresholds.try_into() else { return Vec::new() };
         let recent = self.recent(namespace, now, window);
-        let checks = figures::health(&recent, &thresholds).checks;
-        let mut numbers = Vec::new();
-        for check in checks {
-            numbers.extend_from_slice(&[check.value, check.samples as f64, f64::from(u8::from(check.ok))]);
-        }
-        numbers
+        figures::health(&recent, &Thresholds::from_numbers(numbers)).to_numbers()
     }
 }
 

@@ -46,28 +46,13 @@ impl Chain {
         json(figures, breakers)
     }
 
-    /// What became of the thresholds (NaN: none) on hit rate, error rate, timeout rate and latency of a tier, in this order:
-    /// for each one that is set value, samples, and 1 if it is well. Lately: in the last `window` ms.
-    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
-    pub fn health(
-        &mut self,
-        tier: u8,
-        now: f64,
-        window: f64,
-        min_hit_rate: f64,
-        max_error_rate: f64,
-        max_timeout_rate: f64,
-        max_latency: f64,
-        min_samples: f64,
-    ) -> Vec<f64> {
-        // JS has checked them.
-        let set = |number: f64| Some(number).filter(|number| !number.is_nan());
-        let rates = [min_hit_rate, max_error_rate, max_timeout_rate].map(set);
-        let thresholds = Thresholds::unchecked(rates, set(max_latency).map(|millis| millis as u64), min_samples as u64);
+    /// What became of thresholds (`Thresholds::from_numbers`) on a tier in the last `window` ms: for each one that is set value,
+    /// samples, and 1 if it is well.
+    pub fn health(&mut self, tier: u8, now: f64, window: f64, thresholds: &[f64]) -> Vec<f64> {
+        let Ok(numbers) = thresholds.try_into() else { return Vec::new() };
         let Some(stats) = self.chain.figures(tier.into()) else { return Vec::new() };
         let recent = self.windows.recent(tier, window, to_time(now), stats);
-        let checks = figures::health(&recent, &thresholds).checks;
-        checks.iter().flat_map(|check| [check.value, check.samples as f64, f64::from(u8::from(check.ok))]).collect()
+        figures::health(&recent, &Thresholds::from_numbers(numbers)).to_numbers()
     }
 }
 

@@ -232,17 +232,8 @@ class TierDriver implements TierChain, AttachedBytes {
     );
   }
 
-  health(
-    name: string,
-    window: number,
-    hits: number,
-    errors: number,
-    timeouts: number,
-    latency: number,
-    samples: number,
-  ): Float64Array {
-    const now = this.#host!.now();
-    return this.#chain.health(this.names.indexOf(name), now, window, hits, errors, timeouts, latency, samples);
+  health(name: string, window: number, thresholds: Float64Array): Float64Array {
+    return this.#chain.health(this.names.indexOf(name), this.#host!.now(), window, thresholds);
   }
 
   page(cache: string, page: TierPage = new Page()): TierPage {
