@@ -45,7 +45,7 @@ function isolate(kind, env) {
   return (isolates[kind] ??= (() => {
     const lines = [];
     const log = (line) => lines.push(line);
-    const lease = kind === "plain" ? undefined : objectLease(env.LEASE, { ttl: 600, wait: 5_000 });
+    const lease = kind === "plain" ? undefined : objectLease(env.LEASE, { ttl: 600, wait: 5_000, timeout: 4_000 });
     const chain = tiers([objectTier(env.STORE, { prefix: `${kind}:` })], { log, lease });
     return { cache: new NearCache({ ttl: "5m", tiers: chain }), lines };
   })());

@@ -35,14 +35,11 @@ test("what is published is gone from another's memory when its last look is olde
   equal(held(b), "abc", "nobody looks without a request");
   await b.told.catchUp();
   equal(held(b), "bc");
-  equal(b.told.stats(), {
-    published: 0,
-    heard: 1,
-    gaps: 0,
-    clears: 0,
-    log: { ...b.told.stats().log, maxStaleness: 60, looks: 2, lookFailures: 0, heard: 1, gaps: 0 },
-  });
-  ok(b.told.stats().log.staleness < 60);
+  const { log, ...rest } = b.told.stats();
+  equal(rest, { published: 0, heard: 1, gaps: 0, clears: 0 });
+  const { staleness, ...looks } = log;
+  equal(looks, { maxStaleness: 60, looks: 2, lookFailures: 0, heard: 1, gaps: 0 });
+  ok(staleness < 60);
 });
 
 test("a thousand requests share a look, and while it is young none is made", async () => {
