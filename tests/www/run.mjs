@@ -107,16 +107,39 @@ const rates = (page) =>
       ]),
     ),
   );
-/** Waits until the hit rates are so; says what they were, if they never are. */
-async function untilRates(page, what, are) {
+/** Waits until what is read is so; says what it was, if it never is. */
+async function until(page, what, read, is) {
   const end = Date.now() + 15_000;
   for (;;) {
-    const now = await rates(page);
-    if (are(now)) return now;
+    const now = await read();
+    if (is(now)) return now;
     if (Date.now() > end) assert.fail(`${what}: ${JSON.stringify(now)}`);
     await frames(page, 10);
   }
 }
+const untilRates = (page, what, are) => until(page, what, () => rates(page), are);
+
+/** The hit rates by room as the table has them, NaN while there is none. */
+const curve = (page) =>
+  page.evaluate(() =>
+    Object.fromEntries(
+      [...document.querySelectorAll("[data-curve]")].map((row) => [
+        row.dataset.curve,
+        [...row.querySelectorAll("[data-cell]")].map(
+          ({ textContent }) => Number.parseFloat(textContent.replace(/,/g, "")) / (textContent.endsWith("%") ? 100 : 1),
+        ),
+      ]),
+    ),
+  );
+const untilCurve = (page, what, is) => until(page, what, () => curve(page), is);
+
+/** Whether anything at all is drawn. */
+const painted = (page, canvas) =>
+  page.evaluate((canvas) => {
+    const { width, height } = document.querySelector(canvas);
+    const { data } = document.querySelector(canvas).getContext("2d").getImageData(0, 0, width, height);
+    return data.some((value) => value > 0);
+  }, canvas);
 
 async function accessible(page, state) {
   if (!(await page.evaluate(() => "axe" in window))) await page.addScriptTag({ path: axe });
@@ -401,6 +424,27 @@ try {
       await page.locator("#traffic").screenshot({ path: `${shots}/traffic-${kind}.png` });
     });
   }
+
+  await test("the curve tells what room is worth, and changes with the traffic and the room", async (page) => {
+    await page.locator("#run").click();
+    const loved = await untilCurve(page, "loved keys: more room, more hits", ({ adaptive, lru, best }) =>
+      [adaptive, lru, best].every((rates) => rates[0] < rates[1] && rates[1] < rates[2] && rates[2] < rates[3]),
+    );
+    assert.deepEqual(loved.room, [100, 200, 400, 800]);
+    assert.ok(await painted(page, "#curve"), "the curve is drawn");
+    // What the table says of this room is what is said of the cache.
+    const now = await rates(page);
+    assert.ok(Math.abs(now.adaptive - loved.adaptive[1]) < 0.05, `${now.adaptive}, ${loved.adaptive[1]}`);
+    await page.locator("#traffic-kind").selectOption("loop");
+    await untilCurve(
+      page,
+      "a loop of 300 keys: lru has nothing of 200 entries, and all of 400",
+      ({ lru, adaptive }) => lru[1] < 0.05 && lru[2] > 0.9 && lru[3] > 0.9 && adaptive[1] > 0.25,
+    );
+    await page.locator("#traffic").screenshot({ path: `${shots}/curve-loop.png` });
+    await fill(page, "maxEntries", 20, "traffic");
+    await untilCurve(page, "other sizes", ({ room }) => room.join() === "10,20,40,80");
+  });
 
   await test("switching the policy moves the hit rate, and all that is shown", async (page) => {
     await page.locator("#traffic-kind").selectOption("loop");
