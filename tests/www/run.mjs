@@ -629,7 +629,13 @@ try {
         await page.locator("#run").click();
         await page.locator('#policies [value="lru"]').check();
         await untilRates(page, "there are hit rates", ({ adaptive }) => adaptive > 0.3);
+        await startLayers(page);
+        await tierButton(page, "near", "kill").click();
+        await tierButton(page, "far", "hang").click();
+        await untilLayers(page, "both are left alone", ({ near, far }) => near === "open" && far === "open");
         await accessible(page, "with traffic");
+        await page.locator("#layers").screenshot({ path: `${shots}/layers-${width}-${colorScheme}.png` });
+        await page.locator("#traffic .live").screenshot({ path: `${shots}/live-${width}-${colorScheme}.png` });
         await page.locator('#traffic-form [name="failing"]').check();
         await page.locator("#traffic-clear").click();
         await page.locator("#traffic-status.bad").waitFor();

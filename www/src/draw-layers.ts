@@ -13,7 +13,7 @@ export function drawLayers(view: View, { windows, marks }: Layers): void {
   view.clear();
   const { g, width, height } = view;
   const [left, right, top, bottom] = [42, width - 6, LABEL + 4, height - 8];
-  const most = 1.5 * RATE;
+  const most = 1.25 * RATE;
   const y = (rate: number): number => bottom - (Math.min(rate, most) / most) * (bottom - top);
   for (const rate of [0, RATE / 2, RATE]) {
     g.fillStyle = palette.line;
