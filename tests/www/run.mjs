@@ -553,6 +553,11 @@ try {
     const hung = await untilLayers(page, "far is left alone", ({ far }) => far === "open");
     assert.equal(hung.failed, 0);
     assert.match(hung.status, /^far is hanging and left alone\. Answers go on, from memory, near and the origin\.$/);
+    await page.getByRole("button", { name: "Stop the gets" }).click();
+    const all = await untilLayers(page, "nobody waits, though it hangs", ({ waiting }) => waiting === 0);
+    // A read of 150 ms at most, and the origin's 250 ms, on a busy machine.
+    assert.ok(all["wait-p99"] < 2_000, `${all["wait-p99"]} ms`);
+    await page.getByRole("button", { name: "Start the gets" }).click();
     await tierButton(page, "far", "revive").click();
     await untilLayers(page, "far answers again", ({ far, share }) => far === "closed" && share.far > 1);
     assert.equal((await layers(page)).failed, 0);
@@ -569,8 +574,10 @@ try {
     );
     assert.ok(alone["origin-calls"] > before["origin-calls"] + 20);
     assert.equal(alone.failed, 0);
-    // The longest wait: a far tier that hangs, and the origin, on a busy machine.
-    assert.ok(alone["wait-p99"] >= 250 && alone["wait-p99"] < 900, `${alone["wait-p99"]} ms`);
+    assert.equal(
+      alone.status,
+      "near is down and left alone; far is hanging and left alone. Answers go on, from memory and the origin.",
+    );
     await accessible(page, "with both tiers gone");
     await page.locator("#layers").screenshot({ path: `${shots}/layers-both-gone.png` });
     for (const name of ["near", "far"]) {
@@ -629,7 +636,7 @@ try {
         await page.locator("#run").click();
         await page.locator('#policies [value="lru"]').check();
         await untilRates(page, "there are hit rates", ({ adaptive }) => adaptive > 0.3);
-        await startLayers(page);
+        await page.locator("#layers-run").click();
         await tierButton(page, "near", "kill").click();
         await tierButton(page, "far", "hang").click();
         await untilLayers(page, "both are left alone", ({ near, far }) => near === "open" && far === "open");
@@ -664,7 +671,7 @@ try {
         await fire(page);
         await page.locator("#fire-without").click();
         await page.locator("#run").click();
-        await startLayers(page);
+        await page.locator("#layers-run").click();
         await tierButton(page, "near", "kill").click();
         await untilLayers(page, "near is left alone", ({ near }) => near === "open");
         await over(page, "without");

@@ -60,8 +60,9 @@ export class LayersPanel {
   readonly #paint = (now: number): boolean => {
     if (this.running) this.#layers.step(now);
     this.#draw();
-    if (!this.running || this.#slowly(now)) this.#write();
-    return this.running;
+    const busy = this.running || this.#layers.waiting > 0;
+    if (!busy || this.#slowly(now)) this.#write();
+    return busy;
   };
 
   #draw(): boolean {
@@ -82,6 +83,7 @@ export class LayersPanel {
     const [half, most] = waits.count === 0 ? ["–", "–"] : waits.at(0.5, 0.99).map(ms);
     const figures = {
       gets: count(layers.asked),
+      waiting: count(layers.waiting),
       failed: count(layers.failed),
       "wait-p50": half!,
       "wait-p99": most!,
@@ -120,8 +122,8 @@ export class LayersPanel {
         return health === "up" ? `${name} is back, and will be tried soon` : `${name} is ${health} and left alone`;
       return health === "down" ? `${name} is down` : `${name} hangs: each read costs ${ms(TIMEOUT)} at most`;
     });
-    const rest = ill.length === 2 ? "the origin" : `${ill[0] === "near" ? "far" : "near"} and the origin`;
-    return `${each.join("; ")}. Answers go on, from memory, ${rest}.`;
+    const rest = ill.length === 2 ? "" : `, ${ill[0] === "near" ? "far" : "near"}`;
+    return `${each.join("; ")}. Answers go on, from memory${rest} and the origin.`;
   }
 
   #log(line: string): void {

@@ -39,6 +39,7 @@ export class Layers {
   /** What was done to a tier, and how many windows ago. */
   marks: { what: string; ago: number }[] = [];
   asked = 0;
+  answered = 0;
   failed = 0;
   originCalls = 0;
   readonly #draw = KINDS.zipf.draws({ keys: KEYS, maxEntries: ROOM });
@@ -78,6 +79,11 @@ export class Layers {
     return (Math.min(RECENT, this.windows.length) * WINDOW) / 1000;
   }
 
+  /** Gets that have no answer yet. */
+  get waiting(): number {
+    return this.asked - this.answered - this.failed;
+  }
+
   tier(name: "near" | "far"): TierStats {
     return this.cache.stats().tiers!.find((tier) => tier.name === name)!;
   }
@@ -93,6 +99,7 @@ export class Layers {
       })
       .then(
         () => {
+          this.answered++;
           if (!held) this.waits.add(performance.now() - from);
         },
         () => this.failed++,
