@@ -484,6 +484,10 @@ try {
     await page.locator("#traffic").screenshot({ path: `${shots}/curve-loop.png` });
     await fill(page, "maxEntries", 20, "traffic");
     await untilCurve(page, "other sizes", ({ room }) => room.join() === "10,20,40,80");
+    await fill(page, "rate", 100_000, "traffic");
+    await untilCurve(page, "too many gets for all sizes", ({ lru }) => Number.isNaN(lru[0]) && lru[1] >= 0);
+    const steps = await frameTimes(page, 60);
+    assert.ok(steps[30] < 50, `half of the frames came within ${steps[30]} ms`);
   });
 
   await test("switching the policy moves the hit rate, and all that is shown", async (page) => {

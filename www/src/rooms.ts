@@ -6,6 +6,8 @@ import { Lane, type Policy } from "./lane.js";
 
 /** Parts of maxEntries; 1 is the cache that is shown. */
 export const TIMES = [0.5, 1, 2, 4] as const;
+/** With more gets a second than this the caches that are run for the curve alone rest, or frames would be dropped. */
+export const MOST_GETS = 20_000;
 /** The most entries that a cache takes. */
 const MOST = 16_777_215;
 

@@ -4,7 +4,7 @@ import type { Duration } from "nearcache";
 import { bestHits } from "./belady.js";
 import { KINDS, type KindName } from "./kinds.js";
 import { Lane, RECENT, WINDOW, WINDOWS, type Policy } from "./lane.js";
-import { Rooms } from "./rooms.js";
+import { MOST_GETS, Rooms } from "./rooms.js";
 
 export interface TrafficSettings {
   kind: KindName;
@@ -26,7 +26,8 @@ const LONGEST_LOG = 20_000;
 export class Traffic {
   readonly lanes: Record<Policy, Lane> = { adaptive: new Lane("adaptive"), lru: new Lane("lru") };
   readonly rooms = new Rooms(this.lanes);
-  readonly #lanes = [...Object.values(this.lanes), ...this.rooms.others];
+  readonly #shown = Object.values(this.lanes);
+  readonly #lanes = [...this.#shown, ...this.rooms.others];
   /** The best possible hit rates at the ends of the last windows. */
   readonly best: number[] = [];
   bestRate = NaN;
@@ -85,11 +86,12 @@ export class Traffic {
     this.#owed += (Math.min(now - this.#last, LONGEST_STEP) * rate) / 1000;
     this.#last = now;
     const log = this.#log.at(-1)!;
+    const lanes = rate > MOST_GETS ? this.#shown : this.#lanes;
     for (; this.#owed >= 1; this.#owed--) {
       const index = this.#draw();
       // No two loads take the same time, but the same in every lane.
       const takes = latency * (0.6 + 0.8 * Math.random());
-      for (const lane of this.#lanes) lane.get(index, this.names[index]!, takes, failing, now);
+      for (const lane of lanes) lane.get(index, this.names[index]!, takes, failing, now);
       log.push(index);
     }
     if (now >= this.#windowEnd) this.#endWindow(now);
