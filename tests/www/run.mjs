@@ -11,6 +11,9 @@ const root = new URL("../../", import.meta.url).pathname;
 const dist = `${root}www/dist`;
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const shots = `${root}build/screenshots`;
+/** Of what the page takes for chance, and of the tests' own. */
+const seed = Number(process.env.SEED ?? Date.now() % 1e6);
+console.log(`SEED=${seed}`);
 let passed = 0;
 let failed = 0;
 
@@ -28,6 +31,10 @@ async function test(title, body, options = {}) {
     colorScheme: "light",
     ...options,
   });
+  await context.addInitScript((seed) => {
+    let state = seed;
+    Math.random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  }, seed);
   const page = await context.newPage();
   const complaints = [];
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
@@ -107,16 +114,72 @@ const rates = (page) =>
       ]),
     ),
   );
-/** Waits until the hit rates are so; says what they were, if they never are. */
-async function untilRates(page, what, are) {
+/** Waits until what is read is so; says what it was, if it never is. */
+async function until(page, what, read, is) {
   const end = Date.now() + 15_000;
   for (;;) {
-    const now = await rates(page);
-    if (are(now)) return now;
+    const now = await read();
+    if (is(now)) return now;
     if (Date.now() > end) assert.fail(`${what}: ${JSON.stringify(now)}`);
     await frames(page, 10);
   }
 }
+const untilRates = (page, what, are) => until(page, what, () => rates(page), are);
+
+/** The hit rates by room as the table has them, NaN while there is none. */
+const curve = (page) =>
+  page.evaluate(() =>
+    Object.fromEntries(
+      [...document.querySelectorAll("[data-curve]")].map((row) => [
+        row.dataset.curve,
+        [...row.querySelectorAll("[data-cell]")].map(
+          ({ textContent }) => Number.parseFloat(textContent.replace(/,/g, "")) / (textContent.endsWith("%") ? 100 : 1),
+        ),
+      ]),
+    ),
+  );
+const untilCurve = (page, what, is) => until(page, what, () => curve(page), is);
+
+/** Whether anything at all is drawn. */
+const painted = (page, canvas) =>
+  page.evaluate((canvas) => {
+    const { width, height } = document.querySelector(canvas);
+    const { data } = document.querySelector(canvas).getContext("2d").getImageData(0, 0, width, height);
+    return data.some((value) => value > 0);
+  }, canvas);
+
+/** What the panel of the tiers shows. */
+const layers = (page) =>
+  page.evaluate(() => {
+    const all = (selector, name) =>
+      Object.fromEntries([...document.querySelectorAll(`#layers ${selector}`)].map((e) => [name(e), e.textContent]));
+    const share = all("[data-share]", (e) => e.dataset.share);
+    const number = all("[data-stat]", (e) => e.dataset.stat);
+    for (const numbers of [share, number])
+      for (const name of Object.keys(numbers)) numbers[name] = Number.parseFloat(numbers[name].replace(/,/g, ""));
+    const breaker = (name) => document.querySelector(`#tier-${name}`).dataset.breaker;
+    return {
+      share,
+      ...number,
+      near: breaker("near"),
+      far: breaker("far"),
+      status: document.querySelector("#layers-status").textContent,
+      log: [...document.querySelectorAll("#layers-log p")].map((line) => line.textContent),
+    };
+  });
+const untilLayers = (page, what, are) => until(page, what, () => layers(page), are);
+const tierButton = (page, tier, name) =>
+  page.getByRole("group", { name: `${tier} tier` }).getByRole("button", { name, exact: true });
+/** Both tiers hold what is wanted most. */
+const startLayers = async (page) => {
+  assert.equal((await layers(page)).status, "Nothing is running.");
+  await page.getByRole("button", { name: "Start the gets" }).click();
+  return untilLayers(
+    page,
+    "the tiers answer",
+    ({ share, gets }) => gets > 400 && share.near > 10 && share.far > 1 && share.memory > 20 && share.origin < 20,
+  );
+};
 
 async function accessible(page, state) {
   if (!(await page.evaluate(() => "axe" in window))) await page.addScriptTag({ path: axe });
@@ -402,6 +465,31 @@ try {
     });
   }
 
+  await test("the curve tells what room is worth, and changes with the traffic and the room", async (page) => {
+    await page.locator("#run").click();
+    const loved = await untilCurve(page, "loved keys: more room, more hits", ({ adaptive, lru, best }) =>
+      [adaptive, lru, best].every((rates) => rates[0] < rates[1] && rates[1] < rates[2] && rates[2] < rates[3]),
+    );
+    assert.deepEqual(loved.room, [100, 200, 400, 800]);
+    assert.ok(await painted(page, "#curve"), "the curve is drawn");
+    // What the table says of this room is what is said of the cache.
+    const now = await rates(page);
+    assert.ok(Math.abs(now.adaptive - loved.adaptive[1]) < 0.05, `${now.adaptive}, ${loved.adaptive[1]}`);
+    await page.locator("#traffic-kind").selectOption("loop");
+    await untilCurve(
+      page,
+      "a loop of 300 keys: lru has nothing of 200 entries, and all of 400",
+      ({ lru, adaptive }) => lru[1] < 0.05 && lru[2] > 0.9 && lru[3] > 0.9 && adaptive[1] > 0.25,
+    );
+    await page.locator("#traffic").screenshot({ path: `${shots}/curve-loop.png` });
+    await fill(page, "maxEntries", 20, "traffic");
+    await untilCurve(page, "other sizes", ({ room }) => room.join() === "10,20,40,80");
+    await fill(page, "rate", 100_000, "traffic");
+    await untilCurve(page, "too many gets for all sizes", ({ lru }) => Number.isNaN(lru[0]) && lru[1] >= 0);
+    const steps = await frameTimes(page, 60);
+    assert.ok(steps[30] < 50, `half of the frames came within ${steps[30]} ms`);
+  });
+
   await test("switching the policy moves the hit rate, and all that is shown", async (page) => {
     await page.locator("#traffic-kind").selectOption("loop");
     await page.locator("#run").focus();
@@ -438,8 +526,83 @@ try {
     await untilRates(page, `more than ${before} with more room`, ({ adaptive }) => adaptive > before + 0.02);
   });
 
+  await test("a tier that is killed is left alone, answers go on from the other, and it is asked again when it is back", async (page) => {
+    const before = await startLayers(page);
+    assert.deepEqual([before.near, before.far, before.failed], ["closed", "closed", 0]);
+    assert.ok(await painted(page, "#layers-chart"), "the answers are drawn");
+    await tierButton(page, "near", "kill").click();
+    assert.equal(await tierButton(page, "near", "kill").getAttribute("aria-pressed"), "true");
+    const without = await untilLayers(
+      page,
+      "far answers for near",
+      ({ near, share }) => near === "open" && share.near === 0 && share.far > before.share.far + 10,
+    );
+    assert.equal(without.status, "near is down and left alone. Answers go on, from memory, far and the origin.");
+    assert.match(without.log.at(-1), /near/);
+    await page.locator("#layers").screenshot({ path: `${shots}/layers-near-killed.png` });
+    await tierButton(page, "near", "revive").click();
+    const after = await untilLayers(
+      page,
+      "near answers again",
+      ({ near, share }) => near === "closed" && share.near > 10,
+    );
+    assert.equal(after.failed, 0);
+    assert.ok(after.log.length > without.log.length, after.log.join());
+    assert.equal(after.status, "Both tiers answer. The origin sees only what neither holds.");
+  });
+
+  await test("a tier that hangs costs no more than its timeout, and then nothing", async (page) => {
+    await startLayers(page);
+    await tierButton(page, "far", "hang").click();
+    const hung = await untilLayers(page, "far is left alone", ({ far }) => far === "open");
+    assert.equal(hung.failed, 0);
+    assert.match(hung.status, /^far is hanging and left alone\. Answers go on, from memory, near and the origin\.$/);
+    await page.getByRole("button", { name: "Stop the gets" }).click();
+    const all = await untilLayers(page, "nobody waits, though it hangs", ({ waiting }) => waiting === 0);
+    // A read of 150 ms at most, and the origin's 250 ms, on a busy machine.
+    assert.ok(all["wait-p99"] < 2_000, `${all["wait-p99"]} ms`);
+    await page.getByRole("button", { name: "Start the gets" }).click();
+    await tierButton(page, "far", "revive").click();
+    await untilLayers(page, "far answers again", ({ far, share }) => far === "closed" && share.far > 1);
+    assert.equal((await layers(page)).failed, 0);
+  });
+
+  await test("with both tiers gone the origin pays, everyone is answered, and by the keyboard both come back", async (page) => {
+    const before = await startLayers(page);
+    await tierButton(page, "near", "kill").click();
+    await tierButton(page, "far", "hang").click();
+    const alone = await untilLayers(
+      page,
+      "the origin answers for both",
+      ({ near, far, share }) => near === "open" && far === "open" && share.origin > before.share.origin + 15,
+    );
+    assert.ok(alone["origin-calls"] > before["origin-calls"] + 20);
+    assert.equal(alone.failed, 0);
+    assert.equal(
+      alone.status,
+      "near is down and left alone; far is hanging and left alone. Answers go on, from memory and the origin.",
+    );
+    await accessible(page, "with both tiers gone");
+    await page.locator("#layers").screenshot({ path: `${shots}/layers-both-gone.png` });
+    for (const name of ["near", "far"]) {
+      await tierButton(page, name, "revive").focus();
+      await page.keyboard.press("Enter");
+    }
+    const back = await untilLayers(
+      page,
+      "the tiers answer for the origin",
+      ({ near, far, share }) =>
+        near === "closed" && far === "closed" && share.origin < alone.share.origin - 15 && share.near > 5,
+    );
+    assert.equal(back.failed, 0);
+    await page.getByRole("button", { name: "Stop the gets" }).click();
+    await frames(page, 30);
+    const { gets } = await layers(page);
+    await frames(page, 30);
+    assert.equal((await layers(page)).gets, gets, "it stops");
+  });
+
   await test("the best possible is as good as trying every choice", async () => {
-    const seed = Number(process.env.SEED ?? Date.now() % 1e6);
     let state = seed;
     const below = (end) => ((state = (Math.imul(state, 1103515245) + 12345) >>> 0) >>> 8) % end;
     /** The most hits from position `at` on, with `held` in memory. */
@@ -477,7 +640,13 @@ try {
         await page.locator("#run").click();
         await page.locator('#policies [value="lru"]').check();
         await untilRates(page, "there are hit rates", ({ adaptive }) => adaptive > 0.3);
+        await page.locator("#layers-run").click();
+        await tierButton(page, "near", "kill").click();
+        await tierButton(page, "far", "hang").click();
+        await untilLayers(page, "both are left alone", ({ near, far }) => near === "open" && far === "open");
         await accessible(page, "with traffic");
+        await page.locator("#layers").screenshot({ path: `${shots}/layers-${width}-${colorScheme}.png` });
+        await page.locator("#traffic .live").screenshot({ path: `${shots}/live-${width}-${colorScheme}.png` });
         await page.locator('#traffic-form [name="failing"]').check();
         await page.locator("#traffic-clear").click();
         await page.locator("#traffic-status.bad").waitFor();
@@ -506,6 +675,9 @@ try {
         await fire(page);
         await page.locator("#fire-without").click();
         await page.locator("#run").click();
+        await page.locator("#layers-run").click();
+        await tierButton(page, "near", "kill").click();
+        await untilLayers(page, "near is left alone", ({ near }) => near === "open");
         await over(page, "without");
         await untilRates(page, "there are hit rates", ({ adaptive, best }) => adaptive > 0.3 && best > 0.3);
         await noOverflow(page);

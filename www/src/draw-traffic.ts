@@ -2,6 +2,7 @@
 
 import type { Lane } from "./lane.js";
 import { colours, still, type Colour, type View } from "./view.js";
+import { count } from "./words.js";
 
 const GLOW = 350;
 
@@ -14,37 +15,73 @@ export interface Line {
 
 /** Lines of shares, the last of each at the right. */
 export function drawChart(view: View, lines: Line[], windows: number): void {
+  const { right, left, y } = drawShares(view, view.height - 8);
+  for (const line of lines) {
+    const x = (i: number): number => right - ((line.rates.length - 1 - i) * (right - left)) / (windows - 1);
+    drawLine(view, line, x, y);
+    drawDot(view, line, right, y(line.rates.at(-1) ?? NaN));
+  }
+}
+
+/** Lines of shares by room, which doubles from each place to the next; `present` is the room there is. */
+export function drawCurve(view: View, lines: Line[], rooms: readonly number[], present: number): void {
+  const bottom = view.height - 26;
+  const { right, left, y } = drawShares(view, bottom);
+  const x = (i: number): number => left + ((i + 0.5) * (right - left)) / rooms.length;
+  const palette = colours();
+  view.g.fillStyle = palette.wait;
+  for (let at = y(1); at < bottom; at += 6) view.g.fillRect(Math.round(x(present)), at, 1, 3);
+  rooms.forEach((room, i) =>
+    view.text(count(room), x(i), bottom + 16, i === present ? palette.ink : palette.soft, "center"),
+  );
+  for (const line of lines) {
+    drawLine(view, line, x, y);
+    line.rates.forEach((rate, i) => drawDot(view, line, x(i), y(rate)));
+  }
+}
+
+/** The lines at 0, a half and 1, and where a share lies. */
+function drawShares(view: View, bottom: number): { left: number; right: number; y: (rate: number) => number } {
   const palette = colours();
   view.clear();
-  const { g, width, height } = view;
-  const [left, right, top, bottom] = [42, width - 6, 8, height - 8];
+  const { g, width } = view;
+  const [left, right, top] = [42, width - 6, 8];
   const y = (rate: number): number => bottom - rate * (bottom - top);
   for (const rate of [0, 0.5, 1]) {
     g.fillStyle = palette.line;
     g.fillRect(left, Math.round(y(rate)), right - left, 1);
     view.text(`${100 * rate}%`, left - 8, y(rate), palette.soft, "right");
   }
+  return { left, right, y };
+}
+
+function drawLine(
+  { g }: View,
+  { rates, colour, width, dash = [] }: Line,
+  x: (i: number) => number,
+  y: (rate: number) => number,
+): void {
   g.lineJoin = "round";
-  for (const { rates, colour, width, dash = [] } of lines) {
-    const x = (i: number): number => right - ((rates.length - 1 - i) * (right - left)) / (windows - 1);
-    g.fillStyle = g.strokeStyle = palette[colour];
-    g.lineWidth = width;
-    g.setLineDash([...dash]);
-    g.beginPath();
-    // A gap stays one.
-    rates.forEach((rate, i) => {
-      if (Number.isNaN(rate)) return;
-      if (Number.isNaN(rates[i - 1] ?? NaN)) g.moveTo(x(i), y(rate));
-      else g.lineTo(x(i), y(rate));
-    });
-    g.stroke();
-    g.setLineDash([]);
-    const last = rates.at(-1) ?? NaN;
-    if (Number.isNaN(last)) continue;
-    g.beginPath();
-    g.arc(right, y(last), width + 1.5, 0, 2 * Math.PI);
-    g.fill();
-  }
+  g.strokeStyle = colours()[colour];
+  g.lineWidth = width;
+  g.setLineDash([...dash]);
+  g.beginPath();
+  // A gap stays one.
+  rates.forEach((rate, i) => {
+    if (Number.isNaN(rate)) return;
+    if (Number.isNaN(rates[i - 1] ?? NaN)) g.moveTo(x(i), y(rate));
+    else g.lineTo(x(i), y(rate));
+  });
+  g.stroke();
+  g.setLineDash([]);
+}
+
+function drawDot({ g }: View, { colour, width }: Line, x: number, y: number): void {
+  if (Number.isNaN(y)) return;
+  g.fillStyle = colours()[colour];
+  g.beginPath();
+  g.arc(x, y, width + 1.5, 0, 2 * Math.PI);
+  g.fill();
 }
 
 /** One cell a key: filled while held, paler as its ttl runs out, ringed while loading, bright when hit. */

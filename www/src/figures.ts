@@ -73,6 +73,6 @@ function add(list: HTMLElement, name: string, title: string): HTMLElement {
 }
 
 /** Writes only what changed, so that the browser lays out only that. */
-export function set(place: HTMLElement, text: string): void {
+export function set(place: Element, text: string): void {
   if (place.textContent !== text) place.textContent = text;
 }

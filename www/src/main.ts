@@ -20,3 +20,6 @@ const measure = (now: number): boolean => {
 };
 paint(measure);
 document.documentElement.dataset.ready = "true";
+
+// The tiers' code and their wasm come after all else, from a file of their own.
+void import("./layers-panel.js").then(({ LayersPanel }) => new LayersPanel());

@@ -2,13 +2,14 @@
 
 import type { Duration } from "nearcache";
 import { AdviceList } from "./advice-list.js";
-import { drawChart, drawKeyspace, Recency } from "./draw-traffic.js";
+import { drawChart, drawCurve, drawKeyspace, Recency, type Line } from "./draw-traffic.js";
 import { Fields, option, whole } from "./fields.js";
 import { Figures, set } from "./figures.js";
 import { everyMs, paint } from "./frame.js";
 import { KINDS, type KindName } from "./kinds.js";
 import { WINDOWS, type Lane, type Policy } from "./lane.js";
 import type { Probe } from "./probe.js";
+import { TIMES } from "./rooms.js";
 import { toMs } from "./time.js";
 import { Traffic, type TrafficSettings } from "./traffic.js";
 import { View } from "./view.js";
@@ -29,6 +30,7 @@ export class TrafficPanel {
   );
   readonly #recency = new Recency($("#recency"), ROWS);
   readonly #chart: View;
+  readonly #curve: View;
   readonly #keyspace: View;
   readonly #slowly = everyMs(200);
   readonly #slower = everyMs(1000);
@@ -57,6 +59,7 @@ export class TrafficPanel {
     this.#traffic = new Traffic(settings);
     this.#ttl = toMs(settings.ttl);
     this.#chart = new View($("#chart"), () => this.#draw(performance.now()));
+    this.#curve = new View($("#curve"), () => this.#draw(performance.now()));
     this.#keyspace = new View($("#keyspace"), () => this.#draw(performance.now()));
     $("#traffic-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -135,6 +138,7 @@ export class TrafficPanel {
     if (this.#slower(performance.now())) this.#advice.show(lane.cache);
     for (const policy of POLICIES) set($(`[data-rate="${policy}"]`), percent(lanes[policy].recentRate));
     set($('[data-rate="best"]'), percent(bestRate));
+    this.#writeCurve();
     set(
       $("#rate"),
       `${count(stats.entries)} of ${count(settings.keys)} keys held, room for ${count(settings.maxEntries)}`,
@@ -148,17 +152,30 @@ export class TrafficPanel {
     else if (this.running && status.textContent!.startsWith("Loads fail")) set(status, "Loads succeed again.");
   }
 
+  /** The curve in figures, which is also what it says to who can't see it. */
+  #writeCurve(): void {
+    const { rooms } = this.#traffic;
+    const rows = { room: rooms.sizes.map(count), best: rooms.best.map(percent) } as Record<string, string[]>;
+    for (const policy of POLICIES) rows[policy] = rooms.rates(policy).map(percent);
+    for (const [name, cells] of Object.entries(rows))
+      document.querySelectorAll(`[data-curve="${name}"] [data-cell]`).forEach((cell, i) => set(cell, cells[i]!));
+  }
+
   #draw(now: number): boolean {
-    const { lanes, best, names } = this.#traffic;
-    const line = (policy: Policy) => ({
-      rates: lanes[policy].rates,
-      colour: COLOURS[policy],
-      width: policy === this.#shown ? 3 : 1.5,
-    });
-    const ideal = { rates: best, colour: "soft", width: 1.5, dash: [5, 4] } as const;
-    // The one shown lies on top.
-    const lines = POLICIES.map(line).sort((a, b) => a.width - b.width);
-    drawChart(this.#chart, [ideal, ...lines], WINDOWS);
+    const { lanes, best, names, rooms } = this.#traffic;
+    const lines = (ideal: number[], rates: (policy: Policy) => number[]): Line[] => [
+      { rates: ideal, colour: "soft", width: 1.5, dash: [5, 4] },
+      // The one shown lies on top.
+      ...POLICIES.map((policy) => ({
+        rates: rates(policy),
+        colour: COLOURS[policy],
+        width: policy === this.#shown ? 3 : 1.5,
+      })).sort((a, b) => a.width - b.width),
+    ];
+    const last = lines(best, (policy) => lanes[policy].rates);
+    drawChart(this.#chart, last, WINDOWS);
+    const byRoom = lines(rooms.best, (policy) => rooms.rates(policy));
+    drawCurve(this.#curve, byRoom, rooms.sizes, TIMES.indexOf(1));
     drawKeyspace(this.#keyspace, names, this.#lane, this.#ttl, now);
     return false;
   }

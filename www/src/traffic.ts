@@ -4,6 +4,7 @@ import type { Duration } from "nearcache";
 import { bestHits } from "./belady.js";
 import { KINDS, type KindName } from "./kinds.js";
 import { Lane, RECENT, WINDOW, WINDOWS, type Policy } from "./lane.js";
+import { MOST_GETS, Rooms } from "./rooms.js";
 
 export interface TrafficSettings {
   kind: KindName;
@@ -24,7 +25,9 @@ const LONGEST_LOG = 20_000;
 
 export class Traffic {
   readonly lanes: Record<Policy, Lane> = { adaptive: new Lane("adaptive"), lru: new Lane("lru") };
-  readonly #lanes = Object.values(this.lanes);
+  readonly rooms = new Rooms(this.lanes);
+  readonly #shown = Object.values(this.lanes);
+  readonly #lanes = [...this.#shown, ...this.rooms.others];
   /** The best possible hit rates at the ends of the last windows. */
   readonly best: number[] = [];
   bestRate = NaN;
@@ -51,8 +54,9 @@ export class Traffic {
       for (const lane of this.#lanes) lane.haveKeys(keys);
     }
     const anew = made?.maxEntries !== maxEntries || made.ttl !== ttl;
-    if (anew) for (const lane of this.#lanes) lane.make(maxEntries, ttl, () => Date.now() + this.#ahead);
+    if (anew) this.rooms.make(maxEntries, ttl, () => Date.now() + this.#ahead);
     if (!anew && made.keys === keys && made.kind === kind) return;
+    this.rooms.forget();
     this.#draw = KINDS[kind].draws({ keys, maxEntries });
     this.#log = [[]];
     this.bestRate = NaN;
@@ -82,11 +86,12 @@ export class Traffic {
     this.#owed += (Math.min(now - this.#last, LONGEST_STEP) * rate) / 1000;
     this.#last = now;
     const log = this.#log.at(-1)!;
+    const lanes = rate > MOST_GETS ? this.#shown : this.#lanes;
     for (; this.#owed >= 1; this.#owed--) {
       const index = this.#draw();
       // No two loads take the same time, but the same in every lane.
       const takes = latency * (0.6 + 0.8 * Math.random());
-      for (const lane of this.#lanes) lane.get(index, this.names[index]!, takes, failing, now);
+      for (const lane of lanes) lane.get(index, this.names[index]!, takes, failing, now);
       log.push(index);
     }
     if (now >= this.#windowEnd) this.#endWindow(now);
@@ -97,6 +102,7 @@ export class Traffic {
     const { keys, maxEntries } = this.settings;
     const asked = Int32Array.from(this.#log.flat().slice(-LONGEST_LOG));
     this.bestRate = this.#log.length < FEWEST_WINDOWS ? NaN : bestHits(asked, keys, maxEntries) / asked.length;
+    this.rooms.judge(asked, keys, this.bestRate);
     this.best.push(this.bestRate);
     if (this.best.length > WINDOWS) this.best.shift();
     if (this.#log.push([]) > RECENT) this.#log.shift();
