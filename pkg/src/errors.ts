@@ -69,6 +69,11 @@ export function queueFull(key: unknown, most: number): NearCacheError {
   return new NearCacheError("ERR_QUEUE_FULL", `${showKey(key)} is not loaded: ${why}`, key);
 }
 
+export function computeQueueFull(key: unknown, most: number): NearCacheError {
+  const why = `${most} computations of it wait for their turn already`;
+  return new NearCacheError("ERR_QUEUE_FULL", `${showKey(key)} is not computed: ${why}`, key);
+}
+
 export function invalidValue(key: unknown): NearCacheError {
   return new NearCacheError("ERR_INVALID", `the loader of ${showKey(key)} brought a value that validate refuses`, key);
 }

@@ -5,6 +5,7 @@ import { row } from "./calls.js";
 import { isForEver } from "./columns.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
+import { type Compute, Computes } from "./computes.js";
 import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
 import { health } from "./figures.js";
@@ -37,6 +38,7 @@ import type {
   Advice,
   BatchOptions,
   CacheLike,
+  ComputeOptions,
   DefaultOptions,
   DetailedOptions,
   Details,
@@ -70,6 +72,7 @@ import { wrap } from "./wrap.js";
 
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
+export type { Compute } from "./computes.js";
 export type { Stats } from "./stats.js";
 export type { BreakerState, Tiers, TierStats } from "./tiering.js";
 export type {
@@ -78,6 +81,7 @@ export type {
   CachedOptions,
   CacheLike,
   Check,
+  ComputeOptions,
   DefaultOptions,
   DetailedOptions,
   Details,
@@ -176,6 +180,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   readonly #entries: EntryTable<K, V>;
   readonly #driver: Driver<K, V>;
   readonly #updates: Updates<K, V>;
+  readonly #computes: Computes<K, V>;
   /** A number above 0 and up to 1, as the core takes them. */
   readonly #random: () => number;
   readonly #handle: CacheHandle<K, V>;
@@ -193,6 +198,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       this.#entries = whole.#entries;
       this.#driver = whole.#driver;
       this.#updates = whole.#updates;
+      this.#computes = whole.#computes;
       this.#random = whole.#random;
       this.#handle = handle;
       this.#bounds = whole.#bounds;
@@ -225,6 +231,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
+    this.#computes = new Computes(this.#entries, this.#updates, this.#random);
     const outer = {
       ...USUAL,
       policy: 0,
@@ -618,6 +625,36 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const call = readCall(options);
       call.signal?.throwIfAborted();
       return this.#updates.run(this.#handle, key, writer, call) as Promise<unknown> as Promise<Loaded<V, T>>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * The next value of a key from the present one: `compute` gets what `peek` would find, and returns (or promises) what is
+   * stored in its stead, or `undefined` to delete the key. Who computes the same key comes one after the other, in the order of
+   * the calls, and each gets what the last one stored; other keys go at the same time.
+   *
+   * If `compute` throws, what was there stays, and only this caller hears of it. What is set, deleted, cleared or purged
+   * meanwhile wins: what `compute` brings is then returned, and not stored; what loads bring that ran meanwhile is not stored.
+   * A caller that does not wait for the end (`hardTimeout`, of which the wait for its turn is a part; `signal`) gives its
+   * computation up: nothing of it is stored, and the next begins. One that computes its own key waits for itself, until its
+   * deadline. At most 1,000 wait for one key.
+   *
+   * ```ts
+   * await cache.compute("ann", (visits = 0) => visits + 1);
+   * ```
+   *
+   * Rejects with the function's error, the signal's reason, or a {@link NearCacheError}: `ERR_TIMEOUT`, `ERR_QUEUE_FULL`,
+   * `ERR_OPTION`, `ERR_BYTES`.
+   */
+  compute(key: K, compute: Compute<V>, options: ComputeOptions<K> = {}): Promise<V | undefined> {
+    try {
+      fn("compute", compute);
+      known(options, UPDATE_OPTIONS);
+      const call = readCall(options);
+      call.signal?.throwIfAborted();
+      return this.#computes.run(this.#handle, key, compute, call);
     } catch (error) {
       return Promise.reject(error);
     }

@@ -241,6 +241,14 @@ export interface UpdateOptions<K = any> extends SetOptions<K> {
   signal?: AbortSignal | undefined;
 }
 
+/** How one `compute` differs from the cache's options. */
+export interface ComputeOptions<K = any> extends SetOptions<K> {
+  /** How long this call may wait for its turn and run. */
+  hardTimeout?: Duration | undefined;
+  /** Takes the caller out, with the signal's reason, and tells the function's own signal. */
+  signal?: AbortSignal | undefined;
+}
+
 /** How one `getOrSet` differs from the cache's options. */
 export interface GetOrSetOptions<K = any> extends SetOptions<K> {
   /** How long this call may wait if there is a stale value that will do. */
