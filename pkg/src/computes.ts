@@ -147,6 +147,7 @@ export class Computes<K, V> {
     const { entries, updates } = this;
     const { handle, key, options } = write;
     const weight = value === undefined || !Number.isNaN(options.bytes) ? NaN : handle.weigh(key, value);
+    const stored = entries.copy(value, key);
     const mayJitter = handle.defaults.jitter > 0 || options.jitter > 0;
     const random = mayJitter ? this.random() : 0;
     const now = entries.clock.read();
@@ -166,10 +167,10 @@ export class Computes<K, V> {
           row(undefined),
           undefined,
         ),
-      value,
+      stored,
     );
     const { place, defaults, slots } = handle;
-    if (isStored) entries.changes?.set(place, key, value as V, lifeOf(defaults, options, undefined, value));
+    if (isStored) entries.changes?.set(place, key, stored as V, lifeOf(defaults, options, undefined, value));
     else if (value === undefined && slots.get(key) === undefined) entries.changes?.purge(place, "key", key);
   }
 

@@ -146,6 +146,7 @@ const CACHE_OPTIONS = new Set([
   "maxBytes",
   "maxEntryBytes",
   "eviction",
+  "clone",
   "maxConcurrentLoads",
   "loadsPerSecond",
   "maxQueuedLoads",
@@ -210,6 +211,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { maxEntryBytes = maxBytes, clock, random = Math.random, name: called = "default" } = options;
     const { eviction = "adaptive" } = options;
     if (eviction !== "adaptive" && eviction !== "lru") throw refusal("eviction", show(eviction), '"adaptive" or "lru"');
+    const { clone } = options;
+    if (clone !== undefined && clone !== "structured") throw refusal("clone", show(clone), '"structured"');
     this.name = name("name", called);
     const given = fn("random", random);
     this.#random = () => 1 - given();
@@ -228,6 +231,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         loads: readLoadLimits(options),
       },
       clock === undefined ? hostClock : new GivenClock(fn("clock", clock)),
+      clone !== undefined,
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
@@ -354,7 +358,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
     const weight = said === undefined || Number.isNaN(said.bytes) ? handle.weigh(key, value) : said.bytes;
-    entries.changes?.set(handle.place, key, value, lifeOf(defaults, said, undefined, value));
+    const stored = entries.copy(value, key);
+    entries.changes?.set(handle.place, key, stored, lifeOf(defaults, said, undefined, value));
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
     const now = nowFor(entries.clock, said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
@@ -368,7 +373,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         said === undefined
           ? core.insert(slot, number, hash, now, defaults.policy, weight, absent, random)
           : core.insert_with(slot, number, hash, now, defaults.policy, weight, absent, random, row(said), said.tags);
-      entries.inserted(code, slot, key, value, partition, number);
+      entries.inserted(code, slot, key, stored, partition, number);
     } catch (error) {
       if (!entries.recover(error)) throw error;
     }
@@ -796,7 +801,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const key = entries.keys[slot] as K;
       const willDo = stale ? entries.safely((core) => core.is_usable(slot, now)) : entries.isFresh(slot, now);
       const held = willDo && this.#handle.slots.get(key) === slot;
-      if (held) yield [key, entries.values[slot] as V];
+      if (held) yield [key, entries.copy(entries.values[slot] as V, key)];
     }
   }
 
@@ -937,7 +942,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { hooks } = entries;
     const handle = this.#handle;
     if (!entries.safely(() => entries.columns.isFresh(slot, now))) return undefined;
-    const value = entries.values[slot] as V;
+    const value = entries.copy(entries.values[slot] as V, key);
     handle.namespace.hits++;
     entries.columns.use(slot);
     if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
@@ -977,7 +982,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       return undefined;
     }
     const isHit = slot !== undefined && !isInvalid && kind(code) === HIT;
-    const value = isHit ? (entries.values[slot!] as V) : undefined;
+    const value = isHit ? entries.copy(entries.values[slot!] as V, key) : undefined;
     if (hasNews(code)) entries.drain();
     if (isHit) {
       if (hooks.hit !== undefined) hooks.notify("hit", { key, place });
@@ -1001,16 +1006,24 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     try {
       if (loader === undefined) loader = this.#batcher().loader;
       else fn("loader", loader);
-      if (options === undefined) return this.#driver.ask(this.#handle, key, loader, undefined);
+      if (options === undefined) return this.#copied(key, this.#driver.ask(this.#handle, key, loader, undefined));
       known(options, DETAILED_OPTIONS);
       const call = readCall(options);
       call.signal?.throwIfAborted();
-      return call.details
-        ? this.#driver.askDetailed(this.#handle, key, loader, call)
-        : this.#driver.ask(this.#handle, key, loader, call);
+      if (!call.details) return this.#copied(key, this.#driver.ask(this.#handle, key, loader, call));
+      const detailed = this.#driver.askDetailed(this.#handle, key, loader, call);
+      const entries = this.#entries;
+      if (!entries.copies) return detailed;
+      return detailed.then((details) => ({ ...details, value: entries.copy(details.value, key) }));
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Of those who share a load each gets a copy, where values are copied. */
+  #copied(key: K, shared: Promise<V>): Promise<V> {
+    const entries = this.#entries;
+    return entries.copies ? shared.then((value) => entries.copy(value, key)) : shared;
   }
 
   #batcher(): Batcher<K, V, LoadContext<K, V>> {

@@ -130,6 +130,12 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    */
   eviction?: "adaptive" | "lru" | undefined;
   /**
+   * `"structured"`: values are copied by `structuredClone` when they are stored and whenever they are handed out, so that
+   * nobody's change of a value reaches anyone else. A copy costs time by a value's size, each hit a call into the core besides, and a
+   * prototype is lost. What can't be cloned is `ERR_CLONE`, and not stored. Hooks and `sizeOf` get the value itself. Default: all share one value.
+   */
+  clone?: "structured" | undefined;
+  /**
    * At most so many loads under way at once: a whole number from 1 on. The others wait for their turn, first come first
    * served: what somebody waits for before refreshes in the background and what has a low `priority`. Deadlines and signals
    * count meanwhile, and a load that everybody has left is not begun. A purge or a newer value before a load begins does not

@@ -122,6 +122,7 @@ export class Updates<K, V> {
     let weight = NaN;
     if (ctx.bytes !== undefined) weight = bytes("ctx.bytes", ctx.bytes);
     else if (Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
+    const stored = this.entries.copy(value, key);
     const mayJitter = handle.defaults.jitter > 0 || options.jitter > 0 || said.jitter > 0;
     const random = mayJitter ? this.random() : 0;
     const now = this.entries.clock.read();
@@ -140,7 +141,7 @@ export class Updates<K, V> {
         tags,
       );
       if (hasNews(code)) entries.drain();
-      if ((code & SLOT) !== 0) entries.put(code & SLOT, value);
+      if ((code & SLOT) !== 0) entries.put(code & SLOT, stored);
     };
   }
 
