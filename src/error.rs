@@ -32,6 +32,11 @@ pub enum LoadError {
         /// How many may.
         max_queued: u32,
     },
+    /// As many [computations](crate::Cache::compute) of the key as may wait for their turn already.
+    ComputeQueueFull {
+        /// How many may.
+        max_waiting: u32,
+    },
     /// A batch's load brought another number of results than it was given keys; nothing of it is stored.
     Batch {
         /// How many keys it was given.
@@ -56,7 +61,7 @@ impl LoadError {
             Self::UnknownWeight => "ERR_BYTES",
             Self::Invalid => "ERR_INVALID",
             Self::Full => "ERR_TOO_MANY_LOADS",
-            Self::QueueFull { .. } => "ERR_QUEUE_FULL",
+            Self::QueueFull { .. } | Self::ComputeQueueFull { .. } => "ERR_QUEUE_FULL",
             Self::Batch { .. } => "ERR_BATCH",
             Self::Lost => "ERR_LOAD_LOST",
             Self::Reentrant => "ERR_REENTRANT",
@@ -82,6 +87,9 @@ impl fmt::Display for LoadError {
             Self::Full => f.write_str("too many loads are under way: at most 2097152 at once"),
             Self::QueueFull { max_queued } => {
                 write!(f, "not loaded: {max_queued} loads wait for their turn already (max_queued_loads)")
+            }
+            Self::ComputeQueueFull { max_waiting } => {
+                write!(f, "not computed: {max_waiting} computations of the key wait for their turn already")
             }
             Self::Batch { keys, results } => {
                 write!(

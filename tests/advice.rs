@@ -30,7 +30,11 @@ const COUNT: usize = 120_000;
 
 /// The part of a trace that a cache of so many entries hits, and what its figures advise.
 fn room(trace: &Trace, entries: u64) -> (f64, Vec<Advice>) {
-    let limits = Limits::new(entries, u64::MAX, u64::MAX);
+    within(trace, Limits::new(entries, u64::MAX, u64::MAX))
+}
+
+/// As `room`, with bounds.
+fn within(trace: &Trace, limits: Limits) -> (f64, Vec<Advice>) {
     let mut cache = Simulated::new(EvictionPolicy::Adaptive, limits, Ttl::Forever);
     assert_eq!(cache.machine.hit_rates_by_room(), None, "it begins now");
     let mut hits = 0;
@@ -38,8 +42,9 @@ fn room(trace: &Trace, entries: u64) -> (f64, Vec<Advice>) {
         hits += u64::from(cache.access(*key, trace.hashes[*key as usize], *size, 0));
     }
     let hit_rates_by_room = cache.machine.hit_rates_by_room();
-    println!("{entries} entries: {hits} hits, by room {hit_rates_by_room:.3?}");
-    let evidence = Evidence { stats: cache.machine.stats(), limits, policy: Policy::USUAL, hit_rates_by_room };
+    println!("{limits:?}: {hits} hits, by room {hit_rates_by_room:.3?}");
+    let (stats, entries, weight) = (cache.machine.stats(), cache.machine.len() as u64, cache.machine.weight());
+    let evidence = Evidence { stats, limits, entries, weight, policy: Policy::USUAL, hit_rates_by_room };
     (hits as f64 / trace.accesses.len() as f64, advise(&evidence))
 }
 
@@ -77,6 +82,39 @@ fn nothing_is_said_of_room_where_everything_fits_or_too_little_is_known() {
     assert_eq!(advice, [], "everything fits");
     let (_, advice) = room(&Trace::new(traces::zipf(seed(), 900)), 400);
     assert_eq!(advice, [], "hardly anything happened");
+}
+
+/// Keys of different sizes, a hundred bytes on average.
+fn sized(keys: impl IntoIterator<Item = u64>) -> Trace {
+    let mut trace = Trace::default();
+    keys.into_iter().for_each(|key| trace.add(key, 50 + (key.wrapping_mul(0x9E37_79B9) >> 7) as u32 % 101));
+    trace
+}
+
+#[test]
+fn more_bytes_are_advised_where_they_are_what_entries_make_room_for() {
+    println!("seed {}", seed());
+    let trace = sized(traces::zipf(seed(), COUNT));
+    let bytes = |most| Limits::new(10_000, most, u64::MAX);
+    let (before, advice) = within(&trace, bytes(40_000));
+    let [Advice { lever: Lever::MaxBytes, present: 40_000.0, suggested, expected: Some(expected), .. }] = advice[..]
+    else {
+        panic!("{advice:?}");
+    };
+    assert!(advice[0].to_string().starts_with(&format!("{suggested} bytes would give ")), "{}", advice[0]);
+    let (after, _) = within(&trace, bytes(suggested as u64));
+    assert!(after >= before + 0.02, "followed: {before:.3}, then {after:.3}");
+    assert!((after - expected).abs() < 0.05, "expected {expected:.3}, got {after:.3}");
+}
+
+#[test]
+fn nothing_is_said_of_bytes_where_all_fit_or_the_number_of_entries_is_what_bounds() {
+    println!("seed {}", seed());
+    let trace = sized(traces::zipf(seed(), COUNT));
+    let (_, advice) = within(&trace, Limits::new(100_000, 100_000_000, u64::MAX));
+    assert_eq!(advice, [], "everything fits");
+    let (_, advice) = within(&trace, Limits::new(400, 100_000_000, u64::MAX));
+    assert!(advice.iter().all(|advice| advice.lever == Lever::MaxEntries), "{advice:?}");
 }
 
 /// A cache before a source that takes so long, and fails at times.

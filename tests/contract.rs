@@ -22,6 +22,7 @@ const FILES: &[(&str, &str)] = &[
     ("batches.json", include_str!("contract/batches.json")),
     ("bounds.json", include_str!("contract/bounds.json")),
     ("circles.json", include_str!("contract/circles.json")),
+    ("compute.json", include_str!("contract/compute.json")),
     ("failures.json", include_str!("contract/failures.json")),
     ("hooks.json", include_str!("contract/hooks.json")),
     ("idle.json", include_str!("contract/idle.json")),

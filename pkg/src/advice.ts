@@ -7,7 +7,7 @@ import type { Advice } from "./types.js";
 export const ADVICE = Symbol.for("nearcache.advice");
 
 /** As the core numbers them. */
-const LEVERS = ["maxEntries", "ttl", "staleWhileRevalidate", "staleIfError", "refreshAhead"] as const;
+const LEVERS = ["maxEntries", "ttl", "staleWhileRevalidate", "staleIfError", "refreshAhead", "maxBytes"] as const;
 
 /** What the core says, piece by piece. */
 export function read(numbers: ReturnType<Core["advice"]>): Advice[] {
@@ -32,6 +32,8 @@ function why(option: Advice["option"], present: number, suggested: number, rate:
   switch (option) {
     case "maxEntries":
       return `${suggested} entries would give ${(100 * expected).toFixed(1)} % of hits, ${present} give ${share}`;
+    case "maxBytes":
+      return `${suggested} bytes would give ${(100 * expected).toFixed(1)} % of hits, ${present} give ${share}`;
     case "ttl":
       return `${share} of gets met a value past its ttl of ${present} ms, and little made room for others; if values change more rarely, let them live longer`;
     case "staleWhileRevalidate":

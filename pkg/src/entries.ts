@@ -2,6 +2,7 @@ import { row } from "./calls.js";
 import type { Clock } from "./clock.js";
 import { Columns, type ColumnsOwner } from "./columns.js";
 import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
+import { uncloneable } from "./errors.js";
 import { newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
@@ -59,6 +60,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   constructor(
     readonly options: CoreOptions,
     readonly clock: Clock,
+    /** Whether values are copied on their way in and out. */
+    readonly copies = false,
   ) {
     this.core = this.makeCore();
     this.columns = new Columns(this);
@@ -66,7 +69,17 @@ export class EntryTable<K, V> implements ColumnsOwner {
   }
 
   get mustAsk(): boolean {
-    return this.hooks.hit !== undefined;
+    return this.hooks.hit !== undefined || this.copies;
+  }
+
+  /** The value as it is stored or handed out: itself, or a copy. @throws {NearCacheError} `ERR_CLONE` */
+  copy<T>(value: T, key: unknown): T {
+    if (!this.copies || value === null || !/object|function|symbol/.test(typeof value)) return value;
+    try {
+      return structuredClone(value);
+    } catch (error) {
+      throw uncloneable(key, error);
+    }
   }
 
   noteHit(slot: number): void {
@@ -129,10 +142,10 @@ export class EntryTable<K, V> implements ColumnsOwner {
     if (this.partitions !== undefined) this.partitions[slot] = partition;
   }
 
-  /** The value in a slot, fresh or not; `undefined` if there is none. */
+  /** The value in a slot, fresh or not, to be handed out; `undefined` if there is none. */
   valueAt(slot: number): V | undefined {
     const value = this.values[slot];
-    return value === NONE || value instanceof FailureCached ? undefined : (value as V);
+    return value === NONE || value instanceof FailureCached ? undefined : this.copy(value as V, this.keys[slot]);
   }
 
   /** Writes a value to its slot. */

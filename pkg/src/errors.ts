@@ -8,6 +8,7 @@ export type NearCacheErrorCode =
   | "ERR_LOAD_LOST"
   | "ERR_BYTES"
   | "ERR_INVALID"
+  | "ERR_CLONE"
   | "ERR_BATCH"
   | "ERR_KEY"
   | "ERR_SNAPSHOT"
@@ -28,7 +29,7 @@ export class NearCacheError extends Error {
 
 /** Whether the error is about how the cache was used, so that the same again would bring the same. */
 export function isMisuse(error: unknown): boolean {
-  return error instanceof NearCacheError && /OPTION|RECURSIVE|BYTES|BATCH|KEY/.test(error.code);
+  return error instanceof NearCacheError && /OPTION|RECURSIVE|BYTES|BATCH|KEY|CLONE/.test(error.code);
 }
 
 /** A key as an error shows it: short, whatever it is. */
@@ -69,8 +70,22 @@ export function queueFull(key: unknown, most: number): NearCacheError {
   return new NearCacheError("ERR_QUEUE_FULL", `${showKey(key)} is not loaded: ${why}`, key);
 }
 
+export function computeQueueFull(key: unknown, most: number): NearCacheError {
+  const why = `${most} computations of it wait for their turn already`;
+  return new NearCacheError("ERR_QUEUE_FULL", `${showKey(key)} is not computed: ${why}`, key);
+}
+
 export function invalidValue(key: unknown): NearCacheError {
   return new NearCacheError("ERR_INVALID", `the loader of ${showKey(key)} brought a value that validate refuses`, key);
+}
+
+export function uncloneable(key: unknown, error: unknown): NearCacheError {
+  const why = error instanceof Error ? error.message : String(error);
+  return new NearCacheError(
+    "ERR_CLONE",
+    `the value of ${showKey(key)} can't be cloned (clone: "structured"): ${why}`,
+    key,
+  );
 }
 
 export function nobodyWaits(key: unknown): NearCacheError {

@@ -5,6 +5,7 @@ import { row } from "./calls.js";
 import { isForEver } from "./columns.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
+import { type Compute, Computes } from "./computes.js";
 import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
 import { health } from "./figures.js";
@@ -37,6 +38,7 @@ import type {
   Advice,
   BatchOptions,
   CacheLike,
+  ComputeOptions,
   DefaultOptions,
   DetailedOptions,
   Details,
@@ -70,6 +72,7 @@ import { wrap } from "./wrap.js";
 
 export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
+export type { Compute } from "./computes.js";
 export type { Stats } from "./stats.js";
 export type { BreakerState, Tiers, TierStats } from "./tiering.js";
 export type {
@@ -78,6 +81,7 @@ export type {
   CachedOptions,
   CacheLike,
   Check,
+  ComputeOptions,
   DefaultOptions,
   DetailedOptions,
   Details,
@@ -142,6 +146,7 @@ const CACHE_OPTIONS = new Set([
   "maxBytes",
   "maxEntryBytes",
   "eviction",
+  "clone",
   "maxConcurrentLoads",
   "loadsPerSecond",
   "maxQueuedLoads",
@@ -176,6 +181,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   readonly #entries: EntryTable<K, V>;
   readonly #driver: Driver<K, V>;
   readonly #updates: Updates<K, V>;
+  readonly #computes: Computes<K, V>;
   /** A number above 0 and up to 1, as the core takes them. */
   readonly #random: () => number;
   readonly #handle: CacheHandle<K, V>;
@@ -193,6 +199,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       this.#entries = whole.#entries;
       this.#driver = whole.#driver;
       this.#updates = whole.#updates;
+      this.#computes = whole.#computes;
       this.#random = whole.#random;
       this.#handle = handle;
       this.#bounds = whole.#bounds;
@@ -204,6 +211,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { maxEntryBytes = maxBytes, clock, random = Math.random, name: called = "default" } = options;
     const { eviction = "adaptive" } = options;
     if (eviction !== "adaptive" && eviction !== "lru") throw refusal("eviction", show(eviction), '"adaptive" or "lru"');
+    const { clone } = options;
+    if (clone !== undefined && clone !== "structured") throw refusal("clone", show(clone), '"structured"');
     this.name = name("name", called);
     const given = fn("random", random);
     this.#random = () => 1 - given();
@@ -222,9 +231,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         loads: readLoadLimits(options),
       },
       clock === undefined ? hostClock : new GivenClock(fn("clock", clock)),
+      clone !== undefined,
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
+    this.#computes = new Computes(this.#entries, this.#updates, this.#random);
     const outer = {
       ...USUAL,
       policy: 0,
@@ -347,7 +358,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
     const weight = said === undefined || Number.isNaN(said.bytes) ? handle.weigh(key, value) : said.bytes;
-    entries.changes?.set(handle.place, key, value, lifeOf(defaults, said, undefined, value));
+    const stored = entries.copy(value, key);
+    entries.changes?.set(handle.place, key, stored, lifeOf(defaults, said, undefined, value));
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
     const now = nowFor(entries.clock, said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
@@ -361,7 +373,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         said === undefined
           ? core.insert(slot, number, hash, now, defaults.policy, weight, absent, random)
           : core.insert_with(slot, number, hash, now, defaults.policy, weight, absent, random, row(said), said.tags);
-      entries.inserted(code, slot, key, value, partition, number);
+      entries.inserted(code, slot, key, stored, partition, number);
     } catch (error) {
       if (!entries.recover(error)) throw error;
     }
@@ -624,6 +636,36 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   }
 
   /**
+   * The next value of a key from the present one: `compute` gets what `peek` would find, and returns (or promises) what is
+   * stored in its stead, or `undefined` to delete the key. Who computes the same key comes one after the other, in the order of
+   * the calls, and each gets what the last one stored; other keys go at the same time.
+   *
+   * If `compute` throws, what was there stays, and only this caller hears of it. What is set, deleted, cleared or purged
+   * meanwhile wins: what `compute` brings is then returned, and not stored; what loads bring that ran meanwhile is not stored.
+   * A caller that does not wait for the end (`hardTimeout`, of which the wait for its turn is a part; `signal`) gives its
+   * computation up: nothing of it is stored, and the next begins. One that computes its own key waits for itself, until its
+   * deadline. At most 1,000 wait for one key.
+   *
+   * ```ts
+   * await cache.compute("ann", (visits = 0) => visits + 1);
+   * ```
+   *
+   * Rejects with the function's error, the signal's reason, or a {@link NearCacheError}: `ERR_TIMEOUT`, `ERR_QUEUE_FULL`,
+   * `ERR_OPTION`, `ERR_BYTES`.
+   */
+  compute(key: K, compute: Compute<V>, options: ComputeOptions<K> = {}): Promise<V | undefined> {
+    try {
+      fn("compute", compute);
+      known(options, UPDATE_OPTIONS);
+      const call = readCall(options);
+      call.signal?.throwIfAborted();
+      return this.#computes.run(this.#handle, key, compute, call);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
    * A part of this cache with defaults and figures of its own. It shares the bounds, and nothing else: its keys and
    * tags are not met from outside, but for `clear`, `deleteByTag` and `expireByTag`, which reach within.
    * Called again with the same name it is the same part. There may be 255 of them.
@@ -759,7 +801,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const key = entries.keys[slot] as K;
       const willDo = stale ? entries.safely((core) => core.is_usable(slot, now)) : entries.isFresh(slot, now);
       const held = willDo && this.#handle.slots.get(key) === slot;
-      if (held) yield [key, entries.values[slot] as V];
+      if (held) yield [key, entries.copy(entries.values[slot] as V, key)];
     }
   }
 
@@ -900,7 +942,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { hooks } = entries;
     const handle = this.#handle;
     if (!entries.safely(() => entries.columns.isFresh(slot, now))) return undefined;
-    const value = entries.values[slot] as V;
+    const value = entries.copy(entries.values[slot] as V, key);
     handle.namespace.hits++;
     entries.columns.use(slot);
     if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
@@ -940,7 +982,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       return undefined;
     }
     const isHit = slot !== undefined && !isInvalid && kind(code) === HIT;
-    const value = isHit ? (entries.values[slot!] as V) : undefined;
+    const value = isHit ? entries.copy(entries.values[slot!] as V, key) : undefined;
     if (hasNews(code)) entries.drain();
     if (isHit) {
       if (hooks.hit !== undefined) hooks.notify("hit", { key, place });
@@ -964,16 +1006,24 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     try {
       if (loader === undefined) loader = this.#batcher().loader;
       else fn("loader", loader);
-      if (options === undefined) return this.#driver.ask(this.#handle, key, loader, undefined);
+      if (options === undefined) return this.#copied(key, this.#driver.ask(this.#handle, key, loader, undefined));
       known(options, DETAILED_OPTIONS);
       const call = readCall(options);
       call.signal?.throwIfAborted();
-      return call.details
-        ? this.#driver.askDetailed(this.#handle, key, loader, call)
-        : this.#driver.ask(this.#handle, key, loader, call);
+      if (!call.details) return this.#copied(key, this.#driver.ask(this.#handle, key, loader, call));
+      const detailed = this.#driver.askDetailed(this.#handle, key, loader, call);
+      const entries = this.#entries;
+      if (!entries.copies) return detailed;
+      return detailed.then((details) => ({ ...details, value: entries.copy(details.value, key) }));
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Of those who share a load each gets a copy, where values are copied. */
+  #copied(key: K, shared: Promise<V>): Promise<V> {
+    const entries = this.#entries;
+    return entries.copies ? shared.then((value) => entries.copy(value, key)) : shared;
   }
 
   #batcher(): Batcher<K, V, LoadContext<K, V>> {

@@ -196,6 +196,7 @@ export class Loads<K, V> {
     let weight = NaN;
     if (ctx.bytes !== undefined) weight = bytes("ctx.bytes", ctx.bytes);
     else if (options === undefined || Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
+    const stored = entries.copy(value, key);
     const mayJitter = handle.defaults.jitter > 0 || (options?.jitter ?? 0) > 0 || (said?.jitter ?? 0) > 0;
     const random = mayJitter ? this.random() : 0;
     this.ahead ||= (said?.refreshAhead ?? 0) > 0;
@@ -227,7 +228,7 @@ export class Loads<K, V> {
     }
     if ((core.kind(code) & 7) === core.STORED) {
       flight.slot = code & core.SLOT;
-      entries.put(flight.slot, value);
+      entries.put(flight.slot, stored);
       if (flight.isDetailed) flight.dated = entries.dated(flight.slot, now);
     }
     const { hooks } = entries;

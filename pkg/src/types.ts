@@ -130,6 +130,12 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    */
   eviction?: "adaptive" | "lru" | undefined;
   /**
+   * `"structured"`: values are copied by `structuredClone` when they are stored and whenever they are handed out, so that
+   * nobody's change of a value reaches anyone else. A copy costs time by a value's size, each hit a call into the core besides, and a
+   * prototype is lost. What can't be cloned is `ERR_CLONE`, and not stored. Hooks and `sizeOf` get the value itself. Default: all share one value.
+   */
+  clone?: "structured" | undefined;
+  /**
    * At most so many loads under way at once: a whole number from 1 on. The others wait for their turn, first come first
    * served: what somebody waits for before refreshes in the background and what has a low `priority`. Deadlines and signals
    * count meanwhile, and a load that everybody has left is not begun. A purge or a newer value before a load begins does not
@@ -238,6 +244,14 @@ export interface UpdateOptions<K = any> extends SetOptions<K> {
   /** How long this call may wait. */
   hardTimeout?: Duration | undefined;
   /** Takes the caller out, with the signal's reason, and tells the writer's own signal. */
+  signal?: AbortSignal | undefined;
+}
+
+/** How one `compute` differs from the cache's options. */
+export interface ComputeOptions<K = any> extends SetOptions<K> {
+  /** How long this call may wait for its turn and run. */
+  hardTimeout?: Duration | undefined;
+  /** Takes the caller out, with the signal's reason, and tells the function's own signal. */
   signal?: AbortSignal | undefined;
 }
 
@@ -412,13 +426,13 @@ export type Plugin<K, V> = { [E in keyof Events<K, V>]?: ((event: Events<K, V>[E
 
 /** Something to change about a cache. */
 export interface Advice {
-  readonly option: "maxEntries" | "ttl" | "staleWhileRevalidate" | "staleIfError" | "refreshAhead";
-  /** What it is now: entries, milliseconds, or a factor. */
+  readonly option: "maxEntries" | "ttl" | "staleWhileRevalidate" | "staleIfError" | "refreshAhead" | "maxBytes";
+  /** What it is now: entries, bytes, milliseconds, or a factor. */
   readonly present: number;
   readonly suggested: number;
   /** What speaks for it, from 0 to 1: the hit rate now, or the share of gets, or of loads, that it is about. */
   readonly rate: number;
-  /** The hit rate that is to be expected; only of `maxEntries`. */
+  /** The hit rate that is to be expected; only of `maxEntries` and `maxBytes`. */
   readonly expected: number | undefined;
   /** The same for people. */
   readonly why: string;

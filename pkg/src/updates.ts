@@ -12,12 +12,14 @@ import { type CallOptions, or, readContext } from "./policy.js";
 import { onAbort } from "./signals.js";
 import type { Loader } from "./types.js";
 
-/** A write-through under way. */
-interface Write<K, V> {
+/** A write-through or a computation under way. */
+export interface Write<K, V> {
   readonly number: number;
   readonly handle: CacheHandle<K, V>;
   readonly key: K;
   readonly options: CallOptions<K>;
+  /** Whether the value is computed from the one that is there, and no source is written. */
+  readonly computes: boolean;
 }
 
 /** The number of no write: the core takes it for one that was given up. */
@@ -37,7 +39,7 @@ export class Updates<K, V> {
   run(handle: CacheHandle<K, V>, key: K, writer: Loader<K, V>, options: CallOptions<K>): Promise<V> {
     const { entries } = this;
     const now = entries.clock.read();
-    const begun = entries.safely(() => this.begin(handle, key, options, now));
+    const begun = entries.safely(() => this.begin(handle, key, options, now, false));
     if (begun === undefined) return Promise.reject(tooManyLoads(key));
     entries.flush();
 
@@ -65,19 +67,22 @@ export class Updates<K, V> {
     return promise;
   }
 
-  private begin(handle: CacheHandle<K, V>, key: K, options: CallOptions<K>, now: number) {
+  /** `undefined` when there is no number left. */
+  begin(handle: CacheHandle<K, V>, key: K, options: CallOptions<K>, now: number, computes: boolean) {
     const { entries } = this;
     const { core } = entries;
     const known = handle.slots.get(key) ?? 0;
     const number = handle.number(core);
-    const stale = known !== 0 && core.is_usable(known, now) ? entries.valueAt(known) : undefined;
+    const willDo = known !== 0 && (computes ? core.is_fresh(known, now) : core.is_usable(known, now));
+    const stale = willDo ? entries.valueAt(known) : undefined;
     const answer = core.begin_write(
       known,
       number,
       known === 0 ? entries.hash(key, handle.partition) : 0,
       now,
       handle.defaults.policy,
-      host.requestBound,
+      host.requestBound && !computes,
+      computes,
       row(options, options.bytes),
       options.tags,
     );
@@ -88,7 +93,7 @@ export class Updates<K, V> {
     const code = answer | 0;
     if (hasNews(code)) entries.drain();
     if (known === 0) entries.place(code & SLOT, key, handle.partition, number);
-    const write: Write<K, V> = { number: above(answer), handle, key, options };
+    const write: Write<K, V> = { number: above(answer), handle, key, options, computes };
     this.writes[write.number] = write;
     return { write, stale };
   }
@@ -117,6 +122,7 @@ export class Updates<K, V> {
     let weight = NaN;
     if (ctx.bytes !== undefined) weight = bytes("ctx.bytes", ctx.bytes);
     else if (Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
+    const stored = this.entries.copy(value, key);
     const mayJitter = handle.defaults.jitter > 0 || options.jitter > 0 || said.jitter > 0;
     const random = mayJitter ? this.random() : 0;
     const now = this.entries.clock.read();
@@ -124,6 +130,7 @@ export class Updates<K, V> {
       const { entries } = this;
       const code = entries.core.written(
         number,
+        false,
         slot,
         now,
         weight,
@@ -134,7 +141,7 @@ export class Updates<K, V> {
         tags,
       );
       if (hasNews(code)) entries.drain();
-      if ((code & SLOT) !== 0) entries.put(code & SLOT, value);
+      if ((code & SLOT) !== 0) entries.put(code & SLOT, stored);
     };
   }
 
@@ -150,9 +157,24 @@ export class Updates<K, V> {
     entries.safely((core) => {
       const slot = write.handle.slots.get(write.key) ?? 0;
       if (written !== undefined) written(number, slot);
-      else if (hasNews(core.write_failed(number, slot, now))) entries.drain();
+      else if (hasNews(core.write_failed(number, false, slot, now))) entries.drain();
     });
     entries.flush();
+  }
+
+  /** Ends a computation by the core's word for it. Does nothing if it has ended, or was given up. */
+  endComputed(write: Write<K, V>, end: (number: number, slot: number) => number, value?: V): boolean {
+    const { entries, writes } = this;
+    if (writes[write.number] !== write) return false;
+    writes[write.number] = undefined;
+    const isStored = entries.safely(() => {
+      const code = end(write.number, write.handle.slots.get(write.key) ?? 0);
+      if (hasNews(code)) entries.drain();
+      if ((code & SLOT) !== 0) entries.put(code & SLOT, value as V);
+      return (code & SLOT) !== 0;
+    });
+    entries.flush();
+    return isStored;
   }
 
   private remove({ handle, key }: Write<K, V>): void {

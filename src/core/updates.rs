@@ -2,7 +2,7 @@
 
 use super::entries::{Entry, names_around};
 use super::partitions::PartitionId;
-use super::slab::Slot;
+use super::slab::{Slot, State};
 use super::writes::Write;
 use super::{Brought, Machine, RemovalCause, SWEEP, WriteId};
 use crate::options::{Policy, PolicyPatch};
@@ -46,6 +46,8 @@ pub struct WriteThrough<'a> {
     pub weight: Option<u32>,
     /// Whether it may end without a word, with the request that runs it.
     pub may_vanish: bool,
+    /// Whether it computes a value from the one that is there, and writes no source: it is [ended](Machine::end_compute) as such.
+    pub computes: bool,
 }
 
 /// A write whose caller does not wait for its end counts as under way for so long after its deadline.
@@ -123,7 +125,7 @@ impl Machine {
     /// A write counts as abandoned half a minute after its deadline, and after a quarter of an hour at the latest: then
     /// the key is removed, and what its writer brings is not stored.
     pub fn begin_write(&mut self, write: &WriteThrough<'_>) -> Option<(Slot, WriteId)> {
-        let WriteThrough { slot, hash, partition, now, policy, tags, weight, may_vanish } = *write;
+        let WriteThrough { slot, hash, partition, now, policy, tags, weight, may_vanish, computes } = *write;
         self.partitions.retain(partition);
         let slot = self.sweep_for(slot, now, 0).or_else(|| self.take(partition, hash));
         self.partitions.release(partition);
@@ -131,7 +133,8 @@ impl Machine {
         self.detach_begun(slot);
         let abandoned_at = now.after(policy.hard_timeout.min(LONGEST_WRITE)).after(GRACE);
         let since = self.tags.purges();
-        let write = Write { slot: None, conflicted: false, since, policy: *policy, tags: tags.to_vec(), weight };
+        let write =
+            Write { slot: None, conflicted: false, since, policy: *policy, tags: tags.to_vec(), weight, computes };
         let id = self.writes.begin(slot, write, abandoned_at)?;
         if may_vanish {
             self.drop_value(slot, Some(RemovalCause::Removed));
@@ -177,6 +180,52 @@ impl Machine {
         None
     }
 
+    /// Ends a write that computes: with the next value, one to [skip](Brought::skip) where there is to be none, or `None` where
+    /// it failed or its caller left. `slot` is the key's now.
+    ///
+    /// What was there stays if it failed, and what came or went meanwhile wins over what it brings. As with other writes, what
+    /// loads bring that ran meanwhile is not stored.
+    pub fn end_compute(
+        &mut self,
+        id: WriteId,
+        slot: Option<Slot>,
+        now: Timestamp,
+        computed: Option<&Brought<'_>>,
+    ) -> Option<Slot> {
+        let write = self.writes.end(id);
+        let slot = self.sweep_for(slot, now, SWEEP)?;
+        let stored = write.zip(computed).and_then(|(write, computed)| self.end_computed(slot, now, &write, computed));
+        if stored.is_none() {
+            self.leave_unused(slot);
+        }
+        stored
+    }
+
+    /// A slot that was taken for what was computed, and for nothing else, is free again.
+    fn leave_unused(&mut self, slot: Slot) {
+        if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Pending) {
+            self.drop_value(slot, None);
+        }
+    }
+
+    fn end_computed(&mut self, slot: Slot, now: Timestamp, write: &Write, computed: &Brought<'_>) -> Option<Slot> {
+        let partition = self.slab.partition(slot);
+        let tags = [&write.tags[..], computed.tags];
+        let purged = self.tags.purged_since(write.since, &names_around(&self.partitions, partition, tags));
+        if write.conflicted || write.slot != Some(slot) || purged.is_some() {
+            return None;
+        }
+        self.supersede(slot);
+        if computed.skip {
+            self.write_left(slot, now);
+            return None;
+        }
+        let weight = computed.weight.or(write.weight);
+        let Brought { said, absent, random, .. } = *computed;
+        let value = NewValue { hash: None, policy: &write.policy, said, tags, weight, absent, random };
+        self.put(Some(slot), partition, now, &value)
+    }
+
     /// The caller of a write waits no longer, and nobody knows what the source will have: the key goes now, and again when
     /// the write [ends](Self::end_write). A value that was dead already goes as expired. O(1).
     pub fn write_left(&mut self, slot: Slot, now: Timestamp) {
@@ -190,12 +239,12 @@ impl Machine {
         self.writes.id_at(number)
     }
 
-    /// Ends a write that nobody will end any more: its key goes, since nobody knows what the source has.
+    /// Ends a write that nobody will end any more: its key goes, since nobody knows what the source has, but for one that computes.
     pub(super) fn sweep_write(&mut self, now: Timestamp) {
         if let Some(abandoned) = self.writes.take_abandoned(now)
             && let Some(slot) = abandoned.slot
         {
-            self.remove(slot);
+            if abandoned.computes { self.leave_unused(slot) } else { self.remove(slot) }
         }
     }
 }

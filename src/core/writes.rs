@@ -30,6 +30,8 @@ pub(crate) struct Write {
     pub policy: Policy,
     pub tags: Vec<String>,
     pub weight: Option<u32>,
+    /// It computes a value from the one that is there, and writes no source: what it does not replace stays.
+    pub computes: bool,
 }
 
 #[derive(Default)]
@@ -57,7 +59,8 @@ pub(crate) struct WriteThroughs {
 impl WriteThroughs {
     /// A write begins that counts as abandoned from `abandoned_at` on. `None` when 2^32 are under way.
     pub fn begin(&mut self, slot: Slot, write: Write, abandoned_at: Timestamp) -> Option<WriteId> {
-        let conflicted = self.conflict(slot) || self.keyless > 0;
+        // Of what is computed one comes after the other, and no clear was about a later one.
+        let conflicted = (self.conflict(slot) || self.keyless > 0) && !write.computes;
         if self.is_empty() {
             self.none_abandoned_before = abandoned_at;
         }
@@ -93,6 +96,7 @@ impl WriteThroughs {
         let after = place.next;
         self.free.push(id.number);
         match write.slot {
+            None if write.computes => {}
             None => self.keyless -= 1,
             Some(slot) => self.unlink(slot, id.number, after),
         }
@@ -161,7 +165,7 @@ impl WriteThroughs {
         self.firsts = Vec::new();
         for write in self.places.iter_mut().filter_map(|place| place.write.as_mut()) {
             write.conflicted = true;
-            self.keyless += usize::from(write.slot.take().is_some());
+            self.keyless += usize::from(write.slot.take().is_some() && !write.computes);
         }
     }
 }

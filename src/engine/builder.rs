@@ -373,7 +373,18 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
         machine.limit_loads(self.load_limits);
         let table = RefCell::new(EntryTable::new(machine, told_key));
         let (hook_depth, root) = (Cell::new(0), Rc::<Place>::default());
-        let inner = Rc::new(Inner { table, runtime, weigher, rules, plugins, hook_depth, told_key, random, root });
+        let inner = Rc::new(Inner {
+            table,
+            runtime,
+            weigher,
+            rules,
+            plugins,
+            hook_depth,
+            told_key,
+            random,
+            computes: RefCell::default(),
+            root,
+        });
         let handle = Handle::root(&inner, policy, tags);
         Cache { inner, partition: PartitionId::ROOT, handle }
     }

@@ -56,6 +56,9 @@ impl<K: Hash + Eq, V, R: Runtime> Cache<K, V, R> {
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// The value, if it is there and fresh. Counts as a use of it.
+    ///
+    /// Here and wherever values are handed out they are cloned (the npm class does so with `clone: "structured"`): a change reaches
+    /// nobody else, unless clones share what they hold, as an `Rc<RefCell<_>>` does.
     #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where

@@ -38,6 +38,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let evidence = self.inner.with(|table| Evidence {
             stats: table.machine.stats(),
             limits: *table.machine.limits(),
+            entries: table.machine.len() as u64,
+            weight: table.machine.weight(),
             policy,
             hit_rates_by_room: table.machine.hit_rates_by_room(),
         });

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::hash::Hash;
 use std::rc::Rc;
 
+use super::compute::Computes;
 use super::plugin::{Place, Plugin};
 use super::runtime::Runtime;
 use super::table::{EntryTable, Left, LeftEntry};
@@ -43,6 +44,8 @@ pub(super) struct Inner<K, V, R: Runtime> {
     /// Clones keys for plugins; there if there are any.
     pub told_key: Option<fn(&K) -> K>,
     pub random: Option<RandomSource>,
+    /// Who computes, by key.
+    pub computes: RefCell<Computes<K>>,
     /// Where the keys of the cache itself lie.
     pub root: Rc<Place>,
 }

@@ -8,6 +8,7 @@ mod builder;
 mod cache;
 mod call;
 mod clock;
+mod compute;
 mod figures;
 mod handle;
 mod inner;

@@ -67,7 +67,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     {
         let inner = &self.inner;
         let policy = self.policy_of(&options);
-        let begun = self.with(|table| self.begin_write(table, &key, &options, &policy));
+        let begun = self.with(|table| self.begin_write(table, &key, &options, &policy, false));
         let (id, last) = begun.unwrap_or(Err(LoadError::Reentrant))?;
         let writing = Writing { cache: self.clone(), key: key.clone(), weigh: options.weight.is_none(), id: Some(id) };
         let result = Rc::new(OnceCell::new());
@@ -116,17 +116,25 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         }
     }
 
-    fn begin_write(
+    /// Brings the value that was there too: where it `computes` a fresh one, else the last good one.
+    pub(super) fn begin_write(
         &self,
         table: &mut EntryTable<K, V, R>,
         key: &K,
         options: &CallOptions,
         policy: &Policy,
+        computes: bool,
     ) -> Result<(WriteId, Option<V>), LoadError> {
         let now = self.inner.now();
         let hash = table.hash(self.partition, key);
         let known = table.find_hashed(hash, self.partition, key);
-        let last = known.and_then(|slot| table.last_good(slot, now));
+        let last = match computes {
+            true => {
+                let fresh = known.filter(|slot| table.machine.is_fresh(*slot, now));
+                fresh.and_then(|slot| table.value(slot)).cloned()
+            }
+            false => known.and_then(|slot| table.last_good(slot, now)),
+        };
         let write = WriteThrough {
             hash: Some(hash.0),
             slot: known,
@@ -135,7 +143,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
             policy,
             tags: &self.handle.with_tags(&options.tags),
             weight: options.weight,
-            may_vanish: R::DETACHED,
+            may_vanish: R::DETACHED && !computes,
+            computes,
         };
         let begun = table.machine.begin_write(&write);
         table.drain();

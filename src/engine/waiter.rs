@@ -117,7 +117,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Waiter<K, V, R> {
     }
 }
 
-async fn sleep_until<K, V, R: Runtime>(inner: &Inner<K, V, R>, at: Timestamp) {
+pub(super) async fn sleep_until<K, V, R: Runtime>(inner: &Inner<K, V, R>, at: Timestamp) {
     match at {
         Timestamp::NEVER => std::future::pending().await,
         at => inner.runtime.sleep(at.millis_since(inner.now())).await,

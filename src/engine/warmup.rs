@@ -15,6 +15,7 @@ use super::call::{CallOptions, LoadCtx};
 use super::load::BoxedError;
 use super::runtime::Runtime;
 use crate::error::{LoadError, OptionError};
+use crate::options::Priority;
 use crate::time::Ttl;
 
 /// How far a [warm-up](Cache::warmup) has come.
@@ -39,7 +40,8 @@ pub struct Warmed<K> {
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// Loads what is not there of many keys, each by its own loader, at most `concurrency` (at least one) at a time.
-    /// `progress` is called after each. An error is that key's alone.
+    /// `progress` is called after each. An error is that key's alone. Where loads are limited these have a low priority, unless
+    /// `options` say otherwise.
     ///
     /// ```
     /// use nearcache::{Cache, CallOptions};
@@ -63,6 +65,8 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
     {
+        let mut options = options;
+        options.policy.priority.get_or_insert(Priority::Low);
         let gets = items.into_iter().map(|(key, load)| {
             let options = options.clone();
             async move { (key.clone(), self.try_get_with_options(key, options, load).await) }
@@ -82,7 +86,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
 
     /// Loads these keys anew, `every` so often, until the handle is dropped, which drops the loads of the round under
     /// way as well. The first round begins after the first interval. What fails is tried again in the next round, and a
-    /// value that is there stays.
+    /// value that is there stays. Where loads are limited these have a low priority.
     ///
     /// An interval is counted from the beginning of a round to that of the next, which waits for the end of the one
     /// before. It is a millisecond at the least. The handle keeps the cache alive. Not for Workers, where timers end with
@@ -130,7 +134,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
                 let began = cache.inner.runtime.now();
                 let gets = keys.iter().map(|key| {
                     let (load, wanted) = (load.clone(), key.clone());
-                    let options = CallOptions::new().force_fresh();
+                    let options = CallOptions::new().force_fresh().priority(Priority::Low);
                     let get = cache.try_get_with_retry(key.clone(), options, move |ctx| load(wanted.clone(), ctx));
                     async move { (key, get.await) }
                 });

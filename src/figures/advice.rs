@@ -14,6 +14,10 @@ pub struct Evidence {
     pub stats: Stats,
     /// Its bounds.
     pub limits: Limits,
+    /// The entries it holds.
+    pub entries: u64,
+    /// Their bytes.
+    pub weight: u64,
     /// How it keeps values.
     pub policy: Policy,
     /// As [`Machine::hit_rates_by_room`](crate::core::Machine::hit_rates_by_room) estimates it.
@@ -34,6 +38,8 @@ pub enum Lever {
     StaleIfError,
     /// `refresh_ahead`.
     RefreshAhead,
+    /// `max_bytes`.
+    MaxBytes,
 }
 
 impl Lever {
@@ -45,6 +51,7 @@ impl Lever {
             Self::StaleWhileRevalidate => "staleWhileRevalidate",
             Self::StaleIfError => "staleIfError",
             Self::RefreshAhead => "refreshAhead",
+            Self::MaxBytes => "maxBytes",
         }
     }
 }
@@ -61,7 +68,7 @@ pub struct Advice {
     pub suggested: f64,
     /// The rate that speaks for it, from 0 to 1: the hit rate now, or the share of gets, or of loads, that it is about.
     pub rate: f64,
-    /// The hit rate that is to be expected; only of [`Lever::MaxEntries`].
+    /// The hit rate that is to be expected; only of [`Lever::MaxEntries`] and [`Lever::MaxBytes`].
     pub expected: Option<f64>,
 }
 
@@ -71,6 +78,8 @@ const FEWEST_LOADS: u64 = 100;
 /// More room is worth its memory from so many hits of all gets on, and less room costs fewer than this.
 const WORTH: f64 = 0.02;
 const NEGLIGIBLE: f64 = 0.002;
+/// From this part of a bound on it may be what entries make room for.
+const NEARLY_FULL: f64 = 0.9;
 /// Below this nobody would notice.
 const SLOW_LOAD: u64 = 5;
 const HOUR: f64 = 3_600_000.0;
@@ -85,19 +94,29 @@ pub fn advise(evidence: &Evidence) -> Vec<Advice> {
 fn about_room(evidence: &Evidence) -> Option<Advice> {
     let sampled = evidence.hit_rates_by_room?;
     let [half, same, twice, four_times] = sampled.map(|rate| expected_hit_rate(&evidence.stats, sampled, rate));
-    let (stats, present) = (&evidence.stats, f64::from(evidence.limits.max_entries()));
+    let (stats, (lever, present)) = (&evidence.stats, binding_bound(evidence));
     if stats.gets() < FEWEST || stats.evicted_size == 0 {
         return None;
     }
     let advice = |times: f64, expected: f64| {
         let suggested = (present * times).ceil();
-        Some(Advice { lever: Lever::MaxEntries, present, suggested, rate: same, expected: Some(expected) })
+        Some(Advice { lever, present, suggested, rate: same, expected: Some(expected) })
     };
     match () {
         () if four_times - twice >= WORTH && twice - same >= WORTH => advice(4.0, four_times),
         () if twice - same >= WORTH => advice(2.0, twice),
         () if same - half <= NEGLIGIBLE && four_times - same <= NEGLIGIBLE => advice(0.5, half),
         () => None,
+    }
+}
+
+/// The bound that entries make room for. The estimates are about what the cache holds, whichever it is.
+fn binding_bound(evidence: &Evidence) -> (Lever, f64) {
+    let Evidence { limits, entries, weight, .. } = evidence;
+    let is_full = |held: u64, most: u64| held as f64 >= NEARLY_FULL * most as f64;
+    match is_full(*weight, limits.max_bytes()) && !is_full(*entries, u64::from(limits.max_entries())) {
+        true => (Lever::MaxBytes, limits.max_bytes() as f64),
+        false => (Lever::MaxEntries, f64::from(limits.max_entries())),
     }
 }
 
@@ -185,6 +204,9 @@ impl fmt::Display for Advice {
             }
             Lever::MaxEntries => {
                 write!(f, "{suggested} entries would give {expected:.1} % of hits, {present} give {rate:.1} %")
+            }
+            Lever::MaxBytes => {
+                write!(f, "{suggested} bytes would give {expected:.1} % of hits, {present} give {rate:.1} %")
             }
             Lever::Ttl => write!(
                 f,

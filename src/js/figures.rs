@@ -97,6 +97,8 @@ impl Core {
         let evidence = Evidence {
             stats: self.machine.stats(),
             limits: *self.machine.limits(),
+            entries: self.machine.len() as u64,
+            weight: self.machine.weight(),
             policy: *self.policies.get(policy),
             hit_rates_by_room: self.machine.hit_rates_by_room(),
         };

@@ -421,6 +421,7 @@ impl Core {
         now: f64,
         policy: u32,
         may_vanish: bool,
+        computes: bool,
         said: &[f64],
         tags: Option<Vec<String>>,
     ) -> f64 {
@@ -435,6 +436,7 @@ impl Core {
             tags: &tags,
             weight,
             may_vanish,
+            computes,
         };
         match self.machine.begin_write(&write) {
             Some((slot, write)) => with(slot.number() | self.news(), write.index()),
@@ -450,10 +452,9 @@ impl Core {
         self.news()
     }
 
-    /// A write has failed, or nobody knows how it ended: `slot` is the key's now, which goes. 0 or `NEWS`.
-    pub fn write_failed(&mut self, write: u32, slot: u32, now: f64) -> u32 {
-        self.machine.end_write(self.machine.write_at(write), Slot::new(slot), to_time(now), None);
-        self.news()
+    /// A write has failed, or nobody knows how it ended: `slot` is the key's now, which goes unless it was computed. 0 or `NEWS`.
+    pub fn write_failed(&mut self, write: u32, computes: bool, slot: u32, now: f64) -> u32 {
+        self.end_write(write, computes, slot, to_time(now), None)
     }
 
     /// A write has ended. The slot where the value belongs (0: nowhere), and `NEWS`. If there is no such write any more, the
@@ -462,6 +463,7 @@ impl Core {
     pub fn written(
         &mut self,
         write: u32,
+        computes: bool,
         slot: u32,
         now: f64,
         bytes: f64,
@@ -471,12 +473,10 @@ impl Core {
         said: &[f64],
         tags: Option<Vec<String>>,
     ) -> u32 {
-        let write = self.machine.write_at(write);
         let (now, tags) = (to_time(now), tags.unwrap_or_default());
         let said = Said::read(said).patch;
         let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random, age: 0 };
-        let stored = self.machine.end_write(write, Slot::new(slot), now, Some(&brought));
-        stored.map_or(0, Slot::number) | self.news()
+        self.end_write(write, computes, slot, now, Some(&brought))
     }
 
     /// What there is to know of a slot's key, in the order of `pkg/src/index.ts`; empty if there is nothing.
@@ -679,6 +679,22 @@ impl Core {
     #[inline]
     fn news(&self) -> u32 {
         news(&self.machine)
+    }
+
+    fn end_write(
+        &mut self,
+        write: u32,
+        computes: bool,
+        slot: u32,
+        now: Timestamp,
+        brought: Option<&Brought<'_>>,
+    ) -> u32 {
+        let (write, slot) = (self.machine.write_at(write), Slot::new(slot));
+        let stored = match computes {
+            true => self.machine.end_compute(write, slot, now, brought),
+            false => self.machine.end_write(write, slot, now, brought),
+        };
+        stored.map_or(0, Slot::number) | self.news()
     }
 
     fn last(&self, last: bool) -> u32 {

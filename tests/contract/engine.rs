@@ -214,6 +214,11 @@ impl<const DETACHED: bool> Engine<DETACHED> {
                 self.waits.insert(name, task);
                 Json::Null
             }
+            "compute" => {
+                let task = shared.world.start(shared.clone().compute(step.clone()));
+                self.waits.insert(name, task);
+                Json::Null
+            }
             "keepFresh" => {
                 self.keep_fresh(&handle, step, &name);
                 Json::Null
@@ -331,6 +336,31 @@ impl<const DETACHED: bool> Shared<DETACHED> {
         async move {
             let written = handle.update_with_options(key, options, move |ctx| self.load(name, Vec::new(), ctx)).await;
             waiting.end(written.map(|value| json!({ "value": value })));
+        }
+        .boxed_local()
+    }
+
+    fn compute(self: Rc<Self>, step: Json) -> LocalBoxFuture<'static, ()> {
+        let (handle, key) = (self.handle(&step), text(&step, "key").to_owned());
+        let options = call_options(said(&step, "with"));
+        let name = text(&step, "run").to_owned();
+        let waiting = Waiting { name: text(&step, "compute").to_owned(), log: self.log.clone(), ended: false };
+        async move {
+            let compute = async |value: Option<Value>| -> Result<Option<Value>, Failure> {
+                let shown = value.map_or(String::new(), |value| format!(" value={}", show(&value)));
+                self.log.borrow_mut().begins.push(format!("{name}{shown}"));
+                let (tell, told) = oneshot::channel();
+                self.loads.borrow_mut().insert(name.clone(), tell);
+                let mut running = Running { name: name.clone(), log: self.log.clone(), ended: false };
+                let Ok(end) = told.await else { std::future::pending().await };
+                running.ended = true;
+                match end.get("error").and_then(Json::as_str) {
+                    Some(error) => Err(error.into()),
+                    None => Ok((!flag(&end, "remove")).then(|| script::value(&end, "value"))),
+                }
+            };
+            let computed = handle.compute_with_options(key, options, compute).await;
+            waiting.end(computed.map(|value| json!({ "value": value.map_or(json!(NOTHING), |value| json!(value)) })));
         }
         .boxed_local()
     }

@@ -12,7 +12,17 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn write<'a>(slot: Option<nearcache::core::Slot>, now: u64, policy: &'a Policy) -> WriteThrough<'a> {
     let partition = PartitionId::ROOT;
-    WriteThrough { hash: None, slot, partition, now: at(now), policy, tags: &[], weight: None, may_vanish: false }
+    WriteThrough {
+        hash: None,
+        slot,
+        partition,
+        now: at(now),
+        policy,
+        tags: &[],
+        weight: None,
+        may_vanish: false,
+        computes: false,
+    }
 }
 
 #[test]

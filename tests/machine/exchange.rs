@@ -157,8 +157,17 @@ impl Twin {
             Besides::Writes => {
                 let (partition, policy) = (PartitionId::ROOT, self.policy);
                 let (hash, now, may_vanish) = (Some(key), at(now), pick.is_multiple_of(3));
-                let write =
-                    WriteThrough { slot, hash, partition, now, policy: &policy, tags: &[], weight: None, may_vanish };
+                let write = WriteThrough {
+                    slot,
+                    hash,
+                    partition,
+                    now,
+                    policy: &policy,
+                    tags: &[],
+                    weight: None,
+                    may_vanish,
+                    computes: false,
+                };
                 let (slot, id) = self.machine.begin_write(&write).expect("a number");
                 self.drain();
                 self.place(key, Some(slot));

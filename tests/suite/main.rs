@@ -9,6 +9,7 @@ mod bounds;
 mod by_hand;
 mod circles;
 mod clock;
+mod compute;
 mod context;
 mod deadlines;
 mod details;

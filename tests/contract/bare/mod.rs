@@ -236,7 +236,8 @@ impl Face for Bare {
 }
 
 pub fn is_operation(name: &str) -> bool {
-    const OPERATIONS: [&str; 32] = [
+    const OPERATIONS: [&str; 33] = [
+        "compute",
         "pop",
         "getAllPresent",
         "find",

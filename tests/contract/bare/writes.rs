@@ -12,7 +12,17 @@ impl Bare {
         let weight = number(&with, "bytes").and_then(|bytes| u32::try_from(bytes).ok());
         let stale = self.value(slot.filter(|slot| self.machine.is_usable(*slot, now))).cloned();
         let may_vanish = self.case.get("mode") == Some(&json!("requests"));
-        let write = WriteThrough { hash: None, slot, partition, now, policy: &policy, tags: &tags, weight, may_vanish };
+        let write = WriteThrough {
+            hash: None,
+            slot,
+            partition,
+            now,
+            policy: &policy,
+            tags: &tags,
+            weight,
+            may_vanish,
+            computes: false,
+        };
         let (slot, id) = self.machine.begin_write(&write).expect("numbers are left");
         self.drain();
         self.names.insert(slot, (place.clone(), key.clone()));

@@ -171,6 +171,12 @@ class Face {
       const writer = this.#loader(step.write, step, this.world.requestBound);
       this.#settle(name, handle.update(step.key, writer, options), true);
     },
+    compute: (handle, name, step) => {
+      const options = { ...policy(step.with), signal: this.#leaver(name, undefined) };
+      const loader = this.#loader(step.run, { ...step, computes: true });
+      const compute = (value, signal) => loader(step.key, { stale: value, signal });
+      this.#settle(name, handle.compute(step.key, compute, options), true);
+    },
     keepFresh: (handle, name, { keys, every, concurrency, with: options }) => {
       const entries = keys.map((key) => {
         return { key, loader: this.#loader(`${name}:${key}`, {}), options: policy(options) };
@@ -214,7 +220,7 @@ class Face {
     let end;
     try {
       const { value, status, age, ttl } = plain ? { value: await promise } : await promise;
-      end = { value: this.#unwrap(value), ...(plain ? {} : { status, age, ttl: duration(ttl) }) };
+      end = { value: this.#answer(value), ...(plain ? {} : { status, age, ttl: duration(ttl) }) };
     } catch (error) {
       if (error.message.startsWith("the runtime:") && owner !== undefined) return;
       end = { error: codeOf(error) };
@@ -236,7 +242,8 @@ class Face {
    */
   #loader(name, step, deaf = false) {
     return async (key, ctx) => {
-      const stale = ctx.stale === undefined ? "" : ` stale=${show(this.#unwrap(ctx.stale))}`;
+      const word = step.computes ? "value" : "stale";
+      const stale = ctx.stale === undefined ? "" : ` ${word}=${show(this.#unwrap(ctx.stale))}`;
       this.log.begins.push(name + stale);
       const { promise, resolve } = promised();
       let over = false;
@@ -255,7 +262,7 @@ class Face {
       Object.assign(ctx, said(end.say));
       if (end.say?.skip) ctx.skip();
       if (end.error !== undefined) throw new Error(end.error);
-      return this.#wrap(end.value);
+      return end.remove ? undefined : this.#wrap(end.value);
     };
   }
 

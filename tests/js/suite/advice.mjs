@@ -17,6 +17,20 @@ test("more room is advised where it would be used, with what to expect", () => {
   ok(why.startsWith("400 entries would give "), why);
 });
 
+test("more bytes are advised where they are what entries make room for", () => {
+  const cache = new NearCache({ maxBytes: 1_000, sizeOf: () => 10 });
+  advise(cache);
+  const random = randomFrom(context.seed);
+  for (let i = 0; i < 40_000; i++) {
+    const key = `key ${Math.min(random(1_000), random(1_000))}`;
+    if (cache.get(key) === undefined) cache.set(key, i);
+  }
+  const [{ option, present, suggested, rate, expected, why }, ...others] = advise(cache);
+  equal([option, present, suggested, others], ["maxBytes", 1_000, 4_000, []]);
+  ok(expected > rate + 0.2, `${rate}, ${expected}`);
+  ok(why.startsWith("4000 bytes would give "), why);
+});
+
 test("a longer life is advised where time takes what is asked for again", async () => {
   const clock = handClock();
   const cache = new NearCache({ clock, ttl: 10 });

@@ -26,6 +26,8 @@ import "./refresh-ahead.mjs";
 import "./negative.mjs";
 import "./tags.mjs";
 import "./namespaces.mjs";
+import "./clone.mjs";
+import "./compute.mjs";
 import "./updates.mjs";
 import "./events.mjs";
 import "./hooks.mjs";

@@ -50,6 +50,7 @@ impl Sim {
             tags: &[],
             weight: Some(1),
             may_vanish,
+            computes: false,
         };
         let (slot, id) = self.machine.begin_write(&write).expect("numbers are left");
         self.drain();

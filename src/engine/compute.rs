@@ -1,0 +1,241 @@
+//! The next value from the present one, one after the other for each key.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::hash::Hash;
+use std::pin::pin;
+use std::rc::Rc;
+
+use futures_util::future::{Either, select};
+use hashbrown::HashMap;
+
+use super::cache::Cache;
+use super::call::CallOptions;
+use super::load::{BoxedError, own_error};
+use super::runtime::Runtime;
+use super::table::LeftEntry;
+use super::turn::Gate;
+use super::waiter::sleep_until;
+use crate::core::{Brought, PartitionId, WriteId};
+use crate::error::LoadError;
+use crate::options::{Policy, PolicyPatch};
+use crate::time::{Timestamp, Ttl};
+
+/// Who computes, by key: the first runs, the others wait. A key that nobody computes is not there.
+pub(super) type Computes<K> = HashMap<(PartitionId, K), VecDeque<Rc<Turn>>>;
+
+/// So many wait for one key at most.
+const MOST_WAITING: usize = 1_000;
+
+/// One that runs for longer counts as lost, whatever its deadline.
+const LONGEST: Ttl = Ttl::Millis(900_000);
+
+pub(super) struct Turn {
+    deadline: Timestamp,
+    /// From then on the next may begin, whatever became of this one: its request may have ended.
+    lost_at: Timestamp,
+    gate: Gate,
+}
+
+impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
+    /// The next value of a key from the present one: `compute` gets what [`peek`](Self::peek) would find, and returns what is
+    /// stored in its stead, or `None` to remove the key. Those who compute the same key come one after the other, in the
+    /// order in which they were first polled, and each is given what the last one stored; other keys go at the same time.
+    ///
+    /// If `compute` fails, what was there stays, and only this caller hears of it; so it is when the future is dropped. What was
+    /// inserted, removed, cleared or purged meanwhile wins: what `compute` brings is then returned, and not stored. What loads
+    /// bring that ran meanwhile is not stored.
+    ///
+    /// O(1) beside `compute`. At most 1,000 wait for one key. One whose `compute` computes its own key waits for itself, until
+    /// its deadline.
+    ///
+    /// ```
+    /// # use nearcache::{Cache, LoadError};
+    /// # futures::executor::block_on(async {
+    /// let visits: Cache<&str, u32> = Cache::new_with_max_entries(1_000);
+    /// for _ in 0..3 {
+    ///     visits.compute("ann", async |seen| Ok::<_, LoadError>(Some(seen.unwrap_or(0) + 1))).await?;
+    /// }
+    /// assert_eq!(visits.get("ann"), Some(3));
+    /// visits.compute("ann", async |_| Ok::<_, LoadError>(None)).await?;
+    /// assert_eq!(visits.get("ann"), None);
+    /// # Ok::<_, LoadError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`LoadError::Loader`] with `compute`'s error; [`LoadError::TimedOut`] after `hard_timeout`, of which waiting is a part;
+    /// [`LoadError::ComputeQueueFull`]; [`LoadError::UnknownWeight`]; [`LoadError::Full`].
+    pub async fn compute<F, E>(&self, key: K, compute: impl FnOnce(Option<V>) -> F) -> Result<Option<V>, LoadError>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+        E: Into<BoxedError>,
+    {
+        self.compute_with_options(key, CallOptions::default(), compute).await
+    }
+
+    /// [`compute`](Self::compute), with a lifetime, tags, weight or `hard_timeout` of its own. The other options mean
+    /// nothing here.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn compute_with_options<F, E>(
+        &self,
+        key: K,
+        options: CallOptions,
+        compute: impl FnOnce(Option<V>) -> F,
+    ) -> Result<Option<V>, LoadError>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+        E: Into<BoxedError>,
+    {
+        let (policy, now) = (self.policy_of(&options), self.inner.now());
+        let deadline = now.after(policy.hard_timeout);
+        let timed_out = || match policy.hard_timeout {
+            Ttl::Millis(after_millis) => LoadError::TimedOut { after_millis },
+            Ttl::Forever => LoadError::Lost,
+        };
+        let lost_at = now.after(policy.hard_timeout.min(LONGEST));
+        let place = Place::take(self, &key, Turn { deadline, lost_at, gate: Gate::default() })?;
+        if !place.wait().await {
+            return Err(timed_out());
+        }
+        let mut computing = Computing::begin(self, key, &options, &policy)?;
+        let present = computing.present.take();
+        // Not begun before it is polled: what is there at once needs no timer.
+        let computed = match select(pin!(compute(present)), pin!(sleep_until(&self.inner, deadline))).await {
+            Either::Left((computed, _)) => computed.map_err(own_error)?,
+            Either::Right(_) => return Err(timed_out()),
+        };
+        computing.store(computed.as_ref(), options.weight)?;
+        Ok(computed)
+    }
+}
+
+/// A place among those who compute a key. Dropped, it goes to the next.
+struct Place<'a, K: Hash + Eq, V, R: Runtime> {
+    cache: &'a Cache<K, V, R>,
+    key: (PartitionId, K),
+    turn: Rc<Turn>,
+}
+
+impl<'a, K: Hash + Eq + Clone, V, R: Runtime> Place<'a, K, V, R> {
+    fn take(cache: &'a Cache<K, V, R>, key: &K, turn: Turn) -> Result<Self, LoadError> {
+        let (key, turn) = ((cache.partition, key.clone()), Rc::new(turn));
+        let mut computes = cache.inner.computes.try_borrow_mut().map_err(|_| LoadError::Reentrant)?;
+        let turns = computes.entry(key.clone()).or_default();
+        if turns.len() > MOST_WAITING {
+            return Err(LoadError::ComputeQueueFull { max_waiting: MOST_WAITING as u32 });
+        }
+        turns.push_back(turn.clone());
+        Ok(Self { cache, key, turn })
+    }
+}
+
+impl<K: Hash + Eq, V, R: Runtime> Place<'_, K, V, R> {
+    /// Waits for the turn; `false`: the deadline came first.
+    async fn wait(&self) -> bool {
+        let inner = &self.cache.inner;
+        loop {
+            let first = match inner.computes.try_borrow().ok().as_ref().and_then(|all| all.get(&self.key)?.front()) {
+                Some(first) if !Rc::ptr_eq(first, &self.turn) => first.clone(),
+                _ => return true,
+            };
+            let until = self.turn.deadline.min(first.lost_at);
+            select(pin!(self.turn.gate.opened(&inner.runtime)), pin!(sleep_until(inner, until))).await;
+            let now = inner.now();
+            if self.turn.gate.is_open() {
+                continue;
+            }
+            if now >= self.turn.deadline {
+                return false;
+            }
+            if now >= first.lost_at {
+                self.leave(&first);
+            }
+        }
+    }
+
+    /// Takes a turn out, and lets the next begin if it was the first.
+    fn leave(&self, turn: &Rc<Turn>) {
+        let (next, _gone) = {
+            let Ok(mut computes) = self.cache.inner.computes.try_borrow_mut() else { return };
+            let Some(turns) = computes.get_mut(&self.key) else { return };
+            turns.retain(|one| !Rc::ptr_eq(one, turn));
+            match turns.front().cloned() {
+                Some(next) => (Some(next), None),
+                // A key's `Drop` is the user's, so that nothing is borrowed then.
+                None => (None, computes.remove_entry(&self.key)),
+            }
+        };
+        if let Some(next) = next {
+            next.gate.open();
+            next.gate.wake();
+        }
+    }
+}
+
+impl<K: Hash + Eq, V, R: Runtime> Drop for Place<'_, K, V, R> {
+    fn drop(&mut self) {
+        self.leave(&self.turn);
+    }
+}
+
+/// One that runs. Dropped before its end, it changes nothing.
+struct Computing<'a, K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> {
+    cache: &'a Cache<K, V, R>,
+    key: K,
+    present: Option<V>,
+    id: Option<WriteId>,
+}
+
+impl<'a, K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Computing<'a, K, V, R> {
+    fn begin(cache: &'a Cache<K, V, R>, key: K, said: &CallOptions, policy: &Policy) -> Result<Self, LoadError> {
+        let begun = cache.with(|table| cache.begin_write(table, &key, said, policy, true));
+        let (id, present) = begun.unwrap_or(Err(LoadError::Reentrant))?;
+        Ok(Self { cache, key, present, id: Some(id) })
+    }
+}
+
+impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Computing<'_, K, V, R> {
+    fn store(&mut self, value: Option<&V>, weight: Option<u32>) -> Result<(), LoadError> {
+        let inner = &self.cache.inner;
+        let weight = weight.or_else(|| value.and_then(|value| inner.weigh(&self.key, value)));
+        if value.is_some() && weight.is_none() && self.cache.limits().weighs() {
+            return Err(LoadError::UnknownWeight);
+        }
+        let computed = Brought {
+            now: inner.now(),
+            said: &PolicyPatch::NONE,
+            tags: &[],
+            weight,
+            absent: value.is_some_and(|value| inner.is_negative(value)),
+            skip: value.is_none(),
+            random: inner.random(),
+            age: 0,
+        };
+        self.end(Some((&computed, value.cloned())));
+        Ok(())
+    }
+
+    fn end(&mut self, computed: Option<(&Brought<'_>, Option<V>)>) {
+        let Some(id) = self.id.take() else { return };
+        let now = self.cache.inner.now();
+        self.cache.with(|table| {
+            let slot = table.find(self.cache.partition, &self.key);
+            let stored = table.machine.end_compute(id, slot, now, computed.as_ref().map(|(computed, _)| *computed));
+            table.drain();
+            match (stored, computed.and_then(|(_, value)| value)) {
+                (Some(slot), Some(value)) => table.put(slot, value),
+                // What is dropped is the user's, so that nothing is borrowed then.
+                (_, value) => table.left.entries.push(LeftEntry::silent(None, value)),
+            }
+        });
+    }
+}
+
+impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Drop for Computing<'_, K, V, R> {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
