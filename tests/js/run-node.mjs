@@ -4,7 +4,7 @@ import { compile } from "./compile.mjs";
 import { limit, report, settings } from "./report.mjs";
 
 // A process that does not end by itself, because a timer holds it, is a failure too.
-limit(100_000, "node");
+limit(240_000, "node");
 console.log(`Node ${process.version}`);
 await compile();
 await import("./suite/node.mjs");
