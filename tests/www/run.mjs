@@ -65,12 +65,16 @@ async function test(title, body, options = {}) {
   }
 }
 
-const figure = async (page, name, panel = "storm") => {
-  const text = await page.locator(`#${panel}-figures [data-stat="${name}"]`).textContent();
-  return Number(text.replace(/,/g, ""));
-};
-const figures = async (page, names, panel) =>
-  Object.fromEntries(await Promise.all(names.map(async (name) => [name, await figure(page, name, panel)])));
+/** All of one moment: what is read one after the other does not add up while there is traffic. */
+const figures = (page, names, panel = "storm") =>
+  page.evaluate(
+    ({ names, panel }) => {
+      const text = (name) => document.querySelector(`#${panel}-figures [data-stat="${name}"]`).textContent;
+      return Object.fromEntries(names.map((name) => [name, Number(text(name).replace(/,/g, ""))]));
+    },
+    { names, panel },
+  );
+const figure = async (page, name, panel) => (await figures(page, [name], panel))[name];
 const fill = (page, name, value, form = "storm") => page.locator(`#${form}-${name}`).fill(String(value));
 const status = (page) => page.locator("#storm-status").textContent();
 /** Presses the button, and waits until all have their answer. */
