@@ -51,7 +51,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
   onStirred: (() => void) | undefined = undefined;
   /** Called when the core was replaced, with nothing in it. */
   onRenewed: (() => void) | undefined = undefined;
-  /** The same by slot. There only once there are others than the cache's own. */
+  /** Whose key lies in a slot. There only once there are others than the cache's own. */
   private partitions: Partition<K>[] | undefined = undefined;
   private seed: number | undefined;
   /** What the core was told of policies, in order, so that another can be told the same. */
@@ -142,10 +142,15 @@ export class EntryTable<K, V> implements ColumnsOwner {
     if (this.partitions !== undefined) this.partitions[slot] = partition;
   }
 
-  /** The value in a slot, fresh or not, to be handed out; `undefined` if there is none. */
-  valueAt(slot: number): V | undefined {
+  /** The value in a slot as it is stored, fresh or not; `undefined` if there is none. */
+  storedAt(slot: number): V | undefined {
     const value = this.values[slot];
-    return value === NONE || value instanceof FailureCached ? undefined : this.copy(value as V, this.keys[slot]);
+    return value === NONE || value instanceof FailureCached ? undefined : (value as V);
+  }
+
+  /** The same to be handed out. */
+  valueAt(slot: number): V | undefined {
+    return this.copy(this.storedAt(slot), this.keys[slot]);
   }
 
   /** Writes a value to its slot. */

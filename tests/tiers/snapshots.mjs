@@ -58,6 +58,16 @@ test("what a cache holds comes back with what is left of its life, its tags and 
   }
 });
 
+test("what a cache copies in and out is saved as it is stored", async () => {
+  const { cache } = world();
+  const from = cache({ clone: "structured" });
+  from.set("a", { n: 1 });
+  const bytes = await snapshotBytes(from);
+  const to = cache({ clone: "structured" });
+  equal([(await loadSnapshot(to, bytes)).entries, to.get("a")], [1, { n: 1 }]);
+  ok(to.get("a") !== to.get("a"), "copies");
+});
+
 test("an empty cache makes a snapshot too, and none there is no error", async () => {
   const { cache } = world();
   const bytes = await snapshotBytes(cache());

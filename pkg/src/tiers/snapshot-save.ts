@@ -81,7 +81,7 @@ export class Saving {
   /** Takes an entry out: at once, or when its codec has written it. */
   #take(writer: SnapshotWriterOf, id: number, slot: number, now: number): void | Promise<void> {
     const { entries } = this.insides;
-    const value: unknown = entries.valueAt(slot);
+    const value: unknown = entries.storedAt(slot);
     const key: unknown = entries.keys[slot];
     const partition = entries.partitionOf(slot);
     const text = isOfInstance(partition, key) ? undefined : keyText(key);
@@ -92,7 +92,7 @@ export class Saving {
     }
     const add = ({ codec, bytes }: Payload): void => {
       // It may have changed while the codec worked.
-      if (entries.keys[slot] !== key || entries.valueAt(slot) !== value) return;
+      if (entries.keys[slot] !== key || entries.storedAt(slot) !== value) return;
       const tags = entries.core.tags_of(slot);
       if (bytes.length + 3 * (text.length + part.length + tags.length) > this.maxPiece - CHUNK - ROOM) {
         this.#skipped.tooLarge++;
