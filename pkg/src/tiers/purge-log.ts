@@ -276,9 +276,15 @@ export function purgeLogObject<B extends abstract new (...args: any[]) => any>(
         return { text, fields };
       });
       const log = this.#open();
-      this.#storage.transactionSync(() => {
-        for (const { text, fields } of messages) this.#append(log, text, fields);
-      });
+      try {
+        this.#storage.transactionSync(() => {
+          for (const { text, fields } of messages) this.#append(log, text, fields);
+        });
+      } catch (error) {
+        // The storage has none of them, so that what is in memory is not the log any more.
+        this.#log = undefined;
+        throw error;
+      }
       return log.head();
     }
 
