@@ -165,19 +165,26 @@ impl Machine {
         };
         let slot = self.sweep_for(slot, now, SWEEP)?;
         self.supersede(slot);
-        let partition = self.slab.partition(slot);
-        if let Some(write) = write {
-            let tags = [&write.tags[..], written.tags];
-            let purged = self.tags.purged_since(write.since, &names_around(&self.partitions, partition, tags));
-            if !write.conflicted && write.slot == Some(slot) && purged.is_none() {
-                let weight = written.weight.or(write.weight);
-                let Brought { said, absent, random, .. } = *written;
-                let value = NewValue { hash: None, policy: &write.policy, said, tags, weight, absent, random };
-                return self.put(Some(slot), partition, now, &value);
-            }
+        if let Some(write) = write.filter(|write| !self.is_overtaken(slot, write, written)) {
+            return self.put_written(slot, now, &write, written);
         }
         self.write_left(slot, now);
         None
+    }
+
+    /// Whether something else wrote or removed the key while it was written or computed, or a purge by one of its tags came.
+    fn is_overtaken(&self, slot: Slot, write: &Write, written: &Brought<'_>) -> bool {
+        let tags = [&write.tags[..], written.tags];
+        let names = names_around(&self.partitions, self.slab.partition(slot), tags);
+        write.conflicted || write.slot != Some(slot) || self.tags.purged_since(write.since, &names).is_some()
+    }
+
+    fn put_written(&mut self, slot: Slot, now: Timestamp, write: &Write, written: &Brought<'_>) -> Option<Slot> {
+        let tags = [&write.tags[..], written.tags];
+        let weight = written.weight.or(write.weight);
+        let Brought { said, absent, random, .. } = *written;
+        let value = NewValue { hash: None, policy: &write.policy, said, tags, weight, absent, random };
+        self.put(Some(slot), self.slab.partition(slot), now, &value)
     }
 
     /// Ends a write that computes: with the next value, one to [skip](Brought::skip) where there is to be none, or `None` where
@@ -209,10 +216,7 @@ impl Machine {
     }
 
     fn end_computed(&mut self, slot: Slot, now: Timestamp, write: &Write, computed: &Brought<'_>) -> Option<Slot> {
-        let partition = self.slab.partition(slot);
-        let tags = [&write.tags[..], computed.tags];
-        let purged = self.tags.purged_since(write.since, &names_around(&self.partitions, partition, tags));
-        if write.conflicted || write.slot != Some(slot) || purged.is_some() {
+        if self.is_overtaken(slot, write, computed) {
             return None;
         }
         self.supersede(slot);
@@ -220,10 +224,7 @@ impl Machine {
             self.write_left(slot, now);
             return None;
         }
-        let weight = computed.weight.or(write.weight);
-        let Brought { said, absent, random, .. } = *computed;
-        let value = NewValue { hash: None, policy: &write.policy, said, tags, weight, absent, random };
-        self.put(Some(slot), partition, now, &value)
+        self.put_written(slot, now, write, computed)
     }
 
     /// The caller of a write waits no longer, and nobody knows what the source will have: the key goes now, and again when
