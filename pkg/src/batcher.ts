@@ -1,12 +1,11 @@
 import { LONGEST } from "./alarm.js";
 import { Batch } from "./batch.js";
 import { above, type Core, FULL_BATCH, NEW_BATCH, TIMED_BATCH } from "./core.js";
-import { deferred } from "./deferred.js";
+import { deferred, ignore } from "./deferred.js";
 import { batchLost, batchResultError } from "./errors.js";
 import type { Asker } from "./flight.js";
 import { host, type Timer } from "./host.js";
 import { duration, fn, known, size } from "./options.js";
-import { ignore } from "./queue.js";
 import type { BatchOptions } from "./types.js";
 
 /** What a batcher belongs to, and what is to know of its batches. None of this may throw, if it does not say so. */

@@ -24,6 +24,9 @@ function byExecutor<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
+/** What a promise's end means to who has nothing to do about it. */
+export const ignore = (): void => {};
+
 /** Whether it is a promise, or is taken for one. */
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function";

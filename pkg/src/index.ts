@@ -678,10 +678,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const entries = this.#entries;
     const { tiers } = options;
     if (tiers !== undefined) {
-      const known = entries.tiers?.names ?? [];
-      const isList = Array.isArray(tiers) && tiers.every((tier) => known.includes(tier));
+      const there = entries.tiers?.names ?? [];
+      const isList = Array.isArray(tiers) && tiers.every((tier) => there.includes(tier));
       if (!isList)
-        throw refusal("tiers", show(tiers), `a list of the cache's tiers, which are: ${known.join(", ") || "none"}`);
+        throw refusal("tiers", show(tiers), `a list of the cache's tiers, which are: ${there.join(", ") || "none"}`);
     }
     const { partition, defaults } = this.#handle;
     let inner = partition.namespace;
@@ -1088,8 +1088,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
 /**
  * The figures of a cache, or of several, whose names should differ, as a page for Prometheus (text format 0.0.4): each
- * namespace apart, with the labels `cache`, `layer` (`memory`, or a tier's name) and `entity` (the namespace). Serve it as `text/plain; version=0.0.4`. O(namespaces,
- * and scopes with keys).
+ * namespace apart, with the labels `cache`, `layer` (`memory`, or a tier's name) and `entity` (the namespace). Serve it as
+ * `text/plain; version=0.0.4`. O(namespaces, and scopes with keys).
  *
  * @throws {NearCacheError} `ERR_OPTION`
  */

@@ -1,6 +1,6 @@
 import { startTimer, stopTimer } from "./alarm.js";
 import type { Core } from "./core.js";
-import { deferred } from "./deferred.js";
+import { deferred, ignore } from "./deferred.js";
 import type { EntryTable } from "./entries.js";
 import { queueFull } from "./errors.js";
 import type { Flight } from "./flight.js";
@@ -13,9 +13,6 @@ export interface LoadLimits {
   readonly perSecond: number;
   readonly queued: number;
 }
-
-/** If a request ends before its turn, nothing comes of that: whoever joined it asks again. */
-export const ignore = (): void => {};
 
 /** What `begin_call` answers. */
 const LATER = 1;
@@ -53,6 +50,7 @@ export class Queue<K, V> {
   /** Whether a load waits for its turn. If so, it begins when that has come. */
   holds(flight: Flight<K, V>, now: number): boolean {
     if (Number.isNaN(this.entries.core.starts_at(flight.index))) return false;
+    // If its request ends before, nothing comes of that: whoever joined it asks again.
     this.turn(flight.index, now).then(() => this.loads.beginLate(flight), ignore);
     return true;
   }
