@@ -1,5 +1,5 @@
-import { unknown } from "./options.js";
-import type { Duration, LoadContext } from "./types.js";
+import { type Duration, unknown } from "./options.js";
+import type { LoadContext } from "./loader.js";
 
 /** The context that a loader or writer gets. */
 export class Context<K, V> implements LoadContext<K, V> {

@@ -11,7 +11,9 @@ import { Loads } from "./loads.js";
 import { type CallOptions, refuses, type Validate } from "./policy.js";
 import { Requests } from "./requests.js";
 import { onAbort } from "./signals.js";
-import type { Details, Events, Loader } from "./types.js";
+import type { Events } from "./events.js";
+import type { Loader } from "./loader.js";
+import type { Details } from "./types.js";
 
 /** What `ask_with` is told of a get that asks again: what it was counted as before. */
 const MISSED = 1;

@@ -4,7 +4,8 @@ import type { Context } from "./context.js";
 import { type Deferred, deferred } from "./deferred.js";
 import type { CacheHandle } from "./handle.js";
 import { type CallOptions, or } from "./policy.js";
-import type { Loader, Status } from "./types.js";
+import type { Loader } from "./loader.js";
+import type { Status } from "./types.js";
 
 /** A get, with what it takes to ask once more. */
 export class Ask<K, V> {

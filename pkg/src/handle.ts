@@ -3,7 +3,9 @@ import type { Core } from "./core.js";
 import { bytes } from "./options.js";
 import type { Namespace, Partition, ScopeName, Slots } from "./partitions.js";
 import type { BackoffRule, RetryRule, Validate } from "./policy.js";
-import type { CacheLike, GetOrSetOptions, LoadContext, Loader, Place } from "./types.js";
+import type { Place } from "./events.js";
+import type { LoadContext, Loader } from "./loader.js";
+import type { CacheLike, GetOrSetOptions } from "./types.js";
 
 /** Names the method of a cache that gives a scope of it which only we can name. */
 export const INNER_SCOPE = Symbol("inner scope");

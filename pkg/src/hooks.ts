@@ -1,5 +1,5 @@
 import { fn, knownHooks } from "./options.js";
-import type { Events, Place, Plugin } from "./types.js";
+import type { Events, Place, Plugin } from "./events.js";
 
 const EVENTS: ReadonlySet<string> = new Set<keyof Events<unknown, unknown>>([
   "hit",

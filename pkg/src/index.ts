@@ -34,6 +34,8 @@ import {
 import { type Layer, LAYERS, page, TIER_PAGE } from "./prometheus.js";
 import { estimate } from "./sizes.js";
 import { toStats, type Stats } from "./stats.js";
+import type { Events, Plugin } from "./events.js";
+import type { LoadContext, Loaded, Loader } from "./loader.js";
 import type {
   Advice,
   BatchOptions,
@@ -43,19 +45,14 @@ import type {
   DetailedOptions,
   Details,
   EntryInfo,
-  Events,
   GetOrSetOptions,
   Health,
   HealthOptions,
   Keeper,
   KeepFreshOptions,
-  LoadContext,
-  Loaded,
-  Loader,
   NamespaceOptions,
   NearCacheOptions,
   PeekOptions,
-  Plugin,
   SetOptions,
   UpdateOptions,
   WalkOptions,
@@ -74,7 +71,11 @@ export { DataLoader } from "./dataloader.js";
 export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
 export type { Compute } from "./computes.js";
 export type { Stats } from "./stats.js";
-export type { BreakerState, Tiers, TierStats } from "./tiering.js";
+export type { BreakerState, TierStats } from "./stats.js";
+export type { Tiers } from "./tiering.js";
+export type { Events, KeyEvent, Place, Plugin } from "./events.js";
+export type { LoadContext, Loaded, Loader } from "./loader.js";
+export type { Duration } from "./options.js";
 export type {
   Advice,
   BatchOptions,
@@ -85,25 +86,17 @@ export type {
   DefaultOptions,
   DetailedOptions,
   Details,
-  Duration,
   EntryInfo,
   ErrorBackoff,
-  Events,
   GetOrSetOptions,
   Health,
   HealthOptions,
   Keeper,
   KeepFreshOptions,
-  KeyEvent,
   LifeOptions,
-  LoadContext,
-  Loaded,
-  Loader,
   NamespaceOptions,
   NearCacheOptions,
   PeekOptions,
-  Place,
-  Plugin,
   Retry,
   RetryOptions,
   SetOptions,

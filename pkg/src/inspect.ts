@@ -1,5 +1,5 @@
 import type { Stats } from "./stats.js";
-import type { Place } from "./types.js";
+import type { Place } from "./events.js";
 
 /** Names the method that `console.log` calls in Node, Deno and Bun. */
 export const INSPECT = Symbol.for("nodejs.util.inspect.custom");

@@ -5,6 +5,12 @@ import { instead, near } from "./hints.js";
 const MOST_ENTRIES = 16_777_215;
 const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
+/**
+ * Milliseconds from 0 on, `Infinity`, or a string like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. Any string has this
+ * type, so that options need no `as const`; one that is no duration is `ERR_OPTION`.
+ */
+export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}` | (string & {});
+
 /** Whole milliseconds. */
 export function duration(option: string, given: unknown): number {
   const millis = typeof given === "string" ? parseDuration(given) : given;

@@ -3,7 +3,7 @@
 
 import type { Core } from "./core.js";
 import { hashString, KeyHasher } from "./hash.js";
-import type { Place } from "./types.js";
+import type { Place } from "./events.js";
 
 /** Slots by key. A `Map`, or what looks like one. */
 export interface Slots<K> {

@@ -1,6 +1,7 @@
 // How values are kept and waited for, read from options into numbers that the core takes. What is not said is NaN.
 
 import {
+  type Duration,
   abortSignal,
   bytes,
   count,
@@ -16,16 +17,8 @@ import {
   show,
   size,
 } from "./options.js";
-import type {
-  DetailedOptions,
-  Duration,
-  ErrorBackoff,
-  GetOrSetOptions,
-  LifeOptions,
-  LoadContext,
-  NearCacheOptions,
-  Retry,
-} from "./types.js";
+import type { LoadContext } from "./loader.js";
+import type { DetailedOptions, ErrorBackoff, GetOrSetOptions, LifeOptions, NearCacheOptions, Retry } from "./types.js";
 import type { Defaults } from "./handle.js";
 import type { LoadLimits } from "./queue.js";
 import type { ValueLife } from "./tiering.js";

@@ -1,15 +1,25 @@
 import { startTimer, stopTimer } from "./alarm.js";
-import type { Driver } from "./driver.js";
+import type { EntryTable } from "./entries.js";
 import { timedOut } from "./errors.js";
 import type { Flight, Wait } from "./flight.js";
+import type { Loads } from "./loads.js";
 import { onAbort } from "./signals.js";
+
+/** What waits of requests need of the driver. */
+interface Driving<K, V> {
+  readonly entries: EntryTable<K, V>;
+  readonly loads: Loads<K, V>;
+  readonly onAskAgain: (wait: Wait<K, V>) => Promise<V>;
+  soften(wait: Wait<K, V>, now: number, all: boolean): boolean;
+  left(flight: Flight<K, V>, code: number): void;
+}
 
 /**
  * How callers wait in a Worker, where timers and promises belong to the request that made them: each waits for the
  * flight's own promise, with timers and a signal of its own request, and asks again if the flight dies with its request.
  */
 export class Requests<K, V> {
-  constructor(private readonly driver: Driver<K, V>) {}
+  constructor(private readonly driver: Driving<K, V>) {}
 
   /** The cache itself waits for what it refreshes, until the deadline of the one who asked. */
   hold(flight: Flight<K, V>): void {
@@ -70,7 +80,7 @@ export class Requests<K, V> {
         else if (!wait.over) {
           wait.over = true;
           driver.entries.safely(() => driver.loads.lose(flight));
-          wait.resolve(driver.askAgain(wait));
+          wait.resolve(driver.onAskAgain(wait));
         }
       },
     );

@@ -1,16 +1,8 @@
 // Named kinds of data over a cache's namespaces, scopes and tags.
 
 import { refusal, show } from "./options.js";
-import type {
-  GetOrSetOptions,
-  Loaded,
-  Loader,
-  NamespaceOptions,
-  SetOptions,
-  UpdateOptions,
-  Wrapped,
-  WrapOptions,
-} from "./types.js";
+import type { Loaded, Loader } from "./loader.js";
+import type { GetOrSetOptions, NamespaceOptions, SetOptions, UpdateOptions, Wrapped, WrapOptions } from "./types.js";
 import type { NearCache } from "./index.js";
 
 /** What a resource's keys may be: what has a tag of its own. */

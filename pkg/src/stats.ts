@@ -1,5 +1,3 @@
-import type { TierStats } from "./tiering.js";
-
 /**
  * What happened since the cache was made, and what it holds. Every get is exactly one of hit, stale hit, miss,
  * coalesced. Rates are from 0 to 1, and 0 before there is anything to divide.
@@ -62,6 +60,60 @@ export interface Stats {
   /** What happened at the tiers below, from above; only there where the cache has tiers. */
   tiers?: readonly TierStats[];
 }
+
+/**
+ * What happened at a tier. `hits + stale + misses + purged + refusals + lost` is `asked`, but for reads under way.
+ * In a namespace's `stats()` they are those of the namespace, without what lies within; writes and purges are told of a tier as a whole
+ * alone, and 0 there.
+ */
+export interface TierStats {
+  readonly name: string;
+  /** Keys for which it was asked. */
+  readonly asked: number;
+  /** Keys for which it was not asked, because it fails. */
+  readonly skipped: number;
+  /** Keys for which it had a fresh value, a stale one that may be of use, or nothing of use. */
+  readonly hits: number;
+  readonly stale: number;
+  readonly misses: number;
+  /** Keys whose value had been purged. */
+  readonly purged: number;
+  /** Keys whose bytes were broken, or not to be believed; and by the reason. */
+  readonly refusals: number;
+  readonly refused: Readonly<Record<string, number>>;
+  /** Keys that were asked for in reads that failed or took too long. */
+  readonly lost: number;
+  readonly readErrors: number;
+  readonly readTimeouts: number;
+  /** Values that were stored, that were not for a failure, and that were not tried for one before or for want of room. */
+  readonly writes: number;
+  readonly writeErrors: number;
+  readonly writesSkipped: number;
+  /** Values that were larger than the tier takes. */
+  readonly tooLarge: number;
+  /** Values that came from a tier below. */
+  readonly promotions: number;
+  /** Purges that it was told, and those that it has yet to be told. */
+  readonly purges: number;
+  readonly owesPurges: boolean;
+  /** Fresh and stale values per key asked for; failed reads per read. From 0 to 1, and 0 before there is anything to divide. */
+  readonly hitRate: number;
+  readonly errorRate: number;
+  /** How long reads took, in milliseconds. */
+  readonly readMillis: {
+    readonly count: number;
+    readonly sum: number;
+    readonly p50: number;
+    readonly p99: number;
+    readonly max: number;
+  };
+  /** The circuit breakers for reading and for writing. */
+  readonly reads: BreakerState;
+  readonly writing: BreakerState;
+}
+
+/** Everything is let through, nothing, or one call to see how it goes. */
+export type BreakerState = "closed" | "open" | "half-open";
 
 /** `counters` as `src/js/lib.rs` orders them. */
 export function toStats(counters: Float64Array, entries: number, bytes: number): Stats {

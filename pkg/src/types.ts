@@ -2,14 +2,11 @@
 // The types of the public face, and their docs. What calls do stands at the class, in index.ts. This file imports
 // nothing but types, so that every other may import it.
 
+import type { Events, Plugin } from "./events.js";
+import type { Loaded, LoadContext, Loader } from "./loader.js";
+import type { Duration } from "./options.js";
 import type { Stats } from "./stats.js";
 import type { Tiers } from "./tiering.js";
-
-/**
- * Milliseconds from 0 on, `Infinity`, or a string like `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`. Any string has this
- * type, so that options need no `as const`; one that is no duration is `ERR_OPTION`.
- */
-export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}` | (string & {});
 
 /** How long a value lives, and what happens around its end. */
 export interface LifeOptions<K = any> {
@@ -287,64 +284,6 @@ export interface DetailedOptions<K = any, D extends boolean | undefined = true> 
 }
 
 /**
- * What a loader is told, and may say, about the value it brings. What it says wins over the call and the cache.
- * To assign any other name throws `ERR_OPTION`.
- */
-export interface LoadContext<K, V = any> {
-  /** The key to load. */
-  readonly key: K;
-  /**
-   * The last good value, if there is one that may still be used: stale, or to be replaced by `forceFresh`. For
-   * conditional requests: return it again if it turns out to be good still.
-   */
-  readonly stale: V | undefined;
-  /** The number of this attempt, from 1 on: greater if the load has failed before and is tried again (`retry`). */
-  readonly attempt: number;
-  /** Whether nobody waited for the load when it began, since it refreshes a value that was handed out. */
-  readonly background: boolean;
-  /** How long the value is fresh. 0: it is not stored. */
-  ttl: Duration | undefined;
-  /** How long it may lie unused. 0: it is not stored. */
-  idleTtl: Duration | undefined;
-  /** How long after that it may be handed out while it is refreshed. */
-  staleWhileRevalidate: Duration | undefined;
-  /** The same as `staleWhileRevalidate`. */
-  swr: Duration | undefined;
-  /** How long after that it may stand in for a load that fails or is slow. */
-  staleIfError: Duration | undefined;
-  /** XFetch's beta for this value: from 0 on. */
-  refreshAhead: number | undefined;
-  /** The part of `ttl`, from 0 to 1, that chance may take off. */
-  jitter: number | undefined;
-  /**
-   * How long the value has been stored elsewhere already: its lifetimes count from then. If that is more than its
-   * ttl it is stored for its stale windows. Default 0.
-   */
-  age: Duration | undefined;
-  /** If this load fails: for how long the key is not loaded again. */
-  errorBackoff: Duration | undefined;
-  /** What the value can be purged by, besides the tags of the call. */
-  tags: readonly string[] | undefined;
-  /** What the value counts against `maxBytes`. */
-  bytes: number | undefined;
-  /** Aborts when nobody waits for the load any more. Hand it to `fetch`. */
-  readonly signal: AbortSignal;
-  /** Give the value to those who wait, and don't store it. */
-  skip(): void;
-}
-
-/**
- * Brings the value of a key, or throws. May use the cache. If it asks for its own key before its first `await`,
- * that is `ERR_RECURSIVE_LOAD` at once; after it JS can't tell who asks, and the wait ends at its deadline.
- *
- * `T` is what this loader brings to a cache of `V`.
- */
-export type Loader<K, V, T = V> = (key: K, ctx: LoadContext<K, V>) => T | PromiseLike<T>;
-
-/** What a call gives: the cache's values, or where their type was not stated, what its own loader brings. */
-export type Loaded<V, T> = unknown extends V ? T : V;
-
-/**
  * How a value came to be: from memory (`hit`), by a load (`miss`), by a load that was under way (`coalesced`); or
  * stale: while it is refreshed, or may not be loaded after a failure (`stale`), because its load has just failed
  * (`stale-if-error`), or is slow (`stale-on-timeout`).
@@ -360,69 +299,6 @@ export interface Details<V> {
   /** Milliseconds that it stays fresh: 0 for one that is stale or was not stored. */
   readonly ttl: number;
 }
-
-/** What every event tells. */
-export interface KeyEvent<K> {
-  readonly key: K;
-  /** Where the key is. */
-  readonly place: Place;
-}
-
-/** A part of a cache. */
-export interface Place {
-  /** The names of the namespaces on the way there; none for the cache itself. */
-  readonly namespaces: readonly string[];
-  /** The scope's name; nested ones with `/` between them. For reading: names may have a `/` of their own. */
-  readonly scope: string | undefined;
-  /** The names of nested scopes, the outermost first. A wrapped function's has an empty name before its own. */
-  readonly scopes: readonly string[];
-}
-
-/** What happens in a cache, by name. */
-export interface Events<K, V> {
-  /** A get was answered with a fresh value. */
-  hit: KeyEvent<K>;
-  /**
-   * A get was answered with a stale value: while it is refreshed or may not be loaded yet, because the load
-   * failed, or because it is slow.
-   */
-  stale: KeyEvent<K> & { readonly cause: "revalidate" | "error" | "timeout" };
-  /** A get found nothing: no such key, one whose value is too old or invalid, or it asked for a fresh one. */
-  miss: KeyEvent<K> & { readonly cause: "absent" | "expired" | "forced" | "invalid" };
-  /** A get joined a load under way. */
-  coalesced: KeyEvent<K>;
-  /** A load brought a value, after so many milliseconds. `background`: nobody waited for it when it began. */
-  load: KeyEvent<K> & { readonly duration: number; readonly background: boolean };
-  /** A load failed. */
-  error: KeyEvent<K> & { readonly duration: number; readonly background: boolean; readonly error: unknown };
-  /**
-   * A value was stored: by `set`, `update`, or a load (`load` is told next). If it took another's place, `evict` is told first, with
-   * the cause `replaced`.
-   */
-  insert: KeyEvent<K>;
-  /**
-   * A value left: it made room, its time had passed, a newer one took its place, or it was removed. That its time has
-   * passed is told when the dead value is met, which may be later.
-   */
-  evict: KeyEvent<K> & { readonly value: V; readonly cause: "size" | "expired" | "replaced" | "removed" };
-  /** A value left because its time had passed: after `evict` has told the same. */
-  expire: KeyEvent<K> & { readonly value: V };
-  /** A batch ended: so many keys, so many milliseconds, and the error of the call as a whole if it failed. */
-  batch: {
-    readonly keys: readonly K[];
-    readonly place: Place;
-    readonly duration: number;
-    readonly error: unknown;
-  };
-}
-
-/**
- * An object with a hook for each event that it cares for, called with the object as `this`. It may have state and methods
- * of its own, and be an instance of a class. A method whose name is nearly that of an event it has no hook for is taken
- * for a slip, and is `ERR_OPTION`. What a hook throws is ignored, and a promise that it returns is not waited for. What
- * hooks cause is told as well, eight deep at the most.
- */
-export type Plugin<K, V> = { [E in keyof Events<K, V>]?: ((event: Events<K, V>[E]) => unknown) | undefined };
 
 /** Something to change about a cache. */
 export interface Advice {

@@ -10,7 +10,7 @@ import { host, keepAlive } from "./host.js";
 import { bytes, names } from "./options.js";
 import { type CallOptions, or, readContext } from "./policy.js";
 import { onAbort } from "./signals.js";
-import type { Loader } from "./types.js";
+import type { Loader } from "./loader.js";
 
 /** A write-through or a computation under way. */
 export interface Write<K, V> {

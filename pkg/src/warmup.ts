@@ -3,12 +3,12 @@ import { hostClock } from "./clock.js";
 import { host } from "./host.js";
 import { abortSignal, count, duration, flag, fn, known, refusal, show } from "./options.js";
 import { onAbort } from "./signals.js";
+import type { Loader } from "./loader.js";
 import type {
   CacheLike,
   GetOrSetOptions,
   Keeper,
   KeepFreshOptions,
-  Loader,
   WarmupEntries,
   WarmupEntry,
   WarmupOptions,

@@ -3,7 +3,7 @@
 import type { Edge as WasmEdge, Trip } from "../../generated/http.js";
 import type { AttachedBytes, TierHost, Tiers } from "../tiering.js";
 import type { Following, PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
-import type { Place } from "../types.js";
+import type { Place } from "../events.js";
 import { logMetrics } from "./metrics.js";
 
 /** What there is beside the memory. */

@@ -1,21 +1,13 @@
 import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options.js";
-import type {
-  AttachedBytes,
-  FoundBytes,
-  LeaseTurn,
-  TierHost,
-  TierLoad,
-  TierPage,
-  TierStats,
-  ValueLife,
-} from "../tiering.js";
-import type { Place } from "../types.js";
+import type { TierStats } from "../stats.js";
+import type { AttachedBytes, FoundBytes, LeaseTurn, TierHost, TierLoad, TierPage, ValueLife } from "../tiering.js";
+import type { Place } from "../events.js";
 import { checkCodec, Payloads } from "./codec.js";
 import { keyText } from "./keys.js";
-import { LeaseClient, type LeaseSource } from "./lease.js";
+import { LeaseClient } from "./lease.js";
 import { type Held, Reader, type ReadResult } from "./reader.js";
 import { toSecrets } from "./secrets.js";
-import type { Tier, TierChain, TierOptions, TiersOptions } from "./types.js";
+import type { LeaseSource, Tier, TierChain, TierOptions, TiersOptions } from "./types.js";
 import { Chain, type ChainOf, place as placeName, TierPage as Page } from "./wasm.js";
 import { Writer } from "./writer.js";
 

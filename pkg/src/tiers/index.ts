@@ -13,7 +13,7 @@ export {
   redisPubSub,
   type Transport,
 } from "./invalidation.js";
-export { leaseObject, type LeaseOptions, type LeaseSource, type LeaseStub, objectLease } from "./lease.js";
+export { leaseObject, type LeaseOptions, objectLease } from "./lease.js";
 export { withMarks, type WithMarksOptions } from "./marks.js";
 export { type MemoryTierOptions, memoryTier } from "./memory.js";
 export {
@@ -46,16 +46,14 @@ export {
   type PurgeLogStub,
 } from "./purge-log.js";
 export { type IoRedisClient, type NodeRedisClient, redisTier, type RedisTierOptions } from "./redis.js";
-export {
-  loadSnapshot,
-  type LoadedSnapshot,
-  type LoadSnapshotOptions,
-  type SavedSnapshot,
-  saveSnapshot,
-  snapshotBytes,
-  type SnapshotOptions,
-  type WholeCache,
-} from "./snapshot.js";
+export { loadSnapshot, saveSnapshot, snapshotBytes } from "./snapshot.js";
+export type {
+  LoadedSnapshot,
+  LoadSnapshotOptions,
+  SavedSnapshot,
+  SnapshotOptions,
+  WholeCache,
+} from "./snapshot-types.js";
 export {
   type SnapshotSource,
   type SnapshotStore,
@@ -64,5 +62,6 @@ export {
   type SnapshotTarget,
 } from "./snapshot-stores.js";
 export { tierObject } from "./tier-object.js";
-export type { BreakerState, Codec, Tier, TierChain, TierEntry, TierOptions, TiersOptions, TierStats } from "./types.js";
+export type { BreakerState, TierStats } from "../stats.js";
+export type { Codec, LeaseSource, LeaseStub, Tier, TierChain, TierEntry, TierOptions, TiersOptions } from "./types.js";
 export { type ZonePurge, zonePurge, type ZonePurgeCode, ZonePurgeError, type ZonePurgeOptions } from "./zone-purge.js";

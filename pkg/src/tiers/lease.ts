@@ -1,10 +1,10 @@
 // One load for the whole edge: of the isolates that lack a key one loads it, and the others wait until it is in the tiers.
 
-import { duration, known, refusal, size } from "../options.js";
+import { type Duration, duration, known, refusal, size } from "../options.js";
 import type { LeaseTurn, TierHost } from "../tiering.js";
-import type { Duration } from "../types.js";
 import { WELL, within } from "./calls.js";
 import type { ObjectNamespace } from "./platform.js";
+import type { LeaseSource, LeaseStub } from "./types.js";
 import { Gate, Leases } from "./wasm.js";
 
 /** How leases are asked for. */
@@ -17,30 +17,6 @@ export interface LeaseOptions {
   wait?: Duration | undefined;
   /** How long the object may take to answer; then the load goes on without it. Default 500 ms. */
   timeout?: Duration | undefined;
-}
-
-/** Leases for a chain: see {@link objectLease}. */
-export interface LeaseSource {
-  /** @internal */
-  readonly settings: LeaseSettings;
-  /** @internal */
-  stub(name: string): LeaseStub;
-}
-
-interface LeaseSettings {
-  readonly ttl: number;
-  readonly wait: number;
-  readonly timeout: number;
-}
-
-/** What a {@link leaseObject} offers by RPC. */
-export interface LeaseStub {
-  /** A token; 0: load without one; below 0: another holds it. */
-  acquire(name: string, ttl: number): Promise<number>;
-  /** Resolves when the lease was given back (true), or has ended, or after so long. */
-  wait(name: string, millis: number): Promise<boolean>;
-  renew(name: string, token: number, ttl: number): Promise<boolean>;
-  release(name: string, token: number): Promise<boolean>;
 }
 
 const OPTIONS = new Set(["shards", "ttl", "wait", "timeout"]);

@@ -1,5 +1,4 @@
-import { duration } from "../options.js";
-import type { Duration } from "../types.js";
+import { type Duration, duration } from "../options.js";
 import { deleteMany, getMany, Session, setMany } from "./calls.js";
 import { isMark } from "./keys.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";

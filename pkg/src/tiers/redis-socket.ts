@@ -1,5 +1,4 @@
-import { bytes, duration, fn, refusal } from "../options.js";
-import type { Duration } from "../types.js";
+import { type Duration, bytes, duration, fn, refusal } from "../options.js";
 import { type Connect, Connection, type RedisAddress } from "./connection.js";
 import { RedisTier, type RedisTierOptions } from "./redis.js";
 import type { Command } from "./resp.js";

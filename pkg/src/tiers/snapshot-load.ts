@@ -1,13 +1,13 @@
 import type { Insides } from "../internals.js";
 import type { Partition } from "../partitions.js";
 import type { ChangeListener, ValueLife } from "../tiering.js";
-import type { Place } from "../types.js";
+import type { Place } from "../events.js";
 import { breath } from "./breath.js";
 import { inflate } from "./codec.js";
 import { keyOf, keyText } from "./keys.js";
 import { partOf } from "./parts.js";
-import { lostCore, refused, superseded } from "./snapshot-save.js";
-import type { LoadedSnapshot, Settings } from "./snapshot.js";
+import { lostCore, refused, superseded } from "./snapshot-errors.js";
+import type { LoadedSnapshot, Settings } from "./snapshot-types.js";
 import { place as placeName, SnapshotReader, type SnapshotReaderOf } from "./wasm.js";
 
 const HEAD = 1;

@@ -1,9 +1,9 @@
 import type { Insides } from "../internals.js";
-import { NearCacheError } from "../errors.js";
 import { deflate, type Payload } from "./codec.js";
 import { keyText } from "./keys.js";
 import { isOfInstance, nameOf } from "./parts.js";
-import type { SavedSnapshot, Settings } from "./snapshot.js";
+import { lostCore, superseded } from "./snapshot-errors.js";
+import type { SavedSnapshot, Settings } from "./snapshot-types.js";
 import { SnapshotWriter, type SnapshotWriterOf } from "./wasm.js";
 import { breath } from "./breath.js";
 
@@ -122,16 +122,4 @@ export class Saving {
   #checkCore(core: unknown): void {
     if (core !== this.insides.entries.core) throw lostCore("save");
   }
-}
-
-export function superseded(what: string): NearCacheError {
-  return refused(`another ${what} of this cache has begun meanwhile; one at a time is allowed`);
-}
-
-export function lostCore(what: string): NearCacheError {
-  return refused(`the cache's wasm failed during the ${what}, and what it held is gone`);
-}
-
-export function refused(message: string): NearCacheError {
-  return new NearCacheError("ERR_SNAPSHOT", message);
 }

@@ -1,8 +1,7 @@
 // Where snapshots go, and where they come from.
 
-import { duration, known, name as checkName, refusal, show } from "../options.js";
-import type { Duration } from "../types.js";
-import { refused } from "./snapshot-save.js";
+import { type Duration, duration, known, name as checkName, refusal, show } from "../options.js";
+import { refused } from "./snapshot-errors.js";
 import type { Tier } from "./types.js";
 
 /** A place for one snapshot, which each new one replaces. */

@@ -1,10 +1,8 @@
 // The types of `nearcache/tiers`, and their docs. Imports nothing but types.
 
-import type { BreakerState, Tiers, TierStats } from "../tiering.js";
-import type { Duration } from "../types.js";
-import type { LeaseSource } from "./lease.js";
-
-export type { BreakerState, TierStats };
+import type { TierStats } from "../stats.js";
+import type { Tiers } from "../tiering.js";
+import type { Duration } from "../options.js";
 
 /** Bytes to be kept under a name. */
 export interface TierEntry {
@@ -76,6 +74,31 @@ export interface Codec {
   encode(value: unknown): Uint8Array | PromiseLike<Uint8Array>;
   /** What it throws makes a miss. */
   decode(bytes: Uint8Array): unknown;
+}
+
+/** Leases for a chain: see {@link objectLease}. */
+export interface LeaseSource {
+  /** @internal */
+  readonly settings: LeaseSettings;
+  /** @internal */
+  stub(name: string): LeaseStub;
+}
+
+/** How leases are asked for, in milliseconds. */
+interface LeaseSettings {
+  readonly ttl: number;
+  readonly wait: number;
+  readonly timeout: number;
+}
+
+/** What a {@link leaseObject} offers by RPC. */
+export interface LeaseStub {
+  /** A token; 0: load without one; below 0: another holds it. */
+  acquire(name: string, ttl: number): Promise<number>;
+  /** Resolves when the lease was given back (true), or has ended, or after so long. */
+  wait(name: string, millis: number): Promise<boolean>;
+  renew(name: string, token: number, ttl: number): Promise<boolean>;
+  release(name: string, token: number): Promise<boolean>;
 }
 
 /** How a chain of tiers is made. */
