@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::loads::{FlightId, WaitId};
+use super::ids::{FlightId, WaitId};
 use crate::time::Timestamp;
 
 /// A moment at which a wait is to be looked at.

@@ -1,10 +1,9 @@
 //! How a key is asked for, and what comes of it.
 
 use super::freshness::Freshness;
-use super::graph::Node;
-use super::loads::{Deadlines, FlightId, WaitId};
+use super::ids::{FlightId, Node, WaitId};
+use super::loads::{Deadlines, Turn};
 use super::partitions::PartitionId;
-use super::queue::Turn;
 use super::slab::{Slot, State};
 use super::{Machine, RemovalCause};
 use crate::options::Policy;

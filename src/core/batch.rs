@@ -2,30 +2,13 @@
 //! tried again whose batch was lost. A driver keeps the keys, and calls the loader of a batch that takes no more of them.
 
 use super::Machine;
-use super::graph::Node;
-use super::loads::FlightId;
+use super::ids::{BatchId, FlightId, Node};
 use crate::time::{Timestamp, Ttl};
 
 /// In how many batches a key is tried that are lost.
 const TRIES: u32 = 10;
 /// Numbers of batches have so many bits, and are then used again.
 const BATCH_BITS: u32 = 30;
-
-/// Names a batch, also while it is being loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BatchId(u32);
-
-impl BatchId {
-    /// The batch of this number.
-    pub const fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    /// Its number, from 1 to 2^30.
-    pub const fn number(self) -> u32 {
-        self.0
-    }
-}
 
 /// What a loader's batches may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +93,8 @@ impl Batches {
     fn begin(&mut self, limits: &BatchLimits, now: Timestamp) -> BatchId {
         self.last = self.last % (1 << BATCH_BITS) + 1;
         let until = limits.window.map(|millis| now.after(Ttl::Millis(millis)));
-        self.open.push(Open { id: BatchId(self.last), keys: 0, waiting: 0, until });
-        BatchId(self.last)
+        self.open.push(Open { id: BatchId::new(self.last), keys: 0, waiting: 0, until });
+        BatchId::new(self.last)
     }
 
     /// Whether a key that is asked for now joins this batch.

@@ -1,17 +1,7 @@
 //! Who waits for whom. A load that asks the cache for another key waits for that key's load; a load in a batch waits for
 //! the batch. A join that would close a circle could never end, and is refused at once.
 
-use super::batch::BatchId;
-use super::loads::FlightId;
-
-/// Something that runs a user's code and may wait for loads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Node {
-    /// The load of one key.
-    Flight(FlightId),
-    /// The load of many keys.
-    Batch(BatchId),
-}
+use super::ids::{FlightId, Node};
 
 /// What a node waits for.
 struct Waits {

@@ -1,41 +1,22 @@
 //! Loads under way, called flights, and the groups of those who wait for them. A flight is attached to its key's slot
 //! from its start until it ends or is superseded; only attached flights are joined.
 
+use super::ids::{FLIGHT_BITS, FlightId, WaitId};
 use super::partitions::PartitionId;
-use super::queue::Turn;
 use super::slab::Slot;
 use crate::options::Policy;
 use crate::time::Timestamp;
 
-/// Names one load for ever: a number that is reused, and a generation that tells the uses apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FlightId {
-    number: u32,
-    generation: u32,
-}
-
-/// Flights' numbers have so many bits.
-pub const FLIGHT_BITS: u32 = 21;
-
-impl FlightId {
-    /// The reused number, dense enough to index an array.
-    pub const fn index(self) -> usize {
-        self.number as usize
-    }
-
-    pub(crate) const fn number(self) -> u32 {
-        self.number
-    }
-}
-
-/// Those who wait for one flight until the same moments: a place in the flight's list, which is never reused while the
-/// flight lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct WaitId {
-    /// What they wait for.
-    pub flight: FlightId,
-    /// Their place in its list; the leader's is 0.
-    pub group: u32,
+/// How a load stands with the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It takes no place: nothing is limited, a batch makes its call, or who holds a place waits for it.
+    #[default]
+    Free,
+    /// It waits.
+    Waiting,
+    /// It has begun, and has a place.
+    Running,
 }
 
 /// When a wait ends that its flight does not end.
@@ -142,15 +123,15 @@ impl Flights {
         place.flight.failures = 0;
         place.flight.turn = Turn::Free;
         place.flight.is_inner = false;
-        Some((FlightId { number, generation: place.generation }, &mut place.flight))
+        Some((FlightId::new(number, place.generation), &mut place.flight))
     }
 
     fn place(&self, id: FlightId) -> Option<&Place> {
-        self.places.get(id.index()).filter(|place| place.generation == id.generation && place.live)
+        self.places.get(id.index()).filter(|place| place.generation == id.generation() && place.live)
     }
 
     fn place_mut(&mut self, id: FlightId) -> Option<&mut Place> {
-        self.places.get_mut(id.index()).filter(|place| place.generation == id.generation && place.live)
+        self.places.get_mut(id.index()).filter(|place| place.generation == id.generation() && place.live)
     }
 
     pub fn get(&self, id: FlightId) -> Option<&Flight> {
@@ -181,7 +162,7 @@ impl Flights {
     /// The live flight with this number.
     pub fn id_at(&self, number: u32) -> Option<FlightId> {
         let place = self.places.get(number as usize).filter(|place| place.live)?;
-        Some(FlightId { number, generation: place.generation })
+        Some(FlightId::new(number, place.generation))
     }
 
     pub fn is_joinable(&self, id: FlightId, now: Timestamp) -> bool {
@@ -261,8 +242,7 @@ impl Flights {
     pub fn sweep(&mut self, now: Timestamp) -> Option<FlightId> {
         self.hand = if self.hand + 1 < self.places.len() { self.hand + 1 } else { 0 };
         let place = self.places.get(self.hand)?;
-        (place.live && now > place.awaited_until)
-            .then_some(FlightId { number: self.hand as u32, generation: place.generation })
+        (place.live && now > place.awaited_until).then_some(FlightId::new(self.hand as u32, place.generation))
     }
 
     /// One that has a place and that nobody can be waiting for any more; else when the next will be so. O(n).
@@ -271,7 +251,7 @@ impl Flights {
         for (number, place) in self.places.iter().enumerate() {
             if place.live && place.flight.turn == Turn::Running {
                 if now > place.awaited_until {
-                    return Ok(FlightId { number: number as u32, generation: place.generation });
+                    return Ok(FlightId::new(number as u32, place.generation));
                 }
                 soonest = soonest.min(place.awaited_until);
             }
@@ -323,7 +303,7 @@ impl Flights {
             place.flight.tags.clear()
         }
         place.waiters = 0;
-        self.free.push(id.number);
+        self.free.push(id.number());
         Some(Ended { partition, slot, began, background, turn })
     }
 }

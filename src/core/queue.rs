@@ -3,23 +3,11 @@
 
 use super::Machine;
 use super::ask::Ask;
-use super::graph::Node;
-use super::loads::FlightId;
+use super::ids::{FlightId, Node};
+use super::loads::Turn;
 use super::slab::Slot;
 use crate::options::{LoadLimits, Priority};
 use crate::time::{Timestamp, Ttl};
-
-/// How a load stands with the queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// It takes no place: nothing is limited, a batch makes its call, or who holds a place waits for it.
-    #[default]
-    Free,
-    /// It waits.
-    Waiting,
-    /// It has begun, and has a place.
-    Running,
-}
 
 /// A load that may begin now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Whether a load that has failed is tried again, and when.
 
-use super::loads::FlightId;
+use super::ids::FlightId;
 use super::{Failure, Machine};
 use crate::options::Retry;
 use crate::time::{Timestamp, Ttl};

@@ -1,7 +1,8 @@
 //! How loads end, and what becomes of what they bring. Every ending has a name.
 
 use super::entries::{Entry, names_around};
-use super::loads::{Ended, FlightId, WaitId};
+use super::ids::{FlightId, WaitId};
+use super::loads::Ended;
 use super::slab::{Slot, State};
 use super::{Machine, RemovalCause, SWEEP};
 use crate::options::PolicyPatch;

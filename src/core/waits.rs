@@ -1,9 +1,8 @@
 //! How waits end that no load's end ends: at a deadline, by leaving, or because the load is lost.
 
 use super::Machine;
-use super::graph::Node;
-use super::loads::{Deadlines, Ended, FlightId, WaitId};
-use super::queue::Turn;
+use super::ids::{FlightId, Node, WaitId};
+use super::loads::{Deadlines, Ended, Turn};
 use super::slab::Slot;
 use crate::time::Timestamp;
 
