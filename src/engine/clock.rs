@@ -7,9 +7,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::future::LocalBoxFuture;
+
 use crate::time::{Timestamp, Ttl};
 
 pub(super) use platform::spawner;
+
+/// Runs a task by itself.
+pub(super) type Spawner = Rc<dyn Fn(LocalBoxFuture<'static, ()>)>;
 
 /// A clock that stands until it is told to move: for tests of what time does, without sleeping. Clones are the same
 /// clock.
@@ -169,7 +174,7 @@ mod platform {
     pub use super::readings::Clock;
 
     /// There is no executor that all native programs have.
-    pub fn spawner() -> Option<crate::engine::runtime::Spawner> {
+    pub fn spawner() -> Option<super::Spawner> {
         None
     }
 
@@ -291,7 +296,7 @@ mod platform {
     }
 
     /// The host's own queue.
-    pub fn spawner() -> Option<crate::engine::runtime::Spawner> {
+    pub fn spawner() -> Option<super::Spawner> {
         Some(std::rc::Rc::new(wasm_bindgen_futures::spawn_local))
     }
 

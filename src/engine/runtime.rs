@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::future::{Future, Pending, pending};
-use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
 
-use super::clock::{self, Clock};
+use super::clock::{self, Clock, Spawner};
 use crate::time::Timestamp;
 
 /// Settles a promise.
@@ -81,8 +80,6 @@ pub struct Local {
     clock: Clock,
     spawner: Option<Spawner>,
 }
-
-pub(super) type Spawner = Rc<dyn Fn(LocalBoxFuture<'static, ()>)>;
 
 impl Local {
     pub(super) fn set_spawner(&mut self, spawner: Spawner) {

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use super::breaker::{Breaker, BreakerOptions, BreakerState, Change};
-use super::envelope::{Envelope, Kind, Lifetimes, Refused};
+use super::envelope::{Envelope, Kind, Lifetimes};
 use super::figures::{Ledger, TierFigures};
 use super::marks::{MOST_TIERS, Marks};
 use super::names::{Place, value_of_mark};
+use super::refused::Refused;
 use super::seal::Seal;
 use crate::time::{Timestamp, Ttl};
 

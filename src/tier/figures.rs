@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::envelope::Refused;
 use super::names::Place;
+use super::refused::Refused;
 use crate::core::Histogram;
 
 /// What happened at one tier since the chain was made. `hits + stale + misses + refused + purged` is the number of keys that it

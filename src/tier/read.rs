@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::chain::{Chain, Failure, Put};
-use super::envelope::{Envelope, Freshness, Kind, Lifetimes, Refused};
+use super::envelope::{Envelope, Freshness, Kind, Lifetimes};
 use super::names::Place;
+use super::refused::Refused;
 use super::seal::Seal;
 use crate::time::{Timestamp, Ttl};
 

@@ -3,7 +3,7 @@
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
-use super::envelope::Refused;
+use super::refused::Refused;
 
 const CHECKSUM: usize = 8;
 const KEY_ID: usize = 4;

@@ -77,6 +77,7 @@ mod fill;
 mod forward;
 mod freshen;
 mod key;
+mod key_parts;
 mod outcome;
 mod record;
 mod request;

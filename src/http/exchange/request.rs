@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ::http::header::{ACCEPT_ENCODING, COOKIE, UPGRADE};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::key;
+use super::key_parts;
 use crate::http::fields::{CacheControl, only};
 use crate::http::rule::{Compression, FieldEdits, Rule};
 use crate::http::rules::forwarding;
@@ -57,10 +57,10 @@ impl Prepared {
             fields.remove(ACCEPT_ENCODING);
         }
         edit(&mut fields, &rule.request_fields);
-        let device = rule.key.device.then(|| key::device(&fields));
+        let device = rule.key.device.then(|| key_parts::device(&fields));
         let control = CacheControl::parse_request(&fields);
         let hops = forwarding::hops(&fields, &rule.name);
-        let target = key::apply_query_rule(&rule.key.query, &target);
+        let target = key_parts::apply_query_rule(&rule.key.query, &target);
         Self { method, scheme, host, target, fields, control, upgrade, hops, device }
     }
 
@@ -75,7 +75,7 @@ impl Prepared {
         let mut fields = self.fields.clone();
         forwarding::make_unconditional(&mut fields);
         if !with_cookies {
-            let kept = key::cookies(&self.fields, only_cookies);
+            let kept = key_parts::cookies(&self.fields, only_cookies);
             fields.remove(COOKIE);
             if let Some(kept) = kept.and_then(|kept| HeaderValue::try_from(kept).ok()) {
                 fields.insert(COOKIE, kept);

@@ -1,5 +1,6 @@
 //! What the operator wants of a request: the [`Rule`] that the exchange goes by, and how [`Rules`] are written.
 
+mod conditional;
 mod pattern;
 mod rules;
 mod settings;

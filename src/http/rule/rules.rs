@@ -6,8 +6,8 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::Rule;
-use super::pattern::Pattern;
-use super::settings::{self, Edit, RuleError};
+use super::conditional::Conditional;
+use super::settings::{self, RuleError};
 
 /// All rules of a cache, read once. A request goes by the defaults with every rule laid over them that its host and path
 /// match, one after the other.
@@ -16,13 +16,6 @@ pub struct Rules {
     rules: Vec<Conditional>,
     /// Which rules matched and what they are together: there are as many as there are kinds of targets.
     resolved: RefCell<HashMap<Vec<u64>, Rc<Rule>>>,
-}
-
-/// What a rule changes, and for which targets.
-pub(super) struct Conditional {
-    pub hosts: Vec<Pattern>,
-    pub paths: Vec<Pattern>,
-    pub edits: Vec<Edit>,
 }
 
 /// How many sets of rules are remembered; beyond, they are put together anew for each request.
@@ -112,15 +105,6 @@ impl Rules {
             origins.extend(rule.origin.filter(|origin| !origins.contains(origin)));
         }
         origins
-    }
-}
-
-impl Conditional {
-    fn matches(&self, host: &str, path: &str) -> bool {
-        let any = |patterns: &[Pattern], text: &str| {
-            patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text))
-        };
-        any(&self.hosts, host) && any(&self.paths, path)
     }
 }
 

@@ -6,14 +6,11 @@ use std::ops::RangeInclusive;
 use ::http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
+use super::conditional::{Conditional, Edit};
 use super::pattern::Pattern;
-use super::rules::Conditional;
 use super::{Compression, Cookies, FieldEdits, KeyRule, Purge, QueryRule, Ranges, Reload, Rule, SetCookie};
 use crate::error::OptionError;
 use crate::time::parse_duration;
-
-/// What one setting does to a rule.
-pub(super) type Edit = Box<dyn Fn(&mut Rule)>;
 
 /// What is wrong with rules.
 #[derive(Clone, Debug, PartialEq, Eq)]

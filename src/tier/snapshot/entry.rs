@@ -1,7 +1,7 @@
 use super::SnapshotError;
 use crate::core::Record;
 use crate::tier::bytes::{Reader, push_long_text, push_varint};
-use crate::tier::envelope::Refused;
+use crate::tier::refused::Refused;
 use crate::time::Ttl;
 
 const PART: u8 = 0;

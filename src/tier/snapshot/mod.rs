@@ -46,7 +46,7 @@ pub use entry::{Entry, parse};
 pub use reader::{Piece, Reader};
 pub use writer::Writer;
 
-use super::envelope::Refused;
+use super::refused::Refused;
 use crate::time::Timestamp;
 
 const MAGIC: &[u8] = b"ncss";

@@ -1,6 +1,6 @@
 use super::{CHUNK_HEAD, COMPRESSED, END, ENTRIES, Head, LONGEST, MAGIC, SIGNED, SnapshotError, VERSION};
 use crate::tier::bytes::Reader as Bytes;
-use crate::tier::envelope::Refused;
+use crate::tier::refused::Refused;
 use crate::tier::seal::Seal;
 use crate::time::Timestamp;
 
