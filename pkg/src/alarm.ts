@@ -64,7 +64,7 @@ export interface Countdown {
 
 /** A timer, where there may be one: outside a request, a Worker has none. It is set anew while it has to run longer than one can. */
 export function startTimer(callback: () => void, millis: number): Countdown | undefined {
-  if (!(millis < Infinity)) return undefined;
+  if (!(millis <= Number.MAX_SAFE_INTEGER)) return undefined;
   const countdown: Countdown = { timer: undefined };
   const run = (left: number): void => {
     const isLast = left <= LONGEST;

@@ -50,7 +50,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
   /** Called where loads are limited and one of those that wait may begin. */
   onStirred: (() => void) | undefined = undefined;
   /** Called when the core was replaced, with nothing in it. */
-  onRenewed: (() => void) | undefined = undefined;
+  readonly onRenewed: (() => void)[] = [];
   /** Whose key lies in a slot. There only once there are others than the cache's own. */
   private partitions: Partition<K>[] | undefined = undefined;
   private seed: number | undefined;
@@ -236,7 +236,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
       namespace.number = this.core.open(namespace.id, "");
     }
     this.empty();
-    this.onRenewed?.();
+    for (const listener of this.onRenewed) listener();
     return true;
   }
 

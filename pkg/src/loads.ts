@@ -34,7 +34,7 @@ export class Loads<K, V> {
     const { loads } = entries.options;
     this.queue = loads === undefined ? undefined : new Queue(entries, this, loads.queued);
     if (host.requestBound) entries.onFlightEnded = (index) => this.end(this.flights[index]);
-    entries.onRenewed = () => this.orphan();
+    entries.onRenewed.push(() => this.orphan());
   }
 
   /** The flight with this number. */

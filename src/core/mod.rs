@@ -11,6 +11,7 @@ mod alarm;
 mod ask;
 mod batch;
 mod columns;
+mod computes;
 mod entries;
 pub(crate) mod eviction;
 mod exchange;
@@ -40,6 +41,7 @@ use std::collections::VecDeque;
 
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
 pub use batch::{BatchLimits, Goes, JoinBatch, JoinedBatch};
+pub use computes::{ComputeQueue, MOST_COMPUTES_WAITING};
 pub use eviction::EvictionPolicy;
 pub use histogram::Histogram;
 pub use ids::{BatchId, FLIGHT_BITS, FlightId, Node, WaitId};

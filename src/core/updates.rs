@@ -53,8 +53,8 @@ pub struct WriteThrough<'a> {
 /// A write whose caller does not wait for its end counts as under way for so long after its deadline.
 const GRACE: Ttl = Ttl::Millis(30_000);
 
-/// A write without a deadline counts as abandoned after so long.
-const LONGEST_WRITE: Ttl = Ttl::Millis(900_000);
+/// A write without a deadline counts as abandoned after so long, and one who computes as lost.
+pub(super) const LONGEST_WRITE: Ttl = Ttl::Millis(900_000);
 
 impl Machine {
     /// Stores a value for a new key of this partition (`None`) or in its slot, superseding loads and writes under way.

@@ -16,25 +16,19 @@ use super::runtime::Runtime;
 use super::table::LeftEntry;
 use super::turn::Gate;
 use super::waiter::sleep_until;
-use crate::core::{Brought, PartitionId, WriteId};
+use crate::core::{Brought, ComputeQueue, MOST_COMPUTES_WAITING, PartitionId, WriteId};
 use crate::error::LoadError;
 use crate::options::{Policy, PolicyPatch};
 use crate::time::{Timestamp, Ttl};
 
-/// Who computes, by key: the first runs, the others wait. A key that nobody computes is not there.
-pub(super) type Computes<K> = HashMap<(PartitionId, K), VecDeque<Rc<Turn>>>;
+/// Who computes, by key. A key that nobody computes is not there.
+pub(super) type Computes<K> = HashMap<(PartitionId, K), Turns>;
 
-/// So many wait for one key at most.
-const MOST_WAITING: usize = 1_000;
-
-/// One that runs for longer counts as lost, whatever its deadline.
-const LONGEST: Ttl = Ttl::Millis(900_000);
-
-pub(super) struct Turn {
-    deadline: Timestamp,
-    /// From then on the next may begin, whatever became of this one: its request may have ended.
-    lost_at: Timestamp,
-    gate: Gate,
+#[derive(Default)]
+pub(super) struct Turns {
+    queue: ComputeQueue,
+    /// Of those in the queue, as they asked.
+    gates: VecDeque<(u32, Rc<Gate>)>,
 }
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
@@ -95,8 +89,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
             Ttl::Millis(after_millis) => LoadError::TimedOut { after_millis },
             Ttl::Forever => LoadError::Lost,
         };
-        let lost_at = now.after(policy.hard_timeout.min(LONGEST));
-        let place = Place::take(self, &key, Turn { deadline, lost_at, gate: Gate::default() })?;
+        let place = Place::take(self, &key, now, deadline)?;
         if !place.wait().await {
             return Err(timed_out());
         }
@@ -116,19 +109,19 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
 struct Place<'a, K: Hash + Eq, V, R: Runtime> {
     cache: &'a Cache<K, V, R>,
     key: (PartitionId, K),
-    turn: Rc<Turn>,
+    number: u32,
+    gate: Rc<Gate>,
 }
 
 impl<'a, K: Hash + Eq + Clone, V, R: Runtime> Place<'a, K, V, R> {
-    fn take(cache: &'a Cache<K, V, R>, key: &K, turn: Turn) -> Result<Self, LoadError> {
-        let (key, turn) = ((cache.partition, key.clone()), Rc::new(turn));
+    fn take(cache: &'a Cache<K, V, R>, key: &K, now: Timestamp, deadline: Timestamp) -> Result<Self, LoadError> {
+        let (key, gate) = ((cache.partition, key.clone()), Rc::new(Gate::default()));
         let mut computes = cache.inner.computes.try_borrow_mut().map_err(|_| LoadError::Reentrant)?;
         let turns = computes.entry(key.clone()).or_default();
-        if turns.len() > MOST_WAITING {
-            return Err(LoadError::ComputeQueueFull { max_waiting: MOST_WAITING as u32 });
-        }
-        turns.push_back(turn.clone());
-        Ok(Self { cache, key, turn })
+        let full = LoadError::ComputeQueueFull { max_waiting: MOST_COMPUTES_WAITING };
+        let number = turns.queue.ask(now, deadline).ok_or(full)?;
+        turns.gates.push_back((number, gate.clone()));
+        Ok(Self { cache, key, number, gate })
     }
 }
 
@@ -137,47 +130,51 @@ impl<K: Hash + Eq, V, R: Runtime> Place<'_, K, V, R> {
     async fn wait(&self) -> bool {
         let inner = &self.cache.inner;
         loop {
-            let first = match inner.computes.try_borrow().ok().as_ref().and_then(|all| all.get(&self.key)?.front()) {
-                Some(first) if !Rc::ptr_eq(first, &self.turn) => first.clone(),
-                _ => return true,
-            };
-            let until = self.turn.deadline.min(first.lost_at);
-            select(pin!(self.turn.gate.opened(&inner.runtime)), pin!(sleep_until(inner, until))).await;
-            let now = inner.now();
-            if self.turn.gate.is_open() {
-                continue;
-            }
-            if now >= self.turn.deadline {
-                return false;
-            }
-            if now >= first.lost_at {
-                self.leave(&first);
+            let until = self.ask_queue(|turns| turns.queue.look(self.number, inner.now())).flatten();
+            match until {
+                _ if self.gate.is_open() => return true,
+                None => return false,
+                Some(until) => {
+                    select(pin!(self.gate.opened(&inner.runtime)), pin!(sleep_until(inner, until))).await;
+                }
             }
         }
     }
 
-    /// Takes a turn out, and lets the next begin if it was the first.
-    fn leave(&self, turn: &Rc<Turn>) {
-        let (next, _gone) = {
-            let Ok(mut computes) = self.cache.inner.computes.try_borrow_mut() else { return };
-            let Some(turns) = computes.get_mut(&self.key) else { return };
-            turns.retain(|one| !Rc::ptr_eq(one, turn));
-            match turns.front().cloned() {
-                Some(next) => (Some(next), None),
-                // A key's `Drop` is the user's, so that nothing is borrowed then.
-                None => (None, computes.remove_entry(&self.key)),
+    /// Asks the queue while this place is in it, and tells whoever is the first then. `None` if the place counts as lost.
+    fn ask_queue<T>(&self, ask: impl FnOnce(&mut Turns) -> T) -> Option<T> {
+        let (answer, first, _gone) = {
+            let mut computes = self.cache.inner.computes.try_borrow_mut().ok()?;
+            let turns = computes.get_mut(&self.key)?;
+            if !turns.gates.iter().any(|(_, gate)| Rc::ptr_eq(gate, &self.gate)) {
+                return None;
             }
+            let answer = ask(turns);
+            let first = turns.queue.first();
+            // Those before it are lost.
+            while turns.gates.front().is_some_and(|(number, _)| Some(*number) != first) {
+                turns.gates.pop_front();
+            }
+            let gate = turns.gates.front().map(|(_, gate)| gate.clone());
+            // A key's `Drop` is the user's, so that nothing is borrowed then.
+            let gone = if first.is_none() { computes.remove_entry(&self.key) } else { None };
+            (answer, gate, gone)
         };
-        if let Some(next) = next {
-            next.gate.open();
-            next.gate.wake();
+        if let Some(first) = first.filter(|first| !first.is_open()) {
+            first.open();
+            first.wake();
         }
+        Some(answer)
     }
 }
 
 impl<K: Hash + Eq, V, R: Runtime> Drop for Place<'_, K, V, R> {
     fn drop(&mut self) {
-        self.leave(&self.turn);
+        let now = self.cache.inner.now();
+        self.ask_queue(|turns| {
+            turns.queue.leave(self.number, now);
+            turns.gates.retain(|(number, _)| *number != self.number);
+        });
     }
 }
 

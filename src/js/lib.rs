@@ -19,9 +19,10 @@ mod said;
 mod snapshot;
 
 use nearcache::core::{
-    Answer, Ask, BatchId, BatchLimits, Brought, CallTurn, Counted, EvictionPolicy, Failure, FlightId, Goes, JoinBatch,
-    JoinedBatch, Machine, MissCause, NewValue, Node, Outcome, Part, PartitionId, RemovalCause, Settled, Slot, Softened,
-    StaleCause, Start, Timers, Touched, WaitId, Wake, Who, WriteThrough,
+    Answer, Ask, BatchId, BatchLimits, Brought, CallTurn, ComputeQueue, Counted, EvictionPolicy, Failure, FlightId,
+    Goes, JoinBatch, JoinedBatch, MOST_COMPUTES_WAITING, Machine, MissCause, NewValue, Node, Outcome, Part,
+    PartitionId, RemovalCause, Settled, Slot, Softened, StaleCause, Start, Timers, Touched, WaitId, Wake, Who,
+    WriteThrough,
 };
 use nearcache::options::{Limits, LoadLimits, Policy, PolicyPatch, Priority};
 use nearcache::time::{Timestamp, Ttl};
@@ -39,6 +40,7 @@ static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_all
 pub struct Core {
     machine: Machine,
     policies: Policies,
+    computes: Vec<ComputeQueue>,
     windows: Vec<figures::Asked>,
 }
 
@@ -66,7 +68,7 @@ impl Core {
         let mut machine = Machine::with_eviction(limits, to_ttl(usual_ttl), timers, eviction).with_seed(seed);
         let loads = LoadLimits::new().max_concurrent(max_concurrent_loads as u32).per_second(loads_per_second);
         machine.limit_loads(loads.max_queued(max_queued_loads as u32));
-        Core { machine, policies: Policies::default(), windows: Vec::new() }
+        Core { machine, policies: Policies::default(), computes: Vec::new(), windows: Vec::new() }
     }
 
     /// The number of the policy that says what `base` does (0: what a cache does if nobody says anything) but for the
@@ -477,6 +479,29 @@ impl Core {
         let said = Said::read(said).patch;
         let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random, age: 0 };
         self.end_write(write, computes, slot, now, Some(&brought))
+    }
+
+    /// Asks for a turn at computing a key, in the queue of this number, the least that no other key has. The number of the one who
+    /// asks; below 0: as many wait already.
+    pub fn compute_ask(&mut self, queue: usize, now: f64, deadline: f64) -> f64 {
+        if queue >= self.computes.len() {
+            self.computes.push(ComputeQueue::default());
+        }
+        let asked = self.computes.get_mut(queue).and_then(|queue| queue.ask(to_time(now), to_time(deadline)));
+        asked.map_or(-f64::from(MOST_COMPUTES_WAITING), f64::from)
+    }
+
+    /// When to look again at one who computes or waits; NaN: its deadline has come, or it is none of them.
+    pub fn compute_look(&mut self, queue: usize, number: u32, now: f64) -> f64 {
+        let queue = self.computes.get_mut(queue);
+        queue.and_then(|queue| queue.look(number, to_time(now))).map_or(f64::NAN, |at| at.as_millis() as f64)
+    }
+
+    /// One computes or waits no longer (0: nobody). Whose turn it is now, 0 if nobody is left.
+    pub fn compute_leave(&mut self, queue: usize, number: u32, now: f64) -> u32 {
+        let Some(queue) = self.computes.get_mut(queue) else { return 0 };
+        queue.leave(number, to_time(now));
+        queue.first().unwrap_or(0)
     }
 
     /// What there is to know of a slot's key, in the order of `pkg/src/index.ts`; empty if there is nothing.

@@ -1,5 +1,6 @@
 //! The pure machine by itself, as a driver sees it.
 
+mod computes;
 mod driving;
 mod entries;
 mod exchange;

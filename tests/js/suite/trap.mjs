@@ -72,6 +72,37 @@ for (const requestBound of [false, true]) {
   );
 
   whenItFails(
+    "those who compute a key still come one after the other when the wasm has failed, until their deadlines",
+    async ({ NearCache, exhaustMemory, instances, world }) => {
+      const { error: log } = console;
+      console.error = () => {};
+      try {
+        const cache = new NearCache({ hardTimeout: 1000, maxEntries: 100_000 });
+        const [other, first, second] = [held(), held(), held()];
+        const otherAsked = cache.compute("other", other);
+        const asked = [cache.compute("k", first), cache.compute("k", second), cache.compute("k", (n = 0) => n + 1)];
+        const codes = [];
+        cache.compute("k", never, { hardTimeout: 500 }).catch((error) => codes.push(error.code));
+        other.loads[0].resolve(1);
+        await otherAsked;
+        exhaustMemory();
+        for (let n = 0; instances() === 1; n++) cache.set(n, n, { tags: [`tag ${n} ${"x".repeat(1000)}`] });
+        await world.pass(500);
+        equal([codes, second.loads.length], [["ERR_TIMEOUT"], 0]);
+        first.loads[0].resolve(1);
+        equal(await asked[0], 1);
+        await world.pass(0);
+        equal(second.loads.length, 1, "the next begins");
+        second.loads[0].resolve(5);
+        equal([await asked[1], await asked[2], cache.get("k")], [5, 6, 6]);
+        equal(await cache.compute("k", (n) => n + 1), 7);
+      } finally {
+        console.error = log;
+      }
+    },
+  );
+
+  whenItFails(
     "who waits for a load under a wasm that failed is not left without a deadline",
     async ({ NearCache, exhaustMemory, instances, world }) => {
       const { error: log } = console;
