@@ -173,7 +173,7 @@ impl Core {
         absent: bool,
         random: f64,
     ) -> u32 {
-        self.put(slot, partition, hash, now, policy, bytes, absent, random, &PolicyPatch::default(), &[])
+        self.put(slot, partition, hash, now, policy, bytes, absent, random, PolicyPatch::nothing(), &[])
     }
 
     /// As `insert`, with what is said of this value.
@@ -322,7 +322,7 @@ impl Core {
     /// with `STORED`, or `NOT_STORED` or `FLIGHT_ENDED`; `ASK_AGAIN` if some who waited are to; `NEWS`; above, how many
     /// milliseconds it took.
     pub fn brought(&mut self, flight: u32, now: f64, bytes: f64, absent: bool, random: f64) -> f64 {
-        self.bring(flight, now, bytes, absent, random, false, 0.0, &PolicyPatch::default(), &[])
+        self.bring(flight, now, bytes, absent, random, false, 0.0, PolicyPatch::nothing(), &[])
     }
 
     /// As `brought`, with what the loader said.
