@@ -28,14 +28,12 @@ impl Machine {
     /// nothing is stored yet (though something may have made way), because there is more to it.
     #[inline]
     pub(super) fn exchange(&mut self, partition: PartitionId, now: Timestamp, value: &NewValue<'_>) -> Option<Slot> {
-        let is_known = value.weight.is_some() || !self.limits.weighs();
-        let ttl = plain(value).filter(|_| is_known)?;
-        self.exchange_plain(partition, now, ttl, value.hash)
+        self.exchange_plain(partition, now, plain(value)?, value.hash)
     }
 
-    /// [`insert`](Self::insert) of a new key's value of which nothing is said but this, in a full cache whose values are all
-    /// of that kind and not bounded by weight, or whose weight is known to be nothing. `None`: it is to be inserted, because
-    /// there is more to it; something may have made way by then.
+    /// [`insert`](Self::insert) of a new key's value of which nothing is said but this, in a full cache that is not bounded by
+    /// weight and whose values are all of that kind. `None`: it is to be inserted, because there is more to it; something may
+    /// have made way by then.
     #[inline]
     pub fn exchange_plain(
         &mut self,
@@ -48,7 +46,7 @@ impl Machine {
         let is_plain = self.slab.is_plain() && self.freshness.is_empty() && self.tags.is_empty();
         let is_derivable = ttl == Ttl::Forever || ttl == self.usual_ttl;
         // What is being saved is told of each entry that leaves.
-        let is_untold = self.snapshots.is_none();
+        let is_untold = self.snapshots.is_none() && !self.limits.weighs();
         if !(is_full & is_plain & is_derivable & is_untold) || partition != PartitionId::ROOT {
             return None;
         }

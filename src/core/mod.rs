@@ -41,6 +41,7 @@ use std::collections::VecDeque;
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
 pub use batch::{BatchLimits, Goes, JoinBatch, JoinedBatch};
 pub use eviction::EvictionPolicy;
+pub use exchange::PlainTtl;
 pub use histogram::Histogram;
 pub use ids::{BatchId, FLIGHT_BITS, FlightId, Node, WaitId};
 pub use info::{EntryState, Info};
