@@ -494,6 +494,13 @@ impl PolicyPatch {
         Self::NONE
     }
 
+    /// One that says nothing, for who passes it often: it is known by where it lies, and need not be looked at.
+    #[must_use]
+    #[inline]
+    pub fn nothing() -> &'static Self {
+        &NOTHING_SAID
+    }
+
     entry_setters!();
     load_setters!();
 

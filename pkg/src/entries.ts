@@ -135,6 +135,11 @@ export class EntryTable<K, V> implements ColumnsOwner {
   private placeKey(slot: number, key: K, partition: Partition<K>, number: number): void {
     this.columns.follow(slot);
     if (slot >= this.keys.length) this.grow(slot);
+    this.giveSlot(slot, key, partition, number);
+  }
+
+  /** Gives a new key a slot that there was before. */
+  private giveSlot(slot: number, key: K, partition: Partition<K>, number: number): void {
     partition.set(key, slot, number);
     // As a Map's, a key is never -0.
     this.keys[slot] = key === 0 ? (0 as K) : key;
@@ -167,17 +172,19 @@ export class EntryTable<K, V> implements ColumnsOwner {
   /** What `insert` answered: the key has this slot, or none, and others may have left. */
   inserted(code: number, slot: number, key: K, value: V, partition: Partition<K>, number: number): void {
     const at = code & SLOT;
+    const { hooks } = this;
     if ((code & EVICTED) !== 0) {
-      if (this.hooks.evict !== undefined) this.notifyRemoval(at, "size");
+      if (hooks.evict !== undefined) this.notifyRemoval(at, "size");
       // What lies in the slot is written over below.
       this.partitionOf(at).delete(this.keys[at] as K);
     }
     if (hasNews(code)) this.drain();
     if (at === 0) return;
     if (slot === 0) {
-      this.placeKey(at, key, partition, number);
+      if ((code & EVICTED) !== 0) this.giveSlot(at, key, partition, number);
+      else this.placeKey(at, key, partition, number);
       this.values[at] = value;
-      if (this.hooks.insert !== undefined) this.notifyInsert(at);
+      if (hooks.insert !== undefined) this.notifyInsert(at);
     } else {
       this.put(at, value);
     }

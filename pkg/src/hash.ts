@@ -6,9 +6,13 @@ import { host } from "./host.js";
 const doubles = new Float64Array(1);
 const halves = new Uint32Array(doubles.buffer);
 
-/** How many strings are looked at whole until it is known what they begin with, and afterwards one of how many. */
+/**
+ * How many strings are looked at whole until it is known what they begin with, and afterwards one of how many: of ever more
+ * while none differs, up to the last.
+ */
 const FIRST_LOOKS = 64;
-const LOOK_EVERY = 64;
+const LOOK_EVERY = 32;
+const LOOK_AT_LEAST_EVERY = 256;
 /** A longer one is no example of others, and not kept as one. */
 const LONGEST = 1_024;
 /** After so many looks the beginning is looked for anew: it only ever gets shorter. */
@@ -18,7 +22,8 @@ const LOOKS = 256;
  * Gives 32 bits of each key, others with another seed; 0 for one that has none. The core sees to it that each bit counts.
  *
  * For strings it is FNV-1a by characters, which costs some 1.5 ns each. A cache's strings often begin alike, and what they
- * have in common is hashed once: a string is taken to begin as those did that were looked at whole, which one of 64 is.
+ * have in common is hashed once: a string is taken to begin as those did that were looked at whole, which one of 32 is at
+ * first, and of 256 once none has differed for long.
  * If one does not, the beginning gets shorter. So one that begins otherwise may be taken for another once or twice.
  */
 export class KeyHasher {
@@ -27,6 +32,7 @@ export class KeyHasher {
   private shared = 0;
   private state: number;
   private untilLook = 0;
+  private lookEvery = LOOK_EVERY;
   private looks = 0;
 
   constructor(private readonly seed: number) {
@@ -56,10 +62,14 @@ export class KeyHasher {
     if (this.looks === 0) this.example = text;
     if (this.looks === 0 || common < this.shared) {
       this.shared = common;
+      this.lookEvery = LOOK_EVERY;
       this.state = fnv(text, 0, common, seed ^ BASIS);
     }
     this.looks = (this.looks + 1) % LOOKS;
-    if (this.looks > FIRST_LOOKS) this.untilLook = LOOK_EVERY - 1;
+    if (this.looks > FIRST_LOOKS) {
+      this.untilLook = this.lookEvery - 1;
+      this.lookEvery = Math.min(this.lookEvery + 1, LOOK_AT_LEAST_EVERY);
+    }
     return hashString(text, seed);
   }
 }

@@ -403,18 +403,26 @@ impl Machine {
         Some(id)
     }
 
-    /// Takes back what one who asks again was counted as before: a get is counted by how it ended up.
+    /// The answer to a get, which is counted by how it ended up.
+    #[inline(always)]
     fn counted(&mut self, answer: Answer, ask: &Ask<'_>) -> Answer {
-        if let Some(before) = ask.again {
-            self.count(ask.partition, |stats| {
-                let before = match before {
-                    Counted::Miss => &mut stats.misses,
-                    Counted::Coalesced => &mut stats.coalesced,
-                };
-                *before = before.saturating_sub(1);
-            });
+        if ask.again.is_some() {
+            self.uncount(ask);
         }
         answer
+    }
+
+    /// Takes back what one who asks again was counted as before.
+    #[inline(never)]
+    fn uncount(&mut self, ask: &Ask<'_>) {
+        self.count(ask.partition, |stats| {
+            let before = match ask.again {
+                Some(Counted::Miss) => &mut stats.misses,
+                Some(Counted::Coalesced) => &mut stats.coalesced,
+                None => return,
+            };
+            *before = before.saturating_sub(1);
+        });
     }
 
     /// Why nothing in the slot will do.

@@ -4,20 +4,50 @@
 use super::partitions::PartitionId;
 use super::slab::Slot;
 use super::{Machine, NewValue, Removal, RemovalCause};
+use crate::options::Policy;
 use crate::time::{Timestamp, Ttl};
+
+/// A policy by which nothing is to be known of a value but when it ends: for how long it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainTtl(Ttl);
+
+impl PlainTtl {
+    /// Of values of this policy that are not [absent](NewValue::absent) and of which nothing else is said; `None` if more is
+    /// to be known of them.
+    #[inline]
+    pub fn of(policy: &Policy) -> Option<Self> {
+        let policy = &policy.entry;
+        let has_more = policy.has_windows() | (policy.jitter > 0.0);
+        let ttl = policy.ttl.bounded();
+        (!has_more & (ttl != Ttl::ZERO)).then_some(Self(ttl))
+    }
+}
 
 impl Machine {
     /// Does what storing a new key's value would do, in a third of the time, where nothing but two moments changes. `None`:
     /// nothing is stored yet (though something may have made way), because there is more to it.
     #[inline]
     pub(super) fn exchange(&mut self, partition: PartitionId, now: Timestamp, value: &NewValue<'_>) -> Option<Slot> {
-        let ttl = plain(value)?;
+        self.exchange_plain(partition, now, plain(value)?, value.hash)
+    }
+
+    /// [`insert`](Self::insert) of a new key's value of which nothing is said but this, in a full cache that is not bounded by
+    /// weight and whose values are all of that kind. `None`: it is to be inserted, because there is more to it; something may
+    /// have made way by then.
+    #[inline]
+    pub fn exchange_plain(
+        &mut self,
+        partition: PartitionId,
+        now: Timestamp,
+        PlainTtl(ttl): PlainTtl,
+        hash: Option<u32>,
+    ) -> Option<Slot> {
         let is_full = self.entries > 0 && self.entries == self.limits.max_entries();
         let is_plain = self.slab.is_plain() && self.freshness.is_empty() && self.tags.is_empty();
         let is_derivable = ttl == Ttl::Forever || ttl == self.usual_ttl;
         // What is being saved is told of each entry that leaves.
-        let is_known = (value.weight.is_some() || !self.limits.weighs()) && self.snapshots.is_none();
-        if !(is_full & is_plain & is_derivable & is_known) || partition != PartitionId::ROOT {
+        let is_untold = self.snapshots.is_none() && !self.limits.weighs();
+        if !(is_full & is_plain & is_derivable & is_untold) || partition != PartitionId::ROOT {
             return None;
         }
         // What is swept makes room, too.
@@ -34,7 +64,7 @@ impl Machine {
             return None;
         };
         self.pass_swept();
-        self.eviction.exchanged(slot, value.hash);
+        self.eviction.exchanged(slot, hash);
         self.expirable = self.expirable - u32::from(!before.is_for_ever()) + u32::from(until.is_some());
         self.count_in(0, |stats| {
             stats.evicted_size += 1;
@@ -49,12 +79,9 @@ impl Machine {
 
 /// How long a value lives of which nothing is to be known but when it ends.
 #[inline]
-fn plain(value: &NewValue<'_>) -> Option<Ttl> {
-    let policy = &value.policy.entry;
+fn plain(value: &NewValue<'_>) -> Option<PlainTtl> {
     let [by_caller, by_writer] = value.tags;
     let is_usual = value.said.says_nothing() & !(value.absent & value.policy.negative_ttl.is_some());
-    let has_tags = !by_caller.is_empty() | !by_writer.is_empty();
-    let has_more = policy.has_windows() | (policy.jitter > 0.0) | has_tags | (value.weight.unwrap_or(0) > 0);
-    let ttl = policy.ttl.bounded();
-    (is_usual & !has_more & (ttl != Ttl::ZERO)).then_some(ttl)
+    let has_more = !by_caller.is_empty() | !by_writer.is_empty() | (value.weight.unwrap_or(0) > 0);
+    PlainTtl::of(value.policy).filter(|_| is_usual & !has_more)
 }

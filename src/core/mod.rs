@@ -43,6 +43,7 @@ pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
 pub use batch::{BatchLimits, Goes, JoinBatch, JoinedBatch};
 pub use computes::{ComputeQueue, MOST_COMPUTES_WAITING};
 pub use eviction::EvictionPolicy;
+pub use exchange::PlainTtl;
 pub use histogram::Histogram;
 pub use ids::{BatchId, FLIGHT_BITS, FlightId, Node, WaitId};
 pub use info::{EntryState, Info};

@@ -175,7 +175,16 @@ impl Core {
         absent: bool,
         random: f64,
     ) -> u32 {
-        self.put(slot, partition, hash, now, policy, bytes, absent, random, &PolicyPatch::default(), &[])
+        // The commonest of all in a full cache, which need not be told what the rest is for.
+        if slot == 0
+            && !absent
+            && bytes.is_nan()
+            && let Some(ttl) = self.policies.plain(policy)
+            && let Some(stored) = self.machine.exchange_plain(PartitionId(partition), to_time(now), ttl, to_hash(hash))
+        {
+            return self.stored_anew(stored);
+        }
+        self.put(slot, partition, hash, now, policy, bytes, absent, random, PolicyPatch::nothing(), &[])
     }
 
     /// As `insert`, with what is said of this value.
@@ -324,7 +333,7 @@ impl Core {
     /// with `STORED`, or `NOT_STORED` or `FLIGHT_ENDED`; `ASK_AGAIN` if some who waited are to; `NEWS`; above, how many
     /// milliseconds it took.
     pub fn brought(&mut self, flight: u32, now: f64, bytes: f64, absent: bool, random: f64) -> f64 {
-        self.bring(flight, now, bytes, absent, random, false, 0.0, &PolicyPatch::default(), &[])
+        self.bring(flight, now, bytes, absent, random, false, 0.0, PolicyPatch::nothing(), &[])
     }
 
     /// As `brought`, with what the loader said.
@@ -641,8 +650,17 @@ impl Core {
         let (hash, policy) = (to_hash(hash), self.policies.get(policy));
         let value = NewValue { hash, policy, said, tags: [tags, &[]], weight, absent, random };
         let stored = self.machine.insert(known, PartitionId(partition), to_time(now), &value);
-        let evicted = stored.filter(|_| known.is_none()).and_then(|slot| self.machine.poll_removal_from(slot));
-        stored.map_or(0, Slot::number) | if evicted.is_some() { EVICTED } else { 0 } | self.news()
+        match stored {
+            Some(slot) if known.is_none() => self.stored_anew(slot),
+            stored => stored.map_or(0, Slot::number) | self.news(),
+        }
+    }
+
+    /// A new key has this slot.
+    #[inline]
+    fn stored_anew(&mut self, slot: Slot) -> u32 {
+        let evicted = self.machine.poll_removal_from(slot).is_some();
+        slot.number() | if evicted { EVICTED } else { 0 } | self.news()
     }
 
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
