@@ -2,6 +2,7 @@
 //! tried again whose batch was lost. A driver keeps the keys, and calls the loader of a batch that takes no more of them.
 
 use super::Machine;
+use super::batch_trials::{BatchTrials, Closed, Loaders};
 use super::graph::Node;
 use super::loads::FlightId;
 use crate::time::{Timestamp, Ttl};
@@ -46,7 +47,7 @@ impl Default for BatchLimits {
 /// A load that wants its key in a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct JoinBatch {
-    /// The batch that its loader began last, if that is known.
+    /// The batch that its loader began last, gone or not, if that is known.
     pub last: Option<BatchId>,
     /// Whether that batch has the key.
     pub has: bool,
@@ -54,7 +55,7 @@ pub struct JoinBatch {
     pub load: Option<FlightId>,
     /// What the loader's batches may be.
     pub limits: BatchLimits,
-    /// The moment.
+    /// The moment. Wanted where the batch may be a new one, or has a window.
     pub now: Timestamp,
 }
 
@@ -81,8 +82,7 @@ pub enum Goes {
 }
 
 struct Open {
-    id: BatchId,
-    keys: usize,
+    batch: Closed,
     /// How many loads wait for one of its keys.
     waiting: usize,
     /// Until then it takes keys; `None`: until the turn is over.
@@ -94,24 +94,31 @@ struct Open {
 pub(crate) struct Batches {
     last: u32,
     open: Vec<Open>,
+    loaders: Loaders,
 }
 
 impl Batches {
     fn open_mut(&mut self, id: BatchId) -> Option<&mut Open> {
-        self.open.iter_mut().rfind(|open| open.id == id)
+        self.open.iter_mut().rfind(|open| open.batch.id == id)
     }
 
     fn close(&mut self, id: BatchId) {
-        if let Some(at) = self.open.iter().rposition(|open| open.id == id) {
-            self.open.swap_remove(at);
+        if let Some(at) = self.open.iter().rposition(|open| open.batch.id == id) {
+            let closed = self.open.swap_remove(at).batch;
+            self.loaders.closed(closed);
         }
     }
 
-    fn begin(&mut self, limits: &BatchLimits, now: Timestamp) -> BatchId {
+    fn begin(&mut self, JoinBatch { last, limits, now, .. }: &JoinBatch) -> BatchId {
         self.last = self.last % (1 << BATCH_BITS) + 1;
-        let until = limits.window.map(|millis| now.after(Ttl::Millis(millis)));
-        self.open.push(Open { id: BatchId(self.last), keys: 0, waiting: 0, until });
-        BatchId(self.last)
+        let (id, until) = (BatchId(self.last), limits.window.map(|millis| now.after(Ttl::Millis(millis))));
+        if let Some(last) = *last {
+            // One that takes keys no longer makes way.
+            self.close(last);
+            self.loaders.begin(last, id, *limits);
+        }
+        self.open.push(Open { batch: Closed { id, keys: 0, from: *now, to: *now }, waiting: 0, until });
+        id
     }
 
     /// Whether a key that is asked for now joins this batch.
@@ -127,19 +134,20 @@ impl Machine {
     pub fn join_batch(&mut self, join: &JoinBatch) -> JoinedBatch {
         let last = join.last.filter(|last| self.batches.takes(*last, join.now));
         let is_new = last.is_none();
-        let batch = last.unwrap_or_else(|| {
-            // One that takes keys no longer makes way.
-            join.last.into_iter().for_each(|last| self.batches.close(last));
-            self.batches.begin(&join.limits, join.now)
-        });
+        let batch = last.unwrap_or_else(|| self.batches.begin(join));
         // The batch itself waits for nothing as long as it takes keys, so that this closes no circle.
         if let Some(flight) = join.load {
             self.graph.add(Node::Flight(flight), Node::Batch(batch));
         }
         let goes = self.batches.open_mut(batch).map_or(Goes::Now, |open| {
             open.waiting += 1;
-            open.keys += usize::from(is_new || !join.has);
-            if open.keys >= join.limits.max_size { Goes::Now } else { open.until.map_or(Goes::WithTheTurn, Goes::At) }
+            open.batch.keys += usize::from(is_new || !join.has);
+            open.batch.to = open.batch.to.max(join.now);
+            if open.batch.keys >= join.limits.max_size {
+                Goes::Now
+            } else {
+                open.until.map_or(Goes::WithTheTurn, Goes::At)
+            }
         });
         if goes == Goes::Now {
             self.batches.close(batch);
@@ -159,9 +167,15 @@ impl Machine {
         self.batches.close(batch);
     }
 
+    /// What became of the batches of the loader that has made most, and what other limits would have made of them. `None`
+    /// before any loader made two.
+    pub fn batch_trials(&self) -> Option<&BatchTrials> {
+        self.batches.loaders.busiest()
+    }
+
     /// Whether it takes keys, if somebody waits for it.
     pub fn is_batch_open(&self, batch: BatchId) -> bool {
-        self.batches.open.iter().any(|open| open.id == batch)
+        self.batches.open.iter().any(|open| open.batch.id == batch)
     }
 
     /// The batch was lost, with its request or by a panic, before it brought anything for a key that so has been tried in

@@ -10,6 +10,7 @@
 mod alarm;
 mod ask;
 mod batch;
+mod batch_trials;
 mod columns;
 mod entries;
 pub(crate) mod eviction;
@@ -39,6 +40,7 @@ use std::collections::VecDeque;
 
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
 pub use batch::{BatchId, BatchLimits, Goes, JoinBatch, JoinedBatch};
+pub use batch_trials::BatchTrials;
 pub use eviction::EvictionPolicy;
 pub use graph::Node;
 pub use histogram::Histogram;
