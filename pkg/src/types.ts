@@ -426,13 +426,24 @@ export type Plugin<K, V> = { [E in keyof Events<K, V>]?: ((event: Events<K, V>[E
 
 /** Something to change about a cache. */
 export interface Advice {
-  readonly option: "maxEntries" | "ttl" | "staleWhileRevalidate" | "staleIfError" | "refreshAhead" | "maxBytes";
-  /** What it is now: entries, bytes, milliseconds, or a factor. */
+  readonly option:
+    | "maxEntries"
+    | "ttl"
+    | "staleWhileRevalidate"
+    | "staleIfError"
+    | "refreshAhead"
+    | "maxBytes"
+    | "batchWindow"
+    | "maxBatchSize";
+  /** What it is now: entries, bytes, milliseconds (of `batchWindow` 0: `"microtask"`), keys, or a factor. */
   readonly present: number;
   readonly suggested: number;
-  /** What speaks for it, from 0 to 1: the hit rate now, or the share of gets, or of loads, that it is about. */
+  /** What speaks for it, from 0 to 1: the hit rate now, or the share of gets, loads or batches that it is about. */
   readonly rate: number;
-  /** The hit rate that is to be expected; only of `maxEntries` and `maxBytes`. */
+  /**
+   * What is to be expected: of `maxEntries` and `maxBytes` the hit rate, of `batchWindow` and `maxBatchSize` how many keys a batch
+   * would have on average.
+   */
   readonly expected: number | undefined;
   /** The same for people. */
   readonly why: string;

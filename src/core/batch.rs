@@ -2,7 +2,7 @@
 //! tried again whose batch was lost. A driver keeps the keys, and calls the loader of a batch that takes no more of them.
 
 use super::Machine;
-use super::batch_trials::{BatchTrials, Closed, Loaders};
+use super::batch_trials::BatchTrials;
 use super::graph::Node;
 use super::loads::FlightId;
 use crate::time::{Timestamp, Ttl};
@@ -32,7 +32,7 @@ impl BatchId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
     /// At most so many keys in each; one at the least.
-    pub max_size: usize,
+    pub max_size: u32,
     /// For how many milliseconds each takes keys; `None`: until the end of the turn.
     pub window: Option<u64>,
 }
@@ -40,7 +40,7 @@ pub struct BatchLimits {
 impl Default for BatchLimits {
     /// Without a bound; each goes with the turn.
     fn default() -> Self {
-        Self { max_size: usize::MAX, window: None }
+        Self { max_size: u32::MAX, window: None }
     }
 }
 
@@ -81,43 +81,60 @@ pub enum Goes {
     At(Timestamp),
 }
 
-struct Open {
-    batch: Closed,
+/// A loader's last batch.
+struct Last {
+    id: BatchId,
+    /// Whether it takes keys.
+    open: bool,
+    keys: u32,
+    /// When its first and its last key came.
+    from: Timestamp,
+    to: Timestamp,
     /// How many loads wait for one of its keys.
     waiting: usize,
     /// Until then it takes keys; `None`: until the turn is over.
     until: Option<Timestamp>,
+    /// Of it and those before.
+    trials: BatchTrials,
 }
 
-/// The batches that take keys: of each loader one at the most.
+/// The last batches of loaders: all that take keys, and some that are gone, of loaders that may begin another.
 #[derive(Default)]
 pub(crate) struct Batches {
     last: u32,
-    open: Vec<Open>,
-    loaders: Loaders,
+    loaders: Vec<Last>,
 }
 
+/// So many are remembered.
+const MOST_LOADERS: usize = 16;
+
 impl Batches {
-    fn open_mut(&mut self, id: BatchId) -> Option<&mut Open> {
-        self.open.iter_mut().rfind(|open| open.batch.id == id)
+    fn open_mut(&mut self, id: BatchId) -> Option<&mut Last> {
+        self.loaders.iter_mut().rfind(|last| last.id == id && last.open)
     }
 
     fn close(&mut self, id: BatchId) {
-        if let Some(at) = self.open.iter().rposition(|open| open.batch.id == id) {
-            let closed = self.open.swap_remove(at).batch;
-            self.loaders.closed(closed);
+        if let Some(last) = self.open_mut(id) {
+            last.open = false;
+            last.trials.count(last.keys, last.from, last.to);
         }
     }
 
     fn begin(&mut self, JoinBatch { last, limits, now, .. }: &JoinBatch) -> BatchId {
         self.last = self.last % (1 << BATCH_BITS) + 1;
-        let (id, until) = (BatchId(self.last), limits.window.map(|millis| now.after(Ttl::Millis(millis))));
-        if let Some(last) = *last {
-            // One that takes keys no longer makes way.
-            self.close(last);
-            self.loaders.begin(last, id, *limits);
+        // One that takes keys no longer makes way.
+        last.into_iter().for_each(|last| self.close(*last));
+        // Those that began one longest ago come first.
+        let known = self.loaders.iter().position(|known| Some(known.id) == *last);
+        let spared = || self.loaders.iter().position(|last| !last.open).filter(|_| self.loaders.len() >= MOST_LOADERS);
+        let mut trials = BatchTrials::default();
+        if let Some(at) = known.or_else(spared) {
+            let before = self.loaders.remove(at).trials;
+            trials = if known.is_some() { before } else { trials };
         }
-        self.open.push(Open { batch: Closed { id, keys: 0, from: *now, to: *now }, waiting: 0, until });
+        trials.limits = *limits;
+        let (id, until) = (BatchId(self.last), limits.window.map(|millis| now.after(Ttl::Millis(millis))));
+        self.loaders.push(Last { id, open: true, keys: 0, from: *now, to: *now, waiting: 0, until, trials });
         id
     }
 
@@ -141,13 +158,9 @@ impl Machine {
         }
         let goes = self.batches.open_mut(batch).map_or(Goes::Now, |open| {
             open.waiting += 1;
-            open.batch.keys += usize::from(is_new || !join.has);
-            open.batch.to = open.batch.to.max(join.now);
-            if open.batch.keys >= join.limits.max_size {
-                Goes::Now
-            } else {
-                open.until.map_or(Goes::WithTheTurn, Goes::At)
-            }
+            open.keys = open.keys.saturating_add(u32::from(is_new || !join.has));
+            open.to = open.to.max(join.now);
+            if open.keys >= join.limits.max_size { Goes::Now } else { open.until.map_or(Goes::WithTheTurn, Goes::At) }
         });
         if goes == Goes::Now {
             self.batches.close(batch);
@@ -168,14 +181,14 @@ impl Machine {
     }
 
     /// What became of the batches of the loader that has made most, and what other limits would have made of them. `None`
-    /// before any loader made two.
+    /// before there was any.
     pub fn batch_trials(&self) -> Option<&BatchTrials> {
-        self.batches.loaders.busiest()
+        self.batches.loaders.iter().map(|last| &last.trials).max_by_key(|trials| trials.batches)
     }
 
     /// Whether it takes keys, if somebody waits for it.
     pub fn is_batch_open(&self, batch: BatchId) -> bool {
-        self.batches.open.iter().any(|open| open.batch.id == batch)
+        self.batches.loaders.iter().any(|last| last.id == batch && last.open)
     }
 
     /// The batch was lost, with its request or by a panic, before it brought anything for a key that so has been tried in

@@ -40,7 +40,7 @@ use std::collections::VecDeque;
 
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
 pub use batch::{BatchId, BatchLimits, Goes, JoinBatch, JoinedBatch};
-pub use batch_trials::BatchTrials;
+pub use batch_trials::{BatchTrial, BatchTrials};
 pub use eviction::EvictionPolicy;
 pub use graph::Node;
 pub use histogram::Histogram;

@@ -91,7 +91,7 @@ impl<K, V, R: Runtime> Batching<K, V, R> {
     }
 
     pub fn set_max_batch_size(&self, keys: usize) {
-        self.limits.set(BatchLimits { max_size: keys.max(1), ..self.limits.get() });
+        self.limits.set(BatchLimits { max_size: u32::try_from(keys).unwrap_or(u32::MAX).max(1), ..self.limits.get() });
     }
 
     pub fn set_window(&self, window: Duration) {

@@ -92,21 +92,13 @@ const NEARLY_FULL: f64 = 0.9;
 /// Below this nobody would notice.
 const SLOW_LOAD: u64 = 5;
 const HOUR: f64 = 3_600_000.0;
-/// A longer wait for others is worth this part of all batches, and none longer for the last tenth of them.
+/// A wait for others is worth this part of all batches.
 const WORTH_WAITING: f64 = 0.2;
-const NEARLY_ALL: f64 = 0.9;
 
 /// What to change, the greatest lever first.
 pub fn advise(evidence: &Evidence) -> Vec<Advice> {
-    let rules = [
-        about_room,
-        about_ttl,
-        about_stale_while_revalidate,
-        about_refresh_ahead,
-        about_stale_if_error,
-        about_batch_window,
-        about_max_batch_size,
-    ];
+    let rules =
+        [about_room, about_ttl, about_stale_while_revalidate, about_refresh_ahead, about_stale_if_error, about_batches];
     rules.iter().filter_map(|rule| rule(evidence)).collect()
 }
 
@@ -214,31 +206,29 @@ fn about_stale_if_error(evidence: &Evidence) -> Option<Advice> {
     })
 }
 
-/// A longer window, where batches follow each other so closely that they would become one. It is no longer than a load takes
-/// without it: so none takes more than twice as long.
-fn about_batch_window(evidence: &Evidence) -> Option<Advice> {
-    let trials = evidence.batches.as_ref()?;
-    let present = trials.limits.window.unwrap_or(0);
+/// Fewer batches: a longer window, where they follow each other so closely that they would become one, or a larger size, where they
+/// are full, and the next has what found no place. A window is no longer than a load takes without it: so none takes more than
+/// twice as long.
+fn about_batches(evidence: &Evidence) -> Option<Advice> {
+    let BatchTrials { limits, batches, keys, trials, .. } = evidence.batches?;
+    let present = limits.window.unwrap_or(0);
     let bearable = evidence.stats.load_millis.quantile(0.5)?.saturating_sub(present);
-    let tried = BatchTrials::WINDOWS.into_iter().zip(trials.spared_by_window);
-    let bearable = tried.filter(|(window, _)| *window > present && *window <= bearable);
-    let most = bearable.clone().map(|(_, spared)| spared).max()? as f64;
-    let (window, spared) = bearable.into_iter().find(|(_, spared)| *spared as f64 >= NEARLY_ALL * most)?;
-    batch_advice(trials, Lever::BatchWindow, present as f64, window as f64, spared)
-}
-
-/// Larger batches, where they are full, and the next begins with what had no place.
-fn about_max_batch_size(evidence: &Evidence) -> Option<Advice> {
-    let trials = evidence.batches.as_ref()?;
-    let present = trials.limits.max_size as f64;
-    batch_advice(trials, Lever::MaxBatchSize, present, present * 2.0, trials.spared_by_size)
-}
-
-fn batch_advice(trials: &BatchTrials, lever: Lever, present: f64, suggested: f64, spared: u64) -> Option<Advice> {
-    let (rate, left) = (spared as f64 / trials.batches as f64, trials.batches.saturating_sub(spared).max(1));
-    let expected = Some(trials.keys as f64 / left as f64);
-    let speaks = trials.batches >= FEWEST_LOADS && rate >= WORTH_WAITING;
-    speaks.then_some(Advice { lever, present, suggested, rate, expected })
+    let (mut best, mut spared) = (None, 0);
+    for (place, trial) in trials.iter().enumerate() {
+        let window = BatchTrials::window(place);
+        let is_bearable = window.is_none_or(|window| window > present && window <= bearable);
+        // A longer wait is worth more than a tenth.
+        if is_bearable && trial.spared > spared + spared / 10 {
+            (best, spared) = (Some(window), trial.spared);
+        }
+    }
+    let (lever, present, suggested) = match best? {
+        Some(window) => (Lever::BatchWindow, present as f64, window as f64),
+        None => (Lever::MaxBatchSize, f64::from(limits.max_size), f64::from(limits.max_size) * 2.0),
+    };
+    let (rate, expected) = (f64::from(spared) / f64::from(batches), f64::from(keys) / f64::from(batches - spared));
+    let speaks = u64::from(batches) >= FEWEST_LOADS && rate >= WORTH_WAITING;
+    speaks.then_some(Advice { lever, present, suggested, rate, expected: Some(expected) })
 }
 
 impl fmt::Display for Advice {

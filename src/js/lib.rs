@@ -520,7 +520,7 @@ impl Core {
             _ => None,
         };
         let window = (!window.is_nan()).then_some(window as u64);
-        let limits = BatchLimits { max_size: max_size as usize, window };
+        let limits = BatchLimits { max_size: max_size as u32, window };
         let last = (last > 0).then_some(BatchId::new(last));
         let JoinedBatch { batch, is_new, goes } =
             self.machine.join_batch(&JoinBatch { last, has, load, limits, now: to_time(now) });
