@@ -157,6 +157,17 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    */
   maxQueuedLoads?: number | undefined;
   /**
+   * Whether entries leave in time by themselves, and how often the cache looks: at most so long after the last moment at which a
+   * value may be handed out (the end of its `ttl`, its stale windows or its idle time) it is gone, and `evict` and `expire` are
+   * told. 1 ms or more; default `Infinity`: entries are met bit by bit while the cache is used.
+   *
+   * Costs one timer, which is set for the next end, and a look at every entry then (some milliseconds for a million, in steps), at
+   * most once in each interval. It holds no process, and ends with the cache, or when the cache is empty. In Workers a timer
+   * ends with its request, and the next `set` or load of another begins one anew, so that entries may stay for longer; in a
+   * Durable Object it keeps the object from hibernating.
+   */
+  purgeStaleEvery?: Duration | undefined;
+  /**
    * Stores below memory, which loads ask before their loader: `tiers([…])` of `nearcache/tiers`. `delete`, `expire`, `clear` and
    * purges by tag reach them too.
    */

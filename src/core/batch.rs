@@ -123,7 +123,7 @@ impl Batches {
     fn begin(&mut self, JoinBatch { last, limits, now, .. }: &JoinBatch) -> BatchId {
         self.last = self.last % (1 << BATCH_BITS) + 1;
         // One that takes keys no longer makes way.
-        last.into_iter().for_each(|last| self.close(*last));
+        last.iter().for_each(|last| self.close(*last));
         // Those that began one longest ago come first.
         let known = self.loaders.iter().position(|known| Some(known.id) == *last);
         let spared = || self.loaders.iter().position(|last| !last.open).filter(|_| self.loaders.len() >= MOST_LOADERS);
