@@ -10,14 +10,17 @@ mod random;
 #[allow(dead_code, reason = "some of them")]
 mod traces;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::executor::block_on;
+use futures::channel::oneshot;
+use futures::executor::{LocalPool, block_on};
 use futures::future::LocalBoxFuture;
+use futures::task::LocalSpawnExt;
 use hits::{Simulated, Trace};
 use nearcache::core::EvictionPolicy;
+use nearcache::engine::Batched;
 use nearcache::figures::{Advice, Evidence, Lever, advise};
 use nearcache::options::{Limits, Policy};
 use nearcache::{Builder, Cache, ManualClock, Ttl};
@@ -44,7 +47,7 @@ fn within(trace: &Trace, limits: Limits) -> (f64, Vec<Advice>) {
     let hit_rates_by_room = cache.machine.hit_rates_by_room();
     println!("{limits:?}: {hits} hits, by room {hit_rates_by_room:.3?}");
     let (stats, entries, weight) = (cache.machine.stats(), cache.machine.len() as u64, cache.machine.weight());
-    let evidence = Evidence { stats, limits, entries, weight, policy: Policy::USUAL, hit_rates_by_room };
+    let evidence = Evidence { stats, limits, entries, weight, policy: Policy::USUAL, hit_rates_by_room, batches: None };
     (hits as f64 / trace.accesses.len() as f64, advise(&evidence))
 }
 
@@ -258,4 +261,120 @@ fn advice_says_why() {
                 .ends_with("% of loads failed; with stale_if_error the last good value stands in for a while")),
         "{texts:?}"
     );
+}
+
+/// What came of keys that were loaded by batches.
+#[derive(Debug)]
+struct Calls {
+    calls: u64,
+    keys: u64,
+    advice: Vec<Advice>,
+}
+
+/// Ten seconds in which each millisecond brings as many new keys as `asked` says, all of which one loader loads whose calls take
+/// `takes` milliseconds, if any.
+fn batches(
+    limits: impl FnOnce(Batched<u64, u64>) -> Batched<u64, u64>,
+    takes: u64,
+    mut asked: impl FnMut(u64) -> u64,
+) -> Calls {
+    let (clock, mut pool) = (ManualClock::new(), LocalPool::new());
+    let cache: Cache<u64, u64> = Cache::builder().clock(clock.clone()).max_entries(10).build();
+    let (now, ends) = (Rc::new(Cell::new(0)), Rc::<RefCell<Vec<(u64, oneshot::Sender<()>)>>>::default());
+    let (started, waiting) = (now.clone(), ends.clone());
+    let batched = limits(cache.batched(move |keys: Vec<u64>, _| {
+        let (end, over) = oneshot::channel();
+        if takes > 0 {
+            waiting.borrow_mut().push((started.get() + takes, end));
+        }
+        async move {
+            let _ = over.await;
+            keys.into_iter().map(Ok::<_, &str>).collect()
+        }
+    }));
+    let mut key = 0;
+    for millis in 0..10_000 {
+        now.set(millis);
+        for _ in 0..asked(millis) {
+            let batched = batched.clone();
+            key += 1;
+            let get = async move { drop(batched.get(key).await) };
+            pool.spawner().spawn_local(get).expect("the pool is there");
+        }
+        pool.run_until_stalled();
+        clock.advance(Duration::from_millis(1));
+        ends.borrow_mut().retain(|(at, _)| *at > millis + 1);
+        pool.run_until_stalled();
+    }
+    let (stats, advice) = (cache.stats(), cache.advise());
+    advice.iter().for_each(|advice| println!("{}: {advice}", advice.lever.as_str()));
+    Calls { calls: stats.batches, keys: stats.batch_sizes.sum(), advice }
+}
+
+fn window(millis: f64) -> Duration {
+    Duration::from_millis(millis as u64)
+}
+
+/// A page asks for twelve keys, one each other millisecond, and then nobody for a while.
+fn one_by_one(millis: u64) -> u64 {
+    u64::from(millis % 100 < 24 && millis.is_multiple_of(2))
+}
+
+#[test]
+fn a_longer_batch_window_is_advised_where_batches_follow_each_other_closely_and_the_estimate_is_near() {
+    let before = batches(|batched| batched, 30, one_by_one);
+    let [Advice { lever: Lever::BatchWindow, present: 0.0, suggested, rate, expected: Some(expected), .. }] =
+        before.advice[..]
+    else {
+        panic!("{before:?}");
+    };
+    let after = batches(|batched| batched.batch_window(window(suggested)), 30, one_by_one);
+    let (spared, keys) = (1.0 - after.calls as f64 / before.calls as f64, after.keys as f64 / after.calls as f64);
+    assert!(spared >= 0.8, "followed: {before:?}, then {after:?}");
+    assert!((spared - rate).abs() < 0.05, "expected {rate}, got {spared}");
+    assert!((keys - expected).abs() < 0.1 * keys, "expected {expected}, got {keys}");
+    assert_eq!(after.advice, [], "what is followed is not advised again");
+}
+
+#[test]
+fn at_random_moments_too_as_many_batches_are_spared_as_is_said() {
+    println!("seed {}", seed());
+    let course = |limits: &dyn Fn(Batched<u64, u64>) -> Batched<u64, u64>| {
+        let mut random = Random(seed());
+        batches(limits, 40, |_| u64::from(random.below(4) == 0))
+    };
+    let before = course(&|batched| batched);
+    let [Advice { lever: Lever::BatchWindow, suggested, rate, .. }] = before.advice[..] else { panic!("{before:?}") };
+    let after = course(&|batched| batched.batch_window(window(suggested)));
+    let spared = 1.0 - after.calls as f64 / before.calls as f64;
+    assert!(spared >= 0.2 && (spared - rate).abs() < 0.05, "expected {rate}, got {spared}: {before:?}, then {after:?}");
+}
+
+#[test]
+fn no_window_is_advised_where_batches_are_far_apart_or_loads_are_quick() {
+    let far = batches(|batched| batched, 200, |millis| u64::from(millis % 90 == 0));
+    assert_eq!(far.advice, [], "each would wait for nothing");
+    let quick = batches(|batched| batched, 0, one_by_one);
+    assert_eq!(quick.advice, [], "the wait would take longer than the load");
+}
+
+#[test]
+fn larger_batches_are_advised_where_they_are_full_and_what_is_left_goes_right_after() {
+    let page = |millis: u64| if millis % 50 == 0 { 12 } else { 0 };
+    let before = batches(|batched| batched.max_batch_size(6), 20, page);
+    let [Advice { lever: Lever::MaxBatchSize, present: 6.0, suggested: 12.0, rate, expected: Some(expected), .. }] =
+        before.advice[..]
+    else {
+        panic!("{before:?}");
+    };
+    let after = batches(|batched| batched.max_batch_size(12), 20, page);
+    assert_eq!((before.calls, after.calls), (400, 200));
+    assert!((rate - 0.5).abs() < 0.01 && (expected - 12.0).abs() < 0.1, "{before:?}");
+    assert_eq!(after.advice, [], "what is followed is not advised again");
+}
+
+#[test]
+fn nothing_is_said_of_full_batches_that_stand_alone() {
+    let full = batches(|batched| batched.max_batch_size(6), 20, |millis| if millis % 90 == 0 { 6 } else { 0 });
+    assert_eq!(full.advice, []);
 }

@@ -37,6 +37,7 @@ const FILES: &[(&str, &str)] = &[
     ("retries.json", include_str!("contract/retries.json")),
     ("sharing.json", include_str!("contract/sharing.json")),
     ("stale.json", include_str!("contract/stale.json")),
+    ("timely.json", include_str!("contract/timely.json")),
     ("updates.json", include_str!("contract/updates.json")),
     ("validate.json", include_str!("contract/validate.json")),
 ];

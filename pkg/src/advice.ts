@@ -7,7 +7,16 @@ import type { Advice } from "./types.js";
 export const ADVICE = Symbol.for("nearcache.advice");
 
 /** As the core numbers them. */
-const LEVERS = ["maxEntries", "ttl", "staleWhileRevalidate", "staleIfError", "refreshAhead", "maxBytes"] as const;
+const LEVERS = [
+  "maxEntries",
+  "ttl",
+  "staleWhileRevalidate",
+  "staleIfError",
+  "refreshAhead",
+  "maxBytes",
+  "batchWindow",
+  "maxBatchSize",
+] as const;
 
 /** What the core says, piece by piece. */
 export function read(numbers: ReturnType<Core["advice"]>): Advice[] {
@@ -38,6 +47,10 @@ function why(option: Advice["option"], present: number, suggested: number, rate:
       return `${share} of gets met a value past its ttl of ${present} ms, and little made room for others; if values change more rarely, let them live longer`;
     case "staleWhileRevalidate":
       return `${share} of gets waited for a load of what had expired; with staleWhileRevalidate they get the last value at once`;
+    case "batchWindow":
+      return `${share} of batches came within ${suggested} ms of an earlier one; with a batchWindow so long they would have ${expected.toFixed(1)} keys on average`;
+    case "maxBatchSize":
+      return `${share} of batches were the rest of a full one; with a maxBatchSize of ${suggested} they would have ${expected.toFixed(1)} keys on average`;
     case "staleIfError":
       return `${share} of loads failed; with staleIfError the last good value stands in for a while`;
     default:

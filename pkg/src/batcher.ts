@@ -28,6 +28,19 @@ export interface BatchOwner<K, C = unknown> {
 
 const BATCH_OPTIONS = new Set(["load", "batchWindow", "maxBatchSize"]);
 
+/** What the core calls a batch. */
+class BatchNumber {
+  constructor(
+    private readonly core: Core,
+    private readonly number: number,
+  ) {}
+
+  /** 0 if that is not the core which knows it. */
+  in(core: Core): number {
+    return core === this.core ? this.number : 0;
+  }
+}
+
 class OpenBatch<K, V, C> extends Batch<K, V> implements Asker {
   node: number;
   readonly items: C[] = [];
@@ -39,17 +52,12 @@ class OpenBatch<K, V, C> extends Batch<K, V> implements Asker {
   /** Where each key is. */
   readonly places = new Map<K, number>();
 
-  constructor(
-    private readonly core: Core,
-    private readonly number: number,
-  ) {
-    super();
-    this.node = -1 - number;
-  }
+  readonly number: BatchNumber;
 
-  /** What the core calls it; 0 if that is not the core which knows it. */
-  numberIn(core: Core): number {
-    return core === this.core ? this.number : 0;
+  constructor(core: Core, number: number) {
+    super();
+    this.number = new BatchNumber(core, number);
+    this.node = -1 - number;
   }
 }
 
@@ -71,6 +79,8 @@ export class Batcher<K, V, C = undefined> {
   readonly #owner: BatchOwner<K, C>;
   /** The batch that was begun last, until it goes. */
   #last: OpenBatch<K, V, C> | undefined = undefined;
+  /** The same, gone or not. */
+  #begun: BatchNumber | undefined = undefined;
   /** As a loader of a cache. */
   readonly loader = Object.assign((key: K, item: C): Promise<V> => this.load(key, item), { isBatch: true });
 
@@ -89,9 +99,10 @@ export class Batcher<K, V, C = undefined> {
     const { entries, asker } = this.#owner;
     const last = this.#last;
     const has = last?.places.has(key) ?? false;
-    const now = Number.isNaN(this.#window) ? 0 : this.#owner.now();
+    // Of a batch that takes keys until the end of the turn the core knows when it began.
+    const now = last !== undefined && Number.isNaN(this.#window) ? 0 : this.#owner.now();
     const answer = entries.safely((core) =>
-      core.join_batch(last?.numberIn(core) ?? 0, has, asker, this.#window, this.#maxSize, now),
+      core.join_batch(this.#begun?.in(core) ?? 0, has, asker, this.#window, this.#maxSize, now),
     );
     const said = above(answer);
     const isNew = (said & NEW_BATCH) !== 0;
@@ -113,13 +124,14 @@ export class Batcher<K, V, C = undefined> {
 
   /** The key's batch is gone with its request. */
   #again(batch: OpenBatch<K, V, C>, key: K, item: C, tries: number): Promise<V> {
-    const again = this.#owner.entries.safely((core) => core.batch_lost(batch.numberIn(core), tries));
+    const again = this.#owner.entries.safely((core) => core.batch_lost(batch.number.in(core), tries));
     return again ? this.load(key, item, tries + 1) : Promise.reject(batchLost(key, tries));
   }
 
   #begin(number: number, isTimed: boolean): OpenBatch<K, V, C> {
     const batch = new OpenBatch<K, V, C>(this.#owner.entries.core, number);
     this.#last = batch;
+    this.#begun = batch.number;
     if (isTimed && this.#wait(batch)) return batch;
     host.afterPromiseJobs(() => this.#send(batch), batch.keys);
     return batch;
@@ -142,7 +154,7 @@ export class Batcher<K, V, C = undefined> {
 
   #send(batch: OpenBatch<K, V, C>): void {
     const owner = this.#owner;
-    owner.entries.safely((core) => core.close_batch(batch.numberIn(core)));
+    owner.entries.safely((core) => core.close_batch(batch.number.in(core)));
     if (this.#last === batch) this.#last = undefined;
     if (batch.timer !== undefined) host.clearTimer(batch.timer);
     let turn: Promise<void> | undefined;
@@ -158,7 +170,7 @@ export class Batcher<K, V, C = undefined> {
   }
 
   #ended(batch: OpenBatch<K, V, C>): void {
-    this.#owner.entries.safely((core) => core.batch_ended(batch.numberIn(core)));
+    this.#owner.entries.safely((core) => core.batch_ended(batch.number.in(core)));
     batch.node = -1;
   }
 

@@ -7,6 +7,7 @@ import { newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
 import type { Numbers } from "./policy.js";
+import { Purger } from "./purger.js";
 import type { LoadLimits } from "./queue.js";
 import type { AttachedTiers, ChangeListener } from "./tiering.js";
 
@@ -30,6 +31,8 @@ export interface CoreOptions {
   readonly lru: boolean;
   /** There if loads are limited. */
   readonly loads: LoadLimits | undefined;
+  /** In milliseconds; infinity: entries leave when they are met. */
+  readonly purgeStaleEvery: number;
 }
 
 /** Keys and values by slot, beside the core that knows the slots by number. */
@@ -51,6 +54,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   onStirred: (() => void) | undefined = undefined;
   /** Called when the core was replaced, with nothing in it. */
   readonly onRenewed: (() => void)[] = [];
+  /** There if entries leave in time. */
+  private readonly purger: Purger | undefined;
   /** Whose key lies in a slot. There only once there are others than the cache's own. */
   private partitions: Partition<K>[] | undefined = undefined;
   private seed: number | undefined;
@@ -66,6 +71,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
     this.core = this.makeCore();
     this.columns = new Columns(this);
     this.hooks.onChange = () => this.columns.look();
+    this.purger = options.purgeStaleEvery < Infinity ? new Purger(this) : undefined;
   }
 
   get mustAsk(): boolean {
@@ -201,6 +207,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
       if ((code & KEY_REMOVED) !== 0) this.forgetKey(slot);
       code = hasNews(code) ? core.removal() : 0;
     }
+    this.purger?.set(this);
     if (this.onFlightEnded === undefined) return;
     for (let flight = core.ended(); flight >= 0; flight = core.ended()) this.onFlightEnded(flight);
   }
@@ -217,6 +224,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
     // By the same call with hooks and without, so that it comes to the same.
     if (this.hooks.evict !== undefined) for (const slot of slots) this.notifyRemoval(slot, "removed");
     this.empty();
+    this.purger?.set(this);
   }
 
   /**
@@ -266,7 +274,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
   }
 
   private makeCore(): Core {
-    const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru, loads } = this.options;
+    const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru, loads, purgeStaleEvery } = this.options;
     const { concurrent, perSecond, queued } = loads ?? BOUNDLESS;
     const seed = (this.seed ??= newSeed()) ?? 0;
     return new Core(
@@ -280,6 +288,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
       concurrent,
       perSecond,
       queued,
+      purgeStaleEvery,
     );
   }
 

@@ -11,6 +11,7 @@ sizeOf sizecalculation
 staleWhileRevalidate stale grace allowstale
 hardTimeout timeout
 forceFresh forcerefresh
+purgeStaleEvery ttlautopurge checkperiod checkinterval scheduler
 getKey key cachekey serialize
 evict dispose eviction`;
 

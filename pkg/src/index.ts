@@ -25,6 +25,7 @@ import {
   readCall,
   readLoadLimits,
   readNumbers,
+  readPurge,
   readRetryRule,
   readRule,
   SET_OPTIONS,
@@ -143,6 +144,7 @@ const CACHE_OPTIONS = new Set([
   "maxConcurrentLoads",
   "loadsPerSecond",
   "maxQueuedLoads",
+  "purgeStaleEvery",
   ...HANDLE_OPTIONS,
   "tiers",
   "plugins",
@@ -222,6 +224,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         sharedTimer: !host.requestBound,
         lru: eviction === "lru",
         loads: readLoadLimits(options),
+        purgeStaleEvery: readPurge(options),
       },
       clock === undefined ? hostClock : new GivenClock(fn("clock", clock)),
       clone !== undefined,
@@ -448,8 +451,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /**
    * Deletes everything in the whole cache that may not be handed out any more: values whose `ttl`, stale windows or idle time
    * are over, and failures that need not be remembered; returns how many there were. Hooks are told. The cache does as much
-   * bit by bit while it is used, so that this is for one that lies idle, and for who wants to be told in time:
-   * `setInterval(() => cache.purgeStale(), 1_000)`. O(n).
+   * bit by bit while it is used, and by a timer with the option `purgeStaleEvery`. O(n).
    */
   purgeStale(): number {
     const entries = this.#entries;

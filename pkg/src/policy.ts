@@ -111,6 +111,13 @@ type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
 type Read<K> = LifeOptions<K> &
   Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout" | "retry" | "validate" | "keepLoading">;
 
+/** How often what is over leaves by a timer, in milliseconds. @throws {NearCacheError} `ERR_OPTION` */
+export function readPurge({ purgeStaleEvery = Infinity }: NearCacheOptions<any, any>): number {
+  const every = duration("purgeStaleEvery", purgeStaleEvery);
+  if (every === 0) throw refusal("purgeStaleEvery", show(purgeStaleEvery), "1 ms or more");
+  return every;
+}
+
 /** @throws {NearCacheError} `ERR_OPTION` */
 export function readLoadLimits<K, V>(given: NearCacheOptions<K, V>): LoadLimits | undefined {
   const { maxConcurrentLoads = Infinity, loadsPerSecond = Infinity, maxQueuedLoads = 1_000 } = given;

@@ -154,6 +154,17 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    */
   maxQueuedLoads?: number | undefined;
   /**
+   * Whether entries leave in time by themselves, and how often the cache looks: at most so long after the last moment at which a
+   * value may be handed out (the end of its `ttl`, its stale windows or its idle time) it is gone, and `evict` and `expire` are
+   * told. 1 ms or more; default `Infinity`: entries are met bit by bit while the cache is used.
+   *
+   * Costs one timer, which is set for the next end, and a look at every entry then (some milliseconds for a million, in steps), at
+   * most once in each interval. It holds no process, and ends with the cache, or when the cache is empty. In Workers a timer
+   * ends with its request, and the next `set` or load of another begins one anew, so that entries may stay for longer; in a
+   * Durable Object it keeps the object from hibernating.
+   */
+  purgeStaleEvery?: Duration | undefined;
+  /**
    * Stores below memory, which loads ask before their loader: `tiers([…])` of `nearcache/tiers`. `delete`, `expire`, `clear` and
    * purges by tag reach them too.
    */
@@ -302,13 +313,24 @@ export interface Details<V> {
 
 /** Something to change about a cache. */
 export interface Advice {
-  readonly option: "maxEntries" | "ttl" | "staleWhileRevalidate" | "staleIfError" | "refreshAhead" | "maxBytes";
-  /** What it is now: entries, bytes, milliseconds, or a factor. */
+  readonly option:
+    | "maxEntries"
+    | "ttl"
+    | "staleWhileRevalidate"
+    | "staleIfError"
+    | "refreshAhead"
+    | "maxBytes"
+    | "batchWindow"
+    | "maxBatchSize";
+  /** What it is now: entries, bytes, milliseconds (of `batchWindow` 0: `"microtask"`), keys, or a factor. */
   readonly present: number;
   readonly suggested: number;
-  /** What speaks for it, from 0 to 1: the hit rate now, or the share of gets, or of loads, that it is about. */
+  /** What speaks for it, from 0 to 1: the hit rate now, or the share of gets, loads or batches that it is about. */
   readonly rate: number;
-  /** The hit rate that is to be expected; only of `maxEntries` and `maxBytes`. */
+  /**
+   * What is to be expected: of `maxEntries` and `maxBytes` the hit rate, of `batchWindow` and `maxBatchSize` how many keys a batch
+   * would have on average.
+   */
   readonly expected: number | undefined;
   /** The same for people. */
   readonly why: string;

@@ -2,6 +2,7 @@
 //! tried again whose batch was lost. A driver keeps the keys, and calls the loader of a batch that takes no more of them.
 
 use super::Machine;
+use super::batch_trials::BatchTrials;
 use super::ids::{BatchId, FlightId, Node};
 use crate::time::{Timestamp, Ttl};
 
@@ -14,7 +15,7 @@ const BATCH_BITS: u32 = 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
     /// At most so many keys in each; one at the least.
-    pub max_size: usize,
+    pub max_size: u32,
     /// For how many milliseconds each takes keys; `None`: until the end of the turn.
     pub window: Option<u64>,
 }
@@ -22,14 +23,14 @@ pub struct BatchLimits {
 impl Default for BatchLimits {
     /// Without a bound; each goes with the turn.
     fn default() -> Self {
-        Self { max_size: usize::MAX, window: None }
+        Self { max_size: u32::MAX, window: None }
     }
 }
 
 /// A load that wants its key in a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct JoinBatch {
-    /// The batch that its loader began last, if that is known.
+    /// The batch that its loader began last, gone or not, if that is known.
     pub last: Option<BatchId>,
     /// Whether that batch has the key.
     pub has: bool,
@@ -37,7 +38,7 @@ pub struct JoinBatch {
     pub load: Option<FlightId>,
     /// What the loader's batches may be.
     pub limits: BatchLimits,
-    /// The moment.
+    /// The moment. Wanted where the batch may be a new one, or has a window.
     pub now: Timestamp,
 }
 
@@ -63,38 +64,61 @@ pub enum Goes {
     At(Timestamp),
 }
 
-struct Open {
+/// A loader's last batch.
+struct Last {
     id: BatchId,
-    keys: usize,
+    /// Whether it takes keys.
+    open: bool,
+    keys: u32,
+    /// When its first and its last key came.
+    from: Timestamp,
+    to: Timestamp,
     /// How many loads wait for one of its keys.
     waiting: usize,
     /// Until then it takes keys; `None`: until the turn is over.
     until: Option<Timestamp>,
+    /// Of it and those before.
+    trials: BatchTrials,
 }
 
-/// The batches that take keys: of each loader one at the most.
+/// The last batches of loaders: all that take keys, and some that are gone, of loaders that may begin another.
 #[derive(Default)]
 pub(crate) struct Batches {
     last: u32,
-    open: Vec<Open>,
+    loaders: Vec<Last>,
 }
 
+/// So many are remembered.
+const MOST_LOADERS: usize = 16;
+
 impl Batches {
-    fn open_mut(&mut self, id: BatchId) -> Option<&mut Open> {
-        self.open.iter_mut().rfind(|open| open.id == id)
+    fn open_mut(&mut self, id: BatchId) -> Option<&mut Last> {
+        self.loaders.iter_mut().rfind(|last| last.id == id && last.open)
     }
 
     fn close(&mut self, id: BatchId) {
-        if let Some(at) = self.open.iter().rposition(|open| open.id == id) {
-            self.open.swap_remove(at);
+        if let Some(last) = self.open_mut(id) {
+            last.open = false;
+            last.trials.count(last.keys, last.from, last.to);
         }
     }
 
-    fn begin(&mut self, limits: &BatchLimits, now: Timestamp) -> BatchId {
+    fn begin(&mut self, JoinBatch { last, limits, now, .. }: &JoinBatch) -> BatchId {
         self.last = self.last % (1 << BATCH_BITS) + 1;
-        let until = limits.window.map(|millis| now.after(Ttl::Millis(millis)));
-        self.open.push(Open { id: BatchId::new(self.last), keys: 0, waiting: 0, until });
-        BatchId::new(self.last)
+        // One that takes keys no longer makes way.
+        last.iter().for_each(|last| self.close(*last));
+        // Those that began one longest ago come first.
+        let known = self.loaders.iter().position(|known| Some(known.id) == *last);
+        let spared = || self.loaders.iter().position(|last| !last.open).filter(|_| self.loaders.len() >= MOST_LOADERS);
+        let mut trials = BatchTrials::default();
+        if let Some(at) = known.or_else(spared) {
+            let before = self.loaders.remove(at).trials;
+            trials = if known.is_some() { before } else { trials };
+        }
+        trials.limits = *limits;
+        let (id, until) = (BatchId::new(self.last), limits.window.map(|millis| now.after(Ttl::Millis(millis))));
+        self.loaders.push(Last { id, open: true, keys: 0, from: *now, to: *now, waiting: 0, until, trials });
+        id
     }
 
     /// Whether a key that is asked for now joins this batch.
@@ -110,18 +134,15 @@ impl Machine {
     pub fn join_batch(&mut self, join: &JoinBatch) -> JoinedBatch {
         let last = join.last.filter(|last| self.batches.takes(*last, join.now));
         let is_new = last.is_none();
-        let batch = last.unwrap_or_else(|| {
-            // One that takes keys no longer makes way.
-            join.last.into_iter().for_each(|last| self.batches.close(last));
-            self.batches.begin(&join.limits, join.now)
-        });
+        let batch = last.unwrap_or_else(|| self.batches.begin(join));
         // The batch itself waits for nothing as long as it takes keys, so that this closes no circle.
         if let Some(flight) = join.load {
             self.graph.add(Node::Flight(flight), Node::Batch(batch));
         }
         let goes = self.batches.open_mut(batch).map_or(Goes::Now, |open| {
             open.waiting += 1;
-            open.keys += usize::from(is_new || !join.has);
+            open.keys = open.keys.saturating_add(u32::from(is_new || !join.has));
+            open.to = open.to.max(join.now);
             if open.keys >= join.limits.max_size { Goes::Now } else { open.until.map_or(Goes::WithTheTurn, Goes::At) }
         });
         if goes == Goes::Now {
@@ -142,9 +163,15 @@ impl Machine {
         self.batches.close(batch);
     }
 
+    /// What became of the batches of the loader that has made most, and what other limits would have made of them. `None`
+    /// before there was any.
+    pub fn batch_trials(&self) -> Option<&BatchTrials> {
+        self.batches.loaders.iter().map(|last| &last.trials).max_by_key(|trials| trials.batches)
+    }
+
     /// Whether it takes keys, if somebody waits for it.
     pub fn is_batch_open(&self, batch: BatchId) -> bool {
-        self.batches.open.iter().any(|open| open.id == batch)
+        self.batches.loaders.iter().any(|last| last.id == batch && last.open)
     }
 
     /// The batch was lost, with its request or by a panic, before it brought anything for a key that so has been tried in

@@ -87,6 +87,7 @@ impl Machine {
             tags.link(slot, &names_around(partitions, partition, entry.tags));
         }
         self.count(partition, |stats| stats.inserts += 1);
+        self.note_end(slot, entry.used_at);
         self.make_room(slot);
         Some(slot)
     }
@@ -104,6 +105,7 @@ impl Machine {
         };
         self.slab.get_mut(slot)?.set_no_check_until(until, now);
         self.expirable += u32::from(until.is_some());
+        self.note_end(slot, now);
         self.make_room(slot);
         Some(slot)
     }

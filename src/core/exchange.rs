@@ -66,6 +66,7 @@ impl Machine {
         self.pass_swept();
         self.eviction.exchanged(slot, hash);
         self.expirable = self.expirable - u32::from(!before.is_for_ever()) + u32::from(until.is_some());
+        self.note_end(slot, now);
         self.count_in(0, |stats| {
             stats.evicted_size += 1;
             stats.inserts += 1;

@@ -5,11 +5,13 @@
 //!
 //! After every call that takes `&mut self`, and before it writes a value to a slot, a driver polls until there is nothing
 //! more: where loads are limited [`poll_start`](Machine::poll_start), then [`poll_removal`](Machine::poll_removal),
-//! [`poll_ended`](Machine::poll_ended) and, after a load has ended, [`poll_ask_again`](Machine::poll_ask_again).
+//! [`poll_ended`](Machine::poll_ended) and, after a load has ended, [`poll_ask_again`](Machine::poll_ask_again). Where entries leave
+//! in time it looks then when [`next_purge`](Machine::next_purge) is.
 
 mod alarm;
 mod ask;
 mod batch;
+mod batch_trials;
 mod columns;
 mod computes;
 mod entries;
@@ -33,6 +35,7 @@ pub(crate) mod slab;
 mod snapshot;
 mod stats;
 mod tags;
+mod timely;
 mod updates;
 mod waits;
 mod writes;
@@ -41,6 +44,7 @@ use std::collections::VecDeque;
 
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
 pub use batch::{BatchLimits, Goes, JoinBatch, JoinedBatch};
+pub use batch_trials::{BatchTrial, BatchTrials};
 pub use computes::{ComputeQueue, MOST_COMPUTES_WAITING};
 pub use eviction::EvictionPolicy;
 pub use exchange::PlainTtl;
@@ -72,6 +76,7 @@ use queue::LoadQueue;
 use slab::{Entry, Slab, State};
 use snapshot::Snapshots;
 use tags::Tags;
+use timely::Timely;
 use writes::WriteThroughs;
 
 /// Why a value left the cache.
@@ -179,6 +184,8 @@ pub struct Machine {
     /// There while one is saved or put back.
     snapshots: Option<Box<Snapshots>>,
     snapshots_begun: u32,
+    /// There if entries leave in time.
+    timely: Option<Box<Timely>>,
 }
 
 impl Machine {
@@ -217,6 +224,7 @@ impl Machine {
             stats: vec![Stats::default()],
             snapshots: None,
             snapshots_begun: 0,
+            timely: None,
         }
     }
 
@@ -377,7 +385,8 @@ impl Machine {
     #[inline]
     pub fn has_news(&self) -> bool {
         let has_starts = self.queue.as_ref().is_some_and(|queue| queue.stirred);
-        !self.removals.is_empty() || self.made_way.is_some() || !self.ended.is_empty() || has_starts
+        let has_purge = self.timely.as_ref().is_some_and(|timely| timely.stirred);
+        !self.removals.is_empty() || self.made_way.is_some() || !self.ended.is_empty() || has_starts || has_purge
     }
 
     /// What left since the last call, in order.

@@ -43,6 +43,7 @@ impl Machine {
         if fresh && over || self.is_failed(slot, now) {
             self.drop_value(slot, Some(RemovalCause::Expired));
         }
+        self.note_end(slot, now);
         self.vacate_pending(slot);
         fresh
     }
@@ -102,6 +103,7 @@ impl Machine {
         self.weight = 0;
         self.expirable = 0;
         self.hand = 0;
+        self.forget_ends();
         held
     }
 

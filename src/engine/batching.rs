@@ -30,6 +30,8 @@ pub(super) struct Batching<K, V, R: Runtime> {
     load: Load<K, V>,
     limits: Cell<BatchLimits>,
     open: RefCell<Option<Open<K, V, R>>>,
+    /// The batch that was begun last, gone or not.
+    last: Cell<Option<BatchId>>,
     /// Whether a get is being polled that will end its turn itself.
     attending: Cell<bool>,
     /// How many places were taken so far.
@@ -81,6 +83,7 @@ impl<K, V, R: Runtime> Batching<K, V, R> {
             load,
             limits: Cell::default(),
             open: RefCell::new(None),
+            last: Cell::new(None),
             attending: Cell::new(false),
             taken: Cell::new(0),
             hasher: DefaultHashBuilder::default(),
@@ -88,7 +91,7 @@ impl<K, V, R: Runtime> Batching<K, V, R> {
     }
 
     pub fn set_max_batch_size(&self, keys: usize) {
-        self.limits.set(BatchLimits { max_size: keys.max(1), ..self.limits.get() });
+        self.limits.set(BatchLimits { max_size: u32::try_from(keys).unwrap_or(u32::MAX).max(1), ..self.limits.get() });
     }
 
     pub fn set_window(&self, window: Duration) {
@@ -192,13 +195,14 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
         };
         let known = open.as_ref().and_then(|open| open.batch.place_of(hash, &key));
         let join = JoinBatch {
-            last: open.as_ref().map(|open| open.batch.id),
+            last: self.last.get(),
             has: known.is_some(),
             load,
             limits: self.limits.get(),
             now: inner.now(),
         };
         let JoinedBatch { batch, is_new, goes } = inner.with(|table| table.machine.join_batch(&join))?;
+        self.last.set(Some(batch));
         let open = open.filter(|_| !is_new).unwrap_or_else(|| self.new_batch(batch));
         let part = open.batch.take_place(known.filter(|_| !is_new), hash, key, ctx);
         self.taken.set(self.taken.get() + 1);

@@ -12,6 +12,7 @@ use super::clock::ManualClock;
 use super::handle::Handle;
 use super::inner::{Inner, RandomSource, Rules, Weigher};
 use super::plugin::{Place, Plugin};
+use super::purger::Purger;
 use super::runtime::{Local, Runtime};
 use super::table::EntryTable;
 use crate::core::{EvictionPolicy, Machine, PartitionId, Timers};
@@ -51,6 +52,7 @@ pub struct Builder<K, V, R = Local> {
     policy: Policy,
     load_limits: LoadLimits,
     eviction: EvictionPolicy,
+    purge_stale_every: Ttl,
     tags: Vec<String>,
     weigher: Option<Weigher<K, V>>,
     rules: Rules<V>,
@@ -69,6 +71,7 @@ impl<K, V> Default for Builder<K, V> {
             policy: Policy::USUAL,
             load_limits: LoadLimits::new(),
             eviction: EvictionPolicy::USUAL,
+            purge_stale_every: Ttl::Forever,
             tags: Vec::new(),
             weigher: None,
             rules: Rules::default(),
@@ -291,6 +294,33 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
+    /// Whether entries leave in time by themselves, and how often the cache looks: at most so long after the last moment at
+    /// which a value may be handed out (the end of its ttl, its stale windows or its idle time) it is gone, and plugins are told.
+    /// Never, if nothing is said: then they are met bit by bit while the cache is used. A millisecond at the least.
+    ///
+    /// It needs a runtime that [can](Runtime::can_spawn) run things in the background, and costs one task, which sleeps until
+    /// the next end, and looks at every entry then (some milliseconds for a million, in steps), at most once in each interval.
+    /// It ends with the cache. In Workers, where timers end with their request, nothing is done; there
+    /// [`purge_stale`](super::Cache::purge_stale) can be called from a scheduled handler.
+    ///
+    /// ```
+    /// use nearcache::Cache;
+    /// use std::time::Duration;
+    ///
+    /// # fn run(spawn: impl Fn(futures::future::LocalBoxFuture<'static, ()>) + 'static) {
+    /// let sessions: Cache<u64, String> = Cache::builder()
+    ///     .time_to_live(Duration::from_secs(600))
+    ///     .purge_stale_every(Duration::from_secs(1))
+    ///     .spawner(spawn)
+    ///     .build();
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn purge_stale_every(mut self, every: impl Into<Ttl>) -> Self {
+        self.purge_stale_every = every.into();
+        self
+    }
+
     /// Another source of random numbers, at least 0 and below 1, than the [runtime's](Runtime::random): for tests.
     /// If it calls the cache in turn, that call takes the runtime's.
     #[must_use]
@@ -322,6 +352,7 @@ impl<K, V, R> Builder<K, V, R> {
             told_key: self.told_key,
             random: self.random,
             eviction: self.eviction,
+            purge_stale_every: self.purge_stale_every,
             runtime,
         }
     }
@@ -367,13 +398,16 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
     pub fn build(self) -> Cache<K, V, R> {
         let limits = Limits::new(self.max_entries, self.max_bytes, self.max_entry_bytes);
         let Self { policy, tags, eviction, weigher, rules, plugins, told_key, random, runtime, .. } = self;
+        let purges = !R::DETACHED && runtime.can_spawn();
         // What makes no sense becomes the nearest that does.
         let policy = policy.patched(&PolicyPatch::default());
         let mut machine = Machine::with_eviction(limits, policy.entry.ttl, Timers::Own, eviction);
         machine.limit_loads(self.load_limits);
+        machine.purge_stale_every(if purges { self.purge_stale_every } else { Ttl::Forever });
         let table = RefCell::new(EntryTable::new(machine, told_key));
         let (hook_depth, root) = (Cell::new(0), Rc::<Place>::default());
-        let inner = Rc::new(Inner {
+        let inner = Rc::new_cyclic(|inner| Inner {
+            purger: (purges && self.purge_stale_every != Ttl::Forever).then(|| Purger::new(inner.clone())),
             table,
             runtime,
             weigher,

@@ -42,6 +42,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
             weight: table.machine.weight(),
             policy,
             hit_rates_by_room: table.machine.hit_rates_by_room(),
+            batches: table.machine.batch_trials().copied(),
         });
         evidence.map_or_else(Vec::new, |evidence| figures::advise(&evidence))
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::compute::Computes;
 use super::plugin::{Place, Plugin};
+use super::purger::Purger;
 use super::runtime::Runtime;
 use super::table::{EntryTable, Left, LeftEntry};
 use crate::error::LoadError;
@@ -48,6 +49,8 @@ pub(super) struct Inner<K, V, R: Runtime> {
     pub computes: RefCell<Computes<K>>,
     /// Where the keys of the cache itself lie.
     pub root: Rc<Place>,
+    /// There if entries leave in time.
+    pub purger: Option<Purger>,
 }
 
 impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
@@ -61,6 +64,12 @@ impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
             table.drain();
             if table.machine.has_news() {
                 table.start_waiting(self.runtime.now());
+            }
+            if let Some(purger) = &self.purger {
+                let at = table.machine.next_purge();
+                drop(table);
+                purger.set(at);
+                table = self.table.try_borrow_mut().ok()?;
             }
         }
         if !table.left.is_empty() {

@@ -20,6 +20,7 @@ mod loading;
 mod lookup;
 mod many;
 mod plugin;
+mod purger;
 mod random;
 mod runtime;
 mod shared_task;

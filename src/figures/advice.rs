@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::core::Stats;
+use crate::core::{BatchTrials, Stats};
 use crate::options::{Limits, Policy};
 use crate::time::Ttl;
 
@@ -22,6 +22,8 @@ pub struct Evidence {
     pub policy: Policy,
     /// As [`Machine::hit_rates_by_room`](crate::core::Machine::hit_rates_by_room) estimates it.
     pub hit_rates_by_room: Option<[f64; 4]>,
+    /// Of [`Machine::batch_trials`](crate::core::Machine::batch_trials).
+    pub batches: Option<BatchTrials>,
 }
 
 /// The option that advice is about.
@@ -40,6 +42,10 @@ pub enum Lever {
     RefreshAhead,
     /// `max_bytes`.
     MaxBytes,
+    /// `batch_window`, in milliseconds; 0 is the end of the turn.
+    BatchWindow,
+    /// `max_batch_size`.
+    MaxBatchSize,
 }
 
 impl Lever {
@@ -52,6 +58,8 @@ impl Lever {
             Self::StaleIfError => "staleIfError",
             Self::RefreshAhead => "refreshAhead",
             Self::MaxBytes => "maxBytes",
+            Self::BatchWindow => "batchWindow",
+            Self::MaxBatchSize => "maxBatchSize",
         }
     }
 }
@@ -66,9 +74,10 @@ pub struct Advice {
     pub present: f64,
     /// What it should be.
     pub suggested: f64,
-    /// The rate that speaks for it, from 0 to 1: the hit rate now, or the share of gets, or of loads, that it is about.
+    /// The rate that speaks for it, from 0 to 1: the hit rate now, or the share of gets, loads or batches that it is about.
     pub rate: f64,
-    /// The hit rate that is to be expected; only of [`Lever::MaxEntries`] and [`Lever::MaxBytes`].
+    /// What is to be expected: the hit rate, of [`Lever::MaxEntries`] and [`Lever::MaxBytes`]; how many keys a batch would have on
+    /// average, of [`Lever::BatchWindow`] and [`Lever::MaxBatchSize`].
     pub expected: Option<f64>,
 }
 
@@ -83,10 +92,13 @@ const NEARLY_FULL: f64 = 0.9;
 /// Below this nobody would notice.
 const SLOW_LOAD: u64 = 5;
 const HOUR: f64 = 3_600_000.0;
+/// A wait for others is worth this part of all batches.
+const WORTH_WAITING: f64 = 0.2;
 
 /// What to change, the greatest lever first.
 pub fn advise(evidence: &Evidence) -> Vec<Advice> {
-    let rules = [about_room, about_ttl, about_stale_while_revalidate, about_refresh_ahead, about_stale_if_error];
+    let rules =
+        [about_room, about_ttl, about_stale_while_revalidate, about_refresh_ahead, about_stale_if_error, about_batches];
     rules.iter().filter_map(|rule| rule(evidence)).collect()
 }
 
@@ -194,10 +206,36 @@ fn about_stale_if_error(evidence: &Evidence) -> Option<Advice> {
     })
 }
 
+/// Fewer batches: a longer window, where they follow each other so closely that they would become one, or a larger size, where they
+/// are full, and the next has what found no place. A window is no longer than a load takes without it: so none takes more than
+/// twice as long.
+fn about_batches(evidence: &Evidence) -> Option<Advice> {
+    let BatchTrials { limits, batches, keys, trials, .. } = evidence.batches?;
+    let present = limits.window.unwrap_or(0);
+    let bearable = evidence.stats.load_millis.quantile(0.5)?.saturating_sub(present);
+    let (mut best, mut spared) = (None, 0);
+    for (place, trial) in trials.iter().enumerate() {
+        let window = BatchTrials::window(place);
+        let is_bearable = window.is_none_or(|window| window > present && window <= bearable);
+        // A longer wait is worth more than a tenth.
+        if is_bearable && trial.spared > spared + spared / 10 {
+            (best, spared) = (Some(window), trial.spared);
+        }
+    }
+    let (lever, present, suggested) = match best? {
+        Some(window) => (Lever::BatchWindow, present as f64, window as f64),
+        None => (Lever::MaxBatchSize, f64::from(limits.max_size), f64::from(limits.max_size) * 2.0),
+    };
+    let (rate, expected) = (f64::from(spared) / f64::from(batches), f64::from(keys) / f64::from(batches - spared));
+    let speaks = u64::from(batches) >= FEWEST_LOADS && rate >= WORTH_WAITING;
+    speaks.then_some(Advice { lever, present, suggested, rate, expected: Some(expected) })
+}
+
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { present, suggested, .. } = *self;
-        let (rate, expected) = (100.0 * self.rate, 100.0 * self.expected.unwrap_or(0.0));
+        let (rate, keys) = (100.0 * self.rate, self.expected.unwrap_or(0.0));
+        let expected = 100.0 * keys;
         match self.lever {
             Lever::MaxEntries if suggested > present => {
                 write!(f, "room for {suggested} entries would give {expected:.1} % of hits, {present} give {rate:.1} %")
@@ -221,6 +259,16 @@ impl fmt::Display for Advice {
             Lever::RefreshAhead => write!(
                 f,
                 "{rate:.1} % of gets waited where a popular value had expired; refresh_ahead loads it before its end"
+            ),
+            Lever::BatchWindow => write!(
+                f,
+                "{rate:.1} % of batches came within {suggested} ms of an earlier one; with a batch_window so long they would \
+                 have {keys:.1} keys on average"
+            ),
+            Lever::MaxBatchSize => write!(
+                f,
+                "{rate:.1} % of batches were the rest of a full one; with a max_batch_size of {suggested} they would have \
+                 {keys:.1} keys on average"
             ),
             Lever::StaleIfError => {
                 write!(f, "{rate:.1} % of loads failed; with stale_if_error the last good value stands in for a while")

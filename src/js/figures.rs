@@ -101,6 +101,7 @@ impl Core {
             weight: self.machine.weight(),
             policy: *self.policies.get(policy),
             hit_rates_by_room: self.machine.hit_rates_by_room(),
+            batches: self.machine.batch_trials().copied(),
         };
         let numbers = |it: &Advice| {
             [f64::from(it.lever as u8), it.present, it.suggested, it.rate, it.expected.unwrap_or(f64::NAN)]

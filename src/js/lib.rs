@@ -61,6 +61,7 @@ impl Core {
         max_concurrent_loads: f64,
         loads_per_second: f64,
         max_queued_loads: f64,
+        purge_stale_every: f64,
     ) -> Core {
         let limits = Limits::new(max_entries as u64, max_bytes as u64, max_entry_bytes as u64);
         let timers = if shared_timer { Timers::Shared } else { Timers::Own };
@@ -68,6 +69,9 @@ impl Core {
         let mut machine = Machine::with_eviction(limits, to_ttl(usual_ttl), timers, eviction).with_seed(seed);
         let loads = LoadLimits::new().max_concurrent(max_concurrent_loads as u32).per_second(loads_per_second);
         machine.limit_loads(loads.max_queued(max_queued_loads as u32));
+        if purge_stale_every.is_finite() {
+            machine.purge_stale_every(to_ttl(purge_stale_every));
+        }
         Core { machine, policies: Policies::default(), computes: Vec::new(), windows: Vec::new() }
     }
 
@@ -543,6 +547,15 @@ impl Core {
         self.machine.remove_all_expired(to_time(now))
     }
 
+    /// When this is to be called next, infinity for never; lets go of what is over `now` (NaN: of nothing), or of a part of it.
+    /// There may be news.
+    pub fn purge_due(&mut self, now: f64) -> f64 {
+        if !now.is_nan() {
+            self.machine.purge_due(to_time(now));
+        }
+        self.machine.next_purge().map_or(f64::INFINITY, |at| at.as_millis() as f64)
+    }
+
     /// A load wants its key in a batch; `last` is the batch that its loader began last (0: none), which `has` the key or
     /// has not. Each takes keys for so many milliseconds (NaN: until the end of the turn), and `max_size` keys.
     ///
@@ -554,7 +567,7 @@ impl Core {
             _ => None,
         };
         let window = (!window.is_nan()).then_some(window as u64);
-        let limits = BatchLimits { max_size: max_size as usize, window };
+        let limits = BatchLimits { max_size: max_size as u32, window };
         let last = (last > 0).then_some(BatchId::new(last));
         let JoinedBatch { batch, is_new, goes } =
             self.machine.join_batch(&JoinBatch { last, has, load, limits, now: to_time(now) });

@@ -93,6 +93,9 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
             .loads_per_second(limits.per_second)
             .max_queued_loads(limits.max_queued)
             .keep_loading(policy.keep_loading.unwrap_or(false));
+        if let Some(every) = number(options, "purgeStaleEvery") {
+            builder = builder.purge_stale_every(Ttl::Millis(every));
+        }
         if let Some(retry) = policy.retry {
             // The rule by which cases say that an error is for good.
             builder = builder.retry(retry).retry_if(|error| !error.to_string().starts_with("final"));

@@ -7,6 +7,7 @@ mod exchange;
 mod random_calls;
 mod sim;
 mod snapshot;
+mod timely;
 mod waits;
 
 #[path = "../common/random.rs"]

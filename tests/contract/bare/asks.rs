@@ -194,7 +194,7 @@ impl Bare {
             last: open.map(|open| self.batches[open].id),
             has: known,
             load: Some(self.loads[load].flight),
-            limits: BatchLimits { max_size: most, window },
+            limits: BatchLimits { max_size: u32::try_from(most).unwrap_or(u32::MAX), window },
             now: self.now(),
         });
         let open = open.filter(|_| !joined.is_new).unwrap_or_else(|| {

@@ -220,14 +220,25 @@ impl Bare {
                 .min();
             let retry = (0..self.loads.len()).filter_map(|at| Some((self.loads[at].retry.as_ref()?.0, at))).min();
             let wait = self.machine.next_deadline();
-            let times =
-                [self.machine.next_start(), batch.map(|it| it.0), write.map(|it| it.0), retry.map(|it| it.0), wait];
+            let purge = self.machine.next_purge();
+            let times = [
+                purge,
+                self.machine.next_start(),
+                batch.map(|it| it.0),
+                write.map(|it| it.0),
+                retry.map(|it| it.0),
+                wait,
+            ];
             let Some(first) = times.into_iter().flatten().min().filter(|at| *at <= now) else { break };
             match (batch, write, retry) {
                 (Some((at, batch)), ..) if at == first => self.close(batch),
                 (_, Some((at, write)), _) if at == first => self.forsake(write, "ERR_TIMEOUT"),
                 (.., Some((at, load))) if at == first => self.try_again(load),
                 _ if wait == Some(first) => self.ring(now),
+                _ if purge == Some(first) => {
+                    self.machine.purge_due(now);
+                    self.drain();
+                }
                 _ => self.drain(),
             }
         }

@@ -110,6 +110,7 @@ impl Face for Bare {
         let usual = ttl(cache, "ttl").unwrap_or(Ttl::Forever);
         let mut machine = Machine::new(limits, usual, Timers::Shared);
         machine.limit_loads(script::load_limits(cache));
+        machine.purge_stale_every(ttl(cache, "purgeStaleEvery").unwrap_or(Ttl::Forever));
         Self {
             machine,
             now: 1_000_000,

@@ -25,6 +25,7 @@ import "./details.mjs";
 import "./refresh-ahead.mjs";
 import "./negative.mjs";
 import "./tags.mjs";
+import "./timely.mjs";
 import "./namespaces.mjs";
 import "./clone.mjs";
 import "./compute.mjs";

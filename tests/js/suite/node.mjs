@@ -33,3 +33,19 @@ test("console.log shows what a cache is and holds", () => {
   const cache = new NearCache({ name: "users" }).set("k", "ab");
   equal(inspect(cache), cache[Symbol.for("nodejs.util.inspect.custom")]());
 });
+
+test("a cache that nobody holds is collected while its timer runs", { realTime: "V8 calls finalizers" }, async () => {
+  let gone = 0;
+  const registry = new FinalizationRegistry(() => gone++);
+  const make = () => {
+    const value = {};
+    registry.register(value);
+    new NearCache({ ttl: "1h", purgeStaleEvery: "1s" }).set("k", value);
+  };
+  for (let i = 0; i < 5; i++) make();
+  for (let i = 0; i < 40 && gone < 5; i++) {
+    collect();
+    await sleep(5);
+  }
+  equal(gone, 5);
+});

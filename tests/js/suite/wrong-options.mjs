@@ -11,7 +11,7 @@ const BOOLEAN = "true or false";
 const OBJECT = "an object";
 const LIFE_OPTIONS =
   "ttl, idleTtl, staleWhileRevalidate, swr, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff";
-export const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, eviction, clone, maxConcurrentLoads, loadsPerSecond, maxQueuedLoads, ${LIFE_OPTIONS}, softTimeout, hardTimeout, retry, validate, keepLoading, sizeOf, batch, tiers, plugins, name, clock, random`;
+export const CACHE_OPTIONS = `maxEntries, maxBytes, maxEntryBytes, eviction, clone, maxConcurrentLoads, loadsPerSecond, maxQueuedLoads, purgeStaleEvery, ${LIFE_OPTIONS}, softTimeout, hardTimeout, retry, validate, keepLoading, sizeOf, batch, tiers, plugins, name, clock, random`;
 const SET_OPTIONS = `${LIFE_OPTIONS}, bytes, tags`;
 const GET_OPTIONS = `${SET_OPTIONS}, hardTimeout, signal, softTimeout, forceFresh, retry, validate, keepLoading, priority, details`;
 

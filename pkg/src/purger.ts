@@ -1,0 +1,36 @@
+import { Alarm } from "./alarm.js";
+import type { EntryTable } from "./entries.js";
+
+/** Lets entries leave in time: has one timer, which holds neither a process nor the cache. */
+export class Purger {
+  private readonly alarm = new Alarm(false);
+
+  constructor(entries: EntryTable<any, any>) {
+    const ref = new WeakRef(entries);
+    this.alarm.wake(() => {
+      const entries = ref.deref();
+      if (entries === undefined) return;
+      const now = entries.clock.read();
+      entries.safely((core) => {
+        core.purge_due(now);
+        entries.drain();
+      });
+      entries.flush();
+    });
+  }
+
+  /** Rings when the core wants it. */
+  set({ core, clock }: EntryTable<any, any>): void {
+    const { alarm } = this;
+    const at = core.purge_due(NaN);
+    if (at === alarm.at) return;
+    alarm.off();
+    if (at === Infinity) return;
+    try {
+      alarm.set(at, clock.read());
+    } catch {
+      // At a Worker's global scope there are no timers. The core asks again when this one is late.
+      alarm.off();
+    }
+  }
+}

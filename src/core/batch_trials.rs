@@ -1,0 +1,52 @@
+//! What other limits would have made of a loader's batches: each is tried out beside the real ones, as if keys had been
+//! asked for at the same moments.
+
+use super::batch::BatchLimits;
+use crate::time::Timestamp;
+
+/// Limits that are tried out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchTrial {
+    /// How many batches they would have spared: those whose keys would all have gone with an earlier one.
+    pub spared: u32,
+    /// When the first key of the batch would have come that would be there last.
+    from: Timestamp,
+    keys: u32,
+}
+
+/// What became of a loader's batches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchTrials {
+    /// What they might be.
+    pub limits: BatchLimits,
+    /// How many there were.
+    pub batches: u32,
+    /// Their keys.
+    pub keys: u32,
+    /// What windows of 1, 4, 16 and 64 ms would have made of them, and twice the size.
+    pub trials: [BatchTrial; 5],
+}
+
+impl BatchTrials {
+    /// The window in milliseconds that a trial has, by its place; `None`: the present one.
+    pub fn window(place: usize) -> Option<u64> {
+        (place < 4).then_some(1 << (2 * place))
+    }
+
+    /// A batch of so many keys, the first of which came at `from` and the last at `to`.
+    pub(super) fn count(&mut self, batch_keys: u32, from: Timestamp, to: Timestamp) {
+        self.batches = self.batches.saturating_add(1);
+        self.keys = self.keys.saturating_add(batch_keys);
+        for (place, trial) in self.trials.iter_mut().enumerate() {
+            let (window, max_size) = match Self::window(place) {
+                Some(window) => (window, self.limits.max_size),
+                None => (self.limits.window.unwrap_or(1), self.limits.max_size.saturating_mul(2)),
+            };
+            let keys = trial.keys.saturating_add(batch_keys);
+            let is_spared = trial.keys > 0 && keys <= max_size && to.millis_since(trial.from) < window;
+            trial.spared += u32::from(is_spared);
+            trial.keys = if is_spared { keys } else { batch_keys };
+            trial.from = if is_spared { trial.from } else { from };
+        }
+    }
+}
