@@ -2,6 +2,7 @@
 
 import type { Trip } from "../../generated/http.js";
 import { deferred } from "../deferred.js";
+import { toError } from "../errors.js";
 import { flatten, unflatten } from "./fields.js";
 import { Filling } from "./filling.js";
 import type { Ways } from "./drive.js";
@@ -194,8 +195,8 @@ export class Shared {
 
 /** Why a connection failed, without what is the runtime's own business. */
 function reason(error: unknown): string {
-  const { message, cause } = error as Error;
+  const { message, cause } = toError(error);
   // Node says only in the cause what happened.
-  const text = String((cause as Error | undefined)?.message ?? message ?? error);
+  const text = toError((cause as Error | undefined)?.message ?? message).message;
   return /internal error|reference =/i.test(text) ? "no connection, or it broke" : text;
 }
