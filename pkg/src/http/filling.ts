@@ -129,6 +129,7 @@ export class Filling {
           if (this.#passes) return this.#pass(controller);
           await this.#more.promise;
         }
+        if (this.#passes && !this.#over) this.cancel();
         controller.close();
       },
       cancel: () => {
