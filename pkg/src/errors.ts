@@ -34,13 +34,26 @@ export function isMisuse(error: unknown): boolean {
 
 /** A key as an error shows it: short, whatever it is. */
 export function showKey(key: unknown): string {
-  let text: string;
-  try {
-    text = typeof key === "string" ? JSON.stringify(key) : String(key);
-  } catch {
-    text = typeof key;
-  }
+  const text = typeof key === "string" ? JSON.stringify(key) : toText(key);
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}
+
+/** What was thrown as an Error, whatever it is. */
+export function toError(thrown: unknown): Error {
+  try {
+    if (thrown instanceof Error) return thrown;
+  } catch {
+    // A proxy, whose trap throws.
+  }
+  return new Error(toText(thrown), { cause: thrown });
+}
+
+function toText(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return typeof value;
+  }
 }
 
 export function timedOut(key: unknown, hardTimeout: number): NearCacheError {

@@ -9,6 +9,7 @@ import { type Compute, Computes } from "./computes.js";
 import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
 import { health } from "./figures.js";
+import { toError } from "./errors.js";
 import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
 import { host, keepAlive } from "./host.js";
 import { INSPECT, inspect } from "./inspect.js";
@@ -584,7 +585,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * `getOrSet` of many keys: one call of `load`, or of the cache's `batch`, for all that are missing and not under way.
    * The values are in the order of the keys, with an `Error` for each key that failed. O(keys).
    *
-   * Rejects only if the options or the loader are wrong.
+   * Rejects only if the options or the loader are wrong, or with what `keys` throws.
    */
   async getMany<T extends V = V>(
     keys: Iterable<K>,
@@ -599,13 +600,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       readCall(options);
     }
     const { loader } = batcher;
-    const asked: Promise<V>[] = [];
-    for (const key of keys) asked.push(this.getOrSet(key, loader, options));
+    // All of them first: what a list throws halfway leaves no load that nobody waits for.
+    const asked = Array.from(keys).map((key) => this.getOrSet(key, loader, options));
     const settled = await Promise.allSettled(asked);
-    return settled.map((one) => {
-      if (one.status === "fulfilled") return one.value as Loaded<V, T>;
-      return one.reason instanceof Error ? one.reason : new Error(String(one.reason), { cause: one.reason });
-    });
+    return settled.map((one) => (one.status === "fulfilled" ? (one.value as Loaded<V, T>) : toError(one.reason)));
   }
 
   /**

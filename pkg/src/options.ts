@@ -64,10 +64,15 @@ export function flag(option: string, given: unknown): boolean {
   throw refusal(option, show(given), "true or false");
 }
 
-/** A name that is part of a longer one: U+0000 stands between the parts. */
+/** A name that is part of a longer one: U+0000 stands between the parts. As UTF-8 it has to stay what it is. */
 export function name(option: string, given: unknown): string {
-  if (typeof given === "string" && given !== "" && !given.includes("\0")) return given;
-  throw refusal(option, show(given), "a non-empty string without U+0000");
+  if (typeof given === "string" && given !== "" && !given.includes("\0") && isWellFormed(given)) return given;
+  throw refusal(option, show(given), "a non-empty string without U+0000 and lone surrogates");
+}
+
+/** Whether no half of a character stands alone: all of those are one in UTF-8, so that two names would be the same. */
+export function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
 }
 
 export function names(option: string, given: unknown): string[] {

@@ -1,6 +1,6 @@
 import { GET_PREPARED, INNER_SCOPE, type Internals } from "./handle.js";
 import { keyOf, quote, textKey } from "./key.js";
-import { count, fn as isFunction, known, refusal, show } from "./options.js";
+import { count, fn as isFunction, isWellFormed, known, refusal, show } from "./options.js";
 import { GET_OPTIONS } from "./policy.js";
 import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types.js";
 
@@ -181,7 +181,9 @@ let wraps = 0;
 
 /** A part of the cache that no other function has, unless they have one name, and nobody else can name. */
 function partOf(cache: Internals<any, any>, fn: AnyFunction, name: unknown): Internals<any, any> {
-  if (name !== undefined && typeof name !== "string") throw refusal("name", show(name), "a string");
+  if (name !== undefined && !(typeof name === "string" && isWellFormed(name))) {
+    throw refusal("name", show(name), "a string without lone surrogates");
+  }
   return name === undefined ? cache[INNER_SCOPE](`${fn.name}#${++wraps}`) : cache[INNER_SCOPE](quote(name), name);
 }
 

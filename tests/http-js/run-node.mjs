@@ -16,6 +16,7 @@ const read = async (response) => {
   await sleep(5);
   return text;
 };
+const MINUTE = { "cache-control": "max-age=60" };
 const did = (response) => response.headers.get("cache-status");
 const refused = (make, code, wanted) => {
   try {
@@ -70,6 +71,80 @@ test("a client that has it already gets a 304 from the cache", async () => {
   await (await http.fetch(`${origin.url}/etag/b`)).text();
   const response = await http.fetch(`${origin.url}/etag/b`, { headers: { "if-none-match": '"one"' } });
   equal([response.status, response.body, origin.calls("/etag/b")], [304, null, 1]);
+});
+
+/** A handler whose bodies are too long to be kept, if they are not cancelled before. */
+function longBodies(fields = {}) {
+  const bodies = { begun: 0, cancelled: 0 };
+  const handler = async () => {
+    bodies.begun++;
+    const source = {
+      pull: (controller) => controller.enqueue(new Uint8Array(256 * 1024)),
+      cancel: () => void bodies.cancelled++,
+    };
+    return new Response(new ReadableStream(source), { headers: { "cache-control": "max-age=60", ...fields } });
+  };
+  return { bodies, handler };
+}
+
+test("what is too long to be kept goes by with the length that the origin says", async () => {
+  const http = new HttpCache({ defaults: { maxBodyBytes: 1_000 } });
+  const handler = async () => new Response("x".repeat(2_000), { headers: { "content-length": "2000", ...MINUTE } });
+  for (const method of ["GET", "HEAD", "GET"]) {
+    const response = await http.handle(new Request("http://a/long", { method }), handler);
+    const length = (await response.text()).length;
+    equal([response.headers.get("content-length"), length], ["2000", method === "GET" ? 2_000 : 0]);
+  }
+});
+
+test("a body that nobody takes is cancelled", async () => {
+  const announced = { "content-length": String(2 ** 40) };
+  const cases = [
+    [{ method: "HEAD" }, announced],
+    [{ method: "HEAD" }, {}],
+    [{ headers: { "if-none-match": "*" } }, {}],
+  ];
+  for (const [init, fields] of cases) {
+    const http = new HttpCache();
+    const { bodies, handler } = longBodies(fields);
+    const response = await http.handle(new Request("http://a/long", init), handler);
+    equal(await response.text(), "");
+    while (http.stats().loadsInFlight > 0) await sleep(1);
+    equal(bodies, { begun: 1, cancelled: 1 }, JSON.stringify([init, fields]));
+  }
+});
+
+test("a body whose client has left before its answer is cancelled", async () => {
+  const { bodies, handler } = longBodies({ "content-length": String(2 ** 40) });
+  const http = new HttpCache();
+  const controller = new AbortController();
+  const asked = http.handle(new Request("http://a/long", { signal: controller.signal }), async (request) => {
+    const response = await handler(request);
+    controller.abort(new Error("left"));
+    return response;
+  });
+  equal(await asked.catch(({ message }) => message), "left");
+  await sleep(5);
+  equal(bodies, { begun: 1, cancelled: 1 });
+});
+
+test("a body that is no bytes, or breaks with what is no error, ends for all who wait", async () => {
+  const sources = [
+    { start: (controller) => (controller.enqueue("text"), controller.close()) },
+    { start: (controller) => void setTimeout(() => controller.error(Object.create(null)), 5) },
+  ];
+  for (const source of sources) {
+    const http = new HttpCache();
+    const handler = async () => new Response(new ReadableStream(source), { headers: MINUTE });
+    const bodies = await times(3, async () =>
+      (await http.handle(new Request("http://a/odd"), handler)).text().catch(() => "broken"),
+    );
+    ok(
+      bodies.every((body) => body === "broken" || body.startsWith("nearcache: the origin could not be reached")),
+      bodies,
+    );
+    equal(http.stats().entries, 0);
+  }
 });
 
 test("Vary: each who has an answer of its own, from the cache", async () => {

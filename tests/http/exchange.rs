@@ -600,6 +600,73 @@ fn a_body_that_breaks_off_or_is_too_long_is_not_stored() {
 }
 
 #[test]
+fn what_is_too_long_to_be_kept_is_as_long_as_the_origin_says() {
+    let rule = || Rule { max_body_bytes: 3, ..Rule::default() };
+    for (status, fields) in [(200, vec![MINUTE]), (503, vec![])] {
+        let body = "b".repeat(70_000);
+        let announced = world_of(rule(), status, [&fields[..], &[("content-length", "70000")]].concat(), &body);
+        let length = Some("70000".to_owned());
+        let got = announced.ask(get("/", &[]));
+        assert_eq!((got.status.as_u16(), got.field("content-length"), got.body.len()), (status, length.clone(), 70_000));
+        let got = announced.ask(request(Method::HEAD, "/", &[]));
+        assert_eq!((got.field("content-length"), got.body.len()), (length, 0));
+        let unannounced = world_of(rule(), status, fields, &body);
+        let got = unannounced.ask(get("/", &[]));
+        assert_eq!((got.field("content-length"), got.body.len()), (None, 70_000));
+    }
+}
+
+fn world_of(rule: Rule, status: u16, fields: Vec<(&'static str, &'static str)>, body: &str) -> World {
+    let body = body.to_owned();
+    with_rule(rule, move |_, _| response(status, &fields, &body))
+}
+
+/// What was asked for whole was answered with what was missing of it, under the range of what was stored.
+#[test]
+fn what_would_be_too_long_is_not_completed_from_a_stored_part() {
+    for total in ["10", "*"] {
+        let rule = Rule { max_body_bytes: 8, ..Rule::default() };
+        let world = with_rule(rule, move |_, fields| {
+            let range = fields.get("range").map(|value| value.to_str().unwrap().to_owned());
+            let (start, end) = match range.as_deref() {
+                None => return response(200, &[MINUTE, TAG, ("content-length", "10")], "0123456789"),
+                Some("bytes=0-2") => (0, 3),
+                Some("bytes=3-") => (3, 10),
+                other => panic!("{other:?}"),
+            };
+            let part = format!("bytes {start}-{}/{total}", end - 1);
+            response(206, &[MINUTE, TAG, ("content-range", &part)], &"0123456789"[start..end])
+        });
+        assert_eq!(world.ask(get("/", &[("range", "bytes=0-2")])).body, b"012");
+        for _ in 0..2 {
+            let got = world.ask(get("/", &[]));
+            assert_eq!((got.status.as_u16(), got.field("content-range")), (200, None), "of {total}");
+            assert_eq!((got.field("content-length"), got.body.as_slice()), (Some("10".into()), &b"0123456789"[..]));
+        }
+    }
+}
+
+/// Where all that is being read at the same time leaves no room.
+#[test]
+fn what_was_to_complete_a_part_and_finds_no_room_is_asked_for_whole() {
+    let rule = Rc::new(Rule::default());
+    let part = map(&[MINUTE, TAG, ("content-range", "bytes 0-2/10")]);
+    let rest = map(&[MINUTE, TAG, ("content-range", "bytes 3-9/10")]);
+    let mut exchange = Exchange::new(rule.clone(), get("/", &[("range", "bytes=0-2")]));
+    let Decision::Fetch(mut fetch) = exchange.handle_stored(None, 0) else { panic!() };
+    let Progress::Read(_) = fetch.handle_response(ResponseHead { status: 206, fields: part }, 0, 0) else { panic!() };
+    fetch.handle_body(Rc::new(b"012".to_vec()), 3, 0);
+    let target = fetch.poll_change().unwrap().apply(None, 0);
+    let mut exchange = Exchange::new(rule, get("/", &[]));
+    let Decision::Fetch(mut fetch) = exchange.handle_stored(target.as_ref(), 0) else { panic!() };
+    assert_eq!(fetch.head().fields.get("range").unwrap(), "bytes=3-");
+    let Progress::Read(_) = fetch.handle_response(ResponseHead { status: 206, fields: rest }, 0, 0) else { panic!() };
+    let outcome = fetch.handle_too_long(0);
+    let Decision::Fetch(own) = exchange.handle_outcome(&outcome, true, target.as_ref(), 0) else { panic!() };
+    assert!(own.flight().is_none() && !own.head().fields.contains_key("range"));
+}
+
+#[test]
 fn an_answer_may_begin_while_its_body_is_read() {
     let rule = Rc::new(Rule::default());
     let mut exchange = Exchange::<()>::new(rule, get("/", &[("range", "bytes=1-2")]));

@@ -108,7 +108,10 @@ export class HttpCache {
     if (answer instanceof Response || signal === null || signal === undefined) return answer;
     let leave: () => void;
     const left = new Promise<never>((_, reject) => {
-      leave = () => reject(signal.reason);
+      leave = () => {
+        reject(signal.reason);
+        void answer.then(({ body }) => body?.cancel()).catch(() => {});
+      };
       signal.addEventListener("abort", leave);
     });
     return Promise.race([answer, left]).finally(() => signal.removeEventListener("abort", leave));

@@ -33,11 +33,12 @@ export interface Ways {
 
 export async function drive(ask: Ask, ways: Ways): Promise<Response> {
   let answered = false;
+  let trip: Led | Shared | undefined;
   const { trips } = ways;
   // Its answer may have been another already, by its soft deadline.
   const taken = () => !answered && ask.resume() === ANSWER;
   try {
-    for (let step = ask.step(), trip: Led | Shared | undefined; ;) {
+    for (let step = ask.step(); ;) {
       switch (step) {
         case REFRESH: {
           const { afterRefresh } = ways;
@@ -55,11 +56,13 @@ export async function drive(ask: Ask, ways: Ways): Promise<Response> {
           return ask.reply();
         }
         case LEAD:
+          trip?.leave();
           trip = trips.lead(ask.trip()!, ways, taken);
           ways.waitUntil(trip.ended);
           step = await wait(ask, trip);
           break;
         case JOIN:
+          trip?.leave();
           trip = trips.join(ask.flight());
           step = trip === undefined ? ask.lost() : await wait(ask, trip);
           break;
@@ -71,6 +74,7 @@ export async function drive(ask: Ask, ways: Ways): Promise<Response> {
     return ways.failed(error);
   } finally {
     answered = true;
+    trip?.leave();
     ask.free();
   }
 }

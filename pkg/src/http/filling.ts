@@ -1,6 +1,7 @@
 // A body on its way into the cache. Its bytes are nobody's request's, so that any may read them as they come.
 
 import { deferred } from "../deferred.js";
+import { toError } from "../errors.js";
 
 const FIRST_READ = 16 * 1024;
 const LARGEST_READ = 256 * 1024;
@@ -55,7 +56,7 @@ export class Filling {
         if (value.byteLength === size) size = Math.min(size * 2, LARGEST_READ);
       }
     } catch (error) {
-      return this.#finish(error instanceof Error ? error : new Error(String(error)));
+      return this.#finish(toError(error));
     }
   }
 
@@ -128,6 +129,7 @@ export class Filling {
           if (this.#passes) return this.#pass(controller);
           await this.#more.promise;
         }
+        if (this.#passes && !this.#over) this.cancel();
         controller.close();
       },
       cancel: () => {

@@ -2,6 +2,7 @@
 
 import type { Trip } from "../../generated/http.js";
 import { deferred } from "../deferred.js";
+import { toError } from "../errors.js";
 import { flatten, unflatten } from "./fields.js";
 import { Filling } from "./filling.js";
 import type { Ways } from "./drive.js";
@@ -47,6 +48,10 @@ export class Led {
   ended!: Promise<void>;
   #response: OriginResponse | undefined;
   #abort = () => {};
+  /** Whether what comes is for the one who leads alone, whether that one has an answer, and whether it is this. */
+  #isOwn = false;
+  #isLeft = false;
+  #isTaken = false;
   // The one kind of promise that may be waited for by other requests: see docs/workerd-promises.md.
   readonly #told = deferred<void>();
   readonly #end = deferred<void>();
@@ -73,7 +78,27 @@ export class Led {
 
   /** The body for the leader's own answer. */
   take(start?: number, end?: number): ReadableStream<Uint8Array> | null | undefined {
+    this.#isTaken = true;
     return this.shared.filling === undefined ? this.#response?.body : this.shared.take(start, end);
+  }
+
+  /** The request that leads has its answer. What nobody takes is not to be sent for nothing. */
+  leave(): void {
+    this.#isLeft = true;
+    this.#release();
+  }
+
+  #release(): void {
+    const isWanted = this.taken !== undefined && (this.#isTaken || !this.#isLeft);
+    if (this.#isOwn && !isWanted) this.#discard();
+  }
+
+  #discard(): void {
+    this.#abort();
+    const { filling } = this.shared;
+    // A handler of the program's has no connection that could be aborted.
+    if (filling !== undefined) filling.cancel();
+    else this.#response?.body?.cancel().catch(() => {});
   }
 
   async run(): Promise<void> {
@@ -112,7 +137,7 @@ export class Led {
 
   /** Sends the request and waits for the head. What comes of it, as the wasm says. */
   async #ask(): Promise<number> {
-    const { trip, ways, taken } = this;
+    const { trip, ways } = this;
     const controller = new AbortController();
     let late = false;
     const timer = setTimeout(() => ((late = true), controller.abort()), trip.headTimeout());
@@ -133,8 +158,11 @@ export class Led {
     }
     const { status, headers } = this.#response;
     const came = trip.head(status, flatten(headers));
-    // What nobody takes is not to be sent for nothing.
-    if (came === DONE && !(taken && trip.passes())) controller.abort();
+    if (came === DONE) {
+      this.#isOwn = trip.passes();
+      if (this.#isOwn) this.#release();
+      else this.#discard();
+    }
     return came;
   }
 
@@ -156,8 +184,8 @@ export class Led {
         break;
       case "too long":
         trip.tooLong();
-        // It goes on to the leader, if there is one.
-        if (!taken) filling.cancel();
+        this.#isOwn = true;
+        this.#release();
         break;
       case "late":
         this.#abort();
@@ -187,6 +215,8 @@ export class Shared {
     return this.told ? this.#end : this.#told;
   }
 
+  leave(): void {}
+
   take(start = 0, end = Infinity): ReadableStream<Uint8Array> | undefined {
     return this.filling?.stream(start, end);
   }
@@ -194,8 +224,8 @@ export class Shared {
 
 /** Why a connection failed, without what is the runtime's own business. */
 function reason(error: unknown): string {
-  const { message, cause } = error as Error;
+  const { message, cause } = toError(error);
   // Node says only in the cause what happened.
-  const text = String((cause as Error | undefined)?.message ?? message ?? error);
+  const text = toError((cause as Error | undefined)?.message ?? message).message;
   return /internal error|reference =/i.test(text) ? "no connection, or it broke" : text;
 }

@@ -346,8 +346,7 @@ impl<B: Clone> Exchange<B> {
         {
             return Decision::Answer(answer);
         }
-        if unshared.without_cookies && self.trips < MAX_TRIPS && self.asked.is_read() {
-            // The answer is not for all, so it may be the client's own, which its cookies ask for.
+        if unshared.ask_alone && self.asked.is_read() {
             return self.pass();
         }
         let status = self.forwarded(true).forward_status(unshared.status).detail(unshared.why);

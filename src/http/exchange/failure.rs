@@ -6,7 +6,7 @@ use ::http::header::RETRY_AFTER;
 use ::http::{HeaderMap, StatusCode};
 
 use super::change::Kind;
-use super::fetch::{Fetch, Filling, Pending, Progress};
+use super::fetch::{Fetch, Filling, Pending, Progress, announced};
 use super::outcome::{Failed, Failure, Outcome};
 use super::record::{Record, Stored};
 use crate::http::fields::{date_ms, delta_seconds, only, trim};
@@ -38,8 +38,9 @@ impl<B: Clone> Fetch<B> {
             return Progress::Done(self.unshared(status, &fields, "origin-error", true, now));
         };
         let storability = judged.unwrap_or_else(|_| for_once(&fields, vary, now));
+        let announced = announced(&fields);
         let record = Record::new(&self.rule, status, fields, selecting, storability, 0);
-        self.pending = Some(Pending::Page { record, failure, retry_after });
+        self.pending = Some(Pending::Page { record, announced, failure, retry_after });
         let filling = Filling { record: None, limit: MAX_PAGE_BYTES, expected: None, assemble: Vec::new() };
         Progress::Read(Rc::new(filling))
     }

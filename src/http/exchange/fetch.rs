@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
-use ::http::header::{AUTHORIZATION, COOKIE, IF_RANGE, RANGE};
+use ::http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, IF_RANGE, RANGE};
 use ::http::{HeaderMap, StatusCode};
 
 use super::change::{Change, Kind};
@@ -95,7 +95,7 @@ pub enum Piece<B> {
 #[derive(Debug)]
 pub(super) enum Pending<B> {
     Store { record: Record, declared: Option<ContentRange>, expected: Option<u64>, pieces: Vec<Piece<B>> },
-    Page { record: Record, failure: Failure, retry_after: Option<u32> },
+    Page { record: Record, announced: Option<u64>, failure: Failure, retry_after: Option<u32> },
 }
 
 impl<B: Clone> Fetch<B> {
@@ -198,7 +198,7 @@ impl<B: Clone> Fetch<B> {
                 self.change(Kind::Store(stored.clone(), self.rule.max_variants));
                 Outcome::Stored(stored)
             }
-            Some(Pending::Page { mut record, failure, retry_after }) => {
+            Some(Pending::Page { mut record, failure, retry_after, .. }) => {
                 record.set_length(None, length);
                 let page = Stored { record: Rc::new(record), body };
                 self.fail(failure, Some(page), retry_after, now)
@@ -209,16 +209,20 @@ impl<B: Clone> Fetch<B> {
 
     /// The body is longer than is of use: it goes to the leader as it comes, and to nobody else.
     pub fn handle_too_long(&mut self, now: u64) -> Outcome<B> {
-        let Some(Pending::Store { record, .. } | Pending::Page { record, .. }) = self.pending.take() else {
-            return self.fail(broken(), None, None, now);
+        let (record, announced, incomplete) = match self.pending.take() {
+            Some(Pending::Store { record, expected, pieces, .. }) => (record, expected, !pieces.is_empty()),
+            Some(Pending::Page { record, announced, .. }) => (record, announced, false),
+            None => return self.fail(broken(), None, None, now),
         };
-        let until = now.saturating_add(self.rule.uncacheable_ttl_ms);
-        self.change(Kind::MarkUncacheable(until));
+        if !incomplete {
+            let until = now.saturating_add(self.rule.uncacheable_ttl_ms);
+            self.change(Kind::MarkUncacheable(until));
+        }
         Outcome::Unshared(Unshared {
             status: record.status,
-            fields: record.fields,
+            fields: with_length(&record, announced),
             why: "too-large",
-            without_cookies: false,
+            ask_alone: incomplete,
             failure: false,
             ordinary: self.is_ordinary(),
         })
@@ -292,13 +296,16 @@ impl<B: Clone> Fetch<B> {
         selecting: &HeaderMap,
         now: u64,
     ) -> Progress<B> {
-        let announced = only(&fields, &::http::header::CONTENT_LENGTH);
-        let expected = announced.and_then(|line| number(line.as_bytes()));
+        let expected = announced(&fields);
         let mut declared = storability.part.clone();
         without_refused_cookies(&self.rule, &mut fields);
         let mut pieces = Vec::new();
         if let (Some(part), Some(old)) = (&declared, &self.completing) {
             match combine(&old.record, part, &fields) {
+                // As much as both are can't be kept, and can't go by in two pieces.
+                Some((joined, _)) if joined.bytes.end - joined.bytes.start > self.rule.max_body_bytes => {
+                    return self.again(now);
+                }
                 Some((joined, before)) => {
                     let (old_piece, new_piece) = (Piece::Stored(old.body.clone(), 0..old.record.length), part);
                     let new_piece = Piece::New(0..new_piece.bytes.end - new_piece.bytes.start);
@@ -314,14 +321,8 @@ impl<B: Clone> Fetch<B> {
         let streams = pieces.is_empty() && declared.is_none();
         let filling = Filling {
             record: streams.then(|| {
-                let mut record = record.clone();
-                record.length = expected.unwrap_or(u64::MAX);
-                if let Some(expected) = expected.filter(|_| record.has_content()) {
-                    record.fields.insert(::http::header::CONTENT_LENGTH, expected.into());
-                } else {
-                    record.fields.remove(::http::header::CONTENT_LENGTH);
-                }
-                Rc::new(record)
+                let fields = with_length(&record, expected);
+                Rc::new(Record { length: expected.unwrap_or(u64::MAX), fields, ..record.clone() })
             }),
             limit: self.rule.max_body_bytes,
             expected,
@@ -347,12 +348,13 @@ impl<B: Clone> Fetch<B> {
         failure: bool,
         now: u64,
     ) -> Outcome<B> {
+        // The answer is not for all, so it may be the client's own, which its cookies ask for.
         let without_cookies = self.asked.has(&COOKIE) && !self.head.fields.contains_key(COOKIE);
         Outcome::Unshared(Unshared {
             status,
             fields: passed_on(&self.rule, fields.clone(), now),
             why,
-            without_cookies,
+            ask_alone: without_cookies,
             failure,
             ordinary: self.is_ordinary(),
         })
@@ -384,6 +386,21 @@ fn combine(old: &Record, new: &ContentRange, new_fields: &HeaderMap) -> Option<(
         let bytes = held.bytes.start.min(new.bytes.start)..held.bytes.end.max(new.bytes.end);
         (ContentRange { bytes, total: held.total }, before)
     })
+}
+
+/// How long a body is to be, by its head.
+pub(super) fn announced(fields: &HeaderMap) -> Option<u64> {
+    only(fields, &CONTENT_LENGTH).and_then(|line| number(line.as_bytes()))
+}
+
+/// The fields of a response whose body comes yet.
+fn with_length(record: &Record, announced: Option<u64>) -> HeaderMap {
+    let mut fields = record.fields.clone();
+    match announced.filter(|_| record.has_content()) {
+        Some(length) => fields.insert(CONTENT_LENGTH, length.into()),
+        None => fields.remove(CONTENT_LENGTH),
+    };
+    fields
 }
 
 fn number(digits: &[u8]) -> Option<u64> {

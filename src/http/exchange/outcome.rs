@@ -36,8 +36,9 @@ pub struct Unshared {
     pub fields: HeaderMap,
     /// Why, in a word.
     pub why: &'static str,
-    /// Whether the origin was asked without the cookies of the one who asks.
-    pub(super) without_cookies: bool,
+    /// Whether it is not what the one who led wants, who is to ask for himself: it was asked for without his cookies, or is
+    /// only what was missing of the whole.
+    pub(super) ask_alone: bool,
     /// Whether a reload has to be answered by it: what is stored stays.
     pub(super) failure: bool,
     /// Whether any request would have brought such a response, as far as its fields tell.
