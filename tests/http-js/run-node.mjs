@@ -243,6 +243,7 @@ test("wrong options are refused by name, with what was meant or what is allowed"
     "maxBytes: got 1000000000, wants a whole number from 0",
   );
   refused(() => new HttpCache({ hardTimeout: Infinity }), "ERR_OPTION", "hardTimeout");
+  refused(() => new HttpCache({ rules: [{ path: "/", ttl: Infinity }] }), "ERR_OPTION", "ttl: got Infinity");
   refused(() => new HttpCache({ fetch: 1 }), "ERR_OPTION", "fetch: got 1, wants a function");
   refused(
     () => new HttpCache({ defaults: { tll: "1d" } }),
