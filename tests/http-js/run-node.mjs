@@ -1,5 +1,6 @@
 // `nearcache/http` in Node, by its name: over HTTP, with an origin that counts. `--only=part of a title`.
 
+import { inspect } from "node:util";
 import { Hono } from "hono";
 import { etag } from "hono/etag";
 import { cachedFetch, hono, HttpCache, NearCacheError } from "nearcache/http";
@@ -42,6 +43,7 @@ test("a second request is a hit, with its age and Cache-Status, and the origin i
   equal(origin.calls("/page/hit"), 1);
   const { hits, misses, entries, loads, loadsInFlight } = http.stats();
   equal([hits, misses, entries, loads, loadsInFlight], [1, 1, 1, 1, 0]);
+  ok(/^HttpCache \{ entries: 1, bytes: \d+, hits: 1, misses: 1, coalesced: 0 \}$/.test(inspect(http)), inspect(http));
   ok(http.prometheus().includes("nearcache_requests_total{"), http.prometheus());
 });
 

@@ -77,7 +77,7 @@ export interface RuleSettings {
   origin?: string | undefined;
 }
 
-/** What is in the key, besides the method and the URL. */
+/** What is in the key besides the URL, or of it. */
 export interface RuleKey {
   /** Parameters of the query: sorted, only these, or without these (`*` at the end). The origin gets the same query. */
   query?:
