@@ -5,7 +5,7 @@ import { deferred, ignore } from "./deferred.js";
 import { batchLost, batchResultError } from "./errors.js";
 import type { Asker } from "./flight.js";
 import { host, type Timer } from "./host.js";
-import { duration, fn, known, size } from "./options.js";
+import { duration, fn, known, refusal, show, size } from "./options.js";
 import type { BatchOptions } from "./types.js";
 
 /** What a batcher belongs to, and what is to know of its batches. None of this may throw, if it does not say so. */
@@ -86,6 +86,9 @@ export class Batcher<K, V, C = undefined> {
 
   /** @throws {NearCacheError} `ERR_OPTION` */
   constructor(options: BatchOptions<K, V, C>, owner: BatchOwner<K, C>) {
+    if (typeof options !== "object" || options === null) {
+      throw refusal("batch", show(options), "an object like { load: async (keys) => values }");
+    }
     known(options, BATCH_OPTIONS, "batch");
     const { load, batchWindow = "microtask", maxBatchSize = Infinity } = options;
     this.#load = fn("batch.load", load);

@@ -12,7 +12,9 @@ staleWhileRevalidate stale grace allowstale
 hardTimeout timeout
 forceFresh forcerefresh
 purgeStaleEvery ttlautopurge checkperiod checkinterval scheduler
-getKey key cachekey serialize
+clone useclones
+attempts times tries retries
+getKey key cachekey keybuilder serialize
 evict dispose eviction`;
 
 /** What has no option here, and what to use in its stead. */
@@ -23,6 +25,8 @@ const ADVICE: Record<string, string> = {
   oneviction: 'use on("evict")',
   fetchmethod: "give getOrSet the loader",
   loader: "give getOrSet the loader",
+  checkperiod: "no timer is needed; purgeStale() sweeps",
+  ttlautopurge: "no timer is needed; purgeStale() sweeps",
 };
 
 /** Of the names, those that this one may be a slip or another library's word for. */

@@ -554,7 +554,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * `waitUntil`, and if it is lost nevertheless, one of those who wait begins it again.
    *
    * Rejects with the loader's error, the signal's reason, or a {@link NearCacheError}: `ERR_TIMEOUT`
-   * after `hardTimeout`, `ERR_RECURSIVE_LOAD` in a loader that asks for its own key, `ERR_OPTION`, `ERR_BYTES`, `ERR_BATCH`.
+   * after `hardTimeout`, `ERR_RECURSIVE_LOAD` in a loader that asks for its own key, `ERR_QUEUE_FULL`, `ERR_TOO_MANY_LOADS`,
+   * `ERR_LOAD_LOST`, `ERR_OPTION`, `ERR_BYTES`, `ERR_INVALID`, `ERR_CLONE`, `ERR_BATCH`.
    */
   getOrSet<T extends V = V>(
     key: K,

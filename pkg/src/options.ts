@@ -96,7 +96,7 @@ export function size(option: string, given: unknown): number {
 export function known(given: object, allowed: ReadonlySet<string>, what = "options"): void {
   if (typeof given !== "object" || given === null) throw refusal(what, show(given), "an object");
   for (const name in given) {
-    if (!allowed.has(name)) throw unknown(name, "option", allowed);
+    if (!allowed.has(name)) throw unknown(name, "option", allowed, what === "options" ? "" : `${what}.`);
   }
 }
 

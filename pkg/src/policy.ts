@@ -176,6 +176,9 @@ export function readRule<K>(given: ErrorBackoff<K> | undefined): BackoffRule<K> 
 
 function readRetry<K>(given: Retry<K>) {
   if (typeof given === "number") given = { attempts: given };
+  if (typeof given !== "object" || given === null) {
+    throw refusal("retry", show(given), 'attempts in all, or an object like { attempts: 3, delay: "100ms" }');
+  }
   known(given, RETRY_OPTIONS, "retry");
   const { attempts, delay, factor: factors, jitter, when } = given;
   if (when !== undefined) fn("retry.when", when);

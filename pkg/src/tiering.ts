@@ -6,6 +6,8 @@ import type { TierStats } from "./stats.js";
 
 /** Tiers for a cache: `tiers()` of `nearcache/tiers` makes them. They belong to one cache. */
 export interface Tiers {
+  /** What happened at each tier, in the order of the tiers. */
+  stats(): TierStats[];
   /** @internal `marks`: purges are told by marks in the tiers, not by a log that all follow who read them. */
   attach(host: TierHost, marks?: boolean): AttachedBytes;
 }

@@ -1,5 +1,6 @@
 // `nearcache/http` in Node, by its name: over HTTP, with an origin that counts. `--only=part of a title`.
 
+import { inspect } from "node:util";
 import { Hono } from "hono";
 import { etag } from "hono/etag";
 import { cachedFetch, hono, HttpCache, NearCacheError } from "nearcache/http";
@@ -43,6 +44,7 @@ test("a second request is a hit, with its age and Cache-Status, and the origin i
   equal(origin.calls("/page/hit"), 1);
   const { hits, misses, entries, loads, loadsInFlight } = http.stats();
   equal([hits, misses, entries, loads, loadsInFlight], [1, 1, 1, 1, 0]);
+  ok(/^HttpCache \{ entries: 1, bytes: \d+, hits: 1, misses: 1, coalesced: 0 \}$/.test(inspect(http)), inspect(http));
   ok(http.prometheus().includes("nearcache_requests_total{"), http.prometheus());
 });
 
@@ -318,6 +320,7 @@ test("wrong options are refused by name, with what was meant or what is allowed"
     "maxBytes: got 1000000000, wants a whole number from 0",
   );
   refused(() => new HttpCache({ hardTimeout: Infinity }), "ERR_OPTION", "hardTimeout");
+  refused(() => new HttpCache({ rules: [{ path: "/", ttl: Infinity }] }), "ERR_OPTION", "ttl: got Infinity");
   refused(() => new HttpCache({ fetch: 1 }), "ERR_OPTION", "fetch: got 1, wants a function");
   refused(
     () => new HttpCache({ defaults: { tll: "1d" } }),

@@ -1,11 +1,13 @@
-// As a newcomer: a fresh project of each framework, `npm install`, a build, a server, and twenty requests that share one load.
-// Minutes and gigabytes: scripts/newcomer runs it. `--only=next`; `--keep` leaves the projects.
+// As a newcomer: a fresh project of each kind, `npm install`, its dev server, a build and what serves that, and in each twenty
+// requests that share one load. Minutes and gigabytes: scripts/newcomer runs it. `--only=next`; `--keep` leaves the projects.
+// Prints the seconds from `npm install` to the first shared load.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { launch, serve as serveFiles } from "../browser.mjs";
 import { freePort, start } from "../processes.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -16,10 +18,16 @@ const keep = process.argv.includes("--keep");
 
 const wrangler = (port, other) => ["wrangler", "dev", "--ip", "127.0.0.1", "--port", port, "--inspector-port", other];
 
-/** How each is built and served; `dev` too, since a newcomer begins there. */
-const FRAMEWORKS = {
+/** How each is built and served; `dev` first, since a newcomer begins there. `page`: the loads are in a page, in Chromium. */
+const PROJECTS = {
+  vite: {
+    page: true,
+    dev: (port) => ["vite", "--host", "127.0.0.1", "--port", port],
+    build: ["vite", "build"],
+    serve: (port) => ["vite", "preview", "--host", "127.0.0.1", "--port", port],
+  },
   next: {
-    paths: ["/users", "/edge"],
+    paths: ["/users", "/edge", "/people"],
     build: ["next", "build"],
     serve: (port) => ["next", "start", "-H", "127.0.0.1", "-p", port],
     dev: (port) => ["next", "dev", "-H", "127.0.0.1", "-p", port],
@@ -55,6 +63,14 @@ const FRAMEWORKS = {
     build: ["wrangler", "deploy", "--dry-run", "--outdir", "out"],
     dev: wrangler,
   },
+  wrangler: {
+    build: ["wrangler", "deploy", "--dry-run", "--outdir", "out"],
+    dev: wrangler,
+  },
+  node: { project: "servers", dev: () => ["node", "node.js"] },
+  deno: { project: "servers", dev: () => ["deno", "run", "--quiet", "--allow-net", "--allow-env=PORT", "deno.js"] },
+  bun: { project: "servers", dev: () => ["bun", "bun.js"] },
+  "plain HTML": { project: "page", page: true },
 };
 
 const environment = (folder, port, variables) => ({
@@ -73,30 +89,65 @@ function run(command, args, cwd, variables) {
   return stdout;
 }
 
-/** Twenty requests for a user that nobody has asked for: one load, and the same answer for all. */
-async function shares(folder, { paths = ["/users"] }, command, kind) {
+/** Starts the server, and has twenty requests, or a page of it, share one load; the moment when they had. */
+async function shares(folder, { paths = ["/users"], page, variables }, command, kind) {
   const [port, other] = [await freePort(), await freePort()];
   const [program, ...args] = command(`${port}`, `${other}`);
-  const server = start(program, args, { cwd: folder, env: environment(folder, port) });
+  const server = start(program, args, { cwd: folder, env: environment(folder, port, variables) });
   try {
     const origin = `http://127.0.0.1:${port}`;
     await server.answers(origin);
-    for (const path of paths) await sharesAt(`${origin}${path}`, kind);
+    if (page) return await sharesInPage(origin);
+    await sharesAt(`${origin}${paths[0]}`, kind);
+    const at = Date.now();
+    for (const path of paths.slice(1)) await sharesAt(`${origin}${path}`, kind);
+    return at;
   } finally {
     server.stop();
   }
 }
 
+/** The same in Chromium: the page has its twenty answers in `answers`. */
+async function sharesInPage(url) {
+  const browser = await launch();
+  try {
+    const page = await browser.newPage();
+    await page.goto(url);
+    const answers = await (await page.waitForFunction(() => globalThis.answers, undefined)).jsonValue();
+    assert.deepEqual(answers, Array(20).fill({ id: "ada", loads: 1 }));
+    return Date.now();
+  } finally {
+    await browser.close();
+  }
+}
+
+/** What any server of static files does. */
+async function sharesStatically(folder) {
+  const server = await serveFiles(folder);
+  try {
+    return await sharesInPage(`${server.url}/index.html`);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Twenty requests for a user that nobody has asked for: one load, and the same answer for all. */
 async function sharesAt(url, kind) {
+  // As JSON, or within a page, whose quotes React escapes.
+  const ask = async (id) => {
+    const text = (await (await fetch(`${url}/${id}`)).text()).replaceAll("&quot;", '"');
+    return /\{"id":[^}]*\}/.exec(text)?.[0] ?? text;
+  };
   // Dev servers build a route when it is first asked for.
-  await (await fetch(`${url}/first`)).text();
+  await ask("first");
   const name = `ada-${kind}`;
-  const answers = await Promise.all(Array.from({ length: 20 }, async () => (await fetch(`${url}/${name}`)).text()));
+  const answers = await Promise.all(Array.from({ length: 20 }, () => ask(name)));
+  assert.ok(answers[0].startsWith("{"), answers[0]);
   const { id, loads } = JSON.parse(answers[0]);
   assert.equal(id, name, answers[0]);
   assert.ok(loads >= 1);
   for (const answer of answers) assert.equal(answer, answers[0]);
-  assert.equal(await (await fetch(`${url}/${name}`)).text(), answers[0], "and it is kept");
+  assert.equal(await ask(name), answers[0], "and it is kept");
 }
 
 rmSync(path.join(work, "tarball"), { recursive: true, force: true });
@@ -112,9 +163,10 @@ const tarball = path.join(work, "tarball", packed.filename);
 
 let passed = 0;
 let failed = 0;
-for (const [name, framework] of Object.entries(FRAMEWORKS)) {
+const seconds = (millis) => `${(millis / 1000).toFixed(1)} s`;
+for (const [name, options] of Object.entries(PROJECTS)) {
   if (!name.includes(only)) continue;
-  const { project = name, build, serve, dev, variables } = framework;
+  const { project = name, build, serve, dev, variables } = options;
   const folder = path.join(work, project);
   try {
     if (!existsSync(path.join(folder, "node_modules"))) {
@@ -124,15 +176,17 @@ for (const [name, framework] of Object.entries(FRAMEWORKS)) {
     const quietly = ["--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
     const begin = Date.now();
     run("npm", ["install", ...quietly, tarball], folder);
-    const installed = Date.now();
-    run(build[0], build.slice(1), folder, variables);
-    const built = Date.now();
-    if (serve) await shares(folder, framework, serve, "served");
-    if (dev) await shares(folder, framework, dev, "dev");
+    const told = [`install ${seconds(Date.now() - begin)}`];
+    if (dev) told.push(`first shared load ${seconds((await shares(folder, options, dev, "dev")) - begin)}`);
+    if (build) {
+      const before = Date.now();
+      run(build[0], build.slice(1), folder, variables);
+      told.push(`build ${seconds(Date.now() - before)}`);
+    }
+    if (serve) await shares(folder, options, serve, "served");
+    if (!dev && !serve) told.push(`first shared load ${seconds((await sharesStatically(folder)) - begin)}`);
     passed++;
-    console.log(
-      `ok      ${name}: install ${installed - begin} ms, build ${built - installed} ms, then ${Date.now() - built} ms`,
-    );
+    console.log(`ok      ${name}: ${told.join(", ")}`);
   } catch (error) {
     failed++;
     console.log(`FAILED  ${name}\n        ${String(error.message).slice(-3_000).replaceAll("\n", "\n        ")}`);

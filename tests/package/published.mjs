@@ -73,15 +73,16 @@ export default {
       target: "ES2022",
       exactOptionalPropertyTypes: true,
     };
+    const all = ["index.ts", "entries.ts", "files.ts"];
     const settings = {
-      bundler: { module: "ESNext", moduleResolution: "bundler", lib: ["ES2022", "DOM"], types: [] },
-      nodenext: { module: "nodenext", moduleResolution: "nodenext", lib: ["ES2022", "DOM"], types: [] },
+      bundler: { module: "ESNext", moduleResolution: "bundler", lib: ["ES2022", "DOM"], types: [], files: all },
+      nodenext: { module: "nodenext", moduleResolution: "nodenext", lib: ["ES2022", "DOM"], types: [], files: all },
       node16: {
         module: "node16",
         moduleResolution: "node16",
         lib: ["ES2022", "DOM"],
         types: [],
-        files: ["common.cts"],
+        files: ["common.cts", "index.ts", "files.ts"],
       },
       // Without DOM's types, in a Worker: those of Cloudflare, which don't pass their own check with skipLibCheck off.
       worker: {

@@ -1,5 +1,6 @@
 // What a cache over tiers does, in Node, with tiers that do as they are told.
 
+import { inspect } from "node:util";
 import { NearCache } from "nearcache";
 import { memoryTier, tiers } from "nearcache/tiers";
 import { equal, ok, rejects, test, throws } from "../js/runner.mjs";
@@ -382,3 +383,11 @@ function wrapped(tier) {
 }
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+test("a chain that is logged shows what its tiers did", async () => {
+  const { isolate } = world([memoryTier({ name: "near" }), memoryTier({ name: "far" })]);
+  const { cache, chain } = isolate();
+  equal(inspect(chain), "tiers [ near: 0 of 0 found, breaker closed; far: 0 of 0 found, breaker closed ]");
+  await cache.getOrSet("k", origin());
+  equal(inspect(chain), "tiers [ near: 0 of 1 found, breaker closed; far: 0 of 1 found, breaker closed ]");
+});

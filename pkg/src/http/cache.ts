@@ -1,5 +1,6 @@
 import type { Ask, Cache, Glue } from "../../generated/http.js";
 import { NearCacheError } from "../errors.js";
+import { INSPECT } from "../inspect.js";
 import { drive } from "./drive.js";
 import { Edge } from "./edge.js";
 import { flatten } from "./fields.js";
@@ -187,6 +188,12 @@ export class HttpCache {
     const stats = Object.fromEntries(FIGURES.map((name, index) => [name, figures[index]])) as unknown as HttpStats;
     const log = this.#edge?.stats();
     return log === undefined ? stats : { ...stats, log };
+  }
+
+  /** As `console.log` shows it in Node, Deno and Bun. @internal */
+  [INSPECT](): string {
+    const { entries, bytes, hits, misses, coalesced } = this.stats();
+    return `HttpCache { entries: ${entries}, bytes: ${bytes}, hits: ${hits}, misses: ${misses}, coalesced: ${coalesced} }`;
   }
 
   /** The figures as a page for Prometheus. */

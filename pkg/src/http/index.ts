@@ -5,7 +5,16 @@ import type { HttpCache } from "./cache.js";
 export { NearCacheError, type NearCacheErrorCode } from "../errors.js";
 export { type HandleOptions, HttpCache } from "./cache.js";
 export { hono, type HonoContext } from "./hono.js";
-export type { Duration, HttpCacheOptions, HttpPurge, HttpStats, Rule, RuleSettings } from "./types.js";
+export type {
+  Duration,
+  FieldEdits,
+  HttpCacheOptions,
+  HttpPurge,
+  HttpStats,
+  Rule,
+  RuleKey,
+  RuleSettings,
+} from "./types.js";
 
 /** `fetch` by way of a cache: see {@link HttpCache.fetch}. */
 export function cachedFetch(

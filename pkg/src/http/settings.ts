@@ -47,8 +47,13 @@ export function readLimits(options: HttpCacheOptions): Limits {
     limits.push([name, millis]);
   }
   if (options.fetch !== undefined) fn("fetch", options.fetch);
-  if (options.tiers !== undefined) fn("tiers.attach", options.tiers?.attach);
-  if (options.purgeLog !== undefined) fn("purgeLog.follow", options.purgeLog?.follow);
+  const { tiers, purgeLog } = options;
+  if (tiers !== undefined && typeof tiers?.attach !== "function") {
+    throw refusal("tiers", show(tiers), 'what tiers([…]) of "nearcache/tiers" makes');
+  }
+  if (purgeLog !== undefined && typeof purgeLog?.follow !== "function") {
+    throw refusal("purgeLog", show(purgeLog), 'what purgeLog(…) of "nearcache/tiers" makes');
+  }
   return limits;
 }
 
@@ -57,10 +62,11 @@ function whole(name: string, given: unknown, least: number, most: number): numbe
   throw refusal(name, show(given), `a whole number from ${least} to ${most}`);
 }
 
-/** Rules as JSON, which has no place for functions. */
+/** Rules as JSON, which has no place for functions, and makes `null` of `Infinity`. */
 export function writeRules({ defaults, rules }: HttpCacheOptions): string {
   return JSON.stringify({ defaults, rules }, (name, value: unknown) => {
-    if (typeof value === "function" || typeof value === "symbol" || typeof value === "bigint") {
+    const isLost = typeof value === "number" && !Number.isFinite(value);
+    if (isLost || typeof value === "function" || typeof value === "symbol" || typeof value === "bigint") {
       throw refusal(name, show(value), "what JSON can say");
     }
     return value;

@@ -25,12 +25,12 @@ export type AskOrigin = (request: OriginRequest) => Promise<OriginResponse>;
  * follows.
  */
 export interface RuleSettings {
-  /** For how long answers are fresh, whatever the origin says. */
-  ttl?: Duration | undefined;
+  /** For how long answers are fresh, whatever the origin says; `null`: as it says, though an earlier rule had a `ttl`. */
+  ttl?: Duration | null | undefined;
   /** The same by status, as `{ "404": "10s", "500-599": 0 }`. */
-  statusTtl?: Record<string, Duration> | undefined;
+  statusTtl?: Readonly<Record<string, Duration>> | undefined;
   /** Freshness where the origin says nothing (RFC 9111 §4.2.2); `false`: none. */
-  heuristic?: false | { percent?: number; max?: Duration } | undefined;
+  heuristic?: false | { percent?: number | undefined; max?: Duration | undefined } | undefined;
   /** Answers in this time after their freshness are given at once, and loaded anew behind the client's back (RFC 5861 §3). */
   staleWhileRevalidate?: Duration | undefined;
   /** Answers in this time after their freshness are given where the origin fails (RFC 5861 §4). */
@@ -48,7 +48,13 @@ export interface RuleSettings {
   /** Past the cache. */
   bypass?: boolean | undefined;
   /** What makes two requests ask for the same. */
-  key?: Record<string, unknown> | undefined;
+  key?: RuleKey | undefined;
+  /** Fields of requests that are dropped first: default `X-Forwarded-*` and others that poison pages. */
+  dropFields?: readonly string[] | undefined;
+  /** Fields on the way to the origin. */
+  request?: FieldEdits | undefined;
+  /** Fields on the way to clients. */
+  response?: FieldEdits | undefined;
   /** Requests with cookies: default "bypass". */
   cookies?: "drop" | "forward" | "bypass" | undefined;
   /** Answers that set cookies: default "refuse". */
@@ -57,14 +63,44 @@ export interface RuleSettings {
   reload?: "once-per-second" | "ignore" | undefined;
   /** Tags for purges, beside `Cache-Tag` and `Surrogate-Key`. */
   tags?: readonly string[] | undefined;
+  /** What a successful write takes out besides its target: tags, and paths, with `*` at the end for all that begin so. */
+  purges?: { tags?: readonly string[] | undefined; paths?: readonly string[] | undefined } | undefined;
+  /** What is asked of the origin when a range is wanted that is not there: default "part". "pass": it is not stored. */
+  ranges?: "part" | "whole" | "pass" | undefined;
+  /** Default "origin": as the origin encodes it. "none": it is never asked for encoded content. */
+  compression?: "origin" | "none" | undefined;
   /** The longest body that is stored: default 2 MiB. */
   maxBodyBytes?: number | undefined;
   /** How many variants of a URL are stored: default 32. */
   maxVariants?: number | undefined;
   /** Scheme, host and path prefix of another origin. */
   origin?: string | undefined;
-  /** The rest as docs/http.md has it; a name that is not known is refused. */
-  [setting: string]: unknown;
+}
+
+/** What is in the key besides the URL, or of it. */
+export interface RuleKey {
+  /** Parameters of the query: sorted, only these, or without these (`*` at the end). The origin gets the same query. */
+  query?:
+    | {
+        sort?: boolean | undefined;
+        keep?: readonly string[] | undefined;
+        drop?: readonly string[] | undefined;
+      }
+    | undefined;
+  /** Fields of the request, by name. */
+  fields?: readonly string[] | undefined;
+  /** Cookies, by name. */
+  cookies?: readonly string[] | undefined;
+  /** `mobile`, `tablet` or `desktop`, by `User-Agent`; the origin gets it as `X-Device`. */
+  device?: boolean | undefined;
+  /** The host is not in the key. */
+  anyHost?: boolean | undefined;
+}
+
+/** Fields to take off, and to set. */
+export interface FieldEdits {
+  remove?: readonly string[] | undefined;
+  set?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Settings for the hosts and paths that match. */

@@ -1,4 +1,5 @@
 import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options.js";
+import { INSPECT } from "../inspect.js";
 import type { TierStats } from "../stats.js";
 import type { AttachedBytes, FoundBytes, LeaseTurn, TierHost, TierLoad, TierPage, ValueLife } from "../tiering.js";
 import type { Place } from "../events.js";
@@ -203,6 +204,11 @@ class TierDriver implements TierChain, AttachedBytes {
     }
   }
 
+  /** As `console.log` shows it in Node, Deno and Bun. */
+  [INSPECT](): string {
+    return `tiers [ ${this.stats().map(inspectTier).join("; ")} ]`;
+  }
+
   stats(place?: Place): TierStats[] {
     const now = this.#host?.now() ?? 0;
     const of = place && this.#place(place);
@@ -332,6 +338,10 @@ class TierDriver implements TierChain, AttachedBytes {
       }
     }
   }
+}
+
+function inspectTier({ name, asked, hits, reads }: TierStats): string {
+  return `${name}: ${hits} of ${asked} found, breaker ${reads}`;
 }
 
 const LINES: Record<string, (name: string, what: string) => string> = {

@@ -1,6 +1,5 @@
 // The types of `nearcache/tiers`, and their docs. Imports nothing but types.
 
-import type { TierStats } from "../stats.js";
 import type { Tiers } from "../tiering.js";
 import type { Duration } from "../options.js";
 
@@ -138,8 +137,6 @@ export interface TierChain extends Tiers {
    * tiers: what was loaded later is believed. Default: now.
    */
   hereOnly<T>(purge: () => T, at?: number): T;
-  /** What happened at each tier, in the order of the tiers. */
-  stats(): TierStats[];
   /** Resolves when what was to be written and purged has been, or has failed: it never rejects. */
   flush(): Promise<void>;
   /** After a `flush`, closes the tiers. */

@@ -172,8 +172,11 @@ test("a batcher's options are checked at the door", () => {
       message: /^maxBatchSize: got .*, wants a whole number from 1 on, or Infinity$/,
     });
   }
-  throws(() => new Batcher(null, owner()), { code: "ERR_OPTION", message: "batch: got null, wants an object" });
-  throws(make({ window: 1 }), { code: "ERR_OPTION", message: /^window: / });
+  throws(() => new Batcher(null, owner()), {
+    code: "ERR_OPTION",
+    message: "batch: got null, wants an object like { load: async (keys) => values }",
+  });
+  throws(make({ window: 1 }), { code: "ERR_OPTION", message: /^batch\.window: / });
 });
 
 test("a window that is longer than a timer can be is as long as one can be", async () => {

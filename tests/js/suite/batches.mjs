@@ -244,15 +244,18 @@ test("a namespace's batch is its own: its figures and events too", async () => {
 
 test("a wrong batch is an error that names it", () => {
   const make = (batch) => () => new NearCache({ batch });
-  throws(make(null), { code: "ERR_OPTION", message: "batch: got null, wants an object" });
+  throws(make(null), {
+    code: "ERR_OPTION",
+    message: "batch: got null, wants an object like { load: async (keys) => values }",
+  });
   throws(
     make(() => []),
-    { code: "ERR_OPTION", message: "batch: got a function, wants an object" },
+    { code: "ERR_OPTION", message: "batch: got a function, wants an object like { load: async (keys) => values }" },
   );
   throws(make({}), { code: "ERR_OPTION", message: "batch.load: got undefined, wants a function" });
   throws(make({ load: () => [], batchWindow: "soon" }), { code: "ERR_OPTION", message: /^batchWindow: got "soon"/ });
   throws(make({ load: () => [], maxBatchSize: 0 }), { code: "ERR_OPTION", message: /^maxBatchSize: got 0/ });
-  throws(make({ load: () => [], cache: true }), { code: "ERR_OPTION", message: /^cache: unknown option/ });
+  throws(make({ load: () => [], cache: true }), { code: "ERR_OPTION", message: /^batch\.cache: unknown option/ });
 });
 
 testBothWays("a batch's duration is by the cache's clock", async (world) => {

@@ -83,12 +83,13 @@ test("wrong options of retries are errors that name them", async () => {
   const wrong = [
     [0, "retry.attempts: got 0, wants a whole number from 1 on, or Infinity"],
     [{}, "retry.attempts: got undefined, wants a whole number from 1 on, or Infinity"],
-    ["3", 'retry: got "3", wants an object'],
+    ["3", 'retry: got "3", wants attempts in all, or an object like { attempts: 3, delay: "100ms" }'],
     [{ attempts: 2, delay: "soon" }, /^retry\.delay: got "soon", wants milliseconds/],
     [{ attempts: 2, factor: -1 }, "retry.factor: got -1, wants a number from 0 on"],
     [{ attempts: 2, jitter: 2 }, "retry.jitter: got 2, wants a number from 0 to 1"],
     [{ attempts: 2, when: true }, "retry.when: got true, wants a function"],
-    [{ attempts: 2, delays: 5 }, /^delays: unknown option, did you mean delay\?/],
+    [{ attempts: 2, delays: 5 }, /^retry\.delays: unknown option, did you mean delay\?/],
+    [{ times: 2 }, /^retry\.times: unknown option, did you mean attempts\?/],
   ];
   for (const [retry, message] of wrong) {
     throws(() => new NearCache({ retry }), { code: "ERR_OPTION", message });
