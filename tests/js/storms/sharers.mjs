@@ -29,7 +29,13 @@ export const sharers = {
   /** All that can meet: loads that wait for their turn and go on alone, are tried again or stood in for, beside computations and writes. */
   "nearcache, limited"() {
     const limits = { maxConcurrentLoads: 20, keepLoading: true, retry: { attempts: 2, delay: 5 } };
-    const windows = { staleWhileRevalidate: TTL, staleIfError: TTL, refreshAhead: 1, softTimeout: 40, errorBackoff: 10 };
+    const windows = {
+      staleWhileRevalidate: TTL,
+      staleIfError: TTL,
+      refreshAhead: 1,
+      softTimeout: 40,
+      errorBackoff: 10,
+    };
     const cache = new NearCache({ maxEntries: MAX, ttl: TTL, hardTimeout: 1500, ...limits, ...windows });
     const nothing = () => {};
     const beside = cache.namespace("beside", { hardTimeout: 200 });
