@@ -59,7 +59,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
   /** Whose key lies in a slot. There only once there are others than the cache's own. */
   private partitions: Partition<K>[] | undefined = undefined;
   private seed: number | undefined;
-  /** What the core was told of policies, in order, so that another can be told the same. */
+  /** What the core was told of policies that differ, in order, so that another can be told the same. */
   private readonly policies: [base: number, said: Numbers][] = [];
 
   constructor(
@@ -115,8 +115,10 @@ export class EntryTable<K, V> implements ColumnsOwner {
 
   /** The core's number for a policy that says what `base` does but for this. */
   policy(base: number, by: Numbers): number {
-    this.policies.push([base, by]);
-    return tellPolicy(this.core, base, by);
+    const number = tellPolicy(this.core, base, by);
+    // Numbered in order, 0 being there from the beginning: one that is known already has a number from before.
+    if (number > this.policies.length) this.policies.push([base, by]);
+    return number;
   }
 
   /** The namespace of this name in another; `undefined` if there is none left. */

@@ -142,7 +142,7 @@ async function round<K, V>(
     const done = result.loaded + result.failed.length;
     if (onProgress !== undefined) quietly(() => onProgress({ done, total, ...progress }));
   };
-  const load = async ({ key, loader: own = loader, options }: WarmupEntry<K, V>): Promise<void> => {
+  const load = async (key: K, own: Loader<K, V> | undefined, options: GetOrSetOptions | undefined): Promise<void> => {
     try {
       await cache.getOrSet(key, own as Loader<K, V>, together(options, call));
       result.loaded++;
@@ -161,7 +161,9 @@ async function round<K, V>(
     : (entries as Iterable<WarmupEntry<K, V>>)) {
     if (call.signal?.aborted) break;
     known(entry, ENTRY);
-    const loading: Promise<void> = load(entry).finally(() => running.delete(loading));
+    // Here, so that what a getter throws is the list's own error.
+    const { key, loader: own = loader, options } = entry;
+    const loading: Promise<void> = load(key, own, options).finally(() => running.delete(loading));
     running.add(loading);
     if (running.size >= concurrency) await Promise.race(running);
   }

@@ -178,6 +178,7 @@ impl Machine {
     /// so many. Whether the key is tried in another.
     pub fn batch_lost(&mut self, batch: BatchId, tries: u32) -> bool {
         self.batches.close(batch);
+        self.end_call(Node::Batch(batch));
         tries < TRIES
     }
 

@@ -201,8 +201,10 @@ impl Machine {
             let node = queue.waiting.iter().map(|waiting| waiting.node).find(in_time)?;
             let Node::Flight(id) = node else {
                 queue.take(node);
-                queue.begin(Turn::Running, now);
-                queue.calls.push(node);
+                // For nobody it makes no call: its request is gone, or will see so.
+                if self.alarm.is_some() || self.call_until(node) >= now {
+                    self.begin_call_now(node, now);
+                }
                 return Some(Start::Call(node));
             };
             let until = self.flights.awaited_until(id).unwrap_or_default();
@@ -276,8 +278,7 @@ impl Machine {
         match queue.turn(true, now) {
             None => CallTurn::Refused,
             Some(Turn::Running) => {
-                queue.begin(Turn::Running, now);
-                queue.calls.push(batch);
+                self.begin_call_now(batch, now);
                 CallTurn::Now
             }
             Some(_) => {
@@ -285,6 +286,20 @@ impl Machine {
                 CallTurn::Later
             }
         }
+    }
+
+    fn begin_call_now(&mut self, batch: Node, now: Timestamp) {
+        let until = self.call_until(batch);
+        let Some(queue) = &mut self.queue else { return };
+        queue.begin(Turn::Running, now);
+        queue.calls.push(batch);
+        queue.reclaim_at = queue.reclaim_at.min(until);
+    }
+
+    /// Until when somebody waits for a batch's call.
+    fn call_until(&self, batch: Node) -> Timestamp {
+        let waits = self.graph.loads_in(batch).filter_map(|id| self.flights.awaited_until(id));
+        waits.max().unwrap_or_default()
     }
 
     /// A batch's call has ended, or will never be made.
@@ -378,10 +393,26 @@ impl Machine {
         while self.alarm.is_none()
             && let Some(queue) = self.queue.as_mut().filter(is_due)
         {
+            let calls = queue.calls.clone();
             match self.flights.overdue(now) {
                 Ok(id) => self.sweep_out(id),
-                Err(soonest) => queue.reclaim_at = soonest,
+                Err(soonest) => self.reclaim_calls(calls, soonest, now),
             }
+        }
+    }
+
+    /// A batch's call is not known to have died, but for nobody it holds no place.
+    fn reclaim_calls(&mut self, calls: Vec<Node>, mut soonest: Timestamp, now: Timestamp) {
+        for call in calls {
+            let until = self.call_until(call);
+            if now > until {
+                self.end_call(call);
+            } else {
+                soonest = soonest.min(until);
+            }
+        }
+        if let Some(queue) = &mut self.queue {
+            queue.reclaim_at = soonest;
         }
     }
 }

@@ -22,6 +22,15 @@ const storms = [
     hangs: false,
     flags: HURRIED,
   },
+  {
+    name: "class, limited, compilers hurried",
+    start: startClass,
+    sharer: "nearcache, limited",
+    count: 4_000,
+    // What hangs would take up all places.
+    hangs: false,
+    flags: HURRIED,
+  },
   { name: "Worker, compilers hurried", start: startBuilt, count: 4_000, flags: HURRIED },
 ];
 const rows = [];

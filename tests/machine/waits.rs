@@ -6,11 +6,11 @@ use crate::driving::*;
 use crate::random::{Random, seed};
 use nearcache::Ttl;
 use nearcache::core::{
-    Answer, Ask, BatchLimits, Counted, Failure, JoinBatch, Machine, MissCause, Node, Outcome, PartitionId, Settled,
-    Softened, StaleCause,
+    Answer, Ask, BatchId, BatchLimits, CallTurn, Counted, Failure, JoinBatch, Machine, MissCause, Node, Outcome,
+    PartitionId, Settled, Softened, StaleCause, Start,
 };
 use nearcache::core::{Timers, WaitId, Wake, Who};
-use nearcache::options::{Limits, Policy, PolicyPatch};
+use nearcache::options::{Limits, LoadLimits, Policy, PolicyPatch};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -301,4 +301,44 @@ fn a_failed_load_has_taken_its_time_and_its_memory_is_used_like_an_entry() {
     assert_eq!(machine.ask(&ask(Some(failed), 42, &policy)), Answer::Failed(failed));
     insert(&mut machine, None, PartitionId::ROOT, 43, &policy).expect("it fits");
     assert_eq!(machine.poll_removal().map(|removal| removal.slot), Some(value), "the failure was used more recently");
+}
+
+/// The symptom: when the requests were gone that had begun as many batches' calls as may be made at once, no load ever
+/// began any more.
+#[test]
+fn the_place_of_a_batchs_call_whose_request_has_died_is_taken_back() {
+    let mut machine = machine(10, Timers::Own);
+    machine.limit_loads(LoadLimits::new().max_concurrent(2));
+    let policy = within(10);
+    let (dead, turn) = call_at(&mut machine, &policy, 0);
+    assert_eq!(turn, CallTurn::Now);
+    let (alive, turn) = call_at(&mut machine, &policy, 5);
+    assert_eq!(turn, CallTurn::Now);
+    let (waits, turn) = call_at(&mut machine, &policy, 6);
+    assert_eq!(turn, CallTurn::Later);
+    assert_eq!(machine.poll_start(at(10)), None, "somebody may be about to hear of the first");
+    assert_eq!(machine.next_start(), Some(at(11)));
+    assert_eq!(machine.poll_start(at(11)), Some(Start::Call(Node::Batch(waits))));
+    // It was alive all the same, and frees nothing that it does not have.
+    machine.batch_ended(dead);
+    let (last, turn) = call_at(&mut machine, &policy, 12);
+    assert_eq!(turn, CallTurn::Later);
+    machine.batch_ended(alive);
+    assert_eq!(machine.poll_start(at(12)), Some(Start::Call(Node::Batch(last))));
+    // A batch that is known to be lost has no place, and one that nobody waits for takes none.
+    let (unwanted, turn) = call_at(&mut machine, &policy, 13);
+    assert_eq!(turn, CallTurn::Later);
+    assert!(machine.batch_lost(last, 1));
+    assert_eq!(machine.poll_start(at(24)), Some(Start::Call(Node::Batch(unwanted))));
+    let (_, turn) = call_at(&mut machine, &policy, 25);
+    assert_eq!(turn, CallTurn::Now);
+}
+
+fn call_at(machine: &mut Machine, policy: &Policy, now: u64) -> (BatchId, CallTurn) {
+    let (_, flight) = lead(machine, &Ask { batched: true, ..ask(None, now, policy) });
+    let limits = BatchLimits { max_size: 10, window: None };
+    let join = JoinBatch { last: None, has: false, load: Some(flight), limits, now: at(now) };
+    let batch = machine.join_batch(&join).batch;
+    machine.close_batch(batch);
+    (batch, machine.begin_call(Node::Batch(batch), at(now)))
 }

@@ -30,6 +30,7 @@ mod plugins;
 mod purges;
 mod refresh_ahead;
 mod requests;
+mod schedules;
 mod sharing;
 mod soft_timeout;
 mod stale;

@@ -61,6 +61,8 @@ test("keys that mean something elsewhere are told apart, others go to their load
   const { isolate } = world();
   const [a, b] = [isolate(), isolate()];
   const keys = [1, "1", "#n1", 1n, true, "true", null, "null", undefined, NaN, "x".repeat(300)];
+  // In UTF-8 all halves of characters are U+FFFD.
+  keys.push("\ud800", "\udbff", "\ufffd", "\u{10000}", '#j"\\ud800"');
   for (const [at, key] of keys.entries()) await a.cache.getOrSet(key, () => at);
   await a.chain.flush();
   for (const [at, key] of keys.entries()) equal(await b.cache.getOrSet(key, () => "loaded"), at, String(key));
@@ -281,6 +283,47 @@ test("signed envelopes are believed with a secret that was rotated, and others a
   advance(1);
   equal(strict.chain.stats()[0].refused, { "unknown signer": 1 });
   equal(lines.filter((line) => /unknown signer/.test(line)).length, 1);
+});
+
+test("whatever a tier's calls bring, the loader is asked, and what is another's is not believed", async () => {
+  const inner = memoryTier({ name: "t" });
+  const first = world([inner]).isolate();
+  await first.cache.getOrSet("other", () => "another's");
+  await first.chain.flush();
+  const other = await inner.get("v:::other");
+  ok(other instanceof Uint8Array);
+  const proxy = new Proxy([], {
+    get() {
+      throw new Error("a trap");
+    },
+  });
+  const brought = [
+    other,
+    other.subarray(0, 50),
+    new Proxy(other, {}),
+    "text",
+    5,
+    null,
+    {},
+    proxy,
+    new Uint16Array(8),
+    Symbol("s"),
+  ];
+  const lists = [null, 5, "x", {}, { length: 1, 0: other }, [other, other], proxy];
+  const answers = [...brought.map((one) => [one]), ...lists];
+  for (const [at, answer] of answers.entries()) {
+    const odd = { ...wrapped(inner), getMany: async () => answer, options: { timeout: 30 } };
+    const { isolate } = world([odd]);
+    equal(await isolate().cache.getOrSet("key", () => "own"), "own", `answer ${at}`);
+  }
+  const calls = [() => 5, () => ({ then() {} }), () => Promise.reject(Object.create(null))];
+  for (const [at, call] of calls.entries()) {
+    const { isolate } = world([{ name: "t", get: call, set: call, delete: call, options: { timeout: 30 } }]);
+    const { cache, chain } = isolate();
+    equal(await cache.getOrSet("key", () => "own"), "own", `call ${at}`);
+    cache.delete("key");
+    await chain.flush();
+  }
 });
 
 test("a tier that fails, hangs, lies or throws costs its timeout at most; is told once; is left alone; recovers", async () => {

@@ -89,6 +89,8 @@ test("messages of other services are heeded; what can't be read clears, and says
     "{}",
     '{"v":2,"action":"clear"}',
     '{"v":1,"entity":7,"action":"update"}',
+    undefined,
+    null,
   ]) {
     fill(one);
     one.told.handle(text);

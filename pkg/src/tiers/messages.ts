@@ -37,8 +37,8 @@ export function fieldsOf(message: Record<string, unknown>): string[] | undefined
 }
 
 /** The fields of a message in JSON; nothing if it is none. */
-export function parseMessage(text: string): Record<string, unknown> | undefined {
-  if (text.length > LONGEST) return undefined;
+export function parseMessage(text: unknown): Record<string, unknown> | undefined {
+  if (typeof text !== "string" || text.length > LONGEST) return undefined;
   try {
     const json = JSON.parse(text);
     return typeof json === "object" && json !== null && json.v === 1 ? json : undefined;

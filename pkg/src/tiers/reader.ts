@@ -84,15 +84,14 @@ export class Reader {
       step.free();
       const ended = await within(host, timeout, () => getMany(sessions[tier]!.open(), names));
       const now = host.now();
-      if (ended.end !== WELL) {
-        read.failed(chain, now, ended.end);
-      } else if (!Array.isArray(ended.value)) {
-        read.failed(chain, now, ERROR);
+      const answers = ended.end === WELL ? toBytes(ended.value) : undefined;
+      if (answers === undefined) {
+        read.failed(chain, now, ended.end === WELL ? ERROR : ended.end);
       } else {
-        read.answers(chain, now, ended.value);
+        read.answers(chain, now, answers);
         names.forEach((name, index) => {
-          const bytes = ended.value[index];
-          if (bytes instanceof Uint8Array) brought[tier]!.set(name, bytes);
+          const bytes = answers[index];
+          if (bytes !== undefined) brought[tier]!.set(name, bytes);
         });
       }
       this.onTierUsed();
@@ -130,5 +129,18 @@ export class Reader {
       staleIfError: staleIfError!,
       bytes: weight!,
     };
+  }
+}
+
+/** What a tier brought, where anything but bytes is nothing; nothing at all if it is no list. What a tier makes is not to be trusted. */
+function toBytes(answers: unknown): (Uint8Array | undefined)[] | undefined {
+  try {
+    if (!Array.isArray(answers)) return undefined;
+    // A proxy of bytes is an instance of them, but no view.
+    return Array.from(answers, (bytes) =>
+      ArrayBuffer.isView(bytes) && bytes instanceof Uint8Array ? bytes : undefined,
+    );
+  } catch {
+    return undefined;
   }
 }

@@ -26,6 +26,29 @@ export const sharers = {
       inFlight: () => cache.stats().inFlight,
     };
   },
+  /** All that can meet: loads that wait for their turn and go on alone, are tried again or stood in for, beside computations and writes. */
+  "nearcache, limited"() {
+    const limits = { maxConcurrentLoads: 20, keepLoading: true, retry: { attempts: 2, delay: 5 } };
+    const windows = {
+      staleWhileRevalidate: TTL,
+      staleIfError: TTL,
+      refreshAhead: 1,
+      softTimeout: 40,
+      errorBackoff: 10,
+    };
+    const cache = new NearCache({ maxEntries: MAX, ttl: TTL, hardTimeout: 1500, ...limits, ...windows });
+    const nothing = () => {};
+    const beside = cache.namespace("beside", { hardTimeout: 200 });
+    return {
+      get(key, load, options) {
+        beside.compute(key, async (count = 0) => count + 1, options).catch(nothing);
+        beside.update("written", async () => key, options).catch(nothing);
+        beside.getMany([key, "common"], async (keys) => keys).catch(nothing);
+        return cache.getOrSet(key, load, options);
+      },
+      inFlight: () => cache.stats().inFlight + beside.stats().inFlight,
+    };
+  },
   "lru-cache"() {
     const cache = new LRUCache({ max: MAX, ttl: TTL, fetchMethod: (key, _, { context }) => context(key) });
     return { get: (key, load) => cache.fetch(key, { context: load }) };

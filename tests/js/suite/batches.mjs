@@ -184,6 +184,35 @@ test("getMany may bring its own load and options", async () => {
   );
 });
 
+test("getMany loads nothing where its list throws, and gives an Error for whatever is thrown", async () => {
+  const cache = new NearCache();
+  const broken = function* () {
+    yield "a";
+    throw new Error("the list");
+  };
+  let loads = 0;
+  const failing = async () => {
+    loads++;
+    throw new Error("nobody waits for this");
+  };
+  await rejects(cache.getMany(broken(), failing), { message: "the list" });
+  equal(loads, 0);
+  const trap = () => {
+    throw new Error("a trap");
+  };
+  const odd = [
+    Object.create(null),
+    { toString: trap },
+    new Proxy({}, { get: trap, getPrototypeOf: trap }),
+    Symbol("s"),
+    undefined,
+  ];
+  for (const thrown of odd) {
+    const [error] = await cache.getMany(["a"], () => Promise.reject(thrown));
+    equal([error instanceof Error, error.cause === thrown], [true, true]);
+  }
+});
+
 test("getMany rejects only where options or loader are wrong, and then loads nothing", async () => {
   // The symptom: a wrong option became each key's value.
   const { cache, batches } = batched();

@@ -177,10 +177,11 @@ test("a namespace that is refused for its options is not made", () => {
 
 test("wrong names of namespaces and scopes are errors", () => {
   const root = new NearCache();
-  for (const wrong of ["", undefined, null, 5, {}, "a\0b"]) {
+  // The last was one name with "a\ud801", so that one namespace gave out another's values.
+  for (const wrong of ["", undefined, null, 5, {}, "a\0b", "a\ud800"]) {
     throws(() => root.namespace(wrong), {
       code: "ERR_OPTION",
-      message: /^namespace: got .*, wants a non-empty string without U\+0000$/,
+      message: /^namespace: got .*, wants a non-empty string without U\+0000 and lone surrogates$/,
     });
     throws(() => root.scope(wrong), { code: "ERR_OPTION", message: /^scope: got / });
   }

@@ -29,6 +29,26 @@ test("keys and values that are objects are not kept after they left", { realTime
   equal([gone.size, cache.size], [96, 2]);
 });
 
+test(
+  "parts of a cache that are asked for again and again take no room",
+  { realTime: "it looks at memory" },
+  async () => {
+    const cache = new NearCache();
+    const held = () => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const use = (times) => {
+      for (let i = 0; i < times; i++) cache.namespace("users", { ttl: "1m" }).scope(`user ${i}`).get("k");
+    };
+    use(1_000);
+    const before = held();
+    use(20_000);
+    const grown = held() - before;
+    equal(grown < 1_000_000, true, `${grown} bytes`);
+  },
+);
+
 test("console.log shows what a cache is and holds", () => {
   const cache = new NearCache({ name: "users" }).set("k", "ab");
   equal(inspect(cache), cache[Symbol.for("nodejs.util.inspect.custom")]());

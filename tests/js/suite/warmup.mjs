@@ -1,5 +1,5 @@
 import { NearCache } from "nearcache";
-import { equal, held, ok, rejects, settleDown, test } from "../runner.mjs";
+import { equal, held, ok, rejects, settleDown, sleep, test } from "../runner.mjs";
 
 const loader = async (key) => key.toUpperCase();
 const list = (keys, more) => Array.from(keys, (key) => ({ key, loader, ...more }));
@@ -205,4 +205,21 @@ test("a wrong option of a warm-up, or a wrong entry, is an error that names it",
     message: "laoder: unknown option, did you mean loader? Known are key, loader, options",
   });
   equal(cache.size, 0);
+});
+
+test("an entry whose getter throws is the list's own error, and no rejection that nobody handles", async () => {
+  const cache = new NearCache();
+  const broken = {
+    get key() {
+      throw new Error("a getter");
+    },
+  };
+  async function* list() {
+    yield { key: "a", loader: () => 1 };
+    yield broken;
+    await sleep(20);
+    yield { key: "b", loader: () => 2 };
+  }
+  await rejects(cache.warmup(list()), { message: "a getter" });
+  equal(cache.get("a"), 1);
 });

@@ -131,7 +131,7 @@ export const wrongForGet = [
 const FRACTION = "a number from 0 to 1";
 const FACTOR = "a number from 0 on";
 const ARRAY = "an array of strings";
-const NAME = "a non-empty string without U+0000";
+const NAME = "a non-empty string without U+0000 and lone surrogates";
 const notFractions = [
   [-0.1, "-0.1"],
   [1.1, "1.1"],
