@@ -106,6 +106,7 @@ impl Machine {
     pub(super) fn forget_ends(&mut self) {
         if let Some(timely) = &mut self.timely {
             (timely.earliest, timely.hand, timely.at) = (Timestamp::NEVER, 0, Timestamp::NEVER);
+            self.has_new_purge = true;
         }
     }
 

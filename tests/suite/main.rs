@@ -35,6 +35,7 @@ mod soft_timeout;
 mod stale;
 mod stats;
 mod tags;
+mod timely;
 mod updates;
 mod user_code;
 mod warmup;
