@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { NearCache } from "nearcache";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { cachedUsers } from "./users.mjs";
 
 beforeEach(() => void vi.useFakeTimers());
