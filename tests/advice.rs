@@ -352,7 +352,7 @@ fn at_random_moments_too_as_many_batches_are_spared_as_is_said() {
 
 #[test]
 fn no_window_is_advised_where_batches_are_far_apart_or_loads_are_quick() {
-    let far = batches(|batched| batched, 200, |millis| u64::from(millis % 90 == 0));
+    let far = batches(|batched| batched, 200, |millis| u64::from(millis.is_multiple_of(90)));
     assert_eq!(far.advice, [], "each would wait for nothing");
     let quick = batches(|batched| batched, 0, one_by_one);
     assert_eq!(quick.advice, [], "the wait would take longer than the load");
@@ -360,7 +360,7 @@ fn no_window_is_advised_where_batches_are_far_apart_or_loads_are_quick() {
 
 #[test]
 fn larger_batches_are_advised_where_they_are_full_and_what_is_left_goes_right_after() {
-    let page = |millis: u64| if millis % 50 == 0 { 12 } else { 0 };
+    let page = |millis: u64| if millis.is_multiple_of(50) { 12 } else { 0 };
     let before = batches(|batched| batched.max_batch_size(6), 20, page);
     let [Advice { lever: Lever::MaxBatchSize, present: 6.0, suggested: 12.0, rate, expected: Some(expected), .. }] =
         before.advice[..]
@@ -375,6 +375,6 @@ fn larger_batches_are_advised_where_they_are_full_and_what_is_left_goes_right_af
 
 #[test]
 fn nothing_is_said_of_full_batches_that_stand_alone() {
-    let full = batches(|batched| batched.max_batch_size(6), 20, |millis| if millis % 90 == 0 { 6 } else { 0 });
+    let full = batches(|batched| batched.max_batch_size(6), 20, |millis| if millis.is_multiple_of(90) { 6 } else { 0 });
     assert_eq!(full.advice, []);
 }

@@ -25,8 +25,6 @@ const ADVICE: Record<string, string> = {
   oneviction: 'use on("evict")',
   fetchmethod: "give getOrSet the loader",
   loader: "give getOrSet the loader",
-  checkperiod: "no timer is needed; purgeStale() sweeps",
-  ttlautopurge: "no timer is needed; purgeStale() sweeps",
 };
 
 /** Of the names, those that this one may be a slip or another library's word for. */

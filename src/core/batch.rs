@@ -107,17 +107,22 @@ impl Batches {
         self.last = self.last % (1 << BATCH_BITS) + 1;
         // One that takes keys no longer makes way.
         last.iter().for_each(|last| self.close(*last));
-        // Those that began one longest ago come first.
         let known = self.loaders.iter().position(|known| Some(known.id) == *last);
-        let spared = || self.loaders.iter().position(|last| !last.open).filter(|_| self.loaders.len() >= MOST_LOADERS);
-        let mut trials = BatchTrials::default();
-        if let Some(at) = known.or_else(spared) {
-            let before = self.loaders.remove(at).trials;
-            trials = if known.is_some() { before } else { trials };
-        }
+        let mut trials =
+            known.and_then(|at| self.loaders.get(at)).map_or_else(BatchTrials::default, |known| known.trials);
         trials.limits = *limits;
         let (id, until) = (BatchId::new(self.last), limits.window.map(|millis| now.after(Ttl::Millis(millis))));
-        self.loaders.push(Last { id, open: true, keys: 0, from: *now, to: *now, waiting: 0, until, trials });
+        let begun = Last { id, open: true, keys: 0, from: *now, to: *now, waiting: 0, until, trials };
+        let known = match known {
+            Some(at) => self.loaders.get_mut(at),
+            None if self.loaders.len() < MOST_LOADERS => None,
+            // Who began one longest ago makes way.
+            None => self.loaders.iter_mut().filter(|last| !last.open).min_by_key(|last| last.id.number()),
+        };
+        match known {
+            Some(known) => *known = begun,
+            None => self.loaders.push(begun),
+        }
         id
     }
 

@@ -185,7 +185,9 @@ pub struct Machine {
     snapshots: Option<Box<Snapshots>>,
     snapshots_begun: u32,
     /// There if entries leave in time.
-    timely: Option<Box<Timely>>,
+    timely: Option<Timely>,
+    /// Whether the driver has yet to be told when the next purge is.
+    has_new_purge: bool,
 }
 
 impl Machine {
@@ -225,6 +227,7 @@ impl Machine {
             snapshots: None,
             snapshots_begun: 0,
             timely: None,
+            has_new_purge: false,
         }
     }
 
@@ -385,8 +388,11 @@ impl Machine {
     #[inline]
     pub fn has_news(&self) -> bool {
         let has_starts = self.queue.as_ref().is_some_and(|queue| queue.stirred);
-        let has_purge = self.timely.as_ref().is_some_and(|timely| timely.stirred);
-        !self.removals.is_empty() || self.made_way.is_some() || !self.ended.is_empty() || has_starts || has_purge
+        !self.removals.is_empty()
+            || self.made_way.is_some()
+            || !self.ended.is_empty()
+            || has_starts
+            || self.has_new_purge
     }
 
     /// What left since the last call, in order.

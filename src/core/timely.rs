@@ -4,6 +4,8 @@
 //! No entry is in any list. What is kept is the earliest end of all, which only a look at every slot can tell again once
 //! it has passed: at most one such look in the interval that the user gave, in steps, and none while nothing ends.
 
+use std::num::NonZeroU64;
+
 use super::Machine;
 use super::slab::Slot;
 use crate::time::{Timestamp, Ttl};
@@ -13,24 +15,24 @@ const MOST_LOOKS: u32 = 16_384;
 /// and lets go of so many entries.
 const MOST_REMOVED: u32 = 1_024;
 
+#[derive(Clone, Copy)]
 pub(super) struct Timely {
-    every: u64,
+    every: NonZeroU64,
     /// No entry ends before; while slots are looked at, none of those that have been.
     earliest: Timestamp,
     /// The slot that was looked at last; 0 between two looks.
     hand: u32,
     /// What the driver is told.
     at: Timestamp,
-    /// Whether it has yet to be told.
-    pub stirred: bool,
 }
 
 impl Timely {
     /// Ends between two multiples of the interval are one.
     fn next(&self) -> Timestamp {
-        match self.earliest {
-            Timestamp::NEVER => Timestamp::NEVER,
-            end => Timestamp::from_millis(end.as_millis().div_ceil(self.every).saturating_mul(self.every)),
+        let over = self.earliest.as_millis() % self.every;
+        match (self.earliest, over) {
+            (Timestamp::NEVER, _) | (_, 0) => self.earliest,
+            (end, over) => end.after(Ttl::Millis(self.every.get() - over)),
         }
     }
 }
@@ -42,8 +44,8 @@ impl Machine {
         self.timely = match every.bounded() {
             Ttl::Forever => None,
             Ttl::Millis(every) => {
-                let never = Timestamp::NEVER;
-                Some(Box::new(Timely { every: every.max(1), earliest: never, hand: 0, at: never, stirred: false }))
+                let every = NonZeroU64::new(every).unwrap_or(NonZeroU64::MIN);
+                Some(Timely { every, earliest: Timestamp::NEVER, hand: 0, at: Timestamp::NEVER })
             }
         };
     }
@@ -51,15 +53,15 @@ impl Machine {
     /// When [`purge_due`](Self::purge_due) is to be called next; `None` while no entry has an end. It may become earlier by any
     /// call that stores something or ends a value's freshness, which is news.
     pub fn next_purge(&mut self) -> Option<Timestamp> {
-        let timely = self.timely.as_mut()?;
-        timely.stirred = false;
+        self.has_new_purge = false;
+        let timely = self.timely.as_ref()?;
         Some(timely.at).filter(|at| *at != Timestamp::NEVER)
     }
 
     /// Lets go of what is over, or of a part of it: then the next call is due at once. Does nothing before it is due.
     pub fn purge_due(&mut self, now: Timestamp) {
-        let Some(mut timely) = self.timely.take() else { return };
-        timely.stirred = true;
+        let Some(mut timely) = self.timely else { return };
+        self.has_new_purge = true;
         if now >= timely.at {
             if timely.hand == 0 {
                 timely.earliest = Timestamp::NEVER;
@@ -94,9 +96,9 @@ impl Machine {
         timely.earliest = timely.earliest.min(end);
         let at = if timely.hand > 0 { now } else { timely.next().max(now) };
         // A timer that is so late is none any more: it was a request's that has ended.
-        if at < timely.at || now >= timely.at.after(Ttl::Millis(timely.every)) {
+        if at < timely.at || now >= timely.at.after(Ttl::Millis(timely.every.get())) {
             timely.at = at;
-            timely.stirred = true;
+            self.has_new_purge = true;
         }
     }
 
@@ -104,6 +106,7 @@ impl Machine {
     pub(super) fn forget_ends(&mut self) {
         if let Some(timely) = &mut self.timely {
             (timely.earliest, timely.hand, timely.at) = (Timestamp::NEVER, 0, Timestamp::NEVER);
+            self.has_new_purge = true;
         }
     }
 

@@ -73,6 +73,11 @@ impl World {
         self.spawned.borrow_mut().extend(spawned);
     }
 
+    /// How many futures that nobody waits for have not ended.
+    pub fn spawned(&self) -> usize {
+        self.spawned.borrow().len()
+    }
+
     /// Ends a request: its tasks are gone, as if they had never been.
     pub fn kill(&self, request: u32) {
         let tasks = self.tasks.take();

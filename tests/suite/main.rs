@@ -36,6 +36,7 @@ mod soft_timeout;
 mod stale;
 mod stats;
 mod tags;
+mod timely;
 mod updates;
 mod user_code;
 mod warmup;

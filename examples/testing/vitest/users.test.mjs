@@ -1,3 +1,4 @@
+import { NearCache } from "nearcache";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { cachedUsers } from "./users.mjs";
 
@@ -33,6 +34,18 @@ test("nobody waits longer than five seconds", async () => {
   const refused = expect(user(1)).rejects.toMatchObject({ code: "ERR_TIMEOUT" });
   await vi.advanceTimersByTimeAsync(5_000);
   await refused;
+});
+
+test("with purgeStaleEvery what is over leaves by itself", () => {
+  const gone = vi.fn();
+  const sessions = new NearCache({ ttl: "1m", purgeStaleEvery: "1s" });
+  sessions.on("expire", ({ key }) => gone(key));
+  sessions.set("ann", 1);
+  vi.advanceTimersByTime(59_000);
+  expect(gone).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(2_000);
+  expect(gone).toHaveBeenCalledWith("ann");
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test("real time is back afterwards", async () => {
