@@ -25,6 +25,11 @@ const ADVICE: Record<string, string> = {
   oneviction: 'use on("evict")',
   fetchmethod: "give getOrSet the loader",
   loader: "give getOrSet the loader",
+  maxentries: "the whole cache has it",
+  maxbytes: "the whole cache has it",
+  maxentrybytes: "the whole cache has it",
+  eviction: "the whole cache has it",
+  clone: "the whole cache has it",
   checkperiod: "no timer is needed; purgeStale() sweeps",
   ttlautopurge: "no timer is needed; purgeStale() sweeps",
 };
