@@ -1,5 +1,6 @@
-// As a newcomer: a fresh project of each kind, `npm install`, its dev server, a build and what serves that, and in each twenty
-// requests that share one load. Minutes and gigabytes: scripts/newcomer runs it. `--only=next`; `--keep` leaves the projects.
+// As a newcomer: a fresh project of each kind, `npm install`, its dev server, a build and what serves that, and in each
+// twenty requests that share one load. Minutes and gigabytes: scripts/newcomer runs it. `--only=next`; `--keep` leaves the
+// projects.
 // Prints the seconds from `npm install` to the first shared load.
 
 import assert from "node:assert/strict";
@@ -18,7 +19,10 @@ const keep = process.argv.includes("--keep");
 
 const wrangler = (port, other) => ["wrangler", "dev", "--ip", "127.0.0.1", "--port", port, "--inspector-port", other];
 
-/** How each is built and served; `dev` first, since a newcomer begins there. `page`: the loads are in a page, in Chromium. */
+/**
+ * How each is built and served; `dev` first, since a newcomer begins there. `page`: the loads are in a page, in Chromium;
+ * `client`: in one of its pages too.
+ */
 const PROJECTS = {
   vite: {
     page: true,
@@ -28,6 +32,7 @@ const PROJECTS = {
   },
   next: {
     paths: ["/users", "/edge", "/people"],
+    client: "/client",
     build: ["next", "build"],
     serve: (port) => ["next", "start", "-H", "127.0.0.1", "-p", port],
     dev: (port) => ["next", "dev", "-H", "127.0.0.1", "-p", port],
@@ -90,7 +95,7 @@ function run(command, args, cwd, variables) {
 }
 
 /** Starts the server, and has twenty requests, or a page of it, share one load; the moment when they had. */
-async function shares(folder, { paths = ["/users"], page, variables }, command, kind) {
+async function shares(folder, { paths = ["/users"], page, client, variables }, command, kind) {
   const [port, other] = [await freePort(), await freePort()];
   const [program, ...args] = command(`${port}`, `${other}`);
   const server = start(program, args, { cwd: folder, env: environment(folder, port, variables) });
@@ -101,6 +106,7 @@ async function shares(folder, { paths = ["/users"], page, variables }, command, 
     await sharesAt(`${origin}${paths[0]}`, kind);
     const at = Date.now();
     for (const path of paths.slice(1)) await sharesAt(`${origin}${path}`, kind);
+    if (client) await sharesInPage(`${origin}${client}`);
     return at;
   } finally {
     server.stop();
