@@ -13,6 +13,7 @@ hardTimeout timeout
 forceFresh forcerefresh
 purgeStaleEvery ttlautopurge checkperiod checkinterval scheduler
 clone useclones
+purgeStaleEvery checkperiod ttlautopurge
 attempts times tries retries
 getKey key cachekey keybuilder serialize
 evict dispose eviction`;
@@ -30,8 +31,6 @@ const ADVICE: Record<string, string> = {
   maxentrybytes: "the whole cache has it",
   eviction: "the whole cache has it",
   clone: "the whole cache has it",
-  checkperiod: "no timer is needed; purgeStale() sweeps",
-  ttlautopurge: "no timer is needed; purgeStale() sweeps",
 };
 
 /** Of the names, those that this one may be a slip or another library's word for. */

@@ -32,7 +32,7 @@ test("an unknown option is told by the name it may be a slip or another library'
     timeout: "did you mean hardTimeout?",
     ramdom: "did you mean random?",
     useClones: "did you mean clone?",
-    checkperiod: "no timer is needed; purgeStale() sweeps.",
+    checkperiod: "did you mean purgeStaleEvery?",
     updateAgeOnGet: "use idleTtl, beside ttl.",
     dispose: 'use on("evict") and on("expire").',
     fetchMethod: "give getOrSet the loader.",
