@@ -8,28 +8,31 @@ const results = document.getElementById("results");
 /** What was typed, as words; the code of an error is one word. */
 const words = (text) => text.toLowerCase().match(/[\p{L}\p{N}_]+/gu) ?? [];
 
+/** How many of the words are there, and how much that counts for. */
 function score({ heading, page, text }, wanted) {
   const [inHeading, inPage, inText] = [heading, page, text].map((part) => part.toLowerCase());
-  let sum = 0;
+  let there = 0;
+  let points = 0;
   for (const word of wanted) {
     const here =
       (inHeading === word ? 50 : 0) +
       (inHeading.split(/[^\p{L}\p{N}_]+/u).includes(word) ? 30 : inHeading.includes(word) ? 15 : 0) +
       (inPage.includes(word) ? 5 : 0) +
       Math.min(5, inText.split(word).length - 1);
-    // Every word must be somewhere.
-    if (here === 0) return 0;
-    sum += here;
+    if (here > 0) there++;
+    points += here;
   }
-  return sum;
+  return { there, points };
 }
 
 function find(text) {
   const wanted = words(text);
   if (wanted.length === 0) return [];
-  return globalThis.nearcacheSearch
-    .map((entry) => ({ entry, points: score(entry, wanted) }))
-    .filter(({ points }) => points > 0)
+  const all = globalThis.nearcacheSearch.map((entry) => ({ entry, ...score(entry, wanted) }));
+  // Every word, or where that is nowhere, as many as there are together.
+  const most = Math.max(...all.map(({ there }) => there));
+  return all
+    .filter(({ there }) => there > 0 && there === most)
     .sort((a, b) => b.points - a.points)
     .slice(0, 12)
     .map(({ entry }) => entry);

@@ -13,6 +13,7 @@ hardTimeout timeout
 forceFresh forcerefresh
 purgeStaleEvery ttlautopurge checkperiod checkinterval scheduler
 clone useclones
+purgeStaleEvery checkperiod ttlautopurge
 attempts times tries retries
 getKey key cachekey keybuilder serialize
 evict dispose eviction`;
@@ -25,6 +26,11 @@ const ADVICE: Record<string, string> = {
   oneviction: 'use on("evict")',
   fetchmethod: "give getOrSet the loader",
   loader: "give getOrSet the loader",
+  maxentries: "the whole cache has it",
+  maxbytes: "the whole cache has it",
+  maxentrybytes: "the whole cache has it",
+  eviction: "the whole cache has it",
+  clone: "the whole cache has it",
 };
 
 /** Of the names, those that this one may be a slip or another library's word for. */

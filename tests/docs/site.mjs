@@ -96,6 +96,7 @@ export default {
       assert.ok((await found("graphql")).includes("A GraphQL server"));
       assert.ok((await found("LoadError")).includes("error::LoadError"));
       assert.deepEqual(await found("nosuchwordanywhere"), []);
+      assert.equal((await found("nosuchwordanywhere ERR_KEY"))[0], "ERR_KEY", "as many words as there are");
       await found("ERR_WASM");
       await page.keyboard.press("ArrowDown");
       await page.keyboard.press("Enter");

@@ -11,9 +11,11 @@ import { read, root, table } from "./markdown.mjs";
 const names = (cell) => Array.from(cell.matchAll(/`([^`]+)`/g), ([, name]) => name);
 const plain = (text) => text.replace(/[`",]|\.$/g, "").trim();
 
-/** The options of an interface of pkg/src/types.ts, by name, each with its docs. */
+/** The options of a public interface, by name, each with its docs. */
 function options(name) {
-  const body = new RegExp(`^export interface ${name}<.*?^}`, "ms").exec(read("pkg/src/types.ts"))?.[0];
+  const body = new RegExp(`^export interface ${name}<.*?^}`, "ms").exec(
+    read("pkg/src/types.ts") + read("pkg/src/loader.ts"),
+  )?.[0];
   assert.ok(body, `there is no interface ${name}`);
   return Object.fromEntries(
     Array.from(body.matchAll(/(?:\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*)?^ {2}(?:readonly )?(\w+)\??:/gm), (member) => [

@@ -5,7 +5,7 @@ import { Hono } from "hono";
 import { etag } from "hono/etag";
 import { cachedFetch, hono, HttpCache, NearCacheError } from "nearcache/http";
 import { limit, report, settings } from "../js/report.mjs";
-import { equal, ok, run, sleep, test } from "../js/runner.mjs";
+import { equal, ok, rejects, run, sleep, test } from "../js/runner.mjs";
 import { startOrigin } from "./origin.mjs";
 
 limit(60_000, "http in node");
@@ -321,6 +321,8 @@ test("wrong options are refused by name, with what was meant or what is allowed"
   );
   refused(() => new HttpCache({ hardTimeout: Infinity }), "ERR_OPTION", "hardTimeout");
   refused(() => new HttpCache({ rules: [{ path: "/", ttl: Infinity }] }), "ERR_OPTION", "ttl: got Infinity");
+  refused(() => new HttpCache({ ttl: "1m" }), "ERR_OPTION", "ttl: unknown option, say it in defaults, or in a rule");
+  refused(() => hono(), "ERR_OPTION", "http: got undefined, wants an HttpCache");
   refused(() => new HttpCache({ fetch: 1 }), "ERR_OPTION", "fetch: got 1, wants a function");
   refused(
     () => new HttpCache({ defaults: { tll: "1d" } }),
@@ -343,6 +345,11 @@ test("a handler is asked once for all, with what the cache asks", async () => {
   const answers = await times(50, () => http.handle(new Request("https://example.com/a", { headers }), handler));
   equal([...new Set(await Promise.all(answers.map((answer) => answer.text())))], ["made"]);
   equal(seen, [["https://example.com/a", null, null]]);
+});
+
+test("a handler that is none is refused, and no 502", async () => {
+  const request = new Request("https://example.com/");
+  await rejects(() => new HttpCache().handle(request), { code: "ERR_OPTION", message: /^handler: got undefined/ });
 });
 
 test("a handler that throws is a 502, and one that encodes by itself goes by as it is", async () => {

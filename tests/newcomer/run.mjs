@@ -1,5 +1,6 @@
-// As a newcomer: a fresh project of each kind, `npm install`, its dev server, a build and what serves that, and in each twenty
-// requests that share one load. Minutes and gigabytes: scripts/newcomer runs it. `--only=next`; `--keep` leaves the projects.
+// As a newcomer: a fresh project of each kind, `npm install`, its dev server, a build and what serves that, and in each
+// twenty requests that share one load. Minutes and gigabytes: scripts/newcomer runs it. `--only=next`; `--keep` leaves the
+// projects.
 // Prints the seconds from `npm install` to the first shared load.
 
 import assert from "node:assert/strict";
@@ -18,7 +19,10 @@ const keep = process.argv.includes("--keep");
 
 const wrangler = (port, other) => ["wrangler", "dev", "--ip", "127.0.0.1", "--port", port, "--inspector-port", other];
 
-/** How each is built and served; `dev` first, since a newcomer begins there. `page`: the loads are in a page, in Chromium. */
+/**
+ * How each is built and served; `dev` first, since a newcomer begins there. `page`: the loads are in a page, in Chromium;
+ * `client`: in one of its pages too; `alike`: routes of one cache.
+ */
 const PROJECTS = {
   vite: {
     page: true,
@@ -28,6 +32,8 @@ const PROJECTS = {
   },
   next: {
     paths: ["/users", "/edge", "/people"],
+    alike: ["/users", "/people"],
+    client: "/client",
     build: ["next", "build"],
     serve: (port) => ["next", "start", "-H", "127.0.0.1", "-p", port],
     dev: (port) => ["next", "dev", "-H", "127.0.0.1", "-p", port],
@@ -90,7 +96,7 @@ function run(command, args, cwd, variables) {
 }
 
 /** Starts the server, and has twenty requests, or a page of it, share one load; the moment when they had. */
-async function shares(folder, { paths = ["/users"], page, variables }, command, kind) {
+async function shares(folder, { paths = ["/users"], alike, page, client, variables }, command, kind) {
   const [port, other] = [await freePort(), await freePort()];
   const [program, ...args] = command(`${port}`, `${other}`);
   const server = start(program, args, { cwd: folder, env: environment(folder, port, variables) });
@@ -101,10 +107,19 @@ async function shares(folder, { paths = ["/users"], page, variables }, command, 
     await sharesAt(`${origin}${paths[0]}`, kind);
     const at = Date.now();
     for (const path of paths.slice(1)) await sharesAt(`${origin}${path}`, kind);
+    if (alike) await areOneCache(alike.map((path) => origin + path));
+    if (client) await sharesInPage(`${origin}${client}`);
     return at;
   } finally {
     server.stop();
   }
+}
+
+/** Ten loads more by the first route, so that caches of their own would have counted differently. */
+async function areOneCache([first, ...others]) {
+  for (let more = 0; more < 10; more++) await ask(`${first}/more-${more}`);
+  const value = await ask(`${first}/alike`);
+  for (const other of others) assert.equal(await ask(`${other}/alike`), value, other);
 }
 
 /** The same in Chromium: the page has its twenty answers in `answers`. */
@@ -133,21 +148,22 @@ async function sharesStatically(folder) {
 
 /** Twenty requests for a user that nobody has asked for: one load, and the same answer for all. */
 async function sharesAt(url, kind) {
-  // As JSON, or within a page, whose quotes React escapes.
-  const ask = async (id) => {
-    const text = (await (await fetch(`${url}/${id}`)).text()).replaceAll("&quot;", '"');
-    return /\{"id":[^}]*\}/.exec(text)?.[0] ?? text;
-  };
   // Dev servers build a route when it is first asked for.
-  await ask("first");
+  await ask(`${url}/first`);
   const name = `ada-${kind}`;
-  const answers = await Promise.all(Array.from({ length: 20 }, () => ask(name)));
+  const answers = await Promise.all(Array.from({ length: 20 }, () => ask(`${url}/${name}`)));
   assert.ok(answers[0].startsWith("{"), answers[0]);
   const { id, loads } = JSON.parse(answers[0]);
   assert.equal(id, name, answers[0]);
   assert.ok(loads >= 1);
   for (const answer of answers) assert.equal(answer, answers[0]);
-  assert.equal(await ask(name), answers[0], "and it is kept");
+  assert.equal(await ask(`${url}/${name}`), answers[0], "and it is kept");
+}
+
+/** A user as JSON, also out of a page, whose quotes React escapes. */
+async function ask(url) {
+  const text = (await (await fetch(url)).text()).replaceAll("&quot;", '"');
+  return /\{"id":[^}]*\}/.exec(text)?.[0] ?? text;
 }
 
 rmSync(path.join(work, "tarball"), { recursive: true, force: true });

@@ -2,7 +2,19 @@
 
 import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileTier, memoryTier, redisTier, sqliteTier, withMarks } from "nearcache/tiers";
+import {
+  cacheApiTier,
+  fileTier,
+  kvTier,
+  memoryTier,
+  objectLease,
+  objectTier,
+  purgeLog,
+  r2Tier,
+  redisTier,
+  sqliteTier,
+  withMarks,
+} from "nearcache/tiers";
 import { testTier } from "nearcache/tiers/conformance";
 import { equal, ok, rejects, sleep, test, throws } from "../js/runner.mjs";
 import { scratch } from "../js/workerd.mjs";
@@ -134,4 +146,21 @@ test("files that have expired, or that a dead writer left, are swept", async () 
 
 test("a client that is none is refused", () => {
   for (const client of [undefined, {}, "redis://"]) throws(() => redisTier(client), { code: "ERR_OPTION" });
+});
+
+test("a binding that is missing is told where its tier is made, with what to look at", () => {
+  const missing = [
+    [kvTier, "namespace: got undefined, wants a KV namespace"],
+    [r2Tier, "bucket: got undefined, wants an R2 bucket"],
+    ...[objectTier, objectLease, purgeLog].map((make) => [
+      make,
+      "namespace: got undefined, wants a namespace of Durable Objects",
+    ]),
+  ];
+  for (const [make, told] of missing) {
+    const message = `${told}; is there a binding of this name in wrangler's configuration?`;
+    throws(() => make(undefined), { code: "ERR_OPTION", message });
+  }
+  throws(() => cacheApiTier(), { code: "ERR_OPTION", message: "cache.match: got undefined, wants a function" });
+  throws(() => fileTier(), { code: "ERR_OPTION", message: "folder: got undefined, wants the path of a folder" });
 });

@@ -1,6 +1,7 @@
 import type { Ask, Cache, Glue } from "../../generated/http.js";
 import { NearCacheError } from "../errors.js";
 import { INSPECT } from "../inspect.js";
+import { refusal, show } from "../options.js";
 import { drive } from "./drive.js";
 import { Edge } from "./edge.js";
 import { flatten } from "./fields.js";
@@ -97,6 +98,7 @@ export class HttpCache {
     handler: (request: Request) => Response | Promise<Response>,
     { background = true }: HandleOptions = {},
   ): Promise<Response> {
+    if (typeof handler !== "function") return Promise.reject(refusal("handler", show(handler), "a function"));
     return this.#answer(request, byHandler(handler), background);
   }
 

@@ -1,3 +1,4 @@
+import { refusal, show } from "../options.js";
 import type { HttpCache } from "./cache.js";
 
 /** What is used of Hono's `Context`. */
@@ -10,8 +11,11 @@ export interface HonoContext {
  * A middleware for Hono that caches what the app answers: `app.use(hono(http))`. The handlers behind it get the cache's request: see
  * {@link HttpCache.handle}. A handler can't run after its request has been answered, so that the first to ask for what has just become
  * stale waits for the app. Have `compress()` before it, not behind.
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
  */
 export function hono(http: HttpCache) {
+  if (typeof http?.handle !== "function") throw refusal("http", show(http), "an HttpCache");
   return async (c: HonoContext, next: () => Promise<void>): Promise<void> => {
     const client = c.req.raw;
     let ran = false;

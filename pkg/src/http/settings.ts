@@ -1,5 +1,6 @@
 // Options, checked. Rules are checked in the wasm, which knows their names.
 
+import { NearCacheError } from "../errors.js";
 import { duration, fn, known, refusal, show } from "../options.js";
 import type { HttpCacheOptions, HttpPurge } from "./types.js";
 
@@ -25,9 +26,25 @@ const OPTIONS: ReadonlySet<string> = new Set([
   "purgeLog",
   "fetch",
 ]);
+/** What is often looked for here, and belongs into rules. */
+const SETTINGS = [
+  "ttl",
+  "staleWhileRevalidate",
+  "staleIfError",
+  "errorBackoff",
+  "key",
+  "cookies",
+  "tags",
+  "maxBodyBytes",
+];
 const PURGE: ReadonlySet<string> = new Set(["url", "prefix", "tag", "everything", "soft"]);
 
 export function readLimits(options: HttpCacheOptions): Limits {
+  for (const name of SETTINGS) {
+    if (name in Object(options)) {
+      throw new NearCacheError("ERR_OPTION", `${name}: unknown option, say it in defaults, or in a rule`);
+    }
+  }
   known(options, OPTIONS);
   const limits: Limits = [];
   const maxBytes = whole("maxBytes", options.maxBytes ?? 64 * MIB, 0, MOST_BYTES);

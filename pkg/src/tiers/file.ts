@@ -1,3 +1,4 @@
+import { refusal, show } from "../options.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
 /** How a file tier is made. */
@@ -16,6 +17,7 @@ const HEAD = 8;
  * there, so that nobody reads half of one. What has expired is removed when it is read, and by `sweep()`.
  */
 export function fileTier(folder: string, options: FileTierOptions = {}): FileTier {
+  if (typeof folder !== "string" || folder === "") throw refusal("folder", show(folder), "the path of a folder");
   const { name = "file", ...rest } = options;
   return new FileTier(name, folder, rest);
 }

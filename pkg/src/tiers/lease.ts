@@ -1,5 +1,6 @@
 // One load for the whole edge: of the isolates that lack a key one loads it, and the others wait until it is in the tiers.
 
+import { checkBinding } from "./binding.js";
 import { type Duration, duration, known, refusal, size } from "../options.js";
 import type { LeaseTurn, TierHost } from "../tiering.js";
 import { WELL, within } from "./calls.js";
@@ -29,6 +30,7 @@ const OPTIONS = new Set(["shards", "ttl", "wait", "timeout"]);
  * @throws {NearCacheError} `ERR_OPTION`
  */
 export function objectLease(namespace: ObjectNamespace, options: LeaseOptions = {}): LeaseSource {
+  checkBinding("namespace", namespace, "idFromName", "a namespace of Durable Objects");
   known(options, OPTIONS);
   const { shards = 16, ttl = 2_000, wait = 10_000, timeout = 500 } = options;
   if (size("shards", shards) === Infinity) throw refusal("shards", "Infinity", "a whole number from 1 on");

@@ -1,6 +1,8 @@
 // Stores of Cloudflare's platform, by their bindings. The types name what is used of each, so that no types of a platform are needed.
 
+import { checkBinding } from "./binding.js";
 import { isMark } from "./keys.js";
+import { fn } from "../options.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
 /** How a tier of a binding is made. */
@@ -28,8 +30,11 @@ const MOST_KV = 100;
  * Workers KV: everywhere, and eventually: what was written shows elsewhere within a minute or so, purges too. One key costs a
  * read for its value and, if there is one, one for each of its marks (at least two); a value is an operation, and up to 100 marks are one, of
  * which a request has 1,000. KV takes one write a second for a key.
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
  */
 export function kvTier(namespace: KvNamespace, options: BindingTierOptions = {}): Tier {
+  checkBinding("namespace", namespace, "put", "a KV namespace");
   const { name = "kv", prefix = "nearcache:", ...rest } = options;
   return {
     name,
@@ -95,8 +100,11 @@ export interface CacheApi {
 /**
  * The Cache API: `caches.default` or one of `caches.open(name)`. Of a data centre, shared by its isolates, and free. A purge reaches
  * the data centre it was made in; elsewhere a value stays until its `ttl`, so keep that short. Does nothing on workers.dev.
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
  */
 export function cacheApiTier(cache: CacheApi, options: BindingTierOptions = {}): Tier {
+  fn("cache.match", cache?.match);
   const { name = "cache-api", prefix = "nearcache:", ...rest } = options;
   const url = (key: string): string =>
     `https://nearcache.internal/${encodeURIComponent(prefix + key).replaceAll(".", "%2E")}`;
@@ -130,8 +138,11 @@ export interface R2BucketLike {
 /**
  * R2: for large values, consistent, without an end by time of its own: what has expired is not believed, and wants a lifecycle rule of the
  * bucket to go. Writes cost more than reads (class A and B operations).
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
  */
 export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): Tier {
+  checkBinding("bucket", bucket, "put", "an R2 bucket");
   const { name = "r2", prefix = "nearcache/", ...rest } = options;
   const path = (key: string): string => prefix + encodeURIComponent(key).replaceAll(".", "%2E");
   return {
@@ -188,8 +199,11 @@ const LARGEST_ROW = 2_000_000 - 1_000;
 /**
  * Durable Objects of the class `StoreObject` (`nearcache/tiers` exports what makes it: {@link storeObject}): consistent everywhere, far
  * from most. A read of many keys is one call for each shard they are in.
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
  */
 export function objectTier(namespace: ObjectNamespace, options: ObjectTierOptions = {}): Tier {
+  checkBinding("namespace", namespace, "idFromName", "a namespace of Durable Objects");
   const { name = "durable-object", prefix = "nearcache:", shards = 1, ...rest } = options;
   const stub = (shard: number): StoreStub => namespace.get(namespace.idFromName(`${prefix}${shard}`)) as StoreStub;
   // A value and its key's mark lie together.

@@ -1,5 +1,6 @@
 // Purges told to all isolates by a log in a Durable Object, which each looks into when it gets requests.
 
+import { checkBinding } from "./binding.js";
 import { deferred } from "../deferred.js";
 import { type Duration, duration, known, refusal, show } from "../options.js";
 import { within, WELL } from "./calls.js";
@@ -95,6 +96,7 @@ const OPTIONS = new Set(["name", "maxStaleness", "timeout", "bound"]);
  * @throws {NearCacheError} `ERR_OPTION`
  */
 export function purgeLog(namespace: ObjectNamespace, options: PurgeLogOptions = {}): PurgeLog {
+  checkBinding("namespace", namespace, "idFromName", "a namespace of Durable Objects");
   known(options, OPTIONS);
   const { name = "purges", maxStaleness = 5_000, timeout = 1_000, bound = "soft" } = options;
   if (bound !== "soft" && bound !== "hard") throw refusal("bound", show(bound), '"soft" or "hard"');

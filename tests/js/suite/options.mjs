@@ -41,6 +41,10 @@ test("an unknown option is told by the name it may be a slip or another library'
     const message = `${name}: unknown option, ${hint} Known are ${CACHE_OPTIONS}`;
     throws(() => new NearCache({ [name]: 1 }), { code: "ERR_OPTION", message });
   }
+  throws(() => new NearCache().namespace("n", { maxEntries: 5 }), {
+    code: "ERR_OPTION",
+    message: /^maxEntries: unknown option, the whole cache has it\. Known are ttl, /,
+  });
   for (const name of ["x", "", "anything", "__proto__x", "toString"]) {
     const message = `${name}: unknown option. Known are ${CACHE_OPTIONS}`;
     throws(() => new NearCache({ [name]: 1 }), { code: "ERR_OPTION", message });

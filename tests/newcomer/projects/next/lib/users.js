@@ -1,7 +1,8 @@
 import { NearCache } from "nearcache";
 
 let loads = 0;
-const users = new NearCache({ maxEntries: 1_000, ttl: "1m" });
+// One for the process: Next gives pages and route handlers a copy of this module each.
+const users = (globalThis.users ??= new NearCache({ maxEntries: 1_000, ttl: "1m" }));
 
 /** The user, loaded once however many ask. */
 export const user = (id) =>

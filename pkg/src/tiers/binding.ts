@@ -1,0 +1,12 @@
+import { refusal, show } from "../options.js";
+
+/**
+ * A binding that is missing is told where the tier is made: later it would be a store that fails, and loads would go on
+ * without it.
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
+ */
+export function checkBinding(option: string, given: unknown, method: string, wanted: string): void {
+  if (typeof (given as Record<string, unknown> | null | undefined)?.[method] === "function") return;
+  throw refusal(option, show(given), `${wanted}; is there a binding of this name in wrangler's configuration?`);
+}
