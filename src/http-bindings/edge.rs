@@ -45,6 +45,11 @@ impl Edge {
         self.0.store.told()
     }
 
+    /// Names of bodies that lie apart and that were replaced or purged here: they are to be deleted.
+    pub fn orphans(&self) -> Vec<String> {
+        self.0.store.orphans()
+    }
+
     /// Somebody else has purged something, at a moment: a `tag`, `url`, `prefix` or `everything`. Whether that is known here.
     pub fn purge(&self, kind: &str, name: String, soft: bool, at: f64) -> bool {
         let purged = match kind {

@@ -38,8 +38,6 @@ pub struct Trip {
     pub(crate) shared: Vec<Shared<Body>>,
     /// When its body began to be stored apart, while it is.
     apart: Option<u64>,
-    /// Names of bodies apart that nothing here refers to any more.
-    orphans: Vec<String>,
     /// Whether it is in the background; nothing once it has been counted.
     background: Option<bool>,
 }
@@ -53,7 +51,6 @@ impl Trip {
             sent_at: host::now(),
             shared: Vec::new(),
             apart: None,
-            orphans: Vec::new(),
             background: Some(background),
         }
     }
@@ -113,12 +110,8 @@ impl Trip {
     fn apply(&mut self, now: u64) {
         while let Some(change) = self.fetch.poll_change() {
             let (key, shared) = (change.key().clone(), self.proxy.below.get().then(|| change.shared(now)));
-            let before = self.proxy.store.peek(&key);
             if self.proxy.store.apply(change, self.flight.seen, now) {
                 let kept = self.proxy.store.peek(&key);
-                let lies = |name: &str| kept.iter().any(|target| target.apart().any(|other| other == name));
-                let left = before.iter().flat_map(|target| target.apart()).filter(|name| !lies(name));
-                self.orphans.extend(left.map(str::to_owned));
                 let is_kept = |shared: &Shared<Body>| {
                     let variants = kept.as_deref().map_or(&[][..], |target| target.variants());
                     variants.iter().any(|stored| Rc::ptr_eq(&stored.record, &shared.stored.record))
@@ -277,13 +270,8 @@ impl Trip {
         }
         let kept = self.proxy.store.peek(self.fetch.key());
         if !kept.iter().any(|target| target.apart().any(|other| other == name)) {
-            self.orphans.push(name);
+            self.proxy.store.add_orphan(name);
         }
-    }
-
-    /// Names of bodies apart that nothing here refers to any more: they are to be deleted.
-    pub fn orphans(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.orphans)
     }
 
     /// The body goes on without the cache.

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
@@ -45,11 +46,12 @@ async function startOrigin() {
     if (etag && request.headers["if-none-match"] === `"${etag}"`) return response.writeHead(304).end();
     if (query.has("tag")) response.setHeader("cache-tag", query.get("tag"));
     if (!query.has("chunked")) response.setHeader("content-length", length);
+    const closed = once(response, "close");
     let sent = 0;
     for (const some of bytesOf(length, call)) {
       if (sent >= Number(query.get("dies") ?? Infinity) && call === 1) return response.destroy();
       if (response.destroyed) return;
-      if (!response.write(some)) await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
+      if (!response.write(some)) await Promise.race([once(response, "drain").catch(() => {}), closed]);
       sent += some.length;
       world.sent += some.length;
       const rate = Number(query.get("rate") ?? Infinity);
@@ -149,7 +151,7 @@ async function start(origin, folder, { isolates = 2, vars = {} } = {}) {
     const request = http.request(new URL(path, url), {
       method,
       agent: false,
-      headers: { "accept-encoding": "gzip", "x-isolate": `${isolate}`, ...headers },
+      headers: { "x-isolate": `${isolate}`, ...headers },
     });
     request.on("error", () => {}).end();
     const response = await new Promise((resolve, reject) => {
@@ -324,11 +326,12 @@ const tests = {
   },
 
   async "a client that goes away midway does not end what is stored"() {
-    await edge(async ({ get, origin }) => {
+    await edge(async ({ get, bodies, origin }) => {
       const path = `/a?bytes=${20 * MB}&rate=${20 * MB}`;
       const left = await get(path, { leave: 2 * MB });
       assert.ok(left.length < 10 * MB, `${left.length}`);
-      await stored(get, path);
+      for (let tries = 0; tries < 100 && (await bodies()).length === 0; tries++) await sleep(50);
+      await sleep(100);
       assert.equal((await get(path)).hash, hashOf(20 * MB, 1));
       assert.equal(origin.calls("/a"), 1);
     });
@@ -356,8 +359,7 @@ const tests = {
         const answer = await get(path);
         assert.equal(answer.hash, hashOf(5 * MB, call));
       }
-      assert.match((await get(path)).did, /detail=too-large$/);
-      assert.equal(origin.calls("/a"), 3);
+      assert.equal(origin.calls("/a"), 2);
       assert.deepEqual(await bodies(), []);
     });
   },
@@ -472,22 +474,28 @@ const tests = {
   async "100 MB pass in bounded memory, there and back, also for slow clients and 50 at once"() {
     await edge(
       async ({ get, origin }) => {
-        const path = `/large?bytes=${100 * MB}`;
-        await get(`/warm?bytes=${3 * MB}`);
-        await stored(get, `/warm?bytes=${3 * MB}`);
         const idle = resident().now;
-        let began = performance.now();
-        assert.equal((await get(path)).hash, hashOf(100 * MB, 1));
-        console.log(`  100 MB through and into R2: ${Math.round(performance.now() - began)} ms, ${JSON.stringify(resident())}`);
-        await stored(get, path);
-        began = performance.now();
-        assert.equal((await get(path)).hash, hashOf(100 * MB, 1));
-        console.log(`  100 MB out of R2: ${Math.round(performance.now() - began)} ms, ${JSON.stringify(resident())}`);
+        const took = { in: [], out: [] };
+        let first;
+        for (let round = 0; round < 3; round++) {
+          const path = `/large-${round}?bytes=${100 * MB}`;
+          for (const way of ["in", "out"]) {
+            const began = performance.now();
+            assert.equal((await get(path)).hash, hashOf(100 * MB, 1));
+            took[way].push(Math.round(performance.now() - began));
+            if (way === "in") await stored(get, path);
+          }
+          assert.equal(origin.calls(`/large-${round}`), 1);
+          first ??= resident().most;
+        }
+        const later = resident().most;
+        console.log(`  100 MB into R2 in ${took.in} ms, out in ${took.out} ms; ${idle} MiB idle, ${first} after one, ${later} after three`);
+        assert.ok(later - first < 60, `${later - first} MiB`);
         const slow = `/slow?bytes=${20 * MB}`;
         assert.equal((await get(slow, { rate: 10 * MB })).hash, hashOf(20 * MB, 1));
         await stored(get, slow);
         console.log(`  a slow client, 20 MB in 2 s: ${JSON.stringify(resident())}`);
-        began = performance.now();
+        const began = performance.now();
         const many = await Promise.all(Array.from({ length: 50 }, () => get(slow, { rate: 10 * MB })));
         assert.deepEqual([...new Set(many.map(({ hash }) => hash))], [hashOf(20 * MB, 1)]);
         const { most } = resident();
@@ -495,7 +503,7 @@ const tests = {
           `  50 readers of 20 MB: ${Math.round(performance.now() - began)} ms; idle ${idle} MiB, at the most ${most} MiB`,
         );
         assert.equal(origin.calls("/slow"), 1);
-        assert.ok(most - idle < 220, `${most - idle} MiB`);
+        assert.ok(most - later < 150, `${most - later} MiB`);
       },
       { isolates: 1 },
     );

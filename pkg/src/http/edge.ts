@@ -111,7 +111,6 @@ export class Edge {
 
   /** A trip has ended: what it has brought goes into the tiers, and what it has purged is told, behind the answer. */
   after(trip: Trip, release?: () => Promise<void>): void {
-    this.#remove(trip.orphans());
     const writes: Promise<void>[] = [];
     for (let share = trip.share(); share !== undefined; share = trip.share()) {
       const [ttl, staleWhileRevalidate, staleIfError, began] = share.numbers() as unknown as number[];
@@ -135,6 +134,7 @@ export class Edge {
 
   /** Tells what was purged. Rejects if the log can't be reached: then it is told later. */
   async tell(): Promise<void> {
+    this.#remove(this.#edge.orphans());
     const said = this.#edge.told();
     for (let at = 0; at < said.length; at += 3) this.#take(said[at]!, said[at + 1]!, said[at + 2] === "soft");
     const texts = this.#untold;

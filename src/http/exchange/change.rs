@@ -53,6 +53,11 @@ impl<B: Clone> Change<B> {
         matches!(self.kind, Kind::Invalidate)
     }
 
+    /// Whether it takes out what has lost its body.
+    pub fn is_of_lost_body(&self) -> bool {
+        matches!(self.kind, Kind::DropApart(_))
+    }
+
     /// Whether it brings a response whose body lies apart.
     pub fn lies_apart(&self) -> bool {
         matches!(&self.kind, Kind::Store(stored, _) if stored.record.apart.is_some())

@@ -115,6 +115,12 @@ impl Record {
         }
     }
 
+    /// The body is the one of another record.
+    pub(super) fn keep_body(&mut self, old: &Self) {
+        self.set_length(old.part.clone(), old.length);
+        self.apart.clone_from(&old.apart);
+    }
+
     /// The parts of it that were stored are all there is: it is what a GET without a range would have brought.
     pub(super) fn become_whole(&mut self) {
         if self.status == StatusCode::PARTIAL_CONTENT {
