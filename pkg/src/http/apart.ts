@@ -210,7 +210,7 @@ function takeFrom(reader: Reader, idle: number) {
       const whole = new Uint8Array(length);
       for (let filled = 0; filled < length;) {
         if (carry.length === 0) {
-          const read = await within(reader.read(new Uint8Array(length - filled)), idle);
+          const read = await within(reader.read(new Uint8Array(Math.min(length - filled, LARGEST_READ))), idle);
           if (read === LATE) throw new Error("a store below is silent");
           if (read.done || read.value === undefined) return undefined;
           carry = read.value as Uint8Array<ArrayBuffer>;

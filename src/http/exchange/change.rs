@@ -105,7 +105,8 @@ impl<B: Clone> Change<B> {
             }
             Kind::Drop(old) => target.stored.retain(|stored| !Rc::ptr_eq(&stored.record, &old)),
             Kind::DropApart(name) => {
-                let lies_there = |stored: &Stored<B>| stored.record.apart.as_ref().is_some_and(|apart| apart.name() == name);
+                let lies_there =
+                    |stored: &Stored<B>| stored.record.apart.as_ref().is_some_and(|apart| apart.name() == name);
                 target.stored.retain(|stored| !lies_there(stored));
             }
             Kind::Invalidate => return None,

@@ -218,7 +218,9 @@ impl<B: Clone> Fetch<B> {
     /// kept. Meanwhile others go to the origin by themselves. `None` where it has to be whole before anybody can have it, or is
     /// of unknown length ([`Filling::may_lie_apart`]).
     pub fn begin_apart(&mut self, now: u64) -> Option<Outcome<B>> {
-        let Some(Pending::Store { record, declared: None, expected: Some(_), pieces }) = &self.pending else { return None };
+        let Some(Pending::Store { record, declared: None, expected: Some(_), pieces }) = &self.pending else {
+            return None;
+        };
         if !pieces.is_empty() {
             return None;
         }
