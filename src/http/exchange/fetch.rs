@@ -218,19 +218,19 @@ impl<B: Clone> Fetch<B> {
     /// kept. Meanwhile others go to the origin by themselves. `None` where it has to be whole before anybody can have it, or is
     /// of unknown length ([`Filling::may_lie_apart`]).
     pub fn begin_apart(&mut self, now: u64) -> Option<Outcome<B>> {
-        let Some(Pending::Store { record, declared: None, expected: Some(_), pieces }) = &self.pending else {
+        let Some(Pending::Store { record, declared: None, expected: Some(length), pieces }) = &self.pending else {
             return None;
         };
         if !pieces.is_empty() {
             return None;
         }
-        let (status, fields) = (record.status, record.fields.clone());
+        let (status, fields) = (record.status, with_length(record, Some(*length)));
         self.change(Kind::MarkUncacheable(now.saturating_add(self.rule.uncacheable_ttl_ms)));
         Some(Outcome::Unshared(Unshared {
             status,
             fields,
             why: "stored-apart",
-            without_cookies: false,
+            ask_alone: false,
             failure: false,
             ordinary: self.is_ordinary(),
         }))
