@@ -64,5 +64,16 @@ export {
 } from "./snapshot-stores.js";
 export { tierObject } from "./tier-object.js";
 export type { BreakerState, TierStats } from "../stats.js";
-export type { BodyStore, Codec, LeaseSource, LeaseStub, StreamEntry, Tier, TierChain, TierEntry, TierOptions, TiersOptions } from "./types.js";
+export type {
+  BodyStore,
+  Codec,
+  LeaseSource,
+  LeaseStub,
+  StreamEntry,
+  Tier,
+  TierChain,
+  TierEntry,
+  TierOptions,
+  TiersOptions,
+} from "./types.js";
 export { type ZonePurge, zonePurge, type ZonePurgeCode, ZonePurgeError, type ZonePurgeOptions } from "./zone-purge.js";
