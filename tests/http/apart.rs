@@ -42,7 +42,10 @@ fn status(world: &World, fields: &[(&str, &str)]) -> (String, String) {
 #[test]
 fn it_goes_by_and_is_answered_from_its_store_then_with_its_age_here_and_elsewhere() {
     let ([one, other], count, ..) = two(|_, _| response(200, &[MINUTE, LENGTH, TAG], BODY));
-    assert_eq!(status(&one, &[]), ("nearcache; fwd=uri-miss; fwd-status=200; detail=stored-apart".to_owned(), BODY.to_owned()));
+    assert_eq!(
+        status(&one, &[]),
+        ("nearcache; fwd=uri-miss; fwd-status=200; detail=stored-apart".to_owned(), BODY.to_owned())
+    );
     one.pass(10_000);
     let hit = one.ask(get("/", &[]));
     assert_eq!(hit.field("cache-status").unwrap(), "nearcache; hit; ttl=50; detail=apart");
