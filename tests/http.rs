@@ -3,6 +3,8 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::type_complexity)]
 
+#[path = "http/apart.rs"]
+mod apart;
 #[path = "http/attacks.rs"]
 mod attacks;
 #[path = "http/below.rs"]

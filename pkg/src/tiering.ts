@@ -69,6 +69,8 @@ export interface AttachedTiers extends ChangeListener {
 
 /** Tiers at work for a cache that holds bytes and has loads of its own. */
 export interface AttachedBytes extends AttachedTiers {
+  /** A store of large bodies beside the tiers. */
+  readonly bodies?: AttachedBodies | undefined;
   /** What lies under a key, the best there is of use at all. Never rejects. */
   read(place: Place, key: string): Promise<FoundBytes | undefined>;
   /**
@@ -77,6 +79,27 @@ export interface AttachedBytes extends AttachedTiers {
   write(place: Place, key: string, bytes: Uint8Array, began: number, life: ValueLife, all: boolean): Promise<void>;
   /** Asks for a key's lease, where there are leases: "after" another had it, and has done. Never rejects. */
   turn(place: Place, key: string): Promise<LeaseTurn | undefined>;
+}
+
+/** A store of large bodies at work. Nothing of it rejects. */
+export interface AttachedBodies {
+  /** How long one may be. */
+  readonly most: number;
+  /** The bytes from `start` to `end` of what lies under a name; nothing where they are not, or can't be had in time. */
+  open(name: string, start: number, end: number): Promise<ReadableStream<Uint8Array> | undefined>;
+  /** Begins to store one of so many bytes; nothing where the store is left alone. */
+  begin(name: string, length: number): BodyWriter | undefined;
+  remove(name: string): Promise<void>;
+}
+
+/** A large body on its way into a store, where nothing of it is before its end. */
+export interface BodyWriter {
+  /** Resolves when there is room for more: whether it goes on. */
+  write(part: Uint8Array): Promise<boolean>;
+  /** Whether the store has all of it. */
+  end(): Promise<boolean>;
+  /** It is not to be stored, for a reason that is not the store's. */
+  abandon(reason: unknown): void;
 }
 
 /** A page for Prometheus of the tiers of some caches. It can be read once. */

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use js_sys::Function;
-use nearcache::http::exchange::{Answer, Decision, Exchange, Fetch};
+use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::edge::Apart;
 use crate::figures::Came;
 use crate::flights::{Flight, Joined, State};
 use crate::host;
@@ -84,6 +85,22 @@ impl Ask {
             Some(answer) => self.proxy.respond(answer, take.as_ref()),
             None => JsValue::UNDEFINED,
         }
+    }
+
+    /// Where the answer's body is to be read, if it lies apart: `take` of the reply has to give it.
+    pub fn apart(&self) -> Option<Apart> {
+        self.exchanging.answer.as_ref().and_then(Apart::of)
+    }
+
+    /// It is not there, or can't be read.
+    pub fn missing(&mut self) -> u32 {
+        self.exchanging.missing(&self.proxy)
+    }
+
+    /// Whether the answer has the body of the trip that was waited for.
+    pub fn takes(&self) -> bool {
+        let content = self.exchanging.answer.as_ref().map(|answer| &answer.content);
+        matches!(content, Some(Content::Origin | Content::Filling(_)))
     }
 
     /// The trip to lead.
@@ -222,6 +239,15 @@ impl Exchanging {
         let found = self.exchange.key().and_then(|key| proxy.store.get(key));
         let decision = self.exchange.handle_lost(found.as_deref(), now);
         self.decide(proxy, decision, now)
+    }
+
+    fn missing(&mut self, proxy: &Proxy) -> u32 {
+        let answer = self.answer.take();
+        if let Some(apart) = answer.as_ref().and_then(Apart::of) {
+            let change = self.exchange.handle_missing(apart.manifest());
+            proxy.store.apply(change, proxy.store.purges(), host::now());
+        }
+        self.lost(proxy)
     }
 
     fn patience(&self, proxy: &Proxy, now: u64) -> u64 {

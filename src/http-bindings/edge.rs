@@ -1,9 +1,10 @@
 //! What the stores below, and other isolates, have to do with a proxy: what is stored there, and what purges are told to and fro.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::{JsString, Uint8Array};
-use nearcache::http::exchange::{Below, Shared};
+use nearcache::http::exchange::{Answer, Below, Content, Manifest, Parts, Shared};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -32,15 +33,21 @@ impl Edge {
 
 #[wasm_bindgen]
 impl Edge {
-    /// There are stores below; or somebody to tell purges.
-    pub fn attach(&self, below: bool, tells: bool) {
+    /// There are stores below; one where bodies lie apart, up to so many bytes each; or somebody to tell purges.
+    pub fn attach(&self, below: bool, most_apart: f64, tells: bool) {
         self.0.below.set(below);
+        self.0.most_apart.set(most_apart as u64);
         self.0.store.tell(tells);
     }
 
     /// What was purged here and is to be told: of each its kind, its name, and `soft` if it is stale only.
     pub fn told(&self) -> Vec<String> {
         self.0.store.told()
+    }
+
+    /// Names of bodies that lie apart and that were replaced or purged here: they are to be deleted.
+    pub fn orphans(&self) -> Vec<String> {
+        self.0.store.orphans()
     }
 
     /// Somebody else has purged something, at a moment: a `tag`, `url`, `prefix` or `everything`. Whether that is known here.
@@ -99,6 +106,46 @@ impl Share {
     }
 }
 
+/// A body that lies apart, for an answer.
+#[wasm_bindgen]
+pub struct Apart {
+    manifest: Rc<Manifest>,
+    bytes: Range<u64>,
+}
+
+impl Apart {
+    pub(crate) fn of(answer: &Answer<Body>) -> Option<Self> {
+        match &answer.content {
+            Content::Apart(manifest, bytes) => Some(Self { manifest: manifest.clone(), bytes: bytes.clone() }),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+}
+
+#[wasm_bindgen]
+impl Apart {
+    /// Under which name it lies.
+    pub fn name(&self) -> String {
+        self.manifest.name().to_owned()
+    }
+
+    /// Which bytes of it are wanted, from where to where; which are to be read for that; and how long a part is.
+    pub fn numbers(&self) -> Vec<f64> {
+        let Parts { bytes, .. } = self.manifest.parts(&self.bytes);
+        let numbers = [self.bytes.start, self.bytes.end, bytes.start, bytes.end, Manifest::PART_BYTES];
+        numbers.map(|number| number as f64).to_vec()
+    }
+
+    /// What the parts hash to that are to be read, one after the other.
+    pub fn digests(&self) -> Vec<u8> {
+        self.manifest.parts(&self.bytes).digests.to_vec()
+    }
+}
+
 #[wasm_bindgen]
 impl Trip {
     /// The name under which stores below may have what it is for; nothing if they are not to be asked.
@@ -116,6 +163,8 @@ impl Trip {
         let known = self.proxy.store.peek(self.fetch.key());
         match self.fetch.handle_below(known.as_deref(), &head, Body::new(body), length, now) {
             Below::Elsewhere(name) => JsString::from(name).into(),
+            // There is no store here that has its body.
+            Below::Found(change) if change.lies_apart() && self.proxy.most_apart.get() == 0 => JsValue::UNDEFINED,
             Below::Found(change)
                 if !self.proxy.store.purged_after(generation as u64, change.key(), change.tags())
                     && self.proxy.store.apply(change.clone(), self.flight.seen, now) =>

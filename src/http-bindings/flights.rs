@@ -46,9 +46,14 @@ pub(crate) struct Flights {
     last: Cell<u32>,
     under_way: Cell<usize>,
     filling: Cell<u64>,
+    /// Keys whose bodies are on their way to where they lie apart, each with when that began.
+    apart: RefCell<HashMap<Key, u64>>,
     most: usize,
     most_filling: u64,
 }
+
+/// So many bodies at a time are on their way to where they lie apart, with half a mebibyte of memory each.
+const MOST_APART: usize = 16;
 
 /// What comes of asking for a trip.
 pub(crate) enum Joined {
@@ -67,6 +72,7 @@ impl Flights {
             last: Cell::new(0),
             under_way: Cell::new(0),
             filling: Cell::new(0),
+            apart: RefCell::default(),
             most,
             most_filling,
         }
@@ -117,6 +123,26 @@ impl Flights {
             flight.filled.set(flight.filled.get() + bytes);
         }
         fits
+    }
+
+    /// Whether a body for this key may be stored apart: one at a time for a key, and so many in all. What began before `gone` has lost
+    /// its request.
+    pub fn begin_apart(&self, key: &Key, now: u64, gone: u64) -> bool {
+        let mut apart = self.apart.borrow_mut();
+        apart.retain(|_, began| *began >= gone);
+        let may = apart.len() < MOST_APART && !apart.contains_key(key);
+        if may {
+            apart.insert(key.clone(), now);
+        }
+        may
+    }
+
+    /// It has been, or not.
+    pub fn end_apart(&self, key: &Key, began: u64) {
+        let mut apart = self.apart.borrow_mut();
+        if apart.get(key) == Some(&began) {
+            apart.remove(key);
+        }
     }
 
     /// Those that began before a moment: their requests must be gone. They are known no longer.

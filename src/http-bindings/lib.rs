@@ -19,7 +19,7 @@ mod store;
 mod trip;
 
 pub use ask::Ask;
-pub use edge::{Edge, Share};
+pub use edge::{Apart, Edge, Share};
 pub use host::{Host, now, unflatten};
 pub use limits::Limits;
 pub use proxy::Proxy;

@@ -26,6 +26,8 @@ pub struct Proxy {
     pub(crate) figures: Figures,
     /// Whether there are stores below.
     pub(crate) below: Cell<bool>,
+    /// How long a body may be that lies apart; 0: there is no store for such.
+    pub(crate) most_apart: Cell<u64>,
     rules: Rules,
     heads: Heads,
 }
@@ -38,6 +40,7 @@ impl Proxy {
             flights: Flights::new(limits.max_loads, limits.max_filling_bytes),
             figures: Figures::default(),
             below: Cell::new(false),
+            most_apart: Cell::new(0),
             rules,
             heads: Heads::default(),
             limits,
@@ -60,7 +63,7 @@ impl Proxy {
         let mut exchange = Exchange::new(rule, self.with_scheme(request));
         let found = exchange.key().and_then(|key| self.store.get(key));
         match exchange.handle_stored(found.as_deref(), now) {
-            Decision::Answer(answer) => {
+            Decision::Answer(answer) if !matches!(answer.content, Content::Apart(..)) => {
                 self.figures.answered(&answer, now);
                 self.respond(answer, None)
             }
@@ -107,7 +110,7 @@ impl Proxy {
             Content::Text(text) => JsValue::from(text),
             Content::Stored(body, bytes) if bytes == (0..body.len() as u64) => JsValue::from(body.bytes()),
             Content::Stored(body, bytes) => self.host.slice(body.bytes(), bytes.start as f64, bytes.end as f64),
-            Content::Origin => take.map_or(JsValue::NULL, |take| host::take(take, None)),
+            Content::Origin | Content::Apart(..) => take.map_or(JsValue::NULL, |take| host::take(take, None)),
             Content::Filling(bytes) => take.map_or(JsValue::NULL, |take| host::take(take, Some(&bytes))),
         };
         let body = answer.decode.map_or(body.clone(), |coding| self.host.decode(coding.name(), &body));

@@ -36,6 +36,8 @@ pub(crate) type Targets = Target<Body>;
 pub(crate) struct Store {
     cache: Cache<Key, Rc<Targets>>,
     purges: RefCell<Purges>,
+    /// Names of bodies that lie apart, of what was replaced or purged.
+    orphans: RefCell<Vec<String>>,
 }
 
 /// What a purge concerns.
@@ -112,7 +114,7 @@ impl Store {
             u32::try_from(target.weight(Body::len) + key.as_str().len() + OVERHEAD).unwrap_or(u32::MAX)
         };
         let cache = Cache::builder().max_entries(limits.max_entries).max_bytes(limits.max_bytes).weigher(weigh).build();
-        Self { cache, purges: RefCell::default() }
+        Self { cache, purges: RefCell::default(), orphans: RefCell::default() }
     }
 
     pub fn get(&self, key: &Key) -> Option<Rc<Targets>> {
@@ -138,9 +140,36 @@ impl Store {
             return false;
         }
         let key = change.key().clone();
-        let next = change.apply(self.cache.peek(&key).as_deref(), now);
+        let before = self.cache.peek(&key);
+        // One that can't be had now may be there.
+        let loses = change.is_of_lost_body();
+        let next = change.apply(before.as_deref(), now);
+        if !loses {
+            self.add_orphans(before.as_deref(), next.as_ref());
+        }
         self.put(key, next, now);
         true
+    }
+
+    fn add_orphans(&self, before: Option<&Targets>, after: Option<&Targets>) {
+        let lies = |name: &str| after.is_some_and(|target| target.apart().any(|other| other == name));
+        for name in before.into_iter().flat_map(Target::apart).filter(|name| !lies(name)) {
+            self.add_orphan(name.to_owned());
+        }
+    }
+
+    /// Nothing here refers to a body that lies apart under this name.
+    pub fn add_orphan(&self, name: String) {
+        let mut orphans = self.orphans.borrow_mut();
+        // The store has an end of its own for what nobody deletes.
+        if orphans.len() < REMEMBERED {
+            orphans.push(name);
+        }
+    }
+
+    /// Those that have not been told.
+    pub fn orphans(&self) -> Vec<String> {
+        std::mem::take(&mut self.orphans.borrow_mut())
     }
 
     fn put(&self, key: Key, target: Option<Targets>, now: u64) {
@@ -232,6 +261,7 @@ impl Store {
                 (Purged::Tag(tag), false) => target.without_tag(tag),
                 (_, false) => None,
             };
+            self.add_orphans(Some(&target), left.as_ref());
             self.put(key, left, now);
         }
         hit

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
-use nearcache::http::exchange::{Failure, Fetch, Filling, Outcome, Piece, Progress, ResponseHead, Shared};
+use nearcache::http::exchange::{Failure, Fetch, Filling, Manifest, Outcome, Piece, Progress, ResponseHead, Shared};
 use nearcache::http::rule::Purge;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -18,6 +18,7 @@ mod came {
     pub const SEND_AGAIN: u32 = 0;
     pub const DONE: u32 = 1;
     pub const READ: u32 = 2;
+    pub const APART: u32 = 3;
 }
 
 /// How a trip failed, as `trip.ts` knows it.
@@ -35,6 +36,8 @@ pub struct Trip {
     pub(crate) sent_at: u64,
     /// What goes into stores below.
     pub(crate) shared: Vec<Shared<Body>>,
+    /// When its body began to be stored apart, while it is.
+    apart: Option<u64>,
     /// Whether it is in the background; nothing once it has been counted.
     background: Option<bool>,
 }
@@ -47,6 +50,7 @@ impl Trip {
             flight,
             sent_at: host::now(),
             shared: Vec::new(),
+            apart: None,
             background: Some(background),
         }
     }
@@ -92,6 +96,17 @@ impl Trip {
         announced <= filling.limit && self.proxy.flights.grow(&self.flight, announced)
     }
 
+    /// What becomes of a body for which there is no room: it is stored apart, if it may be.
+    fn begin_apart(&mut self, filling: &Filling<Body>, now: u64) -> Option<Outcome<Body>> {
+        filling.may_lie_apart(now).filter(|length| *length <= self.proxy.most_apart.get())?;
+        let gone = now.saturating_sub(self.proxy.limits.trip_ms());
+        if !self.proxy.flights.begin_apart(self.fetch.key(), now, gone) {
+            return None;
+        }
+        self.apart = Some(now);
+        self.fetch.begin_apart(now)
+    }
+
     fn apply(&mut self, now: u64) {
         while let Some(change) = self.fetch.poll_change() {
             let (key, shared) = (change.key().clone(), self.proxy.below.get().then(|| change.shared(now)));
@@ -125,6 +140,9 @@ impl Trip {
 impl Drop for Trip {
     fn drop(&mut self) {
         self.proxy.flights.end(&self.flight);
+        if let Some(began) = self.apart {
+            self.proxy.flights.end_apart(self.fetch.key(), began);
+        }
     }
 }
 
@@ -199,9 +217,11 @@ impl Trip {
             }
             // What is known to have no room goes by at once.
             Progress::Read(filling) if !self.reserve(&filling) => {
-                let outcome = self.fetch.handle_too_long(now);
+                let apart = self.begin_apart(&filling, now);
+                let came = if apart.is_some() { came::APART } else { came::DONE };
+                let outcome = apart.unwrap_or_else(|| self.fetch.handle_too_long(now));
                 self.end(outcome, now);
-                came::DONE
+                came
             }
             Progress::Read(filling) => {
                 self.apply(now);
@@ -232,6 +252,26 @@ impl Trip {
         let (now, length) = (host::now(), bytes.length().into());
         let outcome = self.fetch.handle_body(Body::new(bytes), length, now);
         self.end(outcome, now);
+    }
+
+    /// How long the parts are that are hashed, but for the last.
+    #[wasm_bindgen(js_name = partBytes)]
+    pub fn part_bytes(&self) -> f64 {
+        Manifest::PART_BYTES as f64
+    }
+
+    /// All of the body lies apart now, under this name: what its parts hash to, in their order.
+    pub fn apart(&mut self, name: String, length: f64, digests: Vec<u8>) {
+        let now = host::now();
+        let stored = Manifest::new(name.clone(), length as u64, digests)
+            .is_some_and(|manifest| self.fetch.handle_apart(manifest, Body::new(Uint8Array::new_with_length(0))));
+        if stored {
+            self.apply(now);
+        }
+        let kept = self.proxy.store.peek(self.fetch.key());
+        if !kept.iter().any(|target| target.apart().any(|other| other == name)) {
+            self.proxy.store.add_orphan(name);
+        }
     }
 
     /// The body goes on without the cache.

@@ -1,7 +1,9 @@
 // HTTP caches over tiers that they share, and over a log of purges: several isolates, in one process.
 
 import { HttpCache } from "nearcache/http";
-import { memoryTier, purgeLog, tiers } from "nearcache/tiers";
+import { readdir } from "node:fs/promises";
+import { fileTier, memoryTier, purgeLog, tiers } from "nearcache/tiers";
+import { scratch } from "../js/workerd.mjs";
 import { equal, ok, rejects, sleep, test, throws } from "../js/runner.mjs";
 import { place } from "../tiers/log-object.mjs";
 
@@ -291,7 +293,37 @@ test("with leases isolates ask the origin once together", async () => {
   ok(performance.now() - start < 400, `${performance.now() - start} ms`);
 });
 
+test("a body too long for memory goes into files as it streams, and comes from there, here and in another process", async () => {
+  const bytes = Uint8Array.from({ length: 5_000_000 }, (_, at) => (at * 31) >> 7);
+  const source = origin({ "cache-control": "max-age=60", "content-length": `${bytes.length}` }, { body: () => bytes });
+  const [folder, tier] = [scratch(), memoryTier()];
+  const two = [1, 2].map(() => isolate(source.fetch, [tier], { bodies: fileTier(folder) }).http);
+  const get = async (http, headers) => {
+    const response = await http.fetch("https://example.com/large", { headers });
+    return { response, body: new Uint8Array(await response.arrayBuffer()), did: response.headers.get("cache-status") };
+  };
+  const first = await get(two[0]);
+  ok(first.did.endsWith("detail=stored-apart"), first.did);
+  ok(Buffer.compare(first.body, bytes) === 0);
+  for (let tries = 0; tries < 100 && two[0].stats().entries === 0; tries++) await sleep(20);
+  await sleep(100);
+  for (const http of two) {
+    const { did, body } = await get(http);
+    ok(/; hit; .*|fwd=uri-miss; stored.*/.test(did) && did.endsWith("detail=apart"), did);
+    ok(Buffer.compare(body, bytes) === 0);
+  }
+  const part = await get(two[1], { range: "bytes=1000000-1999999" });
+  equal([part.response.status, Buffer.compare(part.body, bytes.subarray(1_000_000, 2_000_000))], [206, 0]);
+  equal(source.calls, 1);
+  two[0].purge({ everything: true });
+  await sleep(100);
+  const left = (await readdir(folder, { recursive: true })).filter((name) => name.includes("/"));
+  equal(left, [], "what is purged is deleted");
+  equal(Buffer.compare((await get(two[1])).body, bytes), 0, "and made up for");
+});
+
 test("what is no chain, and no log, is refused", () => {
   throws(() => new HttpCache({ tiers: [memoryTier()] }), { code: "ERR_OPTION", message: /tiers/ });
+  throws(() => tiers([memoryTier()], { bodies: memoryTier() }), { code: "ERR_OPTION", message: /bodies.getStream/ });
   throws(() => new HttpCache({ purgeLog: {} }), { code: "ERR_OPTION", message: /purgeLog/ });
 });

@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use nearcache::http::exchange::{
-    Answer, Below, Change, Content, Decision, Exchange, Failure, Fetch, FetchHead, Key, Outcome, Piece, Progress,
-    Request, ResponseHead, Target,
+    Answer, Below, Change, Content, Decision, Exchange, Failure, Fetch, FetchHead, Key, Manifest, Outcome, Piece,
+    Progress, Request, ResponseHead, Target,
 };
 use nearcache::http::rule::Rule;
 
@@ -36,9 +36,14 @@ type Origin = Box<dyn FnMut(&FetchHead, u64) -> Reply>;
 /// A store below the memories of several worlds: by name the head, the body, and until when it is kept.
 pub type Tier = Rc<RefCell<HashMap<String, (Vec<u8>, Bytes, u64)>>>;
 
+/// Bodies that lie apart, by name, of several worlds.
+pub type Apart = Rc<RefCell<HashMap<String, Bytes>>>;
+
 /// Everything there is.
 pub struct World {
     pub below: Option<Tier>,
+    /// A store for what is longer than the rule's limit, if there is one.
+    pub apart: Option<Apart>,
     pub rule: Rc<Rule>,
     pub now: Rc<Cell<u64>>,
     pub store: RefCell<HashMap<Key, Target<Bytes>>>,
@@ -54,6 +59,7 @@ impl World {
     pub fn new(rule: Rule, origin: impl FnMut(&FetchHead, u64) -> Reply + 'static) -> Self {
         Self {
             below: None,
+            apart: None,
             rule: Rc::new(rule),
             now: Rc::new(Cell::new(BEGIN)),
             store: RefCell::default(),
@@ -82,9 +88,23 @@ impl World {
         let mut body = Vec::new();
         for _ in 0..20 {
             match decision {
-                Decision::Answer(answer) => return receive(answer, body),
+                Decision::Answer(answer) => {
+                    let Content::Apart(manifest, bytes) = &answer.content else { return receive(answer, body) };
+                    if let Some(lies) = self.lies(manifest) {
+                        assert!(bytes.end <= manifest.length());
+                        return receive(answer, lies.to_vec());
+                    }
+                    let change = exchange.handle_missing(manifest);
+                    let key = change.key().clone();
+                    self.apply(change);
+                    decision = exchange.handle_lost(self.found(&key).as_ref(), self.now());
+                }
                 Decision::AnswerAndRefresh(answer, mut fetch) => {
-                    let reception = receive(answer, body);
+                    let lies = match &answer.content {
+                        Content::Apart(manifest, _) => self.lies(manifest).map(|lies| lies.to_vec()),
+                        _ => None,
+                    };
+                    let reception = receive(answer, lies.unwrap_or(body));
                     if !self.look_below(&fetch) {
                         self.run(&mut fetch);
                     }
@@ -119,7 +139,17 @@ impl World {
                         Progress::SendAgain => continue,
                         Progress::Done(outcome) => (outcome, body),
                         Progress::Read(filling) if body.len() as u64 > filling.limit => {
-                            (fetch.handle_too_long(self.now()), body)
+                            let length = filling.may_lie_apart(self.now()).filter(|_| self.apart.is_some());
+                            let begun = length.and_then(|_| fetch.begin_apart(self.now()));
+                            if let (Some(length), Some(_), Some(apart)) = (length, &begun, &self.apart) {
+                                let name = format!("body {}", apart.borrow().len());
+                                let parts = usize::try_from(length.div_ceil(Manifest::PART_BYTES)).unwrap();
+                                let digests = vec![7; parts * Manifest::DIGEST_BYTES];
+                                apart.borrow_mut().insert(name.clone(), Rc::new(body.clone()));
+                                let manifest = Manifest::new(name, length, digests).unwrap();
+                                assert!(fetch.handle_apart(manifest, Rc::default()));
+                            }
+                            (begun.unwrap_or_else(|| fetch.handle_too_long(self.now())), body)
                         }
                         Progress::Read(filling) => {
                             let bytes = assemble(&filling.assemble, &body);
@@ -166,6 +196,13 @@ impl World {
         false
     }
 
+    /// The body that a manifest is of.
+    fn lies(&self, manifest: &Manifest) -> Option<Bytes> {
+        let lies = self.apart.as_ref()?.borrow().get(manifest.name()).cloned()?;
+        assert_eq!(lies.len() as u64, manifest.length());
+        Some(lies)
+    }
+
     pub fn apply(&self, change: Change<Bytes>) {
         let key = change.key().clone();
         let next = change.apply(self.found(&key).as_ref(), self.now());
@@ -200,7 +237,7 @@ pub fn receive(answer: Answer<Bytes>, origins: Vec<u8>) -> Reception {
     let body = match answer.content {
         Content::Empty => Vec::new(),
         Content::Stored(body, range) => part(&body, &range).to_vec(),
-        Content::Filling(range) => part(&origins, &range).to_vec(),
+        Content::Filling(range) | Content::Apart(_, range) => part(&origins, &range).to_vec(),
         Content::Origin => origins,
         Content::Text(text) => text.into_bytes(),
     };

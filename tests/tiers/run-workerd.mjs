@@ -31,7 +31,7 @@ for (const kind of ["memory", "kv", "cache-api", "r2", "object", "three objects"
     const results = await (await ask("conformance", { kind })).json();
     const failed = results.filter(({ error }) => error !== undefined);
     ok(failed.length === 0, failed.map(({ title, error }) => `${title}: ${error}`).join("; "));
-    equal(results.length, 11);
+    equal(results.length, 13);
   });
 }
 

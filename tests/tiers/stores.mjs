@@ -19,7 +19,7 @@ import { testTier } from "nearcache/tiers/conformance";
 import { equal, ok, rejects, sleep, test, throws } from "../js/runner.mjs";
 import { scratch } from "../js/workerd.mjs";
 
-const CHECKS = 11;
+const CHECKS = 13;
 
 /** A test of a tier, which fails with what it does not do. */
 export function conforms(title, options) {

@@ -36,7 +36,7 @@ export async function drive(ask: Ask, ways: Ways): Promise<Response> {
   let trip: Led | Shared | undefined;
   const { trips } = ways;
   // Its answer may have been another already, by its soft deadline.
-  const taken = () => !answered && ask.resume() === ANSWER;
+  const taken = () => !answered && ask.resume() === ANSWER && ask.takes();
   try {
     for (let step = ask.step(); ;) {
       switch (step) {
@@ -45,7 +45,8 @@ export async function drive(ask: Ask, ways: Ways): Promise<Response> {
           const trip = ask.trip()!;
           if (afterRefresh === "stale") {
             trip.free();
-            return ask.reply();
+            step = ANSWER;
+            break;
           }
           const { ended } = trips.lead(trip, ways);
           if (afterRefresh !== undefined) {
@@ -53,7 +54,8 @@ export async function drive(ask: Ask, ways: Ways): Promise<Response> {
             return await afterRefresh();
           }
           ways.waitUntil(ended);
-          return ask.reply();
+          step = ANSWER;
+          break;
         }
         case LEAD:
           trip?.leave();
@@ -66,8 +68,13 @@ export async function drive(ask: Ask, ways: Ways): Promise<Response> {
           trip = trips.join(ask.flight());
           step = trip === undefined ? ask.lost() : await wait(ask, trip);
           break;
-        default:
-          return ask.reply((start?: number, end?: number) => trip?.take(start, end));
+        default: {
+          const opening = ways.edge?.open(ask);
+          if (opening === undefined) return ask.reply((start?: number, end?: number) => trip?.take(start, end));
+          const body = await opening;
+          if (body !== undefined) return ask.reply(() => body);
+          step = ask.missing();
+        }
       }
     }
   } catch (error) {

@@ -1,9 +1,10 @@
 // What is beside an HTTP cache's memory: tiers below it, and a log of purges that all isolates follow.
 
-import type { Edge as WasmEdge, Trip } from "../../generated/http.js";
-import type { AttachedBytes, TierHost, Tiers } from "../tiering.js";
+import type { Ask, Edge as WasmEdge, Trip } from "../../generated/http.js";
+import type { AttachedBodies, AttachedBytes, TierHost, Tiers } from "../tiering.js";
 import type { Following, PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
 import type { Place } from "../events.js";
+import { believed } from "./apart.js";
 import { logMetrics } from "./metrics.js";
 
 /** What there is beside the memory. */
@@ -21,6 +22,8 @@ const PLACE = { namespaces: [], scopes: [] } as unknown as Place;
 const MOST_UNTOLD = 1_024;
 /** How long it is left alone, in ms. */
 const UNTOLD_AGAIN = 1_000;
+/** For the silence of a body that is read from a store, in ms. */
+const SILENCE = 30_000;
 
 export class Edge {
   #edge: WasmEdge;
@@ -49,7 +52,31 @@ export class Edge {
   /** The memory is another one now. */
   use(edge: WasmEdge): void {
     this.#edge = edge;
-    edge.attach(this.#tiers !== undefined, true);
+    edge.attach(this.#tiers !== undefined, this.bodies?.most ?? 0, true);
+  }
+
+  /** Where bodies lie apart, if there is such a store. */
+  get bodies(): AttachedBodies | undefined {
+    return this.#tiers?.bodies;
+  }
+
+  /** The body of an answer that lies apart: nothing if it is not there. `undefined` at once for any other answer. */
+  open(ask: Ask): Promise<ReadableStream<Uint8Array> | undefined> | undefined {
+    const apart = ask.apart();
+    if (apart === undefined) return undefined;
+    const [start, end, from, to, partBytes] = apart.numbers() as unknown as [number, number, number, number, number];
+    const [name, digests] = [apart.name(), apart.digests()];
+    apart.free();
+    // What is not what was stored goes, so that the next one who asks finds it missing, and the origin's takes its place.
+    const broken = (): void => this.#remove([name]);
+    const opening = this.bodies?.open(name, from, to) ?? Promise.resolve(undefined);
+    return opening.then(
+      (source) => source && believed(source, { start, end, from, to, partBytes, digests }, SILENCE, broken),
+    );
+  }
+
+  #remove(names: readonly string[]): void {
+    for (const name of names) this.waitUntil(this.bodies?.remove(name) ?? Promise.resolve());
   }
 
   /** For a request that has come: nothing, or what to wait for until the memory is as new as was promised. */
@@ -107,6 +134,7 @@ export class Edge {
 
   /** Tells what was purged. Rejects if the log can't be reached: then it is told later. */
   async tell(): Promise<void> {
+    this.#remove(this.#edge.orphans());
     const said = this.#edge.told();
     for (let at = 0; at < said.length; at += 3) this.#take(said[at]!, said[at + 1]!, said[at + 2] === "soft");
     const texts = this.#untold;

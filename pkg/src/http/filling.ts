@@ -2,6 +2,7 @@
 
 import { deferred } from "../deferred.js";
 import { toError } from "../errors.js";
+import { withLength } from "../streams.js";
 
 const FIRST_READ = 16 * 1024;
 const LARGEST_READ = 256 * 1024;
@@ -105,13 +106,7 @@ export class Filling {
    * the request that reads the origin may have one.
    */
   stream(start: number, end: number): ReadableStream<Uint8Array> {
-    const stream = this.#stream(start, end);
-    const { FixedLengthStream } = globalThis as Runtime;
-    if (end > Number.MAX_SAFE_INTEGER || FixedLengthStream === undefined) return stream;
-    // With its length, which the client is told.
-    const { readable, writable } = new FixedLengthStream(end - start);
-    stream.pipeTo(writable).catch(() => {});
-    return readable;
+    return withLength(this.#stream(start, end), end - start);
   }
 
   #stream(start: number, end: number): ReadableStream<Uint8Array> {
@@ -162,13 +157,13 @@ export class Filling {
 }
 
 /** Reads into the buffer that it is given, where the stream can do that. */
-interface Reader {
+export interface Reader {
   read(into: Uint8Array): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
   cancel(): Promise<void>;
 }
 
 /** Where streams that are made of JS are no byte streams, they give the chunks that they have. */
-function readerOf(source: ReadableStream<Uint8Array>): Reader {
+export function readerOf(source: ReadableStream<Uint8Array>): Reader {
   try {
     return source.getReader({ mode: "byob" }) as unknown as Reader;
   } catch (error) {
@@ -177,14 +172,10 @@ function readerOf(source: ReadableStream<Uint8Array>): Reader {
   }
 }
 
-/** What only workerd has: a stream that tells its length. */
-interface Runtime {
-  FixedLengthStream?: new (length: number) => TransformStream<Uint8Array, Uint8Array>;
-}
+/** It took too long. */
+export const LATE: unique symbol = Symbol("late");
 
-const LATE = Symbol("late");
-
-async function within<T>(promise: Promise<T>, millis: number): Promise<T | typeof LATE> {
+export async function within<T>(promise: Promise<T>, millis: number): Promise<T | typeof LATE> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<typeof LATE>((resolve) => (timer = setTimeout(resolve, Math.max(0, millis), LATE)));
   try {

@@ -3,6 +3,7 @@
 import type { Trip } from "../../generated/http.js";
 import { deferred } from "../deferred.js";
 import { toError } from "../errors.js";
+import { Passing } from "./apart.js";
 import { flatten, unflatten } from "./fields.js";
 import { Filling } from "./filling.js";
 import type { Ways } from "./drive.js";
@@ -12,6 +13,7 @@ import type { OriginResponse } from "./types.js";
 const SEND_AGAIN = 0;
 const DONE = 1;
 const READ = 2;
+const APART = 3;
 const TIMED_OUT = 0;
 const UNREACHABLE = 1;
 const STALLED = 2;
@@ -27,7 +29,7 @@ export class Trips {
 
   /**
    * Begins a trip, for a request unless it is in the background. `taken()` is called when the head is there and the body is
-   * about to be read: it says whether the request's answer has the body as it comes.
+   * about to be read: it says whether the request's answer has the body as it comes, for which it then asks at once.
    */
   lead(trip: Trip, ways: Ways, taken?: () => boolean): Led {
     const led = new Led(trip, ways, taken);
@@ -47,6 +49,7 @@ export class Led {
   readonly shared: Shared;
   ended!: Promise<void>;
   #response: OriginResponse | undefined;
+  #passing: Passing | undefined;
   #abort = () => {};
   /** Whether what comes is for the one who leads alone, whether that one has an answer, and whether it is this. */
   #isOwn = false;
@@ -79,12 +82,14 @@ export class Led {
   /** The body for the leader's own answer. */
   take(start?: number, end?: number): ReadableStream<Uint8Array> | null | undefined {
     this.#isTaken = true;
+    if (this.#passing !== undefined) return this.#passing.body;
     return this.shared.filling === undefined ? this.#response?.body : this.shared.take(start, end);
   }
 
   /** The request that leads has its answer. What nobody takes is not to be sent for nothing. */
   leave(): void {
     this.#isLeft = true;
+    if (!this.#isTaken) this.#passing?.leave();
     this.#release();
   }
 
@@ -117,6 +122,12 @@ export class Led {
           continue;
         }
         if (came === READ) await this.#read();
+        if (came === APART) {
+          // Nobody else is to wait for that.
+          if (release !== undefined) this.ways.waitUntil(release());
+          release = undefined;
+          await this.#store();
+        }
         break;
       }
     } catch (error) {
@@ -164,6 +175,23 @@ export class Led {
       else this.#discard();
     }
     return came;
+  }
+
+  /** Has the body stored apart, while the leader's client has it as it comes. */
+  async #store(): Promise<void> {
+    const { trip, taken } = this;
+    const { body, headers } = this.#response!;
+    const length = Number(headers.get("content-length"));
+    this.#passing = new Passing(body!, taken?.() === true, {
+      length,
+      partBytes: trip.partBytes(),
+      idle: trip.idleTimeout(),
+      total: trip.totalTimeout(),
+      bodies: this.ways.edge!.bodies!,
+    });
+    this.#tell();
+    const stored = await this.#passing.run();
+    if (stored !== undefined) trip.apart(stored.name, length, stored.digests);
   }
 
   /** Reads the body for the cache, while the leader's client has it at once. */

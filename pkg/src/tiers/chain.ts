@@ -3,18 +3,40 @@ import { INSPECT } from "../inspect.js";
 import type { TierStats } from "../stats.js";
 import type { AttachedBytes, FoundBytes, LeaseTurn, TierHost, TierLoad, TierPage, ValueLife } from "../tiering.js";
 import type { Place } from "../events.js";
+import { Bodies } from "./bodies.js";
 import { checkCodec, Payloads } from "./codec.js";
 import { keyText } from "./keys.js";
 import { LeaseClient } from "./lease.js";
 import { type Held, Reader, type ReadResult } from "./reader.js";
 import { toSecrets } from "./secrets.js";
-import type { LeaseSource, Tier, TierChain, TierOptions, TiersOptions } from "./types.js";
+import type { BodyStore, LeaseSource, Tier, TierChain, TierOptions, TiersOptions } from "./types.js";
 import { Chain, type ChainOf, place as placeName, TierPage as Page } from "./wasm.js";
 import { Writer } from "./writer.js";
 
-const OPTIONS = new Set(["maxLifetime", "clockSkew", "lateWrites", "codec", "compressFrom", "secrets", "lease", "log"]);
-const TIER_OPTIONS = new Set(["ttl", "timeout", "failures", "cooldown", "write", "maxPendingBytes", "maxValueBytes"]);
+const OPTIONS = new Set([
+  "maxLifetime",
+  "clockSkew",
+  "lateWrites",
+  "codec",
+  "compressFrom",
+  "secrets",
+  "lease",
+  "bodies",
+  "log",
+]);
+const TIER_OPTIONS = new Set([
+  "ttl",
+  "timeout",
+  "failures",
+  "cooldown",
+  "write",
+  "maxPendingBytes",
+  "maxValueBytes",
+  "maxStreamBytes",
+]);
 const DAY = 86_400_000;
+/** As long a file Cloudflare's own cache keeps on most plans. */
+const LONGEST_STREAM = 512 * 1024 * 1024;
 /** What a chain of tiers can have. */
 const MOST_TIERS = 8;
 /** So often a load waits for others' that bring nothing: right after a purge what they store is not believed. */
@@ -43,6 +65,8 @@ class TierDriver implements TierChain, AttachedBytes {
   readonly #log: (line: string) => void;
   readonly #places = new WeakMap<Place, string>();
   readonly #leaseSource: LeaseSource | undefined;
+  readonly #bodyStore: BodyStore | undefined;
+  bodies: Bodies | undefined = undefined;
   #leases: LeaseClient | undefined = undefined;
   /** Whether purges are of memory alone, and when they were where a log tells them. */
   #here = false;
@@ -62,11 +86,13 @@ class TierDriver implements TierChain, AttachedBytes {
       throw refusal("maxLifetime", "Infinity", "a finite time, since purges are remembered so long");
     if (options.lease !== undefined) fn("lease.stub", options.lease?.stub);
     this.#leaseSource = options.lease;
+    this.#bodyStore = options.bodies;
+    if (this.#bodyStore !== undefined) this.#bodyBounds = readBodies(this.#bodyStore);
     this.#log = fn("log", options.log ?? ((line) => console.warn(line)));
     this.#payloads = new Payloads(checkCodec(codec), byteCount("compressFrom", compressFrom));
     const [skew, late] = [duration("clockSkew", clockSkew), duration("lateWrites", lateWrites)];
     const secrets = toSecrets(options.secrets);
-    const read = list.map((tier, at) => readTier(tier, at));
+    const read = list.map((tier, at) => readTier(tier, `tiers[${at}]`));
     const twice = list.find(({ name }, at) => list.findIndex((other) => other.name === name) < at);
     if (twice !== undefined) throw refusal("tiers", `two tiers ${show(twice.name)}`, "tiers with names of their own");
     this.#newChain = (marks) => {
@@ -83,12 +109,17 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   readonly #timeouts: readonly number[];
+  readonly #bodyBounds: ReturnType<typeof readTier> | undefined = undefined;
 
   attach(host: TierHost, marks = true): AttachedBytes {
     if (this.#host !== undefined) throw refusal("tiers", "a chain that another cache has", "a chain of its own");
     this.#host = host;
     if (!marks) this.#chain = this.#newChain(false);
     if (this.#leaseSource !== undefined) this.#leases = new LeaseClient(host, this.#leaseSource, this.#log);
+    if (this.#bodyStore !== undefined) {
+      const { maxStreamBytes, timeout } = this.#bodyBounds!;
+      this.bodies = new Bodies(host, this.#bodyStore, maxStreamBytes, timeout, this.#log);
+    }
     const chain = this.#chain;
     const used = (): void => this.#afterUse();
     this.#writers = this.#tiers.map(
@@ -246,7 +277,8 @@ class TierDriver implements TierChain, AttachedBytes {
 
   async close(): Promise<void> {
     await this.flush();
-    await Promise.allSettled(this.#tiers.map((tier) => tier.close?.()));
+    const all = [...this.#tiers, ...(this.#bodyStore === undefined ? [] : [this.#bodyStore])];
+    await Promise.allSettled(all.map((tier) => tier.close?.()));
   }
 
   readonly #storing = new Set<Promise<void>>();
@@ -350,8 +382,12 @@ const LINES: Record<string, (name: string, what: string) => string> = {
   refused: (name, what) => `tier ${name} holds bytes that can't be believed (${what})`,
 };
 
-function readTier(tier: Tier, at: number) {
-  const what = `tiers[${at}]`;
+function readBodies(store: BodyStore): ReturnType<typeof readTier> {
+  for (const method of ["getStream", "setStream"] as const) fn(`bodies.${method}`, store?.[method]);
+  return readTier(store, "bodies");
+}
+
+function readTier(tier: Tier, what: string) {
   for (const method of ["get", "set", "delete"] as const) fn(`${what}.${method}`, tier?.[method]);
   if (typeof tier.name !== "string") throw refusal(`${what}.name`, show(tier.name), "a string");
   const options: TierOptions = tier.options ?? {};
@@ -366,5 +402,6 @@ function readTier(tier: Tier, at: number) {
     write,
     maxPendingBytes: byteCount("maxPendingBytes", options.maxPendingBytes ?? 16 * 1024 * 1024),
     maxValueBytes: byteCount("maxValueBytes", options.maxValueBytes ?? Infinity),
+    maxStreamBytes: byteCount("maxStreamBytes", options.maxStreamBytes ?? LONGEST_STREAM),
   };
 }

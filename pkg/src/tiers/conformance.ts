@@ -184,6 +184,48 @@ const CHECKS: Record<string, (subject: Subject) => Promise<void>> = {
     await subject.gives(long, Uint8Array.of(2), "the other");
   },
 
+  "a stream is stored as it comes, and any part of it comes back": async (subject) => {
+    const { tier } = subject;
+    if (tier.setStream === undefined || tier.getStream === undefined) return;
+    const name = subject.name("stream");
+    const whole = new Uint8Array(1_000_000).map((_, at) => (at * 31) >> 3);
+    await tier.setStream({ name, length: whole.length, ttl: 3_600_000, stream: streamed(whole) });
+    await subject.settled();
+    for (const [start, end] of [
+      [0, whole.length],
+      [0, 1],
+      [300_000, 700_001],
+      [whole.length - 1, whole.length],
+    ] as const) {
+      const stream = await tier.getStream(name, start, end);
+      same(stream && (await read(stream)), whole.subarray(start, end), `bytes ${start} to ${end}`);
+    }
+    const left = await tier.getStream(name, 0, whole.length);
+    await left?.cancel();
+    await tier.delete(name);
+    await subject.settled();
+    if ((await tier.getStream(name, 0, 1)) !== undefined) throw new Error("a stream that was deleted is there");
+  },
+
+  "a stream that fails, or has another length, is not stored": async (subject) => {
+    const { tier } = subject;
+    if (tier.setStream === undefined || tier.getStream === undefined) return;
+    for (const [what, length, fails] of [
+      ["fails", 200_000, true],
+      ["ends early", 200_001, false],
+      ["goes on", 199_999, false],
+    ] as const) {
+      const name = subject.name(`stream-${what.replace(" ", "-")}`);
+      const stream = streamed(new Uint8Array(200_000), fails);
+      const stored = await Promise.resolve(tier.setStream({ name, length, ttl: 3_600_000, stream })).then(
+        () => true,
+        () => false,
+      );
+      await subject.settled();
+      if (stored || (await tier.getStream(name, 0, 1)) !== undefined) throw new Error(`one that ${what} is stored`);
+    }
+  },
+
   "clear removes what was stored": async (subject) => {
     if (subject.tier.clear === undefined) return;
     await subject.set(subject.name("cleared"), Uint8Array.of(1));
@@ -194,6 +236,25 @@ const CHECKS: Record<string, (subject: Subject) => Promise<void>> = {
     await subject.gives(subject.name("cleared"), Uint8Array.of(2), "and then it goes on");
   },
 };
+
+/** Bytes in pieces, with an error in the place of the last. */
+function streamed(bytes: Uint8Array, fails = false): ReadableStream<Uint8Array> {
+  const PIECE = 65_536;
+  let at = 0;
+  return new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const piece = bytes.slice(at, at + PIECE);
+      at += PIECE;
+      if (fails && at >= bytes.length) return controller.error(new Error("the stream fails, as it should"));
+      if (piece.length > 0) controller.enqueue(piece);
+      else controller.close();
+    },
+  });
+}
+
+async function read(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  return new Uint8Array(await new Response(stream as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
+}
 
 function sleep(millis: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, millis));

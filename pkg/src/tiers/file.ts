@@ -1,5 +1,6 @@
 import { refusal, show } from "../options.js";
-import type { Tier, TierEntry, TierOptions } from "./types.js";
+import { ofLength } from "../streams.js";
+import type { BodyStore, StreamEntry, TierEntry, TierOptions } from "./types.js";
 
 /** How a file tier is made. */
 export interface FileTierOptions extends TierOptions {
@@ -11,6 +12,8 @@ type Crypto = typeof import("node:crypto");
 
 /** When it ends, in milliseconds since 1970, as the first 8 bytes of a file. */
 const HEAD = 8;
+/** So much of a stream is read at once. */
+const CHUNK = 64 * 1024;
 
 /**
  * Files in a folder, one for each name, in 256 folders within: for Node, Deno and Bun. A file is written beside its place and then moved
@@ -22,7 +25,7 @@ export function fileTier(folder: string, options: FileTierOptions = {}): FileTie
   return new FileTier(name, folder, rest);
 }
 
-export class FileTier implements Tier {
+export class FileTier implements BodyStore {
   #modules: Promise<[Fs, Crypto]> | undefined = undefined;
   #count = 0;
 
@@ -43,15 +46,61 @@ export class FileTier implements Tier {
   }
 
   async set({ name, bytes, ttl }: TierEntry): Promise<void> {
+    await this.#write(name, [head(ttl), bytes]);
+  }
+
+  async setStream({ name, length, ttl, stream }: StreamEntry): Promise<void> {
+    const whole = ofLength(stream, length);
+    await this.#write(
+      name,
+      (async function* () {
+        yield head(ttl);
+        yield* chunks(whole);
+      })(),
+    );
+  }
+
+  async getStream(name: string, start: number, end: number): Promise<ReadableStream<Uint8Array> | undefined> {
+    const { fs, path } = await this.#at(name);
+    const file = await orUndefined(fs.open(path));
+    if (file === undefined) return undefined;
+    let at = HEAD + start;
+    const close = (): Promise<void> => file.close().catch(() => {});
+    try {
+      const known = new Uint8Array(HEAD);
+      const { bytesRead } = await file.read(known, 0, HEAD, 0);
+      if (bytesRead < HEAD || !(ends(known) > Date.now())) {
+        await close();
+        return undefined;
+      }
+    } catch (error) {
+      await close();
+      throw error;
+    }
+    return new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const left = HEAD + end - at;
+          const chunk = new Uint8Array(Math.min(left, CHUNK));
+          const { bytesRead } = left > 0 ? await file.read(chunk, 0, chunk.length, at) : { bytesRead: 0 };
+          at += bytesRead;
+          if (bytesRead > 0) return controller.enqueue(chunk.subarray(0, bytesRead));
+          await close();
+          controller.close();
+        },
+        cancel: close,
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  async #write(name: string, bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
     const { fs, path, folder } = await this.#at(name);
     await fs.mkdir(folder, { recursive: true });
-    const whole = new Uint8Array(HEAD + bytes.length);
-    new DataView(whole.buffer).setFloat64(0, Date.now() + ttl, true);
-    whole.set(bytes, HEAD);
     // Its own name for each write, in each process.
     const beside = `${path}.${process.pid}.${this.#count++}.new`;
     try {
-      await fs.writeFile(beside, whole);
+      await fs.writeFile(beside, bytes);
       await fs.rename(beside, path);
     } catch (error) {
       await orUndefined(fs.rm(beside));
@@ -100,6 +149,22 @@ export class FileTier implements Tier {
 
   #load(): Promise<[Fs, Crypto]> {
     return (this.#modules ??= Promise.all([import("node:fs/promises"), import("node:crypto")]));
+  }
+}
+
+function head(ttl: number): Uint8Array {
+  const bytes = new Uint8Array(HEAD);
+  new DataView(bytes.buffer).setFloat64(0, Date.now() + ttl, true);
+  return bytes;
+}
+
+async function* chunks(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
+  } finally {
+    // Where the disk fails its source is not to go on.
+    reader.cancel().catch(() => {});
   }
 }
 

@@ -27,6 +27,7 @@ export {
   objectTier,
   type ObjectTierOptions,
   type R2BucketLike,
+  type R2ObjectLike,
   r2Tier,
   storeObject,
   type StoreStub,
@@ -63,5 +64,16 @@ export {
 } from "./snapshot-stores.js";
 export { tierObject } from "./tier-object.js";
 export type { BreakerState, TierStats } from "../stats.js";
-export type { Codec, LeaseSource, LeaseStub, Tier, TierChain, TierEntry, TierOptions, TiersOptions } from "./types.js";
+export type {
+  BodyStore,
+  Codec,
+  LeaseSource,
+  LeaseStub,
+  StreamEntry,
+  Tier,
+  TierChain,
+  TierEntry,
+  TierOptions,
+  TiersOptions,
+} from "./types.js";
 export { type ZonePurge, zonePurge, type ZonePurgeCode, ZonePurgeError, type ZonePurgeOptions } from "./zone-purge.js";

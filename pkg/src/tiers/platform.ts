@@ -3,7 +3,8 @@
 import { checkBinding } from "./binding.js";
 import { isMark } from "./keys.js";
 import { fn } from "../options.js";
-import type { Tier, TierEntry, TierOptions } from "./types.js";
+import { ofLength } from "../streams.js";
+import type { BodyStore, Tier, TierEntry, TierOptions } from "./types.js";
 
 /** How a tier of a binding is made. */
 export interface BindingTierOptions extends TierOptions {
@@ -128,20 +129,27 @@ export function cacheApiTier(cache: CacheApi, options: BindingTierOptions = {}):
   };
 }
 
+/** What lies in a bucket, as far as it is used. */
+export interface R2ObjectLike {
+  readonly body: ReadableStream<Uint8Array>;
+  readonly customMetadata?: Record<string, string>;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
 /** An R2 bucket, as far as it is used. */
 export interface R2BucketLike {
-  get(key: string): Promise<{ arrayBuffer(): Promise<ArrayBuffer>; customMetadata?: Record<string, string> } | null>;
+  get(key: string, options?: any): Promise<R2ObjectLike | null>;
   put(key: string, value: any, options?: any): Promise<unknown>;
   delete(keys: string | string[]): Promise<void>;
 }
 
 /**
  * R2: for large values, consistent, without an end by time of its own: what has expired is not believed, and wants a lifecycle rule of the
- * bucket to go. Writes cost more than reads (class A and B operations).
+ * bucket to go. Writes cost more than reads (class A and B operations). It keeps streams too: `bodies` of a chain.
  *
  * @throws {NearCacheError} `ERR_OPTION`
  */
-export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): Tier {
+export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): BodyStore {
   checkBinding("bucket", bucket, "put", "an R2 bucket");
   const { name = "r2", prefix = "nearcache/", ...rest } = options;
   const path = (key: string): string => prefix + encodeURIComponent(key).replaceAll(".", "%2E");
@@ -150,9 +158,17 @@ export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): 
     options: { timeout: 2_000, ...rest },
     async get(key) {
       const object = await bucket.get(path(key));
-      if (object === null) return undefined;
-      const until = Number(object.customMetadata?.until ?? Infinity);
-      return until > Date.now() ? toBytes(await object.arrayBuffer()) : undefined;
+      return object !== null && hasNotEnded(object) ? toBytes(await object.arrayBuffer()) : undefined;
+    },
+    async getStream(key, start, end) {
+      const object = await bucket.get(path(key), { range: { offset: start, length: end - start } });
+      if (object === null || hasNotEnded(object)) return object?.body;
+      await object.body.cancel();
+      return undefined;
+    },
+    async setStream({ name: key, length, ttl, stream }) {
+      // Its length has to be known, and what has another is not stored.
+      await bucket.put(path(key), ofLength(stream, length), { customMetadata: { until: String(Date.now() + ttl) } });
     },
     async set({ name: key, bytes, ttl }) {
       await bucket.put(path(key), bytes, { customMetadata: { until: String(Date.now() + ttl) } });
@@ -165,6 +181,10 @@ export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): 
       for (let at = 0; at < keys.length; at += 1_000) await bucket.delete(keys.slice(at, at + 1_000).map(path));
     },
   };
+}
+
+function hasNotEnded({ customMetadata }: R2ObjectLike): boolean {
+  return Number(customMetadata?.until ?? Infinity) > Date.now();
 }
 
 /**

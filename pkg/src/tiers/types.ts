@@ -11,6 +11,18 @@ export interface TierEntry {
   readonly ttl: number;
 }
 
+/** A stream to be kept under a name. */
+export interface StreamEntry {
+  readonly name: string;
+  readonly length: number;
+  /** As of a {@link TierEntry}. */
+  readonly ttl: number;
+  readonly stream: ReadableStream<Uint8Array>;
+}
+
+/** A tier that keeps streams as well: `r2Tier`, `fileTier`. */
+export type BodyStore = Tier & Required<Pick<Tier, "getStream" | "setStream">>;
+
 /**
  * A store of bytes by name. Names are up to about 500 bytes of UTF-8. Whatever it throws counts as a failure, whatever takes
  * longer than `timeout` as well; neither reaches who asked the cache.
@@ -31,6 +43,10 @@ export interface Tier {
   setMany?(entries: readonly TierEntry[]): PromiseLike<unknown>;
   /** Without it, `delete` is called for each. */
   deleteMany?(names: readonly string[]): PromiseLike<unknown>;
+  /** The bytes from `start` to `end` of what `setStream` has stored, as they come; `undefined` if there are none. */
+  getStream?(name: string, start: number, end: number): PromiseLike<ReadableStream<Uint8Array> | undefined>;
+  /** Stores a stream of exactly `length` bytes. Rejects and keeps nothing where the stream fails, or has another length. */
+  setStream?(entry: StreamEntry): PromiseLike<unknown>;
   /** Removes all that the tier has stored. Never called by a cache: `cache.clear()` marks what is there as purged. */
   clear?(): PromiseLike<unknown>;
   /**
@@ -64,6 +80,8 @@ export interface TierOptions {
    * takes. What `maxPendingBytes` has no room for is not written either.
    */
   maxValueBytes?: number | undefined;
+  /** Longer streams are not stored. Default 512 MiB. */
+  maxStreamBytes?: number | undefined;
 }
 
 /** How values become bytes and back. */
@@ -125,6 +143,11 @@ export interface TiersOptions {
   secrets?: readonly (Uint8Array | string)[] | undefined;
   /** Of the isolates that lack a key one loads it, and the others wait for that: `objectLease(env.LEASE)`. Default: each loads. */
   lease?: LeaseSource | undefined;
+  /**
+   * A store for bodies of HTTP responses that are too long for memory: they go into it and out of it as streams, of up to its
+   * `maxStreamBytes`. What is said of them lies in the tiers. Default: they come from the origin each time.
+   */
+  bodies?: BodyStore | undefined;
   /** Told once when a tier begins to fail, when it works again, and once a minute at most of bytes that are refused. Default `console.warn`. */
   log?: ((line: string) => void) | undefined;
 }

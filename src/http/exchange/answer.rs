@@ -9,6 +9,7 @@ use ::http::header::{
 };
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use super::manifest::Manifest;
 use super::outcome::Unshared;
 use super::record::{Record, Stored};
 use super::request::Prepared;
@@ -40,6 +41,8 @@ pub enum Content<B> {
     Empty,
     /// These bytes of a stored body.
     Stored(B, Range<u64>),
+    /// These bytes of a body that lies apart. Where it can't be had: [`Exchange::handle_missing`](super::Exchange::handle_missing).
+    Apart(Rc<Manifest>, Range<u64>),
     /// These bytes of the body that is just being read for the store.
     Filling(Range<u64>),
     /// The body that the origin sends, as it comes.
@@ -68,7 +71,7 @@ impl<B: Clone> Answer<B> {
     /// From the store: 200 or what else is stored, 206, 304 or 416, as the request's conditions and its range have it (RFC 9110
     /// §13.2.2). `None` where of what is stored the wanted part is not there.
     pub(super) fn from_stored(stored: &Stored<B>, asked: &Prepared, status: &CacheStatus, now: u64) -> Option<Self> {
-        Self::from_record(&stored.record, |bytes| Content::Stored(stored.body.clone(), bytes), asked, status, now)
+        Self::from_record(&stored.record, |bytes| stored.content(bytes), asked, status, now)
     }
 
     pub(super) fn from_record(
@@ -98,7 +101,7 @@ impl<B: Clone> Answer<B> {
     /// All of a stored part, under the `Content-Range` that the origin gave it.
     pub(super) fn whole_part(stored: &Stored<B>, asked: &Prepared, status: &CacheStatus, now: u64) -> Self {
         let record = &stored.record;
-        let content = |bytes| Content::Stored(stored.body.clone(), bytes);
+        let content = |bytes| stored.content(bytes);
         Self::of_bytes(record, Selected::Whole, content, asked, cache_status(&record.fields, status), now)
     }
 

@@ -12,12 +12,13 @@
 //! | --- | --- |
 //! | 1 | version: 1 |
 //! | 2 | status |
-//! | 1 | flags: 1 the fields that the origin sent are there, too; others 0 |
+//! | 1 | flags: 1 the fields that the origin sent are there, too; 2 the body lies apart; others 0 |
 //! | 8, 8, 8 | lifetime, age when it was stored in ms, and when that was, in ms since 1970 |
 //! | 8, 8, 8, 8 | while it is revalidated, where the origin fails, where it can't be reached, and to be validated: ms past its lifetime |
 //! | 4 + n | the key, whole |
 //! | 4 + n | what of the request selected it |
 //! | lists | names of `Vary`; tags; fields, names and values by turns; and those that the origin sent |
+//! | 4 + n | if the body lies apart: its [`Manifest`] |
 
 use std::rc::Rc;
 
@@ -27,6 +28,7 @@ use super::change::{Change, Kind};
 use super::client::{Decision, Exchange};
 use super::fetch::Fetch;
 use super::key::Key;
+use super::manifest::Manifest;
 use super::record::{Record, Stored};
 use super::target::Target;
 use crate::http::rules::vary::variant_key;
@@ -34,6 +36,7 @@ use crate::http::{Freshness, StaleLimits, Vary};
 
 const VERSION: u8 = 1;
 const SAID: u8 = 1;
+const APART: u8 = 2;
 
 /// A stored response for the stores below.
 #[derive(Clone, Debug)]
@@ -155,7 +158,8 @@ fn encode(record: &Record, key: &Key) -> Option<Vec<u8>> {
     let said = record.said.as_deref();
     let mut out = vec![VERSION];
     out.extend_from_slice(&record.status.as_u16().to_le_bytes());
-    out.push(if said.is_some() { SAID } else { 0 });
+    let apart = record.apart.as_deref();
+    out.push(if said.is_some() { SAID } else { 0 } | if apart.is_some() { APART } else { 0 });
     let Freshness { lifetime_ms, age_at_store_ms, stored_at_ms } = record.freshness;
     let StaleLimits { while_revalidate_ms, if_error_ms, if_unreachable_ms } = record.limits;
     let numbers = [lifetime_ms, age_at_store_ms, stored_at_ms];
@@ -168,6 +172,9 @@ fn encode(record: &Record, key: &Key) -> Option<Vec<u8>> {
     push_list(&mut out, record.tags.iter().map(String::as_bytes))?;
     for fields in [Some(&record.fields), said].into_iter().flatten() {
         push_list(&mut out, fields.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]))?;
+    }
+    if let Some(manifest) = apart {
+        push(&mut out, &manifest.encode()?)?;
     }
     Some(out)
 }
@@ -196,7 +203,7 @@ fn decode(bytes: &[u8], key: &Key, length: u64) -> Option<Record> {
     }
     let [lifetime_ms, age_at_store_ms, stored_at_ms, while_revalidate_ms, if_error_ms, if_unreachable_ms, keep_ms] =
         numbers;
-    if version != VERSION || flags & !SAID != 0 || !(200..=599).contains(&status.as_u16()) {
+    if version != VERSION || flags & !(SAID | APART) != 0 || !(200..=599).contains(&status.as_u16()) {
         return None;
     }
     if rest.text()? != key.as_str().as_bytes() {
@@ -207,6 +214,13 @@ fn decode(bytes: &[u8], key: &Key, length: u64) -> Option<Record> {
     let tags = rest.list()?.into_iter().map(|tag| String::from_utf8(tag.to_vec()).ok()).collect::<Option<Vec<_>>>()?;
     let fields = rest.fields()?;
     let said = if flags & SAID != 0 { Some(Rc::new(rest.fields()?)) } else { None };
+    let apart = if flags & APART != 0 { Some(Rc::new(Manifest::decode(rest.text()?)?)) } else { None };
+    // What lies apart does not lie here, too.
+    let length = match &apart {
+        Some(manifest) if length == 0 => manifest.length(),
+        Some(_) => return None,
+        None => length,
+    };
     let mut record = Record {
         status,
         fields,
@@ -216,6 +230,7 @@ fn decode(bytes: &[u8], key: &Key, length: u64) -> Option<Record> {
         limits: StaleLimits { while_revalidate_ms, if_error_ms, if_unreachable_ms },
         always_validate: false,
         tags,
+        apart,
         vary: Vary::of_names(vary),
         variant,
         said,

@@ -23,6 +23,8 @@ pub(super) enum Kind<B> {
     Freshen(Vec<(Rc<Record>, Stored<B>)>),
     /// A response that may not be stored any longer.
     Drop(Rc<Record>),
+    /// Responses whose bodies lie apart under this name, and are gone.
+    DropApart(String),
     /// Everything under the key (RFC 9111 §4.4).
     Invalidate,
     /// Nobody waits for another's answer until then; what is stored stays.
@@ -49,6 +51,16 @@ impl<B: Clone> Change<B> {
     /// for its key that is under way.
     pub fn is_invalidation(&self) -> bool {
         matches!(self.kind, Kind::Invalidate)
+    }
+
+    /// Whether it takes out what has lost its body.
+    pub fn is_of_lost_body(&self) -> bool {
+        matches!(self.kind, Kind::DropApart(_))
+    }
+
+    /// Whether it brings a response whose body lies apart.
+    pub fn lies_apart(&self) -> bool {
+        matches!(&self.kind, Kind::Store(stored, _) if stored.record.apart.is_some())
     }
 
     /// The tags of what it brings.
@@ -92,6 +104,11 @@ impl<B: Clone> Change<B> {
                 target.failure = None;
             }
             Kind::Drop(old) => target.stored.retain(|stored| !Rc::ptr_eq(&stored.record, &old)),
+            Kind::DropApart(name) => {
+                let lies_there =
+                    |stored: &Stored<B>| stored.record.apart.as_ref().is_some_and(|apart| apart.name() == name);
+                target.stored.retain(|stored| !lies_there(stored));
+            }
             Kind::Invalidate => return None,
             Kind::MarkUncacheable(until) => target.uncacheable_until = Some(until),
             Kind::RememberFailure(failed, until) => target.failure = Some(RememberedFailure { failed, until }),

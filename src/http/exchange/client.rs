@@ -7,8 +7,10 @@ use ::http::{HeaderMap, StatusCode};
 
 use super::answer::{self, Answer, Content};
 use super::below::Layer;
+use super::change::{Change, Kind};
 use super::fetch::{Fetch, Filling};
 use super::key::Key;
+use super::manifest::Manifest;
 use super::outcome::{Failed, Outcome, Unshared};
 use super::record::Stored;
 use super::request::{Asked, Prepared, Request};
@@ -33,6 +35,8 @@ pub struct Exchange<B> {
     alone: bool,
     /// Where a store below has had something for it.
     pub(super) layer: Option<Layer>,
+    /// Whether a body that lies apart was not there.
+    pub(super) missed: bool,
 }
 
 /// What to do with a request.
@@ -63,6 +67,7 @@ impl<B: Clone> Exchange<B> {
             trips: 0,
             alone: false,
             layer: None,
+            missed: false,
         }
     }
 
@@ -231,6 +236,14 @@ impl<B: Clone> Exchange<B> {
         self.again(found, now)
     }
 
+    /// The body that an answer has apart could not be had: what changes in the store by that, to be applied before anything else is said
+    /// of this request; then [`handle_lost`](Self::handle_lost).
+    pub fn handle_missing(&mut self, manifest: &Manifest) -> Change<B> {
+        self.missed = true;
+        self.candidate = self.candidate.take().filter(|stored| stored.record.apart.is_none());
+        Change::new(self.key.clone(), Kind::DropApart(manifest.name().to_owned()))
+    }
+
     fn refused(&self) -> Option<Answer<B>> {
         const REFUSED: [&str; 6] = ["TRACE", "TRACK", "CONNECT", "PURGE", "BAN", "REFRESH"];
         let refuse = |code, text: &str, why: &'static str| {
@@ -291,6 +304,10 @@ impl<B: Clone> Exchange<B> {
         let status = match &self.layer {
             None => CacheStatus::hit(),
             Some(Layer { name, fwd, led }) => CacheStatus::forwarded(*fwd).stored(*led).collapsed(!led).below(name),
+        };
+        let status = match &stored.record.apart {
+            None => status,
+            Some(_) => status.detail("apart"),
         };
         self.reuse(stored, &status.ttl(stored.record.freshness.ttl_seconds(now)), now)
     }

@@ -10,6 +10,7 @@ use ::http::{HeaderMap, StatusCode};
 use super::change::{Change, Kind};
 use super::forward::FetchHead;
 use super::key::{FlightKey, Key};
+use super::manifest::Manifest;
 use super::outcome::{Failure, Outcome, Unshared};
 use super::record::{Record, Stored, passed_on, without_refused_cookies};
 use super::request::Asked;
@@ -76,6 +77,12 @@ pub struct Filling<B> {
 }
 
 impl<B> Filling<B> {
+    /// How long a body is that could lie apart: a whole one, of announced length, that may answer anybody.
+    pub fn may_lie_apart(&self, now: u64) -> Option<u64> {
+        let usable = self.record.as_ref().is_some_and(|record| record.is_usable(now));
+        self.expected.filter(|length| usable && *length > 0)
+    }
+
     /// By what names it is to be purged, as far as anybody may have it before it is whole.
     pub fn tags(&self) -> &[String] {
         self.record.as_ref().map_or(&[], |record| &record.tags)
@@ -205,6 +212,40 @@ impl<B: Clone> Fetch<B> {
             }
             None => self.fail(broken(), None, None, now),
         }
+    }
+
+    /// The body is to lie apart, and goes to the leader as it comes: then [`handle_apart`](Self::handle_apart), or nothing if it could not be
+    /// kept. Meanwhile others go to the origin by themselves. `None` where it has to be whole before anybody can have it, or is
+    /// of unknown length ([`Filling::may_lie_apart`]).
+    pub fn begin_apart(&mut self, now: u64) -> Option<Outcome<B>> {
+        let Some(Pending::Store { record, declared: None, expected: Some(length), pieces }) = &self.pending else {
+            return None;
+        };
+        if !pieces.is_empty() {
+            return None;
+        }
+        let (status, fields) = (record.status, with_length(record, Some(*length)));
+        self.change(Kind::MarkUncacheable(now.saturating_add(self.rule.uncacheable_ttl_ms)));
+        Some(Outcome::Unshared(Unshared {
+            status,
+            fields,
+            why: "stored-apart",
+            ask_alone: false,
+            failure: false,
+            ordinary: self.is_ordinary(),
+        }))
+    }
+
+    /// All of the body lies apart now, as the manifest says; `body` is an empty one. `false` where that is not the body that was announced.
+    pub fn handle_apart(&mut self, manifest: Manifest, body: B) -> bool {
+        let Some(Pending::Store { mut record, expected, .. }) = self.pending.take() else { return false };
+        if expected != Some(manifest.length()) {
+            return false;
+        }
+        record.set_length(None, manifest.length());
+        record.apart = Some(Rc::new(manifest));
+        self.change(Kind::Store(Stored { record: Rc::new(record), body }, self.rule.max_variants));
+        true
     }
 
     /// The body is longer than is of use: it goes to the leader as it comes, and to nobody else.

@@ -121,7 +121,11 @@ impl<B: Clone> Exchange<B> {
             }
             FlightKey { key: self.key.clone(), part }
         });
-        let below = flight.is_some() && self.layer.is_none() && !fields.contains_key(RANGE) && !self.wants_origins();
+        let below = flight.is_some()
+            && self.layer.is_none()
+            && !self.missed
+            && !fields.contains_key(RANGE)
+            && !self.wants_origins();
         let head = FetchHead::new(&self.rule, &self.asked, Method::GET, fields);
         Fetch {
             rule: self.rule.clone(),

@@ -55,7 +55,7 @@ impl<B: Clone> Fetch<B> {
                 // It goes on answering the requests that it answered.
                 record.variant.clone_from(&old.record.variant);
             }
-            record.set_length(old.record.part.clone(), old.record.length);
+            record.keep_body(&old.record);
             if record.tags.len() < old.record.tags.len() {
                 record.tags.clone_from(&old.record.tags);
             }
@@ -87,7 +87,7 @@ impl<B: Clone> Fetch<B> {
     fn freshen_for_once(&self, old: &Stored<B>, merged: HeaderMap, selecting: &HeaderMap, now: u64) -> Stored<B> {
         let storability = for_once(&merged, Vary::default(), now);
         let mut record = Record::new(&self.rule, old.record.status, merged, selecting, storability, 0);
-        record.set_length(old.record.part.clone(), old.record.length);
+        record.keep_body(&old.record);
         Stored { record: Rc::new(record), body: old.body.clone() }
     }
 }

@@ -5,7 +5,8 @@
 //! and says what becomes of that. What changes in the store they say as [`Change`]s.
 //!
 //! Neither has a clock or sees a byte of a body: a body is a `B` of the driver's, which is cheap to clone, and the
-//! machines know its length.
+//! machines know its length. One that is too long for a driver's memory may lie apart, in a store from which it is read as it is sent:
+//! its record has a [`Manifest`], and its `B` is empty.
 //!
 //! What lies in the store under one [`Key`] is a [`Target`]: all variants of a URL, and what is remembered of asking for
 //! it. Its [`keep_until_ms`](Target::keep_until_ms) is the end of every use; how long it is fresh is nobody's matter but the machines'.
@@ -78,6 +79,7 @@ mod forward;
 mod freshen;
 mod key;
 mod key_parts;
+mod manifest;
 mod outcome;
 mod record;
 mod request;
@@ -91,6 +93,7 @@ pub use client::{Decision, Exchange};
 pub use fetch::{Fetch, Filling, Piece, Progress};
 pub use forward::FetchHead;
 pub use key::{FlightKey, Key};
+pub use manifest::{Manifest, Parts};
 pub use outcome::{Failed, Failure, Outcome, Unshared};
 pub use record::{Record, Stored};
 pub use request::Request;

@@ -1,10 +1,13 @@
 //! A stored response.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, SET_COOKIE, VIA};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::answer::Content;
+use super::manifest::Manifest;
 use super::request::edit;
 
 use crate::http::fields::{ContentRange, cache_tags, strip_cache_tags};
@@ -23,6 +26,16 @@ pub struct Stored<B> {
     pub record: Rc<Record>,
     /// The driver's.
     pub body: B,
+}
+
+impl<B: Clone> Stored<B> {
+    /// Bytes of its body.
+    pub(super) fn content(&self, bytes: Range<u64>) -> Content<B> {
+        match &self.record.apart {
+            Some(manifest) => Content::Apart(manifest.clone(), bytes),
+            None => Content::Stored(self.body.clone(), bytes),
+        }
+    }
 }
 
 /// What is known of a stored response. Everything that a hit needs is worked out when it is stored.
@@ -44,6 +57,8 @@ pub struct Record {
     pub always_validate: bool,
     /// The names by which it may be purged.
     pub tags: Vec<String>,
+    /// Where the body lies, if it lies apart.
+    pub apart: Option<Rc<Manifest>>,
     pub(super) vary: Vary,
     /// The request fields that selected it.
     pub(super) variant: Vec<u8>,
@@ -79,6 +94,7 @@ impl Record {
             limits,
             always_validate,
             tags,
+            apart: None,
             vary,
             variant,
             said,
@@ -97,6 +113,12 @@ impl Record {
         } else {
             self.fields.remove(CONTENT_LENGTH);
         }
+    }
+
+    /// The body is the one of another record.
+    pub(super) fn keep_body(&mut self, old: &Self) {
+        self.set_length(old.part.clone(), old.length);
+        self.apart.clone_from(&old.apart);
     }
 
     /// The parts of it that were stored are all there is: it is what a GET without a range would have brought.
@@ -172,7 +194,8 @@ impl Record {
         };
         let tags: usize = self.tags.iter().map(|tag| tag.len() + 24).sum();
         let said = self.said.as_deref().map_or(0, map);
-        size_of::<Self>() + map(&self.fields) + said + tags + self.variant.len() + 32 * self.vary.names().len()
+        let apart = self.apart.as_ref().map_or(0, |manifest| manifest.weight());
+        size_of::<Self>() + apart + map(&self.fields) + said + tags + self.variant.len() + 32 * self.vary.names().len()
     }
 }
 

@@ -63,6 +63,11 @@ impl<B: Clone> Target<B> {
         &self.stored
     }
 
+    /// The names of bodies that lie apart.
+    pub fn apart(&self) -> impl Iterator<Item = &str> {
+        self.stored.iter().filter_map(|stored| stored.record.apart.as_ref()).map(|manifest| manifest.name())
+    }
+
     /// Bytes, near enough for a budget; `body` says how many a body takes.
     pub fn weight(&self, body: impl Fn(&B) -> usize) -> usize {
         let of = |stored: &Stored<B>| stored.record.weight() + body(&stored.body) + size_of::<Stored<B>>();

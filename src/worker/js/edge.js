@@ -5,7 +5,7 @@ import module from "./tiers_bg.wasm";
 import { Edge } from "../../../pkg/src/http/edge.ts";
 import { tiers } from "../../../pkg/src/tiers/chain.ts";
 import { leaseObject, objectLease } from "../../../pkg/src/tiers/lease.ts";
-import { cacheApiTier, kvTier, objectTier, storeObject } from "../../../pkg/src/tiers/platform.ts";
+import { cacheApiTier, kvTier, objectTier, r2Tier, storeObject } from "../../../pkg/src/tiers/platform.ts";
 import { purgeLog, purgeLogObject } from "../../../pkg/src/tiers/purge-log.ts";
 import { initTiers } from "../../../pkg/src/tiers/wasm.ts";
 
@@ -27,17 +27,20 @@ export let edge;
 
 /** A proxy is there, the first or another after that one failed. */
 export function useEdge(proxy, env) {
-  const { KV, STORE, LEASE, PURGE_LOG } = env;
+  const { KV, STORE, LEASE, PURGE_LOG, BODIES } = env;
   const [cacheApi, maxStaleness, hard] = proxy.edgeConfig();
   const list = [];
   // A purge reaches the Cache API of other places by the log only.
   if (cacheApi === 1 || (Number.isNaN(cacheApi) && PURGE_LOG)) list.push(cacheApiTier(caches.default));
   if (STORE) list.push(objectTier(STORE, { shards: 16 }));
   if (KV) list.push(kvTier(KV));
+  const bodies = BODIES && r2Tier(BODIES);
+  // What is said of a body lies in a tier.
+  if (bodies && list.length === 0) list.push(bodies);
   if (list.length === 0 && !PURGE_LOG) return;
   if (edge === undefined) {
     init();
-    const chain = list.length > 0 ? tiers(list, LEASE ? { lease: objectLease(LEASE) } : {}) : undefined;
+    const chain = list.length > 0 ? tiers(list, { bodies, lease: LEASE && objectLease(LEASE) }) : undefined;
     const log = PURGE_LOG ? purgeLog(PURGE_LOG, { maxStaleness, bound: hard === 1 ? "hard" : "soft" }) : undefined;
     edge = new Edge(proxy.edge(), { tiers: chain, purgeLog: log }, waitUntil);
   } else {

@@ -247,7 +247,7 @@ impl Stores {
                         && *until > now
                     {
                         answers.push(entry.clone().filter(|entry| entry.until > now).map(|entry| entry.bytes));
-                        took = took.max(around(3.0, 0.5, random));
+                        took = took.max(around(7.0, 0.5, random));
                         continue;
                     }
                     if is_alone {
@@ -256,7 +256,7 @@ impl Stores {
                     let entry = self.kv.get(&name).and_then(|(entry, _)| entry.clone()).filter(|e| e.until > now);
                     answers.push(entry.clone().map(|entry| entry.bytes));
                     edge.insert(name, (entry, now + self.kv_visible));
-                    took = took.max(to_center + around(30.0, 0.4, random));
+                    took = took.max(to_center + around(100.0, 0.4, random));
                 }
                 (took, Ok(answers))
             }
@@ -298,7 +298,7 @@ impl Stores {
                 units.r2_reads += names.len() as u64;
                 let answer =
                     |name: &Name| self.r2.get(name).filter(|(e, _)| e.until > now).map(|(e, _)| e.bytes.clone());
-                (around(40.0, 0.4, random), Ok(names.iter().map(answer).collect()))
+                (around(80.0, 0.4, random), Ok(names.iter().map(answer).collect()))
             }
             Call::Set(entries) => {
                 units.r2_writes += entries.len() as u64;
@@ -311,11 +311,11 @@ impl Stores {
                     }
                     self.r2.insert(*name, (Entry { bytes: bytes.clone(), until: now + ttl * 1_000 }, now));
                 }
-                (around(80.0, 0.4, random), result)
+                (around(150.0, 0.4, random), result)
             }
             Call::Delete(names) => {
                 names.iter().for_each(|name| drop(self.r2.remove(name)));
-                (around(60.0, 0.4, random), Ok(Vec::new()))
+                (around(100.0, 0.4, random), Ok(Vec::new()))
             }
         }
     }
