@@ -99,6 +99,8 @@ pub mod error;
 pub mod figures;
 #[cfg(feature = "http")]
 pub mod http;
+#[doc(hidden)]
+pub mod numbers;
 pub mod options;
 #[cfg(feature = "tier")]
 pub mod tier;

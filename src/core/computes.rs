@@ -64,11 +64,10 @@ impl ComputeQueue {
 
     /// One computes or waits no longer, for whatever reason. Nothing happens if it counts as lost. O(those who wait).
     pub fn leave(&mut self, number: u32, now: Timestamp) {
-        if self.first() == Some(number) {
+        let Some(at) = self.asked.iter().position(|asked| asked.number == number) else { return };
+        self.asked.remove(at);
+        if at == 0 {
             self.since = now;
-        }
-        if let Some(at) = self.asked.iter().position(|asked| asked.number == number) {
-            self.asked.remove(at);
         }
     }
 }

@@ -7,6 +7,7 @@
 use super::Machine;
 use super::entries::{Entry, names_around};
 use super::partitions::PartitionId;
+use super::record::Record;
 use super::slab::Slot;
 use crate::options::EntryPolicy;
 use crate::time::{Timestamp, Ttl};
@@ -14,76 +15,6 @@ use crate::time::{Timestamp, Ttl};
 /// A save or a restoring of a snapshot. One that is begun later ends the one of its kind before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotId(pub u32);
-
-/// What there is to know of an entry but its key, value, part and tags. In milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Record {
-    /// How long ago it was stored.
-    pub age: u64,
-    /// How long it is fresh, from then on.
-    pub ttl: Ttl,
-    /// After that, how long it may be handed out while it is refreshed.
-    pub stale_while_revalidate: Ttl,
-    /// After that, how long it may stand in for a load that fails or is slow.
-    pub stale_if_error: Ttl,
-    /// How long it may lie unused.
-    pub idle_ttl: Ttl,
-    /// How long it has.
-    pub unused: u64,
-    /// By how much it is refreshed ahead, on the average: how long its load took, times `refresh_ahead`.
-    pub spread: f64,
-    /// Its driver checks it before each use.
-    pub checked: bool,
-    /// What it counts against `max_bytes`.
-    pub weight: u32,
-    /// What the eviction policy knows of it. It means something to the policy alone.
-    pub standing: u32,
-}
-
-impl Record {
-    /// A value that is stored now and never ends by itself.
-    pub const NEW: Self = Self {
-        age: 0,
-        ttl: Ttl::Forever,
-        stale_while_revalidate: Ttl::ZERO,
-        stale_if_error: Ttl::ZERO,
-        idle_ttl: Ttl::Forever,
-        unused: 0,
-        spread: 0.0,
-        checked: false,
-        weight: 0,
-        standing: 0,
-    };
-
-    /// The same so much later, if it has not been used meanwhile.
-    #[must_use]
-    pub fn later(self, by: u64) -> Self {
-        Self { age: self.age.saturating_add(by), unused: self.unused.saturating_add(by), ..self }
-    }
-
-    /// How it is kept from now on, if its time is not over. What is stale already lives on for what is left of its windows.
-    fn policy(&self) -> Option<EntryPolicy> {
-        let minus = |ttl: Ttl, by: u64| match ttl.bounded() {
-            Ttl::Millis(millis) => Ttl::Millis(millis.saturating_sub(by)),
-            forever => forever,
-        };
-        let over = match self.ttl.bounded() {
-            Ttl::Millis(ttl) => self.age.saturating_sub(ttl),
-            Ttl::Forever => 0,
-        };
-        let policy = EntryPolicy {
-            ttl: minus(self.ttl, self.age),
-            idle_ttl: minus(self.idle_ttl, self.unused),
-            stale_while_revalidate: minus(self.stale_while_revalidate, over),
-            stale_if_error: minus(self.stale_if_error, over),
-            refresh_ahead: self.spread,
-            jitter: 0.0,
-            checked: self.checked,
-        };
-        let longest = policy.ttl.max(policy.stale_while_revalidate).max(policy.stale_if_error);
-        (longest.min(policy.idle_ttl) != Ttl::ZERO).then_some(policy)
-    }
-}
 
 /// An entry to be put back.
 #[derive(Clone, Copy, Debug)]

@@ -24,6 +24,7 @@ use nearcache::core::{
     PartitionId, RemovalCause, Settled, Slot, Softened, StaleCause, Start, Timers, Touched, WaitId, Wake, Who,
     WriteThrough,
 };
+use nearcache::numbers::{from_ttl, to_time, to_ttl};
 use nearcache::options::{Limits, LoadLimits, Policy, PolicyPatch, Priority};
 use nearcache::time::{Timestamp, Ttl};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -522,12 +523,14 @@ impl Core {
         let Some(info) = Slot::new(slot).and_then(|slot| self.machine.info(slot, to_time(now))) else {
             return Vec::new();
         };
-        let ttl = match info.age.ttl {
-            Ttl::Millis(millis) => millis as f64,
-            Ttl::Forever => f64::INFINITY,
-        };
         let state = f64::from(info.state as u8);
-        vec![state, f64::from(u8::from(info.loading)), info.age.millis as f64, ttl, f64::from(info.weight)]
+        vec![
+            state,
+            f64::from(u8::from(info.loading)),
+            info.age.millis as f64,
+            from_ttl(info.age.ttl),
+            f64::from(info.weight),
+        ]
     }
 
     /// The tags of a slot's entry, joined by U+0000.
@@ -839,23 +842,6 @@ fn asker(node: Node) -> i32 {
 /// A code with a number above it.
 fn with(code: u32, above: usize) -> f64 {
     f64::from(code) + above as f64 * 4_294_967_296.0
-}
-
-// Casts from f64 saturate and truncate: what a clock or an option can't mean becomes the nearest thing it can.
-
-fn to_time(millis: f64) -> Timestamp {
-    Timestamp::from_millis(millis as u64)
-}
-
-fn to_ttl(millis: f64) -> Ttl {
-    if millis == f64::INFINITY { Ttl::Forever } else { Ttl::Millis(millis as u64) }
-}
-
-fn from_ttl(ttl: Ttl) -> f64 {
-    match ttl {
-        Ttl::Millis(millis) => millis as f64,
-        Ttl::Forever => f64::INFINITY,
-    }
 }
 
 fn said_ttl(millis: f64) -> Option<Ttl> {

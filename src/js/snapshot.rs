@@ -3,7 +3,7 @@
 use nearcache::core::{NotRestored, PartitionId, Record, Restored, Slot, SnapshotId};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::{Core, from_ttl, to_hash, to_time, to_ttl, with};
+use crate::{Core, to_hash, to_time, with};
 
 #[wasm_bindgen]
 impl Core {
@@ -15,23 +15,7 @@ impl Core {
     /// The numbers of a `Record`, in the order of its fields; none where there is nothing to save.
     pub fn save(&mut self, id: u32, ordinal: u32, slot: u32, now: f64) -> Vec<f64> {
         let record = Slot::new(slot).and_then(|slot| self.machine.save(SnapshotId(id), ordinal, slot, to_time(now)));
-        let Some(record) = record else { return Vec::new() };
-        let [ttl, revalidate, error, idle] =
-            [record.ttl, record.stale_while_revalidate, record.stale_if_error, record.idle_ttl].map(from_ttl);
-        let checked = f64::from(u8::from(record.checked));
-        let (weight, standing) = (f64::from(record.weight), f64::from(record.standing));
-        vec![
-            record.age as f64,
-            ttl,
-            revalidate,
-            error,
-            idle,
-            record.unused as f64,
-            record.spread,
-            checked,
-            weight,
-            standing,
-        ]
+        record.map_or_else(Vec::new, |record| record.to_numbers())
     }
 
     /// The ordinals of what has changed since; nothing if another save has begun.
@@ -45,6 +29,7 @@ impl Core {
     }
 
     /// The slot, or a number below 0 that says why there is none: -1 expired, -2 no room, -3 purged, -4 superseded.
+    /// `numbers` are those of its record, which was taken out so many milliseconds before (`later`).
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
     pub fn restore(
         &mut self,
@@ -54,30 +39,13 @@ impl Core {
         hash: u32,
         now: f64,
         policy: u32,
-        age: f64,
-        ttl: f64,
-        revalidate: f64,
-        error: f64,
-        idle: f64,
-        unused: f64,
-        spread: f64,
-        checked: bool,
-        weight: u32,
-        standing: u32,
+        numbers: &[f64],
+        later: f64,
         tags: Option<Vec<String>>,
     ) -> i32 {
-        let record = Record {
-            age: age as u64,
-            ttl: to_ttl(ttl),
-            stale_while_revalidate: to_ttl(revalidate),
-            stale_if_error: to_ttl(error),
-            idle_ttl: to_ttl(idle),
-            unused: unused as u64,
-            spread,
-            checked: checked || self.policies.get(policy).entry.checked,
-            weight,
-            standing,
-        };
+        let Some(record) = Record::from_numbers(numbers) else { return -1 };
+        let checked = record.checked || self.policies.get(policy).entry.checked;
+        let record = Record { checked, ..record.later(later as u64) };
         let (tags, partition) = (tags.unwrap_or_default(), PartitionId(partition));
         let entry = Restored { partition, hash: to_hash(hash), ordinal, record, tags: &tags };
         match self.machine.restore(SnapshotId(id), to_time(now), &entry) {

@@ -15,10 +15,10 @@ mod purge_log;
 mod snapshot;
 
 use js_sys::{Array, Uint8Array};
+use nearcache::numbers::{from_ttl, to_time, to_ttl};
 use nearcache::tier::{
     self, BreakerOptions, ChainOptions, Failure, Lifetimes, NewValue, Place, Purge, ReadOutcome, Seal, TierOptions,
 };
-use nearcache::{Timestamp, Ttl};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -352,20 +352,5 @@ fn to_failure(end: u8) -> Option<Failure> {
         0 => None,
         1 => Some(Failure::Error),
         _ => Some(Failure::Timeout),
-    }
-}
-
-fn to_time(millis: f64) -> Timestamp {
-    Timestamp::from_millis(millis as u64)
-}
-
-fn to_ttl(millis: f64) -> Ttl {
-    if millis.is_infinite() { Ttl::Forever } else { Ttl::Millis(millis as u64) }
-}
-
-fn from_ttl(ttl: Ttl) -> f64 {
-    match ttl {
-        Ttl::Millis(millis) => millis as f64,
-        Ttl::Forever => f64::INFINITY,
     }
 }

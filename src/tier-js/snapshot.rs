@@ -5,10 +5,7 @@ use nearcache::core::Record;
 use nearcache::tier::snapshot::{Head, Piece, Reader, SnapshotError, Writer, parse};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::{from_ttl, seal_of, to_time, to_ttl};
-
-/// Numbers of a record, as the class's core gives and takes them.
-const NUMBERS: usize = 10;
+use crate::{seal_of, to_time};
 
 /// Writes one.
 #[wasm_bindgen]
@@ -36,7 +33,7 @@ impl SnapshotWriter {
 
     /// Adds an entry; U+0000 stands between its tags. `false` if it is too large.
     pub fn add(&mut self, part: &str, key: &str, numbers: &[f64], tags: &str, codec: u8, payload: &[u8]) -> bool {
-        let (Some(writer), Some(record)) = (&mut self.writer, record_of(numbers)) else { return false };
+        let (Some(writer), Some(record)) = (&mut self.writer, Record::from_numbers(numbers)) else { return false };
         let tags = tags.split('\0').filter(|tag| !tag.is_empty());
         writer.add(part, key, record, tags, codec, payload).is_ok()
     }
@@ -127,10 +124,10 @@ impl SnapshotReader {
     pub fn entries(&mut self, payload: &[u8]) -> Option<SnapshotEntries> {
         match parse(payload) {
             Ok((parts, entries)) => {
-                let mut numbers = Vec::with_capacity(entries.len() * (NUMBERS + 4));
+                let mut numbers = Vec::with_capacity(entries.len() * (Record::NUMBERS + 4));
                 for entry in &entries {
                     let start = entry.payload.as_ptr() as usize - payload.as_ptr() as usize;
-                    numbers.extend(numbers_of(&entry.record));
+                    numbers.extend(entry.record.to_numbers());
                     let about = [entry.part, entry.codec.into(), start, start + entry.payload.len()];
                     numbers.extend(about.map(|number| number as f64));
                 }
@@ -178,28 +175,4 @@ pub struct SnapshotEntries {
     pub tags: Vec<String>,
     /// 14 for each.
     pub numbers: Vec<f64>,
-}
-
-fn record_of(numbers: &[f64]) -> Option<Record> {
-    let &[age, ttl, revalidate, error, idle, unused, spread, checked, weight, standing] = numbers else { return None };
-    Some(Record {
-        age: age as u64,
-        ttl: to_ttl(ttl),
-        stale_while_revalidate: to_ttl(revalidate),
-        stale_if_error: to_ttl(error),
-        idle_ttl: to_ttl(idle),
-        unused: unused as u64,
-        spread,
-        checked: checked != 0.0,
-        weight: weight as u32,
-        standing: standing as u32,
-    })
-}
-
-fn numbers_of(record: &Record) -> [f64; NUMBERS] {
-    let lives = [record.ttl, record.stale_while_revalidate, record.stale_if_error, record.idle_ttl];
-    let [ttl, revalidate, error, idle] = lives.map(from_ttl);
-    let checked = f64::from(u8::from(record.checked));
-    let (weight, standing) = (record.weight.into(), record.standing.into());
-    [record.age as f64, ttl, revalidate, error, idle, record.unused as f64, record.spread, checked, weight, standing]
 }

@@ -17,6 +17,8 @@ const ERROR = 4;
 /** Numbers of an entry: its record, its part, its codec, where its payload begins and ends. */
 const STRIDE = 14;
 const RECORD = 10;
+/** The place of the weight among them. */
+const WEIGHT = 8;
 /** What no entry may weigh. */
 const HEAVIEST = 2 ** 32 - 1;
 /** Why the core does not put an entry back. */
@@ -177,12 +179,10 @@ export class Loading {
     const now = entries.clock.read();
     // A clock that was set back makes nothing younger than it was.
     const later = Math.max(now - takenAt, 0);
-    const [age, ttl, revalidate, error, idle, unused, spread, checked, saved, standing] = record as unknown as number[];
-    let weight = saved!;
-    if (weight === 0) {
+    if (record[WEIGHT] === 0) {
       try {
         const bytes = handle.weigh(key, value);
-        weight = Number.isNaN(bytes) ? 0 : Math.ceil(bytes);
+        record[WEIGHT] = Number.isNaN(bytes) ? 0 : Math.min(Math.ceil(bytes), HEAVIEST);
       } catch {
         skipped.values++;
         return;
@@ -198,16 +198,8 @@ export class Loading {
       hash,
       now,
       handle.defaults.policy,
-      age! + later,
-      ttl!,
-      revalidate!,
-      error!,
-      idle!,
-      unused! + later,
-      spread!,
-      checked === 1,
-      Math.min(weight, HEAVIEST),
-      standing!,
+      record,
+      later,
       tags === "" ? undefined : tags.split("\0"),
     );
     if (slot > 0) {
