@@ -155,7 +155,11 @@ fn main() {
         return count(&arguments[at + 1], &arguments[at + 2], &trace);
     }
     println!("{:<22}{:<26}{:>8}{:>10}{:>8}", "case", "cache", "ns/op", "to lru", "hits");
+    let only = std::env::var("ONLY").unwrap_or_default();
     for (case, filled, run) in CASES {
+        if !case.contains(&only) {
+            continue;
+        }
         let mut caches: Vec<_> = CONTENDERS.iter().map(|(_, make)| make()).collect();
         if filled {
             caches.iter_mut().for_each(|cache| fill_up(&mut **cache, &trace));
@@ -182,7 +186,9 @@ fn main() {
             println!("{case:<22}{name:<26}{:>8.1}{ratio:>10.2}{hits:>8}", median(its.clone()));
         }
     }
-    memory();
+    if only.is_empty() {
+        memory();
+    }
 }
 
 fn fill_up(cache: &mut dyn Contender, trace: &Trace) {

@@ -607,7 +607,10 @@ fn what_is_too_long_to_be_kept_is_as_long_as_the_origin_says() {
         let announced = world_of(rule(), status, [&fields[..], &[("content-length", "70000")]].concat(), &body);
         let length = Some("70000".to_owned());
         let got = announced.ask(get("/", &[]));
-        assert_eq!((got.status.as_u16(), got.field("content-length"), got.body.len()), (status, length.clone(), 70_000));
+        assert_eq!(
+            (got.status.as_u16(), got.field("content-length"), got.body.len()),
+            (status, length.clone(), 70_000)
+        );
         let got = announced.ask(request(Method::HEAD, "/", &[]));
         assert_eq!((got.field("content-length"), got.body.len()), (length, 0));
         let unannounced = world_of(rule(), status, fields, &body);

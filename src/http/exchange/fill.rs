@@ -98,7 +98,12 @@ impl<B: Clone> Exchange<B> {
         } else if whole.is_none()
             && let Some(part) = part
             && part.record.freshness.is_fresh(now)
-            && part.record.part.as_ref().and_then(|part| part.total).is_none_or(|total| total <= self.rule.max_body_bytes)
+            && part
+                .record
+                .part
+                .as_ref()
+                .and_then(|part| part.total)
+                .is_none_or(|total| total <= self.rule.max_body_bytes)
             && let Some(tag) = ranges::strong_tag(part.record.said())
             && let Some(missing) = part.record.part.as_ref().and_then(ranges::missing).and_then(ranges::to_value)
         {
