@@ -494,7 +494,7 @@ fn spread_of<K, V>(items: &[Item<K, V>], slot: Slot) -> u64 {
     items.get(slot.index()).map_or(0, |item| item.hash.spread())
 }
 
-#[inline]
+#[inline(always)]
 fn find_in<K, V, Q>(
     index: &HashTable<Slot>,
     items: &[Item<K, V>],
@@ -506,9 +506,26 @@ where
     K: Borrow<Q>,
     Q: Eq + ?Sized,
 {
-    let is_right = |slot: Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
     let first = first(index, items, hash)?;
-    if is_right(first) { Some(first) } else { index.find(hash.spread(), |slot| is_right(*slot)).copied() }
+    let is_right = items.get(first.index()).is_some_and(|item| item.is(partition, key));
+    if is_right { Some(first) } else { find_among(index, items, hash, partition, key) }
+}
+
+/// As [`find_in`], among several keys of the hash.
+#[cold]
+fn find_among<K, V, Q>(
+    index: &HashTable<Slot>,
+    items: &[Item<K, V>],
+    hash: KeyHash,
+    partition: PartitionId,
+    key: &Q,
+) -> Option<Slot>
+where
+    K: Borrow<Q>,
+    Q: Eq + ?Sized,
+{
+    let is_right = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
+    index.find(hash.spread(), is_right).copied()
 }
 
 impl<K, V> Item<K, V> {
