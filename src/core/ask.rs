@@ -212,6 +212,19 @@ impl Machine {
         self.expirable == 0 && self.flights.live() == 0 && self.writes.is_empty()
     }
 
+    /// As [`miss`](Self::miss), where nothing comes of it but that it is counted; else `false`, and nothing is done. `now` is
+    /// asked for a moment not after now, if anything ever ends.
+    #[inline]
+    pub(crate) fn miss_at_rest(&mut self, namespace: u8, now: impl FnOnce() -> Timestamp) -> bool {
+        let now = if self.all_timeless() { Timestamp::default() } else { now() };
+        let at_rest = self.finds_nothing_to_sweep(now);
+        if at_rest {
+            self.pass_swept();
+            self.count_in(namespace, |stats| stats.misses += 1);
+        }
+        at_rest
+    }
+
     /// A get that returns only what is there, of a key that is not.
     #[inline]
     pub fn miss(&mut self, namespace: u8, now: Timestamp) {

@@ -1,5 +1,5 @@
-//! The commonest insertion of all in a full cache: a value of which nothing is to be known but when it ends takes the slot
-//! of one of the same kind, which makes way for it.
+//! The commonest insertions of all in a full cache: a value of which nothing is to be known but when it ends takes the slot
+//! of one of the same kind, which makes way for it, or the place of its own key's older value.
 
 use super::partitions::PartitionId;
 use super::slab::Slot;
@@ -24,11 +24,22 @@ impl PlainTtl {
 }
 
 impl Machine {
-    /// Does what storing a new key's value would do, in a third of the time, where nothing but two moments changes. `None`:
-    /// nothing is stored yet (though something may have made way), because there is more to it.
+    /// Does what storing a value would do, in a third of the time, where nothing but moments changes. `None`: nothing is stored yet
+    /// (though something may have made way), because there is more to it.
     #[inline]
-    pub(super) fn exchange(&mut self, partition: PartitionId, now: Timestamp, value: &NewValue<'_>) -> Option<Slot> {
-        self.exchange_plain(partition, now, plain(value)?, value.hash)
+    pub(super) fn exchange(
+        &mut self,
+        slot: Option<Slot>,
+        partition: PartitionId,
+        now: Timestamp,
+        value: &NewValue<'_>,
+    ) -> Option<Slot> {
+        let ttl = plain(value)?;
+        match slot {
+            None => self.exchange_plain(partition, now, ttl, value.hash),
+            Some(_) if partition == PartitionId::ROOT => self.insert_plain(slot, now, ttl, None),
+            Some(_) => None,
+        }
     }
 
     /// [`insert`](Self::insert) of a new key's value of which nothing is said but this, in a full cache that is not bounded by
@@ -39,42 +50,64 @@ impl Machine {
         &mut self,
         partition: PartitionId,
         now: Timestamp,
-        PlainTtl(ttl): PlainTtl,
+        ttl: PlainTtl,
         hash: Option<u32>,
     ) -> Option<Slot> {
-        let is_full = self.entries > 0 && self.entries == self.limits.max_entries();
-        let is_plain = self.slab.is_plain() && self.freshness.is_empty() && self.tags.is_empty();
-        let is_derivable = ttl == Ttl::Forever || ttl == self.usual_ttl;
-        // What is being saved is told of each entry that leaves.
-        let is_untold = self.snapshots.is_none() && !self.limits.weighs();
-        if !(is_full & is_plain & is_derivable & is_untold) || partition != PartitionId::ROOT {
+        if partition != PartitionId::ROOT {
             return None;
         }
-        // What is swept makes room, too.
-        if !self.finds_nothing_to_sweep(now) {
-            return None;
-        }
-        let slot = self.eviction.victim(&[], None)?;
-        let until = match ttl {
-            Ttl::Millis(_) => Some(now.after(ttl)),
-            Ttl::Forever => None,
-        };
-        let Some(before) = self.slab.replace_value_at_rest(slot, until, now) else {
-            self.drop_value(slot, Some(RemovalCause::Size));
-            return None;
-        };
-        self.pass_swept();
-        self.eviction.exchanged(slot, hash);
-        self.expirable = self.expirable - u32::from(!before.is_for_ever()) + u32::from(until.is_some());
-        self.note_end(slot, now);
-        self.count_in(0, |stats| {
-            stats.evicted_size += 1;
-            stats.inserts += 1;
-        });
+        let slot = self.insert_plain(None, now, ttl, hash)?;
         if let Some(unheeded) = self.made_way.replace(slot) {
             self.removals.push_back(Removal::that_made_way(unheeded));
         }
         Some(slot)
+    }
+
+    /// As [`exchange_plain`](Self::exchange_plain), of a key of the cache itself, which may have a value already. What makes way for a
+    /// new key's is no [removal](Self::poll_removal) to poll.
+    pub(crate) fn insert_plain(
+        &mut self,
+        slot: Option<Slot>,
+        now: Timestamp,
+        PlainTtl(ttl): PlainTtl,
+        hash: Option<u32>,
+    ) -> Option<Slot> {
+        let is_full = slot.is_some() | (self.entries > 0 && self.entries == self.limits.max_entries());
+        let is_plain = self.slab.is_plain() && self.freshness.is_empty() && self.tags.is_empty();
+        let is_derivable = ttl == Ttl::Forever || ttl == self.usual_ttl;
+        // What is being saved is told of each entry that leaves.
+        let is_untold = self.snapshots.is_none() && !self.limits.weighs();
+        // What is swept makes room, too.
+        if !(is_full & is_plain & is_derivable & is_untold) || !self.finds_nothing_to_sweep(now) {
+            return None;
+        }
+        let place = match slot {
+            Some(slot) => slot,
+            None => self.eviction.victim(&[], None)?,
+        };
+        let until = match ttl {
+            Ttl::Millis(_) => Some(now.after(ttl)),
+            Ttl::Forever => None,
+        };
+        let Some(before) = self.slab.replace_value_at_rest(place, until, now) else {
+            if slot.is_none() {
+                self.drop_value(place, Some(RemovalCause::Size));
+            }
+            return None;
+        };
+        self.pass_swept();
+        match slot {
+            Some(_) => self.eviction.replaced(place, &[], 0),
+            None => self.eviction.exchanged(place, hash),
+        }
+        self.expirable = self.expirable - u32::from(!before.is_for_ever()) + u32::from(until.is_some());
+        self.note_end(place, now);
+        self.count_in(0, |stats| {
+            let gone = if slot.is_some() { &mut stats.evicted_replaced } else { &mut stats.evicted_size };
+            *gone += 1;
+            stats.inserts += 1;
+        });
+        Some(place)
     }
 }
 

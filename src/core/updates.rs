@@ -5,7 +5,7 @@ use super::partitions::PartitionId;
 use super::slab::{Slot, State};
 use super::writes::Write;
 use super::{Brought, Machine, RemovalCause, SWEEP, WriteId};
-use crate::options::{Policy, PolicyPatch};
+use crate::options::{NOTHING_SAID, Policy, PolicyPatch};
 use crate::time::{Timestamp, Ttl};
 
 /// A value that was set or written.
@@ -25,6 +25,14 @@ pub struct NewValue<'a> {
     pub absent: bool,
     /// From 0 to 1, for jitter.
     pub random: f64,
+}
+
+impl<'a> NewValue<'a> {
+    /// A value of which nothing is said, of a new key of this hash.
+    pub(crate) fn of_policy(policy: &'a Policy, hash: u32) -> Self {
+        let tags: [&[String]; 2] = [&[], &[]];
+        Self { hash: Some(hash), policy, said: &NOTHING_SAID, tags, weight: None, absent: false, random: 0.0 }
+    }
 }
 
 /// A write to a key's source that begins.
@@ -72,7 +80,7 @@ impl Machine {
         if value.weight.is_none() && self.limits.weighs() {
             return None;
         }
-        match slot.is_none().then(|| self.exchange(partition, now, value)).flatten() {
+        match self.exchange(slot, partition, now, value) {
             Some(slot) => Some(slot),
             None => self.insert_slowly(slot, partition, now, value),
         }

@@ -13,7 +13,7 @@ use super::inner::Inner;
 use super::plugin::{HitEvent, MissEvent};
 use super::runtime::{Local, Runtime};
 use super::table::{EntryTable, NoHit};
-use crate::core::{Info, Machine, MissCause, NewValue, PartitionId, Slot, Stats, Touched};
+use crate::core::{Info, Machine, MissCause, NewValue, PartitionId, PlainTtl, Slot, Stats, Touched};
 use crate::options::{Limits, NOTHING_SAID};
 use crate::time::{Timestamp, Ttl};
 
@@ -65,12 +65,29 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        match self.simple_hit(key) {
-            Ok(value) => Some(value),
-            Err(NoHit::Absent) if self.inner.rules.validate.is_none() => self.get_slowly(None),
-            Err(NoHit::Found(slot)) if self.inner.rules.validate.is_none() => self.get_slowly(Some(slot)),
-            Err(_) => self.get_and_tell(key),
-        }
+        let inner = &*self.inner;
+        let (false, Ok(mut table)) = (inner.has_plugins(), inner.table.try_borrow_mut()) else {
+            return self.get_and_tell(key);
+        };
+        let namespace = self.handle.namespace;
+        // Nothing leaves the table by a simple hit or miss: there is nothing to look after when the borrow ends.
+        let slot = match table.hit(self.partition, namespace, key, || inner.runtime.upper_bound()).cloned() {
+            Ok(value) => return Some(value),
+            Err(NoHit::Absent) => {
+                let now = || inner.runtime.passed_moment();
+                if self.partition != CLOSED && table.machine.miss_at_rest(namespace, now) {
+                    return None;
+                }
+                None
+            }
+            Err(NoHit::Found(slot)) if inner.rules.validate.is_none() => Some(slot),
+            Err(_) => {
+                drop(table);
+                return self.get_and_tell(key);
+            }
+        };
+        drop(table);
+        self.get_slowly(slot)
     }
 
     /// The value, if it is certainly fresh, and nobody is to be told of the hit.
@@ -80,22 +97,12 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.simple_hit(key).ok()
-    }
-
-    #[inline]
-    fn simple_hit<Q>(&self, key: &Q) -> Result<V, NoHit>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
         let inner = &*self.inner;
         if inner.has_plugins() {
-            return Err(NoHit::Unknown);
+            return None;
         }
-        let mut table = inner.table.try_borrow_mut().map_err(|_| NoHit::Unknown)?;
-        // Nothing leaves the table by a hit: there is nothing to look after when the borrow ends.
-        table.hit(self.partition, self.handle.namespace, key, || inner.runtime.upper_bound()).cloned()
+        let mut table = inner.table.try_borrow_mut().ok()?;
+        table.hit(self.partition, self.handle.namespace, key, || inner.runtime.upper_bound()).ok().cloned()
     }
 
     /// A get of what was found in this slot and is no simple hit, if a key was found at all. Counts.
@@ -253,7 +260,10 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// `false` if it was not stored: zero ttl, or heavier than `max_entry_bytes`, and the old value is gone then too; or of
     /// unknown weight in a cache that is bounded by bytes, which changes nothing.
     pub fn insert(&self, key: K, value: V) -> bool {
-        self.insert_by(key, value, None)
+        match self.handle.plain_ttl {
+            Some(ttl) => self.insert_plain(key, value, ttl),
+            None => self.insert_by(key, value, None),
+        }
     }
 
     /// [`insert`](Self::insert) with a lifetime, tags or a weight of its own.
@@ -282,20 +292,37 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let known = table.find_hashed(hash, self.partition, &key);
         let new = NewValue { hash: Some(hash.0), policy, said, tags, weight, absent, random };
         let slot = table.machine.insert(known, self.partition, now, &new);
-        if let Some(taken) = slot.and_then(|slot| table.made_way(slot)) {
-            let before = table.exchange(taken, self.partition, hash, key, value);
-            let has_more = table.has_news();
-            drop(table);
-            // With nothing borrowed.
-            drop(before);
-            if has_more {
-                inner.with(|_| ());
-            }
-            return true;
-        }
         drop(table);
         inner.with(|table| table.insert(known, slot, self.partition, &handle.place, hash, (key, value)));
         slot.is_some()
+    }
+
+    /// An insertion of a value of which nothing is to be known but when it ends, and of which nobody is told.
+    #[inline]
+    fn insert_plain(&self, key: K, value: V, ttl: PlainTtl) -> bool {
+        let (inner, handle) = (&*self.inner, &*self.handle);
+        let now = if handle.is_long { inner.runtime.lower_bound() } else { inner.now() };
+        let Ok(mut table) = inner.table.try_borrow_mut() else { return false };
+        let hash = table.hash(PartitionId::ROOT, &key);
+        let known = table.find_hashed(hash, PartitionId::ROOT, &key);
+        let Some(slot) = table.machine.insert_plain(known, now, ttl, Some(hash.0)) else {
+            let new = NewValue::of_policy(&handle.policy, hash.0);
+            let slot = table.machine.insert(known, PartitionId::ROOT, now, &new);
+            drop(table);
+            inner.with(|table| table.insert(known, slot, PartitionId::ROOT, &handle.place, hash, (key, value)));
+            return slot.is_some();
+        };
+        let before = match known {
+            Some(_) => table.replace(slot, key, value),
+            None => table.exchange(slot, hash, key, value),
+        };
+        drop(table);
+        // With nothing borrowed.
+        drop(before);
+        if inner.purger.is_some() {
+            inner.with(|_| ());
+        }
+        true
     }
 
     /// The values of those keys that are there and fresh. Each key counts as one [`get`](Self::get), and nothing is loaded. O(keys).

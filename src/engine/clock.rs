@@ -103,19 +103,19 @@ pub(super) fn wall() -> Timestamp {
 
 #[derive(Clone)]
 pub(super) enum Clock {
-    Platform(platform::Clock),
+    Platform(platform::Clock, Passed),
     Manual(ManualClock),
 }
 
 impl Clock {
     pub fn start() -> Self {
-        Self::Platform(platform::Clock::start())
+        Self::Platform(platform::Clock::start(), Passed::default())
     }
 
     #[inline]
     pub fn now(&self) -> Timestamp {
         match self {
-            Self::Platform(clock) => clock.now(),
+            Self::Platform(clock, _) => clock.now(),
             Self::Manual(clock) => clock.now(),
         }
     }
@@ -123,7 +123,7 @@ impl Clock {
     #[inline]
     pub fn upper_bound(&self) -> Timestamp {
         match self {
-            Self::Platform(clock) => clock.upper_bound(),
+            Self::Platform(clock, _) => clock.upper_bound(),
             Self::Manual(clock) => clock.now(),
         }
     }
@@ -131,19 +131,49 @@ impl Clock {
     #[inline]
     pub fn lower_bound(&self) -> Timestamp {
         match self {
-            Self::Platform(clock) => clock.lower_bound(),
+            Self::Platform(clock, _) => clock.lower_bound(),
+            Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// As [`lower_bound`](Self::lower_bound), read at one call of 16 at least.
+    #[inline]
+    pub fn passed_moment(&self) -> Timestamp {
+        match self {
+            Self::Platform(clock, passed) => passed.moment(|| clock.lower_bound()),
             Self::Manual(clock) => clock.now(),
         }
     }
 
     pub fn sleep(&self, millis: u64) -> Sleep {
         match self {
-            Self::Platform(_) => Sleep::Platform(platform::sleep(millis.min(LONGEST_SLEEP))),
+            Self::Platform(..) => Sleep::Platform(platform::sleep(millis.min(LONGEST_SLEEP))),
             Self::Manual(clock) => {
                 let until = clock.state.now.get().saturating_add(millis);
                 Sleep::Manual(ManualSleep { clock: clock.clone(), until })
             }
         }
+    }
+}
+
+/// A reading that serves some calls.
+#[derive(Clone, Default)]
+pub(super) struct Passed {
+    moment: Cell<Timestamp>,
+    calls: Cell<u32>,
+}
+
+impl Passed {
+    const CALLS: u32 = 16;
+
+    #[inline]
+    fn moment(&self, read: impl FnOnce() -> Timestamp) -> Timestamp {
+        let calls = self.calls.get();
+        self.calls.set(calls.wrapping_add(1));
+        if calls.is_multiple_of(Self::CALLS) {
+            self.moment.set(read());
+        }
+        self.moment.get()
     }
 }
 

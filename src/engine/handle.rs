@@ -8,7 +8,7 @@ use super::cache::Cache;
 use super::inner::Inner;
 use super::plugin::Place;
 use super::runtime::Runtime;
-use crate::core::{Part, PartitionId, join_scope};
+use crate::core::{Part, PartitionId, PlainTtl, join_scope};
 use crate::error::OptionError;
 use crate::options::{EntryPolicy, Policy, PolicyPatch};
 use crate::time::Ttl;
@@ -36,6 +36,8 @@ pub(super) struct Handle<K, V, R: Runtime> {
     pub policy: Policy,
     /// Whether its values live so long that a moment does not matter.
     pub is_long: bool,
+    /// How long its values live, if neither they nor anyone says more of them.
+    pub plain_ttl: Option<PlainTtl>,
     /// Borne by all that it stores.
     pub tags: Vec<String>,
     pub place: Rc<Place>,
@@ -51,6 +53,7 @@ impl<K, V, R: Runtime> Handle<K, V, R> {
             scope: String::new(),
             policy,
             is_long: is_long(&policy.entry),
+            plain_ttl: PlainTtl::of(&policy).filter(|_| tags.is_empty() && inner.takes_values_as_they_are()),
             tags,
             place,
         })
@@ -139,7 +142,9 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let partition = partition.flatten().unwrap_or(CLOSED);
         let (inner, tags, place) = (Rc::downgrade(&self.inner), self.handle.tags.clone(), Rc::new(place));
         let is_long = is_long(&policy.entry);
-        let handle = Rc::new(Handle { inner, partition, namespace, scope, policy, is_long, tags, place });
+        // The short way is that of the cache's own keys.
+        let plain_ttl = None;
+        let handle = Rc::new(Handle { inner, partition, namespace, scope, policy, is_long, plain_ttl, tags, place });
         Self { inner: self.inner.clone(), partition, handle }
     }
 

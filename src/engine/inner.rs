@@ -122,6 +122,11 @@ impl<K, V, R: Runtime> Inner<K, V, R> {
         if random > 0.0 { random.min(1.0) } else { f64::MIN_POSITIVE }
     }
 
+    /// Whether no rule or plugin is asked or told of a value that is stored.
+    pub fn takes_values_as_they_are(&self) -> bool {
+        self.weigher.is_none() && self.rules.is_negative.is_none() && self.told_key.is_none()
+    }
+
     /// What the weigher says of a value.
     pub fn weigh(&self, key: &K, value: &V) -> Option<u32> {
         self.weigher.as_ref().map(|weigh| weigh(key, value))

@@ -41,6 +41,12 @@ pub trait Runtime: 'static {
         self.now()
     }
 
+    /// As [`lower_bound`](Self::lower_bound), and may be some calls old, if that is cheaper: enough to look for what is dead.
+    #[inline]
+    fn passed_moment(&self) -> Timestamp {
+        self.lower_bound()
+    }
+
     /// A promise of the present request, and what settles it, whichever request calls that. Wanted where tasks are
     /// [`DETACHED`](Self::DETACHED) and a task's waker would go on in the request that wakes it; else `None`.
     fn signal(&self) -> Option<(Self::Task, Signal)> {
@@ -125,6 +131,11 @@ impl Runtime for Local {
     #[inline]
     fn lower_bound(&self) -> Timestamp {
         self.clock.lower_bound()
+    }
+
+    #[inline]
+    fn passed_moment(&self) -> Timestamp {
+        self.clock.passed_moment()
     }
 
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {

@@ -25,9 +25,6 @@ pub(super) enum NoHit {
     Unknown,
 }
 
-/// A slot whose entry has made way for a new one.
-pub(super) struct Taken(Slot);
-
 /// What a get reads of a slot lies side by side.
 pub(super) struct Item<K, V> {
     partition: PartitionId,
@@ -226,6 +223,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         self.find_hashed(self.hash(partition, key), partition, key)
     }
 
+    #[inline]
     pub fn find_hashed<Q>(&self, hash: KeyHash, partition: PartitionId, key: &Q) -> Option<Slot>
     where
         K: Borrow<Q>,
@@ -351,28 +349,13 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         }
     }
 
-    /// The slot, if what lay there has made way for what comes there now, and nobody is to be told of it.
+    /// Puts a new key of the cache itself and its value in a slot that another key had. What was there is the caller's to drop.
     #[inline]
-    pub fn made_way(&mut self, slot: Slot) -> Option<Taken> {
-        if self.told_key.is_some() {
-            return None;
-        }
-        self.machine.poll_removal_from(slot).map(|_| Taken(slot))
-    }
-
-    /// Puts a new key and its value in a slot that another key had. What was there is the caller's to drop.
-    #[inline]
-    pub fn exchange(
-        &mut self,
-        Taken(slot): Taken,
-        partition: PartitionId,
-        hash: KeyHash,
-        key: K,
-        value: V,
-    ) -> Option<Item<K, V>> {
+    pub fn exchange(&mut self, slot: Slot, hash: KeyHash, key: K, value: V) -> Option<Item<K, V>> {
         let Self { index, items, .. } = self;
         let item = items.get_mut(slot.index())?;
-        let before = std::mem::replace(item, Item { partition, hash, content: Content::Entry(key, value) });
+        let new = Item { partition: PartitionId::ROOT, hash, content: Content::Entry(key, value) };
+        let before = std::mem::replace(item, new);
         if let Ok(found) = index.find_entry(before.hash.spread(), |s| *s == slot) {
             found.remove();
         }
@@ -380,10 +363,12 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         Some(before)
     }
 
-    /// Whether something has left that is to be told of or dropped.
+    /// Puts a value in the place of its key's older one. That and the key are the caller's to drop.
     #[inline]
-    pub fn has_news(&self) -> bool {
-        self.machine.has_news() || !self.left.is_empty()
+    pub fn replace(&mut self, slot: Slot, key: K, value: V) -> Option<Item<K, V>> {
+        let item = self.items.get_mut(slot.index())?;
+        let old = item.put(value)?;
+        Some(Item { partition: item.partition, hash: item.hash, content: Content::Entry(key, old) })
     }
 
     /// Takes out what the machine let go of. Comes before a value is written.
@@ -509,7 +494,7 @@ fn spread_of<K, V>(items: &[Item<K, V>], slot: Slot) -> u64 {
     items.get(slot.index()).map_or(0, |item| item.hash.spread())
 }
 
-#[inline]
+#[inline(always)]
 fn find_in<K, V, Q>(
     index: &HashTable<Slot>,
     items: &[Item<K, V>],
@@ -521,9 +506,26 @@ where
     K: Borrow<Q>,
     Q: Eq + ?Sized,
 {
-    let is_right = |slot: Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
     let first = first(index, items, hash)?;
-    if is_right(first) { Some(first) } else { index.find(hash.spread(), |slot| is_right(*slot)).copied() }
+    let is_right = items.get(first.index()).is_some_and(|item| item.is(partition, key));
+    if is_right { Some(first) } else { find_among(index, items, hash, partition, key) }
+}
+
+/// As [`find_in`], among several keys of the hash.
+#[cold]
+fn find_among<K, V, Q>(
+    index: &HashTable<Slot>,
+    items: &[Item<K, V>],
+    hash: KeyHash,
+    partition: PartitionId,
+    key: &Q,
+) -> Option<Slot>
+where
+    K: Borrow<Q>,
+    Q: Eq + ?Sized,
+{
+    let is_right = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
+    index.find(hash.spread(), is_right).copied()
 }
 
 impl<K, V> Item<K, V> {

@@ -30,6 +30,9 @@ fn a_clocks_cheap_bounds_are_bounds() {
                 (runtime.now(), runtime.upper_bound(), runtime.lower_bound(), runtime.now());
             assert!(before <= upper && lower <= after && *last <= before, "{before:?} {upper:?} {lower:?} {after:?}");
             *last = after;
+            // Of 16 moments in a row one is read, so that the last is none from before them all.
+            let passed = (0..16).map(|_| runtime.passed_moment()).last();
+            assert!(Some(lower) <= passed && passed <= Some(runtime.now()), "{lower:?} {passed:?}");
         }
     }
 }

@@ -54,10 +54,14 @@ impl Adaptive {
     #[inline]
     pub fn exchanged(&mut self, slot: Slot, hash: Option<u32>) {
         let (number, hash) = (slot.number(), own(hash));
-        self.clock.exchange(number, hash);
-        self.note_key(number, hash);
+        let sampled = self.shadows.samples(hash);
+        self.clock.exchange(number, hash, sampled);
+        if sampled {
+            self.tell_shadows(hash);
+        }
     }
 
+    #[inline]
     pub fn victim(&mut self, weights: &[u32], keep: Option<Slot>) -> Option<Slot> {
         self.clock.victim(weights, keep.map_or(0, Slot::number)).and_then(Slot::new)
     }
@@ -114,11 +118,7 @@ impl Adaptive {
 
     /// Lets the shadows know of a use of a key that they sample, and does as they advise.
     fn note(&mut self, number: u32) {
-        self.note_key(number, self.clock.hash(number));
-    }
-
-    #[inline]
-    fn note_key(&mut self, number: u32, hash: u32) {
+        let hash = self.clock.hash(number);
         let sampled = self.shadows.samples(hash);
         self.clock.set_noted(number, sampled);
         if sampled {

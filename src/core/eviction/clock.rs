@@ -174,14 +174,15 @@ impl Clock {
     }
 
     /// What the [victim](Self::victim) `number` was makes room for a new key of this hash (0: none): as to remove the one
-    /// and insert the other, where neither weighs anything.
+    /// and insert the other, where neither weighs anything, and to [note](Self::set_noted) the other's hits elsewhere or not.
     #[inline]
-    pub fn exchange(&mut self, number: u32, hash: u32) {
+    pub fn exchange(&mut self, number: u32, hash: u32, noted: bool) {
         let node = self.node(number);
         if number != self.cold.oldest {
             self.remove(number, &[], Leaving::Evicted);
             self.keyed(number, hash);
-            return self.insert(number, &[], true);
+            self.insert(number, &[], true);
+            return self.set_noted(number, noted);
         }
         self.remember(node, node.age(self.time));
         let ghost = if hash != 0 { self.ghosts.take(hash, self.time) } else { None };
@@ -190,14 +191,17 @@ impl Clock {
             ghost => self.classify(ghost, number, &[]),
         };
         let time = self.tick();
-        self.change(number, |node| (node.mark, node.hash) = (mark(Class::Cold, comes, time), hash));
-        self.set_hits(number, 0);
+        if let Some(hits) = self.hits.get_mut(number as usize) {
+            *hits = if noted { NOTED } else { 0 };
+        }
+        let Some(place) = self.nodes.get_mut(number as usize) else { return };
+        (place.mark, place.hash) = (mark(Class::Cold, comes, time), hash);
         if hot {
             let node = self.node(number);
             self.unlink(number, node, &[]);
             self.push(number, node, Class::Hot, &[]);
         } else {
-            self.cold.oldest = self.node(number).newer;
+            self.cold.oldest = place.newer;
         }
         self.cool(&[]);
     }
@@ -247,9 +251,11 @@ impl Clock {
     #[inline]
     pub fn hit(&mut self, number: u32) -> bool {
         let Some(hits) = self.hits.get_mut(number as usize) else { return false };
-        if (*hits & !NOTED) < MOST_HITS {
-            *hits += 1;
+        // As with most hits, and nothing is written.
+        if *hits == MOST_HITS {
+            return false;
         }
+        *hits += u8::from((*hits & !NOTED) < MOST_HITS);
         *hits >= NOTED
     }
 

@@ -96,7 +96,7 @@ impl Ghosts {
     pub fn take(&mut self, hash: u32, now: u32) -> Option<Known> {
         let print = print(hash);
         let (shift, now) = (self.shift, self.unit(now));
-        let ghost = self.bucket(hash)?.iter_mut().find(|ghost| **ghost != 0 && **ghost >> PRINT_SHIFT == print)?;
+        let ghost = self.bucket(hash)?.iter_mut().find(|ghost| **ghost >> PRINT_SHIFT == print && **ghost != 0)?;
         let known = std::mem::take(ghost);
         let age = u32::from(now.wrapping_sub(known as u16)) << shift;
         Some(Known { age, comes: (known >> COMES_SHIFT) as u8 & MOST_COMES })

@@ -137,7 +137,7 @@ fn to_exchange_is_to_remove_one_and_insert_the_other() {
                 let victim = first.victim(&[], 0).unwrap();
                 assert_eq!(second.victim(&[], 0), Some(victim));
                 rotated += u32::from(first.class(victim) == Class::Cold);
-                first.exchange(victim, hash);
+                first.exchange(victim, hash, false);
                 second.remove(victim, &[], Leaving::Evicted);
                 second.keyed(victim, hash);
                 second.insert(victim, &[], true);
