@@ -79,15 +79,18 @@ fn under_random_calls_every_entry_leaves_in_time_and_none_too_early() {
     for round in 0..40 {
         let eviction = [EvictionPolicy::Lru, EvictionPolicy::Adaptive][round % 2];
         let every = 1 + random.below(if round % 4 < 2 { 50 } else { 500 });
-        let mut driven = Driven::new(Limits::new(5 + random.below(40), u64::MAX, u64::MAX), eviction, every);
-        let steps = 4_000;
+        // With a single entry no other's end makes up for one that was not noted.
+        let entries = if round % 5 == 0 { 1 } else { 5 + random.below(40) };
+        let mut driven = Driven::new(Limits::new(entries, u64::MAX, u64::MAX), eviction, every);
+        let steps = if entries == 1 { 40_000 } else { 4_000 };
         for now in 1_000_000..1_000_000 + steps {
-            if random.below(3) == 0 {
+            // And with long rests.
+            if random.below(if entries == 1 { 150 } else { 3 }) == 0 {
                 act(&mut driven, &mut random, now);
             }
             driven.tick(now);
         }
-        assert!(driven.expired > 0, "nothing has expired");
+        assert!(driven.expired > 0 || entries == 1, "nothing has expired");
         assert!(driven.rings <= steps / every + 1, "{} rings in {steps} ms, every {every}", driven.rings);
         // What never ends is all that may be left.
         driven.tick(2_000_000);
@@ -101,7 +104,7 @@ fn under_random_calls_every_entry_leaves_in_time_and_none_too_early() {
 }
 
 fn act(driven: &mut Driven, random: &mut Random, now: u64) {
-    let key = random.below(60) as u32;
+    let key = random.below(if driven.machine.limits().max_entries() == 1 { 2 } else { 60 }) as u32;
     let slot = driven.held.get(&key).map(|it| it.0);
     let mut patch = PolicyPatch::new();
     if random.below(2) == 0 {
