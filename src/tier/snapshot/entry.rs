@@ -21,7 +21,8 @@ const TAGS: u64 = 128;
 pub struct Entry<'a> {
     /// The number of the part of the cache where it lies, among those of its chunk.
     pub part: usize,
-    /// Its key as text: strings as they are, `#s` before one that begins with `#`, and `#` and something else for all others.
+    /// Its key as text: strings as they are, `#s` before one that begins with `#`, `#j` before the JSON of one that is not
+    /// well-formed UTF-16, and `#` and something else for all others.
     pub key: &'a str,
     /// Its numbers, as they were when its chunk was taken out.
     pub record: Record,
