@@ -112,7 +112,16 @@ export class Computes<K, V> {
     // What needs no time at all comes before any deadline.
     wait(now, this.look(turn, now) || turn.deadline);
     if (turn.hasCome) keepAlive(work());
-    else keepAlive(turn.come.promise.then(() => (over ? undefined : work())));
+    else {
+      const begin = (): Promise<void> | undefined => {
+        if (over) return undefined;
+        // Its deadline may have come before its timer.
+        if (!Number.isNaN(this.look(turn, clock.read()))) return work();
+        giveUp(timedOut(key, hardTimeout));
+        return undefined;
+      };
+      keepAlive(turn.come.promise.then(begin));
+    }
     return promise;
   }
 

@@ -129,11 +129,15 @@ impl<K: Hash + Eq, V, R: Runtime> Place<'_, K, V, R> {
     /// Waits for the turn; `false`: the deadline came first.
     async fn wait(&self) -> bool {
         let inner = &self.cache.inner;
+        // Whose turn it is at once has not waited: what needs no time comes before any deadline.
+        if self.ask_queue(|_| ()).is_some() && self.gate.is_open() {
+            return true;
+        }
         loop {
             let until = self.ask_queue(|turns| turns.queue.look(self.number, inner.now())).flatten();
             match until {
-                _ if self.gate.is_open() => return true,
                 None => return false,
+                Some(_) if self.gate.is_open() => return true,
                 Some(until) => {
                     select(pin!(self.gate.opened(&inner.runtime)), pin!(sleep_until(inner, until))).await;
                 }

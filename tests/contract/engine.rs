@@ -169,8 +169,8 @@ impl<const DETACHED: bool> Engine<DETACHED> {
             "get" => or_nothing(handle.get(&name)),
             "pop" => or_nothing(handle.remove(&name)),
             "getAllPresent" => {
-                let keys: Vec<&str> = list(step, "keys").iter().filter_map(Json::as_str).collect();
-                json!(handle.get_all_present(keys))
+                let keys = list(step, "keys").iter().filter_map(Json::as_str);
+                json!(handle.get_all_present(keys.inspect(|key| *shared.key.borrow_mut() = (*key).to_owned())))
             }
             "find" => or_nothing(handle.iter().map(|(_, value)| value).find(|value| show(value).starts_with(&name))),
             "keys" => {

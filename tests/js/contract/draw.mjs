@@ -6,7 +6,7 @@ const KEYS = ["a", "b", "c", "d"];
 const PLACES = ["", "", "", "n", "#u", "n #u", "#u n"];
 const TAGS = ["red", "green"];
 // Not `batch`: a batch that nobody waits for any more ends in the class as it will, and in the crate with its waiters.
-const HOOKS = ["hit", "stale", "miss", "coalesced", "load", "error", "evict", "expire"];
+const HOOKS = ["hit", "stale", "miss", "coalesced", "load", "error", "insert", "evict", "expire"];
 
 /** A case without steps, and what draws them one by one. */
 export function drawn(seed, length) {
@@ -43,6 +43,7 @@ export function drawn(seed, length) {
   // What comes first of a batch and a deadline, or of two deadlines one within the other, is not said where time leaps
   // over both.
   const leaps = !batches && random(2) === 0;
+  const queues = !batches && random(3) === 0;
 
   const testCase = {
     title: `seed ${seed}`,
@@ -60,6 +61,13 @@ export function drawn(seed, length) {
       validate: maybe(5, () => true),
       random: chance / 4,
       namespaces: { n: some(life(3)) },
+      ...(queues
+        ? some({
+            maxConcurrentLoads: maybe(2, () => 1 + random(2)) ?? (random(2) === 0 ? 2 : undefined),
+            loadsPerSecond: maybe(3, () => one([20, 50, 200])),
+            maxQueuedLoads: maybe(2, () => random(3)),
+          })
+        : {}),
       batch: batches ? some({ batchWindow: 1 + random(10), maxBatchSize: maybe(2, () => 1 + random(3)) }) : undefined,
     }),
     steps: [],
@@ -85,6 +93,7 @@ export function drawn(seed, length) {
     // In the crate a loader's own asks are its loader's to drop.
     if (depth === 0) ways.push(step.ask);
     const options = { ...lifeOfOne(6), ...waits(4), tags: tags(), bytes: bytes(), forceFresh: maybe(8, () => true) };
+    if (queues) options.priority = maybe(4, () => "low");
     // Which of two comes first that have the same moment for their deadline is not said.
     if (depth > 0) options.hardTimeout = 93 + number;
     step.with = some(options);
@@ -105,12 +114,38 @@ export function drawn(seed, length) {
       const values = [...Array(count)].map(() => (fails && random(2) === 0 ? { error: "down" } : value()));
       return { bring: name, values, say: [...Array(size)].map(say) };
     }
+    if (name.startsWith("f")) {
+      // A computation, about whose value its caller alone says something.
+      if (fails) return { fail: name, error: "down" };
+      return random(5) === 0 ? { bring: name, remove: true } : { bring: name, value: value() };
+    }
     return fails ? { fail: name, error: "down", say: say() } : { bring: name, value: value(), say: say() };
+  };
+
+  const keys = () => KEYS.filter(() => random(2) === 0);
+  /** What concerns no key, or several. */
+  const many = () => {
+    switch (random(unweighed ? 4 : 5)) {
+      case 0:
+        return { pop: one(KEYS), ...place() };
+      case 1:
+        return { find: `v${1 + random(values + 1)}`, ...place() };
+      case 2:
+        return { getAllPresent: true, keys: keys(), ...place() };
+      case 4:
+        return {
+          setMany: keys().map((key) => [key, value()]),
+          with: some({ ...lifeOfOne(5), tags: tags() }),
+          ...place(),
+        };
+      default:
+        return { deleteMany: keys(), ...place() };
+    }
   };
 
   const step = (face) => {
     const live = [...face.live];
-    switch (random(20)) {
+    switch (random(23)) {
       case 0:
         return {
           set: one(KEYS),
@@ -136,6 +171,15 @@ export function drawn(seed, length) {
         const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: "forever" };
         return { update: `u${number}`, key: one(KEYS), write: `x${number}`, with: some(options), ...place() };
       }
+      case 20:
+      case 21: {
+        const number = ++names;
+        ways.push(`c${number}`);
+        const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: maybe(3, () => 1 + random(80)) };
+        return { compute: `c${number}`, key: one(KEYS), run: `f${number}`, with: some(options), ...place() };
+      }
+      case 22:
+        return many();
       case 7:
         return ways.length > 0 ? { leave: one(ways.slice(-5)) } : ask(0);
       case 8:
