@@ -13,7 +13,6 @@ hardTimeout timeout
 forceFresh forcerefresh
 purgeStaleEvery ttlautopurge checkperiod checkinterval scheduler
 clone useclones
-purgeStaleEvery checkperiod ttlautopurge
 attempts times tries retries
 getKey key cachekey keybuilder serialize
 evict dispose eviction`;
