@@ -104,6 +104,8 @@ pub mod numbers;
 pub mod options;
 #[cfg(feature = "tier")]
 pub mod tier;
+#[cfg(feature = "tier")]
+pub mod tiers;
 pub mod time;
 #[cfg(feature = "workers")]
 pub mod workers;

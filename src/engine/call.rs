@@ -117,6 +117,8 @@ struct Said<V> {
     tags: RefCell<Vec<String>>,
     /// When the value came, if that was before its own load's end: with a batch.
     loaded_at: Cell<Option<Timestamp>>,
+    /// How long the value has been stored elsewhere, in milliseconds.
+    age: Cell<u64>,
     stale: Option<V>,
     attempt: u32,
     background: bool,
@@ -135,6 +137,7 @@ impl<V> LoadCtx<V> {
                 skip: Cell::default(),
                 tags: RefCell::default(),
                 loaded_at: Cell::default(),
+                age: Cell::default(),
                 stale,
                 attempt,
                 background,
@@ -234,6 +237,15 @@ impl<V> LoadCtx<V> {
 
     pub(super) fn set_loaded_at(&self, at: Timestamp) {
         self.said.loaded_at.set(Some(at));
+    }
+
+    pub(super) fn age(&self) -> u64 {
+        self.said.age.get()
+    }
+
+    #[cfg(feature = "tier")]
+    pub(super) fn set_age(&self, millis: u64) {
+        self.said.age.set(millis);
     }
 
     /// Says what another one said.

@@ -1,0 +1,1 @@
+//! What is wanted of a tier, as checks that its author can run.
