@@ -2,7 +2,11 @@
 #![cfg(feature = "tier")]
 
 mod common;
+#[path = "tiers/rust/purges.rs"]
+mod purges;
 #[path = "tiers/rust/sharing.rs"]
 mod sharing;
+#[path = "tiers/rust/stores.rs"]
+mod stores;
 #[path = "tiers/rust/support.rs"]
 mod support;

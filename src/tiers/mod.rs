@@ -40,6 +40,8 @@ pub mod conformance;
 mod file;
 mod memory;
 mod options;
+#[cfg(feature = "workers")]
+pub mod workers;
 
 use std::error::Error;
 use std::fmt;
@@ -51,7 +53,7 @@ use futures_util::future::{LocalBoxFuture, try_join_all};
 pub use crate::engine::{TierStats, Tiered};
 pub use codec::{Bytes, Codec, Json, MessagePack};
 #[cfg(not(target_family = "wasm"))]
-//FILE pub use file::FileTier;
+pub use file::FileTier;
 pub use memory::MemoryTier;
 pub(crate) use options::{Settings, Store};
 pub use options::{TierOptions, Tiers};

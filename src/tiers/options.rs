@@ -113,7 +113,7 @@ impl Default for Tiers {
             chain: ChainOptions::default(),
             seal: Seal::default(),
             stores: Vec::new(),
-            log: Box::new(|line| warn(line)),
+            log: Box::new(warn),
         };
         Self { settings, codec: Json, short_secret: false }
     }

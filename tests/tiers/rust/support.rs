@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use nearcache::LoadError;
 use nearcache::engine::Builder;
 use nearcache::tiers::{MemoryTier, Tier, TierEntry, TierError, Tiered, Tiers};
-use nearcache::{Cache, LoadError};
 
 use crate::common::{Virtual, World};
 
