@@ -2,6 +2,10 @@
 #![cfg(feature = "tier")]
 
 mod common;
+#[path = "tiers/rust/faults.rs"]
+mod faults;
+#[path = "tiers/rust/kinds.rs"]
+mod kinds;
 #[path = "tiers/rust/purges.rs"]
 mod purges;
 #[path = "tiers/rust/sharing.rs"]

@@ -109,12 +109,8 @@ impl Tiers {
 
 impl Default for Tiers {
     fn default() -> Self {
-        let settings = Settings {
-            chain: ChainOptions::default(),
-            seal: Seal::default(),
-            stores: Vec::new(),
-            log: Box::new(warn),
-        };
+        let settings =
+            Settings { chain: ChainOptions::default(), seal: Seal::default(), stores: Vec::new(), log: Box::new(warn) };
         Self { settings, codec: Json, short_secret: false }
     }
 }

@@ -336,6 +336,41 @@ where
         self.cache.update_with_options(key, options, write).await
     }
 
+    /// As [`Cache::compute`], one after the other in this process. What is stored is so in all tiers, what is removed is so in them.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn compute<F, E>(&self, key: K, compute: impl FnOnce(Option<V>) -> F) -> Result<Option<V>, LoadError>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+        E: Into<BoxedError>,
+    {
+        self.compute_with_options(key, CallOptions::default(), compute).await
+    }
+
+    /// As [`Cache::compute_with_options`], and in the tiers as [`compute`](Self::compute).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn compute_with_options<F, E>(
+        &self,
+        key: K,
+        options: CallOptions,
+        compute: impl FnOnce(Option<V>) -> F,
+    ) -> Result<Option<V>, LoadError>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+        E: Into<BoxedError>,
+    {
+        let (computed, holds) = self.cache.compute_and_tell(key.clone(), &options, compute).await?;
+        match &computed {
+            Some(value) if holds => self.set_below(&key, value, &options.policy, &options.tags, options.weight),
+            None if holds => self.purge_key(&key),
+            _ => {}
+        }
+        Ok(computed)
+    }
+
     /// As [`Cache::namespace`], in memory and in the tiers.
     ///
     /// # Errors

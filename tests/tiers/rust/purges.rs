@@ -191,3 +191,28 @@ fn what_a_handle_of_the_memory_removes_is_in_the_tiers_still() {
     a.memory().remove("k");
     assert_eq!(edge.get(&a, "k", "loaded"), "v");
 }
+
+#[test]
+fn what_is_computed_reaches_tiers_and_what_was_changed_meanwhile_wins_there_too() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let [a, b, c] = [(); 3].map(|()| edge.isolate(&store));
+    let compute = |isolate: &Isolate, next: Option<&str>| {
+        let next = next.map(str::to_owned);
+        edge.world.run(isolate.compute("k".into(), async |_| Ok::<_, LoadError>(next))).unwrap();
+        edge.world.settle();
+        edge.world.advance(1);
+    };
+    compute(&a, Some("one"));
+    assert_eq!(edge.get(&b, "k", "loaded"), "one");
+    compute(&a, None);
+    assert_eq!(edge.get(&c, "k", "loaded"), "loaded");
+    // Something is inserted while it is computed.
+    let computing = a.compute("k".into(), async |_| {
+        next_turns().await;
+        a.insert("k".into(), "inserted".into());
+        Ok::<_, LoadError>(Some("computed".to_owned()))
+    });
+    assert_eq!(edge.world.run(computing).unwrap().as_deref(), Some("computed"));
+    edge.world.settle();
+    assert_eq!(edge.get(&edge.isolate(&store), "k", "loaded"), "inserted");
+}
