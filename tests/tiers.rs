@@ -8,6 +8,8 @@ mod faults;
 mod kinds;
 #[path = "tiers/rust/purges.rs"]
 mod purges;
+#[path = "tiers/rust/random.rs"]
+mod random;
 #[path = "tiers/rust/sharing.rs"]
 mod sharing;
 #[path = "tiers/rust/stores.rs"]
