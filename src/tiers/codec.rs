@@ -110,6 +110,36 @@ impl<V: AsRef<[u8]> + From<Vec<u8>>> Codec<V> for Bytes {
     }
 }
 
+/// A value's bytes as they are stored.
+pub(crate) struct Payload {
+    pub bytes: Vec<u8>,
+    pub compressed: bool,
+}
+
+/// A payload that would fill the memory is refused: so much comes of so little at the most.
+const MOST_INFLATED: usize = 64 << 20;
+
+/// Fast rather than small: a load may wait for it.
+const LEVEL: u8 = 3;
+
+impl Payload {
+    /// Compressed from so many bytes on, where that makes it smaller.
+    pub fn new(bytes: Vec<u8>, compress_from: usize) -> Self {
+        if bytes.len() >= compress_from {
+            let small = miniz_oxide::deflate::compress_to_vec(&bytes, LEVEL);
+            if small.len() < bytes.len() {
+                return Self { bytes: small, compressed: true };
+            }
+        }
+        Self { bytes, compressed: false }
+    }
+}
+
+/// What was compressed.
+pub(crate) fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
+    miniz_oxide::inflate::decompress_to_vec_with_limit(bytes, MOST_INFLATED).ok()
+}
+
 pub(crate) fn encode_json<V: Serialize>(value: &V) -> Result<Vec<u8>, CodecError> {
     Ok(serde_json::to_vec(value)?)
 }

@@ -87,6 +87,8 @@ pub(crate) struct Settings {
     pub seal: Seal,
     pub stores: Vec<Store>,
     pub log: Box<dyn Fn(&str)>,
+    /// Payloads from so many bytes on are compressed.
+    pub compress_from: usize,
 }
 
 /// Tiers for a cache, read in order. Nothing is asked or opened before there is one [`over`](Self::over) them.
@@ -109,8 +111,13 @@ impl Tiers {
 
 impl Default for Tiers {
     fn default() -> Self {
-        let settings =
-            Settings { chain: ChainOptions::default(), seal: Seal::default(), stores: Vec::new(), log: Box::new(warn) };
+        let settings = Settings {
+            chain: ChainOptions::default(),
+            seal: Seal::default(),
+            stores: Vec::new(),
+            log: Box::new(warn),
+            compress_from: usize::MAX,
+        };
         Self { settings, codec: Json, short_secret: false }
     }
 }
@@ -168,6 +175,14 @@ impl<C> Tiers<C> {
     #[must_use]
     pub fn log(mut self, log: impl Fn(&str) + 'static) -> Self {
         self.settings.log = Box::new(log);
+        self
+    }
+
+    /// Values that take so many bytes are compressed (deflate), where that makes them smaller. If nothing is said, none is. Compressed ones
+    /// are read anyway, up to 64 MiB of them.
+    #[must_use]
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.settings.compress_from = bytes;
         self
     }
 

@@ -19,7 +19,7 @@ use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
 use crate::error::LoadError;
 use crate::tier::{self, Chain, ChainEvent, Failure, Lane, Lifetimes, NewValue, Purge};
-use crate::tiers::codec::key_text;
+use crate::tiers::codec::{Payload, inflate, key_text};
 use crate::tiers::{Codec, Settings, Store};
 use crate::time::{Timestamp, Ttl};
 
@@ -36,6 +36,7 @@ pub(super) struct Driver<K, V, R: Runtime> {
     pub chain: RefCell<Chain>,
     pub stores: Vec<Store>,
     codec: Box<dyn Codec<V>>,
+    compress_from: usize,
     log: Box<dyn Fn(&str)>,
     /// The reads that take more keys, by whether stale values are an answer.
     pub reading: [RefCell<Option<Reading<R>>>; 2],
@@ -49,7 +50,7 @@ pub(super) struct Driver<K, V, R: Runtime> {
 
 impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     pub fn new(inner: Weak<Inner<K, V, R>>, settings: Settings, codec: Box<dyn Codec<V>>) -> Self {
-        let Settings { chain, seal, stores, log } = settings;
+        let Settings { chain, seal, stores, log, compress_from } = settings;
         let mut chain = Chain::new(chain, seal);
         for store in &stores {
             chain.add_tier(store.options.machine);
@@ -57,7 +58,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         let writing = stores.iter().map(|_| RefCell::default()).collect();
         let told_by = stores.iter().map(|_| Cell::default()).collect();
         let (chain, reading, jobs) = (RefCell::new(chain), Default::default(), RefCell::default());
-        Self { inner, chain, stores, codec, log, reading, writing, told_by, jobs }
+        Self { inner, chain, stores, codec, compress_from, log, reading, writing, told_by, jobs }
     }
 
     /// The time of day; the last one where there is no cache any more.
@@ -185,7 +186,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             return Vec::new();
         }
         let payload = match self.codec.encode(value) {
-            Ok(payload) => payload,
+            Ok(bytes) => Payload::new(bytes, self.compress_from),
             // It is not shared; that it can't be is for whoever calls `insert` or wrote the loader to know.
             Err(error) => {
                 (self.log)(&format!("nearcache: a value was not stored in tiers: {error}"));
@@ -199,9 +200,9 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             lifetimes: life.lifetimes,
             tags: life.tags.clone(),
             codec: self.codec.id(),
-            compressed: false,
+            compressed: payload.compressed,
             weight: life.weight,
-            payload: &payload,
+            payload: &payload.bytes,
         };
         let now = self.now();
         let write = self.chain.borrow_mut().write(now, &value);
@@ -218,11 +219,11 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
 
     /// What the tiers have is decoded; what can't be read is nothing.
     fn decode(&self, held: &Held) -> Option<V> {
-        // A payload that JavaScript compressed is not for this face.
-        if held.found.compressed {
-            return None;
+        let (codec, payload) = (held.found.codec, held.payload()?);
+        match held.found.compressed {
+            true => self.codec.decode(codec, &inflate(payload)?).ok(),
+            false => self.codec.decode(codec, payload).ok(),
         }
-        self.codec.decode(held.found.codec, held.payload()?).ok()
     }
 }
 

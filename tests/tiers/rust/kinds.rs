@@ -273,3 +273,18 @@ fn what_is_inserted_with_a_life_of_its_own_has_it_elsewhere() {
     let info = b.memory().info("k").unwrap();
     assert_eq!((info.ttl, info.weight, info.tags), (secs(4).into(), 9, vec!["t".to_owned()]));
 }
+
+#[test]
+fn values_are_compressed_where_that_is_asked_for_and_pays() {
+    let (edge, store) = (Edge::new(), MemoryTier::new().max_bytes(1_000));
+    let large = "ab".repeat(10_000);
+    let a: Isolate = edge.tiers().tier(store.clone()).compress_from(100).over(edge.builder().build()).unwrap();
+    edge.get(&a, "k", &large);
+    edge.get(&a, "short", "v");
+    let b = edge.isolate(&store);
+    assert_eq!(edge.get(&b, "k", "?"), large);
+    assert_eq!(edge.get(&b, "short", "?"), "v");
+    // Without, it has no room there.
+    edge.get(&b, "other", &large);
+    assert_eq!(store.len(), 2);
+}

@@ -190,7 +190,10 @@ impl<const ALONE: bool> Storm<ALONE> {
 
 fn storm<const ALONE: bool>() {
     let seed = seed();
-    let steps = std::env::var("STEPS").ok().and_then(|steps| steps.parse().ok()).unwrap_or(20_000);
+    let steps = std::env::var("STEPS")
+        .ok()
+        .and_then(|steps| steps.parse().ok())
+        .unwrap_or(if cfg!(target_family = "wasm") { 2_000 } else { 20_000 });
     println!("SEED={seed} STEPS={steps}");
     let mut storm = Storm::<ALONE>::new(seed);
     (0..steps).for_each(|_| storm.step());

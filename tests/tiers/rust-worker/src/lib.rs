@@ -79,7 +79,7 @@ fn isolate(kind: &str, number: &str) -> Result<Isolate> {
         "hanging kv" => {
             let kv = Hanging(told(KvTier::bound("KV"))?.prefix("hanging:"));
             tiers
-                .tier_with(kv, |options| options.timeout(Duration::from_millis(100)).breaker(5, Duration::from_secs(1)))
+                .tier_with(kv, |options| options.timeout(Duration::from_millis(100)).breaker(5, Duration::from_secs(2)))
         }
         "cache-api" => tiers.tier(told(CacheApiTier::default_cache())?),
         "r2" => tiers.tier(told(R2Tier::bound("R2"))?),
