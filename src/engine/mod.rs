@@ -50,6 +50,6 @@ pub use runtime::{Local, Runtime, Signal};
 #[cfg(feature = "snapshot")]
 pub use snapshot::{Loaded, Saved, SnapshotChunks, SnapshotFailure, SnapshotFormat, SnapshotLoader, SnapshotOptions};
 #[cfg(feature = "tier")]
-pub use tiered::{TierStats, Tiered};
+pub use tiered::{TierStats, Tiered, Tiers};
 pub use warmup::{KeepFresh, KeepFreshOptions, Progress, Warmed};
 pub use wrap::Wrapped;

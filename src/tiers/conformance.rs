@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, join_all};
 
-use super::{Tier, TierEntry, TierError};
+use super::tier::{Tier, TierEntry, TierError};
 use crate::engine::{Local, Runtime, wall};
 
 /// How a tier is checked.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Tier, TierEntry, TierError};
+use super::tier::{Tier, TierEntry, TierError};
 use crate::engine::wall;
 use crate::tier::seal::digest;
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 
-use super::{Tier, TierEntry, TierError};
+use super::tier::{Tier, TierEntry, TierError};
 use crate::engine::{ManualClock, wall};
 use crate::time::{Timestamp, Ttl};
 

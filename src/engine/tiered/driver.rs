@@ -6,38 +6,25 @@ use std::hash::Hash;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 
-use futures_util::future::{Either, LocalBoxFuture, join_all, select};
-use serde::Serialize;
+use futures_util::future::{Either, join_all, select};
 
-use super::reader::{Asked, Held, Reading};
-use super::writer::Writing;
-use super::{Below, TierLoad};
-use crate::engine::call::LoadCtx;
+use super::settings::{Settings, Store};
+use super::turns::{Reading, Writing};
 use crate::engine::inner::Inner;
-use crate::engine::plugin::Place;
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
-use crate::error::LoadError;
-use crate::tier::{self, Chain, ChainEvent, Failure, Lane, Lifetimes, NewValue, Purge};
-use crate::tiers::codec::{Payload, inflate, key_text};
-use crate::tiers::{Codec, Settings, Store};
+use crate::tier::{Chain, ChainEvent, Failure, Lane};
+use crate::tiers::Codec;
 use crate::time::{Timestamp, Ttl};
-
-/// How a value is kept.
-pub(in crate::engine) struct Life<'a> {
-    pub lifetimes: Lifetimes,
-    pub tags: Vec<&'a str>,
-    pub weight: Option<u32>,
-}
 
 /// What all handles of one cache over tiers share. It knows the cache weakly, as loads do.
 pub(super) struct Driver<K, V, R: Runtime> {
     pub inner: Weak<Inner<K, V, R>>,
     pub chain: RefCell<Chain>,
     pub stores: Vec<Store>,
-    codec: Box<dyn Codec<V>>,
-    compress_from: usize,
-    log: Box<dyn Fn(&str)>,
+    pub codec: Box<dyn Codec<V>>,
+    pub compress_from: usize,
+    pub log: Box<dyn Fn(&str)>,
     /// The reads that take more keys, by whether stale values are an answer.
     pub reading: [RefCell<Option<Reading<R>>>; 2],
     /// For each tier the write that takes more entries.
@@ -111,7 +98,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     }
 
     /// Whether what is begun runs by itself.
-    fn runs_by_itself(&self) -> bool {
+    pub fn runs_by_itself(&self) -> bool {
         R::DETACHED || self.inner.upgrade().is_some_and(|inner| inner.runtime.can_spawn())
     }
 
@@ -128,19 +115,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         }
     }
 
-    /// Purges that could not be told are told when there is an occasion, and what is worth a line in the log is logged.
-    pub fn after_use(self: &Rc<Self>) {
-        for tier in 0..self.stores.len() {
-            self.deliver(tier);
-        }
-        loop {
-            let event = self.chain.borrow_mut().poll_event();
-            let Some(event) = event else { return };
-            (self.log)(&self.line(event));
-        }
-    }
-
-    fn line(&self, event: ChainEvent) -> String {
+    pub fn line(&self, event: ChainEvent) -> String {
         let name = |tier: usize| self.stores.get(tier).map_or("", |store| store.name.as_str());
         let lane = |lane| match lane {
             Lane::Read => "reads",
@@ -158,145 +133,4 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             }
         }
     }
-
-    /// Something was deleted, expired or written to its source.
-    pub fn purge(self: &Rc<Self>, place: &tier::Place, purge: Purge<'_>) {
-        let now = self.now();
-        self.chain.borrow_mut().purge(now, place, purge);
-        self.after_use();
-    }
-
-    /// A value was set.
-    pub fn set(self: &Rc<Self>, place: &tier::Place, key: &str, value: &V, life: &Life<'_>) {
-        let now = self.now();
-        self.chain.borrow_mut().supersede(now, place, key);
-        self.store(place, key, value, now, life);
-    }
-
-    /// Stores a value in all tiers; what stores it in those that write through.
-    fn store(
-        self: &Rc<Self>,
-        place: &tier::Place,
-        key: &str,
-        value: &V,
-        generation: Timestamp,
-        life: &Life<'_>,
-    ) -> Vec<Rc<SharedTask<R>>> {
-        if life.lifetimes.ttl == Ttl::ZERO {
-            return Vec::new();
-        }
-        let payload = match self.codec.encode(value) {
-            Ok(bytes) => Payload::new(bytes, self.compress_from),
-            // It is not shared; that it can't be is for whoever calls `insert` or wrote the loader to know.
-            Err(error) => {
-                (self.log)(&format!("nearcache: a value was not stored in tiers: {error}"));
-                return Vec::new();
-            }
-        };
-        let value = NewValue {
-            place,
-            key,
-            generation,
-            lifetimes: life.lifetimes,
-            tags: life.tags.clone(),
-            codec: self.codec.id(),
-            compressed: payload.compressed,
-            weight: life.weight,
-            payload: &payload.bytes,
-        };
-        let now = self.now();
-        let write = self.chain.borrow_mut().write(now, &value);
-        let Some(write) = write else { return Vec::new() };
-        let (name, bytes) = (Rc::from(write.name), Rc::from(write.bytes));
-        let mut through = Vec::new();
-        for put in write.puts {
-            let written = self.write(put, &name, &bytes);
-            let waits = self.stores.get(put.tier).is_some_and(|store| store.options.through);
-            through.extend(written.filter(|_| waits));
-        }
-        through
-    }
-
-    /// What the tiers have is decoded; what can't be read is nothing.
-    fn decode(&self, held: &Held) -> Option<V> {
-        let (codec, payload) = (held.found.codec, held.payload()?);
-        match held.found.compressed {
-            true => self.codec.decode(codec, &inflate(payload)?).ok(),
-            false => self.codec.decode(codec, payload).ok(),
-        }
-    }
-}
-
-impl<K, V, R> Below<K, V> for Driver<K, V, R>
-where
-    K: Hash + Eq + Serialize + 'static,
-    V: 'static,
-    R: Runtime,
-{
-    fn load<'a>(self: Rc<Self>, load: TierLoad<'a, K, V>) -> LocalBoxFuture<'a, Result<V, LoadError>>
-    where
-        K: 'a,
-        V: 'a,
-    {
-        Box::pin(async move {
-            let loaded = self.load_by_tiers(load).await;
-            if !self.runs_by_itself() {
-                self.flush().await;
-            }
-            loaded
-        })
-    }
-}
-
-impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
-    async fn load_by_tiers(self: &Rc<Self>, load: TierLoad<'_, K, V>) -> Result<V, LoadError> {
-        let Some(key) = key_text(load.key) else { return (load.load)().await };
-        let place = place_of(load.place);
-        let mut held = None;
-        if !load.said.forced {
-            let refresh = load.ctx.stale().is_some();
-            held = self.read(Asked { place: place.clone(), key: key.clone() }, refresh).await;
-        }
-        if let Some(held) = held.as_ref().filter(|held| held.is_answer)
-            && let Some(value) = self.decode(held)
-        {
-            say(load.ctx, held, 0);
-            return Ok(value);
-        }
-        let began = self.now();
-        match (load.load)().await {
-            Ok(value) => {
-                if !load.ctx.is_skipped() {
-                    let said = load.ctx.tags();
-                    let life = load.said.life(&load.ctx.policy(), &said, load.ctx.weight(), (load.is_absent)(&value));
-                    let through = self.store(&place, &key, &value, began, &life);
-                    join_all(through.iter().map(|task| task.join())).await;
-                }
-                Ok(value)
-            }
-            Err(error) => match held.and_then(|held| Some((self.decode(&held)?, held))) {
-                Some((value, held)) => {
-                    say(load.ctx, &held, self.now().millis_since(began));
-                    Ok(value)
-                }
-                None => Err(error),
-            },
-        }
-    }
-}
-
-/// Tells the cache how a value from below is kept.
-fn say<V>(ctx: &LoadCtx<V>, held: &Held, later: u64) {
-    let Lifetimes { ttl, stale_while_revalidate, stale_if_error } = held.found.lifetimes;
-    ctx.set_ttl(ttl);
-    ctx.set_stale_while_revalidate(stale_while_revalidate);
-    ctx.set_stale_if_error(stale_if_error);
-    ctx.set_jitter(0.0);
-    ctx.set_age(held.age.saturating_add(later));
-    held.found.tags.iter().for_each(|tag| ctx.tag(tag));
-    held.found.weight.into_iter().for_each(|weight| ctx.set_weight(weight));
-}
-
-pub(super) fn place_of(place: &Place) -> tier::Place {
-    tier::Place::new(&place.namespaces, &place.scopes)
 }

@@ -1,56 +1,15 @@
 //! Keys that are asked for in one turn are read together, tier by tier.
 
-use std::cell::{OnceCell, RefCell};
 use std::hash::Hash;
 use std::rc::{Rc, Weak};
-use std::task::Poll;
 
 use hashbrown::HashMap;
 
 use super::driver::Driver;
+use super::turns::{Asked, Ended, Group, Held, Reading, next_turn};
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
-use crate::tier::{self, Failure, Found, Promotion, Read, ReadOutcome, Step};
-
-/// A key that is asked for.
-pub(super) struct Asked {
-    pub place: tier::Place,
-    pub key: String,
-}
-
-/// What the tiers have of a key.
-pub(super) struct Held {
-    pub found: Found,
-    /// Whether it is the answer; else it may stand in for a load that fails.
-    pub is_answer: bool,
-    /// For how long it has been stored, in milliseconds.
-    pub age: u64,
-    bytes: Rc<[u8]>,
-}
-
-impl Held {
-    pub fn payload(&self) -> Option<&[u8]> {
-        self.bytes.get(self.found.payload.clone())
-    }
-}
-
-/// A read that takes more keys until it goes.
-pub(super) struct Reading<R: Runtime> {
-    group: Rc<Group>,
-    task: Rc<SharedTask<R>>,
-}
-
-#[derive(Default)]
-struct Group {
-    asked: RefCell<Vec<Asked>>,
-    ended: OnceCell<Ended>,
-}
-
-struct Ended {
-    read: Read,
-    /// By tier and name.
-    brought: Vec<HashMap<String, Rc<[u8]>>>,
-}
+use crate::tier::{Failure, Promotion, Read, ReadOutcome, Step};
 
 impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     /// What the tiers have of a key. `refresh`: stale values are no answer, since that is what there is already.
@@ -127,12 +86,6 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     }
 }
 
-impl Ended {
-    fn bytes(&self, tier: usize, item: usize) -> Option<Rc<[u8]>> {
-        self.brought.get(tier)?.get(self.read.name(item)?).cloned()
-    }
-}
-
 /// A turn later, so that all who ask in this one are in it.
 async fn run<K, V, R>(driver: Weak<Driver<K, V, R>>, group: Rc<Group>, refresh: bool)
 where
@@ -147,17 +100,4 @@ where
     let asked = group.asked.take();
     let ended = driver.read_all(asked, refresh).await;
     let _ = group.ended.set(ended);
-}
-
-/// Ends when the one who waits is polled again, by an executor that has then polled all others who were ready.
-pub(super) async fn next_turn() {
-    let mut is_next = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut is_next, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -1,6 +1,6 @@
 //! What is to be written to a tier in one turn is written together, and purges are told.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::Hash;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -8,35 +8,45 @@ use std::time::Duration;
 use futures_util::future::try_join;
 
 use super::driver::Driver;
-use super::reader::next_turn;
+use super::turns::{Writing, next_turn};
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
 use crate::tier::Put;
 use crate::tiers::TierEntry;
 use crate::time::{Timestamp, Ttl};
 
-/// A write that takes more entries until it goes.
-pub(super) struct Writing<R: Runtime> {
-    entries: Rc<RefCell<Vec<TierEntry>>>,
-    task: Rc<SharedTask<R>>,
-}
-
 impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
+    /// Purges that could not be told are told when there is an occasion, and what is worth a line in the log is logged.
+    pub fn after_use(self: &Rc<Self>) {
+        for tier in 0..self.stores.len() {
+            self.deliver(tier);
+        }
+        loop {
+            let event = self.chain.borrow_mut().poll_event();
+            let Some(event) = event else { return };
+            (self.log)(&self.line(event));
+        }
+    }
+
     /// Writes an entry soon, by this task.
     pub fn write(self: &Rc<Self>, put: Put, name: &Rc<str>, bytes: &Rc<[u8]>) -> Option<Rc<SharedTask<R>>> {
         let entry = TierEntry { name: name.clone(), bytes: bytes.clone(), ttl: Duration::from_millis(put.ttl) };
         let open = self.writing.get(put.tier)?;
-        let known = open.borrow().as_ref().filter(|writing| !writing.task.is_over()).map(|writing| {
-            writing.entries.borrow_mut().push(entry.clone());
-            writing.task.clone()
-        });
-        if known.is_some() {
-            return known;
+        if let Some(writing) = open.borrow().as_ref().filter(|writing| !writing.task.is_over()) {
+            let bytes = writing.bytes.get().saturating_add(entry.bytes.len());
+            // Where nothing runs by itself it may stay open for long.
+            if bytes > self.stores.get(put.tier)?.options.machine.max_pending_bytes {
+                return None;
+            }
+            writing.bytes.set(bytes);
+            writing.entries.borrow_mut().push(entry);
+            return Some(writing.task.clone());
         }
+        let bytes = Cell::new(entry.bytes.len());
         let entries = Rc::new(RefCell::new(vec![entry]));
         let job = |driver| write_all(driver, put.tier, entries.clone());
         let task = self.begin(self.longest(put.tier), job)?;
-        *open.borrow_mut() = Some(Writing { entries, task: task.clone() });
+        *open.borrow_mut() = Some(Writing { entries, bytes, task: task.clone() });
         Some(task)
     }
 
@@ -48,7 +58,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             return;
         }
         // In a Worker the one who tells may be gone with its request.
-        told_by.set(now.after(Ttl::Millis(self.longest(tier))));
+        told_by.set(if self.runs_by_itself() { now.after(Ttl::Millis(self.longest(tier))) } else { Timestamp::NEVER });
         self.begin(self.longest(tier), |driver| tell(driver, tier));
     }
 

@@ -138,3 +138,21 @@ fn the_cache_may_go_before_what_is_on_its_way() {
         assert_eq!(store.len(), usize::from(spawns), "what was spawned goes on");
     }
 }
+
+#[test]
+fn where_nothing_can_be_spawned_and_nothing_is_loaded_no_more_is_kept_than_may_be_on_its_way() {
+    let edge = Edge::new();
+    edge.world.spawns.set(false);
+    let store = Moody::new(&edge.world);
+    let tiers = edge.tiers().tier_with(store.clone(), |options| options.max_pending_bytes(2_000));
+    let isolate: Isolate = tiers.over(edge.builder().build()).unwrap();
+    for at in 0..100 {
+        isolate.insert(format!("{at}"), "x".repeat(100));
+        isolate.remove("else");
+        edge.world.advance(2_000);
+    }
+    edge.world.run(isolate.flush());
+    assert!((5..20).contains(&store.store.len()), "{}", store.store.len());
+    // One for the values, and two for the purge, whose mark is the last of them.
+    assert_eq!(store.writes.get(), 3);
+}

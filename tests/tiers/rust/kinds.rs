@@ -29,7 +29,9 @@ fn serdes_codecs_read_each_other() {
     let tiers = || edge.tiers().tier(store.clone());
     let json = || tiers().over(edge.builder().build()).unwrap();
     let pack = || tiers().codec(MessagePack).over(edge.builder().build()).unwrap();
-    let (a, b, c): (Tiered<u32, User, _>, Tiered<u32, User, _>, Tiered<u32, User, _>) = (json(), pack(), json());
+    let a: Tiered<u32, User, _> = json();
+    let b: Tiered<u32, User, _> = pack();
+    let c: Tiered<u32, User, _> = json();
     let load = async |_| Ok::<_, LoadError>(user());
     let none = async |_| Err::<User, _>("not asked");
     edge.world.run(a.try_get_with(1, load)).unwrap();
@@ -42,8 +44,10 @@ fn serdes_codecs_read_each_other() {
 #[test]
 fn bytes_are_kept_as_they_are_and_another_codecs_are_loaded_anew() {
     let (edge, store) = (Edge::new(), MemoryTier::new());
-    let over = || edge.tiers().tier(store.clone()).codec(Bytes).over(edge.builder().build()).unwrap();
-    let (a, b): (Tiered<String, Rc<[u8]>, _>, Tiered<String, Rc<[u8]>, _>) = (over(), over());
+    let over = || -> Tiered<String, Rc<[u8]>, _> {
+        edge.tiers().tier(store.clone()).codec(Bytes).over(edge.builder().build()).unwrap()
+    };
+    let (a, b) = (over(), over());
     let bytes: Rc<[u8]> = (0..=255).collect();
     let load = |bytes: &Rc<[u8]>| {
         let bytes = bytes.clone();

@@ -19,7 +19,8 @@ fn tagged(edge: &Edge, isolate: &Isolate, key: &str, value: &str) -> String {
 
 #[test]
 fn each_way_to_purge_reaches_tiers_also_from_an_isolate_that_does_not_hold_the_key() {
-    let ways: [(&str, fn(&Edge, &Isolate)); 7] = [
+    type Purge = fn(&Edge, &Isolate);
+    let ways: [(&str, Purge); 7] = [
         ("remove", |_, isolate| _ = isolate.remove("k")),
         ("expire", |_, isolate| _ = isolate.expire("k")),
         ("remove_by_tag", |_, isolate| _ = isolate.remove_by_tag("t")),
