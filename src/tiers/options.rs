@@ -19,7 +19,7 @@ impl TierOptions {
         Self::default()
     }
 
-    /// The longest time that a value stays, in whole milliseconds. The chain's [`max_lifetime`](Tiers::max_lifetime) if nothing is said.
+    /// The longest time that a value stays, in whole milliseconds. The chain's [`max_lifetime`](super::Tiers::max_lifetime) if nothing is said.
     #[must_use]
     pub fn ttl(mut self, ttl: impl Into<Ttl>) -> Self {
         self.machine.ttl = ttl.into();

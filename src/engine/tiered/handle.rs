@@ -33,7 +33,7 @@ use crate::tiers::codec::key_text;
 /// told, which is tried again until they have. All that is said of a [`Cache`] holds: one load for a key, deadlines, stale windows, hooks,
 /// figures.
 ///
-/// Where the cache's runtime can [spawn](super::Builder::spawner), and in Workers, tiers are written and told of purges behind the answer.
+/// Where the cache's runtime can [spawn](crate::Builder::spawner), and in Workers, tiers are written and told of purges behind the answer.
 /// Elsewhere each load waits until that is done, and [`flush`](Self::flush) is for what is inserted and removed without one.
 pub struct Tiered<K, V, R: Runtime = Local> {
     /// Its loads ask the tiers.
