@@ -180,6 +180,12 @@ impl<V> LoadCtx<V> {
         self.alter(|policy| policy.error_backoff(backoff));
     }
 
+    /// How long the value has been stored elsewhere already, in whole milliseconds: its lifetimes count from then. If nothing is
+    /// left of its ttl it is handed out, and stored for its stale windows.
+    pub fn set_age(&self, age: Duration) {
+        self.said.age.set(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+    }
+
     /// One more name by which the value can be purged together with others.
     pub fn tag(&self, tag: impl Into<String>) {
         let tag = tag.into();
@@ -241,11 +247,6 @@ impl<V> LoadCtx<V> {
 
     pub(super) fn age(&self) -> u64 {
         self.said.age.get()
-    }
-
-    #[cfg(feature = "tier")]
-    pub(super) fn set_age(&self, millis: u64) {
-        self.said.age.set(millis);
     }
 
     /// Says what another one said.

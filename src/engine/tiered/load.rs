@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, join_all};
 use serde::Serialize;
@@ -151,7 +152,7 @@ fn say<V>(ctx: &LoadCtx<V>, held: &Held, later: u64) {
     ctx.set_stale_while_revalidate(stale_while_revalidate);
     ctx.set_stale_if_error(stale_if_error);
     ctx.set_jitter(0.0);
-    ctx.set_age(held.age.saturating_add(later));
+    ctx.set_age(Duration::from_millis(held.age.saturating_add(later)));
     held.found.tags.iter().for_each(|tag| ctx.tag(tag));
     held.found.weight.into_iter().for_each(|weight| ctx.set_weight(weight));
 }
