@@ -152,7 +152,7 @@ impl Runtime for Local {
     fn wall(&self) -> Timestamp {
         match &self.clock {
             Clock::Manual(clock) => clock.now(),
-            Clock::Platform(_) => clock::wall(),
+            Clock::Platform(..) => clock::wall(),
         }
     }
 
