@@ -35,7 +35,7 @@
 //! | – | [`Cache`], [`engine`], [`figures`], the pure [`core`] |
 //! | `http` | [`http`]: a shared HTTP cache's decisions (RFC 9110, 9111, 5861, 8586, 9211, 9213), and rules by host and path |
 //! | `snapshot` | [`Cache::save_snapshot`] and [`Cache::load_snapshot`]: all that a cache holds as bytes, so that a restart starts warm; with serde |
-//! | `tier` | [`tier`]: what a chain of tiers under a cache does next, envelopes, messages of invalidation, snapshots; no I/O |
+//! | `tier` | [`tiers`]: stores below a cache's memory, with serde; and [`tier`], what a chain of them does next, envelopes, messages of invalidation, snapshots; no I/O |
 //! | `workers` | [`workers`]: the runtime for Rust Workers |
 //!
 //! # Rust Workers
@@ -104,6 +104,8 @@ pub mod numbers;
 pub mod options;
 #[cfg(feature = "tier")]
 pub mod tier;
+#[cfg(feature = "tier")]
+pub mod tiers;
 pub mod time;
 #[cfg(feature = "workers")]
 pub mod workers;

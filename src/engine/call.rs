@@ -117,6 +117,8 @@ struct Said<V> {
     tags: RefCell<Vec<String>>,
     /// When the value came, if that was before its own load's end: with a batch.
     loaded_at: Cell<Option<Timestamp>>,
+    /// How long the value has been stored elsewhere, in milliseconds.
+    age: Cell<u64>,
     stale: Option<V>,
     attempt: u32,
     background: bool,
@@ -135,6 +137,7 @@ impl<V> LoadCtx<V> {
                 skip: Cell::default(),
                 tags: RefCell::default(),
                 loaded_at: Cell::default(),
+                age: Cell::default(),
                 stale,
                 attempt,
                 background,
@@ -175,6 +178,12 @@ impl<V> LoadCtx<V> {
     /// For how long the key is not loaded again, if this load fails.
     pub fn set_error_backoff(&self, backoff: impl Into<Ttl>) {
         self.alter(|policy| policy.error_backoff(backoff));
+    }
+
+    /// How long the value has been stored elsewhere already, in whole milliseconds: its lifetimes count from then. If nothing is
+    /// left of its ttl it is handed out, and stored for its stale windows.
+    pub fn set_age(&self, age: Duration) {
+        self.said.age.set(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
     }
 
     /// One more name by which the value can be purged together with others.
@@ -234,6 +243,10 @@ impl<V> LoadCtx<V> {
 
     pub(super) fn set_loaded_at(&self, at: Timestamp) {
         self.said.loaded_at.set(Some(at));
+    }
+
+    pub(super) fn age(&self) -> u64 {
+        self.said.age.get()
     }
 
     /// Says what another one said.

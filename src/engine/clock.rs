@@ -92,8 +92,7 @@ impl Future for ManualSleep {
 }
 
 /// The time of day, in milliseconds since 1970.
-#[cfg(feature = "snapshot")]
-pub(super) fn wall() -> Timestamp {
+pub(crate) fn wall() -> Timestamp {
     #[cfg(not(target_family = "wasm"))]
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     #[cfg(target_family = "wasm")]

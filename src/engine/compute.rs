@@ -83,7 +83,21 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         F: Future<Output = Result<Option<V>, E>>,
         E: Into<BoxedError>,
     {
-        let (policy, now) = (self.policy_of(&options), self.inner.now());
+        self.compute_and_tell(key, &options, compute).await.map(|(computed, _)| computed)
+    }
+
+    /// [`compute_with_options`](Self::compute_with_options), and whether what it brought is what there is now.
+    pub(super) async fn compute_and_tell<F, E>(
+        &self,
+        key: K,
+        options: &CallOptions,
+        compute: impl FnOnce(Option<V>) -> F,
+    ) -> Result<(Option<V>, bool), LoadError>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+        E: Into<BoxedError>,
+    {
+        let (policy, now) = (self.policy_of(options), self.inner.now());
         let deadline = now.after(policy.hard_timeout);
         let timed_out = || match policy.hard_timeout {
             Ttl::Millis(after_millis) => LoadError::TimedOut { after_millis },
@@ -93,15 +107,15 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         if !place.wait().await {
             return Err(timed_out());
         }
-        let mut computing = Computing::begin(self, key, &options, &policy)?;
+        let mut computing = Computing::begin(self, key, options, &policy)?;
         let present = computing.present.take();
         // Not begun before it is polled: what is there at once needs no timer.
         let computed = match select(pin!(compute(present)), pin!(sleep_until(&self.inner, deadline))).await {
             Either::Left((computed, _)) => computed.map_err(own_error)?,
             Either::Right(_) => return Err(timed_out()),
         };
-        computing.store(computed.as_ref(), options.weight)?;
-        Ok(computed)
+        let holds = computing.store(computed.as_ref(), options.weight)?;
+        Ok((computed, holds))
     }
 }
 
@@ -199,7 +213,7 @@ impl<'a, K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Computi
 }
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Computing<'_, K, V, R> {
-    fn store(&mut self, value: Option<&V>, weight: Option<u32>) -> Result<(), LoadError> {
+    fn store(&mut self, value: Option<&V>, weight: Option<u32>) -> Result<bool, LoadError> {
         let inner = &self.cache.inner;
         let weight = weight.or_else(|| value.and_then(|value| inner.weigh(&self.key, value)));
         if value.is_some() && weight.is_none() && self.cache.limits().weighs() {
@@ -215,23 +229,31 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Computing<'_, K, V,
             random: inner.random(),
             age: 0,
         };
-        self.end(Some((&computed, value.cloned())));
-        Ok(())
+        Ok(self.end(Some((&computed, value.cloned()))))
     }
 
-    fn end(&mut self, computed: Option<(&Brought<'_>, Option<V>)>) {
-        let Some(id) = self.id.take() else { return };
+    /// Whether what was computed is what there is now.
+    fn end(&mut self, computed: Option<(&Brought<'_>, Option<V>)>) -> bool {
+        let Some(id) = self.id.take() else { return false };
         let now = self.cache.inner.now();
-        self.cache.with(|table| {
+        let holds = self.cache.with(|table| {
             let slot = table.find(self.cache.partition, &self.key);
             let stored = table.machine.end_compute(id, slot, now, computed.as_ref().map(|(computed, _)| *computed));
             table.drain();
             match (stored, computed.and_then(|(_, value)| value)) {
-                (Some(slot), Some(value)) => table.put(slot, value),
+                (Some(slot), Some(value)) => {
+                    table.put(slot, value);
+                    true
+                }
                 // What is dropped is the user's, so that nothing is borrowed then.
-                (_, value) => table.left.entries.push(LeftEntry::silent(None, value)),
+                (_, value) => {
+                    let holds = value.is_none() && table.find(self.cache.partition, &self.key).is_none();
+                    table.left.entries.push(LeftEntry::silent(None, value));
+                    holds
+                }
             }
         });
+        holds.unwrap_or(false)
     }
 }
 

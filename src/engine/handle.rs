@@ -5,9 +5,13 @@ use std::hash::Hash;
 use std::rc::{Rc, Weak};
 
 use super::cache::Cache;
+#[cfg(feature = "tier")]
+use super::call::CallOptions;
 use super::inner::Inner;
 use super::plugin::Place;
 use super::runtime::Runtime;
+#[cfg(feature = "tier")]
+use super::tiered::{Below, LoadBelow};
 use crate::core::{Part, PartitionId, PlainTtl, join_scope};
 use crate::error::OptionError;
 use crate::options::{EntryPolicy, Policy, PolicyPatch};
@@ -41,6 +45,9 @@ pub(super) struct Handle<K, V, R: Runtime> {
     /// Borne by all that it stores.
     pub tags: Vec<String>,
     pub place: Rc<Place>,
+    /// The stores that its loads ask before their loaders.
+    #[cfg(feature = "tier")]
+    pub below: Option<Rc<dyn Below<K, V>>>,
 }
 
 impl<K, V, R: Runtime> Handle<K, V, R> {
@@ -56,6 +63,8 @@ impl<K, V, R: Runtime> Handle<K, V, R> {
             plain_ttl: PlainTtl::of(&policy).filter(|_| tags.is_empty() && inner.takes_values_as_they_are()),
             tags,
             place,
+            #[cfg(feature = "tier")]
+            below: None,
         })
     }
 
@@ -70,6 +79,32 @@ impl<K, V, R: Runtime> Handle<K, V, R> {
             (_, true) => self.tags.as_slice().into(),
             _ => self.tags.iter().chain(tags).cloned().collect(),
         }
+    }
+}
+
+#[cfg(not(feature = "tier"))]
+impl<K, V, R: Runtime> Handle<K, V, R> {
+    pub fn has_below(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "tier")]
+impl<K, V, R: Runtime> Handle<K, V, R> {
+    /// Whether its loads ask other stores first.
+    pub fn has_below(&self) -> bool {
+        self.below.is_some()
+    }
+
+    /// What those stores need to know of a load.
+    pub fn load_below(&self, options: &CallOptions) -> Option<LoadBelow<K, V>> {
+        Some(LoadBelow {
+            below: self.below.clone()?,
+            policy: self.policy.patched(&options.policy),
+            tags: self.with_tags(&options.tags).into_owned(),
+            weight: options.weight,
+            forced: options.force_fresh,
+        })
     }
 }
 
@@ -144,8 +179,34 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let is_long = is_long(&policy.entry);
         // The short way is that of the cache's own keys.
         let plain_ttl = None;
-        let handle = Rc::new(Handle { inner, partition, namespace, scope, policy, is_long, plain_ttl, tags, place });
+        #[cfg(feature = "tier")]
+        let below = self.handle.below.clone();
+        let handle = Handle {
+            inner,
+            partition,
+            namespace,
+            scope,
+            policy,
+            is_long,
+            plain_ttl,
+            tags,
+            place,
+            #[cfg(feature = "tier")]
+            below,
+        };
+        let handle = Rc::new(handle);
         Self { inner: self.inner.clone(), partition, handle }
+    }
+
+    /// The same part of the cache by a handle, and others made of it, whose loads ask these stores before their loaders.
+    #[cfg(feature = "tier")]
+    pub(super) fn above(&self, below: Rc<dyn Below<K, V>>) -> Self {
+        let Handle { namespace, scope, policy, place, .. } = &*self.handle;
+        let mut cache = self.open(*namespace, scope.clone(), *policy, (**place).clone());
+        if let Some(handle) = Rc::get_mut(&mut cache.handle) {
+            handle.below = Some(below);
+        }
+        cache
     }
 
     /// What calls take where they say nothing themselves.

@@ -12,6 +12,8 @@ use super::loader::Loader;
 use super::plugin::{ErrorEvent, LoadEvent, Place, StaleEvent};
 use super::runtime::Runtime;
 use super::table::{Brought, EntryTable, LeftEntry, LoadResult};
+#[cfg(feature = "tier")]
+use super::tiered::{LoadBelow, TierLoad};
 use super::turn;
 use crate::core::{self, FlightId, Node, Outcome, Settled, StaleCause};
 use crate::error::LoadError;
@@ -22,7 +24,7 @@ use crate::time::Timestamp;
 pub(super) struct Loading<K, V, R: Runtime> {
     pub inner: Weak<Inner<K, V, R>>,
     pub flight: FlightId,
-    /// There when the weigher or a plugin will want to see it.
+    /// There when the weigher, a plugin or a tier will want to see it.
     pub key: Option<K>,
     /// What the caller said.
     pub weight: Option<u32>,
@@ -32,6 +34,9 @@ pub(super) struct Loading<K, V, R: Runtime> {
     pub is_queued: bool,
     pub place: Rc<Place>,
     pub brought: Rc<Brought<V>>,
+    /// The stores to be asked first.
+    #[cfg(feature = "tier")]
+    pub below: Option<LoadBelow<K, V>>,
 }
 
 /// What a loader brought, and what was found out about it with nothing borrowed.
@@ -44,6 +49,7 @@ struct Loaded<V> {
     weight: Option<u32>,
     absent: bool,
     skip: bool,
+    age: u64,
     /// Whether it may be tried again, if it has failed.
     may_retry: bool,
     random: f64,
@@ -105,12 +111,34 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
         let address = self.inner.as_ptr() as *const () as usize;
         let said = ctx.clone();
         let loader = pin!(async {
-            match load.load(said) {
-                Some(loading) => loading.await,
-                None => Err(LoadError::Lost),
+            #[cfg(feature = "tier")]
+            if let Some((below, key)) = self.below.as_ref().zip(self.key.as_ref()) {
+                return self.load_below(below, key, load, said).await;
             }
+            load_by(load, said).await
         });
         asker::Known::new(address, Node::Flight(self.flight), loader).await
+    }
+
+    /// By the stores below, or by the loader.
+    #[cfg(feature = "tier")]
+    async fn load_below<L: Loader<V>>(
+        &self,
+        below: &LoadBelow<K, V>,
+        key: &K,
+        load: &mut L,
+        ctx: LoadCtx<V>,
+    ) -> Result<V, LoadError> {
+        let said = ctx.clone();
+        let tier_load = TierLoad {
+            key,
+            place: &self.place,
+            said: below,
+            ctx: &ctx,
+            load: Box::new(move || Box::pin(load_by(load, said))),
+            is_absent: &|value| self.inner.upgrade().is_some_and(|inner| inner.is_negative(value)),
+        };
+        below.below.clone().load(tier_load).await
     }
 
     /// Asks the user's rules.
@@ -137,16 +165,16 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
             }
         }
         let random = if result.is_ok() || may_retry { inner.random() } else { 0.0 };
-        let (copy, tags, skip) = (result.clone(), ctx.tags(), ctx.is_skipped());
-        Loaded { result, copy, said, tags, weight, absent, skip, may_retry, random }
+        let (copy, tags, skip, age) = (result.clone(), ctx.tags(), ctx.is_skipped(), ctx.age());
+        Loaded { result, copy, said, tags, weight, absent, skip, age, may_retry, random }
     }
 
     /// Stores what may be stored, and leaves a result: it is there before anyone is woken.
     fn settle(&self, table: &mut EntryTable<K, V, R>, now: Timestamp, loaded: Loaded<V>) -> Next<V> {
-        let Loaded { ref said, ref tags, weight, absent, skip, may_retry, random, .. } = loaded;
+        let Loaded { ref said, ref tags, weight, absent, skip, age, may_retry, random, .. } = loaded;
         let settled = match &loaded.result {
             Ok(_) => {
-                let brought = core::Brought { now, said, tags, weight, absent, skip, random, age: 0 };
+                let brought = core::Brought { now, said, tags, weight, absent, skip, random, age };
                 table.machine.brought(self.flight, &brought)
             }
             Err(_) => {
@@ -208,6 +236,13 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
             let cause = StaleCause::Error;
             inner.notify_of(self.key.as_ref(), |plugin, key| plugin.stale(&StaleEvent { key, cause, place }));
         }
+    }
+}
+
+async fn load_by<V, L: Loader<V>>(load: &mut L, ctx: LoadCtx<V>) -> Result<V, LoadError> {
+    match load.load(ctx) {
+        Some(loading) => loading.await,
+        None => Err(LoadError::Lost),
     }
 }
 

@@ -201,12 +201,14 @@ where
         let loading = Loading {
             inner: Rc::downgrade(inner),
             flight,
-            key: (inner.weigher.is_some() || inner.has_plugins()).then(|| key.to_owned()),
+            key: (inner.weigher.is_some() || inner.has_plugins() || self.handle.has_below()).then(|| key.to_owned()),
             weight: asked.options.weight,
             background: handed_out.is_some(),
             is_queued,
             place: self.handle.place.clone(),
             brought: brought.clone(),
+            #[cfg(feature = "tier")]
+            below: self.handle.load_below(asked.options),
         };
         let task = SharedTask::new(&inner.runtime, Box::pin(loading.run(load, last)));
         let waiter = Waiter::new(guard, task.join(), brought.clone());

@@ -27,6 +27,8 @@ mod shared_task;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 mod table;
+#[cfg(feature = "tier")]
+mod tiered;
 mod turn;
 mod update;
 mod waiter;
@@ -38,6 +40,8 @@ pub use builder::Builder;
 pub use cache::Cache;
 pub use call::{CallOptions, EntryInfo, EntryOptions, Got, LoadCtx, Status};
 pub use clock::ManualClock;
+#[cfg(feature = "tier")]
+pub(crate) use clock::wall;
 pub use plugin::{
     BatchEvent, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, InsertEvent, LoadEvent, MissEvent,
     Place, Plugin, SlowLoads, StaleEvent,
@@ -45,5 +49,7 @@ pub use plugin::{
 pub use runtime::{Local, Runtime, Signal};
 #[cfg(feature = "snapshot")]
 pub use snapshot::{Loaded, Saved, SnapshotChunks, SnapshotFailure, SnapshotFormat, SnapshotLoader, SnapshotOptions};
+#[cfg(feature = "tier")]
+pub use tiered::{TierStats, Tiered, Tiers};
 pub use warmup::{KeepFresh, KeepFreshOptions, Progress, Warmed};
 pub use wrap::Wrapped;

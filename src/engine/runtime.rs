@@ -66,6 +66,12 @@ pub trait Runtime: 'static {
         drop(task);
     }
 
+    /// The time of day, in milliseconds since 1970: what is kept beyond this process is dated by it. The default is the
+    /// platform's.
+    fn wall(&self) -> Timestamp {
+        clock::wall()
+    }
+
     /// A random number, at least 0 and below 1. Asked for when a loaded value is stored, or any with jitter, and when a
     /// value comes near its end with `refresh_ahead`. The default is `Math.random()` in wasm and SplitMix64 natively.
     fn random(&self) -> f64 {
@@ -140,6 +146,14 @@ impl Runtime for Local {
 
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
         self.clock.sleep(millis)
+    }
+
+    /// That of the [`ManualClock`](super::ManualClock), where there is one.
+    fn wall(&self) -> Timestamp {
+        match &self.clock {
+            Clock::Manual(clock) => clock.now(),
+            Clock::Platform(..) => clock::wall(),
+        }
     }
 
     fn can_spawn(&self) -> bool {

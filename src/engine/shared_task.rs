@@ -61,6 +61,12 @@ impl<R: Runtime> SharedTask<R> {
         Joined { state: self.state.clone(), promise: self.promise.clone(), number: None }
     }
 
+    /// Whether it has ended, as far as is known here.
+    #[cfg(feature = "tier")]
+    pub fn is_over(&self) -> bool {
+        self.state.over.get()
+    }
+
     /// Nobody wants it any more, or it is lost: whoever waits is told that it is over. To be called with nothing borrowed,
     /// since the task is dropped here, unless the runtime runs it: then it belongs to its request, which drops it when it
     /// next polls it.

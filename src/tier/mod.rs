@@ -33,7 +33,7 @@ pub mod names;
 mod purge_log;
 mod read;
 mod refused;
-mod seal;
+pub(crate) mod seal;
 pub mod snapshot;
 
 pub use breaker::{BreakerOptions, BreakerState};

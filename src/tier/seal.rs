@@ -103,7 +103,7 @@ impl std::fmt::Debug for Seal {
 }
 
 /// SHA-256 in hexadecimal digits, for names that are too long for a store.
-pub(super) fn digest(text: &str) -> String {
+pub(crate) fn digest(text: &str) -> String {
     use std::fmt::Write;
     let mut hex = String::with_capacity(64);
     for byte in Sha256::digest(text) {

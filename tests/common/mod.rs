@@ -48,6 +48,36 @@ impl World {
         due.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
+    /// Runs a future, and all that runs alone, to its end; when nothing is left to do but to wait, time goes on to the next
+    /// timer.
+    pub fn run<F: Future>(&self, future: F) -> F::Output {
+        let mut future = Box::pin(future);
+        let (flag, waker) = Flag::up();
+        loop {
+            if flag.take()
+                && let Some(output) = poll_with(&mut future, &waker)
+            {
+                return output;
+            }
+            self.settle();
+            if !flag.is_up() {
+                let next = self.sleepers.borrow().iter().map(|(at, _)| *at).min();
+                self.advance(next.expect("it waits for nothing").saturating_sub(self.now()));
+            }
+        }
+    }
+
+    /// Polls what runs alone until nothing of it goes on without a timer.
+    pub fn settle(&self) {
+        let is_up = |world: &Self| {
+            world.spawned.borrow().iter().any(|(_, background)| background.flag.is_up())
+                || world.tasks.borrow().iter().any(|(_, task)| task.0.flag.is_up() && !task.0.ended.get())
+        };
+        while is_up(self) {
+            self.run_tasks();
+        }
+    }
+
     /// What is started from here on belongs to this request.
     pub fn enter(&self, request: u32) {
         self.request.set(request);
@@ -131,6 +161,10 @@ impl<const ALONE: bool> Runtime for Virtual<ALONE> {
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
         let (flag, waker) = Flag::up();
         self.0.spawned.borrow_mut().push((self.0.request.get(), Background { future: task, flag, waker }));
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.now()
     }
 
     fn random(&self) -> f64 {
@@ -227,6 +261,10 @@ impl Flag {
     /// Whether it was woken since the last call.
     pub fn take(&self) -> bool {
         self.woken.swap(false, SeqCst)
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.woken.load(SeqCst)
     }
 
     pub fn times(&self) -> usize {

@@ -19,3 +19,5 @@ pub mod eviction {}
 pub mod invalidation {}
 #[doc = include_str!("../../docs/guides/snapshots.md")]
 pub mod snapshots {}
+#[doc = include_str!("../../docs/tiers.md")]
+pub mod tiers {}

@@ -70,3 +70,28 @@ fn cache_call_and_loader_are_asked_in_this_order() {
     bench.pass(1);
     assert!(bench.ask().is_err(), "an insertion's own window");
 }
+
+#[test]
+fn a_value_that_was_stored_elsewhere_before_is_as_old_as_its_loader_says() {
+    let world = Virtual::<false>::default();
+    world.0.advance(1_000);
+    let builder = Cache::builder().time_to_live(Ttl::Millis(100)).stale_while_revalidate(Ttl::Millis(50));
+    let cache: Cache<u8, u32, _> = builder.runtime(world.clone()).build();
+    let load = |key, age| {
+        let cache = cache.clone();
+        let mut got = Box::pin(async move {
+            let load = async move |ctx: LoadCtx<u32>| {
+                ctx.set_age(Duration::from_millis(age));
+                Ok::<_, &str>(1)
+            };
+            cache.try_get_with_details(key, CallOptions::new(), load).await
+        });
+        let got = poll_once(&mut got).expect("settled").expect("a value");
+        (got.age, got.ttl)
+    };
+    let aged = |age, left| (Duration::from_millis(age), Ttl::Millis(left));
+    assert_eq!([load(1, 0), load(2, 30), load(3, 120)], [aged(0, 100), aged(30, 70), aged(120, 0)]);
+    assert_eq!((cache.peek(&3), cache.peek_stale(&3)), (None, Some(1)));
+    load(4, 151);
+    assert_eq!(cache.peek_stale(&4), None, "nothing is left of it");
+}

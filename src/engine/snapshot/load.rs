@@ -4,13 +4,14 @@ use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 
-use super::{Loaded, Noted, SnapshotFailure, SnapshotOptions, codec, is_too_old, since};
+use super::{Loaded, Noted, SnapshotFailure, SnapshotOptions, is_too_old, since};
 use crate::core::{NotRestored, Part, PartitionId, Restored, Slot, SnapshotId, join_scope};
 use crate::engine::cache::Cache;
 use crate::engine::plugin::Place;
 use crate::engine::runtime::{Local, Runtime};
 use crate::tier;
 use crate::tier::snapshot::{Entry, Piece, Reader, SnapshotError, parse};
+use crate::tiers::codec;
 use crate::time::Timestamp;
 
 const PIECE: usize = 64 * 1024;
@@ -166,7 +167,7 @@ where
         }
         // serde's traits and the weigher are the user's code: nothing is borrowed.
         let part = parts.get(entry.part).cloned().flatten();
-        let read = codec::key_of::<K>(entry.key).zip(codec::decode::<V>(entry.payload, entry.codec));
+        let read = codec::key_of::<K>(entry.key).zip(codec::decode::<V>(entry.codec, entry.payload).ok());
         let Some(((key, value), (partition, place))) = read.zip(part) else {
             self.loaded.unreadable += 1;
             return Ok(());

@@ -1,7 +1,6 @@
 //! A cache's entries as bytes, and back: keys and values by serde, all else by the core, the format by
 //! [`tier::snapshot`](crate::tier::snapshot).
 
-mod codec;
 mod load;
 mod save;
 
@@ -10,12 +9,15 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 pub use load::SnapshotLoader;
 pub use save::SnapshotChunks;
 
 use super::clock::{self, ManualClock};
 use crate::tier::Seal;
 use crate::tier::snapshot::SnapshotError;
+use crate::tiers::codec;
 use crate::time::{Timestamp, Ttl};
 
 /// How values are written.
@@ -35,6 +37,13 @@ impl SnapshotFormat {
         match self {
             Self::Json => codec::JSON,
             Self::MessagePack => codec::MESSAGE_PACK,
+        }
+    }
+
+    fn encode<V: Serialize>(self, value: &V) -> Option<Vec<u8>> {
+        match self {
+            Self::Json => codec::encode_json(value).ok(),
+            Self::MessagePack => codec::encode_message_pack(value).ok(),
         }
     }
 }

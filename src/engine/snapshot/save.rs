@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use super::{Places, Saved, SnapshotFailure, SnapshotOptions, codec};
+use super::{Places, Saved, SnapshotFailure, SnapshotOptions};
 use crate::core::{Record, Slot, SnapshotId, scope_names};
 use crate::engine::cache::Cache;
 use crate::engine::runtime::{Local, Runtime};
 use crate::tier::Place;
 use crate::tier::snapshot::{Head, Writer};
+use crate::tiers::codec;
 use crate::time::Timestamp;
 
 /// A chunk is closed when it has so many bytes.
@@ -170,7 +171,7 @@ where
     fn add(&mut self, writer: &mut Writer, taken: &Taken<K, V>) {
         let Taken { key, value, record, tags, place } = taken;
         let format = self.options.format;
-        let added = codec::key_text(key).zip(codec::encode(value, format)).is_some_and(|(key, value)| {
+        let added = codec::key_text(key).zip(format.encode(value)).is_some_and(|(key, value)| {
             let tags = tags.iter().map(String::as_str);
             writer.add(place, &key, *record, tags, format.codec(), &value).is_ok()
         });

@@ -1,0 +1,91 @@
+//! What a load knows of the stores below its cache, and they of it.
+
+use std::rc::Rc;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::engine::call::LoadCtx;
+use crate::engine::plugin::Place;
+use crate::error::LoadError;
+use crate::options::{Policy, PolicyPatch};
+use crate::tier::{self, Lifetimes};
+
+/// Stores that loads ask before their loaders.
+pub(in crate::engine) trait Below<K, V> {
+    /// The value by the tiers, or by the load.
+    fn load<'a>(self: Rc<Self>, load: TierLoad<'a, K, V>) -> LocalBoxFuture<'a, Result<V, LoadError>>
+    where
+        K: 'a,
+        V: 'a;
+}
+
+/// What a load's caller said, as far as the stores want it.
+pub(in crate::engine) struct LoadBelow<K, V> {
+    pub below: Rc<dyn Below<K, V>>,
+    pub policy: Policy,
+    pub tags: Vec<String>,
+    pub weight: Option<u32>,
+    /// Only the loader has a fresh value.
+    pub forced: bool,
+}
+
+/// A load that goes by the stores.
+pub(in crate::engine) struct TierLoad<'a, K, V> {
+    pub key: &'a K,
+    pub place: &'a Place,
+    pub said: &'a LoadBelow<K, V>,
+    pub ctx: &'a LoadCtx<V>,
+    /// Calls the loader.
+    pub load: Box<dyn FnOnce() -> LocalBoxFuture<'a, Result<V, LoadError>> + 'a>,
+    /// Whether a value means "nothing there".
+    pub is_absent: &'a dyn Fn(&V) -> bool,
+}
+
+impl<K, V> LoadBelow<K, V> {
+    /// How the loader's value is kept, by what it said.
+    pub(super) fn life<'a>(
+        &'a self,
+        said: &PolicyPatch,
+        tags: &'a [String],
+        weight: Option<u32>,
+        absent: bool,
+    ) -> Life<'a> {
+        life_of(&self.policy, said, [&self.tags, tags], weight.or(self.weight), absent)
+    }
+}
+
+/// How a value is kept, by what its handle, its own speaker and its tags say.
+pub(super) fn life_of<'a>(
+    policy: &Policy,
+    said: &PolicyPatch,
+    tags: [&'a [String]; 2],
+    weight: Option<u32>,
+    absent: bool,
+) -> Life<'a> {
+    let policy = match policy.negative_ttl.filter(|_| absent) {
+        // What is said of the value itself wins.
+        Some(ttl) => policy.patched(&PolicyPatch::new().ttl(ttl)).patched(said),
+        None => policy.patched(said),
+    };
+    let lifetimes = Lifetimes {
+        ttl: policy.entry.ttl,
+        stale_while_revalidate: policy.entry.stale_while_revalidate,
+        stale_if_error: policy.entry.stale_if_error,
+    };
+    let mut tags: Vec<&str> = tags.into_iter().flatten().map(String::as_str).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    Life { lifetimes, tags, weight }
+}
+
+/// How a value is kept.
+pub(super) struct Life<'a> {
+    pub lifetimes: Lifetimes,
+    pub tags: Vec<&'a str>,
+    pub weight: Option<u32>,
+}
+
+/// The part as names in stores have it.
+pub(super) fn place_of(place: &Place) -> tier::Place {
+    tier::Place::new(&place.namespaces, &place.scopes)
+}

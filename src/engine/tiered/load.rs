@@ -1,0 +1,158 @@
+//! A load by the tiers, and what is set and purged.
+
+use std::hash::Hash;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::{LocalBoxFuture, join_all};
+use serde::Serialize;
+
+use super::below::{Below, Life, TierLoad, place_of};
+use super::driver::Driver;
+use super::turns::{Asked, Held};
+use crate::engine::call::LoadCtx;
+use crate::engine::runtime::Runtime;
+use crate::engine::shared_task::SharedTask;
+use crate::error::LoadError;
+use crate::tier::{self, Lifetimes, NewValue, Purge};
+use crate::tiers::codec::{Payload, inflate, key_text};
+use crate::time::{Timestamp, Ttl};
+
+impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
+    /// Something was deleted, expired or written to its source.
+    pub fn purge(self: &Rc<Self>, place: &tier::Place, purge: Purge<'_>) {
+        let now = self.now();
+        self.chain.borrow_mut().purge(now, place, purge);
+        self.after_use();
+    }
+
+    /// A value was set.
+    pub fn set(self: &Rc<Self>, place: &tier::Place, key: &str, value: &V, life: &Life<'_>) {
+        let now = self.now();
+        self.chain.borrow_mut().supersede(now, place, key);
+        self.store(place, key, value, now, life);
+    }
+
+    /// Stores a value in all tiers; what stores it in those that write through.
+    fn store(
+        self: &Rc<Self>,
+        place: &tier::Place,
+        key: &str,
+        value: &V,
+        generation: Timestamp,
+        life: &Life<'_>,
+    ) -> Vec<Rc<SharedTask<R>>> {
+        if life.lifetimes.ttl == Ttl::ZERO {
+            return Vec::new();
+        }
+        let payload = match self.codec.encode(value) {
+            Ok(bytes) => Payload::new(bytes, self.compress_from),
+            // It is not shared; that it can't be is for whoever calls `insert` or wrote the loader to know.
+            Err(error) => {
+                (self.log)(&format!("nearcache: a value was not stored in tiers: {error}"));
+                return Vec::new();
+            }
+        };
+        let value = NewValue {
+            place,
+            key,
+            generation,
+            lifetimes: life.lifetimes,
+            tags: life.tags.clone(),
+            codec: self.codec.id(),
+            compressed: payload.compressed,
+            weight: life.weight,
+            payload: &payload.bytes,
+        };
+        let now = self.now();
+        let write = self.chain.borrow_mut().write(now, &value);
+        let Some(write) = write else { return Vec::new() };
+        let (name, bytes) = (Rc::from(write.name), Rc::from(write.bytes));
+        let mut through = Vec::new();
+        for put in write.puts {
+            let written = self.write(put, &name, &bytes);
+            let waits = self.stores.get(put.tier).is_some_and(|store| store.options.through);
+            through.extend(written.filter(|_| waits));
+        }
+        through
+    }
+
+    /// What the tiers have is decoded; what can't be read is nothing.
+    fn decode(&self, held: &Held) -> Option<V> {
+        let (codec, payload) = (held.found.codec, held.payload()?);
+        match held.found.compressed {
+            true => self.codec.decode(codec, &inflate(payload)?).ok(),
+            false => self.codec.decode(codec, payload).ok(),
+        }
+    }
+}
+
+impl<K, V, R> Below<K, V> for Driver<K, V, R>
+where
+    K: Hash + Eq + Serialize + 'static,
+    V: 'static,
+    R: Runtime,
+{
+    fn load<'a>(self: Rc<Self>, load: TierLoad<'a, K, V>) -> LocalBoxFuture<'a, Result<V, LoadError>>
+    where
+        K: 'a,
+        V: 'a,
+    {
+        Box::pin(async move {
+            let loaded = self.load_by_tiers(load).await;
+            if !self.runs_by_itself() {
+                self.flush().await;
+            }
+            loaded
+        })
+    }
+}
+
+impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
+    async fn load_by_tiers(self: &Rc<Self>, load: TierLoad<'_, K, V>) -> Result<V, LoadError> {
+        let Some(key) = key_text(load.key) else { return (load.load)().await };
+        let place = place_of(load.place);
+        let mut held = None;
+        if !load.said.forced {
+            let refresh = load.ctx.stale().is_some();
+            held = self.read(Asked { place: place.clone(), key: key.clone() }, refresh).await;
+        }
+        if let Some(held) = held.as_ref().filter(|held| held.is_answer)
+            && let Some(value) = self.decode(held)
+        {
+            say(load.ctx, held, 0);
+            return Ok(value);
+        }
+        let began = self.now();
+        match (load.load)().await {
+            Ok(value) => {
+                if !load.ctx.is_skipped() {
+                    let said = load.ctx.tags();
+                    let life = load.said.life(&load.ctx.policy(), &said, load.ctx.weight(), (load.is_absent)(&value));
+                    let through = self.store(&place, &key, &value, began, &life);
+                    join_all(through.iter().map(|task| task.join())).await;
+                }
+                Ok(value)
+            }
+            Err(error) => match held.and_then(|held| Some((self.decode(&held)?, held))) {
+                Some((value, held)) => {
+                    say(load.ctx, &held, self.now().millis_since(began));
+                    Ok(value)
+                }
+                None => Err(error),
+            },
+        }
+    }
+}
+
+/// Tells the cache how a value from below is kept.
+fn say<V>(ctx: &LoadCtx<V>, held: &Held, later: u64) {
+    let Lifetimes { ttl, stale_while_revalidate, stale_if_error } = held.found.lifetimes;
+    ctx.set_ttl(ttl);
+    ctx.set_stale_while_revalidate(stale_while_revalidate);
+    ctx.set_stale_if_error(stale_if_error);
+    ctx.set_jitter(0.0);
+    ctx.set_age(Duration::from_millis(held.age.saturating_add(later)));
+    held.found.tags.iter().for_each(|tag| ctx.tag(tag));
+    held.found.weight.into_iter().for_each(|weight| ctx.set_weight(weight));
+}

@@ -1,0 +1,103 @@
+//! Keys that are asked for in one turn are read together, tier by tier.
+
+use std::hash::Hash;
+use std::rc::{Rc, Weak};
+
+use hashbrown::HashMap;
+
+use super::driver::Driver;
+use super::turns::{Asked, Ended, Group, Held, Reading, next_turn};
+use crate::engine::runtime::Runtime;
+use crate::engine::shared_task::SharedTask;
+use crate::tier::{Failure, Promotion, Read, ReadOutcome, Step};
+
+impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
+    /// What the tiers have of a key. `refresh`: stale values are no answer, since that is what there is already.
+    pub async fn read(self: &Rc<Self>, asked: Asked, refresh: bool) -> Option<Held> {
+        let (group, task, item) = self.join_reading(asked, refresh)?;
+        task.join().await;
+        let ended = group.ended.get()?;
+        let now = self.now();
+        let (found, is_answer) = match ended.read.outcome(&self.chain.borrow(), now, item) {
+            ReadOutcome::Answer(found) => (found.clone(), true),
+            ReadOutcome::Load(found) => (found?.clone(), false),
+        };
+        let bytes = ended.bytes(found.tier, item)?;
+        Some(Held { age: now.millis_since(found.stored_at), found, is_answer, bytes })
+    }
+
+    fn join_reading(self: &Rc<Self>, asked: Asked, refresh: bool) -> Option<(Rc<Group>, Rc<SharedTask<R>>, usize)> {
+        let mut open = self.reading.get(usize::from(refresh))?.try_borrow_mut().ok()?;
+        if open.as_ref().is_none_or(|reading| reading.task.is_over()) {
+            let group = Rc::<Group>::default();
+            let inner = self.inner.upgrade()?;
+            let task = run(Rc::downgrade(self), group.clone(), refresh);
+            let task = Rc::new(SharedTask::new(&inner.runtime, Box::pin(task)));
+            *open = Some(Reading { group, task });
+        }
+        let Reading { group, task } = open.as_ref()?;
+        let mut all = group.asked.borrow_mut();
+        all.push(asked);
+        Some((group.clone(), task.clone(), all.len() - 1))
+    }
+
+    async fn read_all(self: &Rc<Self>, asked: Vec<Asked>, refresh: bool) -> Ended {
+        let mut read = Read::new(asked.into_iter().map(|Asked { place, key }| (place, key)), refresh);
+        let mut brought: Vec<_> = self.stores.iter().map(|_| HashMap::new()).collect();
+        loop {
+            let now = self.now();
+            let (tier, names, timeout) = match read.poll(&mut self.chain.borrow_mut(), now) {
+                Step::Get { tier, names, timeout } => (tier, names.to_vec(), timeout),
+                Step::Done => break,
+            };
+            let Some(store) = self.stores.get(tier) else { break };
+            let answers = self.within(timeout, store.tier.get_many(&names)).await;
+            let now = self.now();
+            match answers {
+                Ok(answers) => {
+                    read.handle_answers(&mut self.chain.borrow_mut(), now, &answers);
+                    let found = names.into_iter().zip(answers);
+                    let found = found.filter_map(|(name, bytes)| Some((name, Rc::from(bytes?))));
+                    brought.get_mut(tier).into_iter().for_each(|all: &mut HashMap<_, _>| all.extend(found.clone()));
+                }
+                Err(failure) => read.handle_failure(&mut self.chain.borrow_mut(), now, failure),
+            }
+            self.after_use();
+        }
+        let ended = Ended { read, brought };
+        self.copy_upwards(&ended);
+        ended
+    }
+
+    fn copy_upwards(self: &Rc<Self>, ended: &Ended) {
+        let now = self.now();
+        let promotions = ended.read.promotions(&mut self.chain.borrow_mut(), now);
+        for Promotion { item, put, bytes: weight } in promotions {
+            let tier = match ended.read.outcome(&self.chain.borrow(), now, item) {
+                ReadOutcome::Answer(found) => Some(found.tier),
+                ReadOutcome::Load(_) => None,
+            };
+            match (ended.read.name(item), tier.and_then(|tier| ended.bytes(tier, item))) {
+                (Some(name), Some(bytes)) => drop(self.write(put, &Rc::from(name), &bytes)),
+                // What is announced is to end.
+                _ => self.chain.borrow_mut().handle_written(put.tier, now, 1, weight, Some(Failure::Error)),
+            }
+        }
+    }
+}
+
+/// A turn later, so that all who ask in this one are in it.
+async fn run<K, V, R>(driver: Weak<Driver<K, V, R>>, group: Rc<Group>, refresh: bool)
+where
+    K: Hash + Eq + 'static,
+    V: 'static,
+    R: Runtime,
+{
+    next_turn().await;
+    let Some(driver) = driver.upgrade() else { return };
+    let open = driver.reading.get(usize::from(refresh)).and_then(|open| open.take());
+    drop(open);
+    let asked = group.asked.take();
+    let ended = driver.read_all(asked, refresh).await;
+    let _ = group.ended.set(ended);
+}

@@ -1,0 +1,79 @@
+//! Reads and writes that take more until their turn is over.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::task::Poll;
+
+use hashbrown::HashMap;
+
+use crate::engine::runtime::Runtime;
+use crate::engine::shared_task::SharedTask;
+use crate::tier::{self, Found, Read};
+use crate::tiers::TierEntry;
+
+/// A key that is asked for.
+pub(super) struct Asked {
+    pub place: tier::Place,
+    pub key: String,
+}
+
+/// What the tiers have of a key.
+pub(super) struct Held {
+    pub found: Found,
+    /// Whether it is the answer; else it may stand in for a load that fails.
+    pub is_answer: bool,
+    /// For how long it has been stored, in milliseconds.
+    pub age: u64,
+    pub bytes: Rc<[u8]>,
+}
+
+impl Held {
+    pub fn payload(&self) -> Option<&[u8]> {
+        self.bytes.get(self.found.payload.clone())
+    }
+}
+
+/// A read that takes more keys until it goes.
+pub(super) struct Reading<R: Runtime> {
+    pub group: Rc<Group>,
+    pub task: Rc<SharedTask<R>>,
+}
+
+#[derive(Default)]
+pub(super) struct Group {
+    pub asked: RefCell<Vec<Asked>>,
+    pub ended: OnceCell<Ended>,
+}
+
+pub(super) struct Ended {
+    pub read: Read,
+    /// By tier and name.
+    pub brought: Vec<HashMap<String, Rc<[u8]>>>,
+}
+
+impl Ended {
+    pub fn bytes(&self, tier: usize, item: usize) -> Option<Rc<[u8]>> {
+        self.brought.get(tier)?.get(self.read.name(item)?).cloned()
+    }
+}
+
+/// A write that takes more entries until it goes.
+pub(super) struct Writing<R: Runtime> {
+    pub entries: Rc<RefCell<Vec<TierEntry>>>,
+    /// How many bytes they have.
+    pub bytes: Cell<usize>,
+    pub task: Rc<SharedTask<R>>,
+}
+
+/// Ends when the one who waits is polled again, by an executor that has then polled all others who were ready.
+pub(super) async fn next_turn() {
+    let mut is_next = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut is_next, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,137 @@
+//! What is to be written to a tier in one turn is written together, and purges are told.
+
+use std::cell::{Cell, RefCell};
+use std::hash::Hash;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use futures_util::future::try_join;
+
+use super::driver::Driver;
+use super::turns::{Writing, next_turn};
+use crate::engine::runtime::Runtime;
+use crate::engine::shared_task::SharedTask;
+use crate::tier::Put;
+use crate::tiers::TierEntry;
+use crate::time::{Timestamp, Ttl};
+
+impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
+    /// Purges that could not be told are told when there is an occasion, and what is worth a line in the log is logged.
+    pub fn after_use(self: &Rc<Self>) {
+        for tier in 0..self.stores.len() {
+            self.deliver(tier);
+        }
+        loop {
+            let event = self.chain.borrow_mut().poll_event();
+            let Some(event) = event else { return };
+            (self.log)(&self.line(event));
+        }
+    }
+
+    /// Writes an entry soon, by this task.
+    pub fn write(self: &Rc<Self>, put: Put, name: &Rc<str>, bytes: &Rc<[u8]>) -> Option<Rc<SharedTask<R>>> {
+        let entry = TierEntry { name: name.clone(), bytes: bytes.clone(), ttl: Duration::from_millis(put.ttl) };
+        let open = self.writing.get(put.tier)?;
+        if let Some(writing) = open.borrow().as_ref().filter(|writing| !writing.task.is_over()) {
+            let bytes = writing.bytes.get().saturating_add(entry.bytes.len());
+            // Where nothing runs by itself it may stay open for long.
+            if bytes > self.stores.get(put.tier)?.options.machine.max_pending_bytes {
+                return None;
+            }
+            writing.bytes.set(bytes);
+            writing.entries.borrow_mut().push(entry);
+            return Some(writing.task.clone());
+        }
+        let bytes = Cell::new(entry.bytes.len());
+        let entries = Rc::new(RefCell::new(vec![entry]));
+        let job = |driver| write_all(driver, put.tier, entries.clone());
+        let task = self.begin(self.longest(put.tier), job)?;
+        *open.borrow_mut() = Some(Writing { entries, bytes, task: task.clone() });
+        Some(task)
+    }
+
+    /// Tells a tier what was purged, as far as it has not been told.
+    pub fn deliver(self: &Rc<Self>, tier: usize) {
+        let Some(told_by) = self.told_by.get(tier) else { return };
+        let now = self.now();
+        if now < told_by.get() || !self.chain.borrow().owes(tier) {
+            return;
+        }
+        // In a Worker the one who tells may be gone with its request.
+        told_by.set(if self.runs_by_itself() { now.after(Ttl::Millis(self.longest(tier))) } else { Timestamp::NEVER });
+        self.begin(self.longest(tier), |driver| tell(driver, tier));
+    }
+
+    /// How long a job at a tier takes at the most, in milliseconds, unless it is lost.
+    fn longest(&self, tier: usize) -> u64 {
+        self.timeout(tier).saturating_mul(2)
+    }
+
+    fn timeout(&self, tier: usize) -> u64 {
+        self.stores.get(tier).map_or(0, |store| store.options.machine.timeout)
+    }
+}
+
+async fn write_all<K, V, R>(driver: Weak<Driver<K, V, R>>, tier: usize, entries: Rc<RefCell<Vec<TierEntry>>>)
+where
+    K: Hash + Eq + 'static,
+    V: 'static,
+    R: Runtime,
+{
+    next_turn().await;
+    let Some(driver) = driver.upgrade() else { return };
+    let Some((store, open)) = driver.stores.get(tier).zip(driver.writing.get(tier)) else { return };
+    drop(open.take());
+    let entries = entries.take();
+    let written = driver.within(driver.timeout(tier), store.tier.set_many(&entries)).await;
+    let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
+    let (now, values) = (driver.now(), entries.len() as u64);
+    driver.chain.borrow_mut().handle_written(tier, now, values, bytes, written.err());
+    driver.after_use();
+}
+
+async fn tell<K, V, R>(driver: Weak<Driver<K, V, R>>, tier: usize)
+where
+    K: Hash + Eq + 'static,
+    V: 'static,
+    R: Runtime,
+{
+    let Some(driver) = driver.upgrade() else { return };
+    let _telling = Telling { driver: &driver, tier };
+    while let Some(store) = driver.stores.get(tier) {
+        let now = driver.now();
+        let delivery = driver.chain.borrow_mut().poll_delivery(tier, now);
+        let Some(delivery) = delivery else { return };
+        driver.told_by.iter().skip(tier).take(1).for_each(|by| by.set(now.after(Ttl::Millis(driver.longest(tier)))));
+        let ttl = Duration::from_millis(delivery.ttl);
+        let mark = |(name, bytes): &(String, Vec<u8>)| TierEntry {
+            name: name.as_str().into(),
+            bytes: bytes.as_slice().into(),
+            ttl,
+        };
+        let marks: Vec<_> = delivery.marks.iter().map(mark).collect();
+        // Both at once: what is stored between the two is ended by the marks.
+        let call = try_join(store.tier.set_many(&marks), store.tier.delete_many(&delivery.deletes));
+        let told = driver.within(driver.timeout(tier), call).await.err();
+        let now = driver.now();
+        driver.chain.borrow_mut().handle_delivered(tier, now, &delivery, told);
+        driver.after_use();
+        if told.is_some() {
+            return;
+        }
+    }
+}
+
+/// Nobody tells a tier any more when this is dropped.
+pub(super) struct Telling<'a, K: Hash + Eq + 'static, V: 'static, R: Runtime> {
+    driver: &'a Rc<Driver<K, V, R>>,
+    tier: usize,
+}
+
+impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Drop for Telling<'_, K, V, R> {
+    fn drop(&mut self) {
+        if let Some(told_by) = self.driver.told_by.get(self.tier) {
+            told_by.set(Timestamp::default());
+        }
+    }
+}

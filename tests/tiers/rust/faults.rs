@@ -1,0 +1,158 @@
+//! A tier that is slow, down, full or returns rubbish costs at most its timeout, is logged once, and comes back.
+
+use std::time::Duration;
+
+use nearcache::tier::BreakerState;
+use nearcache::tiers::{MemoryTier, Tiers};
+use nearcache::{Cache, LoadError};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use crate::support::{Edge, Isolate, Mood, Moody, millis, secs};
+
+fn over(edge: &Edge, store: &Moody) -> Isolate {
+    let tiers = edge.tiers().tier_with(store.clone(), |options| options.timeout(millis(30)).breaker(3, secs(1)));
+    tiers.over(edge.builder().build()).unwrap()
+}
+
+#[test]
+fn a_tier_in_trouble_costs_its_timeout_at_most_is_told_once_is_left_alone_and_recovers() {
+    for mood in [Mood::Down, Mood::Hangs, Mood::Slow(31), Mood::Lies, Mood::Short] {
+        let edge = Edge::new();
+        let store = Moody::new(&edge.world);
+        let isolate = over(&edge, &store);
+        store.mood.set(mood);
+        for at in 0..10 {
+            let began = edge.world.now();
+            assert_eq!(edge.get(&isolate, &format!("{mood:?} {at}"), "v"), "v");
+            let cost = edge.world.now() - began;
+            assert!(cost <= 30, "{mood:?}: {cost} ms");
+        }
+        let stats = &isolate.tier_stats()[0];
+        assert_eq!((store.reads.borrow().len(), stats.figures.skipped), (3, 7), "{mood:?}");
+        assert_eq!(stats.reads, BreakerState::Open, "{mood:?}");
+        let told = |what: &str| edge.lines.borrow().iter().filter(|line| line.contains(what)).count();
+        assert_eq!(told("fails (reads)"), 1, "{mood:?}: {:?}", edge.lines);
+        store.mood.set(Mood::Well);
+        edge.world.advance(1_001);
+        assert_eq!(edge.get(&isolate, "after", "after"), "after");
+        assert_eq!(isolate.tier_stats()[0].reads, BreakerState::Closed, "{mood:?}");
+        assert_eq!(told("works again (reads)"), 1, "{mood:?}");
+        // And it is of use again, for writing too.
+        edge.world.advance(20_000);
+        let other = over(&edge, &store);
+        edge.get(&isolate, "shared", "v");
+        assert_eq!(edge.get(&other, "shared", "loaded"), "v", "{mood:?}");
+    }
+}
+
+#[test]
+fn a_tier_that_cannot_be_written_is_told_of_once_and_what_could_not_be_purged_there_is_not_believed_here() {
+    let edge = Edge::new();
+    let store = Moody::new(&edge.world);
+    let (a, b) = (over(&edge, &store), over(&edge, &store));
+    edge.get(&a, "k", "old");
+    store.mood.set(Mood::Full);
+    edge.world.advance(1);
+    a.remove("k");
+    edge.world.settle();
+    for at in 0..10 {
+        edge.get(&a, &format!("other {at}"), "v");
+    }
+    edge.world.advance(1);
+    let stats = &a.tier_stats()[0];
+    assert!(stats.owes_purges && stats.writes == BreakerState::Open && stats.reads == BreakerState::Closed);
+    assert_eq!(edge.get(&a, "k", "new"), "new");
+    assert_eq!(edge.lines.take(), ["nearcache: tier moody fails (writes); loads go on without it"]);
+    store.mood.set(Mood::Well);
+    edge.world.advance(60_000);
+    edge.get(&a, "again", "v");
+    assert!(!a.tier_stats()[0].owes_purges, "told when it works again");
+    assert_eq!(edge.get(&b, "k", "newer"), "newer");
+}
+
+#[test]
+fn a_load_waits_for_a_tier_that_is_written_through_and_for_no_other() {
+    for (through, took) in [(true, 20), (false, 0)] {
+        let edge = Edge::new();
+        let store = Moody::new(&edge.world);
+        let alter = |options: nearcache::tiers::TierOptions| if through { options.write_through() } else { options };
+        let isolate: Isolate = edge.tiers().tier_with(store.clone(), alter).over(edge.builder().build()).unwrap();
+        let (began, mood) = (edge.world.now(), store.mood.clone());
+        let load = async move |_| {
+            mood.set(Mood::Slow(20));
+            Ok::<_, LoadError>("v".to_owned())
+        };
+        edge.world.run(isolate.try_get_with("k".into(), load)).unwrap();
+        assert_eq!((edge.world.now() - began, store.store.len()), (took, usize::from(through)));
+        edge.world.run(isolate.flush());
+        assert_eq!(store.store.len(), 1);
+    }
+}
+
+#[test]
+fn a_tier_that_hangs_keeps_nobody_from_flushing_and_no_more_on_its_way_than_it_may() {
+    let edge = Edge::new();
+    let store = Moody::new(&edge.world);
+    let tiers =
+        edge.tiers().tier_with(store.clone(), |options| options.max_pending_bytes(1_000).breaker(1_000, secs(1)));
+    let isolate: Isolate = tiers.over(edge.builder().build()).unwrap();
+    store.mood.set(Mood::Hangs);
+    for at in 0..100 {
+        isolate.insert(format!("{at}"), "x".repeat(100));
+    }
+    let stats = isolate.tier_stats().remove(0).figures;
+    assert!(stats.writes_skipped > 90, "{stats:?}");
+    let began = edge.world.now();
+    edge.world.run(isolate.flush());
+    assert!(edge.world.now() - began <= 500, "{}", edge.world.now() - began);
+}
+
+#[test]
+fn options_that_cannot_be_are_refused_by_their_names() {
+    let refused = |tiers: Tiers| {
+        let cache: Cache<String, String> = Cache::new_with_max_entries(10);
+        let error = tiers.over(cache).unwrap_err();
+        (error.option, error.given)
+    };
+    let told = |option: &str, given: &str| (option.to_owned(), given.to_owned());
+    assert_eq!(refused(Tiers::new()), told("tiers", "0 tiers"));
+    let named = |at: usize| MemoryTier::new().named(format!("{at}"));
+    assert_eq!(refused((0..9).fold(Tiers::new(), |tiers, at| tiers.tier(named(at)))), told("tiers", "9 tiers"));
+    assert_eq!(refused(Tiers::new().tier(named(1)).tier(named(1))), told("tiers", "two tiers \"1\""));
+    assert_eq!(refused(Tiers::new().tier(named(1)).secret(b"short")).0, "secret");
+}
+
+#[test]
+fn the_cache_may_go_before_what_is_on_its_way() {
+    for spawns in [true, false] {
+        let edge = Edge::new();
+        edge.world.spawns.set(spawns);
+        let store = MemoryTier::new();
+        let isolate = edge.isolate(&store);
+        isolate.insert("k".into(), "v".into());
+        drop(isolate);
+        edge.world.settle();
+        edge.world.advance(Duration::from_secs(10).as_millis() as u64);
+        edge.world.settle();
+        assert_eq!(store.len(), usize::from(spawns), "what was spawned goes on");
+    }
+}
+
+#[test]
+fn where_nothing_can_be_spawned_and_nothing_is_loaded_no_more_is_kept_than_may_be_on_its_way() {
+    let edge = Edge::new();
+    edge.world.spawns.set(false);
+    let store = Moody::new(&edge.world);
+    let tiers = edge.tiers().tier_with(store.clone(), |options| options.max_pending_bytes(2_000));
+    let isolate: Isolate = tiers.over(edge.builder().build()).unwrap();
+    for at in 0..100 {
+        isolate.insert(format!("{at}"), "x".repeat(100));
+        isolate.remove("else");
+        edge.world.advance(2_000);
+    }
+    edge.world.run(isolate.flush());
+    assert!((5..20).contains(&store.store.len()), "{}", store.store.len());
+    // One for the values, and two for the purge, whose mark is the last of them.
+    assert_eq!(store.writes.get(), 3);
+}

@@ -1,0 +1,294 @@
+//! Keys and values of every kind, lifetimes, and what a loader says.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use nearcache::tiers::{Bytes, MemoryTier, MessagePack, Tiered};
+use nearcache::{CallOptions, EntryOptions, LoadCtx, LoadError, Status, Ttl};
+use serde::{Deserialize, Serialize};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use crate::common::Virtual;
+use crate::support::{Edge, Isolate, Moody, secs};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct User {
+    name: String,
+    age: Option<u8>,
+    tags: Vec<(u32, f64)>,
+}
+
+fn user() -> User {
+    User { name: "ä#".into(), age: None, tags: vec![(7, 0.5)] }
+}
+
+#[test]
+fn serdes_codecs_read_each_other() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let tiers = || edge.tiers().tier(store.clone());
+    let json = || tiers().over(edge.builder().build()).unwrap();
+    let pack = || tiers().codec(MessagePack).over(edge.builder().build()).unwrap();
+    let a: Tiered<u32, User, _> = json();
+    let b: Tiered<u32, User, _> = pack();
+    let c: Tiered<u32, User, _> = json();
+    let load = async |_| Ok::<_, LoadError>(user());
+    let none = async |_| Err::<User, _>("not asked");
+    edge.world.run(a.try_get_with(1, load)).unwrap();
+    edge.world.run(b.try_get_with(2, load)).unwrap();
+    edge.world.settle();
+    assert_eq!(edge.world.run(b.try_get_with(1, none)).unwrap(), user());
+    assert_eq!(edge.world.run(c.try_get_with(2, none)).unwrap(), user());
+}
+
+#[test]
+fn bytes_are_kept_as_they_are_and_another_codecs_are_loaded_anew() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let over = || -> Tiered<String, Rc<[u8]>, _> {
+        edge.tiers().tier(store.clone()).codec(Bytes).over(edge.builder().build()).unwrap()
+    };
+    let (a, b) = (over(), over());
+    let bytes: Rc<[u8]> = (0..=255).collect();
+    let load = |bytes: &Rc<[u8]>| {
+        let bytes = bytes.clone();
+        async move |_| Ok::<_, LoadError>(bytes)
+    };
+    edge.world.run(a.try_get_with("k".into(), load(&bytes))).unwrap();
+    edge.world.settle();
+    assert_eq!(edge.world.run(b.try_get_with("k".into(), load(&Rc::default()))).unwrap(), bytes);
+    assert_eq!(edge.get(&edge.isolate(&store), "k", "loaded"), "loaded");
+}
+
+#[test]
+fn keys_are_told_apart_whatever_they_are() {
+    #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+    #[serde(untagged)]
+    enum Key {
+        Text(String),
+        Number(i64),
+        Is(bool),
+        None,
+        Pair(u8, String),
+    }
+    use Key::{Is, None as Nothing, Number, Pair, Text};
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let over = || edge.tiers().tier(store.clone()).over(edge.builder().build()).unwrap();
+    let (a, b): (Tiered<Key, usize, _>, Tiered<Key, usize, _>) = (over(), over());
+    let text = |text: &str| Text(text.to_owned());
+    let long = text(&"x".repeat(300));
+    let keys =
+        [text("1"), Number(1), text("#n1"), Is(true), text("true"), Nothing, text("null"), Pair(1, "a".into()), long];
+    for (at, key) in keys.iter().enumerate() {
+        edge.world.run(a.try_get_with(key.clone(), async move |_| Ok::<_, LoadError>(at))).unwrap();
+    }
+    edge.world.settle();
+    for (at, key) in keys.iter().enumerate() {
+        let got = edge.world.run(b.try_get_with(key.clone(), async |_| Err("not asked")));
+        assert_eq!(got.unwrap(), at, "{key:?}");
+    }
+    assert_eq!(store.len(), keys.len());
+}
+
+#[test]
+fn what_no_codec_can_write_is_handed_out_and_told_to_the_log() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    type Odd = std::collections::BTreeMap<(u8, u8), u8>;
+    let isolate: Tiered<String, Odd, _> = edge.tiers().tier(store.clone()).over(edge.builder().build()).unwrap();
+    let odd = Odd::from([((1, 2), 3)]);
+    let load = {
+        let odd = odd.clone();
+        async move |_| Ok::<_, LoadError>(odd)
+    };
+    assert_eq!(edge.world.run(isolate.try_get_with("k".into(), load)).unwrap(), odd);
+    assert_eq!((store.len(), edge.lines.borrow().len()), (0, 1), "{:?}", edge.lines);
+}
+
+#[test]
+fn signed_envelopes_are_believed_with_a_secret_that_was_rotated_and_others_are_not() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let with = |secrets: &[&str]| -> Isolate {
+        let tiers = edge.tiers().tier(store.clone());
+        let tiers = secrets.iter().fold(tiers, |tiers, secret| tiers.secret(secret.as_bytes()));
+        tiers.over(edge.builder().build()).unwrap()
+    };
+    let (old, fresh) = ("an old secret of ours", "a new secret of ours");
+    edge.get(&with(&[old]), "k", "signed");
+    assert_eq!(edge.get(&with(&[fresh, old]), "k", "?"), "signed");
+    let strict = with(&[fresh]);
+    assert_eq!(edge.get(&strict, "k", "loaded"), "loaded");
+    assert_eq!(strict.tier_stats()[0].figures.refused.get("unknown signer"), Some(&1));
+    assert_eq!(edge.lines.borrow().iter().filter(|line| line.contains("unknown signer")).count(), 1);
+    assert_eq!(edge.get(&with(&[]), "k", "anew"), "anew", "who has no secret can't tell whose it is");
+}
+
+#[test]
+fn a_stale_value_from_below_answers_at_once_and_is_refreshed_by_the_loader() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let over = || -> Isolate {
+        let cache = edge.builder().stale_while_revalidate(secs(60)).build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    let (a, b) = (over(), over());
+    edge.get(&a, "k", "old");
+    edge.world.advance(70_000);
+    assert_eq!(edge.get(&b, "k", "new"), "old", "by the first, which stores it stale");
+    assert_eq!(edge.get(&b, "k", "new"), "old", "by the second, which refreshes it");
+    assert_eq!(edge.get(&b, "k", "newer"), "new");
+    assert_eq!(edge.get(&over(), "k", "newest"), "new", "for others too");
+}
+
+#[test]
+fn a_stale_value_from_below_stands_in_for_a_load_that_fails() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let over = || -> Isolate {
+        let cache = edge.builder().stale_if_error(secs(300)).build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    let (a, b, c) = (over(), over(), over());
+    edge.get(&a, "k", "old");
+    edge.world.advance(70_000);
+    let fails = |isolate: &Isolate| edge.world.run(isolate.try_get_with("k".into(), async |_| Err("down")));
+    assert_eq!(fails(&b).unwrap(), "old");
+    edge.world.advance(300_000);
+    assert_eq!(fails(&c).unwrap_err().to_string(), "the loader failed: down");
+}
+
+#[test]
+fn a_batch_reads_each_tier_at_once_and_loads_what_all_tiers_together_lack() {
+    let edge = Edge::new();
+    let store = Moody::new(&edge.world);
+    let over = || -> Tiered<u32, String, Virtual<false>> {
+        edge.tiers().tier(store.clone()).over(edge.builder().build()).unwrap()
+    };
+    let fill = over();
+    edge.world.run(fill.try_get_with(1, async |_| Ok::<_, LoadError>("one".to_owned()))).unwrap();
+    edge.world.settle();
+    let calls = Rc::<RefCell<Vec<Vec<u32>>>>::default();
+    let users = over().batched({
+        let calls = calls.clone();
+        move |keys: Vec<u32>, _| {
+            calls.borrow_mut().push(keys.clone());
+            async move {
+                let load = |key| if key == 3 { Err(format!("no {key}")) } else { Ok(format!("loaded {key}")) };
+                keys.into_iter().map(load).collect()
+            }
+        }
+    });
+    store.reads.take();
+    let got = edge.world.run(users.get_many(1..=1_000));
+    let one = |at: usize| got[at].as_ref().map_err(ToString::to_string).cloned();
+    assert_eq!((one(0), one(1)), (Ok("one".into()), Ok("loaded 2".into())));
+    assert_eq!(one(2), Err("the loader failed: no 3".into()));
+    assert_eq!(calls.borrow().iter().map(Vec::len).collect::<Vec<_>>(), [999], "calls of the loader");
+    // Values, and the marks of the one that was found.
+    assert_eq!(store.reads.take(), [1_000, 2], "reads of the tier");
+}
+
+#[test]
+fn what_a_loader_says_holds_below_too() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let (a, b) = (edge.isolate(&store), edge.isolate(&store));
+    let load = |key: &str, isolate: &Isolate, say: fn(&LoadCtx<String>)| {
+        let load = async move |ctx: LoadCtx<String>| {
+            say(&ctx);
+            Ok::<_, LoadError>("v".to_owned())
+        };
+        edge.world.run(isolate.try_get_with(key.into(), load)).unwrap();
+        edge.world.settle();
+    };
+    load("skipped", &a, |ctx| ctx.skip());
+    load("zero", &a, |ctx| ctx.set_ttl(Ttl::ZERO));
+    assert_eq!(store.len(), 0);
+    load("k", &a, |ctx| {
+        ctx.set_ttl(secs(5));
+        ctx.tag("said");
+        ctx.set_weight(77);
+    });
+    load("k", &b, |_| panic!("not asked"));
+    let info = b.memory().info("k").unwrap();
+    assert_eq!((info.ttl, info.weight, info.tags), (secs(5).into(), 77, vec!["said".to_owned()]));
+    edge.world.advance(1);
+    b.remove_by_tag("said");
+    edge.world.settle();
+    edge.world.advance(1);
+    assert_eq!(edge.get(&edge.isolate(&store), "k", "new"), "new");
+}
+
+#[test]
+fn what_is_absent_lives_as_long_below_as_here() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let over = || -> Tiered<String, Option<u32>, Virtual<false>> {
+        let cache = edge.builder().negative_ttl(secs(5)).build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    let get = |isolate: &Tiered<_, _, _>, value| {
+        let load = async move |_| Ok::<_, LoadError>(value);
+        let got = edge.world.run(isolate.try_get_with_details("k".to_owned(), CallOptions::new(), load)).unwrap();
+        edge.world.settle();
+        (got.value, got.ttl)
+    };
+    assert_eq!(get(&over(), None), (None, secs(5).into()));
+    edge.world.advance(2_000);
+    assert_eq!(get(&over(), Some(1)), (None, secs(3).into()));
+    edge.world.advance(3_000);
+    assert_eq!(get(&over(), Some(1)), (Some(1), secs(60).into()));
+}
+
+#[test]
+fn force_fresh_asks_the_loader_alone_and_what_it_brings_is_shared() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let (a, b) = (edge.isolate(&store), edge.isolate(&store));
+    edge.get(&a, "k", "old");
+    edge.world.advance(1);
+    let load = async |_| Ok::<_, LoadError>("new".to_owned());
+    let got = edge.world.run(b.try_get_with_details("k".into(), CallOptions::new().force_fresh(), load)).unwrap();
+    assert_eq!((got.value.as_str(), got.status), ("new", Status::Miss));
+    edge.world.settle();
+    assert_eq!(edge.get(&edge.isolate(&store), "k", "?"), "new");
+}
+
+#[test]
+fn a_value_is_copied_into_the_tiers_above_the_one_it_was_found_in_with_their_own_ttl() {
+    let edge = Edge::new();
+    let (upper, lower) = (MemoryTier::new().named("upper"), MemoryTier::new().named("lower"));
+    edge.get(&edge.isolate(&lower), "k", "v");
+    let over = || -> Isolate {
+        let tiers = edge.tiers().tier_with(upper.clone(), |options| options.ttl(secs(10))).tier(lower.clone());
+        tiers.over(edge.builder().build()).unwrap()
+    };
+    let a = over();
+    assert_eq!(edge.get(&a, "k", "?"), "v");
+    let figures = a.tier_stats().remove(0).figures;
+    assert_eq!((figures.misses, figures.promotions, figures.writes), (1, 1, 1));
+    let b = over();
+    assert_eq!(edge.get(&b, "k", "?"), "v");
+    let stats = b.tier_stats();
+    assert_eq!((stats[0].figures.hits, stats[1].figures.asked), (1, 0));
+}
+
+#[test]
+fn what_is_inserted_with_a_life_of_its_own_has_it_elsewhere() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let (a, b) = (edge.isolate(&store), edge.isolate(&store));
+    assert!(a.insert_with("k".into(), "v".into(), EntryOptions::new().ttl(secs(5)).tags(["t"]).weight(9)));
+    edge.world.settle();
+    edge.world.advance(1_000);
+    assert_eq!(edge.get(&b, "k", "?"), "v");
+    let info = b.memory().info("k").unwrap();
+    assert_eq!((info.ttl, info.weight, info.tags), (secs(4).into(), 9, vec!["t".to_owned()]));
+}
+
+#[test]
+fn values_are_compressed_where_that_is_asked_for_and_pays() {
+    let (edge, store) = (Edge::new(), MemoryTier::new().max_bytes(1_000));
+    let large = "ab".repeat(10_000);
+    let a: Isolate = edge.tiers().tier(store.clone()).compress_from(100).over(edge.builder().build()).unwrap();
+    edge.get(&a, "k", &large);
+    edge.get(&a, "short", "v");
+    let b = edge.isolate(&store);
+    assert_eq!(edge.get(&b, "k", "?"), large);
+    assert_eq!(edge.get(&b, "short", "?"), "v");
+    // Without, it has no room there.
+    edge.get(&b, "other", &large);
+    assert_eq!(store.len(), 2);
+}
