@@ -21,7 +21,7 @@ pub struct Units {
 const OBJECT_GB: f64 = 0.128;
 
 /// Unit and dollars per million, beyond what a plan includes. Workers Paid, developers.cloudflare.com: kv/platform/pricing,
-/// durable-objects/platform/pricing and r2/pricing, as read on 2026-11-21. What Redis costs its host says.
+/// durable-objects/platform/pricing and r2/pricing, as read on 2026-11-22. What Redis costs its host says.
 pub const PRICES: [(&str, f64); 11] = [
     ("kv_reads", 0.50),
     ("kv_writes", 5.00),
