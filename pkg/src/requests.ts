@@ -61,7 +61,8 @@ export class Requests<K, V> {
     };
     let forget: (() => void) | undefined;
     const hardTimer = startTimer(late, hardTimeoutOf(ask) - waited);
-    const softTimer = softTimeoutOf(ask) < hardTimeoutOf(ask) ? startTimer(soft, softTimeoutOf(ask) - waited) : undefined;
+    const softTimer =
+      softTimeoutOf(ask) < hardTimeoutOf(ask) ? startTimer(soft, softTimeoutOf(ask) - waited) : undefined;
     const stop = (): void => {
       stopTimer(hardTimer);
       stopTimer(softTimer);
