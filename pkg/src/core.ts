@@ -1,4 +1,4 @@
-// The wasm side, and the bits in which it answers. `src/js/lib.rs` has the same names.
+// The wasm side, and the bits in which it answers. `src/js/codes.rs` has the same names.
 
 import { makeGlue } from "../generated/glue.js";
 import { NearCacheError } from "./errors.js";

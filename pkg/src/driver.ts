@@ -2,9 +2,9 @@ import { askWith } from "./calls.js";
 import { hostClock, UNREAD } from "./clock.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
-import type { EntryTable, FailureCached } from "./entries.js";
+import { type EntryTable, type FailureCached, NONE } from "./entries.js";
 import { recursive, timedOut, tooManyLoads } from "./errors.js";
-import { Ask, type Asker, Flight, Provenance, Wait } from "./flight.js";
+import { type Ask, type Asker, Flight, hardTimeoutOf, Provenance, Wait } from "./flight.js";
 import type { CacheHandle } from "./handle.js";
 import { host } from "./host.js";
 import { Loads } from "./loads.js";
@@ -197,7 +197,7 @@ export class Driver<K, V> {
         const flight = this.loads.at(core.above(answer))!;
         let wait = flight.wait(at);
         if (wait === undefined) {
-          const ask = new Ask(handle, key, loader, options, again === 0 ? now : askedAt);
+          const ask = { handle, key, loader, options, askedAt: again === 0 ? now : askedAt };
           if (this.requests === undefined) this.loads.setAlarm(ask, now);
           wait = this.beginWait(flight, at, ask);
         }
@@ -240,7 +240,7 @@ export class Driver<K, V> {
         promise = Promise.reject(this.loads.queue!.full(key));
         break;
       case core.TIMED_OUT:
-        promise = Promise.reject(timedOut(key, new Ask(handle, key, loader, options, now).hardTimeout));
+        promise = Promise.reject(timedOut(key, hardTimeoutOf({ handle, key, loader, options, askedAt: now })));
         break;
       default:
         // It may have had a slot for a moment.
@@ -263,7 +263,10 @@ export class Driver<K, V> {
     answer: number,
     background: boolean,
   ): Flight<K, V> {
-    const ctx = new Context<K, V>(key, this.entries.valueAt(slot), 1, background);
+    const { values } = this.entries;
+    // A new key has none.
+    const stale = values[slot] === NONE ? undefined : this.entries.valueAt(slot);
+    const ctx = new Context<K, V>(key, stale, 1, background);
     const index = core.above(answer);
     return new Flight(handle, key, loader, options, askedAt, index, ctx, background, host.requestBound);
   }
@@ -358,7 +361,7 @@ export class Driver<K, V> {
         if (wait === undefined) continue;
         wait.over = true;
         this.release(wait);
-        wait.reject(timedOut(wait.ask.key, wait.ask.hardTimeout));
+        wait.reject(timedOut(wait.ask.key, hardTimeoutOf(wait.ask)));
       }
       this.loads.queue?.start(now);
       entries.drain();

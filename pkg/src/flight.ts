@@ -8,25 +8,23 @@ import type { Loader } from "./loader.js";
 import type { Status } from "./types.js";
 
 /** A get, with what it takes to ask once more. */
-export class Ask<K, V> {
-  constructor(
-    readonly handle: CacheHandle<K, V>,
-    readonly key: K,
-    readonly loader: Loader<K, V>,
-    readonly options: CallOptions<K> | undefined,
-    /** When it asked first, which its deadlines count from. */
-    readonly askedAt: number,
-  ) {}
+export interface Ask<K, V> {
+  readonly handle: CacheHandle<K, V>;
+  readonly key: K;
+  readonly loader: Loader<K, V>;
+  readonly options: CallOptions<K> | undefined;
+  /** When it asked first, which its deadlines count from. */
+  readonly askedAt: number;
+}
 
-  get hardTimeout(): number {
-    const { hardTimeout } = this.handle.defaults;
-    return this.options === undefined ? hardTimeout : or(this.options.hardTimeout, hardTimeout);
-  }
+export function hardTimeoutOf<K, V>({ handle, options }: Ask<K, V>): number {
+  const { hardTimeout } = handle.defaults;
+  return options === undefined ? hardTimeout : or(options.hardTimeout, hardTimeout);
+}
 
-  get softTimeout(): number {
-    const { softTimeout } = this.handle.defaults;
-    return this.options === undefined ? softTimeout : or(this.options.softTimeout, softTimeout);
-  }
+export function softTimeoutOf<K, V>({ handle, options }: Ask<K, V>): number {
+  const { softTimeout } = handle.defaults;
+  return options === undefined ? softTimeout : or(options.softTimeout, softTimeout);
 }
 
 /** How a value came to be, as `details` tells it, and of a get that asks again what was before. */
@@ -86,8 +84,8 @@ export interface Asker {
   readonly node: number;
 }
 
-/** A load under way, with the get that began it. */
-export class Flight<K, V> extends Ask<K, V> implements Asker {
+/** A load under way, with the get that began it. (Derived from a class, it would take twice as long to make.) */
+export class Flight<K, V> implements Ask<K, V>, Asker {
   /** It has ended, or nobody waits any more. */
   over = false;
   /** Its load brought a value. */
@@ -116,11 +114,11 @@ export class Flight<K, V> extends Ask<K, V> implements Asker {
   private others: (Wait<K, V> | undefined)[] | undefined = undefined;
 
   constructor(
-    handle: CacheHandle<K, V>,
-    key: K,
-    loader: Loader<K, V>,
-    options: CallOptions<K> | undefined,
-    askedAt: number,
+    readonly handle: CacheHandle<K, V>,
+    readonly key: K,
+    readonly loader: Loader<K, V>,
+    readonly options: CallOptions<K> | undefined,
+    readonly askedAt: number,
     readonly index: number,
     /** The present attempt's. */
     public ctx: Context<K, V>,
@@ -128,7 +126,6 @@ export class Flight<K, V> extends Ask<K, V> implements Asker {
     readonly background: boolean,
     requestBound: boolean,
   ) {
-    super(handle, key, loader, options, askedAt);
     this.ended = requestBound ? deferred<void>() : undefined;
   }
 

@@ -5,7 +5,7 @@ import { Context } from "./context.js";
 import * as core from "./core.js";
 import { type EntryTable, FailureCached } from "./entries.js";
 import { invalidValue, isMisuse, nobodyWaits, timedOut } from "./errors.js";
-import type { Ask, Asker, Flight, Wait } from "./flight.js";
+import { type Ask, type Asker, type Flight, hardTimeoutOf, softTimeoutOf, type Wait } from "./flight.js";
 import { Queue } from "./queue.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, duration, names } from "./options.js";
@@ -157,7 +157,7 @@ export class Loads<K, V> {
 
   /** There is a deadline more. */
   setAlarm(ask: Ask<K, V>, now: number): void {
-    const at = Math.floor(ask.askedAt) + Math.min(ask.softTimeout, ask.hardTimeout);
+    const at = Math.floor(ask.askedAt) + Math.min(softTimeoutOf(ask), hardTimeoutOf(ask));
     if (at < this.alarm.at) this.alarm.set(at, now);
   }
 
@@ -327,7 +327,8 @@ export class Loads<K, V> {
       flight.orphaned = true;
       flight.over = true;
       for (const wait of flight.waits()) {
-        const { key, hardTimeout } = wait.ask;
+        const { key } = wait.ask;
+        const hardTimeout = hardTimeoutOf(wait.ask);
         const late = (): void => {
           wait.over = true;
           wait.reject(timedOut(key, hardTimeout));

@@ -1,7 +1,7 @@
 import { startTimer, stopTimer } from "./alarm.js";
 import type { EntryTable } from "./entries.js";
 import { timedOut } from "./errors.js";
-import type { Flight, Wait } from "./flight.js";
+import { hardTimeoutOf, softTimeoutOf, type Flight, type Wait } from "./flight.js";
 import type { Loads } from "./loads.js";
 import { onAbort } from "./signals.js";
 
@@ -24,7 +24,7 @@ export class Requests<K, V> {
   /** The cache itself waits for what it refreshes, until the deadline of the one who asked. */
   hold(flight: Flight<K, V>): void {
     if (flight.over) return;
-    const timer = startTimer(() => this.timeOut(flight, 0, -1, true), flight.hardTimeout);
+    const timer = startTimer(() => this.timeOut(flight, 0, -1, true), hardTimeoutOf(flight));
     const ended = (): void => stopTimer(timer);
     flight.ended!.promise.then(ended, ended);
   }
@@ -41,7 +41,7 @@ export class Requests<K, V> {
       if (!wait.over) {
         stop();
         wait.over = true;
-        wait.reject(timedOut(ask.key, ask.hardTimeout));
+        wait.reject(timedOut(ask.key, hardTimeoutOf(ask)));
       } else if (wait.softened === undefined) return;
       this.timeOut(flight, group, asker?.node ?? -1, wait.softened !== undefined);
     };
@@ -60,8 +60,9 @@ export class Requests<K, V> {
       driver.entries.flush();
     };
     let forget: (() => void) | undefined;
-    const hardTimer = startTimer(late, ask.hardTimeout - waited);
-    const softTimer = ask.softTimeout < ask.hardTimeout ? startTimer(soft, ask.softTimeout - waited) : undefined;
+    const hardTimer = startTimer(late, hardTimeoutOf(ask) - waited);
+    const softTimer =
+      softTimeoutOf(ask) < hardTimeoutOf(ask) ? startTimer(soft, softTimeoutOf(ask) - waited) : undefined;
     const stop = (): void => {
       stopTimer(hardTimer);
       stopTimer(softTimer);

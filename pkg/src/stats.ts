@@ -115,7 +115,7 @@ export interface TierStats {
 /** Everything is let through, nothing, or one call to see how it goes. */
 export type BreakerState = "closed" | "open" | "half-open";
 
-/** `counters` as `src/js/lib.rs` orders them. */
+/** `counters` as `src/js/figures.rs` orders them. */
 export function toStats(counters: Float64Array, entries: number, bytes: number): Stats {
   let at = 0;
   const next = (): number => counters[at++]!;

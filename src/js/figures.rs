@@ -2,9 +2,10 @@
 
 use nearcache::core::{Histogram, Stats};
 use nearcache::figures::{self, Advice, Evidence, Thresholds, Window};
+use nearcache::numbers::to_time;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::{Core, to_time};
+use crate::Core;
 
 /// A window of figures that was asked for, by whose figures and how long.
 pub(super) struct Asked {

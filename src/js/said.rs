@@ -2,7 +2,7 @@
 
 use nearcache::options::{PolicyPatch, Retry};
 
-use super::{said_ttl, to_weight};
+use crate::numbers::{said_ttl, to_weight};
 
 /// The row, read.
 pub(super) struct Said {

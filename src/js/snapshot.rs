@@ -1,9 +1,11 @@
 //! Entries as numbers, for a snapshot.
 
 use nearcache::core::{NotRestored, PartitionId, Record, Restored, Slot, SnapshotId};
+use nearcache::numbers::to_time;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::{Core, to_hash, to_time, with};
+use crate::Core;
+use crate::numbers::{to_hash, with};
 
 #[wasm_bindgen]
 impl Core {

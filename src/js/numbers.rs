@@ -1,0 +1,21 @@
+//! What crosses, as the core has it.
+
+use nearcache::numbers::to_ttl;
+use nearcache::time::Ttl;
+
+/// A code with a number above it.
+pub(crate) fn with(code: u32, above: usize) -> f64 {
+    f64::from(code) + above as f64 * 4_294_967_296.0
+}
+
+pub(crate) fn said_ttl(millis: f64) -> Option<Ttl> {
+    (!millis.is_nan()).then(|| to_ttl(millis))
+}
+
+pub(crate) fn to_hash(hash: u32) -> Option<u32> {
+    (hash != 0).then_some(hash)
+}
+
+pub(crate) fn to_weight(bytes: f64) -> Option<u32> {
+    (!bytes.is_nan()).then(|| bytes.ceil() as u32)
+}
