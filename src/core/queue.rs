@@ -192,11 +192,12 @@ impl Machine {
             if !queue.has_room(now) {
                 return None;
             }
-            // Where one timer serves all waits, one that is overdue is the timer's.
+            // One that is overdue is its timer's. Where each has its own, that may have died with its request.
             let (flights, timer) = (&self.flights, self.alarm.is_some());
             let in_time = |node: &Node| match *node {
                 Node::Flight(id) if timer => flights.awaited_until(id).is_some_and(|until| now < until),
-                _ => true,
+                Node::Flight(id) => flights.awaited_until(id) != Some(now),
+                Node::Batch(_) => true,
             };
             let node = queue.waiting.iter().map(|waiting| waiting.node).find(in_time)?;
             let Node::Flight(id) = node else {

@@ -78,11 +78,12 @@ impl Bare {
                 self.machine.failed(flight, &failure)
             }
         };
-        self.drain();
+        // What begins now may ask for what has just come.
+        self.drain_removals();
         if let Outcome::RetryIn(millis) = settled.outcome {
             self.loads[load].ended = false;
             self.loads[load].retry = Some((now.after(Ttl::Millis(millis)), step.clone()));
-            return;
+            return self.drain();
         }
         let failed = brought.is_none() || settled.unknown_weight;
         let (place, key) = (self.loads[load].place.clone(), self.loads[load].key.clone());
@@ -123,6 +124,7 @@ impl Bare {
                 self.end_if_told(asker);
             }
         }
+        self.drain();
     }
 
     pub(super) fn event_of_end(&mut self, load: usize, settled: Settled, error: Option<&String>) {
@@ -234,7 +236,8 @@ impl Bare {
                 (Some((at, batch)), ..) if at == first => self.close(batch),
                 (_, Some((at, write)), _) if at == first => self.forsake(write, "ERR_TIMEOUT"),
                 (.., Some((at, load))) if at == first => self.try_again(load),
-                _ if wait == Some(first) => self.ring(now),
+                // What waits for its turn and is overdue begins no more: it is for this to end it.
+                _ if wait.is_some_and(|at| at <= now) => self.ring(now),
                 _ if purge == Some(first) => {
                     self.machine.purge_due(now);
                     self.drain();

@@ -306,13 +306,17 @@ impl Bare {
         }
     }
 
-    fn drain(&mut self) {
+    fn drain_removals(&mut self) {
         while let Some(Removal { slot, cause, key_removed }) = self.machine.poll_removal() {
             self.gone(slot, cause);
             if key_removed && let Some(name) = self.names.remove(&slot) {
                 self.slots.remove(&name);
             }
         }
+    }
+
+    fn drain(&mut self) {
+        self.drain_removals();
         let now = self.now();
         while let Some(start) = self.machine.poll_start(now) {
             self.start(start);
@@ -329,7 +333,7 @@ impl Bare {
     }
 
     fn put(&mut self, slot: Slot, place: &Place, key: &str, kept: Kept) {
-        self.drain();
+        self.drain_removals();
         self.gone(slot, Some(RemovalCause::Replaced));
         self.names.insert(slot, (place.clone(), key.to_owned()));
         self.slots.insert((place.clone(), key.to_owned()), slot);
