@@ -81,11 +81,11 @@ export class Loads<K, V> {
   /** The turn of a load has come that had to wait. */
   beginLate(flight: Flight<K, V>): void {
     if (flight.over && !flight.orphaned) return;
-    const { handle, key, background } = flight;
+    const { key, background } = flight;
     // What was there when it was asked for may be gone.
     const now = this.entries.clock.now();
-    const slot = handle.slots.get(key) ?? 0;
-    const stale = this.entries.safely((core) => core.is_usable(slot, now)) ? this.entries.valueAt(slot) : undefined;
+    const slot = this.entries.safely((core) => core.last_good(flight.index, now));
+    const stale = slot === 0 ? undefined : this.entries.valueAt(slot);
     flight.ctx = new Context<K, V>(key, stale, 1, background);
     this.attempt(flight);
     this.entries.flush();

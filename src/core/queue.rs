@@ -220,6 +220,11 @@ impl Machine {
         }
     }
 
+    /// Where the last good value of a load's key lies; `None` if there is none, or what was purged or set since concerns the load.
+    pub fn last_good(&self, flight: FlightId, now: Timestamp) -> Option<Slot> {
+        self.flights.get(flight)?.slot.filter(|slot| self.is_usable(*slot, now))
+    }
+
     fn start(&self, node: Node) -> Start {
         match node {
             Node::Flight(id) => Start::Load(id, self.flights.get(id).and_then(|flight| flight.slot)),

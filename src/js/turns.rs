@@ -1,6 +1,6 @@
 //! Batches, and loads that wait for their turn.
 
-use nearcache::core::{BatchId, BatchLimits, CallTurn, Goes, JoinBatch, JoinedBatch, Node, Start};
+use nearcache::core::{BatchId, BatchLimits, CallTurn, Goes, JoinBatch, JoinedBatch, Node, Slot, Start};
 use nearcache::numbers::to_time;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -68,6 +68,12 @@ impl Core {
             Some(Start::Call(batch)) => asker(batch),
             None => -1,
         }
+    }
+
+    /// Where a flight that begins late finds its key's last good value; 0: nowhere.
+    pub fn last_good(&self, flight: u32, now: f64) -> u32 {
+        let slot = self.flight(flight).and_then(|flight| self.machine.last_good(flight, to_time(now)));
+        slot.map_or(0, Slot::number)
     }
 
     /// When a flight or a batch (as an `asker`) may begin that waits, or (-1) the next of all; infinity: when another ends,
