@@ -50,6 +50,27 @@ test("a key that nobody computes any more is not kept", { realTime: "V8 calls fi
   equal([gone >= 48, cache.size], [true, 0], `${gone} of 50`);
 });
 
+test("a key whose computation never ends is not kept for ever", { realTime: "V8 calls finalizers" }, async () => {
+  let now = 1_000_000;
+  const cache = new NearCache({ clock: () => now, hardTimeout: Infinity });
+  let gone = 0;
+  const registry = new FinalizationRegistry(() => gone++);
+  const compute = () => {
+    const key = {};
+    registry.register(key);
+    void cache.compute(key, () => new Promise(() => {}));
+  };
+  for (let i = 0; i < 20; i++) compute();
+  // Each looks at one key, and takes the place of one that was given up.
+  for (let i = 0; i < 40 && gone < 18; i++) {
+    now += 900_000;
+    await Promise.all(Array.from({ length: 30 }, (_, i) => cache.compute(i, async () => undefined)));
+    collect();
+    await sleep(5);
+  }
+  equal(gone >= 18, true, `${gone} of 20`);
+});
+
 test(
   "parts of a cache that are asked for again and again take no room",
   { realTime: "it looks at memory" },
