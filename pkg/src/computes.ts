@@ -240,7 +240,8 @@ export class Computes<K, V> {
     );
     const { place, defaults, slots } = handle;
     if (isStored) entries.changes?.set(place, key, stored as V, lifeOf(defaults, options, undefined, value));
-    else if (value === undefined && slots.get(key) === undefined) entries.changes?.purge(place, "key", key);
+    // It was taken out, was too heavy or is over at once: what lies below is older.
+    else if (slots.get(key) === undefined) entries.changes?.purge(place, "key", key);
   }
 
   private fail(write: Write<K, V>): void {

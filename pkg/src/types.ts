@@ -158,10 +158,10 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    * value may be handed out (the end of its `ttl`, its stale windows or its idle time) it is gone, and `evict` and `expire` are
    * told. 1 ms or more; default `Infinity`: entries are met bit by bit while the cache is used.
    *
-   * Costs one timer, which is set for the next end, and a look at every entry then (some milliseconds for a million, in steps), at
-   * most once in each interval. It holds no process, and ends with the cache, or when the cache is empty. In Workers a timer
-   * ends with its request, and the next `set` or load of another begins one anew, so that entries may stay for longer; in a
-   * Durable Object it keeps the object from hibernating.
+   * Costs one timer, which is set for the next end, and a look at every entry then, at most once in each interval: 6 ms for a
+   * million, 12 with stale windows, in steps of 0.1 to 0.2 ms; and 0.6 ms for each thousand that go. It holds no process, and
+   * ends with the cache, or when the cache is empty. In Workers a timer ends with its request, and the next `set` or load of
+   * another begins one anew, so that entries may stay for longer; in a Durable Object it keeps the object from hibernating.
    */
   purgeStaleEvery?: Duration | undefined;
   /**

@@ -218,7 +218,6 @@ impl Machine {
         // Each use begins its whole idle time anew.
         if record.idle_ttl != Ttl::Forever {
             self.freshness.set_idle_until(slot, record.idle_ttl, now.after(policy.idle_ttl));
-            self.note_end(slot, now);
         }
         Some(slot)
     }

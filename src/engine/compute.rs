@@ -86,13 +86,13 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         self.compute_and_tell(key, &options, compute).await.map(|(computed, _)| computed)
     }
 
-    /// [`compute_with_options`](Self::compute_with_options), and whether what it brought is what there is now.
+    /// [`compute_with_options`](Self::compute_with_options), and what there is now.
     pub(super) async fn compute_and_tell<F, E>(
         &self,
         key: K,
         options: &CallOptions,
         compute: impl FnOnce(Option<V>) -> F,
-    ) -> Result<(Option<V>, bool), LoadError>
+    ) -> Result<(Option<V>, Computed), LoadError>
     where
         F: Future<Output = Result<Option<V>, E>>,
         E: Into<BoxedError>,
@@ -114,9 +114,19 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
             Either::Left((computed, _)) => computed.map_err(own_error)?,
             Either::Right(_) => return Err(timed_out()),
         };
-        let holds = computing.store(computed.as_ref(), options.weight)?;
-        Ok((computed, holds))
+        let now_there = computing.store(computed.as_ref(), options.weight)?;
+        Ok((computed, now_there))
     }
+}
+
+/// What there is under a key after it was computed.
+pub(super) enum Computed {
+    /// What was computed.
+    Stored,
+    /// Nothing: the key was taken out meanwhile, or what was computed is none, is too heavy or is over at once.
+    Absent,
+    /// Something that came meanwhile.
+    Overtaken,
 }
 
 /// A place among those who compute a key. Dropped, it goes to the next.
@@ -213,7 +223,7 @@ impl<'a, K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Computi
 }
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Computing<'_, K, V, R> {
-    fn store(&mut self, value: Option<&V>, weight: Option<u32>) -> Result<bool, LoadError> {
+    fn store(&mut self, value: Option<&V>, weight: Option<u32>) -> Result<Computed, LoadError> {
         let inner = &self.cache.inner;
         let weight = weight.or_else(|| value.and_then(|value| inner.weigh(&self.key, value)));
         if value.is_some() && weight.is_none() && self.cache.limits().weighs() {
@@ -232,28 +242,29 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Computing<'_, K, V,
         Ok(self.end(Some((&computed, value.cloned()))))
     }
 
-    /// Whether what was computed is what there is now.
-    fn end(&mut self, computed: Option<(&Brought<'_>, Option<V>)>) -> bool {
-        let Some(id) = self.id.take() else { return false };
+    fn end(&mut self, computed: Option<(&Brought<'_>, Option<V>)>) -> Computed {
+        let Some(id) = self.id.take() else { return Computed::Overtaken };
         let now = self.cache.inner.now();
-        let holds = self.cache.with(|table| {
+        let now_there = self.cache.with(|table| {
             let slot = table.find(self.cache.partition, &self.key);
             let stored = table.machine.end_compute(id, slot, now, computed.as_ref().map(|(computed, _)| *computed));
             table.drain();
             match (stored, computed.and_then(|(_, value)| value)) {
                 (Some(slot), Some(value)) => {
                     table.put(slot, value);
-                    true
+                    Computed::Stored
                 }
                 // What is dropped is the user's, so that nothing is borrowed then.
                 (_, value) => {
-                    let holds = value.is_none() && table.find(self.cache.partition, &self.key).is_none();
                     table.left.entries.push(LeftEntry::silent(None, value));
-                    holds
+                    match table.find(self.cache.partition, &self.key) {
+                        None => Computed::Absent,
+                        Some(_) => Computed::Overtaken,
+                    }
                 }
             }
         });
-        holds.unwrap_or(false)
+        now_there.unwrap_or(Computed::Overtaken)
     }
 }
 

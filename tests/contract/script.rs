@@ -99,7 +99,7 @@ pub fn patch(said: &Json) -> PolicyPatch {
     patch.jitter = said.get("jitter").and_then(Json::as_f64);
     patch.checked = flag(said, "validate").then_some(true);
     patch.retry = said.get("retry").map(retry);
-    patch.keep_loading = flag(said, "keepLoading").then_some(true);
+    patch.keep_loading = said.get("keepLoading").and_then(Json::as_bool);
     patch.priority = said.get("priority").map(|said| if said == "low" { Priority::Low } else { Priority::High });
     patch
 }

@@ -1,5 +1,5 @@
 // The class under random schedules in virtual time, against the rules of tests/contract/README.md, seen from outside with a
-// small model: loads that are told to end, fail at once, ask for other keys or never end; timers that ring late, time that
+// small model: loads that are told to end, fail at once, ask for other keys or never end; computations; timers that ring late, time that
 // leaps over several deadlines, and requests that die, with and without requests.
 // `--seed=N`, `--steps=N`, or SEED and STEPS.
 
@@ -33,6 +33,7 @@ class Simulation {
   loads = [];
   waits = [];
   writes = [];
+  computing = [];
   requests = ["r0", "r1", "r2"];
   born = 3;
   /** Keys that loads have asked for: until then a load of them may have begun without a place. */
@@ -242,6 +243,58 @@ class Simulation {
     updating.catch(() => this.dead(request) || beats());
   }
 
+  /** One at a time, of what a hit would bring, and what changed the key meanwhile wins. */
+  compute(key, place, request) {
+    const hardTimeout = this.random(4) === 0 ? 1 + this.random(60) : DEADLINE;
+    const wait = { key, place, request, deadline: this.now() + hardTimeout, over: false };
+    const controller = new AbortController();
+    wait.leave = () => controller.abort(new Error("left"));
+    this.waits.push(wait);
+    const tags = TAGS.filter(() => this.random(4) === 0);
+    const next = (present, signal) => {
+      this.purges.push({ key, place, loadsOnly: true });
+      const one = { key, place, request: this.world.request, deadline: wait.deadline, over: false };
+      const began = this.purges.length;
+      this.attempt(() => {
+        if (present !== undefined) this.checkValue(present, key, place, began, "hit");
+        const isUnderWay = (other) => !other.over && !this.dead(other.request) && this.now() < other.deadline;
+        const other = this.computing.find((other) => other.key === key && other.place === place && isUnderWay(other));
+        this.check(other === undefined, "two compute a key at once");
+        this.check(this.now() < wait.deadline, "a computation began past its deadline");
+      });
+      this.computing.push(one);
+      signal.addEventListener("abort", () => (one.over = true));
+      return new Promise((resolve, reject) => {
+        one.bring = () => {
+          // Whatever was being loaded is older.
+          this.purges.push({ key, place, loadsOnly: true });
+          if (this.random(5) === 0) return resolve(undefined);
+          const value = this.make(key, place, began, tags);
+          this.keep(value, TTL);
+          resolve(value);
+        };
+        one.fail = () => reject(new Error("down"));
+      });
+    };
+    const options = { hardTimeout, tags, signal: controller.signal };
+    const computing = this.world.as(request, () => this.handle(place).compute(key, next, options));
+    computing.then(
+      (value) => {
+        wait.over = true;
+        if (this.dead(request) || value === undefined || this.handle(place).peek(key) !== value) return;
+        // It is stored, and beats what was there.
+        this.purges.push({ key, place });
+        value.began = this.purges.length;
+      },
+      (error) => {
+        wait.over = true;
+        const code = error.code ?? error.message;
+        const known = ["ERR_TIMEOUT", "left", "down"].includes(code) || this.dead(request);
+        this.attempt(() => this.check(known, `rule 2: a computation ended with ${code}`));
+      },
+    );
+  }
+
   /** Rule 10: what makes no sense is refused, and nothing is half done. */
   refuse(key, place) {
     const { entries, ...before } = this.cache.stats();
@@ -286,7 +339,7 @@ class Simulation {
     const [key, place] = [this.one(KEYS), this.one(PLACES)];
     const request = this.requestBound ? this.one(this.requests) : undefined;
     const live = this.loads.filter((load) => !load.over && load.ends && !this.dead(load.request));
-    switch (this.random(24)) {
+    switch (this.random(28)) {
       case 0:
         return this.get(key, place);
       case 1: {
@@ -347,6 +400,19 @@ class Simulation {
           else load.bring();
         }
         return;
+      case 18:
+      case 19:
+        return this.compute(key, place, request);
+      case 20:
+      case 21: {
+        this.computing = this.computing.filter((one) => !one.over && !this.dead(one.request));
+        if (this.computing.length === 0) return;
+        const one = this.one(this.computing);
+        one.over = true;
+        if (this.random(4) === 0) one.fail();
+        else one.bring();
+        return;
+      }
       default:
         return this.ask(key, place, request);
     }

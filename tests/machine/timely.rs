@@ -190,6 +190,21 @@ fn a_step_lets_go_of_a_thousand_entries_at_the_most_and_is_followed_by_the_next_
 }
 
 #[test]
+fn an_end_is_noted_also_of_what_takes_the_place_of_an_endless_value() {
+    for of_its_own_key in [true, false] {
+        let mut driven = Driven::new(Limits::new(2, u64::MAX, u64::MAX), EvictionPolicy::Lru, 10);
+        let insert = |machine: &mut Machine, slot, now, ttl| {
+            insert(machine, slot, nearcache::core::PartitionId::ROOT, now, &policy(PolicyPatch::new().ttl(ttl)))
+        };
+        let slots = [(); 2].map(|()| insert(&mut driven.machine, None, 0, Ttl::Forever));
+        assert_eq!(driven.machine.next_purge(), None);
+        let over = slots[0].filter(|_| of_its_own_key);
+        insert(&mut driven.machine, over, 5, Ttl::Millis(100)).expect("it fits");
+        assert_eq!((driven.machine.len(), driven.machine.next_purge()), (2, Some(at(110))));
+    }
+}
+
+#[test]
 fn a_timer_that_has_died_with_its_request_is_asked_for_again() {
     let mut driven = Driven::new(Limits::new(10, u64::MAX, u64::MAX), EvictionPolicy::Lru, 10);
     let brief = policy(PolicyPatch::new().ttl(Ttl::Millis(50)));

@@ -334,6 +334,19 @@ fn the_place_of_a_batchs_call_whose_request_has_died_is_taken_back() {
     assert_eq!(turn, CallTurn::Now);
 }
 
+#[test]
+fn the_call_of_a_batch_that_is_known_to_be_lost_has_no_place_any_more() {
+    let mut machine = machine(10, Timers::Own);
+    machine.limit_loads(LoadLimits::new().max_concurrent(1));
+    let policy = within(10);
+    let (lost, turn) = call_at(&mut machine, &policy, 0);
+    assert_eq!(turn, CallTurn::Now);
+    let (next, turn) = call_at(&mut machine, &policy, 0);
+    assert_eq!((turn, machine.poll_start(at(0))), (CallTurn::Later, None));
+    assert!(machine.batch_lost(lost, 1), "its keys are tried again");
+    assert_eq!(machine.poll_start(at(0)), Some(Start::Call(Node::Batch(next))));
+}
+
 fn call_at(machine: &mut Machine, policy: &Policy, now: u64) -> (BatchId, CallTurn) {
     let (_, flight) = lead(machine, &Ask { batched: true, ..ask(None, now, policy) });
     let limits = BatchLimits { max_size: 10, window: None };

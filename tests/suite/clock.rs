@@ -117,6 +117,43 @@ impl Runtime for Counted {
     }
 }
 
+/// A clock with bounds of its own.
+struct Bounded;
+
+impl Runtime for Bounded {
+    type Task = std::future::Pending<()>;
+    const DETACHED: bool = false;
+
+    fn detach(&self, _: futures::future::LocalBoxFuture<'static, ()>) -> Self::Task {
+        std::future::pending()
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(50)
+    }
+
+    fn upper_bound(&self) -> Timestamp {
+        Timestamp::from_millis(100)
+    }
+
+    fn lower_bound(&self) -> Timestamp {
+        Timestamp::from_millis(0)
+    }
+
+    fn sleep(&self, _: u64) -> impl Future<Output = ()> + 'static {
+        std::future::pending()
+    }
+}
+
+#[test]
+fn misses_sweep_nothing_before_its_end_by_a_clock_with_bounds_of_its_own() {
+    assert_eq!(Bounded.passed_moment(), Bounded.lower_bound());
+    let cache = Cache::builder().runtime(Bounded).time_to_live(Ttl::Millis(20)).build();
+    assert!(cache.insert(1, 1));
+    (0..100).for_each(|_| assert_eq!(cache.get(&2), None));
+    assert_eq!(cache.get(&1), Some(1));
+}
+
 #[test]
 fn nobody_reads_a_clock_while_no_entry_can_expire() {
     let runtime = Counted::default();

@@ -5,6 +5,7 @@ import { run } from "../js/runner.mjs";
 
 limit(150_000, "tiers in node");
 await import("./chain.mjs");
+await import("./computed.mjs");
 await import("./layers.mjs");
 await import("./edges.mjs");
 await import("./stores.mjs");

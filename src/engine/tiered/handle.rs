@@ -16,6 +16,7 @@ use crate::core::Stats;
 use crate::engine::batch::Batched;
 use crate::engine::cache::Cache;
 use crate::engine::call::{CallOptions, EntryOptions, Got, LoadCtx};
+use crate::engine::compute::Computed;
 use crate::engine::load::BoxedError;
 use crate::engine::runtime::{Local, Runtime};
 use crate::engine::wrap::Wrapped;
@@ -298,10 +299,13 @@ where
         F: Future<Output = Result<Option<V>, E>>,
         E: Into<BoxedError>,
     {
-        let (computed, holds) = self.cache.compute_and_tell(key.clone(), &options, compute).await?;
-        match &computed {
-            Some(value) if holds => self.set_below(&key, value, &options.policy, &options.tags, options.weight),
-            None if holds => self.purge_key(&key),
+        let (computed, now_there) = self.cache.compute_and_tell(key.clone(), &options, compute).await?;
+        match (now_there, &computed) {
+            (Computed::Stored, Some(value)) => {
+                self.set_below(&key, value, &options.policy, &options.tags, options.weight);
+            }
+            // What lies below is older.
+            (Computed::Absent, _) => self.purge_key(&key),
             _ => {}
         }
         Ok(computed)

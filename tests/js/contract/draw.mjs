@@ -5,7 +5,7 @@ import { randomFrom } from "../runner.mjs";
 const KEYS = ["a", "b", "c", "d"];
 const PLACES = ["", "", "", "n", "#u", "n #u", "#u n"];
 const TAGS = ["red", "green"];
-// Not `batch`: a batch that nobody waits for any more ends in the class as it will, and in the crate with its waiters.
+// Not `batch`: of a batch that nobody waits for any more (see below) each face tells in its own way.
 const HOOKS = ["hit", "stale", "miss", "coalesced", "load", "error", "insert", "evict", "expire"];
 
 /** A case without steps, and what draws them one by one. */
@@ -40,6 +40,8 @@ export function drawn(seed, length) {
   // Nobody knows a value's bytes but who says them. (What the class can't weigh is an object, and none is null.)
   const unweighed = weighs && !batches && random(4) === 0;
   const bytes = () => (weighs ? maybe(4, () => random(15)) : undefined);
+  // A batch that nobody waits for any more ends in the class as it will, and in the crate with its waiters.
+  const keepLoading = (odds) => (batches ? undefined : maybe(odds, () => random(4) > 0));
   // What comes first of a batch and a deadline, or of two deadlines one within the other, is not said where time leaps
   // over both.
   const leaps = !batches && random(2) === 0;
@@ -59,6 +61,7 @@ export function drawn(seed, length) {
       sizeOfLength: weighs ? !unweighed : undefined,
       // No value that is drawn is refused, but each is looked at.
       validate: maybe(5, () => true),
+      keepLoading: keepLoading(4),
       random: chance / 4,
       namespaces: { n: some(life(3)) },
       ...(queues
@@ -93,6 +96,7 @@ export function drawn(seed, length) {
     // In the crate a loader's own asks are its loader's to drop.
     if (depth === 0) ways.push(step.ask);
     const options = { ...lifeOfOne(6), ...waits(4), tags: tags(), bytes: bytes(), forceFresh: maybe(8, () => true) };
+    options.keepLoading = keepLoading(6);
     if (queues) options.priority = maybe(4, () => "low");
     // Which of two comes first that have the same moment for their deadline is not said.
     if (depth > 0) options.hardTimeout = 93 + number;

@@ -43,3 +43,16 @@ test("what is no function and what is no option is refused, and nothing is compu
   equal(await rejects(cache.compute("k", () => 1, { signal: AbortSignal.abort(reason) })), reason);
   equal(cache.size, 0);
 });
+
+test("one whose turn comes after its deadline does not begin, though no timer has rung yet", async () => {
+  let now = 1_000_000;
+  const cache = new NearCache({ clock: () => now });
+  const [first, late] = [held(), held()];
+  const asked = [cache.compute("k", first), cache.compute("k", late, { hardTimeout: 10_000 })];
+  const refused = rejects(asked[1], { code: "ERR_TIMEOUT" });
+  now += 10_000;
+  first.loads[0].resolve(1);
+  equal(await asked[0], 1);
+  await refused;
+  equal([late.loads.length, cache.get("k")], [0, 1]);
+});

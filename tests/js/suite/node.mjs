@@ -29,6 +29,48 @@ test("keys and values that are objects are not kept after they left", { realTime
   equal([gone.size, cache.size], [96, 2]);
 });
 
+test("a key that nobody computes any more is not kept", { realTime: "V8 calls finalizers" }, async () => {
+  const cache = new NearCache();
+  let gone = 0;
+  const registry = new FinalizationRegistry(() => gone++);
+  const compute = async (next) => {
+    const key = {};
+    registry.register(key);
+    await cache.compute(key, next).catch(() => {});
+  };
+  for (let i = 0; i < 25; i++) {
+    await compute(() => undefined);
+    await compute(() => Promise.reject(new Error("down")));
+  }
+  for (let i = 0; i < 40 && gone < 48; i++) {
+    collect();
+    await sleep(5);
+  }
+  // Of the last ones the promise may be held still.
+  equal([gone >= 48, cache.size], [true, 0], `${gone} of 50`);
+});
+
+test("a key whose computation never ends is not kept for ever", { realTime: "V8 calls finalizers" }, async () => {
+  let now = 1_000_000;
+  const cache = new NearCache({ clock: () => now, hardTimeout: Infinity });
+  let gone = 0;
+  const registry = new FinalizationRegistry(() => gone++);
+  const compute = () => {
+    const key = {};
+    registry.register(key);
+    void cache.compute(key, () => new Promise(() => {}));
+  };
+  for (let i = 0; i < 20; i++) compute();
+  // Each looks at one key, and takes the place of one that was given up.
+  for (let i = 0; i < 40 && gone < 18; i++) {
+    now += 900_000;
+    await Promise.all(Array.from({ length: 30 }, (_, i) => cache.compute(i, async () => undefined)));
+    collect();
+    await sleep(5);
+  }
+  equal(gone >= 18, true, `${gone} of 20`);
+});
+
 test(
   "parts of a cache that are asked for again and again take no room",
   { realTime: "it looks at memory" },

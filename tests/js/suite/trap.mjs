@@ -103,6 +103,31 @@ for (const requestBound of [false, true]) {
   );
 
   whenItFails(
+    "a load that waits for its turn when the wasm fails begins, and so does a batch's call",
+    async ({ NearCache, exhaustMemory, instances, world }) => {
+      const { error: log } = console;
+      console.error = () => {};
+      try {
+        const batch = { load: (keys) => keys.map((key) => `batch of ${key}`) };
+        const cache = new NearCache({ maxConcurrentLoads: 1, hardTimeout: 1000, maxEntries: 100_000, batch });
+        const [first, second] = [held(), held()];
+        const asked = [cache.getOrSet("a", first), cache.getOrSet("b", second), cache.getOrSet("c")];
+        await world.pass(0);
+        equal([first.loads.length, second.loads.length], [1, 0]);
+        exhaustMemory();
+        for (let n = 0; instances() === 1; n++) cache.set(n, n, { tags: [`tag ${n} ${"x".repeat(1000)}`] });
+        await world.pass(0);
+        equal(second.loads.length, 1);
+        first.loads[0].resolve("first");
+        second.loads[0].resolve("second");
+        equal(await Promise.all(asked), ["first", "second", "batch of c"]);
+      } finally {
+        console.error = log;
+      }
+    },
+  );
+
+  whenItFails(
     "who waits for a load under a wasm that failed is not left without a deadline",
     async ({ NearCache, exhaustMemory, instances, world }) => {
       const { error: log } = console;

@@ -6,8 +6,8 @@ use nearcache::{CallOptions, EntryOptions, LoadError};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::common::promised;
-use crate::support::{Edge, Isolate, Mood, Moody};
+use crate::common::{poll_once, promised};
+use crate::support::{Edge, Isolate, Mood, Moody, millis, secs};
 
 fn tagged(edge: &Edge, isolate: &Isolate, key: &str, value: &str) -> String {
     let (value, options) = (value.to_owned(), CallOptions::new().tags(["t"]));
@@ -216,4 +216,91 @@ fn what_is_computed_reaches_tiers_and_what_was_changed_meanwhile_wins_there_too(
     assert_eq!(edge.world.run(computing).unwrap().as_deref(), Some("computed"));
     edge.world.settle();
     assert_eq!(edge.get(&edge.isolate(&store), "k", "loaded"), "inserted");
+}
+
+#[test]
+fn what_is_computed_is_found_below_after_a_restart_with_its_lifetime_and_tags() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let a = edge.isolate(&store);
+    let options = CallOptions::new().ttl(secs(20)).tags(["t"]);
+    edge.world.run(a.compute_with_options("k".to_owned(), options, async |_| computed("one"))).unwrap();
+    edge.world.settle();
+    edge.world.advance(5_000);
+    let b = edge.isolate(&store);
+    assert_eq!(edge.get(&b, "k", "loaded"), "one");
+    assert_eq!(b.memory().remaining_ttl("k"), Some(millis(15_000).into()));
+    b.remove_by_tag("t");
+    edge.world.settle();
+    edge.world.advance(1);
+    assert_eq!(edge.get(&edge.isolate(&store), "k", "loaded"), "loaded");
+}
+
+#[test]
+fn what_changes_a_key_wins_over_what_is_computed_meanwhile_in_memory_and_below() {
+    type Change = fn(&Isolate);
+    let ways: [(&str, Change, &str); 5] = [
+        ("remove", |isolate| _ = isolate.remove("k"), "loaded"),
+        ("expire", |isolate| _ = isolate.expire("k"), "loaded"),
+        ("remove_by_tag", |isolate| _ = isolate.remove_by_tag("t"), "loaded"),
+        ("clear", |isolate| isolate.clear(), "loaded"),
+        ("insert", |isolate| _ = isolate.insert("k".to_owned(), "inserted".to_owned()), "inserted"),
+    ];
+    for (what, change, wins) in ways {
+        for next in [Some("computed".to_owned()), None] {
+            let (edge, store) = (Edge::new(), MemoryTier::new());
+            let a = edge.isolate(&store);
+            tagged(&edge, &a, "k", "old");
+            let options = CallOptions::new().tags(["t"]);
+            let computing = a.compute_with_options("k".to_owned(), options, async |_| {
+                edge.world.advance(1);
+                change(&a);
+                edge.world.advance(1);
+                Ok::<_, LoadError>(next.clone())
+            });
+            assert_eq!(edge.world.run(computing).unwrap(), next);
+            edge.world.settle();
+            edge.world.advance(1);
+            assert_eq!(edge.get(&edge.isolate(&store), "k", "loaded"), wins, "below, after {what} and {next:?}");
+            assert_eq!(edge.get(&a, "k", "loaded"), wins, "after {what} and {next:?}");
+        }
+    }
+}
+
+#[test]
+fn a_computation_that_fails_or_is_dropped_changes_nothing_below() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let a = edge.isolate(&store);
+    edge.get(&a, "k", "old");
+    let writes = |isolate: &Isolate| isolate.tier_stats()[0].figures.writes;
+    let before = writes(&a);
+    edge.world.run(a.compute("k".to_owned(), async |_| Err::<Option<String>, _>("thrown"))).unwrap_err();
+    let mut dropped = Box::pin(a.compute("k".to_owned(), async |_| {
+        next_turns().await;
+        computed("late")
+    }));
+    assert!(poll_once(&mut dropped).is_none());
+    drop(dropped);
+    edge.world.settle();
+    edge.world.advance(1);
+    assert_eq!(writes(&a), before);
+    assert_eq!((a.get("k").as_deref(), &*edge.get(&edge.isolate(&store), "k", "loaded")), (Some("old"), "old"));
+}
+
+#[test]
+fn what_is_computed_and_not_stored_leaves_no_older_value_here_or_below() {
+    for options in [CallOptions::new().ttl(secs(0)), CallOptions::new().weight(11)] {
+        let (edge, store) = (Edge::new(), MemoryTier::new());
+        let memory = edge.builder().max_bytes(100).max_entry_bytes(10).weigher(|_: &String, _: &String| 1);
+        let a: Isolate = edge.tiers().tier(store.clone()).over(memory.build()).unwrap();
+        edge.get(&a, "k", "old");
+        edge.world.run(a.compute_with_options("k".to_owned(), options, async |_| computed("new"))).unwrap();
+        edge.world.settle();
+        edge.world.advance(1);
+        assert_eq!(a.get("k"), None);
+        assert_eq!(edge.get(&edge.isolate(&store), "k", "loaded"), "loaded");
+    }
+}
+
+fn computed(value: &str) -> Result<Option<String>, LoadError> {
+    Ok(Some(value.to_owned()))
 }
