@@ -153,17 +153,18 @@ export class Driver<K, V> {
     const number = handle.number(entries.core);
     const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
     const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;
+    const policy = entries.policies.number(defaults.policy);
     const batched = this.loads.queue !== undefined && "isBatch" in loader;
     const answer =
       options === undefined && again === 0 && !batched
-        ? entries.core.ask(known, number, hash, now, defaults.policy, invalid, random, asker)
+        ? entries.core.ask(known, number, hash, now, policy, invalid, random, asker)
         : askWith(
             entries.core,
             known,
             number,
             hash,
             now,
-            defaults.policy,
+            policy,
             options,
             invalid,
             random,

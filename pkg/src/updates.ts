@@ -80,7 +80,7 @@ export class Updates<K, V> {
       number,
       known === 0 ? entries.hash(key, handle.partition) : 0,
       now,
-      handle.defaults.policy,
+      entries.policies.number(handle.defaults.policy),
       host.requestBound && !computes,
       computes,
       row(options, options.bytes),

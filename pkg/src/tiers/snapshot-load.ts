@@ -197,7 +197,7 @@ export class Loading {
       number,
       hash,
       now,
-      handle.defaults.policy,
+      entries.policies.number(handle.defaults.policy),
       record,
       later,
       tags === "" ? undefined : tags.split("\0"),
