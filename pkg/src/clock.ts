@@ -10,6 +10,8 @@ export interface Clock {
   against(end: number): number;
   /** Milliseconds since 1970, for what is counted from now on. */
   read(): number;
+  /** As `read`, for what nobody could be told of a user's clock that throws, and has to go on: then what it said last. */
+  readOrLast(): number;
 }
 
 const NativeDate = Date;
@@ -58,6 +60,10 @@ class HostClock implements Clock {
     return (this.last = host.now());
   }
 
+  readOrLast(): number {
+    return this.read();
+  }
+
   private readAnew(): number {
     const before = this.last;
     const time = this.read();
@@ -91,12 +97,14 @@ export const hostClock = new HostClock();
 
 /** A clock that the user gave is read at every call. */
 export class GivenClock implements Clock {
+  private last = 0;
+
   constructor(private readonly clock: () => number) {}
 
   now(): number {
     // Before 1970 it is 1970 for the core, and so for whoever looks at its columns.
     const { clock } = this;
-    return Math.max(clock(), 0);
+    return (this.last = Math.max(clock(), 0));
   }
 
   against(): number {
@@ -105,6 +113,14 @@ export class GivenClock implements Clock {
 
   read(): number {
     return this.now();
+  }
+
+  readOrLast(): number {
+    try {
+      return this.now();
+    } catch {
+      return this.last;
+    }
   }
 }
 

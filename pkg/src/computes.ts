@@ -87,7 +87,7 @@ export class Computes<K, V> {
       timer = startTimer(ring, Math.max(until - now, 1));
     };
     const ring = (): void => {
-      const now = clock.read();
+      const now = clock.readOrLast();
       const until = this.look(turn, now);
       if (Number.isNaN(until)) giveUp(timedOut(key, hardTimeout));
       else wait(now, until);
@@ -116,7 +116,7 @@ export class Computes<K, V> {
       const begin = (): Promise<void> | undefined => {
         if (over) return undefined;
         // Its deadline may have come before its timer.
-        if (!Number.isNaN(this.look(turn, clock.read()))) return work();
+        if (!Number.isNaN(this.look(turn, clock.readOrLast()))) return work();
         giveUp(timedOut(key, hardTimeout));
         return undefined;
       };
@@ -163,7 +163,7 @@ export class Computes<K, V> {
 
   private leave(turn: Turn<K>): void {
     const { queue, number } = turn;
-    if (queue.turns.get(number) === turn) this.advance(queue, number, this.entries.clock.read());
+    if (queue.turns.get(number) === turn) this.advance(queue, number, this.entries.clock.readOrLast());
   }
 
   /** Takes a turn out of the queue, if there is one of this number, and tells who is the first. */
@@ -200,7 +200,7 @@ export class Computes<K, V> {
 
   /** The core is another one, which knows of none of them. */
   private askAgain(): void {
-    const now = this.entries.clock.read();
+    const now = this.entries.clock.readOrLast();
     const queues = this.numbered.filter((queue) => queue !== undefined);
     this.numbered = [];
     this.free = [];
@@ -245,7 +245,7 @@ export class Computes<K, V> {
   }
 
   private fail(write: Write<K, V>): void {
-    const now = this.entries.clock.read();
+    const now = this.entries.clock.readOrLast();
     this.updates.endComputed(write, (number, slot) => this.entries.core.write_failed(number, true, slot, now));
   }
 }

@@ -27,6 +27,13 @@ function byExecutor<T>(): Deferred<T> {
 /** What a promise's end means to who has nothing to do about it. */
 export const ignore = (): void => {};
 
+/** A promise that settles once: others than the language's own may settle twice, resolve with one another, or throw. */
+export function trusted<T>(value: PromiseLike<T>): Promise<T> {
+  return value instanceof Promise && value.then === Promise.prototype.then
+    ? value
+    : new Promise((resolve) => resolve(value));
+}
+
 /** Whether it is a promise, or is taken for one. */
 export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function";

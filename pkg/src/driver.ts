@@ -111,7 +111,7 @@ export class Driver<K, V> {
     const slot = handle.slots.get(key) ?? 0;
     if (entries.core.soften(wait.flight.index, wait.group, slot, now, all) === 0) return false;
     wait.over = true;
-    wait.softened = entries.dated(slot, entries.clock.now());
+    wait.softened = entries.dated(slot, entries.clock.readOrLast());
     this.release(wait);
     wait.resolve(entries.values[slot] as V);
     if (entries.hooks.stale !== undefined) {
@@ -153,17 +153,18 @@ export class Driver<K, V> {
     const number = handle.number(entries.core);
     const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
     const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;
+    const policy = entries.policies.number(defaults.policy);
     const batched = this.loads.queue !== undefined && "isBatch" in loader;
     const answer =
       options === undefined && again === 0 && !batched
-        ? entries.core.ask(known, number, hash, now, defaults.policy, invalid, random, asker)
+        ? entries.core.ask(known, number, hash, now, policy, invalid, random, asker)
         : askWith(
             entries.core,
             known,
             number,
             hash,
             now,
-            defaults.policy,
+            policy,
             options,
             invalid,
             random,
@@ -347,7 +348,7 @@ export class Driver<K, V> {
   /** Deadlines may have come: it is `at`, whatever a test's clock says. */
   private ring(at: number): void {
     const { entries } = this;
-    const now = Math.max(entries.clock.read(), at);
+    const now = Math.max(entries.clock.readOrLast(), at);
     entries.safely((machine) => {
       for (let answer = machine.timeout(now); answer >= 0; answer = machine.timeout(now)) {
         const code = answer | 0;

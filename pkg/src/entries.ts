@@ -1,4 +1,3 @@
-import { row } from "./calls.js";
 import type { Clock } from "./clock.js";
 import { Columns, type ColumnsOwner } from "./columns.js";
 import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "./core.js";
@@ -6,7 +5,7 @@ import { uncloneable } from "./errors.js";
 import { newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
-import type { Numbers } from "./policy.js";
+import { Policies } from "./policies.js";
 import { Purger } from "./purger.js";
 import type { LoadLimits } from "./queue.js";
 import type { AttachedTiers, ChangeListener } from "./tiering.js";
@@ -59,8 +58,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
   /** Whose key lies in a slot. There only once there are others than the cache's own. */
   private partitions: Partition<K>[] | undefined = undefined;
   private seed: number | undefined;
-  /** What the core was told of policies that differ, in order, so that another can be told the same. */
-  private readonly policies: [base: number, said: Numbers][] = [];
+  readonly policies = new Policies(() => this.core);
 
   constructor(
     readonly options: CoreOptions,
@@ -111,14 +109,6 @@ export class EntryTable<K, V> implements ColumnsOwner {
       namespace.hits = 0;
     }
     return this.core;
-  }
-
-  /** The core's number for a policy that says what `base` does but for this. */
-  policy(base: number, by: Numbers): number {
-    const number = tellPolicy(this.core, base, by);
-    // Numbered in order, 0 being there from the beginning: one that is known already has a number from before.
-    if (number > this.policies.length) this.policies.push([base, by]);
-    return number;
   }
 
   /** The namespace of this name in another; `undefined` if there is none left. */
@@ -246,7 +236,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
     if (this.core instanceof Core) renew();
     this.core = this.makeCore();
     this.columns = new Columns(this);
-    for (const [base, by] of this.policies) tellPolicy(this.core, base, by);
+    this.policies.retell();
     for (const namespace of this.namespaces) namespace.hits = 0;
     for (const namespace of this.namespaces.slice(1)) {
       this.core.namespace(namespace.parent, namespace.path.at(-1)!);
@@ -331,10 +321,6 @@ export class EntryTable<K, V> implements ColumnsOwner {
     this.keys = copy(this.keys, length);
     this.values = copy(this.values, length);
   }
-}
-
-function tellPolicy(core: Core, base: number, by: Numbers): number {
-  return core.policy(base, row(by), by.checked);
 }
 
 const BOUNDLESS: LoadLimits = { concurrent: Infinity, perSecond: Infinity, queued: 0 };

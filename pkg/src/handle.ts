@@ -2,6 +2,7 @@ import type { Batcher } from "./batcher.js";
 import type { Core } from "./core.js";
 import { bytes } from "./options.js";
 import type { Namespace, Partition, ScopeName, Slots } from "./partitions.js";
+import type { Policy } from "./policies.js";
 import type { BackoffRule, RetryRule, Validate } from "./policy.js";
 import type { Place } from "./events.js";
 import type { LoadContext, Loader } from "./loader.js";
@@ -20,8 +21,8 @@ export interface Internals<K, V> extends CacheLike<K, V> {
 
 /** What calls on a part of a cache take where they say nothing. */
 export interface Defaults<K, V> {
-  /** The core's number for how values are kept and waited for, and of that what the driver needs to know. */
-  readonly policy: number;
+  /** How values are kept and waited for, and of that what the driver needs to know. */
+  readonly policy: Policy;
   readonly ttl: number;
   readonly staleWhileRevalidate: number;
   readonly staleIfError: number;

@@ -16,6 +16,7 @@ import { INSPECT, inspect } from "./inspect.js";
 import { INTERNALS, type Insides } from "./internals.js";
 import { bytes, count, fn, known, name, refusal, show } from "./options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./partitions.js";
+import { USUAL_POLICY } from "./policies.js";
 import {
   type CallOptions,
   DETAILED_OPTIONS,
@@ -235,7 +236,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     this.#computes = new Computes(this.#entries, this.#updates, this.#random);
     const outer = {
       ...USUAL,
-      policy: 0,
+      policy: USUAL_POLICY,
       backoffRule: undefined,
       retryRule: undefined,
       validate: undefined,
@@ -366,10 +367,11 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     try {
       const { core } = entries;
       const number = partition.number(core);
+      const policy = entries.policies.number(defaults.policy);
       const code =
         said === undefined
-          ? core.insert(slot, number, hash, now, defaults.policy, weight, absent, random)
-          : core.insert_with(slot, number, hash, now, defaults.policy, weight, absent, random, row(said), said.tags);
+          ? core.insert(slot, number, hash, now, policy, weight, absent, random)
+          : core.insert_with(slot, number, hash, now, policy, weight, absent, random, row(said), said.tags);
       entries.inserted(code, slot, key, stored, partition, number);
     } catch (error) {
       if (!entries.recover(error)) throw error;
@@ -873,7 +875,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** @internal */
   [ADVICE](): Float64Array {
-    return this.#entries.safely(() => this.#entries.counted().advice(this.#handle.defaults.policy));
+    const entries = this.#entries;
+    return entries.safely(() => entries.counted().advice(entries.policies.number(this.#handle.defaults.policy)));
   }
 
   /** @internal For snapshots. */
@@ -1061,7 +1064,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const said = readNumbers(given);
     const { errorBackoff, retry } = given;
     return {
-      policy: this.#entries.policy(outer.policy, said),
+      policy: this.#entries.policies.of(outer.policy, said),
       ttl: or(said.ttl, outer.ttl),
       staleWhileRevalidate: or(said.staleWhileRevalidate, outer.staleWhileRevalidate),
       staleIfError: or(said.staleIfError, outer.staleIfError),

@@ -11,7 +11,7 @@ import { host, keepAlive } from "./host.js";
 import { bytes, duration, names } from "./options.js";
 import { lifeOf, or, readContext, refuses } from "./policy.js";
 import type { AttachedTiers } from "./tiering.js";
-import { deferred, isThenable } from "./deferred.js";
+import { deferred, isThenable, trusted } from "./deferred.js";
 
 /** Loads under way: calls the loaders, and tells the core and those who wait how they ended. */
 export class Loads<K, V> {
@@ -83,7 +83,7 @@ export class Loads<K, V> {
     if (flight.over && !flight.orphaned) return;
     const { key, background } = flight;
     // What was there when it was asked for may be gone.
-    const now = this.entries.clock.now();
+    const now = this.entries.clock.readOrLast();
     const slot = this.entries.safely((core) => core.last_good(flight.index, now));
     const stale = slot === 0 ? undefined : this.entries.valueAt(slot);
     flight.ctx = new Context<K, V>(key, stale, 1, background);
@@ -99,8 +99,7 @@ export class Loads<K, V> {
     try {
       const { loader } = flight;
       loaded = this.entries.tiers === undefined ? loader(key, ctx) : this.loadByTiers(flight, this.entries.tiers);
-      // Others than promises may resolve with one another, or throw.
-      const promise = loaded instanceof Promise ? loaded : isThenable(loaded) ? Promise.resolve(loaded) : undefined;
+      const promise = isThenable(loaded) ? trusted(loaded) : undefined;
       if (promise !== undefined) {
         promise.then(
           (value) => this.loaded(flight, value),
@@ -121,7 +120,7 @@ export class Loads<K, V> {
   /** The delay after a failed attempt is over. */
   private tryAgain(flight: Flight<K, V>, error: unknown): void {
     if (!this.isLive(flight)) return;
-    const now = this.entries.clock.read();
+    const now = this.entries.clock.readOrLast();
     if (!this.entries.safely((core) => core.may_try_again(flight.index, now))) {
       this.failed(flight, error, true);
       return;
@@ -260,9 +259,9 @@ export class Loads<K, V> {
     const { entries } = this;
     const { handle, key, index, background } = flight;
     const mayRetry = !isLast && mayTryAgain(flight, error);
-    const random = mayRetry ? this.random() : 0;
+    const random = mayRetry ? orHalf(this.random) : 0;
     const backoff = backoffOf(flight, error);
-    const now = entries.clock.read();
+    const now = entries.clock.readOrLast();
     // The rule is the user's, and may have ended the load by using the cache.
     if (flight.over) return;
     const answer = entries.core.failed(index, now, backoff, mayRetry, random);
@@ -339,6 +338,15 @@ export class Loads<K, V> {
         wait.promise.then(settled, settled);
       }
     }
+  }
+}
+
+/** A random number, though the user's source of them throws. */
+function orHalf(random: () => number): number {
+  try {
+    return random();
+  } catch {
+    return 0.5;
   }
 }
 

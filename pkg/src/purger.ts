@@ -10,7 +10,7 @@ export class Purger {
     this.alarm.wake(() => {
       const entries = ref.deref();
       if (entries === undefined) return;
-      const now = entries.clock.read();
+      const now = entries.clock.readOrLast();
       entries.safely((core) => {
         core.purge_due(now);
         entries.drain();
@@ -27,7 +27,7 @@ export class Purger {
     alarm.off();
     if (at === Infinity) return;
     try {
-      alarm.set(at, clock.read());
+      alarm.set(at, clock.readOrLast());
     } catch {
       // At a Worker's global scope there are no timers. The core asks again when this one is late.
       alarm.off();

@@ -28,7 +28,7 @@ export class Queue<K, V> {
     private readonly loads: Loads<K, V>,
     private readonly mostQueued: number,
   ) {
-    entries.onStirred = () => this.start(entries.clock.read());
+    entries.onStirred = () => this.start(entries.clock.readOrLast());
   }
 
   full(key: unknown): Error {
@@ -86,7 +86,7 @@ export class Queue<K, V> {
       timer = startTimer(ring, Math.max(at - now, 1));
     };
     const ring = (): void => {
-      const now = entries.clock.read();
+      const now = entries.clock.readOrLast();
       entries.safely(() => entries.drain());
       entries.flush();
       if (this.waiting.has(node)) set(now);

@@ -47,7 +47,7 @@ export class Requests<K, V> {
     };
     const soft = (): void => {
       if (wait.over || !driver.loads.isLive(flight)) return;
-      driver.entries.safely(() => driver.soften(wait, driver.entries.clock.read(), false));
+      driver.entries.safely(() => driver.soften(wait, driver.entries.clock.readOrLast(), false));
       driver.entries.flush();
     };
     const abort = (): void => {

@@ -94,7 +94,7 @@ export function resource<K extends ResourceId, V>(
   const part = cache.namespace<K, V>(name, defaults);
   const controls: ResourceControls<K> = {
     name,
-    invalidate: (id) => part.deleteByTag(id === undefined ? name : `${name}:${id}`),
+    invalidate: (id) => part.deleteByTag(id === undefined ? name : tagOf(name, id)),
     stats: () => part.stats(),
   };
   if (scope === "global") return Object.assign(controls, data(part, name, all));
@@ -104,18 +104,33 @@ export function resource<K extends ResourceId, V>(
   });
 }
 
+/** By what one of them is purged. @throws {NearCacheError} `ERR_OPTION`: two objects would have one tag. */
+function tagOf(name: string, id: ResourceId): string {
+  if (!["string", "number", "bigint"].includes(typeof id)) throw refusal("id", show(id), "a string, number or bigint");
+  return `${name}:${id}`;
+}
+
 function data<K extends ResourceId, V>(
   part: NearCache<K, V>,
   name: string,
   tags: readonly string[],
 ): ResourceData<K, V> {
   const tagged = <O extends SetOptions<K>>(id: K, options: O | undefined): O =>
-    ({ ...options, tags: [...tags, `${name}:${id}`, ...(options?.tags ?? [])] }) as unknown as O;
+    ({ ...options, tags: [...tags, tagOf(name, id), ...(options?.tags ?? [])] }) as unknown as O;
   return {
     get: (id) => part.get(id),
-    getOrSet: (id, loader, options) => part.getOrSet(id, loader, tagged(id, options)),
+    getOrSet: (id, loader, options) => rejecting(() => part.getOrSet(id, loader, tagged(id, options))),
     set: (id, value, options) => void part.set(id, value, tagged(id, options)),
-    update: (id, writer, options) => part.update(id, writer, tagged(id, options)),
+    update: (id, writer, options) => rejecting(() => part.update(id, writer, tagged(id, options))),
     wrap: (fn, options) => part.wrap(fn, { ...options, tags: [...tags, ...(options?.tags ?? [])] }),
   };
+}
+
+/** What a call throws before it has a promise is what its promise rejects with. */
+function rejecting<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }

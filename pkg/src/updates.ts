@@ -80,7 +80,7 @@ export class Updates<K, V> {
       number,
       known === 0 ? entries.hash(key, handle.partition) : 0,
       now,
-      handle.defaults.policy,
+      entries.policies.number(handle.defaults.policy),
       host.requestBound && !computes,
       computes,
       row(options, options.bytes),
@@ -151,7 +151,7 @@ export class Updates<K, V> {
     const isOwn = writes[write.number] === write;
     if (isOwn) writes[write.number] = undefined;
     const number = isOwn ? write.number : GIVEN_UP;
-    const now = entries.clock.read();
+    const now = entries.clock.readOrLast();
     // What was loaded before the write, wherever it lies, is not what the source has.
     entries.changes?.purge(write.handle.place, "key", write.key);
     entries.safely((core) => {
@@ -180,7 +180,7 @@ export class Updates<K, V> {
   private remove({ handle, key }: Write<K, V>): void {
     const slot = handle.slots.get(key);
     if (slot === undefined) return;
-    const now = this.entries.clock.read();
+    const now = this.entries.clock.readOrLast();
     this.entries.safely((core) => {
       if (hasNews(core.write_left(slot, now))) this.entries.drain();
     });

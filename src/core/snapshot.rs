@@ -107,6 +107,13 @@ impl Machine {
         self.eviction.cold_share()
     }
 
+    /// What it was of the cache that a snapshot is of. An empty cache takes it over.
+    pub fn restore_cold_share(&mut self, cold_share: u32) {
+        if self.is_empty() {
+            self.eviction.set_cold_share(cold_share);
+        }
+    }
+
     /// Takes out the entry in a slot, to be the snapshot's so many-th; `None` if there is no value that may be handed out, or
     /// another save has begun. It stays where it is. O(1).
     pub fn save(&mut self, save: SnapshotId, ordinal: u32, slot: Slot, now: Timestamp) -> Option<Record> {
@@ -147,11 +154,8 @@ impl Machine {
         Some(track.changed)
     }
 
-    /// Begins to put a snapshot back. `cold_share` is what [`cold_share`](Self::cold_share) was; an empty cache takes it over.
-    pub fn begin_restore(&mut self, cold_share: u32) -> SnapshotId {
-        if self.is_empty() {
-            self.eviction.set_cold_share(cold_share);
-        }
+    /// Begins to put a snapshot back: best before its bytes are looked for, since purges from now on hold against it.
+    pub fn begin_restore(&mut self) -> SnapshotId {
         let (since, evicted) = (self.tags.purges(), self.evicted());
         let id = self.next_snapshot();
         let track = Track { id: id.0, ..Track::default() };

@@ -198,7 +198,7 @@ impl<K: Hash + Eq, V, R: Runtime> Place<'_, K, V, R> {
 
 impl<K: Hash + Eq, V, R: Runtime> Drop for Place<'_, K, V, R> {
     fn drop(&mut self) {
-        let now = self.cache.inner.now();
+        let now = self.cache.inner.now_or_earliest();
         self.ask_queue(|turns| {
             turns.queue.leave(self.number, now);
             turns.gates.retain(|(number, _)| *number != self.number);
@@ -244,7 +244,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Computing<'_, K, V,
 
     fn end(&mut self, computed: Option<(&Brought<'_>, Option<V>)>) -> Computed {
         let Some(id) = self.id.take() else { return Computed::Overtaken };
-        let now = self.cache.inner.now();
+        let now = computed.as_ref().map_or_else(|| self.cache.inner.now_or_earliest(), |(computed, _)| computed.now);
         let now_there = self.cache.with(|table| {
             let slot = table.find(self.cache.partition, &self.key);
             let stored = table.machine.end_compute(id, slot, now, computed.as_ref().map(|(computed, _)| *computed));

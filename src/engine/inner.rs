@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use super::compute::Computes;
@@ -112,6 +113,12 @@ impl<K, V, R: Runtime> Inner<K, V, R> {
     #[inline]
     pub fn now(&self) -> Timestamp {
         self.runtime.now()
+    }
+
+    /// The same for what gives up: where a runtime's own clock panics, the earliest moment there is, since a drop has to end
+    /// what it ends, and may not panic beside a panic.
+    pub fn now_or_earliest(&self) -> Timestamp {
+        catch_unwind(AssertUnwindSafe(|| self.now())).unwrap_or(Timestamp::from_millis(0))
     }
 
     /// A random number above 0 and up to 1. Nothing may be borrowed.

@@ -189,7 +189,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Writing<K, V, R> {
 
     fn end(&self, id: Option<WriteId>, written: Option<(&Brought<'_>, V)>) {
         let Some(id) = id else { return };
-        let now = self.cache.inner.now();
+        let now = written.as_ref().map_or_else(|| self.cache.inner.now_or_earliest(), |(written, _)| written.now);
         self.cache.with(|table| {
             let slot = table.find(self.cache.partition, &self.key);
             let stored = table.machine.end_write(id, slot, now, written.as_ref().map(|(written, _)| *written));

@@ -78,12 +78,12 @@ impl Core {
         Core { machine, policies: Policies::default(), computes: Vec::new(), windows: Vec::new() }
     }
 
-    /// The number of the policy that says what `base` does (0: what a cache does if nobody says anything) but for the
-    /// numbers that are `said`. It holds for ever, and is the same for the same numbers.
-    pub fn policy(&mut self, base: u32, said: &[f64], checked: bool) -> u32 {
+    /// Gives a number, the next or one that another policy had, to the policy that does what a cache does if nobody says
+    /// anything (which is number 0) but for the numbers that are `said`.
+    pub fn policy(&mut self, number: u32, said: &[f64], checked: bool) {
         let mut patch = Said::read(said).patch;
         patch.checked = checked.then_some(true);
-        self.policies.add(self.policies.get(base).patched(&patch))
+        self.policies.put(number, Policies::USUAL.patched(&patch));
     }
 
     /// The number of the namespace of this name in another (0: the root); -1 when there is none left.

@@ -3,7 +3,7 @@
 use nearcache::core::PlainTtl;
 use nearcache::options::Policy;
 
-/// Those of caches, namespaces and wrapped functions: as many as differ in a program's text.
+/// Those of caches and namespaces, as `pkg/src/policies.ts` numbers them, which says how many there are at the most.
 pub(super) struct Policies(Vec<Interned>);
 
 struct Interned {
@@ -25,7 +25,7 @@ impl Default for Policies {
 
 impl Policies {
     /// What number 0 says, where there is no such number.
-    const USUAL: Policy = Policy::USUAL;
+    pub const USUAL: Policy = Policy::USUAL;
 
     pub fn get(&self, number: u32) -> &Policy {
         self.0.get(number as usize).map_or(&Self::USUAL, |known| &known.policy)
@@ -37,12 +37,11 @@ impl Policies {
         self.0.get(number as usize)?.plain
     }
 
-    pub fn add(&mut self, policy: Policy) -> u32 {
-        let known = self.0.iter().position(|other| other.policy == policy);
-        let at = known.unwrap_or_else(|| {
-            self.0.push(policy.into());
-            self.0.len() - 1
-        });
-        u32::try_from(at).unwrap_or(0)
+    /// In the place of another that had the number, or as the next.
+    pub fn put(&mut self, number: u32, policy: Policy) {
+        match self.0.get_mut(number as usize) {
+            Some(known) => *known = policy.into(),
+            None => self.0.push(policy.into()),
+        }
     }
 }

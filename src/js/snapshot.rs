@@ -26,8 +26,13 @@ impl Core {
     }
 
     /// The number of a restoring that begins.
-    pub fn begin_restore(&mut self, cold_share: u32) -> u32 {
-        self.machine.begin_restore(cold_share).0
+    pub fn begin_restore(&mut self) -> u32 {
+        self.machine.begin_restore().0
+    }
+
+    /// What an empty cache is told of the one that a snapshot is of.
+    pub fn restore_cold_share(&mut self, cold_share: u32) {
+        self.machine.restore_cold_share(cold_share);
     }
 
     /// The slot, or a number below 0 that says why there is none: -1 expired, -2 no room, -3 purged, -4 superseded.

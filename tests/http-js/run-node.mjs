@@ -323,6 +323,7 @@ test("wrong options are refused by name, with what was meant or what is allowed"
   refused(() => new HttpCache({ rules: [{ path: "/", ttl: Infinity }] }), "ERR_OPTION", "ttl: got Infinity");
   refused(() => new HttpCache({ ttl: "1m" }), "ERR_OPTION", "ttl: unknown option, say it in defaults, or in a rule");
   refused(() => hono(), "ERR_OPTION", "http: got undefined, wants an HttpCache");
+  refused(() => hono(new HttpCache()), "ERR_OPTION", "app: got undefined, wants the Hono app that is served");
   refused(() => new HttpCache({ fetch: 1 }), "ERR_OPTION", "fetch: got 1, wants a function");
   refused(
     () => new HttpCache({ defaults: { tll: "1d" } }),
@@ -375,7 +376,7 @@ function app(http) {
     await next();
     c.res.headers.set("x-outer", "1");
   });
-  app.use(hono(http));
+  app.use(hono(http, app));
   app.get("/plain", async (c) => {
     await sleep(20);
     c.header("cache-control", "max-age=60");
@@ -388,6 +389,13 @@ function app(http) {
     return c.text(`call ${call}`, 200, fields);
   });
   app.get("/own", (c) => c.text(`call ${++calls}`, 200, { "cache-control": "private" }));
+  app.get("/visitor", (c) =>
+    c.text(`${c.req.header("cookie") ?? "nobody"} ${++calls}`, 200, { "cache-control": "private" }),
+  );
+  app.get("/varies", (c) => {
+    const fields = { "cache-control": "max-age=60", vary: "cookie" };
+    return c.text(`${c.req.header("cookie") ?? "nobody"} ${++calls}`, 200, fields);
+  });
   app.post("/plain", (c) => c.text(`posted`));
   app.get("/throws", () => {
     throw new Error("broken");
@@ -430,6 +438,58 @@ test("Hono: what is private is each request's own, at once too", async () => {
   const texts = await times(20, async () => (await served.request("/own")).text());
   equal([new Set(texts).size, calls()], [20, 20]);
   equal([(await served.request("/throws")).status, (await served.request("/nowhere")).status], [500, 404]);
+});
+
+const visitor = (cookie) => ({ headers: { cookie } });
+
+test("Hono: where cookies are left out, a visitor's own page is asked for with them, and is nobody else's", async () => {
+  const { app: served } = app(new HttpCache({ defaults: { cookies: "drop" } }));
+  const answer = async (path, cookie) => {
+    const response = await served.request(path, cookie === undefined ? {} : visitor(cookie));
+    return [response.status, (await response.text()).replace(/ \d+$/, ""), response.headers.get("x-outer")];
+  };
+  for (const path of ["/visitor", "/varies"]) {
+    for (const who of ["a=1", "a=2", undefined, "a=1", undefined]) {
+      equal(await answer(path, who), [200, who ?? "nobody", "1"]);
+      await sleep(5);
+    }
+    const together = ["a=3", "a=4", undefined, "a=5", "a=3"];
+    const answers = await Promise.all(together.map((who) => answer(path, who)));
+    equal(
+      answers,
+      together.map((who) => [200, who ?? "nobody", "1"]),
+    );
+  }
+});
+
+test("Hono: what every visitor may have is loaded without cookies, once", async () => {
+  const { app: served, calls } = app(new HttpCache({ defaults: { cookies: "drop" } }));
+  const texts = await times(20, async (i) => (await served.request("/plain", visitor(`a=${i}`))).text());
+  equal([[...new Set(texts)], calls()], [["call 1"], 1]);
+});
+
+test("Hono: an app within an app asks the one that is served", async () => {
+  const http = new HttpCache({ defaults: { cookies: "drop" } });
+  const [outer, inner] = [new Hono(), new Hono()];
+  inner.use(hono(http, outer));
+  inner.get("/page", (c) => c.text(c.req.header("cookie") ?? "nobody", 200, { "cache-control": "private" }));
+  outer.route("/in", inner);
+  equal(await (await outer.request("/in/page", visitor("a=1"))).text(), "a=1");
+});
+
+test("Hono: a request that is changed on its way round comes to an end", async () => {
+  const http = new HttpCache({ defaults: { cookies: "drop" } });
+  const app = new Hono();
+  app.use(async (c, next) => {
+    c.req.raw = new Request(c.req.raw);
+    await next();
+  });
+  app.use(hono(http, app));
+  let calls = 0;
+  app.get("/page", (c) => (++calls, c.text("own", 200, { "cache-control": "private" })));
+  const { status } = await app.request("/page", visitor("a=1"));
+  ok(status === 200 || status === 508, String(status));
+  ok(calls < 30, String(calls));
 });
 
 await import("./edge.mjs");

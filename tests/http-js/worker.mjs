@@ -11,7 +11,7 @@ const app = new Hono();
 app.get("/by-fetch/*", (c) => fetched.fetch(c.env.ORIGIN + c.req.path.slice("/by-fetch".length)));
 app.get("/stats", (c) => c.json({ fetched: fetched.stats(), answers: answers.stats(), calls }));
 app.post("/purge", (c) => c.text(String(fetched.purge({ everything: true }) + answers.purge({ everything: true }))));
-app.use(hono(answers));
+app.use(hono(answers, app));
 app.get("/app/slow", async (c) => {
   await new Promise((resolve) => setTimeout(resolve, 200));
   c.header("cache-control", "max-age=60");

@@ -43,7 +43,7 @@ fn save(machine: &mut Machine, now: u64) -> Vec<(Slot, Record)> {
 }
 
 fn restore_all(machine: &mut Machine, now: u64, records: &[(Slot, Record)]) -> Vec<Result<Slot, NotRestored>> {
-    let id = machine.begin_restore(0);
+    let id = machine.begin_restore();
     let put =
         |(ordinal, (_, record)): (u32, &(Slot, Record))| machine.restore(id, at(now), &restored(ordinal, *record, &[]));
     let slots = (0..).zip(records.iter()).map(put).collect();
@@ -193,7 +193,8 @@ fn the_adaptive_policy_goes_on_where_it_was() {
     let standings: Vec<u32> = records.iter().map(|(_, record)| record.standing).collect();
     let mut to = with_policy(200, u64::MAX, EvictionPolicy::Adaptive);
     let hash_of = |slot: Slot| keys.iter().find(|(_, known)| **known == slot).map_or(0, |(key, _)| *key);
-    let id = to.begin_restore(from.cold_share());
+    to.restore_cold_share(from.cold_share());
+    let id = to.begin_restore();
     let mut restored_keys = std::collections::BTreeMap::new();
     for (ordinal, (slot, record)) in (0..).zip(&records) {
         let hash = hash_of(*slot);
@@ -280,7 +281,7 @@ fn a_save_that_is_begun_later_ends_the_one_before() {
     let second = machine.begin_save();
     assert!(machine.save(first, 0, slot, at(0)).is_none() && machine.end_save(first).is_none());
     assert!(machine.save(second, 0, slot, at(0)).is_some() && machine.end_save(second).is_some());
-    let (first, second) = (machine.begin_restore(0), machine.begin_restore(0));
+    let (first, second) = (machine.begin_restore(), machine.begin_restore());
     let superseded = machine.restore(first, at(0), &restored(0, Record::NEW, &[]));
     assert_eq!((superseded, machine.end_restore(first)), (Err(NotRestored::Superseded), false));
     assert!(machine.restore(second, at(0), &restored(0, Record::NEW, &[])).is_ok());
@@ -296,7 +297,7 @@ fn a_purge_of_a_tag_since_the_restoring_began_beats_what_would_be_put_back() {
         machine.restore(id, at(0), &Restored { partition, ..restored(ordinal, Record::NEW, tags) })
     };
     machine.remove_tag(ROOT, "ann");
-    let id = machine.begin_restore(0);
+    let id = machine.begin_restore();
     let first = put(&mut machine, id, PartitionId::ROOT, 0, &tags).expect("the purge was before");
     // From within the namespace it is about what lies there.
     machine.remove_tag(Part { namespace, scope: "" }, "bob");
@@ -314,7 +315,7 @@ fn a_purge_of_a_tag_since_the_restoring_began_beats_what_would_be_put_back() {
 #[test]
 fn nothing_is_put_back_once_something_had_to_go() {
     let mut machine = with_policy(2, u64::MAX, EvictionPolicy::Lru);
-    let id = machine.begin_restore(0);
+    let id = machine.begin_restore();
     for n in 1..=3 {
         plain(&mut machine, n);
     }
@@ -328,7 +329,7 @@ fn nothing_is_put_back_once_something_had_to_go() {
 #[test]
 fn what_a_snapshot_drops_at_its_end_goes_again_but_for_what_is_newer() {
     let mut machine = with_policy(10, u64::MAX, EvictionPolicy::USUAL);
-    let id = machine.begin_restore(0);
+    let id = machine.begin_restore();
     let slots: Vec<Slot> =
         (0..4).filter_map(|n| machine.restore(id, at(0), &restored(n, Record::NEW, &[])).ok()).collect();
     insert(&mut machine, Some(slots[1]), PartitionId::ROOT, 0, &policy(PolicyPatch::new()));

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nearcache::engine::{Local, Runtime};
-use nearcache::{Cache, EntryOptions, Timestamp, Ttl};
+use nearcache::{Cache, EntryOptions, LoadError, Timestamp, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -173,4 +173,75 @@ fn nobody_reads_a_clock_while_no_entry_can_expire() {
     assert_eq!((cache.get(&1), runtime.0.get() - before), (Some(1), 0));
     assert_eq!((cache.get(&3), runtime.0.get() - before), (Some(3), 1));
     assert_eq!((cache.get(&99), runtime.0.get() - before), (None, 2));
+}
+
+/// A clock that panics while it is broken.
+#[cfg(not(target_family = "wasm"))]
+#[derive(Clone, Default)]
+struct Breakable(Rc<Cell<bool>>);
+
+#[cfg(not(target_family = "wasm"))]
+impl Runtime for Breakable {
+    type Task = std::future::Pending<()>;
+    const DETACHED: bool = false;
+
+    fn detach(&self, _: futures::future::LocalBoxFuture<'static, ()>) -> Self::Task {
+        std::future::pending()
+    }
+
+    fn now(&self) -> Timestamp {
+        assert!(!self.0.get(), "the clock is out of order");
+        Timestamp::from_millis(7)
+    }
+
+    fn sleep(&self, _: u64) -> impl Future<Output = ()> + 'static {
+        std::future::pending()
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn a_clock_that_panics_while_something_ends_is_its_callers_panic_and_leaves_nobody_waiting() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    let runtime = Breakable::default();
+    let cache: Cache<&str, u32, _> = Cache::builder().time_to_live(Ttl::Millis(1_000)).runtime(runtime.clone()).build();
+    let open = Rc::new(Cell::new(false));
+    let opened = || {
+        let open = open.clone();
+        std::future::poll_fn(move |_| if open.get() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending })
+    };
+    let [first, second, third] = [opened(), opened(), opened()];
+    let mut leader = Box::pin(cache.get_with("k", async move |_| {
+        first.await;
+        1
+    }));
+    let mut other = Box::pin(cache.get_with("k", async |_| 2));
+    let computed = async move |_| {
+        second.await;
+        Ok::<_, LoadError>(Some(1))
+    };
+    let mut computing = Box::pin(cache.compute("c", computed));
+    let mut waiting = Box::pin(cache.compute("c", async |_| Ok::<_, LoadError>(Some(2))));
+    let written = async move |_| {
+        third.await;
+        Ok::<_, LoadError>(1)
+    };
+    let mut writing = Box::pin(cache.update("w", written));
+    assert!(poll_once(&mut leader).is_none() && poll_once(&mut other).is_none());
+    assert!(poll_once(&mut computing).is_none() && poll_once(&mut waiting).is_none());
+    assert!(poll_once(&mut writing).is_none());
+    open.set(true);
+    runtime.0.set(true);
+    assert!(catch_unwind(AssertUnwindSafe(|| poll_once(&mut leader))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| poll_once(&mut computing))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| poll_once(&mut writing))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| drop((leader, computing, writing)))).is_ok());
+    runtime.0.set(false);
+    assert_eq!(poll_once(&mut other).and_then(Result::ok), Some(2));
+    assert_eq!(poll_once(&mut waiting).and_then(Result::ok), Some(Some(2)));
+    assert_eq!((cache.get("k"), cache.get("c"), cache.get("w")), (Some(2), Some(2), None));
+    let mut written = pin!(cache.update("w", async |_| Ok::<_, LoadError>(3)));
+    assert_eq!(poll_once(&mut written).and_then(Result::ok), Some(3));
+    assert_eq!((cache.get("w"), cache.len()), (Some(3), 3));
 }

@@ -26,6 +26,7 @@ mod namespaces;
 mod negative;
 mod one_key;
 mod options;
+mod parts_model;
 mod plugins;
 mod purges;
 mod refresh_ahead;

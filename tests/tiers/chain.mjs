@@ -434,3 +434,60 @@ test("a chain that is logged shows what its tiers did", async () => {
   await cache.getOrSet("k", origin());
   equal(inspect(chain), "tiers [ near: 0 of 1 found, breaker closed; far: 0 of 1 found, breaker closed ]");
 });
+
+test("what lay in a store before a purge, signed and put back by somebody, is not believed again", async () => {
+  const names = new Map();
+  const inner = memoryTier();
+  const replaying = {
+    ...inner,
+    name: "replaying",
+    get: (name) => inner.get(name),
+    delete: (name) => inner.delete(name),
+    set: (entry) => {
+      if (!names.has(entry.name)) names.set(entry.name, []);
+      names.get(entry.name).push(entry);
+      return inner.set(entry);
+    },
+  };
+  const { isolate, advance, lines } = world([replaying], { secrets: ["0123456789abcdef"] });
+  const values = (key) =>
+    [...names].filter(([name]) => name.startsWith("v:") && name.endsWith(key)).flatMap(([, all]) => all);
+  const replay = async (entries) => {
+    for (const entry of entries) await inner.set(entry);
+  };
+  let n = 0;
+  const load = () => `value ${++n}`;
+  const options = { tags: ["t"] };
+  const writer = isolate();
+  for (const key of ["k", "victim"]) await writer.cache.getOrSet(key, load, options);
+  await writer.chain.flush();
+  equal([values("k").length, values("victim").length], [1, 1]);
+  for (const purge of ["delete", "deleteByTag", "clear"]) {
+    advance(5);
+    const purger = isolate();
+    if (purge === "clear") purger.cache.clear();
+    else purger.cache[purge](purge === "delete" ? "k" : "t");
+    await purger.chain.flush();
+    advance(5);
+    const before = n;
+    await replay(values("k"));
+    const reader = isolate();
+    equal(await reader.cache.getOrSet("k", load, options), `value ${before + 1}`, purge);
+    await reader.chain.flush();
+    const current = values("k").at(-1);
+    await replay([current]);
+    equal(await isolate().cache.getOrSet("k", load, options), `value ${before + 1}`, `${purge}, what came after`);
+    // The one that purged remembers, though the store forgets its marks.
+    for (const name of names.keys()) if (!name.startsWith("v:")) await inner.delete(name);
+    await replay(values("k").slice(0, -1));
+    equal(await purger.cache.getOrSet("k", load, options), `value ${before + 2}`, `${purge}, marks lost`);
+    await purger.chain.flush();
+    for (const [name, all] of names) if (!name.startsWith("v:")) await replay(all);
+  }
+  // Another key's bytes are not this key's.
+  const [victim] = values("victim");
+  await replay([{ ...victim, name: values("k")[0].name }]);
+  const before = n;
+  equal(await isolate().cache.getOrSet("k", load, options), `value ${before + 1}`);
+  ok(lines.length <= 2, lines.join("; "));
+});

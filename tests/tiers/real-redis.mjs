@@ -92,6 +92,43 @@ test("Redis carries purges to other memories, and a connection that comes back c
   subscriber.destroy();
 });
 
+test("FLUSHALL while all are at work: answers come, none older than its isolate's own purge, and what follows is shared", async () => {
+  const client = CLIENTS["node-redis"];
+  const lines = [];
+  const log = (line) => lines.push(line);
+  // Round trips are many here, and time is no matter.
+  const tier = { timeout: 5_000 };
+  const first = isolate(client, { log, tier });
+  const all = [first, ...[1, 2].map(() => isolate(client, { prefix: first.prefix, log, tier }))];
+  let version = 0;
+  const work = async ({ cache, chain }, number) => {
+    for (let turn = 0; turn < 60; turn++) {
+      const key = `k${turn % 5}`;
+      if (turn % 7 === number) {
+        await sleep(2);
+        const purged = ++version;
+        if (turn % 2 === 0) cache.delete(key);
+        else cache.deleteByTag(key);
+        await sleep(2);
+        const value = await cache.getOrSet(key, () => version, { tags: [key] });
+        ok(value >= purged, `${value} after the purge at ${purged}`);
+      } else await cache.getOrSet(key, () => version, { tags: [key] });
+      if (turn % 10 === number) await chain.flush();
+    }
+    await chain.flush();
+  };
+  const flushing = (async () => {
+    for (let i = 0; i < 20; i++) await client.sendCommand(["FLUSHALL"]).then(() => sleep(3));
+  })();
+  await Promise.all([...all.map(work), flushing]);
+  equal(lines, []);
+  await client.sendCommand(["FLUSHALL"]);
+  const fresh = [1, 2].map(() => isolate(client, { prefix: first.prefix, tier }));
+  equal(await fresh[0].cache.getOrSet("k0", () => "new"), "new");
+  await fresh[0].chain.flush();
+  equal(await fresh[1].cache.getOrSet("k0", () => "loaded"), "new");
+});
+
 /** A fault of the server, and its end. */
 function faultTest(fault, begin, finish, { name = "node-redis", reading = true } = {}) {
   test(`${fault}, by ${name}: answers come, at a timeout's cost; it is told once, left alone, and back again`, async () => {

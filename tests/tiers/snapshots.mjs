@@ -2,7 +2,7 @@
 
 import { NearCache } from "nearcache";
 import { loadSnapshot, memoryTier, saveSnapshot, snapshotBytes, snapshotTier, tiers } from "nearcache/tiers";
-import { equal, ok, rejects, test } from "../js/runner.mjs";
+import { equal, ok, rejects, sleep, test } from "../js/runner.mjs";
 
 /** Caches with one clock, which the test moves. */
 function world() {
@@ -416,4 +416,49 @@ test("what the crate saved as JSON is read", async () => {
   equal((await loadSnapshot(to, bytes, { schema: "both" })).entries, 3);
   equal([to.get("#odd"), to.get(7), to.namespace("n/1").scope("s").get(null)], [{ a: [1, "ü", null] }, true, "text"]);
   equal([to.deleteByTag("t"), to.remainingTtl("#odd")], [1, Infinity]);
+});
+
+test("what is purged after a load was asked for does not come back, however late its bytes are", async () => {
+  const from = new NearCache();
+  const parts = (cache) => [cache, cache.namespace("a"), cache.scope("u"), cache.namespace("a").scope("u")];
+  for (const part of parts(from)) for (const key of ["deleted", "tagged", "kept"]) part.set(key, 1, { tags: [key] });
+  const bytes = await snapshotBytes(from);
+  const late = (readsAgain) => ({
+    readsAgain,
+    async read() {
+      await sleep(20);
+      return (async function* () {
+        await sleep(20);
+        yield bytes;
+      })();
+    },
+    write: async () => {},
+  });
+  const stream = () =>
+    new ReadableStream(
+      {
+        async pull(controller) {
+          await sleep(20);
+          controller.enqueue(bytes);
+          controller.close();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+  for (const source of [bytes, late(true), late(false), stream()]) {
+    const cache = new NearCache();
+    const loading = loadSnapshot(cache, source);
+    const [root, a, u, au] = parts(cache);
+    for (const part of [root, a, u, au]) part.delete("deleted");
+    root.deleteByTag("tagged");
+    await loading;
+    equal(
+      [root, a, u, au].map((part) => [...part]),
+      Array(4).fill([["kept", 1]]),
+    );
+    const cleared = new NearCache();
+    const again = loadSnapshot(cleared, source instanceof ReadableStream ? stream() : source);
+    cleared.clear();
+    equal([(await again).entries, cleared.size], [0, 0]);
+  }
 });

@@ -1,4 +1,5 @@
 import type { Insides } from "../internals.js";
+import type { Core } from "../core.js";
 import type { Partition } from "../partitions.js";
 import type { ChangeListener, ValueLife } from "../tiering.js";
 import type { Place } from "../events.js";
@@ -48,14 +49,15 @@ export async function verify(
   }
 }
 
-/** One load. */
+/** One load, from when it is asked for: what is purged from then on does not come back. */
 export class Loading {
   readonly #skipped = { present: 0, expired: 0, noRoom: 0, purged: 0, dropped: 0, keys: 0, values: 0 };
-  readonly #dropped: ReadonlySet<number> | undefined;
+  #dropped: ReadonlySet<number> | undefined;
   /** Where each entry was put, while it is not known what is dropped. */
   readonly #slots: number[] = [];
   readonly #purges: Purges;
-  #id = 0;
+  readonly #core: Core;
+  readonly #id: number;
   #ordinal = 0;
   #entries = 0;
   #bytes = 0;
@@ -65,26 +67,35 @@ export class Loading {
     private readonly insides: Insides<any, any>,
     private readonly settings: Settings,
     private readonly maxAge: number,
-    dropped: Uint32Array | undefined,
   ) {
-    this.#dropped = dropped === undefined ? undefined : new Set(dropped);
-    this.#purges = new Purges(insides.entries.changes);
+    const { entries } = insides;
+    this.#id = entries.safely((core) => core.begin_restore());
+    this.#core = entries.core;
+    entries.changes = this.#purges = new Purges(entries.changes);
   }
 
-  async run(chunks: Chunks): Promise<LoadedSnapshot> {
+  /** Nothing more comes of it. */
+  end(): void {
+    const { entries } = this.insides;
+    if (this.#core === entries.core) this.#core.end_restore(this.#id);
+    this.#purges.end();
+    if (entries.changes === this.#purges) entries.changes = this.#purges.inner;
+  }
+
+  /** `dropped`: what is not of the snapshot, if that is known before. */
+  async run(chunks: Chunks, dropped: Uint32Array | undefined): Promise<LoadedSnapshot> {
     const { entries } = this.insides;
     const reader = readerOf(this.settings);
     const pause = breath();
-    entries.changes = this.#purges;
-    const { core } = entries;
+    this.#dropped = dropped === undefined ? undefined : new Set(dropped);
     try {
       for await (const piece of pieces(reader, this.#counted(chunks))) {
-        if (core !== entries.core) throw lostCore("load");
+        if (this.#core !== entries.core) throw lostCore("load");
         if (piece === HEAD) {
           checkAge(reader, entries.clock.read(), this.maxAge);
           const [takenAt, coldShare] = reader.numbers() as unknown as [number, number];
           this.#takenAt = takenAt;
-          this.#id = entries.safely((core) => core.begin_restore(coldShare));
+          entries.safely((core) => core.restore_cold_share(coldShare));
         } else if (piece === ENTRIES) {
           await this.#load(reader);
         } else if (piece === END) {
@@ -94,9 +105,6 @@ export class Loading {
         await pause();
       }
     } finally {
-      if (core === entries.core && this.#id !== 0) core.end_restore(this.#id);
-      this.#purges.end();
-      if (entries.changes === this.#purges) entries.changes = this.#purges.inner;
       reader.free();
     }
     return {
@@ -197,7 +205,7 @@ export class Loading {
       number,
       hash,
       now,
-      handle.defaults.policy,
+      entries.policies.number(handle.defaults.policy),
       record,
       later,
       tags === "" ? undefined : tags.split("\0"),

@@ -72,15 +72,19 @@ export async function loadSnapshot(
   const settings = settingsOf(options);
   const maxAge = duration("maxAge", options.maxAge ?? Infinity);
   const store = sourceOf(source);
-  let dropped: Uint32Array | undefined;
-  if (store.readsAgain) {
-    const first = await store.read();
-    if (first === undefined) return undefined;
-    dropped = await verify(first, settings, insides.entries.clock.read(), maxAge);
+  const loading = new Loading(insides, settings, maxAge);
+  try {
+    let dropped: Uint32Array | undefined;
+    if (store.readsAgain) {
+      const first = await store.read();
+      if (first === undefined) return undefined;
+      dropped = await verify(first, settings, insides.entries.clock.read(), maxAge);
+    }
+    const chunks = await store.read();
+    return chunks === undefined ? undefined : await loading.run(chunks, dropped);
+  } finally {
+    loading.end();
   }
-  const chunks = await store.read();
-  if (chunks === undefined) return undefined;
-  return new Loading(insides, settings, maxAge, dropped).run(chunks);
 }
 
 function settingsOf({ schema = "", codec, compress = false, secrets }: SnapshotOptions): Settings {

@@ -127,7 +127,8 @@ where
                     check_age(&self.options, head.taken_at)?;
                     self.id = self.cache.inner.with(|table| {
                         table.noted = Some(Noted::default());
-                        table.machine.begin_restore(head.cold_share.into())
+                        table.machine.restore_cold_share(head.cold_share.into());
+                        table.machine.begin_restore()
                     });
                 }
                 Piece::Entries { taken_at, payload, compressed } => {

@@ -242,13 +242,7 @@ impl Bare {
                     self.machine.purge_due(now);
                     self.drain();
                 }
-                _ => {
-                    self.drain();
-                    // Whose deadline has passed does not begin: it is to be told.
-                    if self.machine.next_start() == Some(first) {
-                        self.ring(now);
-                    }
-                }
+                _ => self.drain(),
             }
         }
         Json::Null

@@ -1,7 +1,7 @@
 // The runtime's own clock, which the class reads as seldom as it may.
 
 import { NearCache } from "nearcache";
-import { busy, equal, ok, sleep, test } from "../runner.mjs";
+import { busy, equal, held, never, ok, sleep, test } from "../runner.mjs";
 
 const SPARED = { realTime: "the class spares readings of the runtime's own clock alone" };
 
@@ -155,4 +155,79 @@ test("faked timers in one test spoil no lifetimes in the next", SPARED, async ()
   for (let i = 0; i < 100; i++) cache.get("k");
   await sleep(30);
   for (let i = 0; i < 40; i++) equal(cache.get("k"), undefined);
+});
+
+/** A clock or source of random numbers that throws while it is `broken`. */
+function breakable(value) {
+  const ask = () => {
+    if (ask.broken) throw ask.broken;
+    return value;
+  };
+  ask.broken = undefined;
+  return ask;
+}
+
+for (const what of ["clock", "random", "sizeOf"]) {
+  for (const ending of ["resolve", "reject"]) {
+    test(`${what} throws while a load ends (${ending}): all who wait are told`, async () => {
+      const broken = breakable(what === "random" ? 0.5 : 1_000_000);
+      const cache = new NearCache({
+        [what]: broken,
+        ttl: 1_000,
+        jitter: 0.5,
+        retry: { attempts: 2, delay: 1, when: () => false },
+      });
+      const load = held();
+      const waiting = [cache.getOrSet("k", load), cache.getOrSet("k", load, { hardTimeout: 500 })];
+      const own = new AbortController();
+      waiting.push(cache.getOrSet("k", load, { signal: own.signal }));
+      broken.broken = new Error("out of order");
+      load.loads[0][ending](ending === "reject" ? new Error("origin") : "value");
+      const ends = await Promise.allSettled(waiting);
+      const wanted = ending === "reject" ? "origin" : "out of order";
+      equal(
+        ends.map(({ reason }) => reason?.message),
+        [wanted, wanted, wanted],
+      );
+      broken.broken = undefined;
+      equal([cache.has("k"), cache.size, cache.stats().inFlight], [false, 0, 0]);
+      equal(await cache.getOrSet("k", () => "anew"), "anew");
+    });
+  }
+}
+
+test("a clock that throws leaves no deadline, attempt or turn behind", async () => {
+  const clock = breakable(1_000_000);
+  const cache = new NearCache({ clock, hardTimeout: 50, maxConcurrentLoads: 1 });
+  const first = held();
+  const waiting = [cache.getOrSet("a", first), cache.getOrSet("b", () => "b"), cache.getOrSet("c", never)];
+  clock.broken = new Error("out of order");
+  first.loads[0].resolve("a");
+  const ends = await Promise.allSettled(waiting);
+  equal(
+    [ends[0].reason?.message, ends[1].reason?.message, ends[2].reason?.code],
+    ["out of order", "out of order", "ERR_TIMEOUT"],
+  );
+  clock.broken = undefined;
+  const retried = cache.getOrSet("d", () => Promise.reject(new Error("origin")), { retry: { attempts: 3, delay: 5 } });
+  clock.broken = new Error("out of order");
+  equal((await Promise.allSettled([retried]))[0].reason?.message, "origin");
+  clock.broken = undefined;
+  const updates = [
+    cache.update("w", async () => "written"),
+    cache.compute("x", async () => "computed"),
+    cache.compute("x", async () => "later"),
+  ];
+  clock.broken = new Error("out of order");
+  const told = await Promise.allSettled(updates);
+  equal(
+    told.map(({ reason }) => reason?.message),
+    Array(3).fill("out of order"),
+  );
+  clock.broken = undefined;
+  equal([cache.has("w"), cache.has("x"), cache.stats().inFlight], [false, false, 0]);
+  equal(
+    [await cache.update("w", () => 1), await cache.compute("x", () => 2), await cache.getOrSet("b", () => 3)],
+    [1, 2, 3],
+  );
 });

@@ -313,3 +313,46 @@ test("update and getMany work in parts as anywhere", async () => {
   equal([await s.getMany(["k", "j"], (keys) => keys.map(() => 2)), root.size, root.has("k")], [[1, 2], 2, false]);
   await settleDown();
 });
+
+test("any number of parts with ways of their own cost the same, and each keeps to its own", async () => {
+  const clock = handClock();
+  const cache = new NearCache({ ttl: 10, staleWhileRevalidate: 5, maxEntries: 1_000, clock });
+  const first = cache.namespace("first", { ttl: 100 });
+  const inner = first.namespace("inner", { staleWhileRevalidate: 50, retry: { attempts: 2, delay: 7 } });
+  const retried = inner.namespace("retried", { idleTtl: 90 });
+  const began = performance.now();
+  for (let i = 0; i < 100_000; i++) cache.namespace("many", { ttl: 1_000 + i }).set(i % 500, i);
+  // It took a minute when each was compared with all others.
+  equal(performance.now() - began < 15_000, true);
+  const many = cache.namespace("many", { ttl: 5_000 });
+  equal([many.remainingTtl(499), many.remainingTtl(0)], [100_999, 100_500]);
+  const left = [];
+  for (const part of [cache, first, inner, retried]) {
+    part.set("k", 1);
+    await part.getOrSet("l", () => 1);
+    left.push([part.remainingTtl("k"), part.remainingTtl("l")]);
+  }
+  equal(left, [
+    [10, 10],
+    [100, 100],
+    [100, 100],
+    [90, 90],
+  ]);
+  clock.pass(20);
+  equal([cache.get("k"), first.get("k"), inner.get("k")], [undefined, 1, 1]);
+  clock.pass(85);
+  const stale = await inner.getOrSet("l", () => 2, { details: true });
+  equal([stale.value, stale.status], [1, "stale"]);
+});
+
+test("a part keeps to what those around it say where it says nothing", async () => {
+  const cache = new NearCache({ retry: { attempts: 3, delay: 0 } });
+  const tried = async (part) => {
+    let times = 0;
+    const fail = () => (times++, Promise.reject(new Error("no")));
+    await part.getOrSet("k", fail).catch(() => {});
+    return times;
+  };
+  equal(await tried(cache.namespace("a", { ttl: 5 })), 3);
+  equal(await tried(cache.namespace("b", { retry: 1 }).namespace("c", { ttl: 5 })), 1);
+});

@@ -89,3 +89,43 @@ test("wrong options of resources are named", async () => {
     { code: "ERR_OPTION" },
   );
 });
+
+test("an invalidation concerns its own id and resource, whatever their names", async () => {
+  const cache = new NearCache();
+  const [a, ab, aEmpty] = ["a", "a:b", "a:"].map((name) => resource(cache, name));
+  const long = "x".repeat(100_000);
+  const all = () => [a.get("b"), a.get("b:c"), a.get(""), a.get(long), ab.get("c"), aEmpty.get("b"), aEmpty.get("")];
+  const fill = () => {
+    for (const id of ["b", "b:c", "", long]) a.set(id, 1);
+    ab.set("c", 1);
+    for (const id of ["b", ""]) aEmpty.set(id, 1);
+  };
+  for (const [gone, invalidate] of [
+    [[0], () => a.invalidate("b")],
+    [[1], () => a.invalidate("b:c")],
+    [[2], () => a.invalidate("")],
+    [[3], () => a.invalidate(long)],
+    [[0, 1, 2, 3], () => a.invalidate()],
+    [[4], () => ab.invalidate("c")],
+    [[5], () => aEmpty.invalidate("b")],
+  ]) {
+    fill();
+    equal(invalidate(), gone.length);
+    equal(
+      all(),
+      Array.from({ length: 7 }, (_, i) => (gone.includes(i) ? undefined : 1)),
+    );
+  }
+  for (const id of [null, {}, ["b"], true, Symbol("b")]) {
+    throws(() => a.set(id, 1), { code: "ERR_OPTION", message: /^id: got/ });
+    throws(() => a.invalidate(id), { code: "ERR_OPTION" });
+    await rejects(
+      a.getOrSet(id, () => 1),
+      { code: "ERR_OPTION" },
+    );
+    await rejects(
+      a.update(id, () => 1),
+      { code: "ERR_OPTION" },
+    );
+  }
+});

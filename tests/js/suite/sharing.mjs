@@ -303,3 +303,33 @@ test("a load that ends after everything else has been used again touches nothing
     ],
   );
 });
+
+test("what settles twice has settled the first time, as a promise does", async () => {
+  const cache = new NearCache();
+  class Twice extends Promise {
+    then(resolve, reject) {
+      resolve("first");
+      resolve("second");
+      reject?.(new Error("third"));
+    }
+    static get [Symbol.species]() {
+      return Promise;
+    }
+  }
+  const own = Object.assign(Promise.resolve(), { then: Twice.prototype.then });
+  const thenable = { then: Twice.prototype.then };
+  for (const [i, odd] of [new Twice(() => {}), own, thenable].entries()) {
+    const values = [cache.getOrSet(i, () => odd), cache.getOrSet(i, () => "nobody's")];
+    equal([await Promise.all(values), cache.get(i)], [["first", "first"], "first"]);
+  }
+  const fails = {
+    then(resolve, reject) {
+      reject(new Error("first"));
+      resolve("second");
+    },
+  };
+  const retry = { attempts: 2, delay: 1 };
+  let times = 0;
+  const failed = await cache.getOrSet("f", () => (times++, fails), { retry }).catch(({ message }) => message);
+  equal([failed, times, cache.has("f"), cache.stats().inFlight], ["first", 2, false, 0]);
+});

@@ -57,7 +57,7 @@ const response: FieldEdits = { remove: ["X-Powered-By"], set: { "X-Frame-Options
 const rules: Rule[] = [{ path: "/a/*", ttl: "1d", key, response }];
 const http = new HttpCache({ rules, defaults: { staleIfError: "1h", statusTtl: { "404": "5s" } }, tiers: chain });
 http.fetch("https://example.com/").then(({ status }) => status + 1);
-hono(http);
+hono(http, { fetch: () => new Response() });
 // @ts-expect-error a setting that does not exist
 new HttpCache({ rules: [{ paths: "/a" }] });
 // @ts-expect-error one that does not exist in the key
