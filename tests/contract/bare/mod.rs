@@ -218,6 +218,9 @@ impl Face for Bare {
                 self.close(at);
             }
         }
+        if flag(&self.case, "figures") {
+            self.advance(0);
+        }
     }
 
     fn log(&mut self) -> &mut Log {
