@@ -233,6 +233,30 @@ fn a_stale_answer_is_handed_out_while_it_is_renewed() {
 }
 
 #[test]
+fn what_turns_out_to_be_private_as_it_is_renewed_is_handed_out_no_more() {
+    for line in ["private, max-age=60", "no-store", "no-cache, private"] {
+        let swr = "max-age=60, stale-while-revalidate=600, stale-if-error=600";
+        let world = world(move |count, _| {
+            response(200, &[("cache-control", if count == 1 { swr } else { line })], &count.to_string())
+        });
+        world.ask(get("/", &[]));
+        world.pass(70_000);
+        assert_eq!(world.ask(get("/", &[])).body, b"1", "it is renewed meanwhile");
+        assert_eq!(world.ask(get("/", &[])).body, b"3", "{line}");
+    }
+    // An origin that fails does not say so.
+    let swr = [("cache-control", "max-age=60, stale-while-revalidate=600")];
+    let world = world(move |count, _| {
+        if count == 1 { response(200, &swr, "1") } else { response(503, &[("cache-control", "no-store")], "down") }
+    });
+    world.ask(get("/", &[]));
+    world.pass(70_000);
+    for _ in 0..3 {
+        assert_eq!(world.ask(get("/", &[])).body, b"1");
+    }
+}
+
+#[test]
 fn what_is_never_fresh_is_handed_out_while_it_is_renewed_without_a_validator() {
     // As frameworks say it: a second visitor waits for nobody.
     let said = [("cache-control", "max-age=0, stale-while-revalidate=600")];

@@ -378,6 +378,13 @@ impl<B: Clone> Fetch<B> {
         if self.mark && self.is_ordinary() && why.worth_remembering(status) {
             let until = now.saturating_add(self.rule.uncacheable_ttl_ms);
             self.change(Kind::MarkUncacheable(until));
+            // Another that is good, and for one client alone, says that what was to be renewed will not do any more (RFC 9111 §4.3.3): its
+            // stale window ends. A refusal may be of the moment.
+            let renews = self.selected && status.is_success();
+            let stale = self.validating.first().filter(|old| renews && !old.record.freshness.is_fresh(now));
+            if let Some(old) = stale.map(|old| old.record.clone()) {
+                self.change(Kind::Drop(old));
+            }
         }
     }
 
