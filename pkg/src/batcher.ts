@@ -3,7 +3,7 @@ import { Batch } from "./batch.js";
 import { above, type Core, FULL_BATCH, NEW_BATCH, TIMED_BATCH } from "./core.js";
 import { deferred, ignore } from "./deferred.js";
 import { batchLost, batchResultError } from "./errors.js";
-import type { Asker } from "./flight.js";
+import type { Asker } from "./asker.js";
 import { host, type Timer } from "./host.js";
 import { duration, fn, known, refusal, show, size } from "./options.js";
 import type { BatchOptions } from "./types.js";

@@ -1,10 +1,11 @@
 import { askWith } from "./calls.js";
+import type { Asker } from "./asker.js";
 import { hostClock, UNREAD } from "./clock.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
 import { type EntryTable, type FailureCached, NONE } from "./entries.js";
 import { recursive, timedOut, tooManyLoads } from "./errors.js";
-import { type Ask, type Asker, Flight, hardTimeoutOf, Provenance, Wait } from "./flight.js";
+import { type Ask, Flight, hardTimeoutOf, Provenance, Wait } from "./flight.js";
 import type { CacheHandle } from "./handle.js";
 import { host } from "./host.js";
 import { Loads } from "./loads.js";

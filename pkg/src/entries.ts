@@ -7,7 +7,7 @@ import { Hooks } from "./hooks.js";
 import { Namespace, Partition } from "./partitions.js";
 import { Policies } from "./policies.js";
 import { Purger } from "./purger.js";
-import type { LoadLimits } from "./queue.js";
+import type { LoadLimits } from "./policy.js";
 import type { AttachedTiers, ChangeListener } from "./tiering.js";
 
 /** Lies in the place of a value where a load failed a moment ago. */

@@ -1,5 +1,6 @@
 // A load under way, those who wait for it, and what is known of each.
 
+import type { Asker } from "./asker.js";
 import type { Context } from "./context.js";
 import { type Deferred, deferred } from "./deferred.js";
 import type { CacheHandle } from "./handle.js";
@@ -76,12 +77,6 @@ export class Wait<K, V> {
   get present(): Wait<K, V> {
     return this.again?.wait?.present ?? this;
   }
-}
-
-/** What runs a user's code that may ask for keys: a load, or a batch. */
-export interface Asker {
-  /** What the core calls it; -1 if it has ended. */
-  readonly node: number;
 }
 
 /** A load under way, with the get that began it. (Derived from a class, it would take twice as long to make.) */

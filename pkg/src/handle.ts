@@ -3,7 +3,7 @@ import type { Core } from "./core.js";
 import { bytes } from "./options.js";
 import type { Namespace, Partition, ScopeName, Slots } from "./partitions.js";
 import type { Policy } from "./policies.js";
-import type { BackoffRule, RetryRule, Validate } from "./policy.js";
+import type { CallDefaults } from "./policy.js";
 import type { Place } from "./events.js";
 import type { LoadContext, Loader } from "./loader.js";
 import type { CacheLike, GetOrSetOptions } from "./types.js";
@@ -20,23 +20,9 @@ export interface Internals<K, V> extends CacheLike<K, V> {
 }
 
 /** What calls on a part of a cache take where they say nothing. */
-export interface Defaults<K, V> {
-  /** How values are kept and waited for, and of that what the driver needs to know. */
+export interface Defaults<K, V> extends CallDefaults<K, V> {
+  /** What the core knows of it. */
   readonly policy: Policy;
-  readonly ttl: number;
-  readonly staleWhileRevalidate: number;
-  readonly staleIfError: number;
-  readonly negativeTtl: number;
-  readonly refreshAhead: number;
-  readonly jitter: number;
-  readonly softTimeout: number;
-  readonly hardTimeout: number;
-  /** 1 or 0. */
-  readonly keepLoading: number;
-  readonly backoffRule: BackoffRule<K> | undefined;
-  readonly retryRule: RetryRule<K> | undefined;
-  readonly validate: Validate<K> | undefined;
-  readonly sizeOf: ((value: V, key: K) => number) | undefined;
   readonly batcher: Batcher<K, V, LoadContext<K, V>> | undefined;
 }
 

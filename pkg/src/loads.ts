@@ -1,11 +1,12 @@
 import { Alarm, startTimer, stopTimer } from "./alarm.js";
+import type { Asker } from "./asker.js";
 import { row } from "./calls.js";
 import { nowFor } from "./clock.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
 import { type EntryTable, FailureCached } from "./entries.js";
 import { invalidValue, isMisuse, nobodyWaits, timedOut } from "./errors.js";
-import { type Ask, type Asker, type Flight, hardTimeoutOf, softTimeoutOf, type Wait } from "./flight.js";
+import { type Ask, type Flight, hardTimeoutOf, softTimeoutOf, type Wait } from "./flight.js";
 import { Queue } from "./queue.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, duration, names } from "./options.js";

@@ -19,9 +19,32 @@ import {
 } from "./options.js";
 import type { LoadContext } from "./loader.js";
 import type { DetailedOptions, ErrorBackoff, GetOrSetOptions, LifeOptions, NearCacheOptions, Retry } from "./types.js";
-import type { Defaults } from "./handle.js";
-import type { LoadLimits } from "./queue.js";
 import type { ValueLife } from "./tiering.js";
+
+/** How many loads may begin, read and checked. */
+export interface LoadLimits {
+  readonly concurrent: number;
+  readonly perSecond: number;
+  readonly queued: number;
+}
+
+/** How values are kept and waited for on a part of a cache, where calls say nothing. */
+export interface CallDefaults<K, V> {
+  readonly ttl: number;
+  readonly staleWhileRevalidate: number;
+  readonly staleIfError: number;
+  readonly negativeTtl: number;
+  readonly refreshAhead: number;
+  readonly jitter: number;
+  readonly softTimeout: number;
+  readonly hardTimeout: number;
+  /** 1 or 0. */
+  readonly keepLoading: number;
+  readonly backoffRule: BackoffRule<K> | undefined;
+  readonly retryRule: RetryRule<K> | undefined;
+  readonly validate: Validate<K> | undefined;
+  readonly sizeOf: ((value: V, key: K) => number) | undefined;
+}
 
 /** What one speaker says of a policy. */
 export interface Numbers {
@@ -213,7 +236,7 @@ export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {
 
 /** How a value is kept: as the loader says, else as its call does, else as the cache does. @throws {NearCacheError} `ERR_OPTION` */
 export function lifeOf<K, V>(
-  defaults: Defaults<K, V>,
+  defaults: CallDefaults<K, V>,
   call: CallOptions<K> | undefined,
   ctx: LoadContext<K, V> | undefined,
   value: unknown,

@@ -1,11 +1,21 @@
 import { Alarm } from "./alarm.js";
-import type { EntryTable } from "./entries.js";
+import type { Clock } from "./clock.js";
+import type { Core } from "./core.js";
+
+/** Entries that may be over. */
+interface Purged {
+  readonly core: Core;
+  readonly clock: Clock;
+  safely<T>(call: (core: Core) => T): T;
+  drain(): void;
+  flush(): void;
+}
 
 /** Lets entries leave in time: has one timer, which holds neither a process nor the cache. */
 export class Purger {
   private readonly alarm = new Alarm(false);
 
-  constructor(entries: EntryTable<any, any>) {
+  constructor(entries: Purged) {
     const ref = new WeakRef(entries);
     this.alarm.wake(() => {
       const entries = ref.deref();
@@ -20,7 +30,7 @@ export class Purger {
   }
 
   /** Rings when the core wants it. */
-  set({ core, clock }: EntryTable<any, any>): void {
+  set({ core, clock }: Purged): void {
     const { alarm } = this;
     const at = core.purge_due(NaN);
     if (at === alarm.at) return;

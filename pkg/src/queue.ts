@@ -1,22 +1,22 @@
-import { startTimer, stopTimer } from "./alarm.js";
+import { type Alarm, startTimer, stopTimer } from "./alarm.js";
 import type { Core } from "./core.js";
 import { deferred, ignore } from "./deferred.js";
 import type { EntryTable } from "./entries.js";
 import { queueFull } from "./errors.js";
 import type { Flight } from "./flight.js";
 import { host } from "./host.js";
-import type { Loads } from "./loads.js";
-
-/** How many loads may begin, read and checked. */
-export interface LoadLimits {
-  readonly concurrent: number;
-  readonly perSecond: number;
-  readonly queued: number;
-}
 
 /** What `begin_call` answers. */
 const LATER = 1;
 const REFUSED = 2;
+
+/** What begins in its turn. */
+interface Beginning<K, V> {
+  /** Rings when the next may begin, where one timer serves all. */
+  readonly alarm: Alarm;
+  /** The turn of a load has come that had to wait. */
+  beginLate(flight: Flight<K, V>): void;
+}
 
 /** Loads and batches' calls that wait for their turn. There if they are limited. */
 export class Queue<K, V> {
@@ -25,7 +25,7 @@ export class Queue<K, V> {
 
   constructor(
     private readonly entries: EntryTable<K, V>,
-    private readonly loads: Loads<K, V>,
+    private readonly loads: Beginning<K, V>,
     private readonly mostQueued: number,
   ) {
     entries.onStirred = () => this.start(entries.clock.readOrLast());

@@ -3,7 +3,7 @@
 import { refusal, show } from "./options.js";
 import type { Loaded, Loader } from "./loader.js";
 import type { GetOrSetOptions, NamespaceOptions, SetOptions, UpdateOptions, Wrapped, WrapOptions } from "./types.js";
-import type { NearCache } from "./index.js";
+import type { NearCache } from "./cache.js";
 
 /** What a resource's keys may be: what has a tag of its own. */
 export type ResourceId = string | number | bigint;

@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-// The types of the public face, and their docs. What calls do stands at the class, in index.ts. This file imports
+// The types of the public face, and their docs. What calls do stands at the class, in cache.ts. This file imports
 // nothing but types, so that every other may import it.
 
 import type { Events, Plugin } from "./events.js";

@@ -111,7 +111,7 @@ impl Core {
         removal.slot.number() | (cause << KIND_SHIFT) | if removal.key_removed { KEY_REMOVED } else { 0 } | self.news()
     }
 
-    /// What there is to know of a slot's key, in the order of `pkg/src/index.ts`; empty if there is nothing.
+    /// What there is to know of a slot's key, in the order of `pkg/src/cache.ts`; empty if there is nothing.
     pub fn info(&self, slot: u32, now: f64) -> Vec<f64> {
         let Some(info) = Slot::new(slot).and_then(|slot| self.machine.info(slot, to_time(now))) else {
             return Vec::new();

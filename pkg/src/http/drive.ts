@@ -1,9 +1,7 @@
 // One client's request: asks the wasm what to do until there is an answer.
 
 import type { Ask } from "../../generated/http.js";
-import type { Edge } from "./edge.js";
-import type { Led, Shared, Trips } from "./trip.js";
-import type { AskOrigin } from "./types.js";
+import type { Led, Shared, Ways } from "./trip.js";
 
 // As in `ask.rs`.
 const ANSWER = 0;
@@ -11,25 +9,6 @@ const REFRESH = 1;
 const LEAD = 2;
 const JOIN = 3;
 const WAIT = 4;
-
-/** How one request is carried out. */
-export interface Ways {
-  readonly trips: Trips;
-  /** Tiers below the memory, and who is told of purges. */
-  readonly edge?: Edge | undefined;
-  readonly origin: AskOrigin;
-  /** The body of the client's request. */
-  readonly body: ReadableStream<Uint8Array> | null;
-  /** Keeps what goes on after the answer. */
-  readonly waitUntil: (promise: Promise<unknown>) => void;
-  /** What to answer after an error that nobody expected. */
-  readonly failed: (error: unknown) => Response;
-  /**
-   * Where the origin can't be asked once the client is answered: what to answer instead of what is stale when the trip has
-   * ended; "stale", that, without a trip.
-   */
-  readonly afterRefresh?: "stale" | (() => Response | Promise<Response>) | undefined;
-}
 
 export async function drive(ask: Ask, ways: Ways): Promise<Response> {
   let answered = false;

@@ -4,10 +4,29 @@ import type { Trip } from "../../generated/http.js";
 import { deferred } from "../deferred.js";
 import { toError } from "../errors.js";
 import { Passing } from "./apart.js";
+import type { Edge } from "./edge.js";
 import { flatten, unflatten } from "./fields.js";
 import { Filling } from "./filling.js";
-import type { Ways } from "./drive.js";
-import type { OriginResponse } from "./types.js";
+import type { AskOrigin, OriginResponse } from "./types.js";
+
+/** How one request is carried out. */
+export interface Ways {
+  readonly trips: Trips;
+  /** Tiers below the memory, and who is told of purges. */
+  readonly edge?: Edge | undefined;
+  readonly origin: AskOrigin;
+  /** The body of the client's request. */
+  readonly body: ReadableStream<Uint8Array> | null;
+  /** Keeps what goes on after the answer. */
+  readonly waitUntil: (promise: Promise<unknown>) => void;
+  /** What to answer after an error that nobody expected. */
+  readonly failed: (error: unknown) => Response;
+  /**
+   * Where the origin can't be asked once the client is answered: what to answer instead of what is stale when the trip has
+   * ended; "stale", that, without a trip.
+   */
+  readonly afterRefresh?: "stale" | (() => Response | Promise<Response>) | undefined;
+}
 
 // As in `trip.rs`.
 const SEND_AGAIN = 0;
