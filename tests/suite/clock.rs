@@ -7,8 +7,10 @@ use std::rc::Rc;
 #[cfg(not(target_family = "wasm"))]
 use std::time::Duration;
 
+#[cfg(not(target_family = "wasm"))]
+use nearcache::LoadError;
 use nearcache::engine::{Local, Runtime};
-use nearcache::{Cache, EntryOptions, LoadError, Timestamp, Ttl};
+use nearcache::{Cache, EntryOptions, Timestamp, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
