@@ -2,7 +2,7 @@
 //! tried again whose batch was lost. A driver keeps the keys, and calls the loader of a batch that takes no more of them.
 
 use super::Machine;
-use super::batch_trials::BatchTrials;
+use super::batch_trials::{BatchLimits, BatchTrials};
 use super::ids::{BatchId, FlightId, Node};
 use crate::time::{Timestamp, Ttl};
 
@@ -10,22 +10,6 @@ use crate::time::{Timestamp, Ttl};
 const TRIES: u32 = 10;
 /// Numbers of batches have so many bits, and are then used again.
 const BATCH_BITS: u32 = 30;
-
-/// What a loader's batches may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// At most so many keys in each; one at the least.
-    pub max_size: u32,
-    /// For how many milliseconds each takes keys; `None`: until the end of the turn.
-    pub window: Option<u64>,
-}
-
-impl Default for BatchLimits {
-    /// Without a bound; each goes with the turn.
-    fn default() -> Self {
-        Self { max_size: u32::MAX, window: None }
-    }
-}
 
 /// A load that wants its key in a batch.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,23 @@
 //! What other limits would have made of a loader's batches: each is tried out beside the real ones, as if keys had been
 //! asked for at the same moments.
 
-use super::batch::BatchLimits;
 use crate::time::Timestamp;
+
+/// What a loader's batches may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// At most so many keys in each; one at the least.
+    pub max_size: u32,
+    /// For how many milliseconds each takes keys; `None`: until the end of the turn.
+    pub window: Option<u64>,
+}
+
+impl Default for BatchLimits {
+    /// Without a bound; each goes with the turn.
+    fn default() -> Self {
+        Self { max_size: u32::MAX, window: None }
+    }
+}
 
 /// Limits that are tried out.
 #[derive(Clone, Copy, Debug, Default)]

@@ -44,8 +44,8 @@ mod writes;
 use std::collections::VecDeque;
 
 pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
-pub use batch::{BatchLimits, Goes, JoinBatch, JoinedBatch};
-pub use batch_trials::{BatchTrial, BatchTrials};
+pub use batch::{Goes, JoinBatch, JoinedBatch};
+pub use batch_trials::{BatchLimits, BatchTrial, BatchTrials};
 pub use computes::{ComputeQueue, MOST_COMPUTES_WAITING};
 pub use eviction::EvictionPolicy;
 pub use exchange::PlainTtl;

@@ -9,7 +9,7 @@ use ::http::header::{
 };
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use super::manifest::Manifest;
+use super::content::Content;
 use super::outcome::Unshared;
 use super::record::{Record, Stored};
 use super::request::Prepared;
@@ -32,23 +32,6 @@ pub struct Answer<B> {
     pub content: Content<B>,
     /// How the body is to be decoded, for a client that can't read it as it is.
     pub decode: Option<Coding>,
-}
-
-/// Where a body comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content<B> {
-    /// There is none.
-    Empty,
-    /// These bytes of a stored body.
-    Stored(B, Range<u64>),
-    /// These bytes of a body that lies apart. Where it can't be had: [`Exchange::handle_missing`](super::Exchange::handle_missing).
-    Apart(Rc<Manifest>, Range<u64>),
-    /// These bytes of the body that is just being read for the store.
-    Filling(Range<u64>),
-    /// The body that the origin sends, as it comes.
-    Origin,
-    /// Words of our own.
-    Text(String),
 }
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");

@@ -25,7 +25,7 @@ use std::rc::Rc;
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::change::{Change, Kind};
-use super::client::{Decision, Exchange};
+use super::client::{Decision, Exchange, Layer};
 use super::fetch::Fetch;
 use super::key::Key;
 use super::manifest::Manifest;
@@ -60,15 +60,6 @@ pub enum Below<B> {
     Elsewhere(String),
     /// Nothing of use.
     Nothing,
-}
-
-/// From which layer an answer came.
-#[derive(Clone, Debug)]
-pub(super) struct Layer {
-    pub name: String,
-    /// Why the memory had nothing.
-    pub fwd: crate::http::Fwd,
-    pub led: bool,
 }
 
 impl<B: Clone> Exchange<B> {

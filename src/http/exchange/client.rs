@@ -5,9 +5,9 @@ use std::rc::Rc;
 use ::http::header::{COOKIE, RANGE};
 use ::http::{HeaderMap, StatusCode};
 
-use super::answer::{self, Answer, Content};
-use super::below::Layer;
+use super::answer::{self, Answer};
 use super::change::{Change, Kind};
+use super::content::Content;
 use super::fetch::{Fetch, Filling};
 use super::key::Key;
 use super::manifest::Manifest;
@@ -52,6 +52,15 @@ pub enum Decision<B> {
 
 /// How often a request goes to the origin, its own trips and shared ones, before it is answered by what it has.
 const MAX_TRIPS: u32 = 3;
+
+/// From which layer an answer came.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    pub name: String,
+    /// Why the memory had nothing.
+    pub fwd: Fwd,
+    pub led: bool,
+}
 
 impl<B: Clone> Exchange<B> {
     /// A request under a rule. Costs one pass over its fields.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, SET_COOKIE, VIA};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::answer::Content;
+use super::content::Content;
 use super::manifest::Manifest;
 use super::request::edit;
 
