@@ -14,11 +14,12 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::asker;
 use super::cache::Cache;
 use super::call::LoadCtx;
+use super::gate::Gate;
 use super::inner::Inner;
 use super::plugin::BatchEvent;
 use super::runtime::Runtime;
 use super::shared_task::{Joined, SharedTask};
-use super::turn::{self, Gate};
+use super::turn;
 use crate::core::{BatchId, BatchLimits, CallTurn, Goes, JoinBatch, JoinedBatch, Node};
 use crate::error::LoadError;
 

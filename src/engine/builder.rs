@@ -13,6 +13,7 @@ use super::handle::Handle;
 use super::inner::{Inner, RandomSource, Rules, Weigher};
 use super::plugin::{Place, Plugin};
 use super::purger::Purger;
+use super::purging::purging;
 use super::runtime::{Local, Runtime};
 use super::table::EntryTable;
 use crate::core::{EvictionPolicy, Machine, PartitionId, Timers};
@@ -407,7 +408,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
         let table = RefCell::new(EntryTable::new(machine, told_key));
         let (hook_depth, root) = (Cell::new(0), Rc::<Place>::default());
         let inner = Rc::new_cyclic(|inner| Inner {
-            purger: (purges && self.purge_stale_every != Ttl::Forever).then(|| Purger::new(inner.clone())),
+            purger: (purges && self.purge_stale_every != Ttl::Forever).then(|| Purger::new(purging(inner.clone()))),
             table,
             runtime,
             weigher,

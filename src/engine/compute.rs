@@ -1,35 +1,24 @@
 //! The next value from the present one, one after the other for each key.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::pin;
 use std::rc::Rc;
 
 use futures_util::future::{Either, select};
-use hashbrown::HashMap;
 
 use super::cache::Cache;
 use super::call::CallOptions;
+use super::computes::Turns;
+use super::gate::Gate;
 use super::load::{BoxedError, own_error};
 use super::runtime::Runtime;
 use super::table::LeftEntry;
-use super::turn::Gate;
 use super::waiter::sleep_until;
-use crate::core::{Brought, ComputeQueue, MOST_COMPUTES_WAITING, PartitionId, WriteId};
+use crate::core::{Brought, MOST_COMPUTES_WAITING, PartitionId, WriteId};
 use crate::error::LoadError;
 use crate::options::{Policy, PolicyPatch};
 use crate::time::{Timestamp, Ttl};
-
-/// Who computes, by key. A key that nobody computes is not there.
-pub(super) type Computes<K> = HashMap<(PartitionId, K), Turns>;
-
-#[derive(Default)]
-pub(super) struct Turns {
-    queue: ComputeQueue,
-    /// Of those in the queue, as they asked.
-    gates: VecDeque<(u32, Rc<Gate>)>,
-}
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// The next value of a key from the present one: `compute` gets what [`peek`](Self::peek) would find, and returns what is

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use super::compute::Computes;
+use super::computes::Computes;
 use super::plugin::{Place, Plugin};
 use super::purger::Purger;
 use super::runtime::Runtime;

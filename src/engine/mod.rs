@@ -9,7 +9,9 @@ mod cache;
 mod call;
 mod clock;
 mod compute;
+mod computes;
 mod figures;
+mod gate;
 mod handle;
 mod inner;
 #[cfg(any(target_family = "wasm", feature = "workers"))]
@@ -19,14 +21,17 @@ mod loader;
 mod loading;
 mod lookup;
 mod many;
+mod parts;
 mod plugin;
 mod purger;
+mod purging;
 mod random;
 mod runtime;
 mod shared_task;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 mod table;
+mod telling;
 #[cfg(feature = "tier")]
 mod tiered;
 mod turn;

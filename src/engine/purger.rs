@@ -1,17 +1,13 @@
 //! Entries that leave in time: the task that waits for the moment.
 
 use std::cell::{Cell, RefCell};
-use std::hash::Hash;
-use std::rc::Weak;
 
-use futures_util::future::{AbortHandle, abortable};
+use futures_util::future::AbortHandle;
 
-use super::inner::Inner;
-use super::runtime::Runtime;
 use crate::time::Timestamp;
 
 /// Begins a task that waits until a moment; what ends it.
-type Begin = Box<dyn Fn(Timestamp) -> Option<AbortHandle>>;
+pub(super) type Begin = Box<dyn Fn(Timestamp) -> Option<AbortHandle>>;
 
 /// Has one task at the most, which ends with the cache.
 pub(super) struct Purger {
@@ -21,26 +17,13 @@ pub(super) struct Purger {
 }
 
 impl Purger {
-    pub fn new<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime>(inner: Weak<Inner<K, V, R>>) -> Self {
-        let begin = move |at: Timestamp| {
-            let (strong, inner) = (inner.upgrade()?, inner.clone());
-            let sleep = strong.runtime.sleep(at.millis_since(strong.now()));
-            let (task, handle) = abortable(async move {
-                sleep.await;
-                if let Some(inner) = inner.upgrade() {
-                    if let Some(purger) = &inner.purger {
-                        purger.at.set(None);
-                    }
-                    let now = inner.now();
-                    inner.with(|table| table.machine.purge_due(now));
-                }
-            });
-            strong.runtime.spawn(Box::pin(async move {
-                let _ = task.await;
-            }));
-            Some(handle)
-        };
-        Self { begin: Box::new(begin), at: Cell::default(), task: RefCell::default() }
+    pub fn new(begin: Begin) -> Self {
+        Self { begin, at: Cell::default(), task: RefCell::default() }
+    }
+
+    /// The moment has come.
+    pub fn rang(&self) {
+        self.at.set(None);
     }
 
     /// When the machine wants to be asked next. Nothing may be borrowed, since a spawner is the user's.

@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
+use super::gate::Gate;
 use super::plugin::Place;
 use super::runtime::Runtime;
 use super::shared_task::SharedTask;
-use super::turn::Gate;
 use crate::core::{Age, FlightId, Machine, Node, PartitionId, Removal, RemovalCause, Slot, Start};
 use crate::error::LoadError;
 use crate::time::Timestamp;
