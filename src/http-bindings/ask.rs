@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use ::http::{HeaderMap, Method};
 use js_sys::Function;
-use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch};
+use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch, Request};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -11,7 +12,7 @@ use crate::edge::Apart;
 use crate::figures::Came;
 use crate::flights::{Flight, Joined, State};
 use crate::host;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, split};
 use crate::store::Body;
 use crate::trip::Trip;
 
@@ -27,6 +28,31 @@ pub(crate) mod step {
     pub const JOIN: u32 = 3;
     /// Go on waiting.
     pub const WAIT: u32 = 4;
+}
+
+impl Proxy {
+    /// A `Response`, or an [`Ask`] where it takes a trip to the origin.
+    pub fn ask(self: &Rc<Self>, method: &str, url: &str, fields: HeaderMap) -> JsValue {
+        let now = host::now();
+        let (scheme, host, target) = split(url);
+        // Two Host fields come as one (RFC 9112 §3.2).
+        if host.contains([',', ' ']) {
+            return self.write(400, "application/json", r#"{"error":"the request has more than one Host"}"#);
+        }
+        // A method that is no token never comes here.
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
+        let request = Request { method, scheme, host, target, fields };
+        let rule = self.rules.resolve(&request.host, &request.target);
+        let mut exchange = Exchange::new(rule, self.with_scheme(request));
+        let found = exchange.key().and_then(|key| self.store.get(key));
+        match exchange.handle_stored(found.as_deref(), now) {
+            Decision::Answer(answer) if !matches!(answer.content, Content::Apart(..)) => {
+                self.figures.answered(&answer, now);
+                self.respond(answer, None)
+            }
+            decision => Ask::new(self, exchange, decision, now).into(),
+        }
+    }
 }
 
 /// A request that can't be answered at once.

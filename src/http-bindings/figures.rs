@@ -2,11 +2,9 @@
 
 use std::cell::RefCell;
 
-use nearcache::figures::{Held, Layer};
+use nearcache::Stats;
 use nearcache::http::exchange::{Answer, Outcome};
-use nearcache::{Stats, figures};
 
-use crate::proxy::Proxy;
 use crate::store::Body;
 
 #[derive(Default)]
@@ -56,41 +54,11 @@ impl Figures {
         stats.load_millis.record(millis);
     }
 
+    pub fn stats(&self) -> Stats {
+        self.0.borrow().clone()
+    }
+
     pub fn soft_timeout(&self) {
         self.0.borrow_mut().soft_timeouts += 1;
-    }
-}
-
-impl Proxy {
-    /// The figures of the isolate: what requests came to, and what became of entries.
-    pub fn stats(&self) -> Stats {
-        let (asked, stored) = (self.figures.0.borrow().clone(), self.store.stats());
-        Stats {
-            inserts: stored.inserts,
-            rejected: stored.rejected,
-            evicted_size: stored.evicted_size,
-            evicted_expired: stored.evicted_expired,
-            evicted_replaced: stored.evicted_replaced,
-            evicted_removed: stored.evicted_removed,
-            ..asked
-        }
-    }
-
-    /// What there is now, and its bounds.
-    pub fn held(&self) -> Held {
-        Held {
-            entries: Some(self.store.len() as u64),
-            bytes: Some(self.store.weight()),
-            max_entries: Some(self.limits.max_entries),
-            max_bytes: Some(self.limits.max_bytes),
-            loads_in_flight: Some(self.flights.under_way() as u64),
-            ..Held::default()
-        }
-    }
-
-    /// A page for Prometheus.
-    pub fn metrics(&self) -> String {
-        let (stats, held) = (self.stats(), self.held());
-        figures::prometheus(&[Layer { cache: "nearcache", layer: "memory", namespace: None, stats: &stats, held }])
     }
 }

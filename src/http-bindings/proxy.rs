@@ -1,15 +1,14 @@
 //! The proxy of one isolate: what a request comes to, where that can be said at once.
 
 use std::cell::Cell;
-use std::rc::Rc;
 
-use ::http::{HeaderMap, Method};
 use js_sys::Function;
-use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch, Request};
+use nearcache::figures::{Held, Layer};
+use nearcache::http::exchange::{Answer, Content, Fetch, Request};
 use nearcache::http::rule::Rules;
+use nearcache::{Stats, figures};
 use wasm_bindgen::JsValue;
 
-use crate::ask::Ask;
 use crate::figures::Figures;
 use crate::flights::{Flight, Flights, Joined};
 use crate::heads::Heads;
@@ -28,7 +27,7 @@ pub struct Proxy {
     pub(crate) below: Cell<bool>,
     /// How long a body may be that lies apart; 0: there is no store for such.
     pub(crate) most_apart: Cell<u64>,
-    rules: Rules,
+    pub(crate) rules: Rules,
     heads: Heads,
 }
 
@@ -48,31 +47,40 @@ impl Proxy {
         }
     }
 
-    /// A `Response`, or an [`Ask`] where it takes a trip to the origin.
-    pub fn ask(self: &Rc<Self>, method: &str, url: &str, fields: HeaderMap) -> JsValue {
-        let now = host::now();
-        let (scheme, host, target) = split(url);
-        // Two Host fields come as one (RFC 9112 §3.2).
-        if host.contains([',', ' ']) {
-            return self.write(400, "application/json", r#"{"error":"the request has more than one Host"}"#);
-        }
-        // A method that is no token never comes here.
-        let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
-        let request = Request { method, scheme, host, target, fields };
-        let rule = self.rules.resolve(&request.host, &request.target);
-        let mut exchange = Exchange::new(rule, self.with_scheme(request));
-        let found = exchange.key().and_then(|key| self.store.get(key));
-        match exchange.handle_stored(found.as_deref(), now) {
-            Decision::Answer(answer) if !matches!(answer.content, Content::Apart(..)) => {
-                self.figures.answered(&answer, now);
-                self.respond(answer, None)
-            }
-            decision => Ask::new(self, exchange, decision, now).into(),
+    /// The figures of the isolate: what requests came to, and what became of entries.
+    pub fn stats(&self) -> Stats {
+        let (asked, stored) = (self.figures.stats(), self.store.stats());
+        Stats {
+            inserts: stored.inserts,
+            rejected: stored.rejected,
+            evicted_size: stored.evicted_size,
+            evicted_expired: stored.evicted_expired,
+            evicted_replaced: stored.evicted_replaced,
+            evicted_removed: stored.evicted_removed,
+            ..asked
         }
     }
 
+    /// What there is now, and its bounds.
+    pub fn held(&self) -> Held {
+        Held {
+            entries: Some(self.store.len() as u64),
+            bytes: Some(self.store.weight()),
+            max_entries: Some(self.limits.max_entries),
+            max_bytes: Some(self.limits.max_bytes),
+            loads_in_flight: Some(self.flights.under_way() as u64),
+            ..Held::default()
+        }
+    }
+
+    /// A page for Prometheus.
+    pub fn metrics(&self) -> String {
+        let (stats, held) = (self.stats(), self.held());
+        figures::prometheus(&[Layer { cache: "nearcache", layer: "memory", namespace: None, stats: &stats, held }])
+    }
+
     /// Where requests name their origins, http and https of a host are two of them, and a key has no scheme: it has the port.
-    fn with_scheme(&self, mut request: Request) -> Request {
+    pub(crate) fn with_scheme(&self, mut request: Request) -> Request {
         if self.limits.origin.is_none() && request.scheme == "http" && !has_port(&request.host) {
             request.host.push_str(":80");
         }
@@ -130,7 +138,7 @@ fn has_port(host: &str) -> bool {
 }
 
 /// Scheme, host with its port, path and query of a URL that the runtime has made.
-fn split(url: &str) -> (String, String, String) {
+pub(crate) fn split(url: &str) -> (String, String, String) {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let rest = rest.split('#').next().unwrap_or_default();
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
