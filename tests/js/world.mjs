@@ -29,9 +29,12 @@ function makeTurn() {
     });
 }
 
-/** Comes when all has happened that can without time, or when it `isOver`. A batch may lead to a batch. */
+/** In a page each batch takes a turn, and a test may make so many one after the other. */
+const TURNS = 16;
+
+/** Comes when all has happened that can without time, or when it `isOver`. */
 async function settle(isOver = () => false) {
-  for (let i = 0; i < 4 && !isOver(); i++) await turn();
+  for (let i = 0; i < TURNS && !isOver(); i++) await turn();
 }
 
 /** The package's host in place of the real one, until `leave` is called. */
