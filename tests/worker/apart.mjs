@@ -393,12 +393,16 @@ const tests = {
         [{ tags: ["t"] }, `/a?bytes=${10 * MB}&rate=${10 * MB}&tag=t`],
         [{ everything: true }, `/b?bytes=${10 * MB}&rate=${10 * MB}`],
       ]) {
+        // The other isolate may not have heard of the purge before, and has its own body yet.
+        const others = (await bodies()).map(({ key }) => key);
+        const left = async () => (await bodies()).filter(({ key }) => !others.includes(key));
         const first = get(path);
         await sleep(400);
         await purge(what);
         assert.equal((await first).length, 10 * MB);
-        await sleep(300);
-        assert.deepEqual(await bodies(), [], JSON.stringify(what));
+        // What is of no use is deleted once it lies there.
+        for (let tries = 0; tries < 50 && (await left()).length > 0; tries++) await sleep(100);
+        assert.deepEqual(await left(), [], JSON.stringify(what));
         for (const isolate of [0, 1]) {
           const answer = await get(path, { isolate });
           assert.ok(!/hit/.test(answer.did.split(",").at(-1)), answer.did);
