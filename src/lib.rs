@@ -92,8 +92,10 @@
 
 // Nothing that a caller can reach may panic. (Tests may, so this is not in Cargo.toml.)
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(not(feature = "engine"), allow(dead_code, unused_imports, reason = "what only the engine calls"))]
 
 pub mod core;
+#[cfg(feature = "engine")]
 pub mod engine;
 pub mod error;
 pub mod figures;
@@ -104,13 +106,14 @@ pub mod numbers;
 pub mod options;
 #[cfg(feature = "tier")]
 pub mod tier;
-#[cfg(feature = "tier")]
+#[cfg(all(feature = "tier", feature = "engine"))]
 pub mod tiers;
 pub mod time;
 #[cfg(feature = "workers")]
 pub mod workers;
 
 pub use crate::core::{EntryState, EvictionPolicy, Histogram, MissCause, RemovalCause, StaleCause, Stats};
+#[cfg(feature = "engine")]
 pub use crate::engine::{
     Builder, Cache, CallOptions, EntryInfo, EntryOptions, Got, KeepFreshOptions, LoadCtx, ManualClock, Plugin, Status,
 };

@@ -1,7 +1,7 @@
 import { Batcher } from "./batcher.js";
 import { ADVICE, read as readAdvice } from "./advice.js";
 import { GivenClock, hostClock, nowFor, SHORT, UNREAD } from "./clock.js";
-import { row } from "./calls.js";
+import { joined, row } from "./calls.js";
 import { isForEver } from "./columns.js";
 import type { Context } from "./context.js";
 import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
@@ -315,7 +315,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const code =
         said === undefined
           ? core.insert(slot, number, hash, now, policy, weight, absent, random)
-          : core.insert_with(slot, number, hash, now, policy, weight, absent, random, row(said), said.tags);
+          : core.insert_with(slot, number, hash, now, policy, weight, absent, random, row(said), joined(said.tags));
       entries.inserted(code, slot, key, stored, partition, number);
     } catch (error) {
       if (!entries.recover(error)) throw error;

@@ -27,6 +27,11 @@ export function row(by: Numbers | undefined, bytes = NaN): Float64Array {
   return numbers;
 }
 
+/** Tags as the core reads them: none has a U+0000 of its own. */
+export function joined(tags: readonly string[] | undefined): string | undefined {
+  return tags?.join("\0");
+}
+
 /** Asks with options, or again. */
 export function askWith<K>(
   machine: Core,
@@ -58,6 +63,6 @@ export function askWith<K>(
     options?.lowPriority ?? false,
     batched,
     row(options, options?.bytes),
-    options?.tags,
+    joined(options?.tags),
   );
 }

@@ -1,6 +1,6 @@
 import { Alarm, startTimer, stopTimer } from "./alarm.js";
 import type { Asker } from "./asker.js";
-import { row } from "./calls.js";
+import { joined, row } from "./calls.js";
 import { nowFor } from "./clock.js";
 import { Context } from "./context.js";
 import * as core from "./core.js";
@@ -216,7 +216,7 @@ export class Loads<K, V> {
             ctx.skipped,
             ctx.age === undefined ? 0 : duration("ctx.age", ctx.age),
             row(said),
-            tags,
+            joined(tags),
           );
     const code = answer | 0;
     this.forget(flight);

@@ -1,5 +1,5 @@
 import { startTimer, stopTimer } from "./alarm.js";
-import { row } from "./calls.js";
+import { joined, row } from "./calls.js";
 import { Context } from "./context.js";
 import { above, hasNews, SLOT } from "./core.js";
 import { deferred } from "./deferred.js";
@@ -84,7 +84,7 @@ export class Updates<K, V> {
       host.requestBound && !computes,
       computes,
       row(options, options.bytes),
-      options.tags,
+      joined(options.tags),
     );
     if (answer < 0) {
       entries.columns.look();
@@ -138,7 +138,7 @@ export class Updates<K, V> {
         random,
         ctx.skipped,
         row(said),
-        tags,
+        joined(tags),
       );
       if (hasNews(code)) entries.drain();
       if ((code & SLOT) !== 0) entries.put(code & SLOT, stored);

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Core;
 use crate::codes::*;
-use crate::numbers::{to_hash, to_weight};
+use crate::numbers::{to_hash, to_tags, to_weight};
 use crate::said::Said;
 
 #[wasm_bindgen]
@@ -90,10 +90,10 @@ impl Core {
         absent: bool,
         random: f64,
         said: &[f64],
-        tags: Option<Vec<String>>,
+        tags: Option<String>,
     ) -> u32 {
         let said = Said::read(said).patch;
-        self.put(slot, partition, hash, now, policy, bytes, absent, random, &said, &tags.unwrap_or_default())
+        self.put(slot, partition, hash, now, policy, bytes, absent, random, &said, &to_tags(tags))
     }
 
     /// The next of what left: a slot with its cause as its kind, `KEY_REMOVED`, and `NEWS` if there may be another; 0 when

@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::Core;
 use crate::codes::*;
 use crate::news;
-use crate::numbers::{said_ttl, to_hash, to_weight, with};
+use crate::numbers::{said_ttl, to_hash, to_tags, to_weight, with};
 use crate::said::Said;
 
 #[wasm_bindgen]
@@ -58,11 +58,11 @@ impl Core {
         low_priority: bool,
         batched: bool,
         said: &[f64],
-        tags: Option<Vec<String>>,
+        tags: Option<String>,
     ) -> f64 {
         let Said { mut patch, weight } = Said::read(said);
         patch.priority = low_priority.then_some(Priority::Low);
-        let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
+        let (policy, tags) = (self.policies.get(policy).patched(&patch), to_tags(tags));
         let ask = Ask {
             asked_at: to_time(asked_at),
             again: match again {
@@ -98,10 +98,10 @@ impl Core {
         skip: bool,
         age: f64,
         said: &[f64],
-        tags: Option<Vec<String>>,
+        tags: Option<String>,
     ) -> f64 {
         let said = Said::read(said).patch;
-        self.bring(flight, now, bytes, absent, random, skip, age, &said, &tags.unwrap_or_default())
+        self.bring(flight, now, bytes, absent, random, skip, age, &said, &to_tags(tags))
     }
 
     /// A load failed; `backoff` is what its loader or the user's rule says. The slot of a value to fall back on with

@@ -5,7 +5,7 @@ use nearcache::numbers::to_time;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Core;
-use crate::numbers::{to_hash, with};
+use crate::numbers::{to_hash, to_tags, with};
 
 #[wasm_bindgen]
 impl Core {
@@ -48,12 +48,12 @@ impl Core {
         policy: u32,
         numbers: &[f64],
         later: f64,
-        tags: Option<Vec<String>>,
+        tags: Option<String>,
     ) -> i32 {
         let Some(record) = Record::from_numbers(numbers) else { return -1 };
         let checked = record.checked || self.policies.get(policy).entry.checked;
         let record = Record { checked, ..record.later(later as u64) };
-        let (tags, partition) = (tags.unwrap_or_default(), PartitionId(partition));
+        let (tags, partition) = (to_tags(tags), PartitionId(partition));
         let entry = Restored { partition, hash: to_hash(hash), ordinal, record, tags: &tags };
         match self.machine.restore(SnapshotId(id), to_time(now), &entry) {
             Ok(slot) => slot.number() as i32,

@@ -6,7 +6,7 @@ use nearcache::time::Timestamp;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Core;
-use crate::numbers::{to_hash, to_weight, with};
+use crate::numbers::{to_hash, to_tags, to_weight, with};
 use crate::said::Said;
 
 #[wasm_bindgen]
@@ -23,10 +23,10 @@ impl Core {
         may_vanish: bool,
         computes: bool,
         said: &[f64],
-        tags: Option<Vec<String>>,
+        tags: Option<String>,
     ) -> f64 {
         let Said { patch, weight } = Said::read(said);
-        let (policy, tags) = (self.policies.get(policy).patched(&patch), tags.unwrap_or_default());
+        let (policy, tags) = (self.policies.get(policy).patched(&patch), to_tags(tags));
         let write = WriteThrough {
             slot: Slot::new(slot),
             hash: to_hash(hash),
@@ -71,9 +71,9 @@ impl Core {
         random: f64,
         skip: bool,
         said: &[f64],
-        tags: Option<Vec<String>>,
+        tags: Option<String>,
     ) -> u32 {
-        let (now, tags) = (to_time(now), tags.unwrap_or_default());
+        let (now, tags) = (to_time(now), to_tags(tags));
         let said = Said::read(said).patch;
         let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random, age: 0 };
         self.end_write(write, computes, slot, now, Some(&brought))

@@ -208,7 +208,7 @@ export class Loading {
       entries.policies.number(handle.defaults.policy),
       record,
       later,
-      tags === "" ? undefined : tags.split("\0"),
+      tags,
     );
     if (slot > 0) {
       entries.place(slot, key, partition, number);
