@@ -4,7 +4,7 @@
 use crate::time::{Timestamp, Ttl};
 
 /// A moment.
-#[inline]
+#[inline(never)]
 pub fn to_time(millis: f64) -> Timestamp {
     Timestamp::from_millis(millis as u64)
 }

@@ -35,6 +35,7 @@ impl Timestamp {
 
     /// The moment after which something that lives `ttl` from here is gone.
     #[must_use]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     pub fn after(self, ttl: Ttl) -> Self {
         match ttl {
             Ttl::Forever => Self::NEVER,

@@ -531,8 +531,15 @@ impl Machine {
 
     #[inline]
     fn count(&mut self, partition: PartitionId, f: impl FnOnce(&mut Stats)) {
+        if let Some(stats) = self.stats_of(partition) {
+            f(stats);
+        }
+    }
+
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    fn stats_of(&mut self, partition: PartitionId) -> Option<&mut Stats> {
         let namespace = self.partitions.namespace_of(partition);
-        self.count_in(namespace, f);
+        self.stats.get_mut(usize::from(namespace))
     }
 
     #[inline]
