@@ -269,7 +269,9 @@ pub(super) fn names_around<'a>(
 ) -> Vec<(Part<'a>, &'a str)> {
     let mut names = Vec::new();
     for part in partitions.around(partition) {
-        names.extend(tags.into_iter().flatten().map(|name| (part, name.as_str())));
+        for name in tags.into_iter().flatten() {
+            names.push((part, name.as_str()));
+        }
     }
     names
 }

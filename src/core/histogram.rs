@@ -88,12 +88,10 @@ impl Histogram {
     /// [`max`](Self::max) is where the bucket of the greatest newer one ends, at most an eighth too high.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let older = earlier.buckets.iter().copied().chain(std::iter::repeat(0));
-        let mut newer = Self {
-            buckets: self.buckets.iter().zip(older).map(|(now, then)| now.saturating_sub(then)).collect(),
-            sum: self.sum.saturating_sub(earlier.sum),
-            max: 0,
-        };
+        let mut newer = Self { buckets: self.buckets.clone(), sum: self.sum.saturating_sub(earlier.sum), max: 0 };
+        for (now, then) in newer.buckets.iter_mut().zip(&earlier.buckets) {
+            *now = now.saturating_sub(*then);
+        }
         let Some(last) = newer.buckets.iter().rposition(|count| *count > 0) else { return Self::default() };
         newer.max = if self.max > earlier.max { self.max } else { bounds(last).1.min(self.max) };
         newer.buckets.truncate(length(newer.max));

@@ -65,8 +65,7 @@ impl Machine {
 
     /// The tags that a slot's entry bears, as those who stored it named them, in no order that is promised. O(its tags).
     pub fn tags_of(&self, slot: Slot) -> Vec<&str> {
-        let part = self.partitions.around(self.slab.partition(slot)).next();
-        part.map_or_else(Vec::new, |part| self.tags.names_of(slot, part))
+        self.tags.names_of(slot, self.part_of(slot))
     }
 
     /// Removes every value that may not be handed out any more, and every failure that need not be remembered; how many there

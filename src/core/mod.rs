@@ -206,7 +206,7 @@ impl Machine {
             slab: Slab::new(limits.max_entries()),
             eviction: Eviction::new(eviction, &limits),
             freshness: FreshnessColumns::default(),
-            partitions: Partitions::new(0),
+            partitions: Partitions::new(),
             tags: Tags::default(),
             flights: Flights::default(),
             graph: WaitGraph::default(),
@@ -236,8 +236,10 @@ impl Machine {
     /// The hashes of names (tags, namespaces, scopes) depend on 32 random bits, so that who chooses names can't choose
     /// such as have the same. To be said while there are none.
     #[must_use]
-    pub fn with_seed(self, seed: u32) -> Self {
-        Self { partitions: Partitions::new(seed), tags: Tags::new(seed), ..self }
+    pub fn with_seed(mut self, seed: u32) -> Self {
+        self.partitions.seed(seed);
+        self.tags.seed(seed);
+        self
     }
 
     /// The number of the namespace of this name in another (0: the root), made if it is new. `None` when there are 256.
@@ -280,15 +282,13 @@ impl Machine {
 
     /// The counters of a namespace, but for the namespaces within it.
     pub fn namespace_stats(&self, namespace: u8) -> Stats {
-        self.stats.get(usize::from(namespace)).cloned().unwrap_or_default()
+        let at = usize::from(namespace);
+        sum(self.stats.get(at..at + 1).unwrap_or_default())
     }
 
     /// The counters of all namespaces together.
     pub fn stats(&self) -> Stats {
-        self.stats.iter().fold(Stats::default(), |mut sum, stats| {
-            sum.merge(stats);
-            sum
-        })
+        sum(&self.stats)
     }
 
     /// Counts a batch of so many keys.
@@ -548,4 +548,10 @@ impl Machine {
             f(stats);
         }
     }
+}
+
+fn sum(of: &[Stats]) -> Stats {
+    let mut sum = Stats::default();
+    of.iter().for_each(|stats| sum.merge(stats));
+    sum
 }

@@ -13,8 +13,8 @@ const LEAST: usize = 8;
 /// in the wasm that ships than all else about names.
 #[derive(Default)]
 pub(crate) struct NameIndex {
-    /// Nobody who chooses names may know which have the same hash.
-    seed: u32,
+    /// 32 random bits: nobody who chooses names may know which have the same hash.
+    pub seed: u32,
     /// As many as a power of two, or none.
     places: Vec<Option<Place>>,
     held: usize,
@@ -34,11 +34,6 @@ impl Place {
 }
 
 impl NameIndex {
-    /// With a seed, 32 random bits.
-    pub fn new(seed: u32) -> Self {
-        Self { seed, ..Self::default() }
-    }
-
     #[inline(never)]
     pub fn hash(&self, part: Part<'_>, name: &str) -> u32 {
         let mut state = mix(self.seed, u32::from(part.namespace));

@@ -51,16 +51,20 @@ pub(crate) struct Partitions {
 }
 
 impl Partitions {
-    /// With a seed for the hashes of names.
-    pub fn new(seed: u32) -> Self {
+    pub fn new() -> Self {
         let root = Namespace { parent: 0, name: "".into(), partition: PartitionId::ROOT };
         Self {
             namespaces: vec![root],
             list: vec![Partition::new(0, "")],
             free: Vec::new(),
-            index: NameIndex::new(seed),
+            index: NameIndex::default(),
             unused: Vec::new(),
         }
+    }
+
+    /// The hashes of names depend on it. To be said while there are none.
+    pub fn seed(&mut self, seed: u32) {
+        self.index.seed = seed;
     }
 
     /// The number of the namespace of this name in another; made if it is new. `None` when there are 256.
@@ -149,11 +153,14 @@ impl Partitions {
     }
 
     /// Each part that a partition lies in, itself included: whence a tag in it can be purged.
-    pub fn around(&self, id: PartitionId) -> impl Iterator<Item = Part<'_>> {
-        let part = self.part_of(id);
-        let scopes: Vec<&str> = part.scopes().collect();
-        self.outwards(part.namespace)
-            .flat_map(move |namespace| scopes.clone().into_iter().map(move |scope| Part { namespace, scope }))
+    pub fn around(&self, id: PartitionId) -> Vec<Part<'_>> {
+        let (part, mut parts) = (self.part_of(id), Vec::new());
+        for namespace in self.outwards(part.namespace) {
+            for scope in part.scopes() {
+                parts.push(Part { namespace, scope });
+            }
+        }
+        parts
     }
 
     #[inline]

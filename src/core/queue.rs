@@ -95,7 +95,7 @@ impl LoadQueue {
         }
         let tokens = self.limits.tokens();
         if self.taken.len() >= 2 * tokens {
-            self.taken.drain(..tokens);
+            self.taken.drain(..tokens.min(self.taken.len()));
         }
         let back = now.after(Ttl::Millis(self.limits.token_back()));
         // A clock that was set back a little puts none before another.
@@ -120,7 +120,8 @@ impl LoadQueue {
     }
 
     fn wait(&mut self, node: Node, is_needed: bool, since: Timestamp) {
-        let at = if is_needed { self.needed } else { self.waiting.len() };
+        let last = self.waiting.len();
+        let at = if is_needed { self.needed.min(last) } else { last };
         self.waiting.insert(at, Waiting { node, since });
         self.needed += usize::from(is_needed);
         self.stirred = true;
@@ -132,7 +133,7 @@ impl LoadQueue {
 
     /// It waits no more; since when it has.
     fn take(&mut self, node: Node) -> Option<Timestamp> {
-        let at = self.place_of(node)?;
+        let at = self.waiting.iter().position(|waiting| waiting.node == node)?;
         self.needed -= usize::from(at < self.needed);
         self.stirred = true;
         Some(self.waiting.remove(at).since)

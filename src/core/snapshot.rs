@@ -254,19 +254,17 @@ impl Machine {
     #[cold]
     #[inline(never)]
     fn note_changed(&mut self, slot: Slot) {
-        self.tracks().for_each(|track| track.change(slot));
+        self.tracks().into_iter().flatten().for_each(|track| track.change(slot));
     }
 
-    fn tracks(&mut self) -> impl Iterator<Item = &mut Track> {
-        let snapshots = self.snapshots.as_deref_mut().into_iter();
-        snapshots.flat_map(|Snapshots { save, restoring }| {
-            save.iter_mut().chain(restoring.iter_mut().map(|restoring| &mut restoring.track))
-        })
+    fn tracks(&mut self) -> [Option<&mut Track>; 2] {
+        let Some(Snapshots { save, restoring }) = self.snapshots.as_deref_mut() else { return [None, None] };
+        [save.as_mut(), restoring.as_mut().map(|restoring| &mut restoring.track)]
     }
 
     /// Everything is about to go.
     pub(super) fn note_clear(&mut self) {
-        self.tracks().for_each(Track::change_all);
+        self.tracks().into_iter().flatten().for_each(Track::change_all);
         self.note_clear_within();
     }
 

@@ -58,9 +58,9 @@ pub(crate) struct Tags {
 const MOST_PURGED: usize = 1_024;
 
 impl Tags {
-    /// With a seed for the hashes of names.
-    pub fn new(seed: u32) -> Self {
-        Self { index: NameIndex::new(seed), ..Self::default() }
+    /// The hashes of names depend on it. To be said while there are none.
+    pub fn seed(&mut self, seed: u32) {
+        self.index.seed = seed;
     }
 
     /// Whether no entry has ever borne one.

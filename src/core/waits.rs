@@ -61,7 +61,7 @@ impl Machine {
         loop {
             let Self { alarm, flights, .. } = self;
             let due = alarm.as_mut()?.pop_due(now, |wait| flights.deadlines(wait).is_some())?;
-            let (wait, callers) = (due.wait(), flights.callers(due.wait()));
+            let (wait, callers) = (due.wait, flights.callers(due.wait));
             if due.soft {
                 if callers > 0 {
                     return Some(Wake::Soft(wait));

@@ -8,6 +8,7 @@ pub(crate) fn with(code: u32, above: usize) -> f64 {
     f64::from(code) + above as f64 * 4_294_967_296.0
 }
 
+#[inline(never)]
 pub(crate) fn said_ttl(millis: f64) -> Option<Ttl> {
     (!millis.is_nan()).then(|| to_ttl(millis))
 }

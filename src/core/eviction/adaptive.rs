@@ -88,7 +88,7 @@ impl Adaptive {
     }
 
     pub fn order(&self) -> Vec<Slot> {
-        self.clock.order().filter_map(Slot::new).collect()
+        self.clock.order().into_iter().filter_map(Slot::new).collect()
     }
 
     pub fn counters(&self) -> &[u8] {

@@ -336,13 +336,16 @@ impl Clock {
     }
 
     /// All numbers in the queues: the hot ones first, and those lately come in or promoted before others.
-    pub fn order(&self) -> impl Iterator<Item = u32> {
-        let older = |number: u32| self.node(number).older;
-        let from = move |queue: Queue| {
-            std::iter::successors(Some(older(queue.oldest)), move |number| Some(older(*number)))
-                .take(queue.len as usize)
-        };
-        from(self.hot).chain(from(self.cold))
+    pub fn order(&self) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        for Queue { oldest, len, .. } in [self.hot, self.cold] {
+            let mut number = oldest;
+            for _ in 0..len {
+                number = self.node(number).older;
+                numbers.push(number);
+            }
+        }
+        numbers
     }
 
     pub fn bytes(&self) -> usize {

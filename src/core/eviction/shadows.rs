@@ -56,9 +56,10 @@ impl Shadows {
         while (entries >> self.bits) > (entries / 16).clamp(FEWEST_ENTRIES, MOST_ENTRIES) {
             self.bits += 1;
             let bits = self.bits;
-            let rooms = self.rooms.iter_mut().flat_map(|rooms| &mut rooms.shadows);
-            let shadows = self.shadows.iter_mut().chain(rooms);
-            shadows.for_each(|shadow| shadow.keep_only(|hash| is_sampled(hash, bits)));
+            let rooms = self.rooms.as_mut().map(|rooms| &mut rooms.shadows);
+            for shadow in [Some(&mut self.shadows), rooms].into_iter().flatten().flatten() {
+                shadow.keep_only(|hash| is_sampled(hash, bits));
+            }
         }
     }
 
@@ -192,8 +193,11 @@ impl Shadow {
     }
 
     fn keep_only(&mut self, keep: impl Fn(u32) -> bool) {
-        let out: Vec<u32> = self.clock.order().filter(|number| !keep(self.clock.hash(*number))).collect();
-        out.iter().for_each(|number| self.leave(*number, Leaving::Failure));
+        for number in self.clock.order() {
+            if !keep(self.clock.hash(number)) {
+                self.leave(number, Leaving::Failure);
+            }
+        }
     }
 
     fn bytes(&self) -> usize {
