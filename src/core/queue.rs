@@ -119,6 +119,7 @@ impl LoadQueue {
         self.running += u32::from(turn == Turn::Running);
     }
 
+    #[inline(never)]
     fn wait(&mut self, node: Node, is_needed: bool, since: Timestamp) {
         let last = self.waiting.len();
         let at = if is_needed { self.needed.min(last) } else { last };
@@ -133,10 +134,12 @@ impl LoadQueue {
 
     /// It waits no more; since when it has.
     fn take(&mut self, node: Node) -> Option<Timestamp> {
-        let at = self.waiting.iter().position(|waiting| waiting.node == node)?;
+        let at = self.place_of(node)?;
+        let since = self.waiting.get(at)?.since;
+        self.waiting.retain(|waiting| waiting.node != node);
         self.needed -= usize::from(at < self.needed);
         self.stirred = true;
-        Some(self.waiting.remove(at).since)
+        Some(since)
     }
 
     fn free(&mut self) {

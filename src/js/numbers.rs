@@ -23,13 +23,13 @@ pub(crate) fn to_weight(bytes: f64) -> Option<u32> {
 
 /// Tags that are joined by U+0000, which none has of its own.
 pub(crate) fn to_tags(joined: Option<String>) -> Vec<String> {
-    let mut tags = Vec::new();
-    let Some(mut tag) = joined else { return tags };
-    // From the last one on, byte by byte, since a general search weighs 1 KB of a wasm.
-    while !tag.is_empty() {
-        let at = tag.bytes().rposition(|byte| byte == 0);
-        tags.push(tag.split_off(at.map_or(0, |at| at + 1)));
-        tag.truncate(at.unwrap_or(0));
+    let (joined, mut tags) = (joined.unwrap_or_default(), Vec::new());
+    let mut rest = joined.as_str();
+    while !rest.is_empty() {
+        // Byte by byte, since a general search weighs 1 KB of a wasm.
+        let end = rest.bytes().position(|byte| byte == 0).unwrap_or(rest.len());
+        tags.extend(rest.get(..end).map(str::to_owned));
+        rest = rest.get(end + 1..).unwrap_or_default();
     }
     tags
 }

@@ -20,8 +20,8 @@ const MEMORY: f64 = 20.0;
 /// By which part of all accesses the best one must lead, for the share to change.
 const LEAD: f64 = 0.01;
 
-/// Other sizes of the cache whose hit rates are estimated, of the present one: half, the same, twice and four times as many.
-const ROOMS: [(u32, u32); 4] = [(1, 2), (1, 1), (2, 1), (4, 1)];
+/// Other sizes of the cache whose hit rates are estimated, in halves of the present one.
+const ROOMS: [u32; 4] = [1, 2, 4, 8];
 const MOST_ROOM: u32 = 4;
 /// Before so many sampled accesses nothing is said of rooms.
 const ROOM_SAMPLES: u32 = 1_000;
@@ -84,8 +84,8 @@ impl Shadows {
         }
         if let (Some(rooms), Some(share)) = (&mut self.rooms, SHARES.get(self.current)) {
             rooms.accesses = rooms.accesses.saturating_add(1);
-            for (shadow, (times, parts)) in rooms.shadows.iter_mut().zip(ROOMS) {
-                let room = (entries * times / parts).max(1);
+            for (shadow, halves) in rooms.shadows.iter_mut().zip(ROOMS) {
+                let room = (entries * halves / 2).max(1);
                 shadow.hits += f64::from(u8::from(shadow.access(hash, *share, room, full)));
             }
         }
