@@ -28,7 +28,7 @@ impl Random {
 }
 
 fn check(clock: &Clock, held: &HashSet<u32>, weights: &[u32]) {
-    let order: Vec<u32> = clock.order().collect();
+    let order = clock.order();
     let distinct: HashSet<u32> = order.iter().copied().collect();
     assert_eq!(order.len(), distinct.len(), "a number stands in a queue twice");
     assert_eq!(&distinct, held);
@@ -145,7 +145,7 @@ fn to_exchange_is_to_remove_one_and_insert_the_other() {
             };
             let [first, second] = &clocks;
             became_hot += u32::from(first.was_full && first.class(number) == Class::Hot);
-            assert!(first.order().eq(second.order()), "step {step}");
+            assert_eq!(first.order(), second.order(), "step {step}");
             assert!((1..=NUMBERS).all(|number| first.class(number) == second.class(number)), "step {step}");
             assert_eq!((&first.hits, first.hash(number)), (&second.hits, second.hash(number)));
         }
