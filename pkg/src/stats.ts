@@ -119,18 +119,18 @@ export type BreakerState = "closed" | "open" | "half-open";
 export function toStats(counters: Float64Array, entries: number, bytes: number): Stats {
   let at = 0;
   const next = (): number => counters[at++]!;
-  const [hits, staleHits, misses, coalesced] = [next(), next(), next(), next()];
+  const [hits, staleHits, misses, , coalesced] = [next(), next(), next(), next(), next()];
   const [loads, loadFailures, retries, loadsAbandoned] = [next(), next(), next(), next()];
-  const [refreshes, rescues] = [next(), next()];
+  const [refreshes, rescues, refused] = [next(), next(), next()];
   const [softTimeouts, timeouts, sets, rejected] = [next(), next(), next(), next()];
+  next();
   const evictions = { size: next(), expired: next(), replaced: next(), removed: next() };
   const latency = () => {
     const [count, sum] = [next(), next()];
     return { count, mean: ratio(sum, count), p50: next(), p90: next(), p99: next(), max: next() };
   };
   const loadLatency = latency();
-  const [batches, keys, maxSize] = [next(), next(), next()];
-  const refused = next();
+  const { count: batches, mean: meanSize, max: maxSize } = latency();
   const queueLatency = latency();
   const [inFlight, queued, evictionBytes] = [next(), next(), next()];
   return {
@@ -152,7 +152,7 @@ export function toStats(counters: Float64Array, entries: number, bytes: number):
     evictions,
     loadLatency,
     queueLatency,
-    batches: { count: batches, meanSize: ratio(keys, batches), maxSize },
+    batches: { count: batches, meanSize, maxSize },
     entries,
     bytes,
     inFlight,

@@ -249,6 +249,10 @@ impl Machine {
             self.sweep_for(ask.slot, now, 0)
         };
         let answer = self.answer(slot, ask);
+        // A get is counted by how it ended up.
+        if ask.again.is_some() && !matches!(answer, Answer::Recursive | Answer::TimedOut) {
+            self.uncount(ask);
+        }
         if let Some(slot) = slot
             && matches!(answer, Answer::Recursive | Answer::TimedOut | Answer::Full)
         {
@@ -270,7 +274,7 @@ impl Machine {
         }
         let stored = slot.filter(|_| !ask.force_fresh);
         if let Some(answer) = stored.and_then(|slot| self.answer_from_store(slot, ask, deadlines)) {
-            return self.counted(answer, ask);
+            return answer;
         }
         if let Some(flight) = slot.and_then(|slot| self.flight_of(slot)) {
             if let Some(asker) = ask.asker
@@ -290,7 +294,7 @@ impl Machine {
                 }
                 self.hurry(flight, ask);
                 self.count(ask.partition, |stats| stats.coalesced += 1);
-                return self.counted(Answer::Join(wait), ask);
+                return Answer::Join(wait);
             }
         }
         let turn = self.turn_of(ask, false);
@@ -299,7 +303,7 @@ impl Machine {
             if let Some(slot) = slot.filter(|slot| !ask.force_fresh && self.is_usable(*slot, now)) {
                 self.used(slot, now);
                 self.count(ask.partition, |stats| stats.stale_hits += 1);
-                return self.counted(Answer::Stale(slot, StaleCause::Error), ask);
+                return Answer::Stale(slot, StaleCause::Error);
             }
         }
         self.count(ask.partition, |stats| stats.misses += 1);
@@ -313,23 +317,23 @@ impl Machine {
                 self.remove_expired(slot, now);
                 self.vacate_pending(slot);
             }
-            return self.counted(Answer::Refused(cause), ask);
+            return Answer::Refused(cause);
         };
         let Some(slot) = slot.or_else(|| self.take(ask.partition, ask.hash)) else {
-            return self.counted(Answer::Full, ask);
+            return Answer::Full;
         };
         self.detach(slot);
         let Some(flight) = self.begin(slot, ask, deadlines, turn, false) else {
             self.remove_expired(slot, now);
             self.vacate_pending(slot);
-            return self.counted(Answer::Full, ask);
+            return Answer::Full;
         };
         if let Some(asker) = ask.asker {
             self.graph.add(asker, Node::Flight(flight));
         }
         // From here on the flight holds the key in its slot, whatever happens to an old value.
         self.remove_expired(slot, now);
-        self.counted(Answer::Lead(slot, flight, cause), ask)
+        Answer::Lead(slot, flight, cause)
     }
 
     /// The answer where what is stored will do.
@@ -414,15 +418,6 @@ impl Machine {
         self.enter_queue(id, turn, ask, background);
         self.count(ask.partition, |stats| stats.loads += u64::from(turn != Turn::Waiting));
         Some(id)
-    }
-
-    /// The answer to a get, which is counted by how it ended up.
-    #[inline(always)]
-    fn counted(&mut self, answer: Answer, ask: &Ask<'_>) -> Answer {
-        if ask.again.is_some() {
-            self.uncount(ask);
-        }
-        answer
     }
 
     /// Takes back what one who asks again was counted as before.

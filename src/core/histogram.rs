@@ -88,14 +88,24 @@ impl Histogram {
     /// [`max`](Self::max) is where the bucket of the greatest newer one ends, at most an eighth too high.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let mut newer = Self { buckets: self.buckets.clone(), sum: self.sum.saturating_sub(earlier.sum), max: 0 };
-        for (now, then) in newer.buckets.iter_mut().zip(&earlier.buckets) {
+        let mut newer = self.clone();
+        newer.forget(earlier);
+        newer
+    }
+
+    pub(super) fn forget(&mut self, earlier: &Self) {
+        for (now, then) in self.buckets.iter_mut().zip(&earlier.buckets) {
             *now = now.saturating_sub(*then);
         }
-        let Some(last) = newer.buckets.iter().rposition(|count| *count > 0) else { return Self::default() };
-        newer.max = if self.max > earlier.max { self.max } else { bounds(last).1.min(self.max) };
-        newer.buckets.truncate(length(newer.max));
-        newer
+        self.sum = self.sum.saturating_sub(earlier.sum);
+        let Some(last) = self.buckets.iter().rposition(|count| *count > 0) else {
+            *self = Self::default();
+            return;
+        };
+        if self.max <= earlier.max {
+            self.max = bounds(last).1.min(self.max);
+        }
+        self.buckets.truncate(length(self.max));
     }
 
     /// Makes `value` countable. Grows by doublings, so that few calls allocate.

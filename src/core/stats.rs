@@ -3,7 +3,7 @@
 use super::Histogram;
 
 /// Counters since the cache was made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Gets answered from memory with a fresh value.
     pub hits: u64,
@@ -82,16 +82,41 @@ impl Stats {
     /// What happened after `earlier`, an older copy of these figures.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let mut newer = Self {
-            load_millis: self.load_millis.since(&earlier.load_millis),
-            batch_sizes: self.batch_sizes.since(&earlier.batch_sizes),
-            queue_millis: self.queue_millis.since(&earlier.queue_millis),
-            ..Self::default()
-        };
-        newer.combine(self, |_, now| now);
+        let mut newer = self.clone();
         // What a lost load takes back may have been counted before.
         newer.combine(earlier, u64::saturating_sub);
+        newer.load_millis.forget(&earlier.load_millis);
+        newer.batch_sizes.forget(&earlier.batch_sizes);
+        newer.queue_millis.forget(&earlier.queue_millis);
         newer
+    }
+
+    /// All counters, in the order of the fields.
+    #[doc(hidden)]
+    pub fn counters(&self) -> [u64; 21] {
+        [
+            self.hits,
+            self.stale_hits,
+            self.misses,
+            self.expired_misses,
+            self.coalesced,
+            self.loads,
+            self.load_failures,
+            self.retries,
+            self.loads_abandoned,
+            self.refreshes,
+            self.rescues,
+            self.refused,
+            self.soft_timeouts,
+            self.timeouts,
+            self.inserts,
+            self.rejected,
+            self.batches,
+            self.evicted_size,
+            self.evicted_expired,
+            self.evicted_replaced,
+            self.evicted_removed,
+        ]
     }
 
     /// Each counter becomes what `with` makes of it and its counterpart.
@@ -123,31 +148,40 @@ impl Stats {
             batch_sizes: _,
             queue_millis: _,
         } = self;
-        for (mine, theirs) in [
-            (hits, other.hits),
-            (stale_hits, other.stale_hits),
-            (misses, other.misses),
-            (expired_misses, other.expired_misses),
-            (coalesced, other.coalesced),
-            (loads, other.loads),
-            (load_failures, other.load_failures),
-            (retries, other.retries),
-            (loads_abandoned, other.loads_abandoned),
-            (refreshes, other.refreshes),
-            (rescues, other.rescues),
-            (refused, other.refused),
-            (soft_timeouts, other.soft_timeouts),
-            (timeouts, other.timeouts),
-            (inserts, other.inserts),
-            (rejected, other.rejected),
-            (batches, other.batches),
-            (evicted_size, other.evicted_size),
-            (evicted_expired, other.evicted_expired),
-            (evicted_replaced, other.evicted_replaced),
-            (evicted_removed, other.evicted_removed),
-        ] {
+        let mine = [
+            hits,
+            stale_hits,
+            misses,
+            expired_misses,
+            coalesced,
+            loads,
+            load_failures,
+            retries,
+            loads_abandoned,
+            refreshes,
+            rescues,
+            refused,
+            soft_timeouts,
+            timeouts,
+            inserts,
+            rejected,
+            batches,
+            evicted_size,
+            evicted_expired,
+            evicted_replaced,
+            evicted_removed,
+        ];
+        for (mine, theirs) in mine.into_iter().zip(other.counters()) {
             *mine = with(*mine, theirs);
         }
+    }
+}
+
+impl Clone for Stats {
+    fn clone(&self) -> Self {
+        let mut copy = Self::default();
+        copy.merge(self);
+        copy
     }
 }
 

@@ -99,7 +99,11 @@ const WORTH_WAITING: f64 = 0.2;
 pub fn advise(evidence: &Evidence) -> Vec<Advice> {
     let rules =
         [about_room, about_ttl, about_stale_while_revalidate, about_refresh_ahead, about_stale_if_error, about_batches];
-    rules.iter().filter_map(|rule| rule(evidence)).collect()
+    let mut advice = Vec::new();
+    for rule in rules {
+        advice.extend(rule(evidence));
+    }
+    advice
 }
 
 /// More room, if entries that made room come back; less, if half of it would do as well.

@@ -1,6 +1,6 @@
 //! The core's figures as JS takes them.
 
-use nearcache::core::{Histogram, Stats};
+use nearcache::core::Stats;
 use nearcache::figures::{self, Advice, Evidence, Thresholds, Window};
 use nearcache::numbers::to_time;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -19,52 +19,26 @@ const MOST_WINDOWS: usize = 64;
 
 #[wasm_bindgen]
 impl Core {
-    /// The figures of a namespace, or of all (-1), in the order of `pkg/src/stats.ts`.
+    /// The figures of a namespace, or of all (-1): its counters in the order of `Stats`; of its load times, its batches' sizes and its
+    /// loads' waits for their turn how many there were, their sum, 0.5, 0.9 and 0.99 quantiles and the greatest; loads under
+    /// way, and those that wait; bytes of the eviction policy.
     pub fn counters(&self, namespace: i32) -> Vec<f64> {
-        let s = self.stats(namespace);
-        let quantiles = |of: &Histogram| [0.5, 0.9, 0.99].map(|q| of.quantile(q).unwrap_or(0));
-        let ([p50, p90, p99], [w50, w90, w99]) = (quantiles(&s.load_millis), quantiles(&s.queue_millis));
-        [
-            s.hits,
-            s.stale_hits,
-            s.misses,
-            s.coalesced,
-            s.loads,
-            s.load_failures,
-            s.retries,
-            s.loads_abandoned,
-            s.refreshes,
-            s.rescues,
-            s.soft_timeouts,
-            s.timeouts,
-            s.inserts,
-            s.rejected,
-            s.evicted_size,
-            s.evicted_expired,
-            s.evicted_replaced,
-            s.evicted_removed,
-            s.load_millis.count(),
-            s.load_millis.sum(),
-            p50,
-            p90,
-            p99,
-            s.load_millis.max(),
-            s.batches,
-            s.batch_sizes.sum(),
-            s.batch_sizes.max(),
-            s.refused,
-            s.queue_millis.count(),
-            s.queue_millis.sum(),
-            w50,
-            w90,
-            w99,
-            s.queue_millis.max(),
-            self.machine.loads_in_flight() as u64,
-            self.machine.loads_queued() as u64,
-            self.machine.eviction_bytes() as u64,
-        ]
-        .map(|count| count as f64)
-        .to_vec()
+        let stats = self.stats(namespace);
+        let mut row = stats.counters().to_vec();
+        for histogram in [&stats.load_millis, &stats.batch_sizes, &stats.queue_millis] {
+            row.extend_from_slice(&[histogram.count(), histogram.sum()]);
+            for quantile in [0.5, 0.9, 0.99] {
+                row.push(histogram.quantile(quantile).unwrap_or(0));
+            }
+            row.push(histogram.max());
+        }
+        let machine = &self.machine;
+        row.extend_from_slice(&[
+            machine.loads_in_flight() as u64,
+            machine.loads_queued() as u64,
+            machine.eviction_bytes() as u64,
+        ]);
+        as_floats(&row)
     }
 
     /// What a page for Prometheus tells of a namespace, those within it not included, besides its counters: entries and
@@ -73,13 +47,15 @@ impl Core {
     pub fn layer(&self, namespace: u8) -> Vec<f64> {
         let held = self.machine.held_by_namespace().get(usize::from(namespace)).copied().unwrap_or_default();
         let stats = self.machine.namespace_stats(namespace);
-        let mut numbers = vec![u64::from(held.entries), held.weight];
+        let mut row = vec![u64::from(held.entries), held.weight];
         for (histogram, powers) in [(&stats.load_millis, 16), (&stats.queue_millis, 16), (&stats.batch_sizes, 10)] {
-            numbers.push(histogram.sum());
-            numbers.extend((0..=powers).map(|power| histogram.count_up_to_power(power)));
-            numbers.push(histogram.count());
+            row.push(histogram.sum());
+            for power in 0..=powers {
+                row.push(histogram.count_up_to_power(power));
+            }
+            row.push(histogram.count());
         }
-        numbers.into_iter().map(|number| number as f64).collect()
+        as_floats(&row)
     }
 
     /// What became of thresholds (`Thresholds::from_numbers`): for each one that is set value, samples, and 1 if it is well.
@@ -104,10 +80,11 @@ impl Core {
             hit_rates_by_room: self.machine.hit_rates_by_room(),
             batches: self.machine.batch_trials().copied(),
         };
-        let numbers = |it: &Advice| {
-            [f64::from(it.lever as u8), it.present, it.suggested, it.rate, it.expected.unwrap_or(f64::NAN)]
-        };
-        figures::advise(&evidence).iter().flat_map(numbers).collect()
+        let mut row = Vec::new();
+        for Advice { lever, present, suggested, rate, expected, .. } in figures::advise(&evidence) {
+            row.extend_from_slice(&[f64::from(lever as u8), present, suggested, rate, expected.unwrap_or(f64::NAN)]);
+        }
+        row
     }
 }
 
@@ -130,4 +107,8 @@ impl Core {
         u8::try_from(namespace)
             .map_or_else(|_| self.machine.stats(), |namespace| self.machine.namespace_stats(namespace))
     }
+}
+
+fn as_floats(row: &[u64]) -> Vec<f64> {
+    row.iter().map(|number| *number as f64).collect()
 }
