@@ -407,7 +407,7 @@ impl Machine {
         flight.is_inner = ask.asker.is_some();
         // Its key may go before it ends.
         self.partitions.retain(ask.partition);
-        if let Some(entry) = self.slab.get_mut(slot) {
+        if let Some(mut entry) = self.slab.get_mut(slot) {
             entry.set_flight(Some(id.number()));
         }
         let first = WaitId { flight: id, group: 0 };
@@ -460,7 +460,7 @@ impl Machine {
         if let Some(flight) = self.flight_of(slot) {
             self.flights.detach(flight);
         }
-        if let Some(entry) = self.slab.get_mut(slot) {
+        if let Some(mut entry) = self.slab.get_mut(slot) {
             entry.set_flight(None);
         }
     }

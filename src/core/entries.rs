@@ -34,7 +34,6 @@ impl Machine {
     pub(super) fn take(&mut self, partition: PartitionId, hash: Option<u32>) -> Option<Slot> {
         let slot = self.slab.take()?;
         self.eviction.keyed(slot, hash);
-        self.slab.get_mut(slot)?.set_namespace(self.partitions.namespace_of(partition));
         self.slab.set_partition(slot, partition);
         self.partitions.retain(partition);
         Some(slot)
@@ -172,8 +171,8 @@ impl Machine {
         let Some(entry) = self.slab.get(slot) else { return };
         self.note_change(slot);
         self.expirable -= u32::from(entry.no_check_until().is_some());
-        if let Some(entry) = self.slab.get_mut(slot) {
-            entry.empty();
+        if let Some(mut entry) = self.slab.get_mut(slot) {
+            entry.set_state(State::Pending);
         }
         let weight = u64::from(self.slab.weight(slot));
         if let Some(held) = self.partitions.held_mut(self.slab.partition(slot)) {
@@ -237,8 +236,6 @@ impl Machine {
         if key_removed {
             self.slab.release(slot);
             self.slab.set_partition(slot, PartitionId::ROOT);
-        } else if let Some(entry) = self.slab.get_mut(slot) {
-            entry.set_state(State::Pending);
         }
         if key_removed || held {
             self.removals.push_back(Removal { slot, cause: gone, key_removed });

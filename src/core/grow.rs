@@ -1,6 +1,6 @@
 //! How columns by slot grow.
 
-/// Makes a column long enough for this number. Doubling, but from a sixteenth on straight to what a full cache needs
+/// Makes a column long enough for this number. Doubling, but from a thirty-second part on straight to what a full cache needs
 /// (number 0, all entries, and one that comes before another goes): linear memory never gets its holes back. `true` if the
 /// column has moved.
 pub(crate) fn grow<T: Clone>(column: &mut Vec<T>, number: u32, expected: u32, empty: T) -> bool {
@@ -11,7 +11,7 @@ pub(crate) fn grow<T: Clone>(column: &mut Vec<T>, number: u32, expected: u32, em
     let moves = needed > column.capacity();
     if moves && len <= expected as usize {
         let full = expected as usize + 2;
-        let wanted = if len < full / 16 { len.max(16) } else { full.saturating_sub(len) };
+        let wanted = if len < full / 32 { len.max(16) } else { full.saturating_sub(len) };
         column.reserve_exact(wanted.max(needed - len));
     }
     column.resize(needed, empty);

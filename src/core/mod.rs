@@ -526,7 +526,7 @@ impl Machine {
 
     #[inline]
     fn namespace_of(&self, slot: Slot) -> u8 {
-        self.slab.namespace(slot)
+        self.partitions.namespace_of(self.slab.partition(slot))
     }
 
     #[inline]

@@ -26,7 +26,7 @@ impl Machine {
         let no_check_until = self.slab.get(slot).and_then(|entry| entry.no_check_until());
         let tells_each_use = no_check_until == Some(Timestamp::default());
         if let Some(windows) = self.freshness.windows_mut(slot)
-            && let Some(entry) = self.slab.get_mut(slot)
+            && let Some(mut entry) = self.slab.get_mut(slot)
         {
             windows.expire(now);
             let until = windows.no_check_until();

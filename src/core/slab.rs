@@ -1,6 +1,6 @@
-//! Entries as numbered slots. What is known of one lies in columns, by the slot's number: the moment until which it is
-//! certainly fresh, which is all that a hit needs to read, in one that a driver may see; states, namespaces and flights in
-//! another; weights and partitions in two that exist only where entries have any. The key and the value are the driver's,
+//! Entries as numbered slots. What is known of one lies in columns, by the slot's number: its state, and the moment until which
+//! it is certainly fresh, which is all that a hit needs to read, as one number in a column that a driver may see; loads of what
+//! has a value, weights and partitions in three that exist only where entries have any. The key and the value are the driver's,
 //! and who goes first is the business of an [eviction policy](super::eviction).
 
 use std::num::NonZeroU32;
@@ -46,19 +46,26 @@ pub(crate) enum State {
     Failed,
 }
 
-const STATE_SHIFT: u32 = 30;
-const NAMESPACE_SHIFT: u32 = 22;
-const FLIGHT_MASK: u32 = (1 << NAMESPACE_SHIFT) - 1;
-/// The number of the next one, in a slot that is free.
-const NEXT_MASK: u32 = (1 << STATE_SHIFT) - 1;
+const MOST_SLOTS: u32 = (1 << 30) - 1;
 
 /// Moments from here on are no ends: such a value never expires by itself. Above every moment that a clock can show. The
 /// number's lowest 52 bits tell when the value was stored, in milliseconds.
 const NEVER_EXPIRES: f64 = f64::from_bits(NEVER_BITS);
 const NEVER_BITS: u64 = (1023 + 64) << 52;
 const STORED_MASK: u64 = (1 << 52) - 1;
-/// Less than any moment that a clock can show: what is not there is not fresh.
-const NOTHING: f64 = f64::NAN;
+/// Not a number, so that no time is before it: what is not there is not fresh. The lowest 32 bits of one that is pending are
+/// the number of its flight + 1 (0: none), and those of one that is free are the number of the next one.
+const PENDING: u64 = f64::NAN.to_bits();
+const FREE: u64 = PENDING | 1 << 32;
+
+fn state_of(moment: f64) -> State {
+    match moment.is_nan() {
+        true if moment.to_bits() & FREE == FREE => State::Free,
+        true => State::Pending,
+        false if moment.is_sign_negative() => State::Failed,
+        false => State::Ready,
+    }
+}
 
 /// Until when what a slot holds is certainly a fresh value.
 #[derive(Clone, Copy, Debug)]
@@ -81,11 +88,11 @@ impl FreshUntil {
 /// An entry's numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
-    /// State in the two highest bits, then eight of the namespace, then flight number + 1 (0: none).
-    meta: u32,
     /// Of a value: until when it may be handed out without a check, or, from [`NEVER_EXPIRES`] on, when one was stored
-    /// that never needs any. Of a failure: the same below 0, so that nobody takes it for a value. Else not a number.
+    /// that never needs any. Of a failure: the same with a sign, so that nobody takes it for a value. Else not a number.
     moment: f64,
+    /// The flight's number + 1; 0: none.
+    flight: u32,
 }
 
 impl Entry {
@@ -109,62 +116,69 @@ impl Entry {
     }
 
     pub fn state(&self) -> State {
-        match self.meta >> STATE_SHIFT {
-            0 => State::Free,
-            1 => State::Pending,
-            2 => State::Ready,
-            _ => State::Failed,
-        }
+        state_of(self.moment)
     }
 
     pub fn flight(&self) -> Option<u32> {
-        (self.meta & FLIGHT_MASK).checked_sub(1)
+        self.flight.checked_sub(1)
     }
 }
 
 /// An entry whose numbers change.
 pub(crate) struct EntryMut<'a> {
-    meta: &'a mut u32,
+    slot: Slot,
     moment: &'a mut f64,
+    flights: &'a mut Vec<u32>,
+    expected: u32,
 }
 
 impl EntryMut<'_> {
     /// Needs no check until `until`, or, stored at `stored_at`, for ever. After its state is set.
-    pub fn set_no_check_until(self, until: Option<Timestamp>, stored_at: Timestamp) {
-        let moment = to_moment(until, stored_at);
-        *self.moment = if *self.meta >> STATE_SHIFT == State::Failed as u32 { -moment } else { moment };
+    pub fn set_no_check_until(&mut self, until: Option<Timestamp>, stored_at: Timestamp) {
+        *self.moment = to_moment(until, stored_at).copysign(*self.moment);
     }
 
     /// As [`Entry::stored_at`].
     pub fn stored_at(&self) -> Option<Timestamp> {
-        Entry { meta: *self.meta, moment: *self.moment }.stored_at()
+        Entry { moment: *self.moment, flight: 0 }.stored_at()
     }
 
-    /// Holds no value or failure any more.
-    pub fn empty(self) {
-        *self.moment = NOTHING;
+    /// Holds a value, or the memory of a failure, of which nothing is known yet; or nothing.
+    pub fn set_state(&mut self, state: State) {
+        let flight = flight_of(self.slot, *self.moment, self.flights);
+        self.set_flight(None);
+        *self.moment = match state {
+            State::Free | State::Pending => f64::from_bits(PENDING),
+            State::Ready => 0.0,
+            State::Failed => -0.0,
+        };
+        self.set_flight(flight.checked_sub(1));
     }
 
-    pub fn set_namespace(self, namespace: u8) {
-        *self.meta = (*self.meta & !(0xff << NAMESPACE_SHIFT)) | (u32::from(namespace) << NAMESPACE_SHIFT);
+    pub fn set_flight(&mut self, flight: Option<u32>) {
+        let flight = flight.map_or(0, |number| number + 1);
+        match self.moment.is_nan() {
+            true => *self.moment = f64::from_bits(PENDING | u64::from(flight)),
+            false => set(self.flights, self.slot, flight, self.expected),
+        }
     }
+}
 
-    pub fn set_state(self, state: State) {
-        *self.meta = (*self.meta & !(3 << STATE_SHIFT)) | ((state as u32) << STATE_SHIFT);
-    }
-
-    pub fn set_flight(self, flight: Option<u32>) {
-        let bits = flight.map_or(0, |number| (number + 1) & FLIGHT_MASK);
-        *self.meta = (*self.meta & !FLIGHT_MASK) | bits;
+/// The flight's number + 1 of what is not free; 0: none.
+fn flight_of(slot: Slot, moment: f64, flights: &[u32]) -> u32 {
+    match moment.is_nan() {
+        true => moment.to_bits() as u32,
+        false => flights.get(slot.index()).copied().unwrap_or(0),
     }
 }
 
 /// All slots, free ones included. Slot 0 is none.
 pub(crate) struct Slab {
-    metas: Vec<u32>,
     moments: Vec<f64>,
     /// Goes up whenever `moments` moves.
     version: u32,
+    /// Of values that are loaded anew: the flight's number + 1. As long as the highest slot that ever had such a load needs.
+    flights: Vec<u32>,
     /// As long as the highest slot that ever had a weight needs.
     weights: Vec<u32>,
     /// As long as the highest slot that was ever in another partition than the root needs.
@@ -177,9 +191,9 @@ pub(crate) struct Slab {
 impl Slab {
     pub fn new(expected: u32) -> Self {
         Self {
-            metas: vec![0],
-            moments: vec![NOTHING],
+            moments: vec![f64::from_bits(PENDING)],
             version: 0,
+            flights: Vec::new(),
             weights: Vec::new(),
             partitions: Vec::new(),
             first_free: 0,
@@ -194,22 +208,22 @@ impl Slab {
 
     /// Slots that exist, free ones and number 0 included.
     pub fn slots(&self) -> u32 {
-        u32::try_from(self.metas.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.moments.len()).unwrap_or(u32::MAX)
     }
 
     #[inline]
     pub fn get(&self, slot: Slot) -> Option<Entry> {
-        let meta = *self.metas.get(slot.index())?;
-        // The rest of a free slot's is the next free one's number.
-        let meta = if meta >> STATE_SHIFT == State::Free as u32 { 0 } else { meta };
-        Some(Entry { meta, moment: *self.moments.get(slot.index())? })
+        let moment = *self.moments.get(slot.index())?;
+        let flight = if state_of(moment) == State::Free { 0 } else { flight_of(slot, moment, &self.flights) };
+        Some(Entry { moment, flight })
     }
 
     /// `None` for a free slot.
     #[inline]
     pub fn get_mut(&mut self, slot: Slot) -> Option<EntryMut<'_>> {
-        let meta = self.metas.get_mut(slot.index()).filter(|meta| **meta >> STATE_SHIFT != State::Free as u32)?;
-        Some(EntryMut { meta, moment: self.moments.get_mut(slot.index())? })
+        let Self { moments, flights, expected, .. } = self;
+        let moment = moments.get_mut(slot.index()).filter(|moment| state_of(**moment) != State::Free)?;
+        Some(EntryMut { slot, moment, flights, expected: *expected })
     }
 
     /// Whether the slot holds a value that is certainly fresh at `now`.
@@ -244,15 +258,9 @@ impl Slab {
         now.as_float() >= self.fresh_until(slot).0.abs()
     }
 
-    /// Whose key it holds. Of a slot that holds none it means nothing.
-    #[inline]
-    pub fn namespace(&self, slot: Slot) -> u8 {
-        self.metas.get(slot.index()).map_or(0, |meta| (meta >> NAMESPACE_SHIFT) as u8)
-    }
-
     #[inline]
     pub fn fresh_until(&self, slot: Slot) -> FreshUntil {
-        FreshUntil(self.moments.get(slot.index()).copied().unwrap_or(NOTHING))
+        FreshUntil(self.moments.get(slot.index()).copied().unwrap_or(f64::NAN))
     }
 
     /// The moments by slot number: a value is certainly fresh before its moment. What is no value has one that no time is
@@ -277,8 +285,8 @@ impl Slab {
         self.weights.is_empty() && self.partitions.is_empty()
     }
 
-    /// Where the slot holds a value of the cache's own namespace, without a load under way: a new value's moment takes the
-    /// place of that one's, which is returned. As [`set_no_check_until`](EntryMut::set_no_check_until).
+    /// Where the slot holds a value without a load under way: a new value's moment takes the place of that one's, which is
+    /// returned. As [`set_no_check_until`](EntryMut::set_no_check_until).
     #[inline]
     pub fn replace_value_at_rest(
         &mut self,
@@ -286,8 +294,10 @@ impl Slab {
         until: Option<Timestamp>,
         stored_at: Timestamp,
     ) -> Option<FreshUntil> {
-        self.metas.get(slot.index()).filter(|meta| **meta == (State::Ready as u32) << STATE_SHIFT)?;
-        let moment = self.moments.get_mut(slot.index())?;
+        let moment = self.moments.get_mut(slot.index()).filter(|moment| state_of(**moment) == State::Ready)?;
+        if flight_of(slot, *moment, &self.flights) != 0 {
+            return None;
+        }
         Some(FreshUntil(std::mem::replace(moment, to_moment(until, stored_at))))
     }
 
@@ -296,7 +306,7 @@ impl Slab {
     }
 
     pub fn set_weight(&mut self, slot: Slot, weight: u32) {
-        set(&mut self.weights, slot, weight);
+        set(&mut self.weights, slot, weight, self.expected);
     }
 
     /// By slot number; what lies beyond weighs nothing.
@@ -311,31 +321,29 @@ impl Slab {
     }
 
     pub fn set_partition(&mut self, slot: Slot, partition: PartitionId) {
-        set(&mut self.partitions, slot, partition.0);
+        set(&mut self.partitions, slot, partition.0, self.expected);
     }
 
     /// A free slot, now `Pending`; `None` only when all 2^30 - 1 numbers are taken.
     pub fn take(&mut self) -> Option<Slot> {
         let number = if self.first_free != 0 { self.first_free } else { self.slots() };
-        let slot = Slot::new(number).filter(|slot| slot.number() <= NEXT_MASK)?;
+        let slot = Slot::new(number).filter(|slot| slot.number() <= MOST_SLOTS)?;
+        let pending = f64::from_bits(PENDING);
         if self.first_free != 0 {
-            self.first_free = self.metas.get(slot.index())? & NEXT_MASK;
-        } else {
-            grow(&mut self.metas, number, self.expected, 0);
-            if grow(&mut self.moments, number, self.expected, NOTHING) {
-                self.version = self.version.wrapping_add(1);
-            }
+            let place = self.moments.get_mut(slot.index())?;
+            self.first_free = std::mem::replace(place, pending).to_bits() as u32;
+        } else if grow(&mut self.moments, number, self.expected, pending) {
+            self.version = self.version.wrapping_add(1);
         }
-        *self.metas.get_mut(slot.index())? = (State::Pending as u32) << STATE_SHIFT;
         Some(slot)
     }
 
     /// Gives a slot back that holds nothing.
     pub fn release(&mut self, slot: Slot) {
         let next = self.first_free;
-        let Some(EntryMut { meta, moment }) = self.get_mut(slot) else { return };
-        *moment = NOTHING;
-        *meta = next;
+        let Some(mut entry) = self.get_mut(slot) else { return };
+        entry.set_flight(None);
+        *entry.moment = f64::from_bits(FREE | u64::from(next));
         self.first_free = slot.number();
     }
 }
@@ -350,9 +358,9 @@ fn to_moment(until: Option<Timestamp>, stored_at: Timestamp) -> f64 {
 }
 
 /// Writes to a column of numbers, which grows only for one that is not 0.
-fn set(column: &mut Vec<u32>, slot: Slot, value: u32) {
-    if value > 0 && column.len() <= slot.index() {
-        column.resize(slot.index() + 1, 0);
+fn set(column: &mut Vec<u32>, slot: Slot, value: u32, expected: u32) {
+    if value > 0 {
+        grow(column, slot.number(), expected, 0);
     }
     if let Some(place) = column.get_mut(slot.index()) {
         *place = value;

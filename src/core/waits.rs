@@ -199,7 +199,7 @@ impl Machine {
         let flight = self.flights.end(id)?;
         self.graph.end(Node::Flight(id));
         self.leave_queue(id, flight.turn);
-        if let Some(entry) = flight.slot.and_then(|slot| self.slab.get_mut(slot)) {
+        if let Some(mut entry) = flight.slot.and_then(|slot| self.slab.get_mut(slot)) {
             entry.set_flight(None);
         }
         Some(flight)

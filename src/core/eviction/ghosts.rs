@@ -45,7 +45,7 @@ impl Ghosts {
         Self { buckets: Vec::new(), shift: 0, expected, room: 0 }
     }
 
-    /// Sees to room for the ghosts of so many entries. It doubles, and so does what it holds: which half of a bucket's
+    /// Sees to room for the ghosts of so many entries. As the table multiplies, so does what it holds: which part of a bucket's
     /// keys belong where is not known, and the copies that are wrong grow old.
     #[inline]
     pub fn reserve(&mut self, entries: u32, now: u32) {
@@ -55,30 +55,30 @@ impl Ghosts {
         }
     }
 
+    /// As [columns](crate::core::grow) do: by doubling, which ends at what a full cache needs, and from a thirty-second part on straight to that.
     #[inline(never)]
     fn grow(&mut self, entries: u32, now: u32) {
-        while self.buckets.len() < buckets_for(entries) {
-            if self.buckets.is_empty() {
-                // So that doubling ends at what a full cache needs.
-                let full = buckets_for(self.expected);
-                let doublings = (full / FIRST_BUCKETS).max(1).ilog2();
-                self.buckets = vec![[0; 4]; full.div_ceil(1 << doublings)];
-                continue;
-            }
-            let before = self.shift;
-            self.shift = (self.buckets.len() * 8 / UNITS_PER_TABLE).max(1).ilog2();
-            let by = self.shift - before;
-            let restamped = |ghost: u32| {
-                let age = ((now >> before) as u16).wrapping_sub(ghost as u16) >> by;
-                if ghost == 0 { 0 } else { pack(ghost, ((now >> (before + by)) as u16).wrapping_sub(age)) }
-            };
-            let mut doubled = Vec::with_capacity(self.buckets.len() * 2);
-            for bucket in &self.buckets {
-                let bucket = bucket.map(restamped);
-                doubled.extend([bucket, bucket]);
-            }
-            self.buckets = doubled;
+        let (full, needed) = (buckets_for(self.expected), buckets_for(entries));
+        let wanted = if needed > full / 32 { full } else { needed };
+        let doublings = (full / FIRST_BUCKETS).max(1).ilog2();
+        let mut len = self.buckets.len().max(full.div_ceil(1 << doublings));
+        while len < wanted {
+            len *= 2;
         }
+        let before = self.shift;
+        self.shift = (len * 4 / UNITS_PER_TABLE).max(1).ilog2();
+        let by = self.shift - before;
+        let restamped = |ghost: u32| {
+            let age = ((now >> before) as u16).wrapping_sub(ghost as u16) >> by;
+            if ghost == 0 { 0 } else { pack(ghost, ((now >> (before + by)) as u16).wrapping_sub(age)) }
+        };
+        let mut grown = Vec::with_capacity(len);
+        let times = len / self.buckets.len().max(1);
+        for bucket in &self.buckets {
+            grown.extend(std::iter::repeat_n(bucket.map(restamped), times));
+        }
+        grown.resize(len, [0; 4]);
+        self.buckets = grown;
     }
 
     /// Remembers a key, in the place of the one of its bucket that has been there longest.
