@@ -1,7 +1,8 @@
 //! The crate against its peers: one process, one trace, interleaved rounds, medians, and the median of the ratio to `lru` in
 //! the same round; with the hit ratio, since a faster hit of the wrong entries is no bargain, and with bytes per entry.
 //!
-//! `cargo bench --bench peers`, `ONLY=hit` for one case; `scripts/bench instructions` counts instructions instead, which a busy machine does not change. String keys of 48 characters, Zipf(1.0) over 100,000 keys, 10,000 entries.
+//! `cargo bench --bench peers`, `ONLY=hit` for one case, `CACHES=adaptive` for some caches beside `lru`; `scripts/bench instructions` counts
+//! instructions instead, which a busy machine does not change. String keys of 48 characters, Zipf(1.0) over 100,000 keys, 10,000 entries.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -168,12 +169,15 @@ fn main() {
         return count(&arguments[at + 1], &arguments[at + 2], &trace);
     }
     println!("{:<22}{:<26}{:>8}{:>10}{:>8}", "case", "cache", "ns/op", "to lru", "hits");
-    let only = std::env::var("ONLY").unwrap_or_default();
+    let (only, named) = (std::env::var("ONLY").unwrap_or_default(), std::env::var("CACHES").unwrap_or_default());
+    let is_first = |name: &str| name == CONTENDERS[0].0;
+    let contenders: Vec<_> =
+        CONTENDERS.into_iter().filter(|(name, _)| is_first(name) || name.contains(&named)).collect();
     for (case, filled, run) in CASES {
         if !case.contains(&only) {
             continue;
         }
-        let mut caches: Vec<_> = CONTENDERS.iter().map(|(_, make)| make()).collect();
+        let mut caches: Vec<_> = contenders.iter().map(|(_, make)| make()).collect();
         if filled {
             caches.iter_mut().for_each(|cache| fill_up(&mut **cache, &trace));
         }
@@ -188,7 +192,7 @@ fn main() {
                 }
             }
         }
-        for (((name, _), its), hits) in CONTENDERS.iter().zip(&times).zip(hits) {
+        for (((name, _), its), hits) in contenders.iter().zip(&times).zip(hits) {
             // Round by round, so that what slows the machine down for a while slows both.
             let ratio = median(its.iter().zip(&times[0]).map(|(time, first)| time / first).collect());
             let hits = if case.starts_with("get") {
@@ -199,7 +203,7 @@ fn main() {
             println!("{case:<22}{name:<26}{:>8.1}{ratio:>10.2}{hits:>8}", median(its.clone()));
         }
     }
-    if only.is_empty() {
+    if only.is_empty() && named.is_empty() {
         memory();
     }
 }

@@ -37,8 +37,7 @@ impl Machine {
         let ttl = plain(value)?;
         match slot {
             None => self.exchange_plain(partition, now, ttl, value.hash),
-            Some(_) if partition == PartitionId::ROOT => self.insert_plain(slot, now, ttl, None),
-            Some(_) => None,
+            Some(slot) => (partition == PartitionId::ROOT && self.replace_plain(slot, now, ttl)).then_some(slot),
         }
     }
 
@@ -56,58 +55,69 @@ impl Machine {
         if partition != PartitionId::ROOT {
             return None;
         }
-        let slot = self.insert_plain(None, now, ttl, hash)?;
+        let slot = self.make_way(now, ttl, hash)?;
         if let Some(unheeded) = self.made_way.replace(slot) {
             self.removals.push_back(Removal::that_made_way(unheeded));
         }
         Some(slot)
     }
 
-    /// As [`exchange_plain`](Self::exchange_plain), of a key of the cache itself, which may have a value already. What makes way for a
-    /// new key's is no [removal](Self::poll_removal) to poll.
-    pub(crate) fn insert_plain(
-        &mut self,
-        slot: Option<Slot>,
-        now: Timestamp,
-        PlainTtl(ttl): PlainTtl,
-        hash: Option<u32>,
-    ) -> Option<Slot> {
-        let is_full = slot.is_some() | (self.entries > 0 && self.entries == self.limits.max_entries());
+    /// As [`exchange_plain`](Self::exchange_plain), of a key of the cache itself. What makes way is no
+    /// [removal](Self::poll_removal) to poll.
+    pub(crate) fn make_way(&mut self, now: Timestamp, ttl: PlainTtl, hash: Option<u32>) -> Option<Slot> {
+        if self.entries != self.limits.max_entries() || !self.is_plain_at_rest(now, ttl) {
+            return None;
+        }
+        let slot = self.eviction.victim(&[], None)?;
+        if !self.replace_moment(slot, now, ttl) {
+            self.drop_value(slot, Some(RemovalCause::Size));
+            return None;
+        }
+        self.eviction.exchanged(slot, hash);
+        self.count_in(0, |stats| {
+            stats.evicted_size += 1;
+            stats.inserts += 1;
+        });
+        Some(slot)
+    }
+
+    /// [`insert`](Self::insert) of a value of which nothing is said but this in the place of an older one, of a key of the cache
+    /// itself. `false`: it is to be inserted, because there is more to it.
+    pub(crate) fn replace_plain(&mut self, slot: Slot, now: Timestamp, ttl: PlainTtl) -> bool {
+        let is_done = self.is_plain_at_rest(now, ttl) && self.replace_moment(slot, now, ttl);
+        if is_done {
+            self.eviction.replaced(slot, &[], 0);
+            self.count_in(0, |stats| {
+                stats.evicted_replaced += 1;
+                stats.inserts += 1;
+            });
+        }
+        is_done
+    }
+
+    /// Whether nothing is known of any entry but when it ends, nor would be of this one, and nothing else is under way.
+    #[inline]
+    fn is_plain_at_rest(&self, now: Timestamp, PlainTtl(ttl): PlainTtl) -> bool {
         let is_plain = self.slab.is_plain() && self.freshness.is_empty() && self.tags.is_empty();
         let is_derivable = ttl == Ttl::Forever || ttl == self.usual_ttl;
         // What is being saved is told of each entry that leaves.
         let is_untold = self.snapshots.is_none() && !self.limits.weighs();
         // What is swept makes room, too.
-        if !(is_full & is_plain & is_derivable & is_untold) || !self.finds_nothing_to_sweep(now) {
-            return None;
-        }
-        let place = match slot {
-            Some(slot) => slot,
-            None => self.eviction.victim(&[], None)?,
-        };
+        is_plain && is_derivable && is_untold && self.finds_nothing_to_sweep(now)
+    }
+
+    /// Lets a slot's value end when a new one is to end. `false`: it holds none of those of which nothing else is known.
+    #[inline]
+    fn replace_moment(&mut self, slot: Slot, now: Timestamp, PlainTtl(ttl): PlainTtl) -> bool {
         let until = match ttl {
             Ttl::Millis(_) => Some(now.after(ttl)),
             Ttl::Forever => None,
         };
-        let Some(before) = self.slab.replace_value_at_rest(place, until, now) else {
-            if slot.is_none() {
-                self.drop_value(place, Some(RemovalCause::Size));
-            }
-            return None;
-        };
+        let Some(before) = self.slab.replace_value_at_rest(slot, until, now) else { return false };
         self.pass_swept();
-        match slot {
-            Some(_) => self.eviction.replaced(place, &[], 0),
-            None => self.eviction.exchanged(place, hash),
-        }
         self.expirable = self.expirable - u32::from(!before.is_for_ever()) + u32::from(until.is_some());
-        self.note_end(place, now);
-        self.count_in(0, |stats| {
-            let gone = if slot.is_some() { &mut stats.evicted_replaced } else { &mut stats.evicted_size };
-            *gone += 1;
-            stats.inserts += 1;
-        });
-        Some(place)
+        self.note_end(slot, now);
+        true
     }
 }
 

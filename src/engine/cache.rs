@@ -12,7 +12,7 @@ use super::handle::{CLOSED, Handle, is_long};
 use super::inner::Inner;
 use super::plugin::{HitEvent, MissEvent};
 use super::runtime::{Local, Runtime};
-use super::table::{EntryTable, NoHit};
+use super::table::{EntryTable, KeyHash, NoHit};
 use crate::core::{Info, Machine, MissCause, NewValue, PartitionId, PlainTtl, Slot, Stats, Touched};
 use crate::options::{Limits, NOTHING_SAID};
 use crate::time::{Timestamp, Ttl};
@@ -305,16 +305,19 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let Ok(mut table) = inner.table.try_borrow_mut() else { return false };
         let hash = table.hash(PartitionId::ROOT, &key);
         let known = table.find_hashed(hash, PartitionId::ROOT, &key);
-        let Some(slot) = table.machine.insert_plain(known, now, ttl, Some(hash.0)) else {
-            let new = NewValue::of_policy(&handle.policy, hash.0);
-            let slot = table.machine.insert(known, PartitionId::ROOT, now, &new);
-            drop(table);
-            inner.with(|table| table.insert(known, slot, PartitionId::ROOT, &handle.place, hash, (key, value)));
-            return slot.is_some();
-        };
         let before = match known {
-            Some(_) => table.replace(slot, key, value),
-            None => table.exchange(slot, hash, key, value),
+            None => match table.machine.make_way(now, ttl, Some(hash.0)) {
+                Some(slot) => table.exchange(slot, hash, key, value),
+                None => {
+                    drop(table);
+                    return self.insert_slowly(known, hash, now, (key, value));
+                }
+            },
+            Some(slot) if table.machine.replace_plain(slot, now, ttl) => table.replace(slot, key, value),
+            Some(_) => {
+                drop(table);
+                return self.insert_slowly(known, hash, now, (key, value));
+            }
         };
         drop(table);
         // With nothing borrowed.
@@ -323,6 +326,17 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
             inner.with(|_| ());
         }
         true
+    }
+
+    /// The same where more than that is to be done, of a key of this hash that was looked for.
+    #[inline(never)]
+    fn insert_slowly(&self, known: Option<Slot>, hash: KeyHash, now: Timestamp, entry: (K, V)) -> bool {
+        let (inner, handle) = (&*self.inner, &*self.handle);
+        let new = NewValue::of_policy(&handle.policy, hash.0);
+        let slot = inner.table.try_borrow_mut().ok();
+        let slot = slot.and_then(|mut table| table.machine.insert(known, PartitionId::ROOT, now, &new));
+        inner.with(|table| table.insert(known, slot, PartitionId::ROOT, &handle.place, hash, entry));
+        slot.is_some()
     }
 
     /// The values of those keys that are there and fresh. Each key counts as one [`get`](Self::get), and nothing is loaded. O(keys).

@@ -175,15 +175,15 @@ impl Clock {
 
     /// What the [victim](Self::victim) `number` was makes room for a new key of this hash (0: none): as to remove the one
     /// and insert the other, where neither weighs anything, and to [note](Self::set_noted) the other's hits elsewhere or not.
-    #[inline]
+    #[inline(always)]
     pub fn exchange(&mut self, number: u32, hash: u32, noted: bool) {
-        let node = self.node(number);
         if number != self.cold.oldest {
             self.remove(number, &[], Leaving::Evicted);
             self.keyed(number, hash);
             self.insert(number, &[], true);
             return self.set_noted(number, noted);
         }
+        let node = self.node(number);
         self.remember(node, node.age(self.time));
         let ghost = if hash != 0 { self.ghosts.take(hash, self.time) } else { None };
         let (hot, comes) = match ghost {
@@ -201,7 +201,7 @@ impl Clock {
             self.unlink(number, node, &[]);
             self.push(number, node, Class::Hot, &[]);
         } else {
-            self.cold.oldest = place.newer;
+            self.cold.oldest = node.newer;
         }
         self.cool(&[]);
     }

@@ -94,11 +94,11 @@ impl Ghosts {
     /// What is known of a key, and no longer after this.
     #[inline]
     pub fn take(&mut self, hash: u32, now: u32) -> Option<Known> {
-        let print = print(hash);
-        let (shift, now) = (self.shift, self.unit(now));
-        let ghost = self.bucket(hash)?.iter_mut().find(|ghost| **ghost >> PRINT_SHIFT == print && **ghost != 0)?;
-        let known = std::mem::take(ghost);
-        let age = u32::from(now.wrapping_sub(known as u16)) << shift;
+        let print = print(hash) << PRINT_SHIFT;
+        let ghost = self.bucket(hash)?.iter_mut().find(|ghost| **ghost ^ print < 1 << PRINT_SHIFT)?;
+        // Where none is, there is one of the print 0: whoever has that print may be forgotten, once in 8,000 times.
+        let known = Some(std::mem::take(ghost)).filter(|known| *known != 0)?;
+        let age = u32::from(self.unit(now).wrapping_sub(known as u16)) << self.shift;
         Some(Known { age, comes: (known >> COMES_SHIFT) as u8 & MOST_COMES })
     }
 
