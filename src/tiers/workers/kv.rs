@@ -5,7 +5,8 @@ use js_sys::{Array, Map, Object, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::{binding, bytes_of, is_mark, object, settled, strings};
+use super::{binding, bytes_of, object, settled, strings};
+use crate::tier::names::is_mark;
 use crate::tier::seal::digest;
 use crate::tiers::{Tier, TierEntry, TierError, TierOptions};
 use std::time::Duration;

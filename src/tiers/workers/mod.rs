@@ -81,16 +81,6 @@ fn object<const N: usize>(fields: [(&str, &JsValue); N]) -> Object {
     object
 }
 
-/// Whether the name is that of a mark; all else are values. By [`tier::names`](crate::tier::names).
-fn is_mark(name: &str) -> bool {
-    name.starts_with("k:") || is_common(name)
-}
-
-/// Whether it is the mark of a tag or of all, which reads of many keys want.
-fn is_common(name: &str) -> bool {
-    name.starts_with("t:") || name.starts_with("a:")
-}
-
 /// As JavaScript's `encodeURIComponent`, and without a dot, so that no path has `..`.
 fn encoded(name: &str) -> String {
     String::from(js_sys::encode_uri_component(name)).replace('.', "%2E")

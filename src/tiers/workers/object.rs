@@ -6,7 +6,8 @@ use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::{binding, is_common, object, settled, strings, text};
+use super::{binding, object, settled, strings, text};
+use crate::tier::names::{is_mark_of_many, without_kind};
 use crate::tiers::{Tier, TierEntry, TierError, TierOptions};
 
 #[wasm_bindgen]
@@ -87,8 +88,9 @@ impl ObjectTier {
 
     /// As the npm package spreads them. A value and its key's mark lie together.
     fn shard_of(&self, name: &str) -> u32 {
-        let rest = name.strip_prefix("v:").or_else(|| name.strip_prefix("k:")).unwrap_or(name);
-        let hash = rest.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+        let hash = without_kind(name)
+            .encode_utf16()
+            .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
         hash.cast_unsigned() % self.shards
     }
 
@@ -96,10 +98,10 @@ impl ObjectTier {
     /// asks its own alone.
     fn spread<'a>(&self, names: impl Iterator<Item = &'a str> + Clone, is_read: bool) -> BTreeMap<u32, Vec<usize>> {
         let mut by_shard = BTreeMap::<u32, Vec<usize>>::new();
-        for (at, name) in names.clone().enumerate().filter(|(_, name)| !is_common(name)) {
+        for (at, name) in names.clone().enumerate().filter(|(_, name)| !is_mark_of_many(name)) {
             by_shard.entry(self.shard_of(name)).or_default().push(at);
         }
-        for (at, name) in names.enumerate().filter(|(_, name)| is_common(name)) {
+        for (at, name) in names.enumerate().filter(|(_, name)| is_mark_of_many(name)) {
             let asked = by_shard.keys().next().copied().unwrap_or_else(|| self.shard_of(name));
             for shard in if is_read { asked..asked + 1 } else { 0..self.shards } {
                 by_shard.entry(shard).or_default().push(at);
