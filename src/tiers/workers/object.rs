@@ -6,7 +6,7 @@ use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::{binding, object, settled, strings, text};
+use super::{object, settled, strings, text};
 use crate::tier::names::{is_mark_of_many, without_kind};
 use crate::tiers::{Tier, TierEntry, TierError, TierOptions};
 
@@ -52,28 +52,6 @@ impl ObjectTier {
         Self { name, prefix, shards: 1, namespace: namespace.into().unchecked_into() }
     }
 
-    /// Over the Worker's binding of this name.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn bound(binding_name: &str) -> Result<Self, TierError> {
-        Ok(Self::new(binding(binding_name)?))
-    }
-
-    /// What it is called.
-    #[must_use]
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// What the names of the objects begin with.
-    #[must_use]
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
     /// Over so many objects names are spread, one at least: one takes some hundred requests a second. The same for all who share them.
     #[must_use]
     pub fn shards(mut self, shards: u32) -> Self {
@@ -110,6 +88,9 @@ impl ObjectTier {
         by_shard
     }
 }
+
+bound!(ObjectTier);
+named!(ObjectTier, "What the names of the objects begin with.");
 
 impl Tier for ObjectTier {
     fn name(&self) -> &str {
