@@ -11,7 +11,7 @@ import { gzipSync } from "node:zlib";
 import { modulesOf } from "../js/workerd.mjs";
 import { sleep } from "./client.mjs";
 import { asOperator, built, inWorld, startIsolates, startOrigin } from "./isolates.mjs";
-import { runAll } from "./lab.mjs";
+import { runAll, TOKEN } from "./lab.mjs";
 
 const MB = 1_000_000;
 const PART = 256 * 1024;
@@ -172,6 +172,7 @@ async function start(origin, folder, options = {}) {
     bodies: async () => JSON.parse(await text("/_list")),
     drop: () => text("/_drop"),
     purge: (what) => text("/_nearcache/purge", asOperator(what)),
+    metrics: () => text("/_nearcache/metrics", { headers: { authorization: `Bearer ${TOKEN}` } }),
     stop,
   };
 }
@@ -207,7 +208,7 @@ function resident() {
 
 const tests = {
   async "a body too long for memory is stored as it streams, and answered from R2: here, elsewhere, and after a restart"() {
-    await edge(async ({ get, bodies, origin, folder, stop }) => {
+    await edge(async ({ get, bodies, metrics, origin, folder, stop }) => {
       const path = `/a?bytes=${20 * MB}&etag=e`;
       const first = await get(path);
       assert.match(first.did, /^nearcache; fwd=uri-miss.*detail=stored-apart$/);
@@ -231,6 +232,14 @@ const tests = {
         (await bodies()).map(({ size }) => size),
         [20 * MB],
       );
+      const page = await metrics();
+      for (const [line, value] of [
+        ['requests_total{cache="nearcache",layer="r2",result="hit"}', 1],
+        ['writes_total{cache="nearcache",layer="r2",result="stored"}', 1],
+        ['written_bytes_total{cache="nearcache",layer="r2"}', 20 * MB],
+      ]) {
+        assert.ok(page.includes(`nearcache_body_${line} ${value}\n`), `${line}: ${page}`);
+      }
       await stop();
       const again = await start(origin, folder);
       try {

@@ -1,7 +1,8 @@
 // Large bodies beside a chain: they go into a store and out of it as streams.
 
+import type { BodyStats } from "../stats.js";
 import type { AttachedBodies, BodyWriter, TierHost } from "../tiering.js";
-import { ERROR, TIMEOUT, WELL, within } from "./calls.js";
+import { TIMEOUT, WELL, within } from "./calls.js";
 import { failing, Guard, type GuardOptions, recovered } from "./guard.js";
 import type { BodyStore } from "./types.js";
 
@@ -24,6 +25,20 @@ export class Bodies implements AttachedBodies {
   readonly #timeout: number;
   readonly #reads: Guard;
   readonly #writes: Guard;
+  readonly #figures = {
+    asked: 0,
+    skipped: 0,
+    hits: 0,
+    misses: 0,
+    refused: 0,
+    readErrors: 0,
+    readTimeouts: 0,
+    writes: 0,
+    bytesWritten: 0,
+    writeErrors: 0,
+    writesSkipped: 0,
+    abandoned: 0,
+  };
 
   constructor(
     private readonly host: TierHost,
@@ -46,11 +61,20 @@ export class Bodies implements AttachedBodies {
   }
 
   async open(name: string, start: number, end: number): Promise<ReadableStream<Uint8Array> | undefined> {
-    if (!this.#reads.admits(this.#timeout)) return undefined;
+    const figures = this.#figures;
+    if (!this.#reads.admits(this.#timeout)) {
+      figures.skipped++;
+      return undefined;
+    }
+    figures.asked++;
     const opening = (async () => this.store.getStream(stored(name), start, end))();
     const ended = await within(this.host, this.#timeout, () => opening);
     this.#reads.ended(ended.end === WELL);
-    if (ended.end === WELL) return ended.value;
+    if (ended.end === WELL) {
+      figures[ended.value === undefined ? "misses" : "hits"]++;
+      return ended.value;
+    }
+    figures[ended.end === TIMEOUT ? "readTimeouts" : "readErrors"]++;
     // What comes late holds a connection.
     opening.then((stream) => stream?.cancel()).catch(() => {});
     return undefined;
@@ -58,45 +82,71 @@ export class Bodies implements AttachedBodies {
 
   begin(name: string, length: number): BodyWriter | undefined {
     const { host } = this;
-    if (!this.#writes.admits(COMMIT)) return undefined;
+    const figures = this.#figures;
+    if (!this.#writes.admits(COMMIT)) {
+      figures.writesSkipped++;
+      return undefined;
+    }
     // Of JS: workerd pipes no stream of its own into another.
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     const writer = writable.getWriter();
     writer.closed.catch(() => {});
-    let fails = false;
     const putting = (async () => this.store.setStream({ name: stored(name), length, ttl: KEPT, stream: readable }))();
     const put = putting.then(
       () => true,
       () => false,
     );
-    const stop = (reason: unknown): void => void writer.abort(reason).catch(() => {});
+    let isOver = false;
+    const stop = (reason: unknown): void => {
+      isOver = true;
+      writer.abort(reason).catch(() => {});
+    };
+    const told = (well: boolean): void => {
+      isOver = true;
+      this.#writes.ended(well);
+      figures[well ? "writes" : "writeErrors"]++;
+      if (well) figures.bytesWritten += length;
+    };
     return {
       write: async (part) => {
-        if (fails) return false;
+        if (isOver) return false;
         // A store that has failed may read no further.
         const written = Promise.race([writer.write(part).then(() => true), put]);
-        const { end, value } = (await within(host, this.#timeout, () => written)) as { end: number; value?: boolean };
-        fails = end !== WELL || value !== true;
-        if (!fails) return true;
-        this.#writes.ended(false);
-        stop(new Error(end === TIMEOUT ? "the store takes too long" : "the store has failed"));
+        const ended = await within(host, this.#timeout, () => written);
+        if (isOver) return false;
+        if (ended.end === WELL && ended.value) return true;
+        told(false);
+        stop(new Error(ended.end === TIMEOUT ? "the store takes too long" : "the store has failed"));
         return false;
       },
       end: async () => {
-        if (fails) return false;
+        if (isOver) return false;
         writer.close().catch(() => {});
         const ended = await within(host, COMMIT, () => put);
         const well = ended.end === WELL && ended.value;
-        this.#writes.ended(well);
+        told(well);
         // It may get there all the same.
-        if (ended.end === TIMEOUT || ended.end === ERROR) await this.remove(name);
+        if (ended.end === TIMEOUT) await this.remove(name);
         return well;
       },
-      abandon: stop,
+      abandon: (reason) => {
+        if (isOver) return;
+        figures.abandoned++;
+        stop(reason);
+      },
     };
   }
 
   async remove(name: string): Promise<void> {
     await within(this.host, COMMIT, () => this.store.delete(stored(name)));
+  }
+
+  refuse(name: string): Promise<void> {
+    this.#figures.refused++;
+    return this.remove(name);
+  }
+
+  stats(): BodyStats {
+    return { name: this.store.name, ...this.#figures, reads: this.#reads.state, writing: this.#writes.state };
   }
 }

@@ -1,5 +1,6 @@
 // What fails again and again is left alone for a while, and the log hears of it.
 
+import type { BreakerState } from "../stats.js";
 import type { TierHost } from "../tiering.js";
 import { Gate } from "./wasm.js";
 
@@ -41,6 +42,10 @@ export class Guard {
   /** Whether a call may be made that takes so many ms at the most. */
   admits(millis: number): boolean {
     return this.#gate.admits(this.host.now(), millis);
+  }
+
+  get state(): BreakerState {
+    return this.#gate.state(this.host.now()) as BreakerState;
   }
 
   /** A call has ended. */
