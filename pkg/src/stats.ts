@@ -123,8 +123,9 @@ export interface BodyStats {
   /** Bodies that it had, or had not. */
   readonly hits: number;
   readonly misses: number;
-  /** Bodies that it had, and that broke off or were not what was stored. */
+  /** Of those that it had: what was cut or not what was stored, and those whose stream failed or fell silent. */
   readonly refused: number;
+  readonly lost: number;
   /** Bodies that it did not give, for a failure, or in time. */
   readonly readErrors: number;
   readonly readTimeouts: number;

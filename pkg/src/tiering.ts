@@ -92,6 +92,8 @@ export interface AttachedBodies {
   remove(name: string): Promise<void>;
   /** Removes one of which a part is not what was stored. */
   refuse(name: string): Promise<void>;
+  /** The stream of one that was opened has failed, or fell silent. */
+  lose(): void;
   stats(): BodyStats;
 }
 

@@ -337,6 +337,7 @@ function playedBodies(options) {
       if (play.reads === "fail") throw new Error("down");
       if (play.reads === "hang") return new Promise(() => {});
       const bytes = stored.get(name);
+      if (play.breaks) return new ReadableStream({ pull: (controller) => controller.error(new Error("down")) });
       return bytes && new Blob([bytes.subarray(start, Math.min(end, play.cut))]).stream();
     },
     async setStream({ name, stream }) {
@@ -365,7 +366,7 @@ test("what happened at the store of bodies is told by stats() and on the page, a
     return length;
   };
   const figures = () => http.stats().bodies;
-  const none = { asked: 0, skipped: 0, hits: 0, misses: 0, refused: 0, readErrors: 0, readTimeouts: 0 };
+  const none = { asked: 0, skipped: 0, hits: 0, misses: 0, refused: 0, lost: 0, readErrors: 0, readTimeouts: 0 };
   const unwritten = { writes: 0, bytesWritten: 0, writeErrors: 0, writesSkipped: 0, abandoned: 0 };
   equal(figures(), { name: "played", ...none, ...unwritten, reads: "closed", writing: "closed" });
   // Stored, had, and cut.
@@ -403,7 +404,7 @@ test("what happened at the store of bodies is told by stats() and on the page, a
   for (const line of [
     'nearcache_body_requests_total{cache="nearcache",layer="played",result="hit"} 3',
     'nearcache_body_requests_total{cache="nearcache",layer="played",result="timeout"} 1',
-    'nearcache_body_refusals_total{cache="nearcache",layer="played"} 1',
+    'nearcache_body_broken_total{cache="nearcache",layer="played",reason="refused"} 1',
     'nearcache_body_writes_total{cache="nearcache",layer="played",result="abandoned"} 1',
     `nearcache_body_written_bytes_total{cache="nearcache",layer="played"} ${2 * bytes.length}`,
     'nearcache_body_breaker_open{cache="nearcache",layer="played",lane="read"} 1',
@@ -421,6 +422,33 @@ test("what happened at the store of bodies is told by stats() and on the page, a
     "nearcache: played works again (reads of large bodies)",
     "nearcache: played works again (writes of large bodies)",
   ]);
+});
+
+test("a store of bodies that fails midway ends the answer, and is counted", async () => {
+  const bytes = new Uint8Array(3_000_000);
+  const source = origin({ "cache-control": "max-age=60", "content-length": `${bytes.length}` }, { body: () => bytes });
+  const { play, store } = playedBodies();
+  const { http } = isolate(source.fetch, [memoryTier()], { bodies: store });
+  const get = () => http.fetch("https://example.com/a").then((response) => response.arrayBuffer());
+  await get();
+  await sleep(50);
+  play.breaks = true;
+  equal(await get().catch(({ message }) => message), "down");
+  const { hits, lost, refused } = http.stats().bodies;
+  equal([hits, lost, refused], [1, 1, 0]);
+});
+
+test("no store is held open for a client that does not read", async () => {
+  const bytes = new Uint8Array(3_000_000);
+  const fields = { "cache-control": "max-age=60", "content-length": `${bytes.length}` };
+  const { store, stored } = playedBodies({ timeout: 1_000 });
+  const fetch = async () => new Response(bytes, { headers: fields });
+  const http = new HttpCache({ fetch, totalTimeout: 100, tiers: tiers([memoryTier()], { bodies: store }) });
+  const response = await http.fetch("https://example.com/a");
+  await sleep(200);
+  const { abandoned, writing } = http.stats().bodies;
+  equal([abandoned, writing, stored.size], [1, "closed", 0]);
+  equal((await response.arrayBuffer()).byteLength, bytes.length);
 });
 
 test("a log that throws harms nobody", async () => {

@@ -71,12 +71,12 @@ export class Edge {
     const [start, end, from, to, partBytes] = apart.numbers() as unknown as [number, number, number, number, number];
     const [name, digests] = [apart.name(), apart.digests()];
     apart.free();
+    const { bodies } = this;
+    if (bodies === undefined) return Promise.resolve(undefined);
+    const wanted = { start, end, from, to, partBytes, digests };
     // What is not what was stored goes, so that the next one who asks finds it missing, and the origin's takes its place.
-    const broken = (): void => this.waitUntil(this.bodies?.refuse(name) ?? Promise.resolve());
-    const opening = this.bodies?.open(name, from, to) ?? Promise.resolve(undefined);
-    return opening.then(
-      (source) => source && believed(source, { start, end, from, to, partBytes, digests }, SILENCE, broken),
-    );
+    const faults = { refused: () => this.waitUntil(bodies.refuse(name)), lost: () => bodies.lose() };
+    return bodies.open(name, from, to).then((source) => source && believed(source, wanted, SILENCE, faults));
   }
 
   #remove(names: readonly string[]): void {

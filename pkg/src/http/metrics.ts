@@ -40,14 +40,15 @@ export function logMetrics({ staleness, looks, lookFailures, heard, gaps }: Purg
 
 export function bodyMetrics(stats: BodyStats): string {
   const labels = `cache="${CACHE}",layer="${escape(stats.name)}"`;
-  const { hits, misses, readErrors, readTimeouts, skipped, refused } = stats;
+  const { hits, misses, readErrors, readTimeouts, skipped, refused, lost } = stats;
   const { writes, bytesWritten, writeErrors, writesSkipped, abandoned } = stats;
   const requests = labelled("result", { hit: hits, miss: misses, error: readErrors, timeout: readTimeouts, skipped });
+  const broken = labelled("reason", { refused, lost });
   const stored = labelled("result", { stored: writes, failed: writeErrors, skipped: writesSkipped, abandoned });
   const isOpen = labelled("lane", { read: Number(stats.reads === "open"), write: Number(stats.writing === "open") });
   return [
     family("body_requests_total", "counter", "Large bodies that a store was asked for.", labels, requests),
-    family("body_refusals_total", "counter", "Large bodies that were not what was stored.", labels, [["", refused]]),
+    family("body_broken_total", "counter", "Large bodies that broke off on their way out of a store.", labels, broken),
     family("body_writes_total", "counter", "Large bodies for a store, by what came of it.", labels, stored),
     family("body_written_bytes_total", "counter", "Bytes of large bodies stored.", labels, [["", bytesWritten]]),
     family("body_breaker_open", "gauge", "Whether a store of large bodies is left alone.", labels, isOpen),

@@ -31,6 +31,7 @@ export class Bodies implements AttachedBodies {
     hits: 0,
     misses: 0,
     refused: 0,
+    lost: 0,
     readErrors: 0,
     readTimeouts: 0,
     writes: 0,
@@ -144,6 +145,10 @@ export class Bodies implements AttachedBodies {
   refuse(name: string): Promise<void> {
     this.#figures.refused++;
     return this.remove(name);
+  }
+
+  lose(): void {
+    this.#figures.lost++;
   }
 
   stats(): BodyStats {
