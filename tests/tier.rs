@@ -6,7 +6,7 @@ mod random;
 
 use nearcache::tier::{
     Acquired, BreakerOptions, BreakerState, Chain, ChainEvent, ChainOptions, Envelope, Failure, Kind, Lane, Leases,
-    Lifetimes, NewValue, Place, Purge, Read, ReadOutcome, Refused, Seal, Step, TierOptions, Write,
+    Lifetimes, NewValue, Place, Purge, Read, ReadOutcome, Refused, Seal, Step, TierOptions, Write, names,
 };
 use nearcache::{Timestamp, Ttl};
 use random::{Random, seed};
@@ -358,6 +358,21 @@ fn names_are_bounded_and_of_one_meaning() {
     assert_ne!(place.value(&digest), place.value(&long));
     assert_ne!(Place::new(&["a/b"], &[]), Place::new(&["a", "b"], &[]));
     assert_ne!(Place::new(&[""], &[]), root());
+}
+
+#[test]
+fn a_name_tells_whether_it_is_a_mark_s_and_of_how_many_values() {
+    let place = Place::new(&["a"], &["t:"]);
+    // Keys and tags that look like kinds.
+    for text in ["k:", "v:", "t:x", ""] {
+        let (value, mark) = (place.value(text), place.key_mark(text));
+        assert!(!names::is_mark(&value) && names::is_mark(&mark) && !names::is_mark_of_many(&mark));
+        assert_eq!(names::without_kind(&value), names::without_kind(&mark));
+        for name in [place.tag_mark(text), place.all_mark()] {
+            assert!(names::is_mark(&name) && names::is_mark_of_many(&name));
+            assert_eq!(names::without_kind(&name), name);
+        }
+    }
 }
 
 #[test]

@@ -110,6 +110,7 @@ export function page(layers: readonly Layer[]): string {
   return text;
 }
 
-function escape(value: string): string {
+/** A label's value. */
+export function escape(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }

@@ -112,6 +112,35 @@ export interface TierStats {
   readonly writing: BreakerState;
 }
 
+/**
+ * What happened at a chain's store of large `bodies`. `hits + misses + readErrors + readTimeouts` is `asked`, but for reads under way.
+ */
+export interface BodyStats {
+  readonly name: string;
+  /** Bodies that it was asked for, and that it was not, because it fails. */
+  readonly asked: number;
+  readonly skipped: number;
+  /** Bodies that it had, or had not. */
+  readonly hits: number;
+  readonly misses: number;
+  /** Of those that it had: what was cut or not what was stored, and those whose stream failed or fell silent. */
+  readonly refused: number;
+  readonly lost: number;
+  /** Bodies that it did not give, for a failure, or in time. */
+  readonly readErrors: number;
+  readonly readTimeouts: number;
+  /** Bodies that were stored, and their bytes; that were not for a failure; and that were not tried for one before. */
+  readonly writes: number;
+  readonly bytesWritten: number;
+  readonly writeErrors: number;
+  readonly writesSkipped: number;
+  /** Bodies that were given up on their way: the origin cut them, or they took too long. */
+  readonly abandoned: number;
+  /** The circuit breakers for reading and for writing. */
+  readonly reads: BreakerState;
+  readonly writing: BreakerState;
+}
+
 /** Everything is let through, nothing, or one call to see how it goes. */
 export type BreakerState = "closed" | "open" | "half-open";
 

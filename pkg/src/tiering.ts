@@ -2,7 +2,7 @@
 
 import type { Place } from "./events.js";
 import type { LoadContext } from "./loader.js";
-import type { TierStats } from "./stats.js";
+import type { BodyStats, TierStats } from "./stats.js";
 
 /** Tiers for a cache: `tiers()` of `nearcache/tiers` makes them. They belong to one cache. */
 export interface Tiers {
@@ -90,6 +90,11 @@ export interface AttachedBodies {
   /** Begins to store one of so many bytes; nothing where the store is left alone. */
   begin(name: string, length: number): BodyWriter | undefined;
   remove(name: string): Promise<void>;
+  /** Removes one of which a part is not what was stored. */
+  refuse(name: string): Promise<void>;
+  /** The stream of one that was opened has failed, or fell silent. */
+  lose(): void;
+  stats(): BodyStats;
 }
 
 /** A large body on its way into a store, where nothing of it is before its end. */

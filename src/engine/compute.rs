@@ -13,9 +13,9 @@ use super::computes::Turns;
 use super::gate::Gate;
 use super::load::{BoxedError, own_error};
 use super::runtime::Runtime;
-use super::table::LeftEntry;
+use super::update::AfterWrite;
 use super::waiter::sleep_until;
-use crate::core::{Brought, MOST_COMPUTES_WAITING, PartitionId, WriteId};
+use crate::core::{Brought, MOST_COMPUTES_WAITING, Machine, PartitionId, WriteId};
 use crate::error::LoadError;
 use crate::options::{Policy, PolicyPatch};
 use crate::time::{Timestamp, Ttl};
@@ -81,7 +81,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         key: K,
         options: &CallOptions,
         compute: impl FnOnce(Option<V>) -> F,
-    ) -> Result<(Option<V>, Computed), LoadError>
+    ) -> Result<(Option<V>, AfterWrite), LoadError>
     where
         F: Future<Output = Result<Option<V>, E>>,
         E: Into<BoxedError>,
@@ -106,16 +106,6 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         let now_there = computing.store(computed.as_ref(), options.weight)?;
         Ok((computed, now_there))
     }
-}
-
-/// What there is under a key after it was computed.
-pub(super) enum Computed {
-    /// What was computed.
-    Stored,
-    /// Nothing: the key was taken out meanwhile, or what was computed is none, is too heavy or is over at once.
-    Absent,
-    /// Something that came meanwhile.
-    Overtaken,
 }
 
 /// A place among those who compute a key. Dropped, it goes to the next.
@@ -212,7 +202,7 @@ impl<'a, K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Computi
 }
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Computing<'_, K, V, R> {
-    fn store(&mut self, value: Option<&V>, weight: Option<u32>) -> Result<Computed, LoadError> {
+    fn store(&mut self, value: Option<&V>, weight: Option<u32>) -> Result<AfterWrite, LoadError> {
         let inner = &self.cache.inner;
         let weight = weight.or_else(|| value.and_then(|value| inner.weigh(&self.key, value)));
         if value.is_some() && weight.is_none() && self.cache.limits().weighs() {
@@ -231,29 +221,9 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Computing<'_, K, V,
         Ok(self.end(Some((&computed, value.cloned()))))
     }
 
-    fn end(&mut self, computed: Option<(&Brought<'_>, Option<V>)>) -> Computed {
-        let Some(id) = self.id.take() else { return Computed::Overtaken };
-        let now = computed.as_ref().map_or_else(|| self.cache.inner.now_or_earliest(), |(computed, _)| computed.now);
-        let now_there = self.cache.with(|table| {
-            let slot = table.find(self.cache.partition, &self.key);
-            let stored = table.machine.end_compute(id, slot, now, computed.as_ref().map(|(computed, _)| *computed));
-            table.drain();
-            match (stored, computed.and_then(|(_, value)| value)) {
-                (Some(slot), Some(value)) => {
-                    table.put(slot, value);
-                    Computed::Stored
-                }
-                // What is dropped is the user's, so that nothing is borrowed then.
-                (_, value) => {
-                    table.left.entries.push(LeftEntry::silent(None, value));
-                    match table.find(self.cache.partition, &self.key) {
-                        None => Computed::Absent,
-                        Some(_) => Computed::Overtaken,
-                    }
-                }
-            }
-        });
-        now_there.unwrap_or(Computed::Overtaken)
+    fn end(&mut self, computed: Option<(&Brought<'_>, Option<V>)>) -> AfterWrite {
+        let Some(id) = self.id.take() else { return AfterWrite::Overtaken };
+        self.cache.end_write(&self.key, id, Machine::end_compute, computed)
     }
 }
 

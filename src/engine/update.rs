@@ -13,10 +13,10 @@ use super::load::{BoxedError, own_error};
 use super::runtime::Runtime;
 use super::shared_task::SharedTask;
 use super::table::{EntryTable, LeftEntry};
-use crate::core::{Brought, WriteId, WriteThrough};
+use crate::core::{Brought, Machine, Slot, WriteId, WriteThrough};
 use crate::error::LoadError;
 use crate::options::Policy;
-use crate::time::Ttl;
+use crate::time::{Timestamp, Ttl};
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// Writes a key through: `write` writes the source, and what it returns is stored. Until then the value that is
@@ -156,6 +156,54 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     }
 }
 
+/// What there is under a key after a write of it.
+pub(super) enum AfterWrite {
+    /// What it brought.
+    Stored,
+    /// Nothing: the key was taken out meanwhile, or what it brought is none, is too heavy or is over at once.
+    Absent,
+    /// Something that came meanwhile.
+    Overtaken,
+}
+
+/// [`Machine::end_write`] or [`Machine::end_compute`].
+pub(super) type EndWrite = fn(&mut Machine, WriteId, Option<Slot>, Timestamp, Option<&Brought<'_>>) -> Option<Slot>;
+
+impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
+    /// Ends what [`begin_write`](Self::begin_write) began: with what it brought and its value, if there is to be one, or with
+    /// `None` where it failed.
+    pub(super) fn end_write(
+        &self,
+        key: &K,
+        id: WriteId,
+        end: EndWrite,
+        brought: Option<(&Brought<'_>, Option<V>)>,
+    ) -> AfterWrite {
+        let (brought, value) = brought.unzip();
+        let now = brought.map_or_else(|| self.inner.now_or_earliest(), |brought| brought.now);
+        let now_there = self.with(|table| {
+            let slot = table.find(self.partition, key);
+            let stored = end(&mut table.machine, id, slot, now, brought);
+            table.drain();
+            match (stored, value.flatten()) {
+                (Some(slot), Some(value)) => {
+                    table.put(slot, value);
+                    AfterWrite::Stored
+                }
+                // What is dropped is the user's, so that nothing is borrowed then.
+                (_, value) => {
+                    table.left.entries.push(LeftEntry::silent(None, value));
+                    match table.find(self.partition, key) {
+                        None => AfterWrite::Absent,
+                        Some(_) => AfterWrite::Overtaken,
+                    }
+                }
+            }
+        });
+        now_there.unwrap_or(AfterWrite::Overtaken)
+    }
+}
+
 /// A write under way. Dropped before its end is known, it takes the key with it.
 struct Writing<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> {
     cache: Cache<K, V, R>,
@@ -182,31 +230,19 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Writing<K, V, R> {
         };
         let weighs = self.weigh && !written.skip && self.cache.limits().weighs();
         let is_known = written.weight.is_some() || !weighs;
-        let id = self.id.take();
-        self.end(id, is_known.then(|| (&written, value.clone())));
+        self.end(is_known.then(|| (&written, Some(value.clone()))));
         is_known
     }
 
-    fn end(&self, id: Option<WriteId>, written: Option<(&Brought<'_>, V)>) {
-        let Some(id) = id else { return };
-        let now = written.as_ref().map_or_else(|| self.cache.inner.now_or_earliest(), |(written, _)| written.now);
-        self.cache.with(|table| {
-            let slot = table.find(self.cache.partition, &self.key);
-            let stored = table.machine.end_write(id, slot, now, written.as_ref().map(|(written, _)| *written));
-            table.drain();
-            match (stored, written) {
-                (Some(slot), Some((_, value))) => table.put(slot, value),
-                (_, written) => {
-                    table.left.entries.push(LeftEntry::silent(None, written.map(|(_, value)| value)));
-                }
-            }
-        });
+    fn end(&mut self, written: Option<(&Brought<'_>, Option<V>)>) {
+        if let Some(id) = self.id.take() {
+            self.cache.end_write(&self.key, id, Machine::end_write, written);
+        }
     }
 }
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Drop for Writing<K, V, R> {
     fn drop(&mut self) {
-        let id = self.id.take();
-        self.end(id, None);
+        self.end(None);
     }
 }

@@ -118,11 +118,12 @@ fn about_room(evidence: &Evidence) -> Option<Advice> {
         let suggested = (present * times).ceil();
         Some(Advice { lever, present, suggested, rate: same, expected: Some(expected) })
     };
-    match () {
-        () if four_times - twice >= WORTH && twice - same >= WORTH => advice(4.0, four_times),
-        () if twice - same >= WORTH => advice(2.0, twice),
-        () if same - half <= NEGLIGIBLE && four_times - same <= NEGLIGIBLE => advice(0.5, half),
-        () => None,
+    if twice - same >= WORTH {
+        if four_times - twice >= WORTH { advice(4.0, four_times) } else { advice(2.0, twice) }
+    } else if same - half <= NEGLIGIBLE && four_times - same <= NEGLIGIBLE {
+        advice(0.5, half)
+    } else {
+        None
     }
 }
 

@@ -22,7 +22,7 @@ fn lane_name(lane: Lane) -> &'static str {
     }
 }
 
-fn state_name(state: BreakerState) -> &'static str {
+pub(super) fn state_name(state: BreakerState) -> &'static str {
     match state {
         BreakerState::Closed => "closed",
         BreakerState::Open => "open",

@@ -3,6 +3,7 @@
 use nearcache::tier::{self, Acquired, BreakerOptions, GateChange};
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::figures::state_name;
 use super::to_time;
 
 /// Who loads which key.
@@ -57,6 +58,11 @@ impl Gate {
     /// Whether a call may be made.
     pub fn admits(&mut self, now: f64, timeout: f64) -> bool {
         self.gate.admits(to_time(now), timeout as u64)
+    }
+
+    /// "closed", "open" or "half-open".
+    pub fn state(&self, now: f64) -> String {
+        state_name(self.gate.state(to_time(now))).to_owned()
     }
 
     /// 1 if it fails, for the first time; 2 if it works again; else 0.

@@ -5,7 +5,7 @@
 
 use hashbrown::HashMap;
 
-use super::breaker::{Breaker, BreakerOptions, Change};
+use super::breaker::{Breaker, BreakerOptions, BreakerState, Change};
 use crate::time::{Timestamp, Ttl};
 
 /// So many leases are known at once.
@@ -117,6 +117,11 @@ impl Gate {
     /// Whether a call may be made that takes `timeout` ms at the most.
     pub fn admits(&mut self, now: Timestamp, timeout: u64) -> bool {
         self.0.admits(now, timeout)
+    }
+
+    /// What it lets through.
+    pub fn state(&self, now: Timestamp) -> BreakerState {
+        self.0.state(now)
     }
 
     /// A call has ended, well or not.

@@ -100,6 +100,21 @@ impl Place {
     }
 }
 
+/// Whether a mark lies under this name; under all others of ours a value does.
+pub fn is_mark(name: &str) -> bool {
+    name.starts_with("k:") || is_mark_of_many(name)
+}
+
+/// Whether the mark of a tag or of all in a part lies under this name: reads of many keys want it.
+pub fn is_mark_of_many(name: &str) -> bool {
+    name.starts_with("t:") || name.starts_with("a:")
+}
+
+/// What the names have in common under which a key's value and its mark lie: all that follows their kind. Other names whole.
+pub fn without_kind(name: &str) -> &str {
+    name.strip_prefix("v:").or_else(|| name.strip_prefix("k:")).unwrap_or(name)
+}
+
 /// Where the value lies whose key's mark lies here.
 pub(super) fn value_of_mark(mark: &str) -> Option<String> {
     mark.strip_prefix('k').map(|rest| format!("v{rest}"))

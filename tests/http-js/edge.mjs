@@ -322,6 +322,150 @@ test("a body too long for memory goes into files as it streams, and comes from t
   equal(Buffer.compare((await get(two[1])).body, bytes), 0, "and made up for");
 });
 
+/** A store of bodies that does as it is told. */
+function playedBodies(options) {
+  const stored = new Map();
+  const play = { reads: "well", writes: "well", cut: Infinity, calls: 0 };
+  const store = {
+    name: "played",
+    options,
+    get: async () => undefined,
+    set: async () => {},
+    delete: async (name) => stored.delete(name),
+    async getStream(name, start, end) {
+      play.calls++;
+      if (play.reads === "fail") throw new Error("down");
+      if (play.reads === "hang") return new Promise(() => {});
+      const bytes = stored.get(name);
+      if (play.breaks) return new ReadableStream({ pull: (controller) => controller.error(new Error("down")) });
+      return bytes && new Blob([bytes.subarray(start, Math.min(end, play.cut))]).stream();
+    },
+    async setStream({ name, stream }) {
+      play.calls++;
+      if (play.writes === "fail") throw new Error("full");
+      stored.set(name, new Uint8Array(await new Response(stream).arrayBuffer()));
+    },
+  };
+  return { play, store, stored };
+}
+
+test("what happened at the store of bodies is told by stats() and on the page, and it is left alone by its own breaker", async () => {
+  const bytes = new Uint8Array(3_000_000);
+  const source = origin({ "cache-control": "max-age=60", "content-length": `${bytes.length}` }, { body: () => bytes });
+  const { play, store } = playedBodies({ timeout: 50, failures: 2, cooldown: 200 });
+  const { http, lines } = isolate(source.fetch, [memoryTier()], { bodies: store });
+  let paths = 0;
+  const get = async (path) => {
+    const response = await http.fetch(`https://example.com/${path ?? ++paths}`);
+    const length = await response.arrayBuffer().then(
+      ({ byteLength }) => byteLength,
+      () => "broken",
+    );
+    for (let tries = 0; tries < 100 && http.stats().loadsInFlight > 0; tries++) await sleep(5);
+    await sleep(20);
+    return length;
+  };
+  const figures = () => http.stats().bodies;
+  const none = { asked: 0, skipped: 0, hits: 0, misses: 0, refused: 0, lost: 0, readErrors: 0, readTimeouts: 0 };
+  const unwritten = { writes: 0, bytesWritten: 0, writeErrors: 0, writesSkipped: 0, abandoned: 0 };
+  equal(figures(), { name: "played", ...none, ...unwritten, reads: "closed", writing: "closed" });
+  // Stored, had, and cut.
+  for (let time = 0; time < 2; time++) equal(await get("a"), bytes.length);
+  play.cut = 1_000_000;
+  equal(await get("a"), "broken");
+  play.cut = Infinity;
+  const { asked, hits, refused, writes, bytesWritten } = figures();
+  equal([asked, hits, refused, writes, bytesWritten], [2, 2, 1, 1, bytes.length]);
+  // What was cut is gone: the origin makes up for it, and what is there again is had again.
+  for (let time = 0; time < 2; time++) equal(await get("a"), bytes.length);
+  equal([figures().misses, figures().writes, figures().hits], [1, 2, 3]);
+  // An origin that breaks off is none of the store's failures.
+  const cut = new ReadableStream({
+    start(controller) {
+      controller.enqueue(bytes.subarray(0, 1_000_000));
+      controller.error(new Error("cut"));
+    },
+  });
+  const handler = async () => new Response(cut, { headers: source.fields });
+  const answer = await http.handle(new Request("https://example.com/cut"), handler);
+  await answer.arrayBuffer().catch(() => {});
+  await sleep(20);
+  equal([figures().abandoned, figures().writing], [1, "closed"]);
+  // It fails, is left alone after two failures, and works again.
+  play.writes = "fail";
+  for (let time = 0; time < 3; time++) equal(await get(), bytes.length);
+  equal([figures().writeErrors, figures().writesSkipped, figures().writing], [2, 1, "open"]);
+  Object.assign(play, { reads: "fail", writes: "well" });
+  equal(await get("a"), bytes.length);
+  play.reads = "hang";
+  for (let time = 0; time < 2; time++) equal(await get("a"), bytes.length);
+  equal([figures().readErrors, figures().readTimeouts, figures().skipped, figures().reads], [1, 1, 1, "open"]);
+  const page = http.prometheus();
+  for (const line of [
+    'nearcache_body_requests_total{cache="nearcache",layer="played",result="hit"} 3',
+    'nearcache_body_requests_total{cache="nearcache",layer="played",result="timeout"} 1',
+    'nearcache_body_broken_total{cache="nearcache",layer="played",reason="refused"} 1',
+    'nearcache_body_writes_total{cache="nearcache",layer="played",result="abandoned"} 1',
+    `nearcache_body_written_bytes_total{cache="nearcache",layer="played"} ${2 * bytes.length}`,
+    'nearcache_body_breaker_open{cache="nearcache",layer="played",lane="read"} 1',
+  ]) {
+    ok(page.includes(`${line}\n`), `${line}: ${page}`);
+  }
+  play.reads = "well";
+  await sleep(250);
+  await get();
+  await get("a");
+  equal([figures().reads, figures().writing], ["closed", "closed"]);
+  equal(lines.sort(), [
+    "nearcache: played fails (reads of large bodies); they come from the origin",
+    "nearcache: played fails (writes of large bodies); they come from the origin",
+    "nearcache: played works again (reads of large bodies)",
+    "nearcache: played works again (writes of large bodies)",
+  ]);
+});
+
+test("a store of bodies that fails midway ends the answer, and is counted", async () => {
+  const bytes = new Uint8Array(3_000_000);
+  const source = origin({ "cache-control": "max-age=60", "content-length": `${bytes.length}` }, { body: () => bytes });
+  const { play, store } = playedBodies();
+  const { http } = isolate(source.fetch, [memoryTier()], { bodies: store });
+  const get = () => http.fetch("https://example.com/a").then((response) => response.arrayBuffer());
+  await get();
+  await sleep(50);
+  play.breaks = true;
+  equal(await get().catch(({ message }) => message), "down");
+  const { hits, lost, refused } = http.stats().bodies;
+  equal([hits, lost, refused], [1, 1, 0]);
+});
+
+test("no store is held open for a client that does not read", async () => {
+  const bytes = new Uint8Array(3_000_000);
+  const fields = { "cache-control": "max-age=60", "content-length": `${bytes.length}` };
+  const { store, stored } = playedBodies({ timeout: 1_000 });
+  const fetch = async () => new Response(bytes, { headers: fields });
+  const http = new HttpCache({ fetch, totalTimeout: 100, tiers: tiers([memoryTier()], { bodies: store }) });
+  const response = await http.fetch("https://example.com/a");
+  await sleep(200);
+  const { abandoned, writing } = http.stats().bodies;
+  equal([abandoned, writing, stored.size], [1, "closed", 0]);
+  equal((await response.arrayBuffer()).byteLength, bytes.length);
+});
+
+test("a log that throws harms nobody", async () => {
+  const bytes = new Uint8Array(3_000_000);
+  const source = origin({ "cache-control": "max-age=60", "content-length": `${bytes.length}` }, { body: () => bytes });
+  const { play, store } = playedBodies({ timeout: 50, failures: 1 });
+  const log = () => {
+    throw new Error("the log is full");
+  };
+  const http = new HttpCache({ fetch: source.fetch, tiers: tiers([memoryTier()], { bodies: store, log }) });
+  const get = async () => (await (await http.fetch("https://example.com/a")).arrayBuffer()).byteLength;
+  equal(await get(), bytes.length);
+  await sleep(50);
+  play.reads = "fail";
+  equal([await get(), http.stats().bodies.readErrors], [bytes.length, 1]);
+});
+
 test("what is no chain, and no log, is refused", () => {
   throws(() => new HttpCache({ tiers: [memoryTier()] }), { code: "ERR_OPTION", message: /tiers/ });
   throws(() => tiers([memoryTier()], { bodies: memoryTier() }), { code: "ERR_OPTION", message: /bodies.getStream/ });

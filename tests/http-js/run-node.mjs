@@ -130,6 +130,23 @@ test("a body whose client has left before its answer is cancelled", async () => 
   equal(bodies, { begun: 1, cancelled: 1 });
 });
 
+test("a body that falls silent is cancelled", async () => {
+  const silent = { cancelled: 0 };
+  const source = () =>
+    new ReadableStream({
+      start: (controller) => controller.enqueue(new Uint8Array(10)),
+      pull: () => new Promise(() => {}),
+      cancel: () => void silent.cancelled++,
+    });
+  const http = new HttpCache({ idleTimeout: 20 });
+  const response = await http.handle(
+    new Request("http://a/silent"),
+    async () => new Response(source(), { headers: MINUTE }),
+  );
+  equal(await response.text().catch(() => "broken"), "broken");
+  equal(silent.cancelled, 1);
+});
+
 test("a body that is no bytes, or breaks with what is no error, ends for all who wait", async () => {
   const sources = [
     { start: (controller) => (controller.enqueue("text"), controller.close()) },

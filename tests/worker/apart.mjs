@@ -4,19 +4,17 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import { COMPATIBILITY_DATE, modulesOf, root, scratch } from "../js/workerd.mjs";
-import { runAll } from "./lab.mjs";
+import { modulesOf } from "../js/workerd.mjs";
+import { sleep } from "./client.mjs";
+import { asOperator, built, inWorld, startIsolates, startOrigin } from "./isolates.mjs";
+import { runAll, TOKEN } from "./lab.mjs";
 
-const TOKEN = "the-operator-s-token";
 const MB = 1_000_000;
 const PART = 256 * 1024;
-const built = join(root, "build/worker");
-const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
 /** Bytes that differ from place to place, and by the call. */
 const BLOCK = Buffer.from(Array.from({ length: 65_521 }, (_, at) => (at * 31 + (at >> 8) * 7) & 255));
@@ -32,14 +30,8 @@ const hashOf = (length, call) => {
 };
 
 /** An origin that gives so many bytes: `?bytes=`, `&dies=` after so many, `&rate=` in bytes a second. */
-async function startOrigin() {
-  const calls = new Map();
-  const world = { calls: (path) => calls.get(path) ?? 0, sent: 0 };
-  const server = http.createServer(async (request, response) => {
-    const url = new URL(request.url, "http://origin");
-    const query = url.searchParams;
-    const call = (calls.get(url.pathname) ?? 0) + 1;
-    calls.set(url.pathname, call);
+async function startBodies() {
+  const origin = await startOrigin(async (request, response, { searchParams: query }, call, world) => {
     const length = Number(query.get("bytes"));
     if (query.has("gzip")) {
       // Stored blocks, so that it is as long as it was.
@@ -67,10 +59,7 @@ async function startOrigin() {
     }
     response.end();
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  world.url = `http://127.0.0.1:${server.address().port}`;
-  world.stop = () => (server.closeAllConnections(), server.close());
-  return world;
+  return Object.assign(origin, { sent: 0 });
 }
 
 /** Around the Worker: its bucket fails as it is told to, and tells what is in it. */
@@ -129,31 +118,13 @@ export default {
 };
 `;
 
-async function start(origin, folder, { isolates = 2, vars = {} } = {}) {
+async function start(origin, folder, options = {}) {
   const modules = [
     { type: "ESModule", path: join(built, "faulty.js"), contents: FAULTY },
     ...modulesOf(built).filter(({ path }) => !path.endsWith("faulty.js")),
   ];
-  const workers = Array.from({ length: isolates }, (_, at) => ({
-    name: `w${at}`,
-    modules,
-    modulesRoot: built,
-    compatibilityDate: COMPATIBILITY_DATE,
-    bindings: { ORIGIN: origin.url, ADMIN_TOKEN: TOKEN, ...vars },
-    kvNamespaces: { KV: "kv" },
-    r2Buckets: { BODIES: "bodies" },
-  }));
-  const front = {
-    name: "front",
-    modules: true,
-    script: `export default { fetch: (request, env) => env["W" + (request.headers.get("x-isolate") ?? 0)].fetch(request) };`,
-    compatibilityDate: COMPATIBILITY_DATE,
-    serviceBindings: Object.fromEntries(workers.map(({ name }, at) => [`W${at}`, name])),
-  };
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({ workers: [front, ...workers], resourcePersistencePath: folder }),
-  );
-  const url = await miniflare.ready;
+  const stores = { kvNamespaces: { KV: "kv" }, r2Buckets: { BODIES: "bodies" } };
+  const { url, ask, stop } = await startIsolates(origin, folder, options, () => ({ modules, ...stores }));
   /** `leave`: after so many bytes; `rate`: bytes a second at the most. */
   const get = async (path, { isolate = 0, headers, method = "GET", leave = Infinity, rate = Infinity, keep } = {}) => {
     const request = http.request(new URL(path, url), {
@@ -194,33 +165,20 @@ async function start(origin, folder, { isolates = 2, vars = {} } = {}) {
       text,
     };
   };
-  const ask = async (path, init) => (await fetch(new URL(path, url), init)).text();
+  const text = async (path, { isolate = 0, ...init } = {}) => (await ask(isolate, path, init)).text();
   return {
     get,
-    fault: async (is, isolate = 0) => void (await ask(`/_fault?is=${is}`, { headers: { "x-isolate": `${isolate}` } })),
-    bodies: async () => JSON.parse(await ask("/_list")),
-    drop: () => ask("/_drop"),
-    purge: (what) =>
-      ask("/_nearcache/purge", {
-        method: "POST",
-        headers: { authorization: `Bearer ${TOKEN}` },
-        body: JSON.stringify(what),
-      }),
-    stop: () => miniflare.dispose(),
+    fault: async (is, isolate) => void (await text(`/_fault?is=${is}`, { isolate })),
+    bodies: async () => JSON.parse(await text("/_list")),
+    drop: () => text("/_drop"),
+    purge: (what) => text("/_nearcache/purge", asOperator(what)),
+    metrics: () => text("/_nearcache/metrics", { headers: { authorization: `Bearer ${TOKEN}` } }),
+    stop,
   };
 }
 
 async function edge(run, options) {
-  const origin = await startOrigin();
-  const folder = scratch();
-  const world = await start(origin, folder, options);
-  try {
-    await run({ ...world, origin, folder });
-  } finally {
-    await world.stop();
-    origin.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
+  await inWorld(await startBodies(), (origin, folder) => start(origin, folder, options), run);
 }
 
 /** Asks until it is answered from the store, which is soon after the first body has ended. */
@@ -250,7 +208,7 @@ function resident() {
 
 const tests = {
   async "a body too long for memory is stored as it streams, and answered from R2: here, elsewhere, and after a restart"() {
-    await edge(async ({ get, bodies, origin, folder, stop }) => {
+    await edge(async ({ get, bodies, metrics, origin, folder, stop }) => {
       const path = `/a?bytes=${20 * MB}&etag=e`;
       const first = await get(path);
       assert.match(first.did, /^nearcache; fwd=uri-miss.*detail=stored-apart$/);
@@ -274,6 +232,14 @@ const tests = {
         (await bodies()).map(({ size }) => size),
         [20 * MB],
       );
+      const page = await metrics();
+      for (const [line, value] of [
+        ['requests_total{cache="nearcache",layer="r2",result="hit"}', 1],
+        ['writes_total{cache="nearcache",layer="r2",result="stored"}', 1],
+        ['written_bytes_total{cache="nearcache",layer="r2"}', 20 * MB],
+      ]) {
+        assert.ok(page.includes(`nearcache_body_${line} ${value}\n`), `${line}: ${page}`);
+      }
       await stop();
       const again = await start(origin, folder);
       try {

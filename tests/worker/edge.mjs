@@ -2,98 +2,55 @@
 // The first argument: part of a title.
 
 import assert from "node:assert/strict";
-import http from "node:http";
 import { spawnSync } from "node:child_process";
-import { rmSync } from "node:fs";
-import { join } from "node:path";
-import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import { COMPATIBILITY_DATE, HURRIED, modulesOf, root, scratch } from "../js/workerd.mjs";
-import { runAll } from "./lab.mjs";
+import { HURRIED, modulesOf } from "../js/workerd.mjs";
+import { sleep } from "./client.mjs";
+import { asOperator, built, inWorld, startIsolates, startOrigin } from "./isolates.mjs";
+import { runAll, TOKEN } from "./lab.mjs";
 import { startWorkerd } from "./workerd.mjs";
 
-const TOKEN = "the-operator-s-token";
-const built = join(root, "build/worker");
 const modules = modulesOf(built).sort((a) => (a.path.endsWith("index.js") ? -1 : 1));
-const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
-/** An origin that counts, and answers with its calls. */
-async function startOrigin() {
-  const calls = new Map();
-  const world = { delay: 0, down: false, calls: (path) => calls.get(path) ?? 0 };
-  const server = http.createServer(async (request, response) => {
-    const url = new URL(request.url, "http://origin");
-    const call = (calls.get(url.pathname) ?? 0) + 1;
-    calls.set(url.pathname, call);
-    if (world.delay > 0) await sleep(world.delay);
-    if (world.down) return request.socket.destroy();
+/** An origin that answers with its calls. */
+async function startEdgeOrigin() {
+  const origin = await startOrigin(async (request, response, url, call, { delay, down }) => {
+    if (delay > 0) await sleep(delay);
+    if (down) return request.socket.destroy();
     response.setHeader("cache-control", url.searchParams.get("cc") ?? "max-age=60");
     if (url.searchParams.has("tag")) response.setHeader("cache-tag", url.searchParams.get("tag"));
     if (url.searchParams.has("vary")) response.setHeader("vary", url.searchParams.get("vary"));
     const length = Number(url.searchParams.get("bytes") ?? 0);
     response.end(`call ${call}${"x".repeat(length)}`);
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  world.url = `http://127.0.0.1:${server.address().port}`;
-  world.stop = () => (server.closeAllConnections(), server.close());
-  return world;
+  return Object.assign(origin, { delay: 0, down: false });
 }
 
 const OBJECTS = { STORE: "StoreObject", LEASE: "LeaseObject", PURGE_LOG: "PurgeLogObject" };
 
-/** So many isolates with these bindings, whose stores are in a folder. */
-async function startEdge(origin, folder, { isolates = 2, bind = [], vars = {} } = {}) {
+/** Isolates with these bindings, whose stores are in a folder. */
+async function startEdge(origin, folder, { bind = [], ...options }) {
   const objects = bind.filter((name) => name in OBJECTS);
-  const worker = (at) => ({
-    name: `w${at}`,
+  const { ask, stop } = await startIsolates(origin, folder, options, (at) => ({
     modules,
-    modulesRoot: built,
-    compatibilityDate: COMPATIBILITY_DATE,
-    bindings: { ORIGIN: origin.url, ADMIN_TOKEN: TOKEN, ...vars },
     ...(bind.includes("KV") && { kvNamespaces: { KV: "kv" } }),
     durableObjects: Object.fromEntries(
       objects.map((name) => [name, { className: OBJECTS[name], useSQLite: true, ...(at > 0 && { scriptName: "w0" }) }]),
     ),
-  });
-  const workers = Array.from({ length: isolates }, (_, at) => worker(at));
-  const front = {
-    name: "front",
-    modules: true,
-    script: `export default { fetch: (request, env) => env["W" + request.headers.get("x-isolate")].fetch(request) };`,
-    compatibilityDate: COMPATIBILITY_DATE,
-    serviceBindings: Object.fromEntries(workers.map(({ name }, at) => [`W${at}`, name])),
-  };
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({ workers: [front, ...workers], resourcePersistencePath: folder }),
-  );
-  const url = await miniflare.ready;
-  const get = async (isolate, path, { headers, ...init } = {}) => {
-    const response = await fetch(new URL(path, url), { ...init, headers: { "x-isolate": `${isolate}`, ...headers } });
+  }));
+  const get = async (isolate, path, init) => {
+    const response = await ask(isolate, path, init);
     const text = await response.text();
     await sleep(20);
     const { headers: fields, status } = response;
     return { status, text, did: fields.get("cache-status"), age: Number(fields.get("age")) };
   };
-  const operate = (isolate, route, body) =>
-    get(isolate, `/_nearcache/${route}`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${TOKEN}` },
-      body: JSON.stringify(body),
-    });
-  return { get, operate, stop: () => miniflare.dispose() };
+  const operate = (isolate, route, body) => get(isolate, `/_nearcache/${route}`, asOperator(body));
+  return { get, operate, stop };
 }
 
 /** Calls `run` with an edge and its origin. */
 async function edge(options, run) {
-  const origin = await startOrigin();
-  const folder = scratch();
-  const world = await startEdge(origin, folder, options);
-  try {
-    await run({ ...world, origin, folder });
-  } finally {
-    await world.stop();
-    origin.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
+  await inWorld(await startEdgeOrigin(), (origin, folder) => startEdge(origin, folder, options), run);
 }
 
 const tests = {
@@ -255,7 +212,7 @@ tests["a variable that won't do is named"] = () =>
 
 tests["a storm of requests that wait for each other's looks and trips is answered, by code that V8 has compiled"] =
   async () => {
-    const origin = await startOrigin();
+    const origin = await startEdgeOrigin();
     origin.delay = 20;
     const vars = { ORIGIN: origin.url, ADMIN_TOKEN: TOKEN, PURGE_STALENESS: "20ms" };
     const server = await startWorkerd(vars, { flags: HURRIED, objects: OBJECTS });
@@ -267,12 +224,7 @@ tests["a storm of requests that wait for each other's looks and trips is answere
         response.status === 200 && text.startsWith("call ") ? "answered" : `${response.status} ${text.slice(0, 80)}`;
       seen[what] = (seen[what] ?? 0) + 1;
     };
-    const purge = () =>
-      fetch(`${server.url}/_nearcache/purge`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${TOKEN}` },
-        body: '{"prefixes": ["/1"]}',
-      });
+    const purge = () => fetch(`${server.url}/_nearcache/purge`, asOperator({ prefixes: ["/1"] }));
     try {
       for (let round = 0; round < 60; round++) {
         await Promise.all([purge(), ...Array.from({ length: 100 }, (_, at) => ask(round * 100 + at))]);

@@ -74,8 +74,13 @@ export class Passing {
         }
         left -= value.byteLength;
         if (left < 0) throw new Error("the body is longer than was said");
-        if (Date.now() > end) store.abandon(new Error("it takes too long"));
-        await Promise.all([this.#pass(value), store.write(value)]);
+        const passed = this.#pass(value);
+        await store.write(value);
+        // A client may take its time, for which no store is held open.
+        if (Date.now() > end || (await within(passed, end - Date.now())) === LATE) {
+          store.abandon(new Error("it takes too long"));
+          await passed;
+        }
         if (this.#client === undefined && !store.goes) {
           reader.cancel().catch(() => {});
           return undefined;
@@ -165,27 +170,39 @@ export interface Wanted {
   readonly digests: Uint8Array;
 }
 
+/** Who is told of what a store gives. */
+export interface Faults {
+  /** It is cut, or something else than was stored. */
+  readonly refused: () => void;
+  /** The store failed midway, or fell silent. */
+  readonly lost: () => void;
+}
+
 /**
  * What is wanted, out of the parts as a store gives them. Nothing of a part is handed out before all of it is believed; what is broken, cut or
- * silent ends the stream with an error, after `broken()` where the store has something else.
+ * silent ends the stream with an error.
  */
 export function believed(
   source: ReadableStream<Uint8Array>,
   { start, end, from, to, partBytes, digests }: Wanted,
   idle: number,
-  broken: () => void,
+  faults: Faults,
 ): ReadableStream<Uint8Array> {
   const take = takeFrom(readerOf(source), idle);
   let at = from;
   const stream = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const part = await take.bytes(Math.min(partBytes, to - at));
+        const part = await take.bytes(Math.min(partBytes, to - at)).catch((error: unknown) => {
+          take.cancel();
+          faults.lost();
+          throw error;
+        });
         const known = part && (await digest(part));
         const place = ((at - from) / partBytes) * DIGEST_BYTES;
         if (part === undefined || !known!.every((byte, index) => byte === digests[place + index])) {
           take.cancel();
-          broken();
+          faults.refused();
           throw new Error("a body in a store below is not what was stored");
         }
         controller.enqueue(part.subarray(Math.max(0, start - at), Math.min(part.length, end - at)));

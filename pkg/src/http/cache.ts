@@ -3,7 +3,7 @@ import { NearCacheError } from "../errors.js";
 import { INSPECT } from "../inspect.js";
 import { refusal, show } from "../options.js";
 import { drive } from "./drive.js";
-import { Edge } from "./edge.js";
+import { Edge, type EdgeStats } from "./edge.js";
 import { flatten } from "./fields.js";
 import { byFetch, byHandler, type Fetch } from "./origin.js";
 import { nextHop } from "./redirects.js";
@@ -188,8 +188,7 @@ export class HttpCache {
   stats(): HttpStats {
     const figures = this.#cache.stats();
     const stats = Object.fromEntries(FIGURES.map((name, index) => [name, figures[index]])) as unknown as HttpStats;
-    const log = this.#edge?.stats();
-    return log === undefined ? stats : { ...stats, log };
+    return { ...stats, ...this.#edge?.stats() };
   }
 
   /** As `console.log` shows it in Node, Deno and Bun. @internal */
@@ -207,7 +206,7 @@ export class HttpCache {
 const CODINGS = "gzip, deflate, br, zstd";
 
 // As in `lib.rs`.
-const FIGURES: readonly Exclude<keyof HttpStats, "log">[] = [
+const FIGURES: readonly Exclude<keyof HttpStats, keyof EdgeStats>[] = [
   "hits",
   "staleHits",
   "misses",

@@ -2,16 +2,20 @@
 
 import type { Ask, Edge as WasmEdge, Trip } from "../../generated/http.js";
 import type { AttachedBodies, AttachedBytes, TierHost, Tiers } from "../tiering.js";
-import type { Following, PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
+import type { Following, PurgeLog } from "../tiers/purge-log.js";
 import type { Place } from "../events.js";
 import { believed } from "./apart.js";
-import { logMetrics } from "./metrics.js";
+import { bodyMetrics, CACHE, logMetrics } from "./metrics.js";
+import type { HttpStats } from "./types.js";
 
 /** What there is beside the memory. */
 export interface Beside {
   readonly tiers?: Tiers | undefined;
   readonly purgeLog?: PurgeLog | undefined;
 }
+
+/** The figures of what is there of it. */
+export type EdgeStats = Pick<HttpStats, "tiers" | "bodies" | "log">;
 
 /** What came of looking below: all is told, or the origin is to be asked, and then perhaps a lease to be given back. */
 export type Looked = { readonly found: true } | { readonly found: false; readonly release?: () => Promise<void> };
@@ -67,12 +71,12 @@ export class Edge {
     const [start, end, from, to, partBytes] = apart.numbers() as unknown as [number, number, number, number, number];
     const [name, digests] = [apart.name(), apart.digests()];
     apart.free();
+    const { bodies } = this;
+    if (bodies === undefined) return Promise.resolve(undefined);
+    const wanted = { start, end, from, to, partBytes, digests };
     // What is not what was stored goes, so that the next one who asks finds it missing, and the origin's takes its place.
-    const broken = (): void => this.#remove([name]);
-    const opening = this.bodies?.open(name, from, to) ?? Promise.resolve(undefined);
-    return opening.then(
-      (source) => source && believed(source, { start, end, from, to, partBytes, digests }, SILENCE, broken),
-    );
+    const faults = { refused: () => this.waitUntil(bodies.refuse(name)), lost: () => bodies.lose() };
+    return bodies.open(name, from, to).then((source) => source && believed(source, wanted, SILENCE, faults));
   }
 
   #remove(names: readonly string[]): void {
@@ -163,14 +167,17 @@ export class Edge {
     }
   }
 
-  stats(): PurgeLogStats | undefined {
-    return this.#following?.stats();
+  /** What there is of each, and nothing of what is not there. */
+  stats(): EdgeStats {
+    const [tiers, bodies, log] = [this.#tiers?.stats(), this.bodies?.stats(), this.#following?.stats()];
+    return { ...(tiers && { tiers }), ...(bodies && { bodies }), ...(log && { log }) };
   }
 
   /** Lines for a page of Prometheus. */
   metrics(): string {
-    const log = this.stats();
-    return (this.#tiers?.page("nearcache", undefined)?.text() ?? "") + (log === undefined ? "" : logMetrics(log));
+    const [bodies, log] = [this.bodies?.stats(), this.#following?.stats()];
+    const tiers = this.#tiers?.page(CACHE, undefined).text() ?? "";
+    return tiers + (bodies === undefined ? "" : bodyMetrics(bodies)) + (log === undefined ? "" : logMetrics(log));
   }
 }
 

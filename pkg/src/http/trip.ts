@@ -235,7 +235,7 @@ export class Led {
         this.#release();
         break;
       case "late":
-        this.#abort();
+        this.#discard();
         trip.fail(STALLED, "");
         break;
       default:

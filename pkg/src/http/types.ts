@@ -1,3 +1,4 @@
+import type { BodyStats, TierStats } from "../stats.js";
 import type { PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
 import type { TierChain } from "../tiers/types.js";
 
@@ -172,6 +173,10 @@ export interface HttpStats {
   entries: number;
   bytes: number;
   loadsInFlight: number;
+  /** With `tiers`: what happened at each, from above. */
+  tiers?: readonly TierStats[];
+  /** With a store of large `bodies` beside them: what happened there. */
+  bodies?: BodyStats;
   /** With a `purgeLog`: how far behind it the memory may be, and what its looks came to. */
   log?: PurgeLogStats;
 }

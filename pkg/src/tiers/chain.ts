@@ -5,6 +5,7 @@ import type { AttachedBytes, FoundBytes, LeaseTurn, TierHost, TierLoad, TierPage
 import type { Place } from "../events.js";
 import { Bodies } from "./bodies.js";
 import { checkCodec, Payloads } from "./codec.js";
+import { failing, recovered } from "./guard.js";
 import { keyText } from "./keys.js";
 import { LeaseClient } from "./lease.js";
 import { type Held, Reader, type ReadResult } from "./reader.js";
@@ -88,7 +89,14 @@ class TierDriver implements TierChain, AttachedBytes {
     this.#leaseSource = options.lease;
     this.#bodyStore = options.bodies;
     if (this.#bodyStore !== undefined) this.#bodyBounds = readBodies(this.#bodyStore);
-    this.#log = fn("log", options.log ?? ((line) => console.warn(line)));
+    const log = fn("log", options.log ?? ((line) => console.warn(line)));
+    this.#log = (line) => {
+      try {
+        log(`nearcache: ${line}`);
+      } catch {
+        // A log that throws is none of the cache's business.
+      }
+    };
     this.#payloads = new Payloads(checkCodec(codec), byteCount("compressFrom", compressFrom));
     const [skew, late] = [duration("clockSkew", clockSkew), duration("lateWrites", lateWrites)];
     const secrets = toSecrets(options.secrets);
@@ -117,8 +125,7 @@ class TierDriver implements TierChain, AttachedBytes {
     if (!marks) this.#chain = this.#newChain(false);
     if (this.#leaseSource !== undefined) this.#leases = new LeaseClient(host, this.#leaseSource, this.#log);
     if (this.#bodyStore !== undefined) {
-      const { maxStreamBytes, timeout } = this.#bodyBounds!;
-      this.bodies = new Bodies(host, this.#bodyStore, maxStreamBytes, timeout, this.#log);
+      this.bodies = new Bodies(host, this.#bodyStore, this.#bodyBounds!, this.#log);
     }
     const chain = this.#chain;
     const used = (): void => this.#afterUse();
@@ -287,7 +294,7 @@ class TierDriver implements TierChain, AttachedBytes {
   #store(place: string, key: string, value: unknown, began: number, life: () => ValueLife, all = false): Promise<void> {
     const stored = this.#write(place, key, value, began, life, all)
       // What can't be encoded, or kept so long, is not shared; that it can't is for whoever calls `set` or the loader to know.
-      .catch((error: unknown) => this.#log(`nearcache: a value was not stored in tiers: ${String(error)}`))
+      .catch((error: unknown) => this.#log(`a value was not stored in tiers: ${String(error)}`))
       .finally(() => this.#storing.delete(stored));
     this.#storing.add(stored);
     return stored;
@@ -362,12 +369,7 @@ class TierDriver implements TierChain, AttachedBytes {
     for (const writer of this.#writers) writer.deliver();
     for (let event = this.#chain.event(); event !== undefined; event = this.#chain.event()) {
       const [kind, index, what] = event as [string, string, string];
-      const { name } = this.#tiers[Number(index)]!;
-      try {
-        this.#log(`nearcache: ${LINES[kind]!(name, what)}`);
-      } catch {
-        // A log that throws is none of the cache's business.
-      }
+      this.#log(LINES[kind]!(`tier ${this.#tiers[Number(index)]!.name}`, what));
     }
   }
 }
@@ -376,10 +378,10 @@ function inspectTier({ name, asked, hits, reads }: TierStats): string {
   return `${name}: ${hits} of ${asked} found, breaker ${reads}`;
 }
 
-const LINES: Record<string, (name: string, what: string) => string> = {
-  failing: (name, what) => `tier ${name} fails (${what}s); loads go on without it`,
-  recovered: (name, what) => `tier ${name} works again (${what}s)`,
-  refused: (name, what) => `tier ${name} holds bytes that can't be believed (${what})`,
+const LINES: Record<string, (tier: string, what: string) => string> = {
+  failing: (tier, lane) => failing(tier, `${lane}s`, "loads go on without it"),
+  recovered: (tier, lane) => recovered(tier, `${lane}s`),
+  refused: (tier, why) => `${tier} holds bytes that can't be believed (${why})`,
 };
 
 function readBodies(store: BodyStore): ReturnType<typeof readTier> {

@@ -63,7 +63,7 @@ export {
   type SnapshotTarget,
 } from "./snapshot-stores.js";
 export { tierObject } from "./tier-object.js";
-export type { BreakerState, TierStats } from "../stats.js";
+export type { BodyStats, BreakerState, TierStats } from "../stats.js";
 export type {
   BodyStore,
   Codec,

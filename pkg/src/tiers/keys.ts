@@ -55,8 +55,3 @@ function jsonString(text: string): [string] | undefined {
     return undefined;
   }
 }
-
-/** Whether a name in a store is that of a mark; all else are values. By the crate's `tier::names`. */
-export function isMark(name: string): boolean {
-  return /^[kta]:/.test(name);
-}

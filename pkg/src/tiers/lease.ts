@@ -4,9 +4,10 @@ import { checkBinding } from "./binding.js";
 import { type Duration, duration, known, refusal, size } from "../options.js";
 import type { LeaseTurn, TierHost } from "../tiering.js";
 import { WELL, within } from "./calls.js";
+import { Guard } from "./guard.js";
 import type { ObjectNamespace } from "./platform.js";
 import type { LeaseSource, LeaseStub } from "./types.js";
-import { Gate, Leases } from "./wasm.js";
+import { Leases } from "./wasm.js";
 
 /** How leases are asked for. */
 export interface LeaseOptions {
@@ -92,15 +93,20 @@ export function leaseObject<B extends abstract new (...args: any[]) => any>(
 
 const ALONE: LeaseTurn = { kind: "alone" };
 
+const BREAKER = { failures: 3, cooldown: 5_000 };
+const LINES = { failing: "leases fail; loads go on without", recovered: "leases work again" };
+
 /** Asks for leases, within bounds. */
 export class LeaseClient {
-  readonly #gate = new Gate(3, 5_000);
+  readonly #guard: Guard;
 
   constructor(
     private readonly host: TierHost,
     private readonly source: LeaseSource,
-    private readonly log: (line: string) => void,
-  ) {}
+    log: (line: string) => void,
+  ) {
+    this.#guard = new Guard(host, BREAKER, log, LINES);
+  }
 
   /** Until when a load may wait for others. */
   deadline(): number {
@@ -146,11 +152,9 @@ export class LeaseClient {
   async #call<T>(call: () => Promise<T>): Promise<T | undefined> {
     const { host, source } = this;
     const { timeout } = source.settings;
-    if (!this.#gate.admits(host.now(), timeout)) return undefined;
+    if (!this.#guard.admits(timeout)) return undefined;
     const ended = await within(host, timeout, call);
-    const change = this.#gate.ended(host.now(), ended.end === WELL);
-    if (change === 1) this.log("nearcache: leases fail; loads go on without");
-    if (change === 2) this.log("nearcache: leases work again");
+    this.#guard.ended(ended.end === WELL);
     return ended.end === WELL ? ended.value : undefined;
   }
 }

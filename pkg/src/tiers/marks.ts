@@ -1,6 +1,6 @@
 import { type Duration, duration } from "../options.js";
 import { deleteMany, getMany, Session, setMany } from "./calls.js";
-import { isMark } from "./keys.js";
+import { isMark } from "./names.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
 /** How a tier with its marks elsewhere is made. */

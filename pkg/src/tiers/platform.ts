@@ -1,7 +1,7 @@
 // Stores of Cloudflare's platform, by their bindings. The types name what is used of each, so that no types of a platform are needed.
 
 import { checkBinding } from "./binding.js";
-import { isMark } from "./keys.js";
+import { isMark, isMarkOfMany, withoutKind } from "./names.js";
 import { fn } from "../options.js";
 import { ofLength } from "../streams.js";
 import type { BodyStore, Tier, TierEntry, TierOptions } from "./types.js";
@@ -187,12 +187,6 @@ function hasNotEnded({ customMetadata }: R2ObjectLike): boolean {
   return Number(customMetadata?.until ?? Infinity) > Date.now();
 }
 
-/**
- * Marks of tags and of all: each read of a value wants some of them. So they lie in every shard, and a key's read asks only its own;
- * else all reads would ask the one shard that has them.
- */
-const isOfMany = (name: string): boolean => /^[ta]:/.test(name);
-
 /** What a {@link StoreObject} does, as its stub offers it by RPC. */
 export interface StoreStub {
   getMany(names: readonly string[]): Promise<(Uint8Array | undefined)[]>;
@@ -228,12 +222,16 @@ export function objectTier(namespace: ObjectNamespace, options: ObjectTierOption
   const stub = (shard: number): StoreStub => namespace.get(namespace.idFromName(`${prefix}${shard}`)) as StoreStub;
   // A value and its key's mark lie together.
   const shardOf = (key: string): number => {
+    const hashed = withoutKind(key);
     let hash = 0;
-    for (let at = /^[vk]:/.test(key) ? 2 : 0; at < key.length; at++)
-      hash = (Math.imul(hash, 31) + key.charCodeAt(at)) | 0;
+    for (let at = 0; at < hashed.length; at++) hash = (Math.imul(hash, 31) + hashed.charCodeAt(at)) | 0;
     return (hash >>> 0) % shards;
   };
-  /** Calls each shard that has some of these, or is to have them, with the places of what it has. */
+  /**
+   * Calls each shard that has some of these, or is to have them, with the places of what it has. Marks of tags and of all, of which
+   * each read of a value wants some, lie in every shard, so that a key's read asks only its own; else all reads would ask the one
+   * shard that has them.
+   */
   const spread = async <T>(
     items: readonly T[],
     key: (item: T) => string,
@@ -246,12 +244,12 @@ export function objectTier(namespace: ObjectNamespace, options: ObjectTierOption
       if (places === undefined) byShard.set(shard, [place]);
       else places.push(place);
     };
-    const isCommon = items.map((item) => isOfMany(key(item)));
+    const isOfMany = items.map((item) => isMarkOfMany(key(item)));
     items.forEach((item, place) => {
-      if (!isCommon[place]) add(shardOf(key(item)), place);
+      if (!isOfMany[place]) add(shardOf(key(item)), place);
     });
     items.forEach((item, place) => {
-      if (!isCommon[place]) return;
+      if (!isOfMany[place]) return;
       const [asked = shardOf(key(item))] = byShard.keys();
       if (isRead) add(asked, place);
       else for (let shard = 0; shard < shards; shard++) add(shard, place);

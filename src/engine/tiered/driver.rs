@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 use futures_util::future::{Either, join_all, select};
 
 use super::settings::{Settings, Store};
-use super::turns::{Reading, Writing};
+use super::turns::{Reading, Writing, next_turn};
 use crate::engine::inner::Inner;
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
@@ -62,6 +62,12 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             Either::Left((answer, _)) => answer.map_err(|_| Failure::Error),
             Either::Right(_) => Err(Failure::Timeout),
         }
+    }
+
+    /// The driver a turn later, so that whoever wants something of it in this one has said so; `None`: it is gone.
+    pub async fn in_next_turn(driver: Weak<Self>) -> Option<Rc<Self>> {
+        next_turn().await;
+        driver.upgrade()
     }
 
     /// Begins what nobody need wait for: by itself where things can run by themselves, else with the next load or `flush`.

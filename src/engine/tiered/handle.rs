@@ -16,9 +16,9 @@ use crate::core::Stats;
 use crate::engine::batch::Batched;
 use crate::engine::cache::Cache;
 use crate::engine::call::{CallOptions, EntryOptions, Got, LoadCtx};
-use crate::engine::compute::Computed;
 use crate::engine::load::BoxedError;
 use crate::engine::runtime::{Local, Runtime};
+use crate::engine::update::AfterWrite;
 use crate::engine::wrap::Wrapped;
 use crate::error::{LoadError, OptionError};
 use crate::figures::TierPage;
@@ -301,11 +301,11 @@ where
     {
         let (computed, now_there) = self.cache.compute_and_tell(key.clone(), &options, compute).await?;
         match (now_there, &computed) {
-            (Computed::Stored, Some(value)) => {
+            (AfterWrite::Stored, Some(value)) => {
                 self.set_below(&key, value, &options.policy, &options.tags, options.weight);
             }
             // What lies below is older.
-            (Computed::Absent, _) => self.purge_key(&key),
+            (AfterWrite::Absent, _) => self.purge_key(&key),
             _ => {}
         }
         Ok(computed)

@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use hashbrown::HashMap;
 
 use super::driver::Driver;
-use super::turns::{Asked, Ended, Group, Held, Reading, next_turn};
+use super::turns::{Asked, Ended, Group, Held, Reading};
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
 use crate::tier::{Failure, Promotion, Read, ReadOutcome, Step};
@@ -31,7 +31,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         if open.as_ref().is_none_or(|reading| reading.task.is_over()) {
             let group = Rc::<Group>::default();
             let inner = self.inner.upgrade()?;
-            let task = run(Rc::downgrade(self), group.clone(), refresh);
+            let task = Self::read_group(Rc::downgrade(self), group.clone(), refresh);
             let task = Rc::new(SharedTask::new(&inner.runtime, Box::pin(task)));
             *open = Some(Reading { group, task });
         }
@@ -84,20 +84,13 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             }
         }
     }
-}
 
-/// A turn later, so that all who ask in this one are in it.
-async fn run<K, V, R>(driver: Weak<Driver<K, V, R>>, group: Rc<Group>, refresh: bool)
-where
-    K: Hash + Eq + 'static,
-    V: 'static,
-    R: Runtime,
-{
-    next_turn().await;
-    let Some(driver) = driver.upgrade() else { return };
-    let open = driver.reading.get(usize::from(refresh)).and_then(|open| open.take());
-    drop(open);
-    let asked = group.asked.take();
-    let ended = driver.read_all(asked, refresh).await;
-    let _ = group.ended.set(ended);
+    async fn read_group(driver: Weak<Self>, group: Rc<Group>, refresh: bool) {
+        let Some(driver) = Self::in_next_turn(driver).await else { return };
+        let open = driver.reading.get(usize::from(refresh)).and_then(|open| open.take());
+        drop(open);
+        let asked = group.asked.take();
+        let ended = driver.read_all(asked, refresh).await;
+        let _ = group.ended.set(ended);
+    }
 }

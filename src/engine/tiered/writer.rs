@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::try_join;
 
 use super::driver::Driver;
-use super::turns::{Writing, next_turn};
+use super::turns::Writing;
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
 use crate::tier::Put;
@@ -44,7 +44,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         }
         let bytes = Cell::new(entry.bytes.len());
         let entries = Rc::new(RefCell::new(vec![entry]));
-        let job = |driver| write_all(driver, put.tier, entries.clone());
+        let job = |driver| Self::write_all(driver, put.tier, entries.clone());
         let task = self.begin(self.longest(put.tier), job)?;
         *open.borrow_mut() = Some(Writing { entries, bytes, task: task.clone() });
         Some(task)
@@ -59,7 +59,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         }
         // In a Worker the one who tells may be gone with its request.
         told_by.set(if self.runs_by_itself() { now.after(Ttl::Millis(self.longest(tier))) } else { Timestamp::NEVER });
-        self.begin(self.longest(tier), |driver| tell(driver, tier));
+        self.begin(self.longest(tier), |driver| Self::tell(driver, tier));
     }
 
     /// How long a job at a tier takes at the most, in milliseconds, unless it is lost.
@@ -70,54 +70,44 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     fn timeout(&self, tier: usize) -> u64 {
         self.stores.get(tier).map_or(0, |store| store.options.machine.timeout)
     }
-}
 
-async fn write_all<K, V, R>(driver: Weak<Driver<K, V, R>>, tier: usize, entries: Rc<RefCell<Vec<TierEntry>>>)
-where
-    K: Hash + Eq + 'static,
-    V: 'static,
-    R: Runtime,
-{
-    next_turn().await;
-    let Some(driver) = driver.upgrade() else { return };
-    let Some((store, open)) = driver.stores.get(tier).zip(driver.writing.get(tier)) else { return };
-    drop(open.take());
-    let entries = entries.take();
-    let written = driver.within(driver.timeout(tier), store.tier.set_many(&entries)).await;
-    let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
-    let (now, values) = (driver.now(), entries.len() as u64);
-    driver.chain.borrow_mut().handle_written(tier, now, values, bytes, written.err());
-    driver.after_use();
-}
-
-async fn tell<K, V, R>(driver: Weak<Driver<K, V, R>>, tier: usize)
-where
-    K: Hash + Eq + 'static,
-    V: 'static,
-    R: Runtime,
-{
-    let Some(driver) = driver.upgrade() else { return };
-    let _telling = Telling { driver: &driver, tier };
-    while let Some(store) = driver.stores.get(tier) {
-        let now = driver.now();
-        let delivery = driver.chain.borrow_mut().poll_delivery(tier, now);
-        let Some(delivery) = delivery else { return };
-        driver.told_by.iter().skip(tier).take(1).for_each(|by| by.set(now.after(Ttl::Millis(driver.longest(tier)))));
-        let ttl = Duration::from_millis(delivery.ttl);
-        let mark = |(name, bytes): &(String, Vec<u8>)| TierEntry {
-            name: name.as_str().into(),
-            bytes: bytes.as_slice().into(),
-            ttl,
-        };
-        let marks: Vec<_> = delivery.marks.iter().map(mark).collect();
-        // Both at once: what is stored between the two is ended by the marks.
-        let call = try_join(store.tier.set_many(&marks), store.tier.delete_many(&delivery.deletes));
-        let told = driver.within(driver.timeout(tier), call).await.err();
-        let now = driver.now();
-        driver.chain.borrow_mut().handle_delivered(tier, now, &delivery, told);
+    async fn write_all(driver: Weak<Self>, tier: usize, entries: Rc<RefCell<Vec<TierEntry>>>) {
+        let Some(driver) = Self::in_next_turn(driver).await else { return };
+        let Some((store, open)) = driver.stores.get(tier).zip(driver.writing.get(tier)) else { return };
+        drop(open.take());
+        let entries = entries.take();
+        let written = driver.within(driver.timeout(tier), store.tier.set_many(&entries)).await;
+        let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
+        let (now, values) = (driver.now(), entries.len() as u64);
+        driver.chain.borrow_mut().handle_written(tier, now, values, bytes, written.err());
         driver.after_use();
-        if told.is_some() {
-            return;
+    }
+
+    async fn tell(driver: Weak<Self>, tier: usize) {
+        let Some(driver) = driver.upgrade() else { return };
+        let _telling = Telling { driver: &driver, tier };
+        while let Some(store) = driver.stores.get(tier) {
+            let now = driver.now();
+            let delivery = driver.chain.borrow_mut().poll_delivery(tier, now);
+            let Some(delivery) = delivery else { return };
+            let until = now.after(Ttl::Millis(driver.longest(tier)));
+            driver.told_by.get(tier).into_iter().for_each(|told_by| told_by.set(until));
+            let ttl = Duration::from_millis(delivery.ttl);
+            let mark = |(name, bytes): &(String, Vec<u8>)| TierEntry {
+                name: name.as_str().into(),
+                bytes: bytes.as_slice().into(),
+                ttl,
+            };
+            let marks: Vec<_> = delivery.marks.iter().map(mark).collect();
+            // Both at once: what is stored between the two is ended by the marks.
+            let call = try_join(store.tier.set_many(&marks), store.tier.delete_many(&delivery.deletes));
+            let told = driver.within(driver.timeout(tier), call).await.err();
+            let now = driver.now();
+            driver.chain.borrow_mut().handle_delivered(tier, now, &delivery, told);
+            driver.after_use();
+            if told.is_some() {
+                return;
+            }
         }
     }
 }

@@ -238,7 +238,9 @@ impl<B: Clone> Fetch<B> {
 
     /// All of the body lies apart now, as the manifest says; `body` is an empty one. `false` where that is not the body that was announced.
     pub fn handle_apart(&mut self, manifest: Manifest, body: B) -> bool {
-        let Some(Pending::Store { mut record, expected, .. }) = self.pending.take() else { return false };
+        let Some(Pending::Store { mut record, declared: None, expected, .. }) = self.pending.take() else {
+            return false;
+        };
         if expected != Some(manifest.length()) {
             return false;
         }

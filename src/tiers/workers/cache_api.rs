@@ -50,24 +50,12 @@ impl CacheApiTier {
         CACHES.with(|caches| js_sys::Reflect::get(caches, &"default".into())).map(Self::new).map_err(text)
     }
 
-    /// What it is called.
-    #[must_use]
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// What all names in the store begin with.
-    #[must_use]
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
     fn url(&self, name: &str) -> String {
         format!("https://nearcache.internal/{}", encoded(&format!("{}{name}", self.prefix)))
     }
 }
+
+named!(CacheApiTier, "What all names in the store begin with.");
 
 impl Tier for CacheApiTier {
     fn name(&self) -> &str {

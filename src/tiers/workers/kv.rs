@@ -5,7 +5,8 @@ use js_sys::{Array, Map, Object, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::{binding, bytes_of, is_mark, object, settled, strings};
+use super::{bytes_of, object, settled, strings};
+use crate::tier::names::is_mark;
 use crate::tier::seal::digest;
 use crate::tiers::{Tier, TierEntry, TierError, TierOptions};
 use std::time::Duration;
@@ -57,28 +58,6 @@ impl KvTier {
         Self { name, prefix, namespace: namespace.into().unchecked_into() }
     }
 
-    /// Over the Worker's binding of this name.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn bound(binding_name: &str) -> Result<Self, TierError> {
-        Ok(Self::new(binding(binding_name)?))
-    }
-
-    /// What it is called.
-    #[must_use]
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// What all names in the store begin with.
-    #[must_use]
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
     fn stored(&self, name: &str) -> String {
         shortened(format!("{}{name}", self.prefix))
     }
@@ -97,6 +76,9 @@ impl KvTier {
         Ok(stored.iter().filter_map(text).collect())
     }
 }
+
+bound!(KvTier);
+named!(KvTier, "What all names in the store begin with.");
 
 impl Tier for KvTier {
     fn name(&self) -> &str {

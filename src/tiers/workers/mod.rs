@@ -24,6 +24,42 @@
 //!
 //! Like everything made with wasm-bindgen this compiles natively, and any call panics there.
 
+/// A tier with `new`, over the Worker's binding of a name.
+macro_rules! bound {
+    ($tier:ident) => {
+        impl $tier {
+            /// Over the Worker's binding of this name.
+            ///
+            /// # Errors
+            /// If there is none.
+            pub fn bound(binding_name: &str) -> Result<Self, $crate::tiers::TierError> {
+                Ok(Self::new($crate::tiers::workers::binding(binding_name)?))
+            }
+        }
+    };
+}
+
+/// What a tier with the fields `name` and `prefix` says of them.
+macro_rules! named {
+    ($tier:ident, $prefix:literal) => {
+        impl $tier {
+            /// What it is called.
+            #[must_use]
+            pub fn named(mut self, name: impl Into<String>) -> Self {
+                self.name = name.into();
+                self
+            }
+
+            #[doc = $prefix]
+            #[must_use]
+            pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+                self.prefix = prefix.into();
+                self
+            }
+        }
+    };
+}
+
 mod cache_api;
 mod kv;
 mod object;
@@ -79,16 +115,6 @@ fn object<const N: usize>(fields: [(&str, &JsValue); N]) -> Object {
         let _ = Reflect::set(&object, &name.into(), value);
     }
     object
-}
-
-/// Whether the name is that of a mark; all else are values. By [`tier::names`](crate::tier::names).
-fn is_mark(name: &str) -> bool {
-    name.starts_with("k:") || is_common(name)
-}
-
-/// Whether it is the mark of a tag or of all, which reads of many keys want.
-fn is_common(name: &str) -> bool {
-    name.starts_with("t:") || name.starts_with("a:")
 }
 
 /// As JavaScript's `encodeURIComponent`, and without a dot, so that no path has `..`.

@@ -6,7 +6,8 @@ use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::{binding, is_common, object, settled, strings, text};
+use super::{object, settled, strings, text};
+use crate::tier::names::{is_mark_of_many, without_kind};
 use crate::tiers::{Tier, TierEntry, TierError, TierOptions};
 
 #[wasm_bindgen]
@@ -51,28 +52,6 @@ impl ObjectTier {
         Self { name, prefix, shards: 1, namespace: namespace.into().unchecked_into() }
     }
 
-    /// Over the Worker's binding of this name.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn bound(binding_name: &str) -> Result<Self, TierError> {
-        Ok(Self::new(binding(binding_name)?))
-    }
-
-    /// What it is called.
-    #[must_use]
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// What the names of the objects begin with.
-    #[must_use]
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
     /// Over so many objects names are spread, one at least: one takes some hundred requests a second. The same for all who share them.
     #[must_use]
     pub fn shards(mut self, shards: u32) -> Self {
@@ -87,8 +66,9 @@ impl ObjectTier {
 
     /// As the npm package spreads them. A value and its key's mark lie together.
     fn shard_of(&self, name: &str) -> u32 {
-        let rest = name.strip_prefix("v:").or_else(|| name.strip_prefix("k:")).unwrap_or(name);
-        let hash = rest.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+        let hash = without_kind(name)
+            .encode_utf16()
+            .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
         hash.cast_unsigned() % self.shards
     }
 
@@ -96,10 +76,10 @@ impl ObjectTier {
     /// asks its own alone.
     fn spread<'a>(&self, names: impl Iterator<Item = &'a str> + Clone, is_read: bool) -> BTreeMap<u32, Vec<usize>> {
         let mut by_shard = BTreeMap::<u32, Vec<usize>>::new();
-        for (at, name) in names.clone().enumerate().filter(|(_, name)| !is_common(name)) {
+        for (at, name) in names.clone().enumerate().filter(|(_, name)| !is_mark_of_many(name)) {
             by_shard.entry(self.shard_of(name)).or_default().push(at);
         }
-        for (at, name) in names.enumerate().filter(|(_, name)| is_common(name)) {
+        for (at, name) in names.enumerate().filter(|(_, name)| is_mark_of_many(name)) {
             let asked = by_shard.keys().next().copied().unwrap_or_else(|| self.shard_of(name));
             for shard in if is_read { asked..asked + 1 } else { 0..self.shards } {
                 by_shard.entry(shard).or_default().push(at);
@@ -108,6 +88,9 @@ impl ObjectTier {
         by_shard
     }
 }
+
+bound!(ObjectTier);
+named!(ObjectTier, "What the names of the objects begin with.");
 
 impl Tier for ObjectTier {
     fn name(&self) -> &str {

@@ -4,7 +4,7 @@ use js_sys::{Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::{binding, bytes_of, encoded, object, settled, strings, text};
+use super::{bytes_of, encoded, object, settled, strings, text};
 use crate::engine::wall;
 use crate::tiers::{Tier, TierEntry, TierError, TierOptions};
 
@@ -47,32 +47,13 @@ impl R2Tier {
         Self { name, prefix, bucket: bucket.into().unchecked_into() }
     }
 
-    /// Over the Worker's binding of this name.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub fn bound(binding_name: &str) -> Result<Self, TierError> {
-        Ok(Self::new(binding(binding_name)?))
-    }
-
-    /// What it is called.
-    #[must_use]
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// What all names in the store begin with.
-    #[must_use]
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
     fn path(&self, name: &str) -> String {
         format!("{}{}", self.prefix, encoded(name))
     }
 }
+
+bound!(R2Tier);
+named!(R2Tier, "What all names in the store begin with.");
 
 impl Tier for R2Tier {
     fn name(&self) -> &str {
