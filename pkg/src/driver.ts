@@ -8,6 +8,7 @@ import { recursive, timedOut, tooManyLoads } from "./errors.js";
 import { type Ask, Flight, hardTimeoutOf, Provenance, Wait } from "./flight.js";
 import type { CacheHandle } from "./handle.js";
 import { host } from "./host.js";
+import { Joins } from "./joins.js";
 import { Loads } from "./loads.js";
 import { type CallOptions, refuses, type Validate } from "./policy.js";
 import { Requests } from "./requests.js";
@@ -44,7 +45,8 @@ export class Driver<K, V> {
     provenance?: Provenance<K, V>,
   ): Promise<V> {
     try {
-      return this.tryAsk(handle, key, loader, options, provenance);
+      const isPlain = options === undefined && provenance === undefined;
+      return (isPlain && this.joinAgain(handle, key)) || this.tryAsk(handle, key, loader, options, provenance);
     } catch (error) {
       if (!this.entries.recover(error)) throw error;
       // By a core that has just been made it is a miss, or it is what no core can bear.
@@ -119,6 +121,21 @@ export class Driver<K, V> {
       entries.hooks.notify("stale", { key, place: handle.place, cause: "timeout" });
     }
     return true;
+  }
+
+  /** As `ask`, of what the core would answer as it did the last time. */
+  private joinAgain(handle: CacheHandle<K, V>, key: K): Promise<V> | undefined {
+    const { entries } = this;
+    const joins = entries.untold;
+    if (joins === undefined || !joins.takes(handle, key)) return undefined;
+    // A clock of the user's may have used the cache.
+    return entries.clock.now() === joins.now && joins === entries.untold ? joins.join() : undefined;
+  }
+
+  /** Whether nobody but the core need hear of one who asks next like the one that has just joined. */
+  private mayJoinAgain(validate: Validate<K> | undefined): boolean {
+    const { hooks } = this.entries;
+    return validate === undefined && !this.loads.ahead && hooks.coalesced === undefined && this.requests === undefined;
   }
 
   /** Whether there is a value, fresh or stale, that a rule of the user's refuses. */
@@ -204,6 +221,9 @@ export class Driver<K, V> {
           wait = this.beginWait(flight, at, ask);
         }
         promise = this.wait(wait, now, provenance, options?.signal);
+        if (options === undefined && provenance === undefined && this.mayJoinAgain(validate)) {
+          entries.untold = new Joins(handle, key, now, wait);
+        }
         break;
       }
       case core.HIT:

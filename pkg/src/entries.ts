@@ -4,6 +4,7 @@ import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "
 import { uncloneable } from "./errors.js";
 import { newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
+import type { Joins } from "./joins.js";
 import { Namespace, Partition } from "./partitions.js";
 import { Policies } from "./policies.js";
 import { Purger } from "./purger.js";
@@ -37,7 +38,9 @@ export interface CoreOptions {
 /** Keys and values by slot, beside the core that knows the slots by number. */
 export class EntryTable<K, V> implements ColumnsOwner {
   readonly hooks = new Hooks<K, V>();
-  core: Core;
+  private present: Core;
+  /** What the core is told before anything else. */
+  untold: Joins<K, V> | undefined = undefined;
   columns: Columns;
   keys: (K | undefined)[] = [undefined];
   values: Stored<V>[] = [NONE];
@@ -66,10 +69,20 @@ export class EntryTable<K, V> implements ColumnsOwner {
     /** Whether values are copied on their way in and out. */
     readonly copies = false,
   ) {
-    this.core = this.makeCore();
+    this.present = this.makeCore();
     this.columns = new Columns(this);
     this.hooks.onChange = () => this.columns.look();
     this.purger = options.purgeStaleEvery < Infinity ? new Purger(this) : undefined;
+  }
+
+  /** The present core: for one call, or several between which no code of the user's runs. */
+  get core(): Core {
+    const { untold } = this;
+    if (untold !== undefined) {
+      this.untold = undefined;
+      untold.tell(this.present);
+    }
+    return this.present;
   }
 
   get mustAsk(): boolean {
@@ -233,8 +246,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
       if (broken instanceof RangeError) return false;
       console.error("nearcache: the cache's wasm failed and was replaced; what it held is gone", error);
     }
-    if (this.core instanceof Core) renew();
-    this.core = this.makeCore();
+    if (this.present instanceof Core) renew();
+    this.present = this.makeCore();
     this.columns = new Columns(this);
     this.policies.retell();
     for (const namespace of this.namespaces) namespace.hits = 0;

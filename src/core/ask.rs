@@ -262,6 +262,15 @@ impl Machine {
         answer
     }
 
+    /// So many more gets of which each is, but for its number, the one that was answered last, with [`Answer::Join`] and this
+    /// wait: at the same moment, of the same key, with nothing asked or told since. Each would be answered alike, so that a
+    /// driver may answer it by itself, and tell how many they were before it asks or tells anything else.
+    pub fn join_more(&mut self, wait: WaitId, callers: u32) {
+        let Some(partition) = self.flights.get(wait.flight).map(|flight| flight.partition) else { return };
+        self.flights.join_more(wait, callers);
+        self.count(partition, |stats| stats.coalesced += u64::from(callers));
+    }
+
     fn answer(&mut self, slot: Option<Slot>, ask: &Ask<'_>) -> Answer {
         let now = ask.now;
         let deadlines = Deadlines::of(ask.policy, ask.asked_at);

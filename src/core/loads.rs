@@ -191,6 +191,14 @@ impl Flights {
         Some((u32::try_from(place.groups.len() - 1).ok()?, true))
     }
 
+    /// So many more waiters of a group, each like its last.
+    pub fn join_more(&mut self, wait: WaitId, callers: u32) {
+        let Some(place) = self.place_mut(wait.flight) else { return };
+        let Some(group) = place.groups.get_mut(wait.group as usize) else { return };
+        group.callers = group.callers.saturating_add(callers);
+        place.waiters = place.waiters.saturating_add(callers);
+    }
+
     fn group(&self, wait: WaitId) -> Option<&Group> {
         self.place(wait.flight)?.groups.get(wait.group as usize)
     }

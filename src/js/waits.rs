@@ -10,6 +10,13 @@ use crate::numbers::with;
 
 #[wasm_bindgen]
 impl Core {
+    /// So many more gets like the one that was told to join this group, of which nothing was told meanwhile.
+    pub fn join_more(&mut self, flight: u32, group: u32, callers: u32) {
+        if let Some(wait) = self.wait(flight, group) {
+            self.machine.join_more(wait, callers);
+        }
+    }
+
     /// A waiter of a group (`background`: the cache itself) leaves before its deadline. `LAST` if nobody waits any more:
     /// the flight has ended, and its load is to stop. And `NEWS`.
     pub fn leave(&mut self, flight: u32, group: u32, asker: i32, background: bool) -> u32 {

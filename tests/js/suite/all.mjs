@@ -6,6 +6,7 @@ import "./lifetimes.mjs";
 import "./clock.mjs";
 import "./bounds.mjs";
 import "./sharing.mjs";
+import "./joins.mjs";
 import "./context.mjs";
 import "./purges.mjs";
 import "./expire.mjs";
