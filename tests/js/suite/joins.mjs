@@ -92,23 +92,44 @@ test("two handles of one part with other deadlines don't wait alike", async () =
   equal([await quickly, cache.stats().timeouts], [new Array(3).fill("ERR_TIMEOUT"), 3]);
 });
 
-// Some of its readings are one call's first, some another's second.
+// Some of its readings are a get's first, some its second.
 for (const tick of [20, 21, 22]) {
   test(`a clock that uses the cache when it is read for the ${tick}th time is heeded`, async () => {
     let ticks = 0;
+    const load = held();
+    const [before, after] = [[], []];
+    let gets = before;
     const cache = new NearCache({
       clock: () => {
-        if (++ticks === tick) cache.delete("k");
+        if (++ticks === tick) {
+          cache.delete("k");
+          gets = after;
+        }
         return 1_000;
       },
     });
-    const load = held();
-    const gets = ask(cache, 40, load);
+    for (let i = 0; i < 40; i++) {
+      const get = cache.getOrSet("k", load);
+      gets.push(get);
+    }
     load.loads.forEach(({ resolve }, i) => resolve(`v${i + 1}`));
-    equal(load.loads.length, 2);
-    equal(new Set(await settled(gets)), new Set(["v1", "v2"]));
+    equal(
+      [load.loads.length, new Set(await settled(before)), new Set(await settled(after))],
+      [2, new Set(["v1"]), new Set(["v2"])],
+    );
   });
 }
+
+test("in a Worker each waits for itself, in its own request", { requestBound: true }, async (world) => {
+  const cache = new NearCache();
+  const load = held();
+  world.as("leader", () => cache.getOrSet("k", load));
+  world.as("dies", () => ask(cache, 3, load)).forEach((get) => get.catch(() => {}));
+  const gets = world.as("lives", () => ask(cache, 3, load));
+  world.kill("dies");
+  load.loads[0].resolve("v");
+  equal(await settled(gets), ["v", "v", "v"]);
+});
 
 test("gets at two moments have two deadlines", async () => {
   const cache = new NearCache({ hardTimeout: 20 });
