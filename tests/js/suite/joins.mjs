@@ -113,10 +113,9 @@ for (const tick of [20, 21, 22]) {
       gets.push(get);
     }
     load.loads.forEach(({ resolve }, i) => resolve(`v${i + 1}`));
-    equal(
-      [load.loads.length, new Set(await settled(before)), new Set(await settled(after))],
-      [2, new Set(["v1"]), new Set(["v2"])],
-    );
+    equal(load.loads.length, 2);
+    equal([...new Set(await settled(before))], ["v1"]);
+    equal([...new Set(await settled(after))], ["v2"]);
   });
 }
 
