@@ -120,7 +120,7 @@ export const LEAD_INVALID = 13;
 export const REFUSED = 14;
 /** Of `touch`; what is absent has the kind before. */
 export const MISS_EXPIRED = 3;
-/** Of `brought` and `failed`, beside `ASK_AGAIN`. */
+/** Of `brought` and `failed`, beside `ASK_AGAIN`; of `STORED` the slot is that of the entry that made room, if one did. */
 export const STORED = 1;
 export const RESCUED = 2;
 export const FAILURE_CACHED = 3;

@@ -290,7 +290,7 @@ export class Driver<K, V> {
     const stale = values[slot] === NONE ? undefined : this.entries.valueAt(slot);
     const ctx = new Context<K, V>(key, stale, 1, background);
     const index = core.above(answer);
-    return new Flight(handle, key, loader, options, askedAt, index, ctx, background, host.requestBound);
+    return new Flight(handle, key, loader, options, askedAt, index, slot, ctx, background, host.requestBound);
   }
 
   /** Begins a load that the one who asked waits for. */

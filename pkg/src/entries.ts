@@ -217,6 +217,12 @@ export class EntryTable<K, V> implements ColumnsOwner {
     for (let flight = core.ended(); flight >= 0; flight = core.ended()) this.onFlightEnded(flight);
   }
 
+  /** The entry made room for others. */
+  evicted(slot: number): void {
+    if (this.hooks.evict !== undefined) this.notifyRemoval(slot, "size");
+    this.forgetKey(slot);
+  }
+
   /** Tells the hooks what happened. Comes last in every operation that may have caused something. */
   flush(): void {
     if (this.hooks.isWaiting) this.hooks.flush();

@@ -90,8 +90,6 @@ export class Flight<K, V> implements Ask<K, V>, Asker {
   isDetailed = false;
   /** That, of the value that was stored or stands in, when the load ended. */
   dated: { readonly age: number; readonly ttl: number } | undefined = undefined;
-  /** Where its value was stored, or the last good value lies that stands in; 0: nowhere. */
-  slot = 0;
   /** Its load failed, and `error` is what those who wait get. */
   failed = false;
   error: unknown = undefined;
@@ -115,6 +113,8 @@ export class Flight<K, V> implements Ask<K, V>, Asker {
     readonly options: CallOptions<K> | undefined,
     readonly askedAt: number,
     readonly index: number,
+    /** The key's, for as long as it may be stored. */
+    readonly slot: number,
     /** The present attempt's. */
     public ctx: Context<K, V>,
     /** Nobody but the cache itself waited when it began: it refreshes what was handed out. */

@@ -221,13 +221,14 @@ export class Loads<K, V> {
     const code = answer | 0;
     this.forget(flight);
     flight.over = true;
+    const isStored = (core.kind(code) & 7) === core.STORED;
+    if (isStored && (code & core.SLOT) !== 0) entries.evicted(code & core.SLOT);
     if (core.hasNews(code)) entries.drain();
     if ((code & core.ASK_AGAIN) !== 0) {
       flight.again = new Set();
       for (let group = entries.core.ask_again(); group >= 0; group = entries.core.ask_again()) flight.again.add(group);
     }
-    if ((core.kind(code) & 7) === core.STORED) {
-      flight.slot = code & core.SLOT;
+    if (isStored) {
       entries.put(flight.slot, stored);
       if (flight.isDetailed) flight.dated = entries.dated(flight.slot, now);
     }
@@ -268,7 +269,7 @@ export class Loads<K, V> {
     const answer = entries.core.failed(index, now, backoff, mayRetry, random);
     const code = answer | 0;
     const kind = core.kind(code) & 7;
-    const slot = code & core.SLOT;
+    const { slot } = flight;
     if (kind === core.RETRY) {
       flight.failed = false;
       startTimer(() => this.tryAgain(flight, error), core.above(answer));
@@ -279,7 +280,6 @@ export class Loads<K, V> {
     if (core.hasNews(code)) entries.drain();
     if (kind === core.RESCUED) {
       flight.rescued = true;
-      flight.slot = slot;
       flight.failed = false;
       flight.loaded = true;
       flight.value = entries.values[slot] as V;

@@ -5,7 +5,7 @@ use super::ids::{FlightId, Node, WaitId};
 use super::loads::{Deadlines, Turn};
 use super::partitions::PartitionId;
 use super::slab::{Slot, State};
-use super::{Machine, RemovalCause};
+use super::{Machine, RemovalCause, SWEEP};
 use crate::options::Policy;
 use crate::time::Timestamp;
 
@@ -217,9 +217,9 @@ impl Machine {
     #[inline]
     pub(crate) fn miss_at_rest(&mut self, namespace: u8, now: impl FnOnce() -> Timestamp) -> bool {
         let now = if self.all_timeless() { Timestamp::default() } else { now() };
-        let at_rest = self.finds_nothing_to_sweep(now);
+        let at_rest = self.finds_nothing_to_sweep(now, SWEEP);
         if at_rest {
-            self.pass_swept();
+            self.pass_swept(SWEEP);
             self.count_in(namespace, |stats| stats.misses += 1);
         }
         at_rest
@@ -229,7 +229,7 @@ impl Machine {
     #[inline]
     pub fn miss(&mut self, namespace: u8, now: Timestamp) {
         self.count_in(namespace, |stats| stats.misses += 1);
-        self.sweep_some(now);
+        self.sweep(now, SWEEP);
     }
 
     /// A get that loads what is not there. O(1).

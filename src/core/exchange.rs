@@ -3,7 +3,7 @@
 
 use super::partitions::PartitionId;
 use super::slab::Slot;
-use super::{Machine, NewValue, Removal, RemovalCause};
+use super::{Machine, NewValue, Removal, RemovalCause, SWEEP};
 use crate::options::Policy;
 use crate::time::{Timestamp, Ttl};
 
@@ -103,7 +103,7 @@ impl Machine {
         // What is being saved is told of each entry that leaves.
         let is_untold = self.snapshots.is_none() && !self.limits.weighs();
         // What is swept makes room, too.
-        is_plain && is_derivable && is_untold && self.finds_nothing_to_sweep(now)
+        is_plain && is_derivable && is_untold && self.finds_nothing_to_sweep(now, SWEEP)
     }
 
     /// Lets a slot's value end when a new one is to end. `false`: it holds none of those of which nothing else is known.
@@ -114,7 +114,7 @@ impl Machine {
             Ttl::Forever => None,
         };
         let Some(before) = self.slab.replace_value_at_rest(slot, until, now) else { return false };
-        self.pass_swept();
+        self.pass_swept(SWEEP);
         self.expirable = self.expirable - u32::from(!before.is_for_ever()) + u32::from(until.is_some());
         self.note_end(slot, now);
         true

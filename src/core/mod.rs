@@ -415,6 +415,14 @@ impl Machine {
         self.removals.pop_front()
     }
 
+    /// As [`poll_removal`](Self::poll_removal), but only for an entry that made room for others: where it lay.
+    #[inline]
+    pub fn poll_evicted(&mut self) -> Option<Slot> {
+        let evicted = |removal: &&Removal| removal.cause == Some(RemovalCause::Size) && removal.key_removed;
+        self.removals.front().filter(evicted)?;
+        self.removals.pop_front().map(|removal| removal.slot)
+    }
+
     /// A flight that has ended because nobody can be waiting for it any more: its load is to be dropped or aborted.
     #[inline]
     pub fn poll_ended(&mut self) -> Option<FlightId> {
@@ -425,30 +433,24 @@ impl Machine {
     /// does some of this, so that nothing expired stays while the cache is in use.
     #[inline]
     pub fn sweep(&mut self, now: Timestamp, count: u32) {
-        if !self.all_timeless() {
-            self.sweep_slots(now, count);
+        // As nearly always, where a few are looked at.
+        match self.finds_nothing_to_sweep(now, count) {
+            true => self.pass_swept(count),
+            false => self.sweep_slots(now, count),
         }
     }
 
-    /// As much of this as a miss does, where nearly always nothing is found.
+    /// Whether all that [`sweep`](Self::sweep) would do about the next `count` slots is to pass them.
     #[inline]
-    fn sweep_some(&mut self, now: Timestamp) {
-        match self.finds_nothing_to_sweep(now) {
-            true => self.pass_swept(),
-            false => self.sweep(now, SWEEP),
-        }
-    }
-
-    /// Whether all that [`sweep`](Self::sweep) would do about the next [`SWEEP`] slots is to pass them.
-    #[inline]
-    fn finds_nothing_to_sweep(&self, now: Timestamp) -> bool {
-        let at_rest = self.flights.live() == 0 && self.writes.is_empty();
-        at_rest && (self.expirable == 0 || self.slab.needs_no_check_after(self.hand, now, SWEEP))
+    fn finds_nothing_to_sweep(&self, now: Timestamp, count: u32) -> bool {
+        // With an alarm no flight need be looked at.
+        let at_rest = (self.alarm.is_some() || self.flights.live() == 0) && self.writes.is_empty();
+        at_rest && (self.expirable == 0 || self.slab.needs_no_check_after(self.hand, now, count))
     }
 
     #[inline]
-    fn pass_swept(&mut self) {
-        self.hand += if self.expirable == 0 { 0 } else { SWEEP };
+    fn pass_swept(&mut self, count: u32) {
+        self.hand += if self.expirable == 0 { 0 } else { count };
     }
 
     #[inline(never)]

@@ -248,7 +248,7 @@ impl Slab {
     #[inline]
     pub fn needs_no_check_after(&self, number: u32, now: Timestamp, count: u32) -> bool {
         let (first, now) = (number as usize + 1, now.as_float());
-        let moments = self.moments.get(first..first + count as usize);
+        let moments = first.checked_add(count as usize).and_then(|end| self.moments.get(first..end));
         moments.is_some_and(|moments| !moments.iter().any(|moment| now >= moment.abs()))
     }
 

@@ -79,9 +79,9 @@ impl Core {
         answer(&mut self.machine, &ask)
     }
 
-    /// A load brought a value, of which its loader said nothing but perhaps its bytes. The slot where the value belongs
-    /// with `STORED`, or `NOT_STORED` or `FLIGHT_ENDED`; `ASK_AGAIN` if some who waited are to; `NEWS`; above, how many
-    /// milliseconds it took.
+    /// A load brought a value, of which its loader said nothing but perhaps its bytes. `STORED`, where it belongs in the key's
+    /// slot, with the slot of the entry that made room for it, if one did, or `NOT_STORED` or `FLIGHT_ENDED`; `ASK_AGAIN` if some
+    /// who waited are to; `NEWS`; above, how many milliseconds it took.
     pub fn brought(&mut self, flight: u32, now: f64, bytes: f64, absent: bool, random: f64) -> f64 {
         self.bring(flight, now, bytes, absent, random, false, 0.0, PolicyPatch::nothing(), &[])
     }
@@ -104,8 +104,8 @@ impl Core {
         self.bring(flight, now, bytes, absent, random, skip, age, &said, &to_tags(tags))
     }
 
-    /// A load failed; `backoff` is what its loader or the user's rule says. The slot of a value to fall back on with
-    /// `RESCUED`, that where the error belongs with `FAILURE_CACHED`, `NOT_STORED` or `FLIGHT_ENDED`; `NEWS`; above, how
+    /// A load failed; `backoff` is what its loader or the user's rule says. `RESCUED`, where the key's slot has
+    /// a value to fall back on, `FAILURE_CACHED`, where the error belongs there, `NOT_STORED` or `FLIGHT_ENDED`; `NEWS`; above, how
     /// many milliseconds it took. Or, if it `may_retry`, `RETRY`, and above, in how many milliseconds.
     pub fn failed(&mut self, flight: u32, now: f64, backoff: f64, may_retry: bool, random: f64) -> f64 {
         let Some(flight) = self.flight(flight) else { return f64::from(FLIGHT_ENDED) };
@@ -159,12 +159,12 @@ impl Core {
         self.settled(settled, self.machine.must_ask_again())
     }
 
-    fn settled(&self, settled: Settled, ask_again: bool) -> f64 {
+    fn settled(&mut self, settled: Settled, ask_again: bool) -> f64 {
         let mut above = settled.millis;
         let code = match settled.outcome {
-            Outcome::Stored(slot) => STORED | slot.number(),
-            Outcome::Rescued(slot) => RESCUED | slot.number(),
-            Outcome::FailureCached(slot) => FAILURE_CACHED | slot.number(),
+            Outcome::Stored(_) => STORED | self.machine.poll_evicted().map_or(0, Slot::number),
+            Outcome::Rescued(_) => RESCUED,
+            Outcome::FailureCached(_) => FAILURE_CACHED,
             Outcome::NotStored => NOT_STORED,
             Outcome::FlightEnded => FLIGHT_ENDED,
             Outcome::RetryIn(millis) => {
