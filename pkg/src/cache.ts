@@ -214,7 +214,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const now = entries.clock.now();
     const slot = handle.slots.get(key);
     const { columns } = entries;
-    if (slot === undefined) return this.#getSlow(key, slot, now);
+    if (slot === undefined) return this.#getAbsent(key, now);
     if (!(now + SHORT < columns.freshUntil[slot]!)) return this.#getEnding(key, slot, now);
     const value = entries.values[slot] as V;
     handle.namespace.hits++;
@@ -901,29 +901,44 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return values[slot] as V;
   }
 
-  /** A `get` that was no plain hit. */
-  #getSlow(key: K, slot: number | undefined, now: number): V | undefined {
+  /** A `get` of a key that has no slot. */
+  #getAbsent(key: K, now: number, cause: "absent" | "invalid" = "absent"): undefined {
     const entries = this.#entries;
+    const handle = this.#handle;
     const { hooks } = entries;
-    const { namespace, place, defaults } = this.#handle;
-    const { validate } = defaults;
-    const isInvalid = validate !== undefined && this.#driver.finds(this.#handle, key, validate);
-    // The rule is the user's, and may have used the cache.
-    if (validate !== undefined) slot = this.#handle.slots.get(key);
-    let code: number;
+    handle.noteMissing(key);
     try {
-      // It may be here for nothing but that the memory has grown.
-      entries.columns.follow(0);
-      if (slot === undefined) {
-        this.#handle.noteMissing(key);
-        code = entries.core.miss(namespace.id, now);
-      } else code = isInvalid ? entries.core.touch_invalid(slot) : entries.core.touch(slot, now);
+      if (hasNews(entries.core.miss(handle.namespace.id, now))) entries.drain();
     } catch (error) {
       if (!entries.recover(error)) throw error;
       return undefined;
     }
-    const isHit = slot !== undefined && !isInvalid && kind(code) === HIT;
-    const value = isHit ? entries.copy(entries.values[slot!] as V, key) : undefined;
+    if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause });
+    entries.flush();
+    return undefined;
+  }
+
+  /** A `get` that was no plain hit, of a key that has a slot. */
+  #getSlow(key: K, held: number, now: number): V | undefined {
+    const entries = this.#entries;
+    const { hooks } = entries;
+    const { place, slots, defaults } = this.#handle;
+    const { validate } = defaults;
+    const isInvalid = validate !== undefined && this.#driver.finds(this.#handle, key, validate);
+    // The rule is the user's, and may have used the cache.
+    const slot = validate === undefined ? held : slots.get(key);
+    if (slot === undefined) return this.#getAbsent(key, now, isInvalid ? "invalid" : "absent");
+    let code: number;
+    try {
+      // It may be here for nothing but that the memory has grown.
+      entries.columns.follow(0);
+      code = isInvalid ? entries.core.touch_invalid(slot) : entries.core.touch(slot, now);
+    } catch (error) {
+      if (!entries.recover(error)) throw error;
+      return undefined;
+    }
+    const isHit = !isInvalid && kind(code) === HIT;
+    const value = isHit ? entries.copy(entries.values[slot] as V, key) : undefined;
     if (hasNews(code)) entries.drain();
     if (isHit) {
       if (hooks.hit !== undefined) hooks.notify("hit", { key, place });

@@ -146,14 +146,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   private placeKey(slot: number, key: K, partition: Partition<K>, number: number): void {
     this.columns.follow(slot);
     if (slot >= this.keys.length) this.grow(slot);
-    this.giveSlot(slot, key, partition, number);
-  }
-
-  /** Gives a new key a slot that there was before. */
-  private giveSlot(slot: number, key: K, partition: Partition<K>, number: number): void {
     partition.set(key, slot, number);
-    // As a Map's, a key is never -0.
-    this.keys[slot] = key === 0 ? (0 as K) : key;
+    this.keys[slot] = unsigned(key);
     if (partition !== this.root) this.partitions ??= [];
     if (this.partitions !== undefined) this.partitions[slot] = partition;
   }
@@ -183,17 +177,23 @@ export class EntryTable<K, V> implements ColumnsOwner {
   /** What `insert` answered: the key has this slot, or none, and others may have left. */
   inserted(code: number, slot: number, key: K, value: V, partition: Partition<K>, number: number): void {
     const at = code & SLOT;
-    const { hooks } = this;
-    if ((code & EVICTED) !== 0) {
-      if (hooks.evict !== undefined) this.notifyRemoval(at, "size");
-      // What lies in the slot is written over below.
-      this.partitionOf(at).delete(this.keys[at] as K);
+    const { hooks, root, keys } = this;
+    const hasEvicted = (code & EVICTED) !== 0;
+    if (hasEvicted && hooks.evict !== undefined) this.notifyRemoval(at, "size");
+    if (hasEvicted && !hasNews(code) && partition === root && this.partitions === undefined) {
+      // The commonest, in one place: what it calls is more than V8 compiles into one.
+      root.namespace.replaceKey(keys[at] as K, key, at);
+      keys[at] = unsigned(key);
+      this.values[at] = value;
+      if (hooks.insert !== undefined) this.notifyInsert(at);
+      return;
     }
+    // What lies in the slot is written over below.
+    if (hasEvicted) this.partitionOf(at).delete(keys[at] as K);
     if (hasNews(code)) this.drain();
     if (at === 0) return;
     if (slot === 0) {
-      if ((code & EVICTED) !== 0) this.giveSlot(at, key, partition, number);
-      else this.placeKey(at, key, partition, number);
+      this.placeKey(at, key, partition, number);
       this.values[at] = value;
       if (hooks.insert !== undefined) this.notifyInsert(at);
     } else {
@@ -340,6 +340,11 @@ export class EntryTable<K, V> implements ColumnsOwner {
     this.keys = copy(this.keys, length);
     this.values = copy(this.values, length);
   }
+}
+
+/** The key as a Map has it, never -0. */
+function unsigned<K>(key: K): K {
+  return typeof key === "number" ? ((key + 0) as K) : key;
 }
 
 const BOUNDLESS: LoadLimits = { concurrent: Infinity, perSecond: Infinity, queued: 0 };

@@ -43,6 +43,13 @@ export class Namespace<K> {
     readonly path: readonly string[],
   ) {}
 
+  /** A key gives its slot to one that is new. */
+  replaceKey(gone: K, key: K, slot: number): void {
+    this.missed = NOTHING;
+    this.slots.delete(gone);
+    this.slots.set(key, slot);
+  }
+
   /** Forgets all keys. */
   empty(): void {
     this.slots.clear();
