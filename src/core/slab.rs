@@ -144,6 +144,7 @@ impl EntryMut<'_> {
     }
 
     /// Holds a value, or the memory of a failure, of which nothing is known yet; or nothing.
+    #[inline(never)]
     pub fn set_state(&mut self, state: State) {
         let flight = flight_of(self.slot, *self.moment, self.flights);
         self.set_flight(None);
@@ -338,11 +339,10 @@ impl Slab {
         Some(slot)
     }
 
-    /// Gives a slot back that holds nothing.
+    /// Gives a slot back that is pending without a flight.
     pub fn release(&mut self, slot: Slot) {
         let next = self.first_free;
-        let Some(mut entry) = self.get_mut(slot) else { return };
-        entry.set_flight(None);
+        let Some(entry) = self.get_mut(slot) else { return };
         *entry.moment = f64::from_bits(FREE | u64::from(next));
         self.first_free = slot.number();
     }
@@ -358,6 +358,7 @@ fn to_moment(until: Option<Timestamp>, stored_at: Timestamp) -> f64 {
 }
 
 /// Writes to a column of numbers, which grows only for one that is not 0.
+#[inline(never)]
 fn set(column: &mut Vec<u32>, slot: Slot, value: u32, expected: u32) {
     if value > 0 {
         grow(column, slot.number(), expected, 0);

@@ -72,13 +72,9 @@ impl Ghosts {
             let age = ((now >> before) as u16).wrapping_sub(ghost as u16) >> by;
             if ghost == 0 { 0 } else { pack(ghost, ((now >> (before + by)) as u16).wrapping_sub(age)) }
         };
-        let mut grown = Vec::with_capacity(len);
         let times = len / self.buckets.len().max(1);
-        for bucket in &self.buckets {
-            grown.extend(std::iter::repeat_n(bucket.map(restamped), times));
-        }
-        grown.resize(len, [0; 4]);
-        self.buckets = grown;
+        let multiplied = |at: usize| self.buckets.get(at / times).map_or([0; 4], |bucket| bucket.map(restamped));
+        self.buckets = (0..len).map(multiplied).collect();
     }
 
     /// Remembers a key, in the place of the one of its bucket that has been there longest.
