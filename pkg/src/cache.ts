@@ -177,7 +177,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
-    this.#computes = new Computes(this.#entries, this.#updates, this.#random);
+    this.#computes = new Computes(this.#entries, this.#updates);
     const outer = {
       ...USUAL,
       policy: USUAL_POLICY,

@@ -1,11 +1,10 @@
 import { startTimer, stopTimer } from "./alarm.js";
-import { row } from "./calls.js";
 import { type Deferred, deferred } from "./deferred.js";
 import type { EntryTable } from "./entries.js";
 import { computeQueueFull, timedOut, tooManyLoads } from "./errors.js";
 import type { CacheHandle } from "./handle.js";
 import { keepAlive } from "./host.js";
-import { type CallOptions, lifeOf, or } from "./policy.js";
+import { type CallOptions, or } from "./policy.js";
 import { onAbort } from "./signals.js";
 import type { Updates, Write } from "./updates.js";
 
@@ -44,7 +43,6 @@ export class Computes<K, V> {
   constructor(
     private readonly entries: EntryTable<K, V>,
     private readonly updates: Updates<K, V>,
-    private readonly random: () => number,
   ) {
     entries.onRenewed.push(() => this.askAgain());
   }
@@ -78,7 +76,7 @@ export class Computes<K, V> {
     };
     const giveUp = (error: unknown): void => {
       if (over) return;
-      if (write !== undefined) this.fail(write);
+      if (write !== undefined) this.updates.notComputed(write);
       reject(error);
       end();
       controller.abort(error);
@@ -100,7 +98,7 @@ export class Computes<K, V> {
         write = begun.write;
         const value = await compute(begun.stale, controller.signal);
         if (over) return;
-        this.store(write, value);
+        this.updates.computed(write, value);
         resolve(value);
         end();
       } catch (error) {
@@ -210,42 +208,5 @@ export class Computes<K, V> {
       queue.turns.clear();
       for (const turn of turns) this.ask(turn, now);
     }
-  }
-
-  private store(write: Write<K, V>, value: V | undefined): void {
-    const { entries, updates } = this;
-    const { handle, key, options } = write;
-    const weight = value === undefined || !Number.isNaN(options.bytes) ? NaN : handle.weigh(key, value);
-    const stored = entries.copy(value, key);
-    const mayJitter = handle.defaults.jitter > 0 || options.jitter > 0;
-    const random = mayJitter ? this.random() : 0;
-    const now = entries.clock.read();
-    const isAbsent = value === undefined || value === null;
-    const isStored = updates.endComputed(
-      write,
-      (number, slot) =>
-        entries.core.written(
-          number,
-          true,
-          slot,
-          now,
-          weight,
-          isAbsent,
-          random,
-          value === undefined,
-          row(undefined),
-          undefined,
-        ),
-      stored,
-    );
-    const { place, defaults, slots } = handle;
-    if (isStored) entries.changes?.set(place, key, stored as V, lifeOf(defaults, options, undefined, value));
-    // It was taken out, was too heavy or is over at once: what lies below is older.
-    else if (slots.get(key) === undefined) entries.changes?.purge(place, "key", key);
-  }
-
-  private fail(write: Write<K, V>): void {
-    const now = this.entries.clock.readOrLast();
-    this.updates.endComputed(write, (number, slot) => this.entries.core.write_failed(number, true, slot, now));
   }
 }

@@ -1,14 +1,14 @@
 import { startTimer, stopTimer } from "./alarm.js";
 import { joined, row } from "./calls.js";
 import { Context } from "./context.js";
-import { above, hasNews, SLOT } from "./core.js";
+import { above, type Core, hasNews, SLOT } from "./core.js";
 import { deferred } from "./deferred.js";
 import type { EntryTable } from "./entries.js";
 import { timedOut, tooManyLoads } from "./errors.js";
 import type { CacheHandle } from "./handle.js";
 import { host, keepAlive } from "./host.js";
 import { bytes, names } from "./options.js";
-import { type CallOptions, or, readContext } from "./policy.js";
+import { type CallOptions, lifeOf, or, readContext } from "./policy.js";
 import { onAbort } from "./signals.js";
 import type { Loader } from "./loader.js";
 
@@ -20,6 +20,12 @@ export interface Write<K, V> {
   readonly options: CallOptions<K>;
   /** Whether the value is computed from the one that is there, and no source is written. */
   readonly computes: boolean;
+}
+
+/** A value that was written or computed, as it is stored, and what tells the core of it. */
+interface Brought<V> {
+  readonly stored: V | undefined;
+  readonly tell: (core: Core, number: number, slot: number) => number;
 }
 
 /** The number of no write: the core takes it for one that was given up. */
@@ -102,8 +108,7 @@ export class Updates<K, V> {
     let value: V;
     try {
       value = await writer(write.key, ctx);
-      const written = this.written(write, value, ctx);
-      this.end(write, written);
+      this.end(write, this.brought(write, value, ctx));
     } catch (error) {
       this.end(write, undefined);
       throw error;
@@ -111,70 +116,75 @@ export class Updates<K, V> {
     return value;
   }
 
-  /** How the core is told of a value that was written. */
-  private written(
-    { handle, key, options }: Write<K, V>,
-    value: V,
-    ctx: Context<K, V>,
-  ): (number: number, slot: number) => void {
-    const said = readContext(ctx);
-    const tags = ctx.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
+  /** What a writer or a computation brought, as the core is told of it. */
+  private brought(
+    { handle, key, options, computes }: Write<K, V>,
+    value: V | undefined,
+    ctx: Context<K, V> | undefined,
+  ): Brought<V> {
+    const said = ctx && readContext(ctx);
+    const tags = ctx?.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
+    const skip = ctx === undefined ? value === undefined : ctx.skipped;
     let weight = NaN;
-    if (ctx.bytes !== undefined) weight = bytes("ctx.bytes", ctx.bytes);
-    else if (Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
+    if (ctx?.bytes !== undefined) weight = bytes("ctx.bytes", ctx.bytes);
+    else if (Number.isNaN(options.bytes)) weight = skip ? 0 : handle.weigh(key, value as V);
     const stored = this.entries.copy(value, key);
-    const mayJitter = handle.defaults.jitter > 0 || options.jitter > 0 || said.jitter > 0;
+    const mayJitter = handle.defaults.jitter > 0 || options.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.random() : 0;
     const now = this.entries.clock.read();
-    return (number, slot) => {
-      const { entries } = this;
-      const code = entries.core.written(
-        number,
-        false,
-        slot,
-        now,
-        weight,
-        value === undefined || value === null,
-        random,
-        ctx.skipped,
-        row(said),
-        joined(tags),
-      );
-      if (hasNews(code)) entries.drain();
-      if ((code & SLOT) !== 0) entries.put(code & SLOT, stored);
-    };
+    const absent = value === undefined || value === null;
+    const tell = (core: Core, number: number, slot: number): number =>
+      core.written(number, computes, slot, now, weight, absent, random, skip, row(said), joined(tags));
+    return { stored, tell };
   }
 
   /** Ends a write; without `written` nobody knows how it ended. */
-  private end(write: Write<K, V>, written: ((number: number, slot: number) => void) | undefined): void {
-    const { entries, writes } = this;
-    const isOwn = writes[write.number] === write;
-    if (isOwn) writes[write.number] = undefined;
-    const number = isOwn ? write.number : GIVEN_UP;
-    const now = entries.clock.readOrLast();
+  private end(write: Write<K, V>, written: Brought<V> | undefined): void {
+    const { entries } = this;
+    const number = this.forget(write) ? write.number : GIVEN_UP;
     // What was loaded before the write, wherever it lies, is not what the source has.
     entries.changes?.purge(write.handle.place, "key", write.key);
-    entries.safely((core) => {
-      const slot = write.handle.slots.get(write.key) ?? 0;
-      if (written !== undefined) written(number, slot);
-      else if (hasNews(core.write_failed(number, false, slot, now))) entries.drain();
-    });
-    entries.flush();
+    this.tell(write, number, written);
   }
 
-  /** Ends a computation by the core's word for it. Does nothing if it has ended, or was given up. */
-  endComputed(write: Write<K, V>, end: (number: number, slot: number) => number, value?: V): boolean {
-    const { entries, writes } = this;
-    if (writes[write.number] !== write) return false;
-    writes[write.number] = undefined;
-    const isStored = entries.safely(() => {
-      const code = end(write.number, write.handle.slots.get(write.key) ?? 0);
+  /** Ends a computation with the next value, or `undefined` for none. Does nothing if it has ended, or was given up. */
+  computed(write: Write<K, V>, value: V | undefined): void {
+    const { key, options } = write;
+    const { place, defaults, slots } = write.handle;
+    const computed = this.brought(write, value, undefined);
+    const isStored = this.forget(write) && this.tell(write, write.number, computed);
+    const { changes } = this.entries;
+    if (isStored) changes?.set(place, key, computed.stored, lifeOf(defaults, options, undefined, value));
+    // It was taken out, was too heavy or is over at once: what lies below is older.
+    else if (slots.get(key) === undefined) changes?.purge(place, "key", key);
+  }
+
+  /** Ends a computation that failed: what was there stays. */
+  notComputed(write: Write<K, V>): void {
+    if (this.forget(write)) this.tell(write, write.number, undefined);
+  }
+
+  /** Whether it was still under way. */
+  private forget(write: Write<K, V>): boolean {
+    const isUnderWay = this.writes[write.number] === write;
+    if (isUnderWay) this.writes[write.number] = undefined;
+    return isUnderWay;
+  }
+
+  /** Tells the core how one ended, and whether its value is stored. */
+  private tell({ handle, key, computes }: Write<K, V>, number: number, brought: Brought<V> | undefined): boolean {
+    const { entries } = this;
+    const now = entries.clock.readOrLast();
+    const slot = entries.safely((core) => {
+      const known = handle.slots.get(key) ?? 0;
+      const code =
+        brought === undefined ? core.write_failed(number, computes, known, now) : brought.tell(core, number, known);
       if (hasNews(code)) entries.drain();
-      if ((code & SLOT) !== 0) entries.put(code & SLOT, value as V);
-      return (code & SLOT) !== 0;
+      if ((code & SLOT) !== 0) entries.put(code & SLOT, brought!.stored as V);
+      return code & SLOT;
     });
     entries.flush();
-    return isStored;
+    return slot !== 0;
   }
 
   private remove({ handle, key }: Write<K, V>): void {

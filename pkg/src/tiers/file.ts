@@ -82,7 +82,13 @@ export class FileTier implements BodyStore {
         async pull(controller) {
           const left = HEAD + end - at;
           const chunk = new Uint8Array(Math.min(left, CHUNK));
-          const { bytesRead } = left > 0 ? await file.read(chunk, 0, chunk.length, at) : { bytesRead: 0 };
+          let bytesRead = 0;
+          try {
+            if (left > 0) ({ bytesRead } = await file.read(chunk, 0, chunk.length, at));
+          } catch (error) {
+            await close();
+            throw error;
+          }
           at += bytesRead;
           if (bytesRead > 0) return controller.enqueue(chunk.subarray(0, bytesRead));
           await close();

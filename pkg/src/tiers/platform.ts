@@ -91,6 +91,11 @@ async function shortened(name: string): Promise<string> {
   return `${name.slice(0, 100)}~${Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
+/** For a path: without a dot, so that none has `..`. */
+function encoded(name: string): string {
+  return encodeURIComponent(name).replaceAll(".", "%2E");
+}
+
 /** A cache of the Cache API, as far as it is used. */
 export interface CacheApi {
   match(request: string): Promise<{ arrayBuffer(): Promise<ArrayBuffer> } | undefined>;
@@ -107,8 +112,7 @@ export interface CacheApi {
 export function cacheApiTier(cache: CacheApi, options: BindingTierOptions = {}): Tier {
   fn("cache.match", cache?.match);
   const { name = "cache-api", prefix = "nearcache:", ...rest } = options;
-  const url = (key: string): string =>
-    `https://nearcache.internal/${encodeURIComponent(prefix + key).replaceAll(".", "%2E")}`;
+  const url = (key: string): string => `https://nearcache.internal/${encoded(prefix + key)}`;
   return {
     name,
     options: rest,
@@ -152,7 +156,7 @@ export interface R2BucketLike {
 export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): BodyStore {
   checkBinding("bucket", bucket, "put", "an R2 bucket");
   const { name = "r2", prefix = "nearcache/", ...rest } = options;
-  const path = (key: string): string => prefix + encodeURIComponent(key).replaceAll(".", "%2E");
+  const path = (key: string): string => prefix + encoded(key);
   return {
     name,
     options: { timeout: 2_000, ...rest },
@@ -168,10 +172,10 @@ export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): 
     },
     async setStream({ name: key, length, ttl, stream }) {
       // Its length has to be known, and what has another is not stored.
-      await bucket.put(path(key), ofLength(stream, length), { customMetadata: { until: String(Date.now() + ttl) } });
+      await bucket.put(path(key), ofLength(stream, length), endsIn(ttl));
     },
     async set({ name: key, bytes, ttl }) {
-      await bucket.put(path(key), bytes, { customMetadata: { until: String(Date.now() + ttl) } });
+      await bucket.put(path(key), bytes, endsIn(ttl));
     },
     async delete(key) {
       await bucket.delete(path(key));
@@ -181,6 +185,10 @@ export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): 
       for (let at = 0; at < keys.length; at += 1_000) await bucket.delete(keys.slice(at, at + 1_000).map(path));
     },
   };
+}
+
+function endsIn(ttl: number): object {
+  return { customMetadata: { until: String(Date.now() + ttl) } };
 }
 
 function hasNotEnded({ customMetadata }: R2ObjectLike): boolean {
