@@ -174,7 +174,7 @@ impl Clock {
 
     /// What the [victim](Self::victim) `number` was makes room for a new key of this hash (0: none): as to remove the one
     /// and insert the other, where neither weighs anything, and to [note](Self::set_noted) the other's hits elsewhere or not.
-    #[inline(always)]
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub fn exchange(&mut self, number: u32, hash: u32, noted: bool) {
         if number != self.cold.oldest {
             self.remove(number, &[], Leaving::Evicted);
