@@ -107,7 +107,8 @@ impl Machine {
     }
 
     /// Lets a slot's value end when a new one is to end. `false`: it holds none of those of which nothing else is known.
-    #[inline]
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    #[cfg_attr(not(target_family = "wasm"), inline)]
     fn replace_moment(&mut self, slot: Slot, now: Timestamp, PlainTtl(ttl): PlainTtl) -> bool {
         let until = match ttl {
             Ttl::Millis(_) => Some(now.after(ttl)),

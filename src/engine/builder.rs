@@ -421,7 +421,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
             root,
         });
         let handle = Handle::root(&inner, policy, tags);
-        Cache { inner, partition: PartitionId::ROOT, handle }
+        let is_plain = !inner.has_plugins();
+        Cache { inner, partition: PartitionId::ROOT, handle, is_plain }
     }
 }
 

@@ -12,7 +12,7 @@ use super::handle::{CLOSED, Handle, is_long};
 use super::inner::Inner;
 use super::plugin::{HitEvent, MissEvent};
 use super::runtime::{Local, Runtime};
-use super::table::{EntryTable, KeyHash, NoHit};
+use super::table::{EntryTable, Exchanged, KeyHash, NoHit};
 use crate::core::{Info, Machine, MissCause, NewValue, PartitionId, PlainTtl, Slot, Stats, Touched};
 use crate::options::{Limits, NOTHING_SAID};
 use crate::time::{Timestamp, Ttl};
@@ -28,11 +28,14 @@ pub struct Cache<K, V, R: Runtime = Local> {
     /// Where this handle's keys lie.
     pub(super) partition: PartitionId,
     pub(super) handle: Rc<Handle<K, V, R>>,
+    /// Whether its keys are in no part of the cache, and no plugin is told of hits.
+    pub(super) is_plain: bool,
 }
 
 impl<K, V, R: Runtime> Clone for Cache<K, V, R> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), partition: self.partition, handle: self.handle.clone() }
+        let Self { inner, partition, handle, is_plain } = self;
+        Self { inner: inner.clone(), partition: *partition, handle: handle.clone(), is_plain: *is_plain }
     }
 }
 
@@ -65,17 +68,39 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        match self.is_plain {
+            true => self.get_in(PartitionId::ROOT, 0, key),
+            false => self.get_in_part(key),
+        }
+    }
+
+    #[inline(never)]
+    fn get_in_part<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        match self.inner.has_plugins() {
+            true => self.get_and_tell(key),
+            false => self.get_in(self.partition, self.handle.namespace, key),
+        }
+    }
+
+    /// A get of which no plugin is told. Where the partition is known when this is compiled, half of it falls away.
+    #[inline(always)]
+    fn get_in<Q>(&self, partition: PartitionId, namespace: u8, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let inner = &*self.inner;
-        let (false, Ok(mut table)) = (inner.has_plugins(), inner.table.try_borrow_mut()) else {
-            return self.get_and_tell(key);
-        };
-        let namespace = self.handle.namespace;
+        let Ok(mut table) = inner.table.try_borrow_mut() else { return self.get_and_tell(key) };
         // Nothing leaves the table by a simple hit or miss: there is nothing to look after when the borrow ends.
-        let slot = match table.hit(self.partition, namespace, key, || inner.runtime.upper_bound()).cloned() {
+        let slot = match table.hit(partition, namespace, key, || inner.runtime.upper_bound()).cloned() {
             Ok(value) => return Some(value),
             Err(NoHit::Absent) => {
                 let now = || inner.runtime.passed_moment();
-                if self.partition != CLOSED && table.machine.miss_at_rest(namespace, now) {
+                if partition != CLOSED && table.machine.miss_at_rest(namespace, now) {
                     return None;
                 }
                 None
@@ -289,7 +314,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         }
         let Ok(mut table) = inner.table.try_borrow_mut() else { return false };
         let hash = table.hash(self.partition, &key);
-        let known = table.find_hashed(hash, self.partition, &key);
+        let known = table.find_hashed(hash, &key);
         let new = NewValue { hash: Some(hash.0), policy, said, tags, weight, absent, random };
         let slot = table.machine.insert(known, self.partition, now, &new);
         drop(table);
@@ -304,24 +329,13 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         let now = if handle.is_long { inner.runtime.lower_bound() } else { inner.now() };
         let Ok(mut table) = inner.table.try_borrow_mut() else { return false };
         let hash = table.hash(PartitionId::ROOT, &key);
-        let known = table.find_hashed(hash, PartitionId::ROOT, &key);
-        let before = match known {
-            None => match table.machine.make_way(now, ttl, Some(hash.0)) {
-                Some(slot) => table.exchange(slot, hash, key, value),
-                None => {
-                    drop(table);
-                    return self.insert_slowly(known, hash, now, (key, value));
-                }
-            },
-            Some(slot) if table.machine.replace_plain(slot, now, ttl) => table.replace(slot, key, value),
-            Some(_) => {
-                drop(table);
-                return self.insert_slowly(known, hash, now, (key, value));
-            }
-        };
+        let exchanged = table.exchange(hash, key, value, now, ttl);
         drop(table);
-        // With nothing borrowed.
-        drop(before);
+        match exchanged {
+            // With nothing borrowed.
+            Exchanged::Yes(before) => drop(before),
+            Exchanged::No(known, key, value) => return self.insert_slowly(known, hash, now, (key, value)),
+        }
         if inner.purger.is_some() {
             inner.with(|_| ());
         }

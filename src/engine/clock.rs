@@ -258,7 +258,8 @@ mod readings {
     #[inline]
     fn millis(clock: ClockId) -> u64 {
         let time = clock_gettime(clock);
-        time.tv_sec as u64 * 1_000 + u64::from(time.tv_nsec as u32 / 1_000_000)
+        // It shows how long the system has been up: years, of which 32 bits hold 136. So nothing overflows.
+        u64::from(time.tv_sec as u32) * 1_000 + u64::from(time.tv_nsec as u32 / 1_000_000)
     }
 }
 

@@ -103,7 +103,7 @@ where
     {
         let (inner, handle, options) = (&self.inner, &*self.handle, asked.options);
         let hash = table.hash(self.partition, key);
-        let known = table.find_hashed::<Q>(hash, self.partition, key);
+        let known = table.find_hashed::<Q>(hash, key);
         let got = |table: &EntryTable<K, V, R>, slot, status| {
             let value = table.value(slot).cloned().ok_or(LoadError::Lost)?;
             Ok(Got::new(value, status, asked.details.then(|| table.machine.age(slot, now)).flatten()))

@@ -90,7 +90,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
             below,
         };
         let handle = Rc::new(handle);
-        Self { inner: self.inner.clone(), partition, handle }
+        Self { inner: self.inner.clone(), partition, handle, is_plain: false }
     }
 
     /// The same part of the cache by a handle, and others made of it, whose loads ask these stores before their loaders.

@@ -5,13 +5,14 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::hash::{BuildHasher, Hash};
 use std::rc::Rc;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::gate::Gate;
 use super::plugin::Place;
 use super::runtime::Runtime;
 use super::shared_task::SharedTask;
-use crate::core::{Age, FlightId, Machine, Node, PartitionId, Removal, RemovalCause, Slot, Start};
+use crate::core::{Age, FlightId, Machine, Node, PartitionId, PlainTtl, Removal, RemovalCause, Slot, Start};
 use crate::error::LoadError;
 use crate::time::Timestamp;
 
@@ -27,14 +28,23 @@ pub(super) enum NoHit {
 
 /// What a get reads of a slot lies side by side.
 pub(super) struct Item<K, V> {
-    partition: PartitionId,
     hash: KeyHash,
+    /// Where in the index the slot stood when it came there.
+    bucket: u32,
     content: Content<K, V>,
+}
+
+/// What comes of an [exchange](EntryTable::exchange).
+pub(super) enum Exchanged<K, V> {
+    /// It is done; what made way is to be dropped with nothing borrowed.
+    Yes(Content<K, V>),
+    /// There is more to it. The key's slot, if it has one, the key and the value.
+    No(Option<Slot>, K, V),
 }
 
 /// One tag for key and value: an `Option` of each would take 8 bytes more where they are numbers.
 #[derive(Default)]
-enum Content<K, V> {
+pub(super) enum Content<K, V> {
     #[default]
     Nothing,
     /// Its load is under way, or has failed.
@@ -42,7 +52,8 @@ enum Content<K, V> {
     Entry(K, V),
 }
 
-/// A key's hash, as far as it is kept.
+/// A key's hash, as far as it is kept, made another by the number of its partition, and by each another one. So an equal key of
+/// the same hash is of the same partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyHash(pub u32);
 
@@ -56,7 +67,7 @@ impl KeyHash {
 
 impl<K, V> Default for Item<K, V> {
     fn default() -> Self {
-        Self { partition: PartitionId::ROOT, hash: KeyHash::default(), content: Content::Nothing }
+        Self { hash: KeyHash::default(), bucket: 0, content: Content::Nothing }
     }
 }
 
@@ -201,11 +212,12 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     {
         let hash = self.hash(partition, key);
         self.note(hash);
-        self.find_hashed(hash, partition, key)
+        self.find_hashed(hash, key)
     }
 
     #[inline]
     pub fn hash<Q: Hash + ?Sized>(&self, partition: PartitionId, key: &Q) -> KeyHash {
+        // An odd factor makes different numbers of different ones.
         let apart = partition.0.wrapping_mul(0x9e37_79b1);
         let hash = match cfg!(target_family = "wasm") {
             true => self.hasher.hash_one((self.seed, key)),
@@ -220,21 +232,21 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.find_hashed(self.hash(partition, key), partition, key)
+        self.find_hashed(self.hash(partition, key), key)
     }
 
     #[inline]
-    pub fn find_hashed<Q>(&self, hash: KeyHash, partition: PartitionId, key: &Q) -> Option<Slot>
+    pub fn find_hashed<Q>(&self, hash: KeyHash, key: &Q) -> Option<Slot>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        find_in(&self.index, &self.items, hash, partition, key)
+        find_in(&self.index, &self.items, hash, key)
     }
 
     /// The value of a key that lies in this namespace, if it is certainly fresh, which counts as a hit; else what was found so
     /// far. `now` is asked for a moment not before now, if what is there ever expires.
-    #[inline]
+    #[inline(always)]
     pub fn hit<Q>(
         &mut self,
         partition: PartitionId,
@@ -252,7 +264,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         let item = items.get(slot.index()).ok_or(NoHit::Unknown)?;
         // What is another's of the same hash, or has no value, is rare enough to be looked up once more.
         let Content::Entry(its, value) = &item.content else { return Err(NoHit::Unknown) };
-        if item.partition != partition || its.borrow() != key {
+        if its.borrow() != key {
             return Err(NoHit::Unknown);
         }
         let until = machine.fresh_until_of(slot);
@@ -286,8 +298,9 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         while self.items.len() <= slot.index() {
             self.items.push(Item::default());
         }
+        let bucket = self.index.insert_unique(hash.spread(), slot, |slot| spread_of(&self.items, *slot)).bucket_index();
         if let Some(item) = self.items.get_mut(slot.index()) {
-            *item = Item { partition, hash, content: Content::Key(key) };
+            *item = Item { hash, bucket: bucket as u32, content: Content::Key(key) };
         }
         if self.told_key.is_some() && partition != PartitionId::ROOT {
             if self.places.len() <= slot.index() {
@@ -297,8 +310,6 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
                 *known = Some(place.clone());
             }
         }
-        let Self { index, items, .. } = self;
-        index.insert_unique(hash.spread(), slot, |slot| spread_of(items, *slot));
     }
 
     /// Puts a value in the slot that the machine gave it, if it did, with a key that had another one before (`known`), or none.
@@ -349,26 +360,47 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         }
     }
 
-    /// Puts a new key of the cache itself and its value in a slot that another key had. What was there is the caller's to drop.
+    /// Stores a value of which nothing is to be known but when it ends, of a key of the cache itself, where what makes way for it
+    /// is the older value or another key of the same kind.
     #[inline]
-    pub fn exchange(&mut self, slot: Slot, hash: KeyHash, key: K, value: V) -> Option<Item<K, V>> {
-        let Self { index, items, .. } = self;
-        let item = items.get_mut(slot.index())?;
-        let new = Item { partition: PartitionId::ROOT, hash, content: Content::Entry(key, value) };
-        let before = std::mem::replace(item, new);
-        if let Ok(found) = index.find_entry(before.hash.spread(), |s| *s == slot) {
-            found.remove();
-        }
-        index.insert_unique(hash.spread(), slot, |slot| spread_of(items, *slot));
-        Some(before)
+    pub fn exchange(&mut self, hash: KeyHash, key: K, value: V, now: Timestamp, ttl: PlainTtl) -> Exchanged<K, V> {
+        let Self { machine, index, items, .. } = self;
+        let has_hash = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.hash == hash);
+        let place = match index.entry(hash.spread(), has_hash, |slot| spread_of(items, *slot)) {
+            Entry::Vacant(place) => place,
+            Entry::Occupied(found) => {
+                let slot = *found.get();
+                return self.replace(slot, hash, key, value, now, ttl);
+            }
+        };
+        let Some(slot) = machine.make_way(now, ttl, Some(hash.0)) else { return Exchanged::No(None, key, value) };
+        let Some(item) = items.get_mut(slot.index()) else { return Exchanged::No(None, key, value) };
+        let bucket = place.insert(slot).bucket_index() as u32;
+        let before = std::mem::replace(item, Item { hash, bucket, content: Content::Entry(key, value) });
+        remove_from(index, before.hash, before.bucket, slot, bucket);
+        Exchanged::Yes(before.content)
     }
 
-    /// Puts a value in the place of its key's older one. That and the key are the caller's to drop.
-    #[inline]
-    pub fn replace(&mut self, slot: Slot, key: K, value: V) -> Option<Item<K, V>> {
-        let item = self.items.get_mut(slot.index())?;
-        let old = item.put(value)?;
-        Some(Item { partition: item.partition, hash: item.hash, content: Content::Entry(key, old) })
+    /// The same where the hash is known: mostly as that of this key.
+    fn replace(
+        &mut self,
+        slot: Slot,
+        hash: KeyHash,
+        key: K,
+        value: V,
+        now: Timestamp,
+        ttl: PlainTtl,
+    ) -> Exchanged<K, V> {
+        let known = self.find_hashed(hash, &key);
+        if known == Some(slot)
+            && let Some(item) = self.items.get_mut(slot.index())
+            && matches!(item.content, Content::Entry(..))
+            && self.machine.replace_plain(slot, now, ttl)
+        {
+            let old = item.put(value);
+            return Exchanged::Yes(old.map_or(Content::Nothing, |old| Content::Entry(key, old)));
+        }
+        Exchanged::No(known, key, value)
     }
 
     /// Takes out what the machine let go of. Comes before a value is written.
@@ -415,8 +447,8 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         self.forget_failure(slot);
         let Some(item) = self.items.get_mut(slot.index()) else { return };
         let hash = item.hash;
-        if key_removed && let Ok(found) = self.index.find_entry(hash.spread(), |s| *s == slot) {
-            found.remove();
+        if key_removed {
+            remove_from(&mut self.index, hash, item.bucket, slot, u32::MAX);
         }
         let ((key, value), place) = match key_removed {
             true => (std::mem::take(item).into_parts(), self.places.get_mut(slot.index()).and_then(Option::take)),
@@ -490,41 +522,49 @@ fn first<K, V>(index: &HashTable<Slot>, items: &[Item<K, V>], hash: KeyHash) -> 
     index.find(hash.spread(), has_hash).copied()
 }
 
+/// Takes a slot of this hash out of the index, where it stood in this bucket when it came there, but not what is in the bucket `but`.
+#[inline]
+fn remove_from(index: &mut HashTable<Slot>, hash: KeyHash, bucket: u32, slot: Slot, but: u32) {
+    match index.get_bucket_entry(bucket as usize) {
+        Ok(found) if *found.get() == slot && bucket != but => _ = found.remove(),
+        _ => remove_moved(index, hash, slot, but),
+    }
+}
+
+/// The same of one that has moved since, as the index has grown.
+#[cold]
+fn remove_moved(index: &mut HashTable<Slot>, hash: KeyHash, slot: Slot, but: u32) {
+    let is_it = |bucket: &usize| *bucket != but as usize && index.get_bucket(*bucket) == Some(&slot);
+    let bucket = index.iter_hash_buckets(hash.spread()).find(is_it);
+    debug_assert!(bucket.is_some(), "a slot that holds a key is in the index");
+    if let Some(Ok(found)) = bucket.map(|bucket| index.get_bucket_entry(bucket)) {
+        found.remove();
+    }
+}
+
 fn spread_of<K, V>(items: &[Item<K, V>], slot: Slot) -> u64 {
     items.get(slot.index()).map_or(0, |item| item.hash.spread())
 }
 
 #[inline(always)]
-fn find_in<K, V, Q>(
-    index: &HashTable<Slot>,
-    items: &[Item<K, V>],
-    hash: KeyHash,
-    partition: PartitionId,
-    key: &Q,
-) -> Option<Slot>
+fn find_in<K, V, Q>(index: &HashTable<Slot>, items: &[Item<K, V>], hash: KeyHash, key: &Q) -> Option<Slot>
 where
     K: Borrow<Q>,
     Q: Eq + ?Sized,
 {
     let first = first(index, items, hash)?;
-    let is_right = items.get(first.index()).is_some_and(|item| item.is(partition, key));
-    if is_right { Some(first) } else { find_among(index, items, hash, partition, key) }
+    let is_right = items.get(first.index()).is_some_and(|item| item.is(hash, key));
+    if is_right { Some(first) } else { find_among(index, items, hash, key) }
 }
 
 /// As [`find_in`], among several keys of the hash.
 #[cold]
-fn find_among<K, V, Q>(
-    index: &HashTable<Slot>,
-    items: &[Item<K, V>],
-    hash: KeyHash,
-    partition: PartitionId,
-    key: &Q,
-) -> Option<Slot>
+fn find_among<K, V, Q>(index: &HashTable<Slot>, items: &[Item<K, V>], hash: KeyHash, key: &Q) -> Option<Slot>
 where
     K: Borrow<Q>,
     Q: Eq + ?Sized,
 {
-    let is_right = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.is(partition, key));
+    let is_right = |slot: &Slot| items.get(slot.index()).is_some_and(|item| item.is(hash, key));
     index.find(hash.spread(), is_right).copied()
 }
 
@@ -580,11 +620,11 @@ impl<K, V> Item<K, V> {
     }
 
     #[inline]
-    fn is<Q>(&self, partition: PartitionId, key: &Q) -> bool
+    fn is<Q>(&self, hash: KeyHash, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.partition == partition && self.key().is_some_and(|its| its.borrow() == key)
+        self.hash == hash && self.key().is_some_and(|its| its.borrow() == key)
     }
 }

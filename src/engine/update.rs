@@ -127,7 +127,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
     ) -> Result<(WriteId, Option<V>), LoadError> {
         let now = self.inner.now();
         let hash = table.hash(self.partition, key);
-        let known = table.find_hashed(hash, self.partition, key);
+        let known = table.find_hashed(hash, key);
         let last = match computes {
             true => {
                 let fresh = known.filter(|slot| table.machine.is_fresh(*slot, now));

@@ -63,13 +63,12 @@ impl Node {
         self.mark = (self.mark & !3) | class as u32;
     }
 
-    fn comes(self) -> u8 {
-        (self.mark >> CLASS_BITS) as u8 & MOST_COMES
+    fn comes(self) -> u32 {
+        (self.mark >> CLASS_BITS) & MOST_COMES
     }
 
-    fn set_comes(&mut self, comes: u8) {
-        let mask = u32::from(MOST_COMES) << CLASS_BITS;
-        self.mark = (self.mark & !mask) | (u32::from(comes) << CLASS_BITS);
+    fn set_comes(&mut self, comes: u32) {
+        self.mark = (self.mark & !(MOST_COMES << CLASS_BITS)) | (comes << CLASS_BITS);
     }
 
     fn set_stamp(&mut self, time: u32) {
@@ -175,7 +174,7 @@ impl Clock {
 
     /// What the [victim](Self::victim) `number` was makes room for a new key of this hash (0: none): as to remove the one
     /// and insert the other, where neither weighs anything, and to [note](Self::set_noted) the other's hits elsewhere or not.
-    #[inline(always)]
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
     pub fn exchange(&mut self, number: u32, hash: u32, noted: bool) {
         if number != self.cold.oldest {
             self.remove(number, &[], Leaving::Evicted);
@@ -208,7 +207,7 @@ impl Clock {
 
     /// Whether a key that comes in is hot, and how often it has come by now.
     #[inline]
-    fn classify(&mut self, ghost: Option<Known>, number: u32, weights: &[u32]) -> (bool, u8) {
+    fn classify(&mut self, ghost: Option<Known>, number: u32, weights: &[u32]) -> (bool, u32) {
         let recent = ghost.is_some_and(|ghost| self.hand().is_none_or(|hand| ghost.age <= hand));
         let comes = ghost.map_or(FIRST, |ghost| (ghost.comes + 1).min(MOST_COMES));
         let hot = match self.has_room_for(number, weights) {
@@ -223,7 +222,7 @@ impl Clock {
         let node = self.node(number);
         let hot = if node.class() == Class::Hot { HOT } else { 0 };
         let hits = u32::from(self.hits(number)) << HITS_SHIFT;
-        hot | hits | u32::from(node.comes()) << COMES_SHIFT | node.age(self.time).min(OLDEST) << AGE_SHIFT
+        hot | hits | node.comes() << COMES_SHIFT | node.age(self.time).min(OLDEST) << AGE_SHIFT
     }
 
     /// Puts what is in no queue at the end of one, where it was by its [`standing`](Self::standing). Too many hot ones become
@@ -232,7 +231,7 @@ impl Clock {
         let mut node = self.node(number);
         let class = if standing & HOT != 0 && self.has_room_for(number, weights) { Class::Hot } else { Class::Cold };
         self.set_hits(number, (standing >> HITS_SHIFT) as u8 & MOST_HITS);
-        node.set_comes(((standing >> COMES_SHIFT) as u8 & MOST_COMES).max(FIRST));
+        node.set_comes(((standing >> COMES_SHIFT) & MOST_COMES).max(FIRST));
         node.set_stamp(self.time.wrapping_sub(standing >> AGE_SHIFT));
         self.push(number, node, class, weights);
         // The newest of a circle is its oldest when that is where it begins.
@@ -397,7 +396,7 @@ impl Clock {
     }
 
     /// Whether a key that has come so often takes the place of the entry under the hand.
-    fn displaces(&mut self, comes: u8) -> bool {
+    fn displaces(&mut self, comes: u32) -> bool {
         let number = self.hot.oldest;
         let held = self.node(number).comes();
         let wins = number == 0 || comes > held;
@@ -496,8 +495,8 @@ impl Clock {
     }
 }
 
-fn mark(class: Class, comes: u8, time: u32) -> u32 {
-    (time << STAMP_SHIFT) | (u32::from(comes) << CLASS_BITS) | class as u32
+fn mark(class: Class, comes: u32, time: u32) -> u32 {
+    (time << STAMP_SHIFT) | (comes << CLASS_BITS) | class as u32
 }
 
 fn weight_of(number: u32, weights: &[u32]) -> u32 {

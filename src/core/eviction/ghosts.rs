@@ -5,9 +5,9 @@
 //! 2,000 times, which costs no more than a worse guess.
 
 /// How often a key has come in that has never been seen before; 0 in a ghost is none.
-pub(super) const FIRST: u8 = 1;
+pub(super) const FIRST: u32 = 1;
 /// More often than this is not counted.
-pub(super) const MOST_COMES: u8 = 7;
+pub(super) const MOST_COMES: u32 = 7;
 
 const PRINT_BITS: u32 = 13;
 const COMES_SHIFT: u32 = 16;
@@ -36,7 +36,7 @@ pub(super) struct Ghosts {
 pub(super) struct Known {
     /// How many ticks ago it got its stamp, about.
     pub age: u32,
-    pub comes: u8,
+    pub comes: u32,
 }
 
 impl Ghosts {
@@ -79,11 +79,11 @@ impl Ghosts {
 
     /// Remembers a key, in the place of the one of its bucket that has been there longest.
     #[inline]
-    pub fn add(&mut self, hash: u32, stamp: u32, comes: u8) {
+    pub fn add(&mut self, hash: u32, stamp: u32, comes: u32) {
         let stamp = self.unit(stamp);
         let Some(bucket) = self.bucket(hash) else { return };
         let [first, second, third, _] = *bucket;
-        let comes = u32::from(comes.clamp(FIRST, MOST_COMES));
+        let comes = comes.clamp(FIRST, MOST_COMES);
         *bucket = [pack((print(hash) << PRINT_SHIFT) | (comes << COMES_SHIFT), stamp), first, second, third];
     }
 
@@ -91,11 +91,17 @@ impl Ghosts {
     #[inline]
     pub fn take(&mut self, hash: u32, now: u32) -> Option<Known> {
         let print = print(hash) << PRINT_SHIFT;
-        let ghost = self.bucket(hash)?.iter_mut().find(|ghost| **ghost ^ print < 1 << PRINT_SHIFT)?;
+        let is_of_it = |ghost: u32| (ghost ^ print) >> PRINT_SHIFT == 0;
+        let bucket = self.bucket(hash)?;
+        // Mostly there is none: a processor of more than one lane looks at all four in one step.
+        if cfg!(not(target_family = "wasm")) && !bucket.iter().fold(false, |found, ghost| found | is_of_it(*ghost)) {
+            return None;
+        }
+        let ghost = bucket.iter_mut().find(|ghost| is_of_it(**ghost))?;
         // Where none is, there is one of the print 0: whoever has that print may be forgotten, once in 8,000 times.
         let known = Some(std::mem::take(ghost)).filter(|known| *known != 0)?;
         let age = u32::from(self.unit(now).wrapping_sub(known as u16)) << self.shift;
-        Some(Known { age, comes: (known >> COMES_SHIFT) as u8 & MOST_COMES })
+        Some(Known { age, comes: (known >> COMES_SHIFT) & MOST_COMES })
     }
 
     pub fn bytes(&self) -> usize {

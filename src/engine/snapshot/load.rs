@@ -183,7 +183,7 @@ where
         let (now, id) = (inner.now(), self.id.unwrap_or(SnapshotId(0)));
         let put = inner.with(|table| {
             let hash = table.hash(partition, &key);
-            if table.find_hashed(hash, partition, &key).is_some() {
+            if table.find_hashed(hash, &key).is_some() {
                 return Ok(None);
             }
             if table.noted.as_ref().is_none_or(|noted| noted.has(hash.0)) {
