@@ -10,7 +10,7 @@ pub fn to_time(millis: f64) -> Timestamp {
 }
 
 /// A lifetime.
-#[inline]
+#[inline(never)]
 pub fn to_ttl(millis: f64) -> Ttl {
     if millis == f64::INFINITY { Ttl::Forever } else { Ttl::Millis(millis as u64) }
 }

@@ -49,7 +49,10 @@ impl WaitGraph {
     pub fn remove(&mut self, asker: Node, node: Node) {
         let Some(waits) = self.waits(asker) else { return };
         if let Some(at) = waits.on.iter().position(|other| *other == node) {
-            waits.on.swap_remove(at);
+            let last = waits.on.pop();
+            if let (Some(place), Some(last)) = (waits.on.get_mut(at), last) {
+                *place = last;
+            }
         }
         if waits.on.is_empty() {
             self.end(asker);

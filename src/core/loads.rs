@@ -239,11 +239,16 @@ impl Flights {
         true
     }
 
-    /// The groups that asked at tag purge `purge` or later.
-    pub fn asked_since(&self, id: FlightId, purge: u64) -> Vec<u32> {
-        let groups = self.place(id).map_or(&[][..], |place| &place.groups);
-        let late = groups.iter().enumerate().filter(|(_, group)| group.since >= purge && group.callers > 0);
-        late.filter_map(|(at, _)| u32::try_from(at).ok()).collect()
+    /// The groups that asked at tag purge `purge` or later, the first of them last.
+    pub fn asked_since(&self, flight: FlightId, purge: u64) -> Vec<WaitId> {
+        let groups = self.place(flight).map_or(&[][..], |place| &place.groups);
+        let mut late = Vec::new();
+        for (at, group) in groups.iter().enumerate().rev() {
+            if group.since >= purge && group.callers > 0 {
+                late.push(WaitId { flight, group: at as u32 });
+            }
+        }
+        late
     }
 
     /// Looks at the next place; the flight there, if nobody can be waiting for it any more.

@@ -168,8 +168,9 @@ pub struct Machine {
     /// After those: whose value has just made way for another key's in its slot.
     made_way: Option<Slot>,
     /// Flights that an operation on something else has ended.
-    ended: VecDeque<FlightId>,
-    ask_again: VecDeque<WaitId>,
+    ended: Vec<FlightId>,
+    /// The next to ask again is the last.
+    ask_again: Vec<WaitId>,
     entries: u32,
     weight: u64,
     /// Entries that can expire. While there are none, nothing is swept.
@@ -216,8 +217,8 @@ impl Machine {
             alarm: (timers == Timers::Shared).then(Alarm::default),
             removals: VecDeque::new(),
             made_way: None,
-            ended: VecDeque::new(),
-            ask_again: VecDeque::new(),
+            ended: Vec::new(),
+            ask_again: Vec::new(),
             entries: 0,
             weight: 0,
             expirable: 0,
@@ -426,7 +427,7 @@ impl Machine {
     /// A flight that has ended because nobody can be waiting for it any more: its load is to be dropped or aborted.
     #[inline]
     pub fn poll_ended(&mut self) -> Option<FlightId> {
-        self.ended.pop_front()
+        self.ended.pop()
     }
 
     /// Looks at the next `count` slots and removes what has expired there. Every insertion and every miss

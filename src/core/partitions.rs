@@ -124,9 +124,13 @@ impl Partitions {
     /// One key or handle less.
     #[inline]
     pub fn release(&mut self, id: PartitionId) {
-        if id == PartitionId::ROOT {
-            return;
+        if id != PartitionId::ROOT {
+            self.release_part(id);
         }
+    }
+
+    #[inline(never)]
+    fn release_part(&mut self, id: PartitionId) {
         if let Some(partition) = self.list.get_mut(id.0 as usize) {
             partition.uses = partition.uses.saturating_sub(1);
             if partition.uses == 0 && !partition.scope.is_empty() {

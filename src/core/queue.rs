@@ -316,8 +316,9 @@ impl Machine {
     pub(super) fn end_call(&mut self, batch: Node) {
         let Some(queue) = &mut self.queue else { return };
         queue.take(batch);
-        if let Some(at) = queue.calls.iter().position(|call| *call == batch) {
-            queue.calls.swap_remove(at);
+        let before = queue.calls.len();
+        queue.calls.retain(|call| *call != batch);
+        if queue.calls.len() < before {
             queue.free();
         }
     }

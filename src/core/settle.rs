@@ -109,9 +109,7 @@ impl Machine {
             self.tags.purged_since(known.since, &names)
         };
         if let Some(purge) = purged {
-            for group in self.flights.asked_since(flight, purge) {
-                self.ask_again.push_back(WaitId { flight, group });
-            }
+            self.ask_again = self.flights.asked_since(flight, purge);
         }
         let policy = known.policy.of_value(brought.said, brought.absent);
         let tags = self.flights.take_tags(flight);
@@ -192,7 +190,7 @@ impl Machine {
     /// Those who waited in a group of the flight that has just ended, and may not have what it brought, since they asked
     /// after a tag was purged that it bears: they ask again.
     pub fn poll_ask_again(&mut self) -> Option<WaitId> {
-        self.ask_again.pop_front()
+        self.ask_again.pop()
     }
 
     /// A load of this key failed: what is there takes its place as far as it may, or the failure is remembered.

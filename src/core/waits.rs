@@ -190,7 +190,7 @@ impl Machine {
             self.count(partition, |stats| stats.timeouts += u64::from(callers));
         }
         if self.abandon(id) {
-            self.ended.push_back(id);
+            self.ended.push(id);
         }
     }
 

@@ -31,15 +31,15 @@ impl Growing for TierFigures {
 pub struct Window<F = Stats> {
     millis: u64,
     /// What the answer is counted from.
-    base: F,
+    base: Box<F>,
     /// What it will be counted from once this is old enough.
-    next: Option<(Timestamp, F)>,
+    next: Option<(Timestamp, Box<F>)>,
 }
 
 impl<F: Growing> Window<F> {
     /// A window of at least `millis` milliseconds. 0 is from one call to the next.
     pub fn new(millis: u64) -> Self {
-        Self { millis, base: F::default(), next: None }
+        Self { millis, base: Box::default(), next: None }
     }
 
     /// What happened lately: in the last `millis` at least, and in twice that and the time between two calls at
@@ -51,7 +51,7 @@ impl<F: Growing> Window<F> {
             Some((since, _)) if now < *since => *since = now,
             Some((since, _)) if now.millis_since(*since) < self.millis => {}
             next => {
-                if let Some((_, older)) = next.replace((now, stats.clone())) {
+                if let Some((_, older)) = next.replace((now, Box::new(stats.clone()))) {
                     self.base = older;
                 }
             }

@@ -93,7 +93,9 @@ impl Core {
         let stats = self.stats(namespace);
         let known = self.windows.iter().position(|asked| asked.namespace == namespace && asked.millis == millis);
         let at = known.unwrap_or_else(|| {
-            self.windows.truncate(MOST_WINDOWS - 1);
+            if self.windows.len() >= MOST_WINDOWS {
+                self.windows.pop();
+            }
             self.windows.push(Asked { namespace, millis, window: Window::new(millis as u64) });
             self.windows.len() - 1
         });

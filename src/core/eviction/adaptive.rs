@@ -88,7 +88,11 @@ impl Adaptive {
     }
 
     pub fn order(&self) -> Vec<Slot> {
-        self.clock.order().into_iter().filter_map(Slot::new).collect()
+        let mut slots = Vec::new();
+        for number in self.clock.order() {
+            slots.extend(Slot::new(number));
+        }
+        slots
     }
 
     pub fn counters(&self) -> &[u8] {

@@ -87,8 +87,12 @@ impl Lru {
     /// All linked entries, the most recently used first.
     pub fn order(&mut self) -> Vec<Slot> {
         self.settle();
-        let older = |number: u32| self.links.get(number as usize).and_then(|links| Slot::new(links.older));
-        std::iter::successors(older(ANCHOR), |slot| older(slot.number())).collect()
+        let (mut slots, mut number) = (Vec::new(), ANCHOR);
+        while let Some(slot) = self.at(number).and_then(|links| Slot::new(links.older)) {
+            slots.push(slot);
+            number = slot.number();
+        }
+        slots
     }
 
     pub fn bytes(&self) -> usize {

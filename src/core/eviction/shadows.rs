@@ -73,7 +73,7 @@ impl Shadows {
     /// now on, if it changes.
     pub fn access(&mut self, hash: u32, entries: u32, full: bool) -> Option<u32> {
         if self.shadows.is_empty() {
-            self.shadows = SHARES.iter().map(|_| Shadow::new(MOST_ENTRIES)).collect();
+            self.shadows = shadows(MOST_ENTRIES);
         }
         let entries = (entries >> self.bits).max(FEWEST_ENTRIES / 4);
         let decay = 1.0 - 1.0 / (MEMORY * f64::from(entries));
@@ -119,8 +119,7 @@ impl Shadows {
     /// `None` at first, and while too little is known.
     pub fn hit_rates(&mut self) -> Option<[f64; 4]> {
         let Some(rooms) = &self.rooms else {
-            let shadows = ROOMS.iter().map(|_| Shadow::new(MOST_ROOM * MOST_ENTRIES)).collect();
-            self.rooms = Some(Rooms { shadows, accesses: 0 });
+            self.rooms = Some(Rooms { shadows: shadows(MOST_ROOM * MOST_ENTRIES), accesses: 0 });
             return None;
         };
         let rate = |at: usize| Some(rooms.shadows.get(at)?.hits / f64::from(rooms.accesses));
@@ -132,6 +131,14 @@ impl Shadows {
         let rooms = self.rooms.iter().flat_map(|rooms| &rooms.shadows).map(Shadow::bytes).sum::<usize>();
         rooms + self.shadows.iter().map(Shadow::bytes).sum::<usize>()
     }
+}
+
+/// As many as there are shares, or rooms.
+#[inline(never)]
+fn shadows(most: u32) -> Vec<Shadow> {
+    let mut shadows = Vec::new();
+    shadows.resize_with(SHARES.len(), || Shadow::new(most));
+    shadows
 }
 
 #[inline]
