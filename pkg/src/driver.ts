@@ -126,7 +126,7 @@ export class Driver<K, V> {
   /** As `ask`, of what the core would answer as it did the last time. */
   private joinAgain(handle: CacheHandle<K, V>, key: K): Promise<V> | undefined {
     const { entries } = this;
-    const joins = entries.untold;
+    const joins = entries.untold as Joins<K, V> | undefined;
     if (joins === undefined || !joins.takes(handle, key)) return undefined;
     // A clock of the user's may have used the cache.
     return entries.clock.now() === joins.now && joins === entries.untold ? joins.join() : undefined;

@@ -4,7 +4,6 @@ import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "
 import { uncloneable } from "./errors.js";
 import { newSeed } from "./hash.js";
 import { Hooks } from "./hooks.js";
-import type { Joins } from "./joins.js";
 import { Namespace, Partition } from "./partitions.js";
 import { Policies } from "./policies.js";
 import { Purger } from "./purger.js";
@@ -35,12 +34,17 @@ export interface CoreOptions {
   readonly purgeStaleEvery: number;
 }
 
+/** What a core is yet to be told. */
+export interface Untold {
+  tell(core: Core): void;
+}
+
 /** Keys and values by slot, beside the core that knows the slots by number. */
 export class EntryTable<K, V> implements ColumnsOwner {
   readonly hooks = new Hooks<K, V>();
   private present: Core;
   /** What the core is told before anything else. */
-  untold: Joins<K, V> | undefined = undefined;
+  untold: Untold | undefined = undefined;
   columns: Columns;
   keys: (K | undefined)[] = [undefined];
   values: Stored<V>[] = [NONE];

@@ -1,4 +1,5 @@
 import type { Core } from "./core.js";
+import type { Untold } from "./entries.js";
 import type { Wait } from "./flight.js";
 import type { CacheHandle } from "./handle.js";
 
@@ -8,7 +9,7 @@ import type { CacheHandle } from "./handle.js";
  * would answer each as it answered the first: to join the same group. The others are counted here, and the core is told of
  * them before anything else: whoever takes it from its `EntryTable` tells it first.
  */
-export class Joins<K, V> {
+export class Joins<K, V> implements Untold {
   private more = 0;
 
   constructor(
