@@ -4,7 +4,7 @@ import { GivenClock, hostClock, nowFor, SHORT, UNREAD } from "./clock.js";
 import { joined, row } from "./calls.js";
 import { isForEver } from "./columns.js";
 import type { Context } from "./context.js";
-import { ALL, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
+import { ALL, type Core, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
 import { type Compute, Computes } from "./computes.js";
 import { Driver } from "./driver.js";
 import { EntryTable } from "./entries.js";
@@ -16,7 +16,7 @@ import { INSPECT, inspect } from "./inspect.js";
 import { INTERNALS, type Insides } from "./internals.js";
 import { bytes, count, fn, known, name, refusal, show } from "./options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./partitions.js";
-import { USUAL_POLICY } from "./policies.js";
+import { over, USUAL_POLICY } from "./policies.js";
 import {
   type CallOptions,
   DETAILED_OPTIONS,
@@ -401,15 +401,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * bit by bit while it is used, and by a timer with the option `purgeStaleEvery`. O(n).
    */
   purgeStale(): number {
-    const entries = this.#entries;
-    const now = entries.clock.now();
-    const purged = entries.safely((core) => {
-      const purged = core.remove_all_expired(now);
-      entries.drain();
-      return purged;
-    });
-    entries.flush();
-    return purged;
+    const now = this.#entries.clock.now();
+    return this.#purge((core) => core.remove_all_expired(now));
   }
 
   /**
@@ -422,13 +415,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const now = entries.clock.now();
     const slot = this.#handle.slots.get(key);
     if (slot === undefined) return false;
-    const held = entries.safely((core) => {
-      const code = core.expire(slot, now);
-      if (hasNews(code)) entries.drain();
-      return (code & 1) !== 0;
-    });
-    entries.flush();
-    return held;
+    return (this.#purge((core) => core.expire(slot, now)) & 1) !== 0;
   }
 
   /**
@@ -447,17 +434,23 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return this.#purgeTag(tag, (core, namespace, scope) => core.expire_tag(namespace, scope, tag, now));
   }
 
-  #purgeTag(tag: string, purge: (core: EntryTable<K, V>["core"], namespace: number, scope: string) => number): number {
+  #purgeTag(tag: string, purge: (core: Core, namespace: number, scope: string) => number): number {
     name("tag", tag);
     this.#entries.changes?.purge(this.#handle.place, "tag", tag);
     const { namespace, scope } = this.#handle.partition;
-    const hit = this.#entries.safely((core) => {
-      const hit = purge(core, namespace.id, scope);
-      this.#entries.drain();
-      return hit;
+    return this.#purge((core) => purge(core, namespace.id, scope));
+  }
+
+  /** What `operation` brings, by which entries may have left. */
+  #purge<T>(operation: (core: Core) => T): T {
+    const entries = this.#entries;
+    const brought = entries.safely((core) => {
+      const brought = operation(core);
+      entries.drain();
+      return brought;
     });
-    this.#entries.flush();
-    return hit;
+    entries.flush();
+    return brought;
   }
 
   /** Removes everything, as `delete` does; on a namespace or scope, everything within. O(n of the cache). */
@@ -465,15 +458,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const entries = this.#entries;
     const { partition } = this.#handle;
     entries.changes?.purge(this.#handle.place, "all");
-    entries.safely((core) => {
-      if (partition === entries.root) {
-        entries.clear();
-      } else {
-        core.remove_within(partition.namespace.id, partition.scope);
-        entries.drain();
-      }
+    this.#purge((core) => {
+      if (partition === entries.root) entries.clear();
+      else core.remove_within(partition.namespace.id, partition.scope);
     });
-    entries.flush();
   }
 
   /**
@@ -1021,23 +1009,15 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /** What a part takes for granted: what is said here, or what the one around it does. */
   #defaults(outer: Defaults<K, V>, given: DefaultOptions<K, V>, where: () => Namespace<K>): Defaults<K, V> {
     const said = readNumbers(given);
-    const { errorBackoff, retry } = given;
+    const { errorBackoff, retry, validate, sizeOf, batch } = given;
     return {
+      ...over(outer, said),
       policy: this.#entries.policies.of(outer.policy, said),
-      ttl: or(said.ttl, outer.ttl),
-      staleWhileRevalidate: or(said.staleWhileRevalidate, outer.staleWhileRevalidate),
-      staleIfError: or(said.staleIfError, outer.staleIfError),
-      negativeTtl: or(said.negativeTtl, outer.negativeTtl),
-      refreshAhead: or(said.refreshAhead, outer.refreshAhead),
-      jitter: or(said.jitter, outer.jitter),
-      softTimeout: or(said.softTimeout, outer.softTimeout),
-      hardTimeout: or(said.hardTimeout, outer.hardTimeout),
-      keepLoading: or(said.keepLoading, outer.keepLoading),
       backoffRule: errorBackoff === undefined ? outer.backoffRule : readRule(errorBackoff),
       retryRule: retry === undefined ? outer.retryRule : readRetryRule(retry),
-      validate: given.validate === undefined ? outer.validate : fn("validate", given.validate),
-      sizeOf: given.sizeOf === undefined ? outer.sizeOf : fn("sizeOf", given.sizeOf),
-      batcher: given.batch === undefined ? outer.batcher : this.#batched(given.batch, where),
+      validate: validate === undefined ? outer.validate : fn("validate", validate),
+      sizeOf: sizeOf === undefined ? outer.sizeOf : fn("sizeOf", sizeOf),
+      batcher: batch === undefined ? outer.batcher : this.#batched(batch, where),
     };
   }
 }

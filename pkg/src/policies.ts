@@ -32,7 +32,7 @@ export class Policies {
 
   /** One that says what `base` does but for this: the same for the same numbers, while it is known. */
   of(base: Policy, by: Numbers): Policy {
-    const said = base.said === undefined ? by : over(base.said, by);
+    const said = base.said === undefined ? by : numbersOver(base.said, by);
     const name = `${row(said).join()} ${said.checked}`;
     const known = this.byName.get(name);
     if (known !== undefined) return known;
@@ -73,12 +73,20 @@ function tell(core: Core, number: number, said: Numbers): void {
   core.policy(number, row(said), said.checked);
 }
 
-function over(base: Numbers, by: Numbers): Numbers {
-  const said = { ...base, checked: base.checked || by.checked } as Record<string, unknown>;
-  // What is said of retries is said together.
-  const retries = Number.isNaN(by.attempts) ? base : by;
-  for (const [name, value] of Object.entries(by))
+/** What `base` says, but for the numbers that are said by another. */
+export function over<T extends object>(base: T, by: Numbers): T {
+  const said = { ...base } as Record<string, unknown>;
+  for (const name of Object.keys(base)) {
+    const value = by[name as keyof Numbers];
     if (typeof value === "number" && !Number.isNaN(value)) said[name] = value;
-  const { attempts, retryDelay, retryFactor, retryJitter } = retries;
-  return { ...said, attempts, retryDelay, retryFactor, retryJitter } as unknown as Numbers;
+  }
+  return said as T;
+}
+
+/** A policy over another. */
+function numbersOver(base: Numbers, by: Numbers): Numbers {
+  // What is said of retries is said together.
+  const { attempts, retryDelay, retryFactor, retryJitter } = Number.isNaN(by.attempts) ? base : by;
+  const checked = base.checked || by.checked;
+  return { ...over(base, by), attempts, retryDelay, retryFactor, retryJitter, checked };
 }

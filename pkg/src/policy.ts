@@ -152,26 +152,31 @@ export function readLoadLimits<K, V>(given: NearCacheOptions<K, V>): LoadLimits 
   return limits.concurrent < Infinity || limits.perSecond < Infinity ? limits : undefined;
 }
 
-/** @throws {NearCacheError} `ERR_OPTION`. `prefix` names where an option was given. */
-export function readNumbers<K>(given: Given<K>, prefix = ""): Numbers {
+/** @throws {NearCacheError} `ERR_OPTION` */
+export function readNumbers<K>(given: Given<K>): Numbers {
   const { ttl, idleTtl, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, softTimeout, hardTimeout } =
     given;
+  const { retry, validate, keepLoading } = given;
   return {
-    ttl: ttl === undefined ? NaN : duration(`${prefix}ttl`, ttl),
-    idleTtl: idleTtl === undefined ? NaN : duration(`${prefix}idleTtl`, idleTtl),
-    staleWhileRevalidate: readWindow(given, prefix),
-    staleIfError: staleIfError === undefined ? NaN : duration(`${prefix}staleIfError`, staleIfError),
-    refreshAhead: refreshAhead === undefined ? NaN : factor(`${prefix}refreshAhead`, refreshAhead),
-    jitter: jitter === undefined ? NaN : fraction(`${prefix}jitter`, jitter),
-    negativeTtl: negativeTtl === undefined ? NaN : duration(`${prefix}negativeTtl`, negativeTtl),
-    errorBackoff:
-      errorBackoff === undefined || typeof errorBackoff === "function" ? NaN : duration("errorBackoff", errorBackoff),
-    softTimeout: softTimeout === undefined ? NaN : duration("softTimeout", softTimeout),
-    hardTimeout: hardTimeout === undefined ? NaN : duration("hardTimeout", hardTimeout),
-    ...(given.retry === undefined ? NO_RETRY : readRetry(given.retry)),
-    checked: given.validate !== undefined,
-    keepLoading: given.keepLoading === undefined ? NaN : Number(flag("keepLoading", given.keepLoading)),
+    ttl: read("ttl", ttl, duration),
+    idleTtl: read("idleTtl", idleTtl, duration),
+    staleWhileRevalidate: readWindow(given, ""),
+    staleIfError: read("staleIfError", staleIfError, duration),
+    refreshAhead: read("refreshAhead", refreshAhead, factor),
+    jitter: read("jitter", jitter, fraction),
+    negativeTtl: read("negativeTtl", negativeTtl, duration),
+    errorBackoff: typeof errorBackoff === "function" ? NaN : read("errorBackoff", errorBackoff, duration),
+    softTimeout: read("softTimeout", softTimeout, duration),
+    hardTimeout: read("hardTimeout", hardTimeout, duration),
+    ...(retry === undefined ? NO_RETRY : readRetry(retry)),
+    checked: validate !== undefined,
+    keepLoading: keepLoading === undefined ? NaN : Number(flag("keepLoading", keepLoading)),
   };
+}
+
+/** NaN for what is not said. */
+function read(option: string, given: unknown, as: (option: string, given: unknown) => number): number {
+  return given === undefined ? NaN : as(option, given);
 }
 
 /** @throws {NearCacheError} `ERR_OPTION` */
@@ -183,7 +188,7 @@ export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<
     backoffRule: readRule(given.errorBackoff),
     retryRule: readRetryRule(given.retry),
     validate: given.validate === undefined ? undefined : fn("validate", given.validate),
-    bytes: weight === undefined ? NaN : bytes("bytes", weight),
+    bytes: read("bytes", weight, bytes),
     tags: tags === undefined ? undefined : names("tags", tags),
     lowPriority: priority === "low",
     forceFresh: forceFresh === undefined ? false : flag("forceFresh", forceFresh),
@@ -207,9 +212,9 @@ function readRetry<K>(given: Retry<K>) {
   if (when !== undefined) fn("retry.when", when);
   return {
     attempts: size("retry.attempts", attempts),
-    retryDelay: delay === undefined ? NaN : duration("retry.delay", delay),
-    retryFactor: factors === undefined ? NaN : factor("retry.factor", factors),
-    retryJitter: jitter === undefined ? NaN : fraction("retry.jitter", jitter),
+    retryDelay: read("retry.delay", delay, duration),
+    retryFactor: read("retry.factor", factors, factor),
+    retryJitter: read("retry.jitter", jitter, fraction),
   };
 }
 
@@ -225,12 +230,12 @@ export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {
   const { ttl, idleTtl, staleIfError, refreshAhead, jitter } = ctx;
   return {
     ...UNSAID,
-    ttl: ttl === undefined ? NaN : duration("ctx.ttl", ttl),
-    idleTtl: idleTtl === undefined ? NaN : duration("ctx.idleTtl", idleTtl),
+    ttl: read("ctx.ttl", ttl, duration),
+    idleTtl: read("ctx.idleTtl", idleTtl, duration),
     staleWhileRevalidate: readWindow(ctx, "ctx."),
-    staleIfError: staleIfError === undefined ? NaN : duration("ctx.staleIfError", staleIfError),
-    refreshAhead: refreshAhead === undefined ? NaN : factor("ctx.refreshAhead", refreshAhead),
-    jitter: jitter === undefined ? NaN : fraction("ctx.jitter", jitter),
+    staleIfError: read("ctx.staleIfError", staleIfError, duration),
+    refreshAhead: read("ctx.refreshAhead", refreshAhead, factor),
+    jitter: read("ctx.jitter", jitter, fraction),
   };
 }
 
