@@ -93,6 +93,7 @@ impl Stats {
 
     /// All counters, in the order of the fields.
     #[doc(hidden)]
+    #[inline(never)]
     pub fn counters(&self) -> [u64; 21] {
         [
             self.hits,
