@@ -3,7 +3,7 @@
 // what only tests use.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { build } from "esbuild";
 
 const [modules, dist, virtual] = process.argv.slice(2).map((folder) => resolve(folder));
@@ -16,11 +16,11 @@ const shared = {
 };
 
 // Inner modules that tests look into. Each reaches all the others, so that it shares the one file with the entry points.
-const inner = ["host", "core", "batcher", "partitions"];
+const inner = ["runtime/host", "core/core", "batches/batcher", "entries/partitions"];
 for (const name of inner) {
   writeFileSync(
-    join(modules, `${name}-test.js`),
-    `import "./index.js";\nimport "./start.js";\nexport * from "./${name}.js";\n`,
+    join(modules, `${basename(name)}-test.js`),
+    `import "./index.js";\nimport "./core/start.js";\nexport * from "./${name}.js";\n`,
   );
 }
 const entries = ["workerd", "browser", "inline", "init", "init-workerd"];
@@ -28,7 +28,7 @@ await build({
   ...shared,
   entryPoints: [
     ...entries.map((name) => ({ in: join(modules, `entrypoints/${name}.js`), out: `entrypoints/${name}` })),
-    ...inner.map((name) => ({ in: join(modules, `${name}-test.js`), out: name })),
+    ...inner.map((name) => ({ in: join(modules, `${basename(name)}-test.js`), out: basename(name) })),
   ],
   outdir: dist,
   format: "esm",
@@ -68,7 +68,7 @@ writeFileSync(join(cjs, "package.json"), '{ "type": "commonjs" }\n');
 // Types: those that the entry points lead to. TypeScript takes an ES module's for `require` only in its newest settings, so
 // CommonJS has the same again.
 writeFileSync(
-  join(modules, "core.d.ts"),
+  join(modules, "core/core.d.ts"),
   "/** Not for use. */\nexport declare class Core {\n  private constructor();\n}\n",
 );
 function shipTypes(name, target, shipped = new Set()) {

@@ -1,22 +1,22 @@
-import { Batcher } from "./batcher.js";
-import { ADVICE, read as readAdvice } from "./advice.js";
-import { GivenClock, hostClock, nowFor, SHORT, UNREAD } from "./clock.js";
-import { joined, row } from "./calls.js";
-import { isForEver } from "./columns.js";
-import type { Context } from "./context.js";
-import { ALL, type Core, HIT, hasNews, kind, MISS_EXPIRED } from "./core.js";
-import { type Compute, Computes } from "./computes.js";
-import { Driver } from "./driver.js";
-import { EntryTable } from "./entries.js";
-import { health } from "./figures.js";
-import { toError } from "./errors.js";
-import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./handle.js";
-import { host, keepAlive } from "./host.js";
-import { INSPECT, inspect } from "./inspect.js";
+import { Batcher } from "./batches/batcher.js";
+import { ADVICE, read as readAdvice } from "./figures/advice.js";
+import { GivenClock, hostClock, nowFor, SHORT, UNREAD } from "./runtime/clock.js";
+import { joined, row } from "./policy/calls.js";
+import { isForEver } from "./core/columns.js";
+import type { Context } from "./policy/context.js";
+import { ALL, type Core, HIT, hasNews, kind, MISS_EXPIRED } from "./core/core.js";
+import { type Compute, Computes } from "./writes/computes.js";
+import { Driver } from "./loads/driver.js";
+import { EntryTable } from "./entries/entries.js";
+import { health } from "./figures/figures.js";
+import { toError } from "./options/errors.js";
+import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./loads/handle.js";
+import { host, keepAlive } from "./runtime/host.js";
+import { INSPECT, inspect } from "./figures/inspect.js";
 import { INTERNALS, type Insides } from "./internals.js";
-import { bytes, count, fn, known, name, refusal, show } from "./options.js";
-import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./partitions.js";
-import { over, USUAL_POLICY } from "./policies.js";
+import { bytes, count, fn, known, name, refusal, show } from "./options/options.js";
+import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./entries/partitions.js";
+import { over, USUAL_POLICY } from "./policy/policies.js";
 import {
   type CallOptions,
   DETAILED_OPTIONS,
@@ -33,12 +33,12 @@ import {
   SET_OPTIONS,
   UPDATE_OPTIONS,
   USUAL,
-} from "./policy.js";
-import { type Layer, LAYERS, page, TIER_PAGE } from "./prometheus.js";
-import { estimate } from "./sizes.js";
-import { toStats, type Stats } from "./stats.js";
-import type { Events, Plugin } from "./events.js";
-import type { LoadContext, Loaded, Loader } from "./loader.js";
+} from "./policy/policy.js";
+import { type Layer, LAYERS, page, TIER_PAGE } from "./figures/prometheus.js";
+import { estimate } from "./options/sizes.js";
+import { toStats, type Stats } from "./types/stats.js";
+import type { Events, Plugin } from "./hooks/events.js";
+import type { LoadContext, Loaded, Loader } from "./types/loader.js";
 import type {
   Advice,
   BatchOptions,
@@ -64,9 +64,9 @@ import type {
   WarmupResult,
   Wrapped,
   WrapOptions,
-} from "./types.js";
-import { Updates } from "./updates.js";
-import type { TierPage } from "./tiering.js";
+} from "./types/types.js";
+import { Updates } from "./writes/updates.js";
+import type { TierPage } from "./types/tiering.js";
 import { keepFresh, warmup } from "./warmup.js";
 import { wrap } from "./wrap.js";
 

@@ -1,15 +1,15 @@
 // What "nearcache" exports.
 
 export { advise, NearCache, prometheus } from "./cache.js";
-export { DataLoader } from "./dataloader.js";
-export { NearCacheError, type NearCacheErrorCode } from "./errors.js";
-export type { Compute } from "./computes.js";
-export type { Stats } from "./stats.js";
-export type { BreakerState, TierStats } from "./stats.js";
-export type { Tiers } from "./tiering.js";
-export type { Events, KeyEvent, Place, Plugin } from "./events.js";
-export type { LoadContext, Loaded, Loader } from "./loader.js";
-export type { Duration } from "./options.js";
+export { DataLoader } from "./batches/dataloader.js";
+export { NearCacheError, type NearCacheErrorCode } from "./options/errors.js";
+export type { Compute } from "./writes/computes.js";
+export type { Stats } from "./types/stats.js";
+export type { BreakerState, TierStats } from "./types/stats.js";
+export type { Tiers } from "./types/tiering.js";
+export type { Events, KeyEvent, Place, Plugin } from "./hooks/events.js";
+export type { LoadContext, Loaded, Loader } from "./types/loader.js";
+export type { Duration } from "./options/options.js";
 export type {
   Advice,
   BatchOptions,
@@ -45,7 +45,7 @@ export type {
   WarmupResult,
   Wrapped,
   WrapOptions,
-} from "./types.js";
+} from "./types/types.js";
 export {
   type GlobalResource,
   resource,

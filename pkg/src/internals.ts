@@ -1,5 +1,5 @@
-import type { EntryTable } from "./entries.js";
-import type { CacheHandle } from "./handle.js";
+import type { EntryTable } from "./entries/entries.js";
+import type { CacheHandle } from "./loads/handle.js";
 
 /** Names the method of a cache by which "nearcache/tiers", which shares no module with it, gets at its entries. */
 export const INTERNALS = Symbol.for("nearcache.internals");

@@ -1,8 +1,15 @@
 // Named kinds of data over a cache's namespaces, scopes and tags.
 
-import { refusal, show } from "./options.js";
-import type { Loaded, Loader } from "./loader.js";
-import type { GetOrSetOptions, NamespaceOptions, SetOptions, UpdateOptions, Wrapped, WrapOptions } from "./types.js";
+import { refusal, show } from "./options/options.js";
+import type { Loaded, Loader } from "./types/loader.js";
+import type {
+  GetOrSetOptions,
+  NamespaceOptions,
+  SetOptions,
+  UpdateOptions,
+  Wrapped,
+  WrapOptions,
+} from "./types/types.js";
 import type { NearCache } from "./cache.js";
 
 /** What a resource's keys may be: what has a tag of its own. */

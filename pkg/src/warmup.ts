@@ -1,9 +1,9 @@
-import { Alarm } from "./alarm.js";
-import { hostClock } from "./clock.js";
-import { host } from "./host.js";
-import { abortSignal, count, duration, flag, fn, known, refusal, show } from "./options.js";
-import { onAbort } from "./signals.js";
-import type { Loader } from "./loader.js";
+import { Alarm } from "./runtime/alarm.js";
+import { hostClock } from "./runtime/clock.js";
+import { host } from "./runtime/host.js";
+import { abortSignal, count, duration, flag, fn, known, refusal, show } from "./options/options.js";
+import { onAbort } from "./runtime/signals.js";
+import type { Loader } from "./types/loader.js";
 import type {
   CacheLike,
   GetOrSetOptions,
@@ -14,7 +14,7 @@ import type {
   WarmupOptions,
   WarmupProgress,
   WarmupResult,
-} from "./types.js";
+} from "./types/types.js";
 
 const WARMUP_OPTIONS = new Set(["concurrency", "loader", "onProgress", "signal"]);
 const KEEP_OPTIONS = new Set(["every", "concurrency", "loader", "onError", "timers"]);

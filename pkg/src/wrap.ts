@@ -1,8 +1,8 @@
-import { GET_PREPARED, INNER_SCOPE, type Internals } from "./handle.js";
-import { keyOf, quote, textKey } from "./key.js";
-import { count, fn as isFunction, isWellFormed, known, refusal, show } from "./options.js";
-import { GET_OPTIONS } from "./policy.js";
-import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types.js";
+import { GET_PREPARED, INNER_SCOPE, type Internals } from "./loads/handle.js";
+import { keyOf, quote, textKey } from "./options/key.js";
+import { count, fn as isFunction, isWellFormed, known, refusal, show } from "./options/options.js";
+import { GET_OPTIONS } from "./policy/policy.js";
+import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types/types.js";
 
 const WRAP_OPTIONS = new Set(["getKey", "skipArgs", "name", ...GET_OPTIONS]);
 const CACHED_OPTIONS = new Set(["cache", "perInstance", ...WRAP_OPTIONS]);

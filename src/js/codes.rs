@@ -1,4 +1,4 @@
-//! The bits in which the core answers. `pkg/src/core.ts` has the same names.
+//! The bits in which the core answers. `pkg/src/core/core.ts` has the same names.
 
 /// There are removals or ended flights to fetch.
 pub(super) const NEWS: u32 = 1 << 31;

@@ -69,7 +69,7 @@ impl Core {
 #[wasm_bindgen]
 impl Core {
     /// What to change, by a policy's numbers: for each piece of advice its lever, what it is, what it should be, the rate that
-    /// speaks for it and what is expected (NaN: nothing), as `pkg/src/advice.ts` reads them.
+    /// speaks for it and what is expected (NaN: nothing), as `pkg/src/figures/advice.ts` reads them.
     pub fn advice(&mut self, policy: u32) -> Vec<f64> {
         let evidence = Evidence {
             stats: self.machine.stats(),

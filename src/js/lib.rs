@@ -2,7 +2,7 @@
 //!
 //! The JS side maps keys to slots and keeps the values; what crosses is numbers. An answer has a slot or the place of a
 //! group of waiters in its low 27 bits (0: none), a kind in the next four, and the flag `NEWS` above; where it is an
-//! `f64`, a second number stands above these 32 bits: a flight's, a write's, or milliseconds. `pkg/src/core.ts` names the
+//! `f64`, a second number stands above these 32 bits: a flight's, a write's, or milliseconds. `pkg/src/core/core.ts` names the
 //! same bits. A number that is not said is NaN, a hash 0.
 //!
 //! A hit does not come here: the JS side sees three columns of the core through views over this memory.
@@ -49,7 +49,7 @@ pub struct Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// Numbers as `pkg/src/options.ts` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
+    /// Numbers as `pkg/src/options/options.ts` has checked them: infinity is no bound. With `shared_timer` one timer serves all waits.
     /// `seed` is 32 random bits.
     #[wasm_bindgen(constructor)]
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]

@@ -3,7 +3,7 @@
 use nearcache::core::PlainTtl;
 use nearcache::options::Policy;
 
-/// Those of caches and namespaces, as `pkg/src/policies.ts` numbers them, which says how many there are at the most.
+/// Those of caches and namespaces, as `pkg/src/policy/policies.ts` numbers them, which says how many there are at the most.
 pub(super) struct Policies(Vec<Interned>);
 
 struct Interned {

@@ -12,7 +12,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// In the order of `row` in `pkg/src/calls.ts`; what is not said is NaN.
+    /// In the order of `row` in `pkg/src/policy/calls.ts`; what is not said is NaN.
     pub fn read(numbers: &[f64]) -> Self {
         let mut patch = PolicyPatch::new();
         let &[

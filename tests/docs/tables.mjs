@@ -14,7 +14,7 @@ const plain = (text) => text.replace(/[`",]|\.$/g, "").trim();
 /** The options of a public interface, by name, each with its docs. */
 function options(name) {
   const body = new RegExp(`^export interface ${name}<.*?^}`, "ms").exec(
-    read("pkg/src/types.ts") + read("pkg/src/loader.ts"),
+    read("pkg/src/types/types.ts") + read("pkg/src/types/loader.ts"),
   )?.[0];
   assert.ok(body, `there is no interface ${name}`);
   return Object.fromEntries(
@@ -83,7 +83,7 @@ export default {
   },
 
   "every code of an error is told, with what to do"() {
-    const union = /export type NearCacheErrorCode =([^;]+);/.exec(read("pkg/src/errors.ts"))[1];
+    const union = /export type NearCacheErrorCode =([^;]+);/.exec(read("pkg/src/options/errors.ts"))[1];
     const js = Array.from(union.matchAll(/"(ERR_\w+)"/g), ([, code]) => code);
     const used = new Set(`${sources("pkg/src", ".ts")}${sources("src", ".rs")}`.match(/\bERR_[A-Z_]+\b/g));
     const text = read("docs/errors.md");
@@ -174,7 +174,7 @@ export default {
 
   "what Prometheus is told is in the guide"() {
     const made = Array.from(
-      read("pkg/src/prometheus.ts").matchAll(/(?:counters?|gauge|histogram)\("(\w+)"/g),
+      read("pkg/src/figures/prometheus.ts").matchAll(/(?:counters?|gauge|histogram)\("(\w+)"/g),
       ([, name]) => name,
     );
     const guide = read("docs/guides/operating.md");

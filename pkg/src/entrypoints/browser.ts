@@ -1,8 +1,8 @@
 // For pages, and bundlers that make pages: the wasm is a file of its own, which is fetched.
 
-import { wasmError } from "../core.js";
-import { useSurroundings } from "../host.js";
-import { init } from "../start.js";
+import { wasmError } from "../core/core.js";
+import { useSurroundings } from "../runtime/host.js";
+import { init } from "../core/start.js";
 
 useSurroundings();
 // The advice stands in this line because it is the line that bundlers show where there can't be a top-level await.

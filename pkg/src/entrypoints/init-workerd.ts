@@ -1,8 +1,8 @@
 import { waitUntil } from "cloudflare:workers";
-import { host } from "../host.js";
+import { host } from "../runtime/host.js";
 
 host.requestBound = true;
 host.keepAlive = waitUntil;
 
 export * from "../index.js";
-export { init, initSync, type WasmSource } from "../start.js";
+export { init, initSync, type WasmSource } from "../core/start.js";

@@ -2,8 +2,8 @@
 // wait or fetch. Made at once, with no file, no network and no top-level await.
 
 import text from "../../generated/wasm-text.js";
-import { useSurroundings } from "../host.js";
-import { tryInitSync } from "../start.js";
+import { useSurroundings } from "../runtime/host.js";
+import { tryInitSync } from "../core/start.js";
 
 useSurroundings();
 tryInitSync(

@@ -1,7 +1,7 @@
 import { waitUntil } from "cloudflare:workers";
 import module from "../nearcache.wasm";
-import { host } from "../host.js";
-import { initSync } from "../start.js";
+import { host } from "../runtime/host.js";
+import { initSync } from "../core/start.js";
 
 host.requestBound = true;
 host.keepAlive = waitUntil;

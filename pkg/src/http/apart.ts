@@ -1,7 +1,7 @@
 // Bodies that lie apart: on their way there, beside the client that gets them, and on their way back, believed part by part.
 
-import type { AttachedBodies, BodyWriter } from "../tiering.js";
-import { streamOf, withLength } from "../streams.js";
+import type { AttachedBodies, BodyWriter } from "../types/tiering.js";
+import { streamOf, withLength } from "../runtime/streams.js";
 import { LATE, type Reader, readerOf, within } from "./filling.js";
 
 /** As `Manifest::DIGEST_BYTES`. */

@@ -1,7 +1,7 @@
 import type { Ask, Cache, Glue } from "../../generated/http.js";
-import { NearCacheError } from "../errors.js";
-import { INSPECT } from "../inspect.js";
-import { refusal, show } from "../options.js";
+import { NearCacheError } from "../options/errors.js";
+import { INSPECT } from "../figures/inspect.js";
+import { refusal, show } from "../options/options.js";
 import { drive } from "./drive.js";
 import { Edge, type EdgeStats } from "./edge.js";
 import { flatten } from "./fields.js";

@@ -1,9 +1,9 @@
 // What is beside an HTTP cache's memory: tiers below it, and a log of purges that all isolates follow.
 
 import type { Ask, Edge as WasmEdge, Trip } from "../../generated/http.js";
-import type { AttachedBodies, AttachedBytes, TierHost, Tiers } from "../tiering.js";
+import type { AttachedBodies, AttachedBytes, TierHost, Tiers } from "../types/tiering.js";
 import type { Following, PurgeLog } from "../tiers/purge-log.js";
-import type { Place } from "../events.js";
+import type { Place } from "../hooks/events.js";
 import { believed } from "./apart.js";
 import { bodyMetrics, CACHE, logMetrics } from "./metrics.js";
 import type { HttpStats } from "./types.js";

@@ -1,8 +1,8 @@
 // A body on its way into the cache. Its bytes are nobody's request's, so that any may read them as they come.
 
-import { deferred } from "../deferred.js";
-import { toError } from "../errors.js";
-import { withLength } from "../streams.js";
+import { deferred } from "../runtime/deferred.js";
+import { toError } from "../options/errors.js";
+import { withLength } from "../runtime/streams.js";
 
 const FIRST_READ = 16 * 1024;
 const LARGEST_READ = 256 * 1024;

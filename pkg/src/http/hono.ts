@@ -1,4 +1,4 @@
-import { refusal, show } from "../options.js";
+import { refusal, show } from "../options/options.js";
 import type { HttpCache } from "./cache.js";
 
 /** What is used of Hono's `Context`. */

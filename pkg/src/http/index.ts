@@ -2,7 +2,7 @@
 
 import type { HttpCache } from "./cache.js";
 
-export { NearCacheError, type NearCacheErrorCode } from "../errors.js";
+export { NearCacheError, type NearCacheErrorCode } from "../options/errors.js";
 export { type HandleOptions, HttpCache } from "./cache.js";
 export { hono, type HonoApp, type HonoContext } from "./hono.js";
 export type {

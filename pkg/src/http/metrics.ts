@@ -1,7 +1,7 @@
 // The figures of what is beside an HTTP cache's memory, as lines for Prometheus; those of its tiers come from the tiers.
 
-import { escape } from "../prometheus.js";
-import type { BodyStats } from "../stats.js";
+import { escape } from "../figures/prometheus.js";
+import type { BodyStats } from "../types/stats.js";
 import type { PurgeLogStats } from "../tiers/purge-log.js";
 
 /** What an HTTP cache is called on the page. */

@@ -1,7 +1,7 @@
 // Options, checked. Rules are checked in the wasm, which knows their names.
 
-import { NearCacheError } from "../errors.js";
-import { duration, fn, known, refusal, show } from "../options.js";
+import { NearCacheError } from "../options/errors.js";
+import { duration, fn, known, refusal, show } from "../options/options.js";
 import type { HttpCacheOptions, HttpPurge } from "./types.js";
 
 const MIB = 1024 * 1024;

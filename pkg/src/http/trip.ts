@@ -1,8 +1,8 @@
 // A trip to the origin: led by one request, waited for by any number of others.
 
 import type { Trip } from "../../generated/http.js";
-import { deferred } from "../deferred.js";
-import { toError } from "../errors.js";
+import { deferred } from "../runtime/deferred.js";
+import { toError } from "../options/errors.js";
 import { Passing } from "./apart.js";
 import type { Edge } from "./edge.js";
 import { flatten, unflatten } from "./fields.js";

@@ -1,4 +1,4 @@
-import type { BodyStats, TierStats } from "../stats.js";
+import type { BodyStats, TierStats } from "../types/stats.js";
 import type { PurgeLog, PurgeLogStats } from "../tiers/purge-log.js";
 import type { TierChain } from "../tiers/types.js";
 

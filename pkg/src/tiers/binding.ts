@@ -1,4 +1,4 @@
-import { refusal, show } from "../options.js";
+import { refusal, show } from "../options/options.js";
 
 /**
  * A binding that is missing is told where the tier is made: later it would be a store that fails, and loads would go on

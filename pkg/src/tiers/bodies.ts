@@ -1,7 +1,7 @@
 // Large bodies beside a chain: they go into a store and out of it as streams.
 
-import type { BodyStats } from "../stats.js";
-import type { AttachedBodies, BodyWriter, TierHost } from "../tiering.js";
+import type { BodyStats } from "../types/stats.js";
+import type { AttachedBodies, BodyWriter, TierHost } from "../types/tiering.js";
 import { TIMEOUT, WELL, within } from "./calls.js";
 import { failing, Guard, type GuardOptions, recovered } from "./guard.js";
 import type { BodyStore } from "./types.js";

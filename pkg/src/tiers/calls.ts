@@ -1,6 +1,6 @@
 // Calls of a tier: in time, and many at once.
 
-import type { TierHost } from "../tiering.js";
+import type { TierHost } from "../types/tiering.js";
 import type { Tier, TierEntry } from "./types.js";
 
 /** How a call ended, as the core has it. */

@@ -1,8 +1,16 @@
-import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options.js";
-import { INSPECT } from "../inspect.js";
-import type { TierStats } from "../stats.js";
-import type { AttachedBytes, FoundBytes, LeaseTurn, TierHost, TierLoad, TierPage, ValueLife } from "../tiering.js";
-import type { Place } from "../events.js";
+import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options/options.js";
+import { INSPECT } from "../figures/inspect.js";
+import type { TierStats } from "../types/stats.js";
+import type {
+  AttachedBytes,
+  FoundBytes,
+  LeaseTurn,
+  TierHost,
+  TierLoad,
+  TierPage,
+  ValueLife,
+} from "../types/tiering.js";
+import type { Place } from "../hooks/events.js";
 import { Bodies } from "./bodies.js";
 import { checkCodec, Payloads } from "./codec.js";
 import { failing, recovered } from "./guard.js";

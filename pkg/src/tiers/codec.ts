@@ -1,6 +1,6 @@
 // How values become payloads, and back.
 
-import { refusal, show } from "../options.js";
+import { refusal, show } from "../options/options.js";
 import type { Codec } from "./types.js";
 
 /** `undefined`. */

@@ -1,5 +1,5 @@
-import { refusal, show } from "../options.js";
-import { ofLength } from "../streams.js";
+import { refusal, show } from "../options/options.js";
+import { ofLength } from "../runtime/streams.js";
 import type { BodyStore, StreamEntry, TierEntry, TierOptions } from "./types.js";
 
 /** How a file tier is made. */

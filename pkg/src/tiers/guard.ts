@@ -1,7 +1,7 @@
 // What fails again and again is left alone for a while, and the log hears of it.
 
-import type { BreakerState } from "../stats.js";
-import type { TierHost } from "../tiering.js";
+import type { BreakerState } from "../types/stats.js";
+import type { TierHost } from "../types/tiering.js";
 import { Gate } from "./wasm.js";
 
 /** So many failures in a row, and it is left alone for `cooldown` ms. */

@@ -1,7 +1,7 @@
 // The face of "nearcache/tiers".
 
 export type { Connect, TcpSocket } from "./connection.js";
-export { NearCacheError } from "../errors.js";
+export { NearCacheError } from "../options/errors.js";
 export { tiers } from "./chain.js";
 export {
   broadcast,
@@ -63,7 +63,7 @@ export {
   type SnapshotTarget,
 } from "./snapshot-stores.js";
 export { tierObject } from "./tier-object.js";
-export type { BodyStats, BreakerState, TierStats } from "../stats.js";
+export type { BodyStats, BreakerState, TierStats } from "../types/stats.js";
 export type {
   BodyStore,
   Codec,

@@ -1,4 +1,4 @@
-import { isWellFormed } from "../options.js";
+import { isWellFormed } from "../options/options.js";
 
 /**
  * A key as text, so that different keys have different texts, in UTF-8 too: strings as they are, unless they begin with `#`; `#s` and the

@@ -1,4 +1,4 @@
-import { type Duration, duration } from "../options.js";
+import { type Duration, duration } from "../options/options.js";
 import { deleteMany, getMany, Session, setMany } from "./calls.js";
 import { isMark } from "./names.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";

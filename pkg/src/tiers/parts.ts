@@ -1,7 +1,7 @@
 // Parts of a cache by name, as snapshots write them: a namespace's path and the names of scopes.
 
-import type { EntryTable } from "../entries.js";
-import { innerScope, Partition, type ScopeName, userScope } from "../partitions.js";
+import type { EntryTable } from "../entries/entries.js";
+import { innerScope, Partition, type ScopeName, userScope } from "../entries/partitions.js";
 import { place } from "./wasm.js";
 
 /** What begins the name of a scope that only we can make: a wrapped function's. */

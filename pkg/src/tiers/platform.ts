@@ -2,8 +2,8 @@
 
 import { checkBinding } from "./binding.js";
 import { isMark, isMarkOfMany, withoutKind } from "./names.js";
-import { fn } from "../options.js";
-import { ofLength } from "../streams.js";
+import { fn } from "../options/options.js";
+import { ofLength } from "../runtime/streams.js";
 import type { BodyStore, Tier, TierEntry, TierOptions } from "./types.js";
 
 /** How a tier of a binding is made. */

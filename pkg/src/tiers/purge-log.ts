@@ -1,8 +1,8 @@
 // Purges told to all isolates by a log in a Durable Object, which each looks into when it gets requests.
 
 import { checkBinding } from "./binding.js";
-import { deferred } from "../deferred.js";
-import { type Duration, duration, known, refusal, show } from "../options.js";
+import { deferred } from "../runtime/deferred.js";
+import { type Duration, duration, known, refusal, show } from "../options/options.js";
 import { within, WELL } from "./calls.js";
 import { fieldsOf, parseMessage, type Purge, toPurge } from "./messages.js";
 import type { ObjectNamespace, ObjectState } from "./platform.js";

@@ -1,4 +1,4 @@
-import type { TierHost } from "../tiering.js";
+import type { TierHost } from "../types/tiering.js";
 import { ERROR, getMany, Session, within, WELL } from "./calls.js";
 import type { Tier } from "./types.js";
 import { type ChainOf, type Found, Read, type ReadOf } from "./wasm.js";

@@ -1,4 +1,4 @@
-import { refusal, show } from "../options.js";
+import { refusal, show } from "../options/options.js";
 import type { Argument, Command } from "./resp.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 

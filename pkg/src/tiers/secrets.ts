@@ -1,4 +1,4 @@
-import { refusal } from "../options.js";
+import { refusal } from "../options/options.js";
 
 /** The bytes of each. @throws {NearCacheError} `ERR_OPTION` */
 export function toSecrets(secrets: readonly (Uint8Array | string)[] = []): Uint8Array[] {

@@ -1,6 +1,6 @@
 // Why a snapshot is not written or not loaded.
 
-import { NearCacheError } from "../errors.js";
+import { NearCacheError } from "../options/errors.js";
 
 export function superseded(what: string): NearCacheError {
   return refused(`another ${what} of this cache has begun meanwhile; one at a time is allowed`);

@@ -1,4 +1,4 @@
-import { refusal, show } from "../options.js";
+import { refusal, show } from "../options/options.js";
 import type { SnapshotStore } from "./snapshot-stores.js";
 
 type Fs = typeof import("node:fs/promises");

@@ -1,8 +1,8 @@
 import type { Insides } from "../internals.js";
-import type { Core } from "../core.js";
-import type { Partition } from "../partitions.js";
-import type { ChangeListener, ValueLife } from "../tiering.js";
-import type { Place } from "../events.js";
+import type { Core } from "../core/core.js";
+import type { Partition } from "../entries/partitions.js";
+import type { ChangeListener, ValueLife } from "../types/tiering.js";
+import type { Place } from "../hooks/events.js";
 import { breath } from "./breath.js";
 import { inflate } from "./codec.js";
 import { keyOf, keyText } from "./keys.js";

@@ -1,6 +1,6 @@
 // Where snapshots go, and where they come from.
 
-import { type Duration, duration, known, name as checkName, refusal, show } from "../options.js";
+import { type Duration, duration, known, name as checkName, refusal, show } from "../options/options.js";
 import { refused } from "./snapshot-errors.js";
 import type { Tier } from "./types.js";
 

@@ -1,6 +1,6 @@
 // What snapshots are told and tell: types, and their docs.
 
-import type { Duration } from "../options.js";
+import type { Duration } from "../options/options.js";
 import type { Payloads } from "./codec.js";
 import type { Codec } from "./types.js";
 

@@ -1,7 +1,7 @@
 // The types of `nearcache/tiers`, and their docs. Imports nothing but types.
 
-import type { Tiers } from "../tiering.js";
-import type { Duration } from "../options.js";
+import type { Tiers } from "../types/tiering.js";
+import type { Duration } from "../options/options.js";
 
 /** Bytes to be kept under a name. */
 export interface TierEntry {

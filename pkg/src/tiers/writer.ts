@@ -1,4 +1,4 @@
-import type { TierHost } from "../tiering.js";
+import type { TierHost } from "../types/tiering.js";
 import { deleteMany, Session, setMany, within } from "./calls.js";
 import type { Tier, TierEntry } from "./types.js";
 import type { ChainOf } from "./wasm.js";

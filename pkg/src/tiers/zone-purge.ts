@@ -1,6 +1,6 @@
 // Cloudflare's own purge of a zone's cache, by its API.
 
-import { type Duration, duration, fn, known, refusal, show, size } from "../options.js";
+import { type Duration, duration, fn, known, refusal, show, size } from "../options/options.js";
 
 /** How a zone is purged. */
 export interface ZonePurgeOptions {

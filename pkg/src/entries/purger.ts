@@ -1,0 +1,46 @@
+import { Alarm } from "../runtime/alarm.js";
+import type { Clock } from "../runtime/clock.js";
+import type { Core } from "../core/core.js";
+
+/** Entries that may be over. */
+interface Purged {
+  readonly core: Core;
+  readonly clock: Clock;
+  safely<T>(call: (core: Core) => T): T;
+  drain(): void;
+  flush(): void;
+}
+
+/** Lets entries leave in time: has one timer, which holds neither a process nor the cache. */
+export class Purger {
+  private readonly alarm = new Alarm(false);
+
+  constructor(entries: Purged) {
+    const ref = new WeakRef(entries);
+    this.alarm.wake(() => {
+      const entries = ref.deref();
+      if (entries === undefined) return;
+      const now = entries.clock.readOrLast();
+      entries.safely((core) => {
+        core.purge_due(now);
+        entries.drain();
+      });
+      entries.flush();
+    });
+  }
+
+  /** Rings when the core wants it. */
+  set({ core, clock }: Purged): void {
+    const { alarm } = this;
+    const at = core.purge_due(NaN);
+    if (at === alarm.at) return;
+    alarm.off();
+    if (at === Infinity) return;
+    try {
+      alarm.set(at, clock.readOrLast());
+    } catch {
+      // At a Worker's global scope there are no timers. The core asks again when this one is late.
+      alarm.off();
+    }
+  }
+}

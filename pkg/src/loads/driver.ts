@@ -1,0 +1,405 @@
+import { askWith } from "../policy/calls.js";
+import type { Asker } from "../batches/asker.js";
+import { hostClock, UNREAD } from "../runtime/clock.js";
+import { Context } from "../policy/context.js";
+import * as core from "../core/core.js";
+import { type EntryTable, type FailureCached, NONE } from "../entries/entries.js";
+import { recursive, timedOut, tooManyLoads } from "../options/errors.js";
+import { type Ask, Flight, hardTimeoutOf, Provenance, Wait } from "./flight.js";
+import type { CacheHandle } from "./handle.js";
+import { host } from "../runtime/host.js";
+import { Joins } from "./joins.js";
+import { Loads } from "./loads.js";
+import { type CallOptions, refuses, type Validate } from "../policy/policy.js";
+import { Requests } from "./requests.js";
+import { onAbort } from "../runtime/signals.js";
+import type { Events } from "../hooks/events.js";
+import type { Loader } from "../types/loader.js";
+import type { Details } from "../types/types.js";
+
+/** What `ask_with` is told of a get that asks again: what it was counted as before. */
+const MISSED = 1;
+const JOINED = 2;
+
+/** Turns the core's answers about loads into promises and timers. */
+export class Driver<K, V> {
+  readonly loads: Loads<K, V>;
+  /** There in a Worker, where each request waits for itself. */
+  private readonly requests: Requests<K, V> | undefined;
+  readonly onAskAgain = (wait: Wait<K, V>): Promise<V> => this.askAgain(wait);
+
+  constructor(
+    readonly entries: EntryTable<K, V>,
+    private readonly random: () => number,
+  ) {
+    this.loads = new Loads(entries, random, (at) => this.ring(at), this.onAskAgain);
+    this.requests = host.requestBound ? new Requests(this) : undefined;
+  }
+
+  /** Asks the core for a key, and does as it says. `provenance` is filled in where somebody wants to know. */
+  ask(
+    handle: CacheHandle<K, V>,
+    key: K,
+    loader: Loader<K, V>,
+    options: CallOptions<K> | undefined,
+    provenance?: Provenance<K, V>,
+  ): Promise<V> {
+    try {
+      const isPlain = options === undefined && provenance === undefined;
+      return (isPlain && this.joinAgain(handle, key)) || this.tryAsk(handle, key, loader, options, provenance);
+    } catch (error) {
+      if (!this.entries.recover(error)) throw error;
+      // By a core that has just been made it is a miss, or it is what no core can bear.
+      try {
+        if (provenance !== undefined) provenance.counted = 0;
+        return this.tryAsk(handle, key, loader, options, provenance);
+      } catch (error) {
+        this.entries.recover(error);
+        return Promise.resolve(loader(key, new Context<K, V>(key, undefined)));
+      }
+    }
+  }
+
+  /** As `ask`, with how the value came to be. */
+  async askDetailed(
+    handle: CacheHandle<K, V>,
+    key: K,
+    loader: Loader<K, V>,
+    options: CallOptions<K>,
+  ): Promise<Details<V>> {
+    const asked = new Provenance<K, V>();
+    const value = await this.ask(handle, key, loader, options, asked);
+    let last = asked;
+    while (last.wait?.again !== undefined) last = last.wait.again;
+    let { status, age, ttl, wait } = last;
+    // Of those who asked again together the first leads.
+    if (last !== asked && asked.place > 0 && status === "miss") status = "coalesced";
+    if (wait?.softened !== undefined) {
+      ({ age, ttl } = wait.softened);
+      status = "stale-on-timeout";
+    } else if (wait !== undefined) {
+      if (wait.flight.rescued) status = "stale-if-error";
+      if (wait.flight.dated !== undefined) ({ age, ttl } = wait.flight.dated);
+    }
+    return { value, status, age, ttl };
+  }
+
+  /** What `leave` and `time_out` answered. */
+  left(flight: Flight<K, V>, code: number): void {
+    if ((code & core.LAST) !== 0) this.loads.end(flight);
+    if (core.hasNews(code)) this.entries.drain();
+  }
+
+  /** Those who waited ask again. */
+  askAgain(wait: Wait<K, V>): Promise<V> {
+    const { handle, key, loader, options, askedAt } = wait.ask;
+    const counted = wait.ask === wait.flight ? MISSED : JOINED;
+    wait.again = new Provenance<K, V>(counted, askedAt);
+    try {
+      const promise = this.ask(handle, key, loader, options, wait.again);
+      // They share what comes of it, but each is a get of its own, which is counted and told of.
+      for (let others = wait.callers - 1; others > 0; others--) {
+        this.ask(handle, key, loader, options, new Provenance(JOINED, askedAt)).catch(ignore);
+      }
+      return promise;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Takes the value that is there now for those who have reached their soft deadline, if there is one that will do. */
+  soften(wait: Wait<K, V>, now: number, all: boolean): boolean {
+    const { entries } = this;
+    const { handle, key } = wait.ask;
+    const slot = handle.slots.get(key) ?? 0;
+    if (entries.core.soften(wait.flight.index, wait.group, slot, now, all) === 0) return false;
+    wait.over = true;
+    wait.softened = entries.dated(slot, entries.clock.readOrLast());
+    this.release(wait);
+    wait.resolve(entries.values[slot] as V);
+    if (entries.hooks.stale !== undefined) {
+      entries.hooks.notify("stale", { key, place: handle.place, cause: "timeout" });
+    }
+    return true;
+  }
+
+  /** As `ask`, of what the core would answer as it did the last time. */
+  private joinAgain(handle: CacheHandle<K, V>, key: K): Promise<V> | undefined {
+    const { entries } = this;
+    const joins = entries.untold as Joins<K, V> | undefined;
+    if (joins === undefined || !joins.takes(handle, key)) return undefined;
+    // A clock of the user's may have used the cache.
+    return entries.clock.now() === joins.now && joins === entries.untold ? joins.join() : undefined;
+  }
+
+  /** Whether nobody but the core need hear of one who asks next like the one that has just joined. */
+  private mayJoinAgain(validate: Validate<K> | undefined): boolean {
+    const { hooks } = this.entries;
+    return validate === undefined && !this.loads.ahead && hooks.coalesced === undefined && this.requests === undefined;
+  }
+
+  /** Whether there is a value, fresh or stale, that a rule of the user's refuses. */
+  finds(handle: CacheHandle<K, V>, key: K, validate: Validate<K>): boolean {
+    const { entries } = this;
+    const now = entries.clock.now();
+    const slot = handle.slots.get(key) ?? 0;
+    return entries.safely((core) => core.is_usable(slot, now)) && refuses(validate, entries.valueAt(slot), key);
+  }
+
+  private tryAsk(
+    handle: CacheHandle<K, V>,
+    key: K,
+    loader: Loader<K, V>,
+    options: CallOptions<K> | undefined,
+    provenance: Provenance<K, V> | undefined,
+  ): Promise<V> {
+    const { entries } = this;
+    const again = provenance === undefined ? 0 : provenance.counted;
+    const askedAt = provenance === undefined ? NaN : provenance.askedAt;
+    const { defaults } = handle;
+    // What is the user's comes first, since it may use the cache: then the slot is looked up.
+    const validate = options?.validate ?? defaults.validate;
+    const invalid = validate !== undefined && this.finds(handle, key, validate);
+    const random = this.loads.ahead ? this.random() : NaN;
+    const { clock } = entries;
+    let now = clock === hostClock ? UNREAD : clock.now();
+    const known = handle.slotOf(key);
+    if (now === UNREAD) {
+      const until = known === 0 ? NaN : entries.columns.freshUntil[known]!;
+      now = Number.isNaN(until) ? hostClock.now() : hostClock.against(until);
+    }
+    const number = handle.number(entries.core);
+    const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
+    const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;
+    const policy = entries.policies.number(defaults.policy);
+    const batched = this.loads.queue !== undefined && "isBatch" in loader;
+    const answer =
+      options === undefined && again === 0 && !batched
+        ? entries.core.ask(known, number, hash, now, policy, invalid, random, asker)
+        : askWith(
+            entries.core,
+            known,
+            number,
+            hash,
+            now,
+            policy,
+            options,
+            invalid,
+            random,
+            asker,
+            again,
+            askedAt,
+            batched,
+          );
+    const code = answer | 0;
+    if (core.hasNews(code)) entries.drain();
+    const at = code & core.SLOT;
+    const kind = core.kind(code);
+    const { hooks } = entries;
+    let promise: Promise<V>;
+    switch (kind) {
+      case core.LEAD_ABSENT:
+      case core.LEAD_EXPIRED:
+      case core.LEAD_FORCED:
+      case core.LEAD_INVALID: {
+        if (known === 0) entries.place(at, key, handle.partition, number);
+        if (hooks.miss !== undefined) {
+          hooks.notify("miss", { key, place: handle.place, cause: LEADS[kind]! });
+        }
+        const flight = this.flight(handle, key, loader, options, again === 0 ? now : askedAt, at, answer, false);
+        promise = this.lead(flight, now, provenance);
+        break;
+      }
+      case core.JOIN: {
+        if (provenance !== undefined) provenance.status = "coalesced";
+        if (hooks.coalesced !== undefined) hooks.notify("coalesced", { key, place: handle.place });
+        const flight = this.loads.at(core.above(answer))!;
+        let wait = flight.wait(at);
+        if (wait === undefined) {
+          const ask = { handle, key, loader, options, askedAt: again === 0 ? now : askedAt };
+          if (this.requests === undefined) this.loads.setAlarm(ask, now);
+          wait = this.beginWait(flight, at, ask);
+        }
+        promise = this.wait(wait, now, provenance, options?.signal);
+        if (options === undefined && provenance === undefined && this.mayJoinAgain(validate)) {
+          entries.untold = new Joins(handle, key, now, wait);
+        }
+        break;
+      }
+      case core.HIT:
+      case core.REFRESH_AHEAD:
+        if (provenance !== undefined) Object.assign(provenance, { status: "hit" }, this.entries.dated(at, now));
+        if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
+        promise = Promise.resolve(entries.values[at] as V);
+        if (kind === core.REFRESH_AHEAD) {
+          this.refresh(this.flight(handle, key, loader, options, now, at, answer, true), now);
+        }
+        break;
+      case core.STALE_REVALIDATE:
+      case core.STALE_ERROR:
+      case core.REFRESH_STALE:
+        if (provenance !== undefined) Object.assign(provenance, { status: "stale" }, this.entries.dated(at, now));
+        if (hooks.stale !== undefined) {
+          const cause = kind === core.STALE_ERROR ? "error" : "revalidate";
+          hooks.notify("stale", { key, place: handle.place, cause });
+        }
+        promise = Promise.resolve(entries.values[at] as V);
+        if (kind === core.REFRESH_STALE) {
+          this.refresh(this.flight(handle, key, loader, options, now, at, answer, true), now);
+        }
+        break;
+      case core.FAILED:
+        if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
+        promise = Promise.reject((entries.values[at] as FailureCached).error);
+        break;
+      case core.RECURSIVE:
+        promise = Promise.reject(recursive(key));
+        break;
+      case core.REFUSED:
+        // It may have had a slot for a moment.
+        entries.columns.look();
+        if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: LEADS[at]! });
+        promise = Promise.reject(this.loads.queue!.full(key));
+        break;
+      case core.TIMED_OUT:
+        promise = Promise.reject(timedOut(key, hardTimeoutOf({ handle, key, loader, options, askedAt: now })));
+        break;
+      default:
+        // It may have had a slot for a moment.
+        entries.columns.look();
+        if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: "absent" });
+        promise = Promise.reject(tooManyLoads(key));
+    }
+    entries.flush();
+    return promise;
+  }
+
+  /** The load that the core's answer says to begin. */
+  private flight(
+    handle: CacheHandle<K, V>,
+    key: K,
+    loader: Loader<K, V>,
+    options: CallOptions<K> | undefined,
+    askedAt: number,
+    slot: number,
+    answer: number,
+    background: boolean,
+  ): Flight<K, V> {
+    const { values } = this.entries;
+    // A new key has none.
+    const stale = values[slot] === NONE ? undefined : this.entries.valueAt(slot);
+    const ctx = new Context<K, V>(key, stale, 1, background);
+    const index = core.above(answer);
+    return new Flight(handle, key, loader, options, askedAt, index, slot, ctx, background, host.requestBound);
+  }
+
+  /** Begins a load that the one who asked waits for. */
+  private lead(flight: Flight<K, V>, now: number, provenance: Provenance<K, V> | undefined): Promise<V> {
+    flight.isDetailed = provenance !== undefined;
+    this.loads.begin(flight, now);
+    if (flight.loaded && provenance === undefined) return Promise.resolve(flight.value as V);
+    // Whoever joined the group while the loader was on the stack has begun its promise.
+    const wait = flight.wait(0) ?? this.beginWait(flight, 0, flight);
+    flight.give(wait, this.onAskAgain);
+    if (this.requests !== undefined && flight.keeps) this.requests.hold(flight);
+    return this.wait(wait, now, provenance, flight.options?.signal);
+  }
+
+  /** A promise for a group, which in a Worker is one caller's own. */
+  private beginWait(flight: Flight<K, V>, group: number, ask: Ask<K, V>): Wait<K, V> {
+    const wait = new Wait(flight, group, ask);
+    if (this.requests === undefined) flight.share(wait);
+    return wait;
+  }
+
+  /** Begins a load that nobody waits for but the cache itself, until the same deadline as anybody else. */
+  private refresh(flight: Flight<K, V>, now: number): void {
+    this.loads.begin(flight, now);
+    this.requests?.hold(flight);
+  }
+
+  /** A caller's promise for the end of a wait. */
+  private wait(
+    wait: Wait<K, V>,
+    now: number,
+    provenance: Provenance<K, V> | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<V> {
+    if (provenance !== undefined) {
+      provenance.wait = wait;
+      wait.flight.isDetailed = true;
+      provenance.place = wait.callers;
+    }
+    wait.callers++;
+    if (this.loads.asker !== undefined) (wait.askers ??= []).push(this.loads.asker);
+    if (wait.over) return wait.promise;
+    if (this.requests !== undefined) return this.requests.follow(wait, now, signal);
+    // Those who ask again share this promise, and each has its signal beside the one from before.
+    return signal === undefined || (provenance?.counted ?? 0) > 0 ? wait.promise : this.withSignal(wait, signal);
+  }
+
+  /** A caller's promise that its signal may end. */
+  private withSignal(wait: Wait<K, V>, signal: AbortSignal): Promise<V> {
+    const asker = this.loads.asker;
+    return new Promise<V>((resolve, reject) => {
+      const abort = (): void => {
+        const { present } = wait;
+        if (present.over) return;
+        present.callers--;
+        reject(signal.reason);
+        if (!this.loads.isLive(present.flight)) return;
+        this.entries.safely(() => this.left(present.flight, this.leaveAs(asker, present)));
+        this.entries.flush();
+      };
+      const settled = onAbort(signal, abort);
+      wait.promise.then(resolve, reject);
+      wait.promise.then(settled, settled);
+    });
+  }
+
+  private leaveAs(asker: Asker | undefined, { flight, group }: Wait<K, V>): number {
+    return this.loads.isLive(flight) ? this.entries.core.leave(flight.index, group, asker?.node ?? -1, false) : 0;
+  }
+
+  /** The loads that waited in a group which is over don't wait for its flight any more. */
+  private release(wait: Wait<K, V>): void {
+    for (const asker of wait.askers ?? []) this.leaveAs(asker, wait);
+  }
+
+  /** Deadlines may have come: it is `at`, whatever a test's clock says. */
+  private ring(at: number): void {
+    const { entries } = this;
+    const now = Math.max(entries.clock.readOrLast(), at);
+    entries.safely((machine) => {
+      for (let answer = machine.timeout(now); answer >= 0; answer = machine.timeout(now)) {
+        const code = answer | 0;
+        const flight = this.loads.at(core.above(answer));
+        const wait = flight?.wait(code & core.SLOT);
+        if (core.kind(code) === core.SOFT) {
+          if (wait !== undefined) this.soften(wait, now, true);
+          continue;
+        }
+        if ((code & core.LAST) !== 0) this.loads.end(flight);
+        if (wait === undefined) continue;
+        wait.over = true;
+        this.release(wait);
+        wait.reject(timedOut(wait.ask.key, hardTimeoutOf(wait.ask)));
+      }
+      this.loads.queue?.start(now);
+      entries.drain();
+      const next = machine.next_deadline();
+      if (next < Infinity) this.loads.alarm.set(next, now);
+    });
+    entries.flush();
+  }
+}
+
+/** Why a load begins, by the kind of the answer. */
+const LEADS: Record<number, Events<unknown, unknown>["miss"]["cause"]> = {
+  [core.LEAD_ABSENT]: "absent",
+  [core.LEAD_EXPIRED]: "expired",
+  [core.LEAD_FORCED]: "forced",
+  [core.LEAD_INVALID]: "invalid",
+};
+
+const ignore = (): void => {};

@@ -1,0 +1,374 @@
+import { Alarm, startTimer, stopTimer } from "../runtime/alarm.js";
+import type { Asker } from "../batches/asker.js";
+import { joined, row } from "../policy/calls.js";
+import { nowFor } from "../runtime/clock.js";
+import { Context } from "../policy/context.js";
+import * as core from "../core/core.js";
+import { type EntryTable, FailureCached } from "../entries/entries.js";
+import { invalidValue, isMisuse, nobodyWaits, timedOut } from "../options/errors.js";
+import { type Ask, type Flight, hardTimeoutOf, softTimeoutOf, type Wait } from "./flight.js";
+import { Queue } from "./queue.js";
+import { host, keepAlive } from "../runtime/host.js";
+import { bytes, duration, names } from "../options/options.js";
+import { lifeOf, or, readContext, refuses } from "../policy/policy.js";
+import type { AttachedTiers } from "../types/tiering.js";
+import { deferred, isThenable, trusted } from "../runtime/deferred.js";
+
+/** Loads under way: calls the loaders, and tells the core and those who wait how they ended. */
+export class Loads<K, V> {
+  readonly alarm = new Alarm(true);
+  /** The load or batch whose code is on the stack. */
+  asker: Asker | undefined = undefined;
+  /** Whether any value may be refreshed ahead of its end. */
+  ahead = false;
+  /** There if loads are limited. */
+  readonly queue: Queue<K, V> | undefined;
+  private flights: (Flight<K, V> | undefined)[] = [];
+  private live = 0;
+
+  constructor(
+    private readonly entries: EntryTable<K, V>,
+    private readonly random: () => number,
+    private readonly onAlarm: (at: number) => void,
+    private readonly onAskAgain: (wait: Wait<K, V>) => Promise<V>,
+  ) {
+    const { loads } = entries.options;
+    this.queue = loads === undefined ? undefined : new Queue(entries, this, loads.queued);
+    if (host.requestBound) entries.onFlightEnded = (index) => this.end(this.flights[index]);
+    entries.onRenewed.push(() => this.orphan());
+  }
+
+  /** The flight with this number. */
+  at(index: number): Flight<K, V> | undefined {
+    return this.flights[index];
+  }
+
+  /** Whether the core knows the flight, and has not ended it. */
+  isLive(flight: Flight<K, V>): boolean {
+    return this.flights[flight.index] === flight;
+  }
+
+  /** The load is gone with its request. */
+  lose(flight: Flight<K, V>): void {
+    if (!this.isLive(flight)) return;
+    this.forget(flight);
+    flight.over = true;
+    if (core.hasNews(this.entries.core.lost(flight.index))) this.entries.drain();
+  }
+
+  /** Calls what is a user's and may ask for keys: whatever it asks for before it first awaits, `asker` waits for. */
+  runAs<T>(asker: Asker, call: () => T): T {
+    const outer = this.asker;
+    this.asker = asker;
+    try {
+      return call();
+    } finally {
+      this.asker = outer;
+    }
+  }
+
+  /** Calls the loader. */
+  begin(flight: Flight<K, V>, now: number): Flight<K, V> {
+    const { handle } = flight;
+    this.flights[flight.index] = flight;
+    if (this.live++ === 0) this.alarm.wake(this.onAlarm);
+    this.ahead ||= handle.defaults.refreshAhead > 0 || (flight.options?.refreshAhead ?? 0) > 0;
+    if (host.requestBound) this.bind(flight);
+    else this.setAlarm(flight, now);
+    if (this.queue === undefined || !this.queue.holds(flight, now)) this.attempt(flight);
+    return flight;
+  }
+
+  /** The turn of a load has come that had to wait. */
+  beginLate(flight: Flight<K, V>): void {
+    if (flight.over && !flight.orphaned) return;
+    const { key, background } = flight;
+    // What was there when it was asked for may be gone.
+    const now = this.entries.clock.readOrLast();
+    const slot = this.entries.safely((core) => core.last_good(flight.index, now));
+    const stale = slot === 0 ? undefined : this.entries.valueAt(slot);
+    flight.ctx = new Context<K, V>(key, stale, 1, background);
+    this.attempt(flight);
+    this.entries.flush();
+  }
+
+  private attempt(flight: Flight<K, V>): void {
+    const { key, ctx } = flight;
+    const outer = this.asker;
+    this.asker = flight;
+    let loaded: V | PromiseLike<V>;
+    try {
+      const { loader } = flight;
+      loaded = this.entries.tiers === undefined ? loader(key, ctx) : this.loadByTiers(flight, this.entries.tiers);
+      const promise = isThenable(loaded) ? trusted(loaded) : undefined;
+      if (promise !== undefined) {
+        promise.then(
+          (value) => this.loaded(flight, value),
+          (error) => this.failed(flight, error),
+        );
+        this.asker = outer;
+        return;
+      }
+    } catch (error) {
+      this.asker = outer;
+      this.failed(flight, error);
+      return;
+    }
+    this.asker = outer;
+    this.loaded(flight, loaded as V);
+  }
+
+  /** The delay after a failed attempt is over. */
+  private tryAgain(flight: Flight<K, V>, error: unknown): void {
+    if (!this.isLive(flight)) return;
+    const now = this.entries.clock.readOrLast();
+    if (!this.entries.safely((core) => core.may_try_again(flight.index, now))) {
+      this.failed(flight, error, true);
+      return;
+    }
+    const { key, stale, attempt, background } = flight.ctx;
+    flight.ctx = new Context<K, V>(key, stale, attempt + 1, background);
+    this.attempt(flight);
+  }
+
+  /** A chain of tiers is a loader: it asks its tiers, and then the one that was given. */
+  private loadByTiers(flight: Flight<K, V>, tiers: AttachedTiers): Promise<V> {
+    const { handle, key, options, ctx, loader } = flight;
+    return tiers.load({
+      key,
+      place: handle.place,
+      ctx,
+      forced: options?.forceFresh ?? false,
+      load: () => this.runAs(flight, () => loader(key, ctx)),
+      life: (value) => lifeOf(handle.defaults, options, ctx, value),
+    }) as Promise<V>;
+  }
+
+  /** In a Worker the load outlives the answer of the request that began it, and is told to stop in that request. */
+  private bind(flight: Flight<K, V>): void {
+    const home = deferred<unknown>();
+    flight.home = home.resolve;
+    keepAlive(
+      home.promise.then((reason) => {
+        if (reason !== undefined) flight.ctx.abort(reason);
+      }),
+    );
+  }
+
+  /** There is a deadline more. */
+  setAlarm(ask: Ask<K, V>, now: number): void {
+    const at = Math.floor(ask.askedAt) + Math.min(softTimeoutOf(ask), hardTimeoutOf(ask));
+    if (at < this.alarm.at) this.alarm.set(at, now);
+  }
+
+  private loaded(flight: Flight<K, V>, value: V): void {
+    const { handle, key, options } = flight;
+    const validate = options?.validate ?? handle.defaults.validate;
+    if (validate !== undefined && !flight.over && refuses(validate, value, key)) {
+      this.failed(flight, invalidValue(key));
+      return;
+    }
+    flight.loaded = true;
+    flight.value = value;
+    if (flight.over) {
+      if (flight.orphaned) flight.settle(this.onAskAgain);
+      return;
+    }
+    try {
+      this.bring(flight, value);
+    } catch (error) {
+      if (this.entries.recover(error)) {
+        // Those who wait get what the loader brought all the same.
+        flight.settle(this.onAskAgain);
+        return;
+      }
+      flight.loaded = false;
+      this.failed(flight, error);
+    }
+  }
+
+  private bring(flight: Flight<K, V>, value: V): void {
+    const { entries } = this;
+    const { handle, key, options, ctx, index } = flight;
+    const plain = ctx.saysNothing;
+    const said = plain ? undefined : readContext(ctx);
+    const tags = ctx.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
+    let weight = NaN;
+    if (ctx.bytes !== undefined) weight = bytes("ctx.bytes", ctx.bytes);
+    else if (options === undefined || Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
+    const stored = entries.copy(value, key);
+    const mayJitter = handle.defaults.jitter > 0 || (options?.jitter ?? 0) > 0 || (said?.jitter ?? 0) > 0;
+    const random = mayJitter ? this.random() : 0;
+    this.ahead ||= (said?.refreshAhead ?? 0) > 0;
+    const now = nowFor(entries.clock, or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
+    // All this was the user's, and may have ended the load by using the cache.
+    if (flight.over) return;
+    const absent = value === undefined || value === null;
+    const answer =
+      said === undefined
+        ? entries.core.brought(index, now, weight, absent, random)
+        : entries.core.brought_with(
+            index,
+            now,
+            weight,
+            absent,
+            random,
+            ctx.skipped,
+            ctx.age === undefined ? 0 : duration("ctx.age", ctx.age),
+            row(said),
+            joined(tags),
+          );
+    const code = answer | 0;
+    this.forget(flight);
+    flight.over = true;
+    const isStored = (core.kind(code) & 7) === core.STORED;
+    if (isStored && (code & core.SLOT) !== 0) entries.evicted(code & core.SLOT);
+    if (core.hasNews(code)) entries.drain();
+    if ((code & core.ASK_AGAIN) !== 0) {
+      flight.again = new Set();
+      for (let group = entries.core.ask_again(); group >= 0; group = entries.core.ask_again()) flight.again.add(group);
+    }
+    if (isStored) {
+      entries.put(flight.slot, stored);
+      if (flight.isDetailed) flight.dated = entries.dated(flight.slot, now);
+    }
+    const { hooks } = entries;
+    if (hooks.load !== undefined) {
+      const { background } = flight;
+      hooks.notify("load", { key, place: handle.place, duration: core.above(answer), background });
+    }
+    // Who asks again may begin another load, which comes after this one.
+    flight.settle(this.onAskAgain);
+    entries.flush();
+  }
+
+  private failed(flight: Flight<K, V>, error: unknown, isLast = false): void {
+    flight.failed = true;
+    flight.error = error;
+    if (flight.over) {
+      if (flight.orphaned) flight.settle(this.onAskAgain);
+      return;
+    }
+    try {
+      this.fail(flight, error, isLast);
+    } catch (trap) {
+      if (!this.entries.recover(trap)) throw trap;
+      flight.settle(this.onAskAgain);
+    }
+  }
+
+  private fail(flight: Flight<K, V>, error: unknown, isLast: boolean): void {
+    const { entries } = this;
+    const { handle, key, index, background } = flight;
+    const mayRetry = !isLast && mayTryAgain(flight, error);
+    const random = mayRetry ? orHalf(this.random) : 0;
+    const backoff = backoffOf(flight, error);
+    const now = entries.clock.readOrLast();
+    // The rule is the user's, and may have ended the load by using the cache.
+    if (flight.over) return;
+    const answer = entries.core.failed(index, now, backoff, mayRetry, random);
+    const code = answer | 0;
+    const kind = core.kind(code) & 7;
+    const { slot } = flight;
+    if (kind === core.RETRY) {
+      flight.failed = false;
+      startTimer(() => this.tryAgain(flight, error), core.above(answer));
+      return;
+    }
+    this.forget(flight);
+    flight.over = true;
+    if (core.hasNews(code)) entries.drain();
+    if (kind === core.RESCUED) {
+      flight.rescued = true;
+      flight.failed = false;
+      flight.loaded = true;
+      flight.value = entries.values[slot] as V;
+      if (flight.isDetailed) flight.dated = entries.dated(slot, now);
+    } else if (kind === core.FAILURE_CACHED) {
+      entries.put(slot, new FailureCached(error));
+    }
+    flight.settle(this.onAskAgain);
+    const { hooks } = entries;
+    const event = { key, place: handle.place };
+    if (hooks.error !== undefined) {
+      hooks.notify("error", { ...event, duration: core.above(answer), background, error });
+    }
+    if (flight.rescued && !background && hooks.stale !== undefined) {
+      hooks.notify("stale", { ...event, cause: "error" });
+    }
+    entries.flush();
+  }
+
+  /** Nobody waits for the flight any more: its load is told to stop, in its own request. */
+  end(flight: Flight<K, V> | undefined): void {
+    if (flight === undefined || !this.isLive(flight)) return;
+    this.forget(flight);
+    flight.over = true;
+    const reason = nobodyWaits(flight.key);
+    if (flight.home === undefined) flight.ctx.abort(reason);
+    else flight.home(reason);
+  }
+
+  private forget(flight: Flight<K, V>): void {
+    if (!this.isLive(flight)) return;
+    this.flights[flight.index] = undefined;
+    if (--this.live === 0) this.alarm.rest();
+  }
+
+  /** The core is another one now. What is under way goes on without it, until its deadline or half a minute more. */
+  private orphan(): void {
+    const { flights } = this;
+    this.flights = [];
+    this.live = 0;
+    this.alarm.rest();
+    this.queue?.release();
+    for (const flight of flights) {
+      if (flight === undefined) continue;
+      flight.orphaned = true;
+      flight.over = true;
+      for (const wait of flight.waits()) {
+        const { key } = wait.ask;
+        const hardTimeout = hardTimeoutOf(wait.ask);
+        const late = (): void => {
+          wait.over = true;
+          wait.reject(timedOut(key, hardTimeout));
+        };
+        // In a Worker each has a timer of its own.
+        const timer = !host.requestBound ? startTimer(late, hardTimeout) : undefined;
+        const settled = (): void => stopTimer(timer);
+        wait.promise.then(settled, settled);
+      }
+    }
+  }
+}
+
+/** A random number, though the user's source of them throws. */
+function orHalf(random: () => number): number {
+  try {
+    return random();
+  } catch {
+    return 0.5;
+  }
+}
+
+/** For how long the key is not loaded again, if its loader or a rule of the user's says. What a rule throws counts as no time. */
+function backoffOf<K, V>({ handle, key, options, ctx }: Flight<K, V>, error: unknown): number {
+  try {
+    if (ctx.errorBackoff !== undefined) return duration("ctx.errorBackoff", ctx.errorBackoff);
+    const isSaid = options !== undefined && !Number.isNaN(options.errorBackoff);
+    const rule = isSaid ? undefined : (options?.backoffRule ?? handle.defaults.backoffRule);
+    return rule === undefined ? NaN : duration("errorBackoff", rule(error, key) ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Whether a rule of the user's lets a load be tried again. What it throws counts as no. */
+function mayTryAgain<K, V>({ handle, key, options }: Flight<K, V>, error: unknown): boolean {
+  const rule = options === undefined || Number.isNaN(options.attempts) ? handle.defaults.retryRule : options.retryRule;
+  try {
+    return rule === undefined ? !isMisuse(error) : rule(error, key) === true;
+  } catch {
+    return false;
+  }
+}

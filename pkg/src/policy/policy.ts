@@ -1,0 +1,307 @@
+// How values are kept and waited for, read from options into numbers that the core takes. What is not said is NaN.
+
+import {
+  type Duration,
+  abortSignal,
+  bytes,
+  count,
+  duration,
+  factor,
+  flag,
+  fn,
+  fraction,
+  known,
+  names,
+  rate,
+  refusal,
+  show,
+  size,
+} from "../options/options.js";
+import type { LoadContext } from "../types/loader.js";
+import type {
+  DetailedOptions,
+  ErrorBackoff,
+  GetOrSetOptions,
+  LifeOptions,
+  NearCacheOptions,
+  Retry,
+} from "../types/types.js";
+import type { ValueLife } from "../types/tiering.js";
+
+/** How many loads may begin, read and checked. */
+export interface LoadLimits {
+  readonly concurrent: number;
+  readonly perSecond: number;
+  readonly queued: number;
+}
+
+/** How values are kept and waited for on a part of a cache, where calls say nothing. */
+export interface CallDefaults<K, V> {
+  readonly ttl: number;
+  readonly staleWhileRevalidate: number;
+  readonly staleIfError: number;
+  readonly negativeTtl: number;
+  readonly refreshAhead: number;
+  readonly jitter: number;
+  readonly softTimeout: number;
+  readonly hardTimeout: number;
+  /** 1 or 0. */
+  readonly keepLoading: number;
+  readonly backoffRule: BackoffRule<K> | undefined;
+  readonly retryRule: RetryRule<K> | undefined;
+  readonly validate: Validate<K> | undefined;
+  readonly sizeOf: ((value: V, key: K) => number) | undefined;
+}
+
+/** What one speaker says of a policy. */
+export interface Numbers {
+  readonly ttl: number;
+  readonly idleTtl: number;
+  readonly staleWhileRevalidate: number;
+  readonly staleIfError: number;
+  readonly refreshAhead: number;
+  readonly jitter: number;
+  readonly negativeTtl: number;
+  /** NaN as well where a function decides. */
+  readonly errorBackoff: number;
+  readonly softTimeout: number;
+  readonly hardTimeout: number;
+  /** How often a load is tried in all; NaN where nothing is said of retries. */
+  readonly attempts: number;
+  readonly retryDelay: number;
+  readonly retryFactor: number;
+  readonly retryJitter: number;
+  /** Whether values are checked before each use. */
+  readonly checked: boolean;
+  /** 1 or 0. */
+  readonly keepLoading: number;
+}
+
+/** For how long the key is not loaded again, by the error. */
+export type BackoffRule<K> = (error: unknown, key: K) => Duration | undefined;
+
+/** Whether a load that failed with this error may be tried again. */
+export type RetryRule<K> = (error: unknown, key: K) => boolean;
+
+/** Whether a value may be handed out. */
+export type Validate<K> = (value: any, key: K) => boolean;
+
+/** What one call says, read and checked. */
+export interface CallOptions<K> extends Numbers {
+  readonly backoffRule: BackoffRule<K> | undefined;
+  readonly retryRule: RetryRule<K> | undefined;
+  readonly validate: Validate<K> | undefined;
+  readonly bytes: number;
+  readonly tags: string[] | undefined;
+  readonly lowPriority: boolean;
+  readonly forceFresh: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly details: boolean;
+}
+
+/** The names of the options of `LifeOptions` and of the calls that take them. */
+export const LIFE_OPTIONS = [
+  "ttl",
+  "idleTtl",
+  "staleWhileRevalidate",
+  "swr",
+  "staleIfError",
+  "refreshAhead",
+  "jitter",
+  "negativeTtl",
+  "errorBackoff",
+];
+export const SET_OPTIONS = new Set([...LIFE_OPTIONS, "bytes", "tags"]);
+export const UPDATE_OPTIONS = new Set([...SET_OPTIONS, "hardTimeout", "signal"]);
+export const GET_OPTIONS = new Set([
+  ...UPDATE_OPTIONS,
+  "softTimeout",
+  "forceFresh",
+  "retry",
+  "validate",
+  "keepLoading",
+  "priority",
+]);
+export const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
+
+/** What a cache does that nobody told anything, as the core does. */
+export const USUAL = {
+  ttl: Infinity,
+  staleWhileRevalidate: 0,
+  staleIfError: 0,
+  negativeTtl: NaN,
+  refreshAhead: 0,
+  jitter: 0,
+  softTimeout: Infinity,
+  hardTimeout: 30_000,
+  keepLoading: 0,
+};
+
+type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
+type Read<K> = LifeOptions<K> &
+  Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout" | "retry" | "validate" | "keepLoading">;
+
+/** How often what is over leaves by a timer, in milliseconds. @throws {NearCacheError} `ERR_OPTION` */
+export function readPurge({ purgeStaleEvery = Infinity }: NearCacheOptions<any, any>): number {
+  const every = duration("purgeStaleEvery", purgeStaleEvery);
+  if (every === 0) throw refusal("purgeStaleEvery", show(purgeStaleEvery), "1 ms or more");
+  return every;
+}
+
+/** @throws {NearCacheError} `ERR_OPTION` */
+export function readLoadLimits<K, V>(given: NearCacheOptions<K, V>): LoadLimits | undefined {
+  const { maxConcurrentLoads = Infinity, loadsPerSecond = Infinity, maxQueuedLoads = 1_000 } = given;
+  const limits = {
+    concurrent: size("maxConcurrentLoads", maxConcurrentLoads),
+    perSecond: rate("loadsPerSecond", loadsPerSecond),
+    queued: count("maxQueuedLoads", maxQueuedLoads),
+  };
+  return limits.concurrent < Infinity || limits.perSecond < Infinity ? limits : undefined;
+}
+
+/** @throws {NearCacheError} `ERR_OPTION` */
+export function readNumbers<K>(given: Given<K>): Numbers {
+  const { ttl, idleTtl, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, softTimeout, hardTimeout } =
+    given;
+  const { retry, validate, keepLoading } = given;
+  return {
+    ttl: read("ttl", ttl, duration),
+    idleTtl: read("idleTtl", idleTtl, duration),
+    staleWhileRevalidate: readWindow(given, ""),
+    staleIfError: read("staleIfError", staleIfError, duration),
+    refreshAhead: read("refreshAhead", refreshAhead, factor),
+    jitter: read("jitter", jitter, fraction),
+    negativeTtl: read("negativeTtl", negativeTtl, duration),
+    errorBackoff: typeof errorBackoff === "function" ? NaN : read("errorBackoff", errorBackoff, duration),
+    softTimeout: read("softTimeout", softTimeout, duration),
+    hardTimeout: read("hardTimeout", hardTimeout, duration),
+    ...(retry === undefined ? NO_RETRY : readRetry(retry)),
+    checked: validate !== undefined,
+    keepLoading: keepLoading === undefined ? NaN : Number(flag("keepLoading", keepLoading)),
+  };
+}
+
+/** NaN for what is not said. */
+function read(option: string, given: unknown, as: (option: string, given: unknown) => number): number {
+  return given === undefined ? NaN : as(option, given);
+}
+
+/** @throws {NearCacheError} `ERR_OPTION` */
+export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<K, boolean>>): CallOptions<K> {
+  const { bytes: weight, tags, priority = "high", forceFresh, signal, details } = given;
+  if (priority !== "high" && priority !== "low") throw refusal("priority", show(priority), '"high" or "low"');
+  return {
+    ...readNumbers(given as Given<K>),
+    backoffRule: readRule(given.errorBackoff),
+    retryRule: readRetryRule(given.retry),
+    validate: given.validate === undefined ? undefined : fn("validate", given.validate),
+    bytes: read("bytes", weight, bytes),
+    tags: tags === undefined ? undefined : names("tags", tags),
+    lowPriority: priority === "low",
+    forceFresh: forceFresh === undefined ? false : flag("forceFresh", forceFresh),
+    signal: signal === undefined ? undefined : abortSignal("signal", signal),
+    details: details === undefined ? false : flag("details", details),
+  };
+}
+
+/** @throws {NearCacheError} `ERR_OPTION` */
+export function readRule<K>(given: ErrorBackoff<K> | undefined): BackoffRule<K> | undefined {
+  return typeof given === "function" ? fn("errorBackoff", given) : undefined;
+}
+
+function readRetry<K>(given: Retry<K>) {
+  if (typeof given === "number") given = { attempts: given };
+  if (typeof given !== "object" || given === null) {
+    throw refusal("retry", show(given), 'attempts in all, or an object like { attempts: 3, delay: "100ms" }');
+  }
+  known(given, RETRY_OPTIONS, "retry");
+  const { attempts, delay, factor: factors, jitter, when } = given;
+  if (when !== undefined) fn("retry.when", when);
+  return {
+    attempts: size("retry.attempts", attempts),
+    retryDelay: read("retry.delay", delay, duration),
+    retryFactor: read("retry.factor", factors, factor),
+    retryJitter: read("retry.jitter", jitter, fraction),
+  };
+}
+
+export function readRetryRule<K>(given: Retry<K> | undefined): RetryRule<K> | undefined {
+  return typeof given === "object" ? given.when : undefined;
+}
+
+const RETRY_OPTIONS = new Set(["attempts", "delay", "factor", "jitter", "when"]);
+const NO_RETRY = { attempts: NaN, retryDelay: NaN, retryFactor: NaN, retryJitter: NaN };
+
+/** What a loader or writer says of what it brings. @throws {NearCacheError} `ERR_OPTION` */
+export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {
+  const { ttl, idleTtl, staleIfError, refreshAhead, jitter } = ctx;
+  return {
+    ...UNSAID,
+    ttl: read("ctx.ttl", ttl, duration),
+    idleTtl: read("ctx.idleTtl", idleTtl, duration),
+    staleWhileRevalidate: readWindow(ctx, "ctx."),
+    staleIfError: read("ctx.staleIfError", staleIfError, duration),
+    refreshAhead: read("ctx.refreshAhead", refreshAhead, factor),
+    jitter: read("ctx.jitter", jitter, fraction),
+  };
+}
+
+/** How a value is kept: as the loader says, else as its call does, else as the cache does. @throws {NearCacheError} `ERR_OPTION` */
+export function lifeOf<K, V>(
+  defaults: CallDefaults<K, V>,
+  call: CallOptions<K> | undefined,
+  ctx: LoadContext<K, V> | undefined,
+  value: unknown,
+): ValueLife {
+  const said = ctx === undefined ? UNSAID : readContext(ctx);
+  const pick = (name: "ttl" | "staleWhileRevalidate" | "staleIfError" | "negativeTtl"): number =>
+    or(said[name], or(call?.[name] ?? NaN, defaults[name]));
+  const isAbsent = (value === undefined || value === null) && Number.isNaN(said.ttl);
+  const tags = ctx?.tags === undefined ? [] : names("ctx.tags", ctx.tags);
+  return {
+    ttl: isAbsent ? or(pick("negativeTtl"), pick("ttl")) : pick("ttl"),
+    staleWhileRevalidate: pick("staleWhileRevalidate"),
+    staleIfError: pick("staleIfError"),
+    tags: [...new Set([...(call?.tags ?? []), ...tags])],
+    bytes: ctx?.bytes ?? call?.bytes ?? NaN,
+  };
+}
+
+const UNSAID: Numbers = {
+  ttl: NaN,
+  idleTtl: NaN,
+  staleWhileRevalidate: NaN,
+  staleIfError: NaN,
+  refreshAhead: NaN,
+  jitter: NaN,
+  negativeTtl: NaN,
+  errorBackoff: NaN,
+  softTimeout: NaN,
+  hardTimeout: NaN,
+  ...NO_RETRY,
+  checked: false,
+  keepLoading: NaN,
+};
+
+/** Whether a rule refuses a value. What it throws counts as so. */
+export function refuses<K>(validate: Validate<K>, value: unknown, key: K): boolean {
+  try {
+    return validate(value, key) !== true;
+  } catch {
+    return true;
+  }
+}
+
+/** What was said, or else what holds without it. */
+export function or(said: number, otherwise: number): number {
+  return Number.isNaN(said) ? otherwise : said;
+}
+
+function readWindow(given: Pick<LifeOptions, "staleWhileRevalidate" | "swr">, prefix: string): number {
+  const { staleWhileRevalidate, swr } = given;
+  if (swr === undefined) {
+    return staleWhileRevalidate === undefined ? NaN : duration(`${prefix}staleWhileRevalidate`, staleWhileRevalidate);
+  }
+  if (staleWhileRevalidate === undefined) return duration(`${prefix}swr`, swr);
+  throw refusal(`${prefix}swr`, "staleWhileRevalidate as well", "one of the two names");
+}
