@@ -1,7 +1,7 @@
 // What is in the package: its files, its version, its types.
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { packed, project, root, run } from "./harness.mjs";
 
@@ -15,12 +15,17 @@ export default {
       /^LICENSE-(MIT|APACHE)$/,
       /^dist\/nearcache(-tiers|-http)?\.(wasm|wasm\.d\.ts)$/,
       /^dist\/nearcache\.js$/,
-      /^dist\/(cjs\/)?((tiers|http)\/)?[a-z-]+\.d\.ts$/,
-      /^dist\/entrypoints\/(workerd|browser|inline|init|init-workerd|tiers-inline|tiers-workerd|tiers-conformance|http-inline|http-workerd)\.(js|d\.ts)$/,
-      /^dist\/cjs\/entrypoints\/(inline|init|tiers-inline|tiers-conformance|http-inline)\.(js|d\.ts)$/,
+      /^dist\/entrypoints\/(workerd|browser|inline|init|init-workerd|tiers-inline|tiers-workerd|tiers-conformance|http-inline|http-workerd)\.js$/,
+      /^dist\/cjs\/entrypoints\/(inline|init|tiers-inline|tiers-conformance|http-inline)\.js$/,
       /^dist\/cjs\/package\.json$/,
     ];
-    const strange = contents.filter(({ path }) => !wanted.some((pattern) => pattern.test(path)));
+    const typesOfASource = ({ path: file }) => {
+      const module = /^dist\/(?:cjs\/)?(.+)\.d\.ts$/.exec(file)?.[1];
+      return module !== undefined && existsSync(path.join(root, `pkg/src/${module}.ts`));
+    };
+    const strange = contents.filter(
+      (file) => !typesOfASource(file) && !wanted.some((pattern) => pattern.test(file.path)),
+    );
     assert.deepEqual(strange, []);
     for (const needed of [
       "README.md",
