@@ -52,7 +52,7 @@ struct Load {
     epochs: Vec<u64>,
     id: u64,
     request: u32,
-    /// When its leader's wait ends, and with it its claim to the key.
+    /// When its leader's wait ends, and with it its claim to the key; 0: it is held to none.
     deadline: u64,
     is_write: bool,
     end: End,

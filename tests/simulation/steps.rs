@@ -32,10 +32,12 @@ impl<const ALONE: bool> Sim<ALONE> {
         let (options, timeout, soft) = self.options(&asked);
         let deadline = self.now() + timeout;
         let (cache, shared, world) = (self.view(key).clone(), self.shared.clone(), self.world.clone());
-        let again = cache.clone();
+        let (again, epoch) = (cache.clone(), shared.model.epoch(key));
         let load = move |ctx: LoadCtx<Value>| async move {
             let plan = said.or(&asked);
             let model = shared.model.clone();
+            // Between its turn, where it had to wait for one, and now it may have been cut loose.
+            let deadline = if model.refuses.get() && model.epoch(key) != epoch { 0 } else { deadline };
             let id = model.begin(key, &plan.tags, !plan.skip);
             let (promiser, promise) = promised();
             let _gone = shared.load(vec![key], id, deadline, false, End::One(promiser));
