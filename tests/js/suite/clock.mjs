@@ -123,6 +123,27 @@ test("a clock that a test replaces is read at every call", SPARED, () => {
   }
 });
 
+test("what a replaced clock said serves no call once the real one is back", SPARED, () => {
+  // The symptom: a ttl of a minute that ended a year later, where a synchronous test had faked the time and given it back.
+  const { Date: RealDate } = globalThis;
+  for (const away of [365 * 86_400_000, -86_400_000]) {
+    class FakeDate extends RealDate {
+      static now = () => RealDate.now() + away;
+    }
+    const cache = new NearCache({ ttl: "1m" });
+    for (let i = 0; i < 40; i++) cache.get("x");
+    globalThis.Date = FakeDate;
+    try {
+      cache.get("x");
+    } finally {
+      globalThis.Date = RealDate;
+    }
+    cache.set("k", 1);
+    const left = cache.remainingTtl("k");
+    ok(left > 59_000 && left <= 60_000, `${left} ms left after a fake by ${away} ms`);
+  }
+});
+
 test("no clock is read for an awaited hit of what never expires", SPARED, async () => {
   const real = Date.now;
   let read = 0;
