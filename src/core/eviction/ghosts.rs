@@ -97,9 +97,8 @@ impl Ghosts {
         if cfg!(not(target_family = "wasm")) && !bucket.iter().fold(false, |found, ghost| found | is_of_it(*ghost)) {
             return None;
         }
-        let ghost = bucket.iter_mut().find(|ghost| is_of_it(**ghost))?;
-        // Where none is, there is one of the print 0: whoever has that print may be forgotten, once in 8,000 times.
-        let known = Some(std::mem::take(ghost)).filter(|known| *known != 0)?;
+        // What is 0 is no ghost, though it looks like one of the print 0.
+        let known = std::mem::take(bucket.iter_mut().find(|ghost| is_of_it(**ghost) && **ghost != 0)?);
         let age = u32::from(self.unit(now).wrapping_sub(known as u16)) << self.shift;
         Some(Known { age, comes: (known >> COMES_SHIFT) & MOST_COMES })
     }

@@ -193,6 +193,21 @@ fn a_ghost_is_known_with_its_age_until_others_take_its_place() {
 }
 
 #[test]
+fn a_ghost_of_the_print_0_is_known_behind_a_place_without_a_ghost() {
+    // The symptom: what holds no ghost was taken for it, and it was overlooked.
+    let mut ghosts = Ghosts::new(1_000);
+    ghosts.reserve(1_000, 0);
+    let (of_print_0, other) = (0x8000_0000, 0x8000_0001);
+    assert_eq!(ghosts.take(of_print_0, 100), None, "there is none yet");
+    for hash in [of_print_0, other] {
+        ghosts.add(hash, 100, 3);
+    }
+    assert!(ghosts.take(other, 200).is_some(), "it leaves its place, which is before the other's");
+    assert_eq!(ghosts.take(of_print_0, 200).map(|known| (known.age, known.comes)), Some((100, 3)));
+    assert_eq!(ghosts.take(of_print_0, 200), None, "it is known once");
+}
+
+#[test]
 fn ghosts_are_still_known_after_their_table_has_grown() {
     let mut ghosts = Ghosts::new(100_000);
     ghosts.reserve(100, 0);
