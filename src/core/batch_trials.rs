@@ -59,9 +59,23 @@ impl BatchTrials {
             };
             let keys = trial.keys.saturating_add(batch_keys);
             let is_spared = trial.keys > 0 && keys <= max_size && to.millis_since(trial.from) < window;
-            trial.spared += u32::from(is_spared);
+            trial.spared = trial.spared.saturating_add(u32::from(is_spared));
             trial.keys = if is_spared { keys } else { batch_keys };
             trial.from = if is_spared { trial.from } else { from };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_end_at_the_greatest_number() {
+        let most = BatchTrial { spared: u32::MAX, from: Timestamp::default(), keys: 1 };
+        let mut trials = BatchTrials { batches: u32::MAX, keys: u32::MAX, trials: [most; 5], ..BatchTrials::default() };
+        trials.count(1, Timestamp::default(), Timestamp::default());
+        assert_eq!([trials.batches, trials.keys], [u32::MAX; 2]);
+        assert!(trials.trials.iter().all(|trial| trial.spared == u32::MAX));
     }
 }
