@@ -1,5 +1,8 @@
 //! Keys and values by slot, the index from key to slot, and the loads under way. Every key is stored once.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Borrow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::hash::{BuildHasher, Hash};
