@@ -18,6 +18,9 @@ export class FailureCached {
 /** Lies in the place of a value where there is none. */
 export const NONE = Symbol("none");
 
+/** A wasm that can't take so many bytes is of no use any more. */
+const MUCH = 1 << 20;
+
 type Stored<V> = V | FailureCached | typeof NONE;
 
 /** What a core is made with. */
@@ -250,6 +253,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
     try {
       // Any call that changes something does: what is left in the middle of such a call refuses all that follow.
       this.core.next_deadline();
+      // What had no memory for its arguments has begun no call: whether there is any left tells a call that wants some.
+      if (error instanceof WebAssembly.RuntimeError) this.core.len(0, "x".repeat(MUCH));
       return false;
     } catch (broken) {
       // Of a stack that is full nothing can be told: whoever calls next will see.

@@ -72,6 +72,32 @@ for (const requestBound of [false, true]) {
   );
 
   whenItFails(
+    "what finds no memory on its way into the wasm is no error of the caller's",
+    async ({ NearCache, exhaustMemory, instances }) => {
+      // The symptom: "unreachable" from every call that hands in a string, for ever, since the core itself was well.
+      const { error: log } = console;
+      console.error = () => {};
+      try {
+        let broken = false;
+        const clock = () => {
+          if (broken) throw new WebAssembly.RuntimeError("the user's own");
+          return 1_000;
+        };
+        const cache = new NearCache({ maxEntries: 100, clock }).set("before", 1);
+        broken = true;
+        const told = await (async () => cache.getOrSet("other", () => 2))().catch(({ message }) => message);
+        broken = false;
+        equal([told, instances(), cache.get("before")], ["the user's own", 1, 1]);
+        exhaustMemory();
+        cache.set("k", 1, { tags: ["x".repeat(1_000_000)] });
+        equal([instances(), cache.has("before"), cache.set("k", 2, { tags: ["t"] }).get("k")], [2, false, 2]);
+      } finally {
+        console.error = log;
+      }
+    },
+  );
+
+  whenItFails(
     "those who compute a key still come one after the other when the wasm has failed, until their deadlines",
     async ({ NearCache, exhaustMemory, instances, world }) => {
       const { error: log } = console;
