@@ -139,6 +139,13 @@ fn the_same_calls_choose_the_same_victims() {
 }
 
 #[test]
+fn a_trace_of_few_keys_is_tried_in_each_size_once() {
+    assert_eq!(Trace::sizes(40, 50), [50]);
+    assert_eq!(Trace::sizes(2_606, 50), [50, 130, 261, 652]);
+    assert_eq!(Trace::sizes(20_484, 50), [102, 205, 1_024, 2_048]);
+}
+
+#[test]
 fn popular_keys_stay_where_the_popular_stay_popular() {
     let trace = Trace::new(traces::zipf(seed(), COUNT));
     adapts("Zipf, 50 entries", &trace, entries(50), 11.0, 0.78);

@@ -56,6 +56,7 @@ impl Trace {
         sizes.dedup();
         if sizes.len() < 4 {
             sizes.push(part(4));
+            sizes.dedup();
         }
         sizes
     }
