@@ -7,7 +7,7 @@ use super::Leaving;
 use super::clock::{Clock, Room};
 
 /// Cold shares, of a thousand.
-const SHARES: [u32; 4] = [20, 100, 400, 900];
+const SHARES: [u32; 4] = [20, 100, 400, 970];
 /// The share until something is known.
 pub(super) const USUAL_SHARE: u32 = 100;
 
