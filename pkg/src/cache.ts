@@ -842,27 +842,32 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** A hit of what is certainly fresh. As `get`, and that `ask` decides the rest. */
   #plainHit(key: K): Promise<V> | undefined {
-    const entries = this.#entries;
-    const handle = this.#handle;
-    const { clock, columns } = entries;
-    let now = clock === hostClock ? UNREAD : clock.now();
-    const slot = handle.slots.get(key);
-    // What is not there needs no time.
-    if (slot === undefined) {
-      handle.noteMissing(key);
-      return undefined;
+    try {
+      const entries = this.#entries;
+      const handle = this.#handle;
+      const { clock, columns } = entries;
+      let now = clock === hostClock ? UNREAD : clock.now();
+      const slot = handle.slots.get(key);
+      // What is not there needs no time.
+      if (slot === undefined) {
+        handle.noteMissing(key);
+        return undefined;
+      }
+      const until = columns.freshUntil[slot]!;
+      if (!isForEver(until)) {
+        // What is on its way, and what needs a look, needs no time here either.
+        if (Number.isNaN(until)) return undefined;
+        if (now === UNREAD) now = hostClock.against(until);
+        if (!(now < until)) return until === undefined ? this.#hiddenHit(key, slot, now) : undefined;
+      }
+      const value = entries.values[slot] as V;
+      handle.namespace.hits++;
+      columns.use(slot);
+      return Promise.resolve(value);
+    } catch (error) {
+      // Of a clock of the user's, or of what can't be copied.
+      return Promise.reject(error);
     }
-    const until = columns.freshUntil[slot]!;
-    if (!isForEver(until)) {
-      // What is on its way, and what needs a look, needs no time here either.
-      if (Number.isNaN(until)) return undefined;
-      if (now === UNREAD) now = hostClock.against(until);
-      if (!(now < until)) return until === undefined ? this.#hiddenHit(key, slot, now) : undefined;
-    }
-    const value = entries.values[slot] as V;
-    handle.namespace.hits++;
-    columns.use(slot);
-    return Promise.resolve(value);
   }
 
   /** As `plainHit`, where the columns can't be seen. */

@@ -1,6 +1,7 @@
 // The time. Reading the clock costs twice what finding a string in a Map does, so that one reading serves a few calls more
 // where they come thick, and never beyond the code that it was made in, after which a process may sleep.
 
+import { refusal, show } from "../options/options.js";
 import { host } from "./host.js";
 
 export interface Clock {
@@ -106,7 +107,11 @@ export class GivenClock implements Clock {
   now(): number {
     // Before 1970 it is 1970 for the core, and so for whoever looks at its columns.
     const { clock } = this;
-    return (this.last = Math.max(clock(), 0));
+    const given = clock();
+    const time = typeof given === "number" ? Math.max(given, 0) : NaN;
+    // By no number nothing would ever end.
+    if (Number.isNaN(time)) throw refusal("clock()", show(given), "milliseconds since 1970");
+    return (this.last = time);
   }
 
   against(): number {

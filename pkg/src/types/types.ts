@@ -174,7 +174,7 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
   /** What the cache is called in its figures. Default `"default"`. */
   name?: string | undefined;
   /**
-   * The time in milliseconds, for tests; read at every call. Timers stay real. Default `Date.now`, of which one reading may
+   * The time in milliseconds since 1970, for tests; read at every call, which throws `ERR_OPTION` if that is no number. Timers stay real. Default `Date.now`, of which one reading may
    * serve a few calls of one synchronous run of code. Beyond it nothing is handed out after its end (but in promise jobs that
    * waited for that run, if they block for five seconds), and a `Date` that a test has replaced is read every time.
    */

@@ -1,7 +1,7 @@
 // The runtime's own clock, which the class reads as seldom as it may.
 
 import { NearCache } from "nearcache";
-import { busy, equal, held, never, ok, sleep, test } from "../runner.mjs";
+import { busy, equal, held, never, ok, rejects, sleep, test, throws } from "../runner.mjs";
 
 const SPARED = { realTime: "the class spares readings of the runtime's own clock alone" };
 
@@ -251,4 +251,22 @@ test("a clock that throws leaves no deadline, attempt or turn behind", async () 
     [await cache.update("w", () => 1), await cache.compute("x", () => 2), await cache.getOrSet("b", () => 3)],
     [1, 2, 3],
   );
+});
+
+test("a clock that shows no number is told by every call that needs the time, and nothing is lost", async () => {
+  let time = 1_000;
+  const cache = new NearCache({ ttl: 50, clock: () => time });
+  cache.set("a", 1);
+  for (time of [NaN, undefined, "1000", 1_000n, new Date(1_000)]) {
+    throws(() => cache.get("a"), { code: "ERR_OPTION", message: /clock\(\).*milliseconds since 1970/ });
+    throws(() => cache.set("b", 1), { code: "ERR_OPTION" });
+    await rejects(
+      cache.getOrSet("c", () => 1),
+      { code: "ERR_OPTION" },
+    );
+  }
+  time = 1_049;
+  equal([cache.get("a"), cache.get("b"), cache.get("c")], [1, undefined, undefined]);
+  time = 1_050;
+  equal(cache.get("a"), undefined);
 });
