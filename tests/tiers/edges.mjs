@@ -78,3 +78,14 @@ test("a read of a key asks one object, and a purge of many tells all", async () 
   const c = isolate();
   for (const key of keys) equal(await c.cache.getOrSet(key, () => "two", { tags: ["t"] }), "two");
 });
+
+test("loaders that ask for each other's keys below a chain are told so, however many asked for these at that moment", async () => {
+  for (const count of [1, 2, 3]) {
+    const clock = () => 1_000_000;
+    const cache = new NearCache({ clock, hardTimeout: 2_000, tiers: tiers([memoryTier({ clock })]) });
+    const load = (key) => cache.getOrSet({ a: "b", b: "a" }[key], load);
+    const gets = ["a", "b"].flatMap((key) => Array.from({ length: count }, () => cache.getOrSet(key, load)));
+    const codes = (await Promise.allSettled(gets)).map(({ reason }) => reason.code);
+    equal(codes, new Array(2 * count).fill("ERR_RECURSIVE_LOAD"), `${count} of each`);
+  }
+});

@@ -45,7 +45,8 @@ export class Driver<K, V> {
     provenance?: Provenance<K, V>,
   ): Promise<V> {
     try {
-      const isPlain = options === undefined && provenance === undefined;
+      // For whom a loader or a batch asks, the core is to be told.
+      const isPlain = options === undefined && provenance === undefined && this.loads.asker === undefined;
       return (isPlain && this.joinAgain(handle, key)) || this.tryAsk(handle, key, loader, options, provenance);
     } catch (error) {
       if (!this.entries.recover(error)) throw error;
@@ -221,7 +222,8 @@ export class Driver<K, V> {
           wait = this.beginWait(flight, at, ask);
         }
         promise = this.wait(wait, now, provenance, options?.signal);
-        if (options === undefined && provenance === undefined && this.mayJoinAgain(validate)) {
+        // What the news was about may have changed what the core would answer.
+        if (options === undefined && provenance === undefined && !core.hasNews(code) && this.mayJoinAgain(validate)) {
           entries.untold = new Joins(handle, key, now, wait);
         }
         break;

@@ -175,6 +175,37 @@ test("a loader that asks for a key others join at that moment waits for it", asy
   equal(await settled([...gets, inner]), ["v", "v", "v", "outerv"]);
 });
 
+test("a loader that asks for its own key is told so, though a load that it began has joined it just before", async () => {
+  const cache = new NearCache({ ttl: 10, staleWhileRevalidate: 1000, hardTimeout: 2000 }).set("b", "old");
+  await sleep(11);
+  const itself = (key) => {
+    cache.getOrSet("b", () => cache.getOrSet(key, itself));
+    return cache.getOrSet(key, itself);
+  };
+  await rejects(cache.getOrSet("a", itself), { code: "ERR_RECURSIVE_LOAD", key: "a" });
+});
+
+test("each get that joins makes a load that could wait one that is needed", async () => {
+  const cache = new NearCache({ maxConcurrentLoads: 1, maxQueuedLoads: 1 });
+  const load = held();
+  const controller = new AbortController();
+  let gets;
+  const leaving = (key, ctx) => {
+    // Here the core has freed a place, and nobody has begun in it. The first finds the line full, the second does not.
+    ctx.signal.addEventListener("abort", () => (gets = ask(cache, 2, load)));
+    return load(key, ctx);
+  };
+  const left = cache.getOrSet("left", leaving, { signal: controller.signal });
+  gets = [cache.getOrSet("waits", load), cache.getOrSet("k", load, { priority: "low" })];
+  controller.abort();
+  await rejects(left, { name: "AbortError" });
+  await rejects(cache.getOrSet("more", load), { code: "ERR_QUEUE_FULL" });
+  load.loads[1].resolve("v");
+  await settleDown();
+  load.loads[2].resolve("v");
+  equal(await settled(gets), ["v", "v"]);
+});
+
 test("a hook hears of each get that joins, from when it is there", async () => {
   const cache = new NearCache();
   const load = held();
