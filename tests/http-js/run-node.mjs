@@ -48,6 +48,29 @@ test("a second request is a hit, with its age and Cache-Status, and the origin i
   ok(http.prometheus().includes("nearcache_requests_total{"), http.prometheus());
 });
 
+test("an origin is not kept waiting with a body that is too long for the cache, and that its client has left", async () => {
+  for (const reads of [1, 9]) {
+    let isCancelled = false;
+    const body = new ReadableStream(
+      {
+        async pull(controller) {
+          await sleep(2);
+          controller.enqueue(new Uint8Array(50_000));
+        },
+        cancel: () => void (isCancelled = true),
+      },
+      { highWaterMark: 0 },
+    );
+    const http = new HttpCache({ defaults: { maxBodyBytes: 300_000 } });
+    const answer = () => new Response(body, { headers: MINUTE });
+    const reader = (await http.handle(new Request("https://example.com/"), answer)).body.getReader();
+    for (let read = 0; read < reads; read++) await reader.read();
+    await reader.cancel();
+    await sleep(100);
+    equal(isCancelled, true, `after ${reads} reads`);
+  }
+});
+
 test("100 requests at once ask the origin once", async () => {
   const http = new HttpCache();
   const path = "/page/storm?delay=100";

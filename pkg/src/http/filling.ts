@@ -30,6 +30,8 @@ export class Filling {
   #idle = 0;
   /** Whether what is still to come goes to one reader, and is not kept. */
   #passes = false;
+  /** Whether a reader has left. It is the only one, where the rest may be its own. */
+  #isLeft = false;
 
   /**
    * Reads a stream to its end, and gives `whole`, `too long` where `room` refuses so many bytes in all, `late` if nothing came for `idle`
@@ -50,6 +52,7 @@ export class Filling {
         this.#push(value);
         if (!room(this.#length)) {
           this.#passes = true;
+          if (this.#isLeft) this.cancel();
           this.#next();
           return "too long";
         }
@@ -128,6 +131,7 @@ export class Filling {
         controller.close();
       },
       cancel: () => {
+        this.#isLeft = true;
         if (this.#passes) this.cancel();
       },
     });
