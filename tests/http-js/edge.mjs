@@ -322,6 +322,18 @@ test("a body too long for memory goes into files as it streams, and comes from t
   equal(Buffer.compare((await get(two[1])).body, bytes), 0, "and made up for");
 });
 
+/** A stream that needs a while for each of its chunks. */
+function slowly(bytes) {
+  let at = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      await sleep(20);
+      controller.enqueue(bytes.subarray(at, (at += 100_000)));
+      if (at >= bytes.length) controller.close();
+    },
+  });
+}
+
 /** A store of bodies that does as it is told. */
 function playedBodies(options) {
   const stored = new Map();
@@ -337,6 +349,7 @@ function playedBodies(options) {
       if (play.reads === "fail") throw new Error("down");
       if (play.reads === "hang") return new Promise(() => {});
       const bytes = stored.get(name);
+      if (play.slow) return slowly(bytes.subarray(start, end));
       if (play.breaks) return new ReadableStream({ pull: (controller) => controller.error(new Error("down")) });
       return bytes && new Blob([bytes.subarray(start, Math.min(end, play.cut))]).stream();
     },
@@ -436,6 +449,59 @@ test("a store of bodies that fails midway ends the answer, and is counted", asyn
   equal(await get().catch(({ message }) => message), "down");
   const { hits, lost, refused } = http.stats().bodies;
   equal([hits, lost, refused], [1, 1, 0]);
+});
+
+test("a client that leaves while a body comes from its store does no harm to it", async () => {
+  const bytes = new Uint8Array(3_000_000);
+  const source = origin({ "cache-control": "max-age=60", "content-length": `${bytes.length}` }, { body: () => bytes });
+  const { play, store, stored } = playedBodies();
+  const { http, get } = isolate(source.fetch, [memoryTier()], { bodies: store });
+  await get("/a");
+  await sleep(50);
+  play.slow = true;
+  for (const reads of [0, 1]) {
+    const reader = (await http.fetch("https://example.com/a")).body.getReader();
+    for (let read = 0; read < reads; read++) await reader.read();
+    void reader.read();
+    await sleep(5);
+    await reader.cancel();
+    await sleep(50);
+  }
+  const { hits, lost, refused, reads } = http.stats().bodies;
+  equal([hits, lost, refused, reads, stored.size], [2, 0, 0, "closed", 1]);
+});
+
+test("a store of bodies that always fails midway is left alone", async () => {
+  const bytes = new Uint8Array(3_000_000);
+  const source = origin({ "cache-control": "max-age=60", "content-length": `${bytes.length}` }, { body: () => bytes });
+  const { play, store } = playedBodies({ failures: 3, cooldown: 200 });
+  const { http, lines } = isolate(source.fetch, [memoryTier()], { bodies: store });
+  const get = async () => {
+    const length = await http
+      .fetch("https://example.com/a")
+      .then((response) => response.arrayBuffer())
+      .then(
+        ({ byteLength }) => byteLength,
+        () => "broken",
+      );
+    await sleep(50);
+    return length;
+  };
+  await get();
+  play.breaks = true;
+  const lengths = [];
+  for (let time = 0; time < 4; time++) lengths.push(await get());
+  equal(lengths, ["broken", "broken", "broken", bytes.length]);
+  const { lost, skipped, reads } = http.stats().bodies;
+  equal([lost, skipped, reads], [3, 1, "open"]);
+  play.breaks = false;
+  await sleep(250);
+  for (let time = 0; time < 2; time++) equal(await get(), bytes.length);
+  equal(http.stats().bodies.reads, "closed");
+  equal(lines, [
+    "nearcache: played fails (reads of large bodies); they come from the origin",
+    "nearcache: played works again (reads of large bodies)",
+  ]);
 });
 
 test("no store is held open for a client that does not read", async () => {

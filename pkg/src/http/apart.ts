@@ -170,8 +170,10 @@ export interface Wanted {
   readonly digests: Uint8Array;
 }
 
-/** Who is told of what a store gives. */
-export interface Faults {
+/** Who is told how a stream of a store's ends, unless its client leaves it before. */
+export interface Ends {
+  /** All that was wanted has come. */
+  readonly whole: () => void;
   /** It is cut, or something else than was stored. */
   readonly refused: () => void;
   /** The store failed midway, or fell silent. */
@@ -186,32 +188,39 @@ export function believed(
   source: ReadableStream<Uint8Array>,
   { start, end, from, to, partBytes, digests }: Wanted,
   idle: number,
-  faults: Faults,
+  ends: Ends,
 ): ReadableStream<Uint8Array> {
   const take = takeFrom(readerOf(source), idle);
   let at = from;
+  let isLeft = false;
   const stream = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const part = await take.bytes(Math.min(partBytes, to - at)).catch((error: unknown) => {
           take.cancel();
-          faults.lost();
+          if (!isLeft) ends.lost();
           throw error;
         });
+        // What was being read then has ended too soon.
+        if (isLeft) return;
         const known = part && (await digest(part));
         const place = ((at - from) / partBytes) * DIGEST_BYTES;
         if (part === undefined || !known!.every((byte, index) => byte === digests[place + index])) {
           take.cancel();
-          faults.refused();
+          ends.refused();
           throw new Error("a body in a store below is not what was stored");
         }
         controller.enqueue(part.subarray(Math.max(0, start - at), Math.min(part.length, end - at)));
         at += part.length;
         if (at < to) return;
         take.cancel();
+        ends.whole();
         controller.close();
       },
-      cancel: () => take.cancel(),
+      cancel: () => {
+        isLeft = true;
+        take.cancel();
+      },
     },
     { highWaterMark: 0 },
   );

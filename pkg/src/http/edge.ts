@@ -75,8 +75,12 @@ export class Edge {
     if (bodies === undefined) return Promise.resolve(undefined);
     const wanted = { start, end, from, to, partBytes, digests };
     // What is not what was stored goes, so that the next one who asks finds it missing, and the origin's takes its place.
-    const faults = { refused: () => this.waitUntil(bodies.refuse(name)), lost: () => bodies.lose() };
-    return bodies.open(name, from, to).then((source) => source && believed(source, wanted, SILENCE, faults));
+    const ends = {
+      whole: () => bodies.had(),
+      refused: () => this.waitUntil(bodies.refuse(name)),
+      lost: () => bodies.lose(),
+    };
+    return bodies.open(name, from, to).then((source) => source && believed(source, wanted, SILENCE, ends));
   }
 
   #remove(names: readonly string[]): void {

@@ -70,10 +70,15 @@ export class Bodies implements AttachedBodies {
     figures.asked++;
     const opening = (async () => this.store.getStream(stored(name), start, end))();
     const ended = await within(this.host, this.#timeout, () => opening);
+    if (ended.end === WELL && ended.value !== undefined) {
+      figures.hits++;
+      // How its end is tells whether all is well.
+      return ended.value;
+    }
     this.#reads.ended(ended.end === WELL);
     if (ended.end === WELL) {
-      figures[ended.value === undefined ? "misses" : "hits"]++;
-      return ended.value;
+      figures.misses++;
+      return undefined;
     }
     figures[ended.end === TIMEOUT ? "readTimeouts" : "readErrors"]++;
     // What comes late holds a connection.
@@ -143,12 +148,18 @@ export class Bodies implements AttachedBodies {
   }
 
   refuse(name: string): Promise<void> {
+    this.#reads.ended(true);
     this.#figures.refused++;
     return this.remove(name);
   }
 
   lose(): void {
+    this.#reads.ended(false);
     this.#figures.lost++;
+  }
+
+  had(): void {
+    this.#reads.ended(true);
   }
 
   stats(): BodyStats {

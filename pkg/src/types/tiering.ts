@@ -94,6 +94,8 @@ export interface AttachedBodies {
   refuse(name: string): Promise<void>;
   /** The stream of one that was opened has failed, or fell silent. */
   lose(): void;
+  /** All that was wanted of one that was opened has come. */
+  had(): void;
   stats(): BodyStats;
 }
 
