@@ -146,7 +146,7 @@ pub struct Write {
     pub puts: Vec<Put>,
 }
 
-/// One of the tiers in which a value is to be stored. Its end is told by [`Chain::handle_written`].
+/// One of the tiers in which a value is to be stored. Its end is told by [`Chain::handle_written`] or [`Chain::handle_skipped`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Put {
     /// Which tier.
@@ -312,6 +312,13 @@ impl Chain {
             Some(_) => known.figures.whole_mut().write_errors += values,
         }
         self.end_of_write(tier, now, failure);
+    }
+
+    /// A value that was to be written to a tier is not: what waits to be written there is too much already.
+    pub fn handle_skipped(&mut self, tier: usize, bytes: usize) {
+        let Some(known) = self.tiers.get_mut(tier) else { return };
+        known.arrived(bytes);
+        known.figures.whole_mut().writes_skipped += 1;
     }
 
     /// Something was deleted, expired or written to its source: whatever was loaded before is not to come back, from here at

@@ -36,6 +36,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             let bytes = writing.bytes.get().saturating_add(entry.bytes.len());
             // Where nothing runs by itself it may stay open for long.
             if bytes > self.stores.get(put.tier)?.options.machine.max_pending_bytes {
+                self.chain.borrow_mut().handle_skipped(put.tier, entry.bytes.len());
                 return None;
             }
             writing.bytes.set(bytes);

@@ -153,6 +153,8 @@ fn where_nothing_can_be_spawned_and_nothing_is_loaded_no_more_is_kept_than_may_b
     }
     edge.world.run(isolate.flush());
     assert!((5..20).contains(&store.store.len()), "{}", store.store.len());
+    let stats = isolate.tier_stats().remove(0).figures;
+    assert_eq!((stats.writes + stats.writes_skipped, stats.write_errors), (100, 0), "{stats:?}");
     // One for the values, and two for the purge, whose mark is the last of them.
     assert_eq!(store.writes.get(), 3);
 }
