@@ -48,6 +48,27 @@ test("a second request is a hit, with its age and Cache-Status, and the origin i
   ok(http.prometheus().includes("nearcache_requests_total{"), http.prometheus());
 });
 
+test("a body that ends before the length it came with is an error for all who read it, and is not stored", async () => {
+  const http = new HttpCache();
+  let calls = 0;
+  const answer = () => {
+    calls++;
+    const body = new ReadableStream({
+      async start(controller) {
+        controller.enqueue(new Uint8Array(10));
+        await sleep(10);
+        controller.close();
+      },
+    });
+    return new Response(body, { headers: { ...MINUTE, "content-length": "20" } });
+  };
+  const get = () => http.handle(new Request("https://example.com/"), answer).then((response) => response.arrayBuffer());
+  const message = "the body broke off";
+  await times(3, () => rejects(get(), { message }));
+  await rejects(get(), { message });
+  equal([calls, http.stats().entries], [2, 0]);
+});
+
 test("an origin is not kept waiting with a body that is too long for the cache, and that its client has left", async () => {
   for (const reads of [1, 9]) {
     let isCancelled = false;

@@ -123,6 +123,7 @@ export class Filling {
             return controller.enqueue(chunk);
           }
           if (this.#error) return controller.error(this.#error);
+          if (this.#over && end <= Number.MAX_SAFE_INTEGER) return controller.error(new Error("the body broke off"));
           if (this.#over) break;
           if (this.#passes) return this.#pass(controller);
           await this.#more.promise;
