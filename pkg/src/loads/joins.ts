@@ -4,10 +4,10 @@ import type { Wait } from "./flight.js";
 import type { CacheHandle } from "./handle.js";
 
 /**
- * Gets that came to a load one like the other: of one key, by one part of the cache, at one moment, with nothing said. The
- * core's answer depends on what was asked and on what it was told before. So while it is asked and told nothing else, it
- * would answer each as it answered the first: to join the same group. The others are counted here, and the core is told of
- * them before anything else: whoever takes it from its `EntryTable` tells it first.
+ * Gets that came to a load one like the other: of one key, by one part of the cache, at one moment, by no loader, with
+ * nothing said. The core's answer depends on what was asked and on what it was told before. So while it is asked and told
+ * nothing else, it would answer each as it answered the first: to join the same group. The others are counted here, and
+ * the core is told of them before anything else: whoever takes it from its `EntryTable` tells it first.
  */
 export class Joins<K, V> implements Untold {
   private more = 0;
