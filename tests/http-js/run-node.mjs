@@ -554,6 +554,7 @@ test("Hono: a request that is changed on its way round comes to an end", async (
 });
 
 await import("./edge.mjs");
+await import("./random.mjs");
 const given = settings();
 const result = await run({ ...given, runtime: "node" });
 origin.stop();
