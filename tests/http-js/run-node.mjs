@@ -69,6 +69,36 @@ test("a body that ends before the length it came with is an error for all who re
   equal([calls, http.stats().entries], [2, 0]);
 });
 
+test("where the wasm fails, at whatever call, who waits gets a 5xx, and the next ones another instance", async () => {
+  const { now } = Date;
+  const failing = () => {
+    throw new WebAssembly.RuntimeError("unreachable");
+  };
+  const lines = [];
+  const { error } = console;
+  console.error = (...line) => lines.push(line);
+  try {
+    for (let calls = 0; calls < 20; calls++) {
+      const http = new HttpCache({ fetch: async () => new Response("v", { headers: MINUTE }) });
+      let left = calls;
+      // The wasm reads the clock in nearly every call.
+      Date.now = () => (left-- === 0 ? failing() : now());
+      const statuses = await times(3, async () => (await http.fetch("https://example.com/")).status);
+      await sleep(5);
+      Date.now = now;
+      ok(
+        statuses.every((status) => status === 200 || status >= 500),
+        `${statuses} after ${calls}`,
+      );
+      if (calls === 0) equal(statuses.includes(500), true);
+      equal(await read(http.fetch("https://example.com/")), "v", `after ${calls}`);
+    }
+  } finally {
+    Object.assign(Date, { now });
+    console.error = error;
+  }
+});
+
 test("an origin is not kept waiting with a body that is too long for the cache, and that its client has left", async () => {
   for (const reads of [1, 9]) {
     let isCancelled = false;

@@ -1,7 +1,7 @@
 // One client's request: asks the wasm what to do until there is an answer.
 
 import type { Ask } from "../../generated/http.js";
-import type { Led, Shared, Ways } from "./trip.js";
+import { free, type Led, type Shared, type Ways } from "./trip.js";
 
 // As in `ask.rs`.
 const ANSWER = 0;
@@ -61,7 +61,7 @@ export async function drive(ask: Ask, ways: Ways): Promise<Response> {
   } finally {
     answered = true;
     trip?.leave();
-    ask.free();
+    free(ask);
   }
 }
 

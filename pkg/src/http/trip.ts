@@ -57,7 +57,7 @@ export class Trips {
     for (const gone of trip.sweep()) this.#trips.delete(gone);
     led.ended = led.run().finally(() => {
       if (this.#trips.get(flight) === led) this.#trips.delete(flight);
-      trip.free();
+      free(trip);
     });
     return led;
   }
@@ -125,6 +125,7 @@ export class Led {
     else this.#response?.body?.cancel().catch(() => {});
   }
 
+  /** Never rejects. */
   async run(): Promise<void> {
     const { edge } = this.ways;
     let release: (() => Promise<void>) | undefined;
@@ -151,12 +152,20 @@ export class Led {
       }
     } catch (error) {
       this.ways.failed(error);
-      this.trip.fail(UNREACHABLE, "the trip failed");
+      try {
+        this.trip.fail(UNREACHABLE, "the trip failed");
+      } catch {
+        // Its instance has failed, and nobody asks it again.
+      }
     } finally {
       this.#tell();
       this.shared.over = true;
       this.#end.resolve();
-      edge?.after(this.trip, release);
+      try {
+        edge?.after(this.trip, release);
+      } catch (error) {
+        this.ways.failed(error);
+      }
     }
   }
 
@@ -266,6 +275,15 @@ export class Shared {
 
   take(start = 0, end = Infinity): ReadableStream<Uint8Array> | undefined {
     return this.filling?.stream(start, end);
+  }
+}
+
+/** Gives back what is the wasm's. An instance that has failed in a call takes nothing back. */
+export function free(given: { free(): void }): void {
+  try {
+    given.free();
+  } catch {
+    // It goes with its instance.
   }
 }
 
