@@ -15,8 +15,8 @@ pub struct Limits {
 const HEAVIEST: u32 = u32::MAX - 1;
 
 impl Limits {
-    /// At most so many entries (2^30 at the most, whatever is asked), together and each of at most so
-    /// many bytes. Zero entries make a cache that stores nothing and still shares loads.
+    /// At most `max_entries` entries (2^30, if more are asked for), of `max_bytes` together and `max_entry_bytes` each.
+    /// Zero entries make a cache that stores nothing and still shares loads.
     pub fn new(max_entries: u64, max_bytes: u64, max_entry_bytes: u64) -> Self {
         Self {
             max_entries: u32::try_from(max_entries).unwrap_or(u32::MAX).min(1 << 30),
@@ -207,11 +207,11 @@ pub enum Priority {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LoadLimits {
-    /// At most so many are under way at once.
+    /// The most loads under way at once.
     pub max_concurrent: u32,
-    /// At most so many begin in any second; infinity: no bound.
+    /// The most that begin in any second; infinity: no bound.
     pub per_second: f64,
-    /// At most so many wait in each of two lines, of those that somebody waits for and of the others.
+    /// The most that wait in each of two lines, of those that somebody waits for and of the others.
     pub max_queued: u32,
 }
 
@@ -231,21 +231,21 @@ impl LoadLimits {
         Self { max_concurrent: u32::MAX, per_second: f64::INFINITY, max_queued: DEFAULT_MAX_QUEUED }
     }
 
-    /// At most so many loads under way at once; 0 counts as 1.
+    /// The most loads under way at once; 0 counts as 1.
     #[must_use]
     pub fn max_concurrent(mut self, loads: u32) -> Self {
         self.max_concurrent = loads.max(1);
         self
     }
 
-    /// At most so many begin in any second; 0.5 is one in two seconds. What is not above 0 counts as the least: one in a day.
+    /// The most loads that begin in any second; 0.5 is one in two seconds. What is not above 0 counts as the least: one in a day.
     #[must_use]
     pub fn per_second(mut self, loads: f64) -> Self {
         self.per_second = loads.max(SLOWEST);
         self
     }
 
-    /// At most so many wait in each of two lines.
+    /// The most loads that wait in each of two lines.
     #[must_use]
     pub fn max_queued(mut self, loads: u32) -> Self {
         self.max_queued = loads;

@@ -679,7 +679,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   }
 
   /**
-   * Loads many keys, so many at a time, by `getOrSet`: what is there already is not loaded again. A key that
+   * Loads many keys, `concurrency` at a time, by `getOrSet`: what is there already is not loaded again. A key that
    * fails is reported and stops nothing. Takes from the list only what it is about to load.
    *
    * Rejects with the signal's reason, the list's own error, or `ERR_OPTION`; the loads under way then go on.

@@ -69,14 +69,14 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
 }
 
 impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, V, R> {
-    /// At most so many keys a call; one at the least. Without bound if nothing is said.
+    /// The most keys in a call; one at the least. Without bound if nothing is said.
     #[must_use]
     pub fn max_batch_size(self, keys: usize) -> Self {
         self.batching.set_max_batch_size(keys);
         self
     }
 
-    /// Waits so long for more keys, in whole milliseconds, instead of the end of the turn. Zero is the end of the
+    /// How long to wait for more keys, in whole milliseconds, instead of the end of the turn. Zero is the end of the
     /// turn. In Workers such a batch is run by the request that opened it, and has other requests' keys too; should that
     /// request end before the call does, the keys of the others go into a batch of their own. There it lasts the whole
     /// window, even if it is full before.

@@ -85,7 +85,7 @@ impl<K, V> Default for Builder<K, V> {
 }
 
 impl<K, V, R> Builder<K, V, R> {
-    /// At most so many entries; 10,000 if nothing is said, 2^30 at the most. With 0 nothing is stored and
+    /// The most entries; 10,000 if nothing is said, 2^30 at the most. With 0 nothing is stored and
     /// loads are still shared.
     #[must_use]
     pub fn max_entries(mut self, entries: u64) -> Self {
@@ -93,7 +93,7 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
-    /// At most so many bytes in all entries together, as [`weigher`](Self::weigher) or the caller counts
+    /// The most bytes in all entries together, as [`weigher`](Self::weigher) or the caller counts
     /// them. Unbounded if nothing is said. In a cache with this bound, or that of an entry, a value that nobody weighed is
     /// not stored, and a load that brings one is [`LoadError::UnknownWeight`](crate::LoadError::UnknownWeight).
     #[must_use]
@@ -255,7 +255,7 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
-    /// At most so many loads under way at once; unbounded if nothing is said, and 0 counts as 1. The others wait for their turn,
+    /// The most loads under way at once; unbounded if nothing is said, and 0 counts as 1. The others wait for their turn,
     /// first come first served: what somebody waits for before refreshes in the background and what is asked for with
     /// [`Priority::Low`](crate::options::Priority), as warm-ups and `keep_fresh` do. Deadlines count meanwhile, and a load that
     /// everybody has left is not begun. A purge or a newer value does not concern a load that has not begun.
@@ -268,7 +268,7 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
-    /// At most so many loads begin in any second; unbounded if nothing is said. 0.5 is one in two seconds. The others wait as
+    /// The most loads that begin in any second; unbounded if nothing is said. 0.5 is one in two seconds. The others wait as
     /// with [`max_concurrent_loads`](Self::max_concurrent_loads). A load that is tried again counts each time, and
     /// does not wait for its turn again.
     #[must_use]
@@ -277,7 +277,7 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
-    /// At most so many loads wait for their turn: 1,000 if nothing is said. Of those that nobody waits for, as many again. What
+    /// The most loads that wait for their turn: 1,000 if nothing is said. Of those that nobody waits for, as many again. What
     /// exceeds it gets a stale value, if there is one that may still be handed out, else
     /// [`LoadError::QueueFull`](crate::LoadError::QueueFull); a refresh is not begun.
     #[must_use]
@@ -295,8 +295,8 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
-    /// Whether entries leave in time by themselves, and how often the cache looks: at most so long after the last moment at
-    /// which a value may be handed out (the end of its ttl, its stale windows or its idle time) it is gone, and plugins are told.
+    /// Whether entries leave in time by themselves, and how often the cache looks: a value is gone at most this long after the
+    /// last moment at which it may be handed out (the end of its ttl, its stale windows or its idle time), and plugins are told.
     /// Never, if nothing is said: then they are met bit by bit while the cache is used. A millisecond at the least.
     ///
     /// It needs a runtime that [can](Runtime::can_spawn) run things in the background, and costs one task, which sleeps until
@@ -427,7 +427,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
 }
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static> Cache<K, V> {
-    /// A cache of at most so many entries that live until they are displaced.
+    /// A cache of at most `max_entries` entries that live until they are displaced.
     pub fn new_with_max_entries(max_entries: u64) -> Self {
         Self::builder().max_entries(max_entries).build()
     }

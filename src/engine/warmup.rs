@@ -160,7 +160,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
 pub struct KeepFreshOptions<K> {
     /// The time from the beginning of one round to that of the next.
     pub every: Ttl,
-    /// At most so many loads at a time: 10, unless told otherwise, and at least one.
+    /// The most loads at a time: 10, unless told otherwise, and at least one.
     pub concurrency: usize,
     /// Told of each key that fails.
     pub on_error: Option<OnError<K>>,
@@ -175,7 +175,7 @@ impl<K> KeepFreshOptions<K> {
         Self { every: every.into(), concurrency: 10, on_error: None }
     }
 
-    /// Loads at most so many keys at a time.
+    /// The most loads at a time.
     #[must_use]
     pub fn concurrency(mut self, most: usize) -> Self {
         self.concurrency = most;

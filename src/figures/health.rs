@@ -63,8 +63,7 @@ impl Thresholds {
         }
     }
 
-    /// Of a hundred loads, 99 take at most so many milliseconds (the 0.99 quantile, known to within 6.25 % of
-    /// itself).
+    /// The longest that 99 of a hundred loads may take, in ms (the 0.99 quantile, known to within 6.25 % of itself).
     #[must_use]
     pub fn max_latency(self, millis: u64) -> Self {
         Self { max_latency: Some(millis), ..self }

@@ -49,7 +49,7 @@ impl MemoryTier {
         self
     }
 
-    /// At most so many bytes, names included. An entry that is larger is not stored.
+    /// The most bytes, names included. An entry that is larger is not stored.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;

@@ -34,7 +34,7 @@ impl TierOptions {
         self
     }
 
-    /// After so many failures in a row, one at least, the tier is left alone for `cooldown`; twice as long each time that the trial
+    /// After `failures` in a row, one at least, the tier is left alone for `cooldown`; twice as long each time that the trial
     /// after it fails, up to 16 times. 5 and 5 s if nothing is said. Reading and writing count by themselves.
     #[must_use]
     pub fn breaker(mut self, failures: u32, cooldown: Duration) -> Self {

@@ -1,5 +1,5 @@
-//! What is for the operator: routes under `/_nearcache/`, open to whoever shows the token. Each isolate has a memory and figures of
-//! its own, and it is one isolate that answers.
+//! What is for the operator: routes under `/_nearcache/`, open to whoever shows the token. Purges and figures
+//! are those of the isolate that happens to answer, not of all.
 
 use std::fmt::Write;
 use std::rc::Rc;

@@ -174,7 +174,7 @@ export declare namespace DataLoader {
   export type Options<K, V, C = K> = {
     /** `false`: each key is a batch of its own, as with a `maxBatchSize` of 1. Default `true`. */
     batch?: boolean;
-    /** At most so many keys a batch: a number from 1 on. Default `Infinity`. */
+    /** The most keys in a batch: a number from 1 on. Default `Infinity`. */
     maxBatchSize?: number;
     /** Gets the function that sends a batch, and calls it when the batch should go. Default: after the tick's promise jobs. */
     batchScheduleFn?: (callback: () => void) => void;

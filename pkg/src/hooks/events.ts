@@ -30,7 +30,7 @@ export interface Events<K, V> {
   miss: KeyEvent<K> & { readonly cause: "absent" | "expired" | "forced" | "invalid" };
   /** A get joined a load under way. */
   coalesced: KeyEvent<K>;
-  /** A load brought a value, after so many milliseconds. `background`: nobody waited for it when it began. */
+  /** A load brought a value. `duration`: how long it took, in milliseconds; `background`: nobody waited for it when it began. */
   load: KeyEvent<K> & { readonly duration: number; readonly background: boolean };
   /** A load failed. */
   error: KeyEvent<K> & { readonly duration: number; readonly background: boolean; readonly error: unknown };
@@ -46,7 +46,7 @@ export interface Events<K, V> {
   evict: KeyEvent<K> & { readonly value: V; readonly cause: "size" | "expired" | "replaced" | "removed" };
   /** A value left because its time had passed: after `evict` has told the same. */
   expire: KeyEvent<K> & { readonly value: V };
-  /** A batch ended: so many keys, so many milliseconds, and the error of the call as a whole if it failed. */
+  /** A batch ended: its keys, how long its call took, in milliseconds, and the error of the call as a whole if it failed. */
   batch: {
     readonly keys: readonly K[];
     readonly place: Place;

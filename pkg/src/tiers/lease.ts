@@ -11,7 +11,7 @@ import { Leases } from "./wasm.js";
 
 /** How leases are asked for. */
 export interface LeaseOptions {
-  /** Over so many objects keys are spread; one takes some hundred requests a second. Default 16. */
+  /** The number of objects that keys are spread over; one takes some hundred requests a second. Default 16. */
   shards?: number | undefined;
   /** How long a holder has it that does not say that it lives. It says so three times in that. Default 2 s. */
   ttl?: Duration | undefined;

@@ -3,7 +3,7 @@ import type { Tier, TierEntry, TierOptions } from "./types.js";
 /** How a memory tier is made. */
 export interface MemoryTierOptions extends TierOptions {
   name?: string | undefined;
-  /** At most so many bytes, names included; the oldest go first. Default 64 MiB. */
+  /** The most bytes, names included; the oldest go first. Default 64 MiB. */
   maxBytes?: number | undefined;
   /** The time in milliseconds, for tests. */
   clock?: (() => number) | undefined;

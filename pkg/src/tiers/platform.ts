@@ -211,7 +211,7 @@ export interface ObjectNamespace {
 
 /** How a tier of Durable Objects is made. */
 export interface ObjectTierOptions extends BindingTierOptions {
-  /** Over so many objects names are spread: one takes some hundred requests a second. Default 1. */
+  /** The number of objects that names are spread over: one takes some hundred requests a second. Default 1. */
   shards?: number | undefined;
 }
 

@@ -7,7 +7,7 @@ import type { Duration } from "../options/options.js";
 export interface TierEntry {
   readonly name: string;
   readonly bytes: Uint8Array;
-  /** After so many milliseconds the store may drop it; it may keep it longer, and should not drop it earlier. */
+  /** In milliseconds. After that the store may drop it; it may keep it longer, and should not drop it earlier. */
   readonly ttl: number;
 }
 
@@ -67,7 +67,7 @@ export interface TierOptions {
   ttl?: Duration | undefined;
   /** How long one read or write may take: what a broken tier can cost. Default 250 ms. */
   timeout?: Duration | undefined;
-  /** After so many failures in a row the tier is left alone. Default 5. */
+  /** The number of failures in a row after which the tier is left alone. Default 5. */
   failures?: number | undefined;
   /** For how long; twice as long each time that the trial after it fails, up to 16 times. Default 5 s. */
   cooldown?: Duration | undefined;
@@ -134,7 +134,7 @@ export interface TiersOptions {
    * maps, `undefined` in objects) wants a codec of one's own.
    */
   codec?: Codec | undefined;
-  /** Payloads from so many bytes on are compressed (deflate), where that makes them smaller. Default `Infinity`. */
+  /** The size in bytes from which on payloads are compressed (deflate), where that makes them smaller. Default `Infinity`. */
   compressFrom?: number | undefined;
   /**
    * Envelopes are signed by HMAC-SHA-256 with the first of these secrets and believed with any, so that who can write to a

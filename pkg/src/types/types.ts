@@ -114,9 +114,9 @@ export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
 
 /** How a cache is made. Everything may be left out. */
 export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V> {
-  /** At most so many entries: a whole number from 0 to 16777215. Default 10000. */
+  /** The most entries: a whole number from 0 to 16777215. Default 10000. */
   maxEntries?: number | undefined;
-  /** At most so many bytes in all entries together, as `bytes` and `sizeOf` count them. Default: no bound. */
+  /** The most bytes in all entries together, as `bytes` and `sizeOf` count them. Default: no bound. */
   maxBytes?: number | undefined;
   /** A larger entry is handed out and not stored. Default: `maxBytes`; 4294967294 at the most. */
   maxEntryBytes?: number | undefined;
@@ -133,7 +133,7 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    */
   clone?: "structured" | undefined;
   /**
-   * At most so many loads under way at once: a whole number from 1 on. The others wait for their turn, first come first
+   * The most loads under way at once: a whole number from 1 on. The others wait for their turn, first come first
    * served: what somebody waits for before refreshes in the background and what has a low `priority`. Deadlines and signals
    * count meanwhile, and a load that everybody has left is not begun. A purge or a newer value before a load begins does not
    * concern it. A batch's call counts as one load. What a loader asks for before its first `await` needs no place, since
@@ -142,21 +142,21 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    */
   maxConcurrentLoads?: number | undefined;
   /**
-   * At most so many loads begin in any second, for an origin that wants no more: a number above 0, and 0.5 is one in two
+   * The most loads that begin in any second, for an origin that wants no more: a number above 0, and 0.5 is one in two
    * seconds. The others wait as with `maxConcurrentLoads`. Each attempt of a load that is tried again counts, but only the first
    * waits. Default `Infinity`.
    */
   loadsPerSecond?: number | undefined;
   /**
-   * At most so many loads wait for their turn, and as many again of those that nobody waits for: a whole number from 0 to
+   * The most loads that wait for their turn, and as many again of those that nobody waits for: a whole number from 0 to
    * 16777215. What exceeds it gets a stale value, if there is one that may still be handed out, else `ERR_QUEUE_FULL`; a
    * refresh is not begun. Default 1000.
    */
   maxQueuedLoads?: number | undefined;
   /**
-   * Whether entries leave in time by themselves, and how often the cache looks: at most so long after the last moment at which a
-   * value may be handed out (the end of its `ttl`, its stale windows or its idle time) it is gone, and `evict` and `expire` are
-   * told. 1 ms or more; default `Infinity`: entries are met bit by bit while the cache is used.
+   * Whether entries leave in time by themselves, and how often the cache looks: a value is gone at most this long after the last
+   * moment at which it may be handed out (the end of its `ttl`, its stale windows or its idle time), and `evict` and `expire`
+   * are told then. 1 ms or more; default `Infinity`: entries are met bit by bit while the cache is used.
    *
    * Costs one timer, which is set for the next end, and a look at every entry then, at most once in each interval: 6 ms for a
    * million, 12 with stale windows, in steps of 0.1 to 0.2 ms; and 0.6 ms for each thousand that go. It holds no process, and
@@ -195,7 +195,7 @@ export interface BatchOptions<K, V, C> {
    * Workers, until 64 turns of them have brought no key), which costs no time.
    */
   batchWindow?: "microtask" | Duration | undefined;
-  /** At most so many keys a batch: a whole number from 1 on. A full one does not wait for its window. Default `Infinity`. */
+  /** The most keys in a batch: a whole number from 1 on. A full one does not wait for its window. Default `Infinity`. */
   maxBatchSize?: number | undefined;
 }
 
@@ -347,7 +347,7 @@ export interface Thresholds {
    * answers.
    */
   maxTimeoutRate?: number | undefined;
-  /** Of a hundred loads, or reads of a tier, 99 take at most so long. */
+  /** The longest that 99 of a hundred loads, or reads of a tier, may take (the 0.99 quantile). */
   maxLatency?: Duration | undefined;
 }
 
@@ -356,8 +356,8 @@ export interface HealthOptions extends Thresholds {
   /** A check of fewer gets, loads or reads than this is passed: a cold cache is not a sick one. Default 20. */
   minSamples?: number | undefined;
   /**
-   * What happened in the last so many milliseconds counts, up to twice as many and the time between two calls; all there
-   * was, until so much has passed since the first call with this window. Default `"1m"`.
+   * The window. Figures cover at least `window` and at most 2 × `window` plus the time between two calls, and all that
+   * happened until it has passed since the first call with this window. Default `"1m"`.
    */
   window?: Duration | undefined;
   /** Thresholds of the tiers below, by their names: of each as a whole. */
@@ -436,7 +436,7 @@ export type WarmupEntries<K, V> =
 export interface WarmupProgress<K> {
   /** Keys that are through, loaded or failed. */
   done: number;
-  /** Of so many, if the entries have a `size` or `length`. */
+  /** How many keys there are in all, if the entries have a `size` or `length`. */
   total: number | undefined;
   /** The last of them. */
   key: K;
@@ -445,7 +445,7 @@ export interface WarmupProgress<K> {
 }
 
 export interface WarmupOptions<K, V> {
-  /** Loads at most so many at once: a whole number from 1 on. Default 10. */
+  /** The most loads at once: a whole number from 1 on. Default 10. */
   concurrency?: number | undefined;
   /** The loader of entries that bring none. */
   loader?: Loader<K, V> | undefined;
@@ -464,11 +464,11 @@ export interface WarmupResult<K> {
 export interface KeepFreshOptions<K, V> {
   /** The time from the beginning of one round to that of the next, which waits for the end of the one before. */
   every: Duration;
-  /** Loads at most so many at once. Default 10. */
+  /** The most loads at once. Default 10. */
   concurrency?: number | undefined;
   /** The loader of entries that bring none. */
   loader?: Loader<K, V> | undefined;
-  /** Called when a key fails in a round that a timer began; without a key when the list could not be had. */
+  /** Called for each key that fails in a timed round; called without a key when `entries()` itself fails. */
   onError?: ((error: unknown, key?: K) => void) | undefined;
   /**
    * Whether a timer begins the rounds. Default: yes, but not in Workers, whose timers end with the request; there a Durable
@@ -481,7 +481,7 @@ export interface KeepFreshOptions<K, V> {
 export interface Keeper<K> extends Disposable {
   /**
    * One round, now. For a Worker's `scheduled`: `ctx.waitUntil(keeper.run())`. Outside of Workers it is the round under way,
-   * if there is one. Rejects only if the list could not be had.
+   * if there is one. Rejects only if `entries()` itself fails.
    */
   run(): Promise<WarmupResult<K>>;
   /** No timer begins a round any more. One under way goes on. */

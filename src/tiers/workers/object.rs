@@ -52,7 +52,7 @@ impl ObjectTier {
         Self { name, prefix, shards: 1, namespace: namespace.into().unchecked_into() }
     }
 
-    /// Over so many objects names are spread, one at least: one takes some hundred requests a second. The same for all who share them.
+    /// The number of objects that names are spread over, one at least: one takes some hundred requests a second. The same for all who share them.
     #[must_use]
     pub fn shards(mut self, shards: u32) -> Self {
         self.shards = shards.max(1);
