@@ -49,9 +49,10 @@ fn cases() -> impl Iterator<Item = (String, Json)> {
     })
 }
 
-/// Runs every case and tells of all that differ, and loudly of those that this face can't run.
-fn hold_to_the_contract(face: &str, run: impl Fn(&Json) -> (Vec<Json>, Option<String>)) {
+/// Runs every case and tells of all that differ, and loudly of those that this face can't run. What it `lacks` it may refuse.
+fn hold_to_the_contract(face: &str, lacks: &[&str], run: impl Fn(&Json) -> (Vec<Json>, Option<String>)) {
     let (mut passed, mut differ, mut skipped) = (0, Vec::new(), Vec::new());
+    let may_refuse = |why: &str| lacks.iter().any(|lack| why.ends_with(&format!(" has no {lack}")));
     for (file, case) in cases() {
         let title = format!("{file}: {}", text(&case, "title"));
         if let Some(only) = case.get("only").filter(|only| **only != "rust") {
@@ -61,23 +62,33 @@ fn hold_to_the_contract(face: &str, run: impl Fn(&Json) -> (Vec<Json>, Option<St
         let (lines, refused) = run(&case);
         match (difference(&case, &lines), refused) {
             (Some(difference), _) => differ.push(format!("{title}\n  {difference}")),
-            (None, Some(why)) => skipped.push(format!("{title}: {why}")),
+            (None, Some(why)) if may_refuse(&why) => skipped.push(format!("{title}: {why}")),
+            (None, Some(why)) => differ.push(format!("{title}\n  refused: {why}")),
             (None, None) => passed += 1,
         }
     }
-    println!("{face}: {passed} cases of the contract hold");
-    skipped.iter().for_each(|case| println!("{face}: NOT RUN: {case}"));
+    aloud(&format!("{face}: {passed} cases of the contract hold"));
+    skipped.iter().for_each(|case| aloud(&format!("{face}: NOT RUN: {case}")));
     assert!(differ.is_empty(), "{face}: {} cases differ\n\n{}\n", differ.len(), differ.join("\n\n"));
+}
+
+/// Says it also where the test passes, whose printed lines its runner keeps to itself.
+fn aloud(line: &str) {
+    #[cfg(not(target_family = "wasm"))]
+    drop(std::io::Write::write_all(&mut std::io::stderr(), format!("{line}\n").as_bytes()));
+    #[cfg(target_family = "wasm")]
+    println!("{line}");
 }
 
 #[test]
 fn the_machine_keeps_the_contract() {
-    hold_to_the_contract("the bare machine", run::<Bare>);
+    let lacks = ["compute", "hooks that call", "keepFresh", "getAllPresent", "keys", "pop"];
+    hold_to_the_contract("the bare machine", &lacks, run::<Bare>);
 }
 
 #[test]
 fn the_engine_keeps_the_contract() {
-    hold_to_the_contract("the engine", |case| match case.get("mode").is_some() {
+    hold_to_the_contract("the engine", &[], |case| match case.get("mode").is_some() {
         true => run::<Detached>(case),
         false => run::<Together>(case),
     });

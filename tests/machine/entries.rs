@@ -199,19 +199,20 @@ fn a_write_that_nobody_ends_is_given_up_and_its_key_goes() {
     for (policy, given_up) in
         [(within(1_000), 31_000), (policy(PolicyPatch::new().hard_timeout(Ttl::Forever)), 930_000)]
     {
-        let (slot, id) = machine.begin_write(&write(None, 0, &policy)).expect("a number");
-        machine.sweep(at(given_up), 1);
-        assert_eq!(machine.poll_removal(), None, "it may still end");
-        machine.sweep(at(given_up + 1), 1);
-        let removal = machine.poll_removal().expect("its key goes");
-        assert_eq!((removal.slot, removal.key_removed), (slot, true));
-        let late = brought(given_up + 2, &[]);
-        assert_eq!(
-            machine.end_write(id, None, at(given_up + 2), Some(&late)),
-            None,
-            "and what it brings is not stored"
-        );
-        assert_eq!(machine.len(), 0);
+        for cause in [None, Some(RemovalCause::Removed)] {
+            let old = cause.and_then(|_| insert(&mut machine, None, PartitionId::ROOT, 0, &Policy::USUAL));
+            let (slot, id) = machine.begin_write(&write(old, 0, &policy)).expect("a number");
+            machine.sweep(at(given_up), 1);
+            assert_eq!(machine.poll_removal(), None, "it may still end");
+            machine.sweep(at(given_up + 1), 1);
+            let removal = machine.poll_removal().expect("its key goes");
+            let wanted = (slot, cause, true);
+            assert_eq!((removal.slot, removal.cause, removal.key_removed), wanted, "with its old value, if it had one");
+            let late = brought(given_up + 2, &[]);
+            let stored = machine.end_write(id, None, at(given_up + 2), Some(&late));
+            assert_eq!(stored, None, "and what it brings is not stored");
+            assert_eq!(machine.len(), 0);
+        }
     }
 }
 
