@@ -205,19 +205,28 @@ fn who_leaves_before_the_call_is_not_in_it() {
 
 #[test]
 fn a_key_removed_while_its_batch_is_open_is_in_the_call_once_and_stored() {
-    let bench = Bench::<false>::new(|builder| builder);
-    let mut waiting = vec![bench.get(1)];
-    bench.turn(&mut waiting[..0]);
-    assert!(poll_once(&mut waiting[0]).is_none());
-    bench.batched.cache().remove(&1);
-    waiting.push(bench.get(1));
-    assert!(poll_once(&mut waiting[1]).is_none());
-    bench.turn(&mut waiting);
-    assert_eq!(bench.keys(), [[1]]);
-    bench.calls.borrow()[0].ctxs[0].set_ttl(Ttl::Millis(7));
-    bench.answer(0, vec![Ok(10)]);
-    assert_eq!(values(bench.turn(&mut waiting)), [Some(10), Some(10)]);
-    assert_eq!(bench.batched.cache().remaining_ttl(&1), Some(Ttl::Millis(7)));
+    // Without a weigher a value that nobody weighs is an error, unless it is not to be stored.
+    for weight in [Some(3), None] {
+        let bench = Bench::<false>::new(|builder| builder.max_bytes(100));
+        let mut waiting = vec![bench.get(1)];
+        bench.turn(&mut waiting[..0]);
+        assert!(poll_once(&mut waiting[0]).is_none());
+        bench.batched.cache().remove(&1);
+        waiting.push(bench.get(1));
+        assert!(poll_once(&mut waiting[1]).is_none());
+        bench.turn(&mut waiting);
+        assert_eq!(bench.keys(), [[1]]);
+        {
+            let ctx = &bench.calls.borrow()[0].ctxs[0];
+            ctx.set_ttl(Ttl::Millis(7));
+            weight.map_or_else(|| ctx.skip(), |weight| ctx.set_weight(weight));
+        }
+        bench.answer(0, vec![Ok(10)]);
+        assert_eq!(values(bench.turn(&mut waiting)), [Some(10), Some(10)], "what is said of it is said of both");
+        let cache = bench.batched.cache();
+        assert_eq!(cache.weight(), u64::from(weight.unwrap_or(0)));
+        assert_eq!(cache.remaining_ttl(&1), weight.map(|_| Ttl::Millis(7)));
+    }
 }
 
 #[test]
