@@ -1,4 +1,4 @@
-// A copy of the package that nobody else uses, whose wasm can be made to fail. In Node.
+// Copies of the package that nobody else uses: one whose wasm can be made to fail, and one by a clock of a test's. In Node.
 
 import { readFileSync } from "node:fs";
 import { World } from "./world.mjs";
@@ -36,4 +36,20 @@ export async function freshPackage({ requestBound }) {
       WebAssembly.Instance = Instance;
     },
   };
+}
+
+/** What a copy exports that takes `clock` for the runtime's own, until `leave` is called. */
+export async function packageByClock(clock) {
+  const { now } = Date;
+  // What is bound shows itself as native code.
+  Date.now = clock.bind(undefined);
+  const leave = () => (Date.now = now);
+  try {
+    const { initSync, ...nearcache } = await import(`${BUILD}?${copies++}`);
+    initSync(module);
+    return { ...nearcache, leave };
+  } catch (error) {
+    leave();
+    throw error;
+  }
 }

@@ -4,7 +4,8 @@ import { inspect } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { NearCache } from "nearcache";
-import { equal, sleep, test } from "../runner.mjs";
+import { packageByClock } from "../fresh.mjs";
+import { equal, ok, sleep, test } from "../runner.mjs";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc");
@@ -111,3 +112,30 @@ test("a cache that nobody holds is collected while its timer runs", { realTime: 
   }
   equal(gone, 5);
 });
+
+test(
+  "a reading of the clock serves nothing after the run of code that made it, however long the process slept",
+  { realTime: "a clock of its own stands in for the runtime's" },
+  async () => {
+    // The symptom: with a ttl of 6 s the old values 24.7 s later, since what ended the reading did not wake the process.
+    let [time, reads] = [1_700_000_000_000, 0];
+    const { NearCache, leave } = await packageByClock(() => (reads++, time));
+    try {
+      const cache = new NearCache({ ttl: "6s" });
+      const keys = Array.from({ length: 20 }, (_, i) => i);
+      for (let extra = 0; extra < 70; extra += 3) {
+        for (const key of keys) cache.set(key, "old");
+        reads = 0;
+        for (let i = 0; i < 1000 + extra; i++) equal(cache.get(i % 20), "old");
+        ok(reads < 500, `that readings are spared: ${reads} in ${1000 + extra} gets`);
+        await undefined;
+        time += 24_700;
+        const got = keys.map((key) => cache.get(key));
+        equal([got, cache.has(0), [...cache.keys()]], [keys.map(() => undefined), false, []], `${extra} gets more`);
+        equal(await cache.getOrSet(0, () => "anew"), "anew");
+      }
+    } finally {
+      leave();
+    }
+  },
+);
