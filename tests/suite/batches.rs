@@ -11,7 +11,7 @@ use nearcache::{Builder, Cache, LoadCtx, LoadError, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::common::{Promiser, Virtual, poll_once, promised};
+use crate::common::{Flag, Promiser, Virtual, poll_once, poll_with, promised};
 
 pub type Results = Vec<Result<u32, &'static str>>;
 
@@ -342,6 +342,46 @@ fn a_window_in_milliseconds_mixes_requests_and_a_dead_opener_takes_nobody_with_i
         bench.turn::<()>(&mut []);
         assert_eq!(values(bench.turn(&mut late)), [Some(20)]);
     }
+}
+
+#[test]
+fn all_in_a_batch_are_woken_when_its_call_has_ended() {
+    // One of them drives the call, and nobody polls the others meanwhile.
+    let bench = Bench::<false>::new(|builder| builder);
+    let mut waiting = [bench.get(1), bench.get(2)];
+    bench.turn(&mut waiting);
+    bench.turn(&mut waiting);
+    assert_eq!(bench.keys(), [[1, 2]]);
+    let (flag, waker) = Flag::up();
+    let [driver, other] = &mut waiting;
+    assert!(poll_with(other, &waker).is_none());
+    flag.take();
+    bench.answer(0, vec![Ok(10), Ok(20)]);
+    assert!(!flag.take(), "the one who drives is woken first");
+    assert_eq!(poll_once(driver).and_then(Result::ok), Some(10));
+    assert!(flag.take(), "and now the other");
+    assert_eq!(poll_with(other, &waker).and_then(Result::ok), Some(20));
+}
+
+#[cfg_attr(target_family = "wasm", ignore = "a panic ends a wasm instance")]
+#[test]
+fn all_in_a_batch_are_woken_when_its_call_panics() {
+    let world = Virtual::<false>::default();
+    let cache: Cache<u32, u32, _> = Cache::builder().runtime(world.clone()).build();
+    let batched = cache.batched(|_: Vec<u32>, _| async {
+        let lost = async || -> Vec<Result<u32, String>> { std::panic::resume_unwind(Box::new("lost")) };
+        lost().await
+    });
+    let get = |key| -> Waiting<_> {
+        let batched = batched.clone();
+        Box::pin(async move { batched.get(key).await })
+    };
+    let (mut driver, mut other) = (get(1), get(2));
+    let (flag, waker) = Flag::up();
+    assert!(poll_once(&mut driver).is_none() && poll_with(&mut other, &waker).is_none());
+    flag.take();
+    let driven = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll_once(&mut driver)));
+    assert!(driven.is_err() && flag.take());
 }
 
 #[cfg_attr(target_family = "wasm", ignore = "a panic ends a wasm instance")]
