@@ -115,7 +115,8 @@ pub mod workers;
 pub use crate::core::{EntryState, EvictionPolicy, Histogram, MissCause, RemovalCause, StaleCause, Stats};
 #[cfg(feature = "engine")]
 pub use crate::engine::{
-    Builder, Cache, CallOptions, EntryInfo, EntryOptions, Got, KeepFreshOptions, LoadCtx, ManualClock, Plugin, Status,
+    Builder, Cache, CallOptions, Details, EntryInfo, EntryOptions, KeepFreshOptions, LoadCtx, ManualClock, Plugin,
+    Status,
 };
 #[cfg(feature = "snapshot")]
 pub use crate::engine::{SnapshotFailure, SnapshotFormat, SnapshotOptions};

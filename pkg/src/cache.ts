@@ -51,7 +51,7 @@ import type {
   GetOrSetOptions,
   Health,
   HealthOptions,
-  Keeper,
+  KeepFresh,
   KeepFreshOptions,
   NamespaceOptions,
   NearCacheOptions,
@@ -701,7 +701,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    *
    * @throws {NearCacheError} `ERR_OPTION`.
    */
-  keepFresh(entries: WarmupEntries<K, V> | (() => WarmupEntries<K, V>), options: KeepFreshOptions<K, V>): Keeper<K> {
+  keepFresh(entries: WarmupEntries<K, V> | (() => WarmupEntries<K, V>), options: KeepFreshOptions<K, V>): KeepFresh<K> {
     return keepFresh(this, entries, options);
   }
 

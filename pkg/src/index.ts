@@ -25,7 +25,7 @@ export type {
   GetOrSetOptions,
   Health,
   HealthOptions,
-  Keeper,
+  KeepFresh,
   KeepFreshOptions,
   LifeOptions,
   NamespaceOptions,

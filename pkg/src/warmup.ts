@@ -7,7 +7,7 @@ import type { Loader } from "./types/loader.js";
 import type {
   CacheLike,
   GetOrSetOptions,
-  Keeper,
+  KeepFresh,
   KeepFreshOptions,
   WarmupEntries,
   WarmupEntry,
@@ -53,7 +53,7 @@ export function keepFresh<K, V>(
   cache: CacheLike<K, V>,
   entries: WarmupEntries<K, V> | (() => WarmupEntries<K, V>),
   options: KeepFreshOptions<K, V>,
-): Keeper<K> {
+): KeepFresh<K> {
   known(options, KEEP_OPTIONS);
   const { onError, timers = !host.requestBound } = options;
   const every = duration("every", options.every);
@@ -110,7 +110,7 @@ export function keepFresh<K, V>(
   });
 }
 
-function keeper<K>(run: () => Promise<WarmupResult<K>>, stop: () => void): Keeper<K> {
+function keeper<K>(run: () => Promise<WarmupResult<K>>, stop: () => void): KeepFresh<K> {
   return { run, stop, [Symbol.dispose]: stop };
 }
 

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 
 use super::batching::{Batching, Load, Turn};
 use super::cache::Cache;
-use super::call::{CallOptions, Got, LoadCtx, NO_OPTIONS};
+use super::call::{CallOptions, Details, LoadCtx, NO_OPTIONS};
 use super::load::{BoxedError, own_error};
 use super::loader::Repeated;
 use super::runtime::{Local, Runtime};
@@ -99,7 +99,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
     ///
     /// # Errors
     /// As there.
-    pub async fn get_with_details(&self, key: K, options: CallOptions) -> Result<Got<V>, LoadError> {
+    pub async fn get_with_details(&self, key: K, options: CallOptions) -> Result<Details<V>, LoadError> {
         self.in_turn(self.fetch(key, &options, true)).await
     }
 
@@ -116,7 +116,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batched<K, 
         self.batching.cache()
     }
 
-    async fn fetch(&self, key: K, options: &CallOptions, details: bool) -> Result<Got<V>, LoadError> {
+    async fn fetch(&self, key: K, options: &CallOptions, details: bool) -> Result<Details<V>, LoadError> {
         let (batching, wanted) = (self.batching.clone(), key.clone());
         let load = move |ctx| {
             let (batching, wanted) = (batching.clone(), wanted.clone());

@@ -288,7 +288,7 @@ pub struct EntryInfo {
 /// A value, and how it was come by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Got<V> {
+pub struct Details<V> {
     /// The value.
     pub value: V,
     /// Where it is from.
@@ -331,7 +331,7 @@ impl Status {
     }
 }
 
-impl<V> Got<V> {
+impl<V> Details<V> {
     pub(super) fn new(value: V, status: Status, age: Option<Age>) -> Self {
         let age = age.unwrap_or(Age { millis: 0, ttl: Ttl::ZERO });
         Self { value, status, age: Duration::from_millis(age.millis), ttl: age.ttl }

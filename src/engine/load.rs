@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::{FutureExt, Map, MapErr, TryFutureExt};
 
 use super::cache::Cache;
-use super::call::{CallOptions, Got, LoadCtx, NO_OPTIONS, Status};
+use super::call::{CallOptions, Details, LoadCtx, NO_OPTIONS, Status};
 use super::loader::{Loader, Once, Repeated};
 use super::lookup::{Asked, Lookup};
 use super::runtime::Runtime;
@@ -147,7 +147,7 @@ where
         key: K,
         options: CallOptions,
         load: impl FnOnce(LoadCtx<V>) -> F + 'static,
-    ) -> Result<Got<V>, LoadError>
+    ) -> Result<Details<V>, LoadError>
     where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
@@ -181,7 +181,7 @@ where
         key: K,
         options: CallOptions,
         load: impl FnMut(LoadCtx<V>) -> F + 'static,
-    ) -> Result<Got<V>, LoadError>
+    ) -> Result<Details<V>, LoadError>
     where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
@@ -196,7 +196,7 @@ where
         options: &CallOptions,
         details: bool,
         mut load: Option<impl Loader<V>>,
-    ) -> Result<Got<V>, LoadError>
+    ) -> Result<Details<V>, LoadError>
     where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
@@ -205,7 +205,7 @@ where
             && !options.force_fresh
             && let Some(value) = self.hit(key)
         {
-            return Ok(Got::new(value, Status::Hit, None));
+            return Ok(Details::new(value, Status::Hit, None));
         }
         let batched = load.as_ref().is_some_and(|load| load.is_batched());
         let mut asked = Asked { options, details, batched, asked_at: self.inner.now(), again: None };
@@ -245,7 +245,7 @@ where
                         Counted::Miss => Status::Miss,
                         Counted::Coalesced => Status::Coalesced,
                     };
-                    return value.map(|value| Got::new(value, status, age));
+                    return value.map(|value| Details::new(value, status, age));
                 }
                 Ended::Soft((got, held)) => {
                     if held {

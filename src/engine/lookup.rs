@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::asker;
 use super::cache::Cache;
-use super::call::{CallOptions, Got, Status};
+use super::call::{CallOptions, Details, Status};
 use super::loader::Loader;
 use super::loading::Loading;
 use super::plugin::{CoalescedEvent, HitEvent, MissEvent, StaleEvent};
@@ -34,7 +34,7 @@ pub(super) struct Asked<'a> {
 /// What a get found.
 pub(super) enum Lookup<V, R: Runtime> {
     /// What it came for.
-    Answered(Result<Got<V>, LoadError>),
+    Answered(Result<Details<V>, LoadError>),
     /// A load to wait for, maybe in a load.
     Join(WaitId, Option<Node>, Rc<InFlight<V, R>>),
     /// It is to start a load.
@@ -48,7 +48,7 @@ pub(super) struct StartLoad<V> {
     /// The last good value, for the loader.
     last: Option<V>,
     /// What to hand out now, while the load runs in the background.
-    handed_out: Option<Got<V>>,
+    handed_out: Option<Details<V>>,
 }
 
 /// What plugins are told of a get.
@@ -106,7 +106,7 @@ where
         let known = table.find_hashed::<Q>(hash, key);
         let got = |table: &EntryTable<K, V, R>, slot, status| {
             let value = table.value(slot).cloned().ok_or(LoadError::Lost)?;
-            Ok(Got::new(value, status, asked.details.then(|| table.machine.age(slot, now)).flatten()))
+            Ok(Details::new(value, status, asked.details.then(|| table.machine.age(slot, now)).flatten()))
         };
         if let Some(slot) = known.filter(|_| !options.force_fresh && !is_refused && asked.again.is_none()) {
             // Most gets end here, and need no policy.
@@ -187,7 +187,7 @@ where
         start: StartLoad<V>,
         asked: &Asked<'_>,
         load: impl Loader<V>,
-    ) -> (Waiter<K, V, R>, Option<Got<V>>)
+    ) -> (Waiter<K, V, R>, Option<Details<V>>)
     where
         Q: ToOwned<Owned = K> + ?Sized,
     {
@@ -235,7 +235,7 @@ where
     }
 
     /// The key's value, if it will do for a waiter at its soft deadline, and whether the cache itself is now to wait.
-    pub(super) fn soften<Q>(&self, key: &Q, wait: WaitId, brought: &Brought<V>) -> Option<(Got<V>, bool)>
+    pub(super) fn soften<Q>(&self, key: &Q, wait: WaitId, brought: &Brought<V>) -> Option<(Details<V>, bool)>
     where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
@@ -249,7 +249,7 @@ where
                 Softened::Ended => table.take_in_flight(wait.flight),
                 Softened::Yes | Softened::Held => {}
             }
-            let got = Got::new(table.value(slot)?.clone(), Status::StaleOnTimeout, table.machine.age(slot, now));
+            let got = Details::new(table.value(slot)?.clone(), Status::StaleOnTimeout, table.machine.age(slot, now));
             Some((got, softened == Softened::Held))
         });
         let softened = softened.flatten()?;

@@ -43,7 +43,7 @@ mod wrap;
 pub use batch::Batched;
 pub use builder::Builder;
 pub use cache::Cache;
-pub use call::{CallOptions, EntryInfo, EntryOptions, Got, LoadCtx, Status};
+pub use call::{CallOptions, Details, EntryInfo, EntryOptions, LoadCtx, Status};
 pub use clock::ManualClock;
 #[cfg(feature = "tier")]
 pub(crate) use clock::wall;
@@ -56,5 +56,5 @@ pub use runtime::{Local, Runtime, Signal};
 pub use snapshot::{Loaded, Saved, SnapshotChunks, SnapshotFailure, SnapshotFormat, SnapshotLoader, SnapshotOptions};
 #[cfg(feature = "tier")]
 pub use tiered::{TierStats, Tiered, Tiers};
-pub use warmup::{KeepFresh, KeepFreshOptions, Progress, Warmed};
+pub use warmup::{KeepFresh, KeepFreshOptions, Progress, WarmupResult};
 pub use wrap::Wrapped;

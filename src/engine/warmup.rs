@@ -31,7 +31,7 @@ pub struct Progress {
 /// What a [warm-up](Cache::warmup) came to.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Warmed<K> {
+pub struct WarmupResult<K> {
     /// Keys whose value is there.
     pub loaded: usize,
     /// The others, and why.
@@ -59,7 +59,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
         options: CallOptions,
         concurrency: usize,
         mut progress: impl FnMut(Progress),
-    ) -> Warmed<K>
+    ) -> WarmupResult<K>
     where
         L: FnOnce(LoadCtx<V>) -> F + 'static,
         F: Future<Output = Result<V, E>> + 'static,
@@ -72,7 +72,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
             async move { (key.clone(), self.try_get_with_options(key, options, load).await) }
         });
         let mut gets = stream::iter(gets).buffer_unordered(concurrency.max(1));
-        let mut warmed = Warmed { loaded: 0, failed: Vec::new() };
+        let mut warmed = WarmupResult { loaded: 0, failed: Vec::new() };
         while let Some((key, result)) = gets.next().await {
             match result {
                 Ok(_) => warmed.loaded += 1,

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::rc::Rc;
 
 use super::cache::Cache;
-use super::call::{CallOptions, Got};
+use super::call::{CallOptions, Details};
 use super::load::{BoxedError, repeated};
 use super::loader::Loader;
 use super::runtime::{Local, Runtime};
@@ -85,7 +85,7 @@ where
     ///
     /// # Errors
     /// As there.
-    pub async fn call_with_details(&self, key: K) -> Result<Got<V>, LoadError> {
+    pub async fn call_with_details(&self, key: K) -> Result<Details<V>, LoadError> {
         self.cache.fetch(&key, &self.options, true, Some(self.loader(&key))).await
     }
 

@@ -13,7 +13,7 @@ use nearcache::engine::{
     BatchEvent, Batched, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, InsertEvent, KeepFresh,
     KeepFreshOptions, LoadEvent, MissEvent, StaleEvent,
 };
-use nearcache::{Cache, CallOptions, EntryOptions, Got, LoadCtx, LoadError, Plugin, Ttl};
+use nearcache::{Cache, CallOptions, Details, EntryOptions, LoadCtx, LoadError, Plugin, Ttl};
 use serde_json::{Value as Json, json};
 
 use super::bare::{begun, is_operation};
@@ -458,8 +458,8 @@ fn say(ctx: &LoadCtx<Value>, words: &Json) {
     }
 }
 
-fn details(got: Got<Value>) -> Json {
-    let Got { value, status, age, ttl, .. } = got;
+fn details(got: Details<Value>) -> Json {
+    let Details { value, status, age, ttl, .. } = got;
     json!({ "value": value, "status": status.as_str(), "age": millis(age), "ttl": show_ttl(ttl) })
 }
 

@@ -174,7 +174,7 @@ pub fn figures(stats: &Stats, in_flight: usize, queued: usize) -> Json {
         "loads": stats.loads, "refreshes": stats.refreshes, "loadFailures": stats.load_failures,
         "retries": stats.retries,
         "rescues": stats.rescues, "loadsAbandoned": stats.loads_abandoned, "softTimeouts": stats.soft_timeouts,
-        "timeouts": stats.timeouts, "sets": stats.inserts, "rejected": stats.rejected,
+        "timeouts": stats.timeouts, "inserts": stats.inserts, "rejected": stats.rejected,
         "evictedSize": stats.evicted_size, "evictedExpired": stats.evicted_expired,
         "evictedReplaced": stats.evicted_replaced, "evictedRemoved": stats.evicted_removed,
         "batches": stats.batches, "inFlight": in_flight,

@@ -312,8 +312,8 @@ class Simulation {
         () => this.attempt(() => this.check(false, "rule 10: a deadline of soon was taken")),
         (error) => this.attempt(() => this.check(error.code === "ERR_OPTION", `rule 10: ${error.message}`)),
       );
-    const { sets, misses, loads } = this.cache.stats();
-    const same = sets === before.sets && misses === before.misses && loads === before.loads;
+    const { inserts, misses, loads } = this.cache.stats();
+    const same = inserts === before.inserts && misses === before.misses && loads === before.loads;
     this.check(same, "rule 10: something was done all the same");
   }
 

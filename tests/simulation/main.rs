@@ -24,7 +24,7 @@ use model::{Ends, Model, TAGS, Told, VIEWS, Value, is_within};
 use nearcache::core::EvictionPolicy;
 use nearcache::engine::Batched;
 use nearcache::options::PolicyPatch;
-use nearcache::{Cache, CallOptions, EntryOptions, Got, LoadCtx, LoadError, Status, Ttl};
+use nearcache::{Cache, CallOptions, Details, EntryOptions, LoadCtx, LoadError, Status, Ttl};
 use plan::{NOTHING, Plan};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -84,8 +84,8 @@ struct Written {
     status: Option<Status>,
 }
 
-impl From<Got<Value>> for Written {
-    fn from(got: Got<Value>) -> Self {
+impl From<Details<Value>> for Written {
+    fn from(got: Details<Value>) -> Self {
         Self { value: got.value, status: Some(got.status) }
     }
 }

@@ -5,11 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use nearcache::{Builder, Cache, CallOptions, Got, LoadCtx, LoadError, Status, Ttl};
+use nearcache::{Builder, Cache, CallOptions, Details, LoadCtx, LoadError, Status, Ttl};
 
 use crate::common::{Promiser, Random, Virtual, poll_once, promised};
 
-pub type Answer = Result<Got<u32>, LoadError>;
+pub type Answer = Result<Details<u32>, LoadError>;
 
 pub type Waiting = Pin<Box<dyn Future<Output = Answer>>>;
 

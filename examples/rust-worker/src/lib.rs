@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nearcache::workers::Workers;
-use nearcache::{Cache, CallOptions, Got};
+use nearcache::{Cache, CallOptions, Details};
 use serde_json::Value;
 use worker::{Context, Env, Fetch, Request, Response, Result, event};
 
@@ -55,7 +55,7 @@ fn text(error: impl ToString) -> String {
 }
 
 /// In the manner of RFC 9211: `rust-worker; hit; ttl=42`, `rust-worker; fwd=miss; detail=coalesced`.
-fn cache_status(got: &Got<Rc<Value>>) -> String {
+fn cache_status(got: &Details<Rc<Value>>) -> String {
     use nearcache::Status::{Hit, Stale};
     match (got.status, got.ttl) {
         (Hit | Stale, nearcache::Ttl::Millis(millis)) => format!("rust-worker; hit; ttl={}", millis / 1_000),

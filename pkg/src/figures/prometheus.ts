@@ -86,7 +86,7 @@ export function page(layers: readonly Layer[]): string {
     ['deadline="soft"', s.softTimeouts],
     ['deadline="hard"', s.timeouts],
   ]);
-  counter("inserts", "Values stored.", (s) => s.sets);
+  counter("inserts", "Values stored.", (s) => s.inserts);
   counter("rejections", "Values that were not stored.", (s) => s.rejected);
   counters("evictions", "Values that left, by cause.", ({ evictions: { size, expired, replaced, removed } }) => [
     ['cause="size"', size],

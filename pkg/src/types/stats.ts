@@ -30,7 +30,7 @@ export interface Stats {
   /** Waits that ended at `hardTimeout`, with an error. */
   timeouts: number;
   /** Values stored, by `set`, `update` or a load. */
-  sets: number;
+  inserts: number;
   /** Values not stored: too large, zero ttl, skipped, or superseded while loading. */
   rejected: number;
   /** Values that left, by cause. */
@@ -151,7 +151,7 @@ export function toStats(counters: Float64Array, entries: number, bytes: number):
   const [hits, staleHits, misses, , coalesced] = [next(), next(), next(), next(), next()];
   const [loads, loadFailures, retries, loadsAbandoned] = [next(), next(), next(), next()];
   const [refreshes, rescues, refused] = [next(), next(), next()];
-  const [softTimeouts, timeouts, sets, rejected] = [next(), next(), next(), next()];
+  const [softTimeouts, timeouts, inserts, rejected] = [next(), next(), next(), next()];
   next();
   const evictions = { size: next(), expired: next(), replaced: next(), removed: next() };
   const latency = () => {
@@ -176,7 +176,7 @@ export function toStats(counters: Float64Array, entries: number, bytes: number):
     refused,
     softTimeouts,
     timeouts,
-    sets,
+    inserts,
     rejected,
     evictions,
     loadLatency,

@@ -478,7 +478,7 @@ export interface KeepFreshOptions<K, V> {
 }
 
 /** Loads chosen keys again and again, before anyone has to wait for them. */
-export interface Keeper<K> extends Disposable {
+export interface KeepFresh<K> extends Disposable {
   /**
    * One round, now. For a Worker's `scheduled`: `ctx.waitUntil(keeper.run())`. Outside of Workers it is the round under way,
    * if there is one. Rejects only if `entries()` itself fails.

@@ -15,7 +15,7 @@ use super::settings::Settings;
 use crate::core::Stats;
 use crate::engine::batch::Batched;
 use crate::engine::cache::Cache;
-use crate::engine::call::{CallOptions, EntryOptions, Got, LoadCtx};
+use crate::engine::call::{CallOptions, Details, EntryOptions, LoadCtx};
 use crate::engine::load::BoxedError;
 use crate::engine::runtime::{Local, Runtime};
 use crate::engine::update::AfterWrite;
@@ -129,7 +129,7 @@ where
         key: K,
         options: CallOptions,
         load: impl FnOnce(LoadCtx<V>) -> F + 'static,
-    ) -> Result<Got<V>, LoadError>
+    ) -> Result<Details<V>, LoadError>
     where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,
@@ -146,7 +146,7 @@ where
         key: K,
         options: CallOptions,
         load: impl FnMut(LoadCtx<V>) -> F + 'static,
-    ) -> Result<Got<V>, LoadError>
+    ) -> Result<Details<V>, LoadError>
     where
         F: Future<Output = Result<V, E>> + 'static,
         E: Into<BoxedError> + 'static,

@@ -352,10 +352,10 @@ function figures(handle) {
   const { size, expired, replaced, removed } = evictions;
   const { hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, retries, rescues, loadsAbandoned } =
     stats;
-  const { softTimeouts, timeouts, sets, rejected, inFlight, queued, refused } = stats;
+  const { softTimeouts, timeouts, inserts, rejected, inFlight, queued, refused } = stats;
   return {
     ...{ hits, staleHits, misses, coalesced, loads, refreshes, loadFailures, retries, rescues, loadsAbandoned },
-    ...{ softTimeouts, timeouts, sets, rejected, inFlight, batches: batches.count },
+    ...{ softTimeouts, timeouts, inserts, rejected, inFlight, batches: batches.count },
     ...{ queued, refused, waited: queueLatency.count, longestWait: queueLatency.max },
     ...{ evictedSize: size, evictedExpired: expired, evictedReplaced: replaced, evictedRemoved: removed },
   };

@@ -68,7 +68,7 @@ export async function staleStorms() {
         await api.get(short, isStatus("stale"));
         await sleep(DELAY + 150);
         const { text } = await api.other("/stats");
-        api.check(/"sets":2\b/.test(text), `stored: ${text}`);
+        api.check(/"inserts":2\b/.test(text), `stored: ${text}`);
         // Misses sweep away what was lost without anybody waiting for it.
         for (const key of ["x", "y"]) await api.get({ ...short, key }, isStatus("miss"));
       },
@@ -82,7 +82,7 @@ export async function staleStorms() {
     api.check(Date.now() - start < DELAY, `answered after ${Date.now() - start} ms`);
     await sleep(DELAY + 100 - (Date.now() - start));
     const { text } = await api.other("/stats");
-    api.check(/"sets":2\b/.test(text) && /"softTimeouts":20\b/.test(text), `figures: ${text}`);
+    api.check(/"inserts":2\b/.test(text) && /"softTimeouts":20\b/.test(text), `figures: ${text}`);
   });
   await storm(
     "softTimeout, and the leader dies with its load lost: followers get the stale value",

@@ -237,11 +237,11 @@ test("figures are counted where the key is", async () => {
   a.get("nothing");
   a.delete("k");
   root.get("nothing");
-  const figures = ({ hits, misses, loads, sets, evictions, entries }) => [
+  const figures = ({ hits, misses, loads, inserts, evictions, entries }) => [
     hits,
     misses,
     loads,
-    sets,
+    inserts,
     evictions.removed,
     entries,
   ];

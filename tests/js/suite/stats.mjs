@@ -15,7 +15,7 @@ const zero = {
   refused: 0,
   softTimeouts: 0,
   timeouts: 0,
-  sets: 0,
+  inserts: 0,
   rejected: 0,
   evictions: { size: 0, expired: 0, replaced: 0, removed: 0 },
   loadLatency: { count: 0, mean: 0, p50: 0, p90: 0, p99: 0, max: 0 },
@@ -63,7 +63,7 @@ test("each thing that happens is counted once", async () => {
     loads: 4,
     loadFailures: 1,
     retries: 0,
-    sets: 6,
+    inserts: 6,
     rejected: 1,
     evictions: { size: 1, expired: 1, replaced: 1, removed: 1 },
     entries: 2,
@@ -146,7 +146,7 @@ test("every get is exactly one of hit, miss and coalesced, whatever becomes of i
   equal(s.hits + s.misses + s.coalesced, gets);
   equal([s.inFlight, s.hitRate], [0, s.hits / gets]);
   const { size, expired, replaced, removed } = s.evictions;
-  equal(s.sets - size - expired - replaced - removed, s.entries, "sets less what left");
+  equal(s.inserts - size - expired - replaced - removed, s.entries, "inserts less what left");
 });
 
 test("prometheus makes a page of one cache as of a list of them, and refuses anything else", () => {

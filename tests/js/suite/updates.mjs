@@ -26,7 +26,7 @@ test("update writes to the source, then stores what the source has, and returns 
   const update = cache.update("k", write);
   equal([write.loads[0].key, write.loads[0].ctx.stale, cache.get("k")], ["k", "old", workerd() ? undefined : "old"]);
   write.loads[0].resolve("new");
-  equal([await update, cache.get("k"), cache.remainingTtl("k"), cache.stats().sets], ["new", "new", 100, 2]);
+  equal([await update, cache.get("k"), cache.remainingTtl("k"), cache.stats().inserts], ["new", "new", 100, 2]);
   equal(await cache.update("sync", () => 1), 1);
   equal([cache.get("sync"), cache.stats().loads, cache.stats().misses >= 0], [1, 0, true]);
 });

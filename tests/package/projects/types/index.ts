@@ -9,7 +9,7 @@ import {
   type DetailedOptions,
   type Details,
   type Health,
-  type Keeper,
+  type KeepFresh,
   type LoadContext,
   type NearCacheErrorCode,
   type Stats,
@@ -295,7 +295,7 @@ async function* later() {
   yield { key: 1 };
 }
 users.warmup(later(), { loader: () => ({ name: "" }), signal: new AbortController().signal });
-const keeper: Keeper<number> = users.keepFresh(() => [{ key: 1 }], {
+const keeper: KeepFresh<number> = users.keepFresh(() => [{ key: 1 }], {
   every: "1m",
   loader: () => ({ name: "" }),
   onError: (error, key) => void [error, key],
