@@ -336,7 +336,11 @@ fn the_example_starts_warm_the_second_time() {
     // Beside this test's own folder, where cargo builds examples with the tests.
     let target = std::env::current_exe().unwrap().parent().and_then(|deps| deps.parent()).unwrap().to_owned();
     let example = target.join("examples").join(format!("snapshot{}", std::env::consts::EXE_SUFFIX));
-    assert!(example.exists(), "{} is missing: cargo test --all-features builds it", example.display());
+    assert!(
+        example.exists(),
+        "{} is missing: cargo builds it with `--examples`, or without `--test`",
+        example.display()
+    );
     let file = std::env::temp_dir().join(format!("nearcache-example-{}.snapshot", std::process::id()));
     let run = || {
         let output =

@@ -114,6 +114,29 @@ test("a cache that nobody holds is collected while its timer runs", { realTime: 
 });
 
 test(
+  "a cache whose loads have ended is collected before their deadlines",
+  { realTime: "V8 calls finalizers" },
+  async () => {
+    // The symptom: each lived until its hardTimeout, held by the timer.
+    let gone = 0;
+    const registry = new FinalizationRegistry(() => gone++);
+    const use = async () => {
+      const cache = new NearCache({ hardTimeout: "1h", softTimeout: "30m" });
+      const value = {};
+      registry.register(value);
+      await Promise.all([cache.getOrSet("k", async () => value), cache.getOrSet("k", async () => value)]);
+      await cache.getOrSet("fails", async () => Promise.reject(new Error("down"))).catch(() => {});
+    };
+    for (let i = 0; i < 5; i++) await use();
+    for (let i = 0; i < 40 && gone < 5; i++) {
+      collect();
+      await sleep(5);
+    }
+    equal(gone, 5);
+  },
+);
+
+test(
   "a reading of the clock serves nothing after the run of code that made it, however long the process slept",
   { realTime: "a clock of its own stands in for the runtime's" },
   async () => {
