@@ -17,6 +17,12 @@ export type NearCacheErrorCode =
 /** An error of the cache's own. `code` stays the same across versions; `message` is for people. */
 export class NearCacheError extends Error {
   override readonly name = "NearCacheError";
+
+  /** Every entry point has a class of its own, and so has a second copy of the package: what each makes is an instance of all. */
+  static override [Symbol.hasInstance](given: unknown): boolean {
+    return given instanceof Error && given.name === "NearCacheError";
+  }
+
   constructor(
     readonly code: NearCacheErrorCode,
     message: string,
