@@ -70,7 +70,7 @@ export class HttpCache {
    * Bodies come without their coding, as from `fetch`. A request with cookies goes past the cache, unless a rule's `cookies`
    * says otherwise.
    */
-  async fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     let request = new Request(input, init);
     const reads = request.method === "GET" || request.method === "HEAD";
     const follows = reads && request.redirect !== "manual";

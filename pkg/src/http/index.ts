@@ -18,7 +18,7 @@ export type {
 
 /** `fetch` by way of a cache: see {@link HttpCache.fetch}. */
 export function cachedFetch(
-  input: RequestInfo | URL,
+  input: string | URL | Request,
   { cache, ...init }: Omit<RequestInit, "cache"> & { cache: HttpCache },
 ): Promise<Response> {
   return cache.fetch(input, init);

@@ -403,14 +403,14 @@ export interface CacheLike<K, V> {
   clear(): void;
   getOrSet<T extends V = V>(
     key: K,
+    loader?: Loader<K, V, T>,
+    options?: GetOrSetOptions<K> & { details?: false | undefined },
+  ): Promise<Loaded<V, T>>;
+  getOrSet<T extends V = V>(
+    key: K,
     loader: Loader<K, V, T> | undefined,
     options: DetailedOptions<K>,
   ): Promise<Details<Loaded<V, T>>>;
-  getOrSet<T extends V = V>(
-    key: K,
-    loader?: Loader<K, V, T>,
-    options?: GetOrSetOptions<K> | DetailedOptions<K, false | undefined>,
-  ): Promise<Loaded<V, T>>;
   update<T extends V = V>(key: K, writer: Loader<K, V, T>, options?: UpdateOptions<K>): Promise<Loaded<V, T>>;
   on<E extends keyof Events<K, V>>(event: E, hook: (event: Events<K, V>[E]) => unknown): () => void;
   entries(): IterableIterator<[K, V]>;

@@ -119,6 +119,14 @@ users.size = 0;
 // @ts-expect-error what may be missing must be looked at first
 users.get(1).name;
 
+// A loader that brings something else is the only thing that is wrong then: the call still promises a user.
+const promised: Promise<User> = users.getOrSet(
+  1,
+  // @ts-expect-error a user has a name
+  async () => ({ nam: "" }),
+);
+is<Equal<typeof promised, Promise<User>>>();
+
 // Where a cache does not state the type of its values, each call has its loader's.
 const any = new NearCache();
 const inferred = any.getOrSet("a", async (_, ctx) => ({ name: String(ctx.key) }));
