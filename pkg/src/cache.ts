@@ -14,7 +14,7 @@ import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./loads/h
 import { host, keepAlive } from "./runtime/host.js";
 import { INSPECT, inspect } from "./figures/inspect.js";
 import { INTERNALS, type Insides } from "./internals.js";
-import { bytes, count, fn, known, name, refusal, show } from "./options/options.js";
+import { bytes, count, fn, iterable, known, name, refusal, show } from "./options/options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./entries/partitions.js";
 import { over, USUAL_POLICY } from "./policy/policies.js";
 import {
@@ -80,7 +80,7 @@ const HANDLE_OPTIONS = new Set([
   "sizeOf",
   "batch",
 ]);
-const NAMESPACE_OPTIONS = new Set([...HANDLE_OPTIONS, "tiers"]);
+export const NAMESPACE_OPTIONS: ReadonlySet<string> = new Set([...HANDLE_OPTIONS, "tiers"]);
 const CACHE_OPTIONS = new Set([
   "maxEntries",
   "maxBytes",
@@ -353,7 +353,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /** The values of those keys that are there and fresh. Each key counts as one `get`, and nothing is loaded. O(keys). */
   getAllPresent(keys: Iterable<K>): Map<K, V> {
     const present = new Map<K, V>();
-    for (const key of keys) {
+    for (const key of iterable("keys", keys)) {
       const value = this.get(key);
       if (value !== undefined) present.set(key, value);
     }
@@ -370,13 +370,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /** `delete` of many keys: how many of them had a fresh value. O(keys). */
   deleteMany(keys: Iterable<K>): number {
     let deleted = 0;
-    for (const key of keys) deleted += Number(this.delete(key));
+    for (const key of iterable("keys", keys)) deleted += Number(this.delete(key));
     return deleted;
   }
 
   /** `set` of many keys, with the same options. O(entries). */
   setMany(entries: Iterable<readonly [K, V]>, options?: SetOptions<K>): this {
-    for (const [key, value] of entries) this.set(key, value, options);
+    for (const [key, value] of iterable("entries", entries)) this.set(key, value, options);
     return this;
   }
 
@@ -473,12 +473,6 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return this.#entries.safely((core) => core.len(namespace.id, scope));
   }
 
-  /** As `getOrSet` without the option `details`, and with how the value came to be. */
-  getOrSet<T extends V = V>(
-    key: K,
-    loader: Loader<K, V, T> | undefined,
-    options: DetailedOptions<K>,
-  ): Promise<Details<Loaded<V, T>>>;
   /**
    * The value, or what `loader` brings, which is then stored. However many ask meanwhile, the loader is
    * called once; if it throws, all who wait get its error, and the next call loads anew
@@ -494,8 +488,14 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   getOrSet<T extends V = V>(
     key: K,
     loader?: Loader<K, V, T>,
-    options?: GetOrSetOptions<K> | DetailedOptions<K, false | undefined>,
+    options?: GetOrSetOptions<K> & { details?: false | undefined },
   ): Promise<Loaded<V, T>>;
+  /** As `getOrSet` without the option `details`, and with how the value came to be. */
+  getOrSet<T extends V = V>(
+    key: K,
+    loader: Loader<K, V, T> | undefined,
+    options: DetailedOptions<K>,
+  ): Promise<Details<Loaded<V, T>>>;
   /** As the two above, by the option `details`. */
   getOrSet<T extends V = V>(
     key: K,
@@ -536,7 +536,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     }
     const { loader } = batcher;
     // All of them first: what a list throws halfway leaves no load that nobody waits for.
-    const asked = Array.from(keys).map((key) => this.getOrSet(key, loader, options));
+    const asked = Array.from(iterable("keys", keys)).map((key) => this.getOrSet(key, loader, options));
     const settled = await Promise.allSettled(asked);
     return settled.map((one) => (one.status === "fulfilled" ? (one.value as Loaded<V, T>) : toError(one.reason)));
   }

@@ -1,6 +1,7 @@
 // Named kinds of data over a cache's namespaces, scopes and tags.
 
-import { refusal, show } from "./options/options.js";
+import { NAMESPACE_OPTIONS, type NearCache } from "./cache.js";
+import { known, name as checkName, names, refusal, show } from "./options/options.js";
 import type { Loaded, Loader } from "./types/loader.js";
 import type {
   GetOrSetOptions,
@@ -10,7 +11,8 @@ import type {
   Wrapped,
   WrapOptions,
 } from "./types/types.js";
-import type { NearCache } from "./cache.js";
+
+const RESOURCE_OPTIONS = new Set(["scope", "tags", ...NAMESPACE_OPTIONS]);
 
 /** What a resource's keys may be: what has a tag of its own. */
 export type ResourceId = string | number | bigint;
@@ -94,10 +96,11 @@ export function resource<K extends ResourceId, V>(
   options: ResourceOptions<K, V> = {},
 ): UserResource<K, V> | GlobalResource<K, V> {
   if (typeof cache?.namespace !== "function") throw refusal("cache", show(cache), "a NearCache");
+  checkName("name", name);
+  known(options, RESOURCE_OPTIONS);
   const { scope = "global", tags = [], ...defaults } = options;
   if (scope !== "global" && scope !== "user") throw refusal("scope", show(scope), '"global" or "user"');
-  if (!Array.isArray(tags)) throw refusal("tags", show(tags), "a list of strings");
-  const all = [name, ...tags];
+  const all = [name, ...names("tags", tags)];
   const part = cache.namespace<K, V>(name, defaults);
   const controls: ResourceControls<K> = {
     name,

@@ -160,7 +160,8 @@ async function round<K, V>(
     ? fromMap<K, V>(entries)
     : (entries as Iterable<WarmupEntry<K, V>>)) {
     if (call.signal?.aborted) break;
-    known(entry, ENTRY);
+    if (typeof entry !== "object") throw refusal("entry", show(entry), "an object like { key, loader, options }");
+    known(entry, ENTRY, "entry");
     // Here, so that what a getter throws is the list's own error.
     const { key, loader: own = loader, options } = entry;
     const loading: Promise<void> = load(key, own, options).finally(() => running.delete(loading));

@@ -444,6 +444,14 @@ test("a handler that is none is refused, and no 502", async () => {
   await rejects(() => new HttpCache().handle(request), { code: "ERR_OPTION", message: /^handler: got undefined/ });
 });
 
+test("a handler that forgets its Response is a 502 that says so", async () => {
+  const response = await new HttpCache().handle(new Request("https://example.com/"), () => undefined);
+  equal(
+    [response.status, await response.text()],
+    [502, "nearcache: the origin could not be reached: the handler returned no Response\n"],
+  );
+});
+
 test("a handler that throws is a 502, and one that encodes by itself goes by as it is", async () => {
   const http = new HttpCache();
   const request = () => new Request("https://example.com/b");

@@ -1,8 +1,8 @@
 // What a cache over tiers does, in Node, with tiers that do as they are told.
 
 import { inspect } from "node:util";
-import { NearCache } from "nearcache";
-import { memoryTier, tiers } from "nearcache/tiers";
+import { NearCache, NearCacheError } from "nearcache";
+import { memoryTier, NearCacheError as TiersError, tiers, withMarks } from "nearcache/tiers";
 import { equal, ok, rejects, test, throws } from "../js/runner.mjs";
 import { matches } from "./matches.mjs";
 
@@ -406,12 +406,20 @@ test("options that can't be are refused by their names", () => {
   refused([tier], { maxLifetime: Infinity }, /maxLifetime/);
   refused([tier], { maxlifetime: 1 }, /did you mean maxLifetime/);
   refused([tier], { secrets: ["short"] }, /secrets/);
+  refused([tier], { secrets: "a secret of 24 bytes ...." }, /secrets: got "a se.*", wants an array/);
   refused([tier], { codec: { id: 3 } }, /codec\.id/);
   refused([memoryTier({ write: "never" })], {}, /write/);
+  throws(() => withMarks(tier), { code: "ERR_OPTION", message: /^marks\.get: got undefined/ });
   throws(() => new NearCache({ tiers: [tier] }), { code: "ERR_OPTION", message: /tiers/ });
   const chain = tiers([tier]);
   new NearCache({ tiers: chain });
   throws(() => new NearCache({ tiers: chain }), { code: "ERR_OPTION" });
+});
+
+test("an error of any entry point is an instance of the class that another one exports", () => {
+  const wrong = throws(() => tiers([]), { code: "ERR_OPTION" });
+  ok(wrong instanceof NearCacheError && wrong instanceof TiersError);
+  ok(!(new Error("another") instanceof NearCacheError));
 });
 
 /** The same tier as a plain object with methods that may be replaced. */

@@ -31,6 +31,10 @@ export function conforms(title, options) {
   });
 }
 
+test("a tier handed to the checks in the place of what makes it is an error that names the option", async () => {
+  await rejects(testTier(memoryTier()), { code: "ERR_OPTION", message: "make: got undefined, wants a function" });
+});
+
 conforms("memory", { make: () => memoryTier(), shortestTtl: 50 });
 conforms("a folder of files", { make: () => fileTier(scratch()), shortestTtl: 100 });
 

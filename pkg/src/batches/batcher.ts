@@ -92,7 +92,8 @@ export class Batcher<K, V, C = undefined> {
     known(options, BATCH_OPTIONS, "batch");
     const { load, batchWindow = "microtask", maxBatchSize = Infinity } = options;
     this.#load = fn("batch.load", load);
-    this.#window = batchWindow === "microtask" ? NaN : Math.min(duration("batchWindow", batchWindow), LONGEST);
+    this.#window =
+      batchWindow === "microtask" ? NaN : Math.min(duration("batchWindow", batchWindow, '"microtask", '), LONGEST);
     this.#maxSize = size("maxBatchSize", maxBatchSize);
     this.#owner = owner;
   }

@@ -23,6 +23,7 @@ export function byFetch(fetch: Fetch, redirect: RequestRedirect): AskOrigin {
 export function byHandler(handler: (request: Request) => Response | Promise<Response>): AskOrigin {
   return async (asked: OriginRequest) => {
     const response = await handler(toRequest(asked));
+    if (typeof response?.headers?.has !== "function") throw new TypeError("the handler returned no Response");
     const { headers, url } = response;
     if (!headers.has("content-encoding")) return response;
     // One that a fetch has brought.

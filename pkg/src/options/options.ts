@@ -11,12 +11,12 @@ const UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000
  */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}` | (string & {});
 
-/** Whole milliseconds. */
-export function duration(option: string, given: unknown): number {
+/** Whole milliseconds. `besides`: what else the option may be. */
+export function duration(option: string, given: unknown, besides = ""): number {
   const millis = typeof given === "string" ? parseDuration(given) : given;
   if (typeof millis === "number" && millis >= 0) return Math.floor(millis);
   const allowed = 'milliseconds from 0 on, Infinity, or a string like "250ms", "30s", "5m", "2h", "1d"';
-  throw refusal(option, show(given), allowed);
+  throw refusal(option, show(given), besides + allowed);
 }
 
 function parseDuration(text: string): number {
@@ -57,6 +57,12 @@ function within(option: string, given: unknown, most: number, fits: boolean, all
 export function fn<T>(option: string, given: T): T {
   if (typeof given === "function") return given;
   throw refusal(option, show(given), "a function");
+}
+
+/** What many keys or entries come in. A string is none: its characters are hardly what is meant. */
+export function iterable<T>(option: string, given: Iterable<T>): Iterable<T> {
+  if (typeof given === "object" && given !== null && Symbol.iterator in given) return given;
+  throw refusal(option, show(given), "an array, or another iterable object");
 }
 
 export function flag(option: string, given: unknown): boolean {
@@ -139,7 +145,8 @@ export function show(given: unknown): string {
     case "string":
       return JSON.stringify(given.slice(0, 60));
     case "object":
-      return given === null ? "null" : "an object";
+      if (given === null) return "null";
+      return Array.isArray(given) ? "an array" : given instanceof Promise ? "a promise" : "an object";
     case "number":
     case "boolean":
     case "undefined":

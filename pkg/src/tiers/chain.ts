@@ -11,6 +11,7 @@ import type {
   ValueLife,
 } from "../types/tiering.js";
 import type { Place } from "../hooks/events.js";
+import { checkTier } from "./binding.js";
 import { Bodies } from "./bodies.js";
 import { checkCodec, Payloads } from "./codec.js";
 import { failing, recovered } from "./guard.js";
@@ -398,8 +399,7 @@ function readBodies(store: BodyStore): ReturnType<typeof readTier> {
 }
 
 function readTier(tier: Tier, what: string) {
-  for (const method of ["get", "set", "delete"] as const) fn(`${what}.${method}`, tier?.[method]);
-  if (typeof tier.name !== "string") throw refusal(`${what}.name`, show(tier.name), "a string");
+  checkTier(what, tier);
   const options: TierOptions = tier.options ?? {};
   known(options, TIER_OPTIONS, what);
   const { ttl = Infinity, timeout = 250, failures = 5, cooldown = 5_000, write = "behind" } = options;

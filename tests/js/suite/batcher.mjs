@@ -164,7 +164,10 @@ test("a batch's load may ask the batcher again", async () => {
 test("a batcher's options are checked at the door", () => {
   const make = (options) => () => new Batcher({ load: () => [], ...options }, owner());
   throws(make({ load: 1 }), { code: "ERR_OPTION", message: "batch.load: got 1, wants a function" });
-  throws(make({ batchWindow: "tick" }), { code: "ERR_OPTION", message: /^batchWindow: got "tick"/ });
+  throws(make({ batchWindow: "tick" }), {
+    code: "ERR_OPTION",
+    message: /^batchWindow: got "tick", wants "microtask", milli/,
+  });
   throws(make({ batchWindow: -1 }), { code: "ERR_OPTION" });
   for (const maxBatchSize of [0, 1.5, -1, NaN, "10", null]) {
     throws(make({ maxBatchSize }), {

@@ -1,7 +1,7 @@
 // Calls about many keys at once, and looks that are no gets.
 
 import { NearCache } from "nearcache";
-import { equal, test, throws } from "../runner.mjs";
+import { equal, rejects, test, throws } from "../runner.mjs";
 
 test("many keys are set and deleted by one call", () => {
   const cache = new NearCache();
@@ -20,6 +20,30 @@ test("many keys are set and deleted by one call", () => {
   cache.setMany(Object.entries({ a: 1, b: 2 }));
   equal(cache.deleteMany(new Set(["a", "nobody", "c"])), 2);
   equal([...cache.keys()], ["b"]);
+});
+
+test("what is no list of keys is an error that says so, and so is a string, which is one key", async () => {
+  const cache = new NearCache();
+  for (const [given, shown] of [
+    [5, "5"],
+    ["ada", '"ada"'],
+    [undefined, "undefined"],
+    [{ a: 1 }, "an object"],
+    [Promise.resolve(["a"]), "a promise"],
+  ]) {
+    const refused = (option) => ({
+      code: "ERR_OPTION",
+      message: `${option}: got ${shown}, wants an array, or another iterable object`,
+    });
+    throws(() => cache.setMany(given), refused("entries"));
+    throws(() => cache.deleteMany(given), refused("keys"));
+    throws(() => cache.getAllPresent(given), refused("keys"));
+    await rejects(
+      cache.getMany(given, (keys) => keys),
+      refused("keys"),
+    );
+  }
+  equal(cache.size, 0);
 });
 
 test("what a predicate picks is deleted, and it may call the cache", () => {

@@ -162,7 +162,7 @@ test("prometheus makes a page of one cache as of a list of them, and refuses any
     [null, "null"],
     [{}, "an object"],
     [[users, 5], "5"],
-    [new Map([["users", users]]), "an object"],
+    [new Map([["users", users]]), "an array"],
   ])
     throws(() => prometheus(given), {
       code: "ERR_OPTION",

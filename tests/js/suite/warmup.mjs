@@ -202,7 +202,11 @@ test("a wrong option of a warm-up, or a wrong entry, is an error that names it",
   }
   await rejects(cache.warmup([{ key: 1, laoder: loader }]), {
     code: "ERR_OPTION",
-    message: "laoder: unknown option, did you mean loader? Known are key, loader, options",
+    message: "entry.laoder: unknown option, did you mean loader? Known are key, loader, options",
+  });
+  await rejects(cache.warmup(["ada"], { loader }), {
+    code: "ERR_OPTION",
+    message: 'entry: got "ada", wants an object like { key, loader, options }',
   });
   equal(cache.size, 0);
 });

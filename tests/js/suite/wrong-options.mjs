@@ -40,7 +40,7 @@ const notCounts = [
   [16777216, "16777216"],
   ["5", '"5"'],
   [null, "null"],
-  [[], "an object"],
+  [[], "an array"],
 ];
 export const notBytes = [
   [-1, "-1"],
