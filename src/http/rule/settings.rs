@@ -18,8 +18,8 @@ use crate::time::parse_duration;
 pub enum RuleError {
     /// A value won't do; the option is its path, as `rules[2].key.query`.
     Value(OptionError),
-    /// A name means nothing here: its path, and the known name that is most like it.
-    Name(String, &'static str),
+    /// A name means nothing here: its path, and the known name that is much like it, or all that are known.
+    Name(String, Vec<&'static str>),
     /// This is no JSON; where and why.
     Syntax(String),
 }
@@ -28,7 +28,10 @@ impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value(error) => error.fmt(f),
-            Self::Name(path, nearest) => write!(f, "{path} is not known; did you mean {nearest}?"),
+            Self::Name(path, known) => match known.as_slice() {
+                [nearest] => write!(f, "{path} is not known; did you mean {nearest}?"),
+                _ => write!(f, "{path} is not known; known are {}", known.join(", ")),
+            },
             Self::Syntax(why) => write!(f, "the rules are no JSON: {why}"),
         }
     }
@@ -49,6 +52,9 @@ const MOST_RULES: usize = 1_000;
 /// The defaults, and the rules in their order.
 pub(super) fn read(value: &Value) -> Result<(Vec<Edit>, Vec<Conditional>)> {
     let top = At { path: String::new(), value };
+    if !value.is_object() {
+        return top.refuse("an object like { \"defaults\": { … }, \"rules\": [ … ] }");
+    }
     let object = top.object(&["defaults", "rules"])?;
     let defaults = object.get("defaults").map(|value| top.child("defaults", value).edits(&[])).transpose()?;
     let rules = match object.get("rules") {
@@ -396,9 +402,10 @@ fn parse_statuses(text: &str) -> Option<RangeInclusive<u16>> {
     (first <= last).then_some(first..=last)
 }
 
-/// The known name that is most like this one.
-fn nearest(name: &str, known: &[&'static str]) -> &'static str {
-    known.iter().copied().min_by_key(|known| distance(name, known)).unwrap_or_default()
+/// The known name that is most like this one, if half of it is the same; else all of them.
+fn nearest(name: &str, known: &[&'static str]) -> Vec<&'static str> {
+    let (far, nearest) = known.iter().map(|one| (distance(name, one), *one)).min().unwrap_or_default();
+    if far <= name.len() / 2 { vec![nearest] } else { known.to_vec() }
 }
 
 /// How many characters to put in, take out or change, to make one of the other. Of an endless name the beginning.
