@@ -79,8 +79,8 @@ pub(super) enum ConfigError {
     Value(OptionError),
     /// `RULES` has something wrong.
     Rules(String),
-    /// One has a name that means nothing here; the known one that is most like it.
-    Name(String, &'static str),
+    /// One has a name that means nothing here; the known one that is much like it, or all that are known.
+    Name(String, Vec<&'static str>),
 }
 
 impl From<OptionError> for ConfigError {
@@ -94,7 +94,10 @@ impl fmt::Display for ConfigError {
         match self {
             Self::Value(error) => error.fmt(f),
             Self::Rules(wrong) => write!(f, "RULES: {wrong}"),
-            Self::Name(name, nearest) => write!(f, "{name} is not known; did you mean {nearest}?"),
+            Self::Name(name, known) => match known.as_slice() {
+                [nearest] => write!(f, "{name} is not known; did you mean {nearest}?"),
+                _ => write!(f, "{name} is not known; known are {}", known.join(", ")),
+            },
         }
     }
 }
@@ -213,8 +216,10 @@ impl Vars<'_> {
         match self.pairs().find(|(name, _)| !KNOWN.contains(name)) {
             None => Ok(()),
             Some((name, _)) => {
-                let nearest = KNOWN.iter().min_by_key(|known| distance(known, name)).copied().unwrap_or("ORIGIN");
-                Err(ConfigError::Name(name.to_owned(), nearest))
+                let (far, nearest) =
+                    KNOWN.iter().map(|known| (distance(known, name), *known)).min().unwrap_or_default();
+                let known = if far <= name.len() / 2 { vec![nearest] } else { KNOWN.to_vec() };
+                Err(ConfigError::Name(name.to_owned(), known))
             }
         }
     }

@@ -284,6 +284,14 @@ async function misconfigured() {
     'STALE_IF_ERROR: got "yes", wants a duration': { ORIGIN: "http://127.0.0.1:1", STALE_IF_ERROR: "yes" },
     'KEEP_FRESH: got "news"': { ORIGIN: "http://127.0.0.1:1", KEEP_FRESH: "news" },
     "ADMIN_TOKEN: got something else, wants 16 or more": { ORIGIN: "http://127.0.0.1:1", ADMIN_TOKEN: "secret" },
+    // What wrangler.toml may have in the place of text is read like it, and not passed over.
+    'HARD_TIMEOUT: got "30", wants a duration': { ORIGIN: "http://127.0.0.1:1", HARD_TIMEOUT: 30 },
+    "RULES: rules[0].tll is not known": { ORIGIN: "http://127.0.0.1:1", RULES: { rules: [{ path: "/", tll: "5m" }] } },
+    'RULES: the rules: got [{"path":"/"}], wants an object like': {
+      ORIGIN: "http://127.0.0.1:1",
+      RULES: [{ path: "/" }],
+    },
+    "LOG_LEVEL is not known; known are ADMIN_TOKEN, ": { ORIGIN: "http://127.0.0.1:1", LOG_LEVEL: "debug" },
     'HEALTH_MAX_ERROR_RATE: got "5%"': { ORIGIN: "http://127.0.0.1:1", HEALTH_MAX_ERROR_RATE: "5%" },
   };
   for (const [message, vars] of Object.entries(broken)) {

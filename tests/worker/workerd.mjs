@@ -16,7 +16,11 @@ const built = path.join(root, "build/worker");
 export async function startWorkerd(vars, { probed = false, flags = [], objects = {} } = {}) {
   const port = await freePort();
   const folder = mkdtempSync(path.join(tmpdir(), "nearcache-workerd-"));
-  const bindings = Object.entries(vars).map(([name, text]) => `(name = "${name}", text = ${JSON.stringify(text)})`);
+  const bindings = Object.entries(vars).map(([name, value]) =>
+    typeof value === "string"
+      ? `(name = "${name}", text = ${JSON.stringify(value)})`
+      : `(name = "${name}", json = ${JSON.stringify(JSON.stringify(value))})`,
+  );
   for (const [name, of] of Object.entries(objects)) {
     bindings.push(`(name = "${name}", durableObjectNamespace = "${of}")`);
   }

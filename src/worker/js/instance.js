@@ -19,7 +19,9 @@ export function proxyOf(env) {
   const { exports } = new WebAssembly.Instance(module, imports);
   glue.__wbg_set_wasm(exports);
   exports.__wbindgen_start?.();
-  const variables = Object.entries(env).filter(([, value]) => typeof value === "string");
+  const variables = Object.entries(env)
+    .map(([name, value]) => [name, toText(name, value)])
+    .filter(([, text]) => text !== undefined);
   try {
     proxy = new glue.Proxy(variables.flat(), host);
     useEdge(proxy, env);
@@ -28,6 +30,13 @@ export function proxyOf(env) {
     proxy = String(error);
   }
   return proxy;
+}
+
+/** A variable as text: in `wrangler.toml` it may be a number, a list, or (`RULES`) a table too. Nothing of a binding. */
+function toText(name, value) {
+  if (typeof value === "string") return value;
+  if (typeof value === "number" || typeof value === "boolean" || Array.isArray(value)) return JSON.stringify(value);
+  return name === "RULES" ? JSON.stringify(value) : undefined;
 }
 
 /** Runs what calls the wasm. */
