@@ -131,6 +131,38 @@ export default {
     assert.deepEqual(listed.sort(), made.filter((name) => name !== "build").sort());
   },
 
+  "the crate's features are in its README's table"() {
+    const declared = read("Cargo.toml")
+      .split(/^\[features\]$/m)[1]
+      .split(/^\[/m)[0];
+    const features = Array.from(declared.matchAll(/^(\w+) = /gm), ([, name]) => name).filter(
+      (name) => name !== "default",
+    );
+    const listed = table("src/README.md", "Features").map(([feature]) => names(feature)[0]);
+    assert.deepEqual(listed.sort(), features.sort());
+  },
+
+  "the Worker's variables are in the README's table"() {
+    const known = /^const KNOWN: .*?\[$(.*?)^\];/ms.exec(read("src/worker/config.rs"))[1];
+    const variables = Array.from(known.matchAll(/"(\w+)"/g), ([, name]) => name);
+    const listed = table("README.md", "As a Worker").flatMap(([variable]) => names(variable));
+    assert.ok(variables.length > 20);
+    assert.deepEqual(listed.sort(), variables.sort());
+  },
+
+  "the options and the rules of an HTTP cache are in its guide's tables"() {
+    const listed = table("docs/http.md", "In JavaScript: `nearcache/http`").flatMap(([option]) => names(option));
+    const body = /^export interface HttpCacheOptions \{$(.*?)^\}/ms.exec(read("pkg/src/http/types.ts"))[1];
+    const options = Array.from(body.matchAll(/^ {2}(\w+)\?:/gm), ([, name]) => name);
+    assert.deepEqual(listed.sort(), options.sort());
+    const known = /^const SETTINGS: .*?\[$(.*?)^\];/ms.exec(read("src/http/rule/settings.rs"))[1];
+    const settings = Array.from(known.matchAll(/"(\w+)"/g), ([, name]) => name);
+    const ruled = table("docs/http.md", "Rules").flatMap(([setting]) =>
+      names(setting).map((name) => name.split(".")[0]),
+    );
+    assert.deepEqual([...new Set(ruled)].sort(), settings.sort());
+  },
+
   "sizes are as the README says"() {
     const zipped = (bytes) => gzipSync(bytes, { level: 9 }).length / 1000;
     const bundled = (entry) => {
