@@ -160,7 +160,6 @@ async function round<K, V>(
     ? fromMap<K, V>(entries)
     : (entries as Iterable<WarmupEntry<K, V>>)) {
     if (call.signal?.aborted) break;
-    if (typeof entry !== "object") throw refusal("entry", show(entry), "an object like { key, loader, options }");
     known(entry, ENTRY, "entry");
     // Here, so that what a getter throws is the list's own error.
     const { key, loader: own = loader, options } = entry;

@@ -62,7 +62,7 @@ export function fn<T>(option: string, given: T): T {
 /** What many keys or entries come in. A string is none: its characters are hardly what is meant. */
 export function iterable<T>(option: string, given: Iterable<T>): Iterable<T> {
   if (typeof given === "object" && given !== null && Symbol.iterator in given) return given;
-  throw refusal(option, show(given), "an array, or another iterable object");
+  throw refusal(option, show(given), "an array or another iterable");
 }
 
 export function flag(option: string, given: unknown): boolean {

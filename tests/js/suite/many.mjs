@@ -33,7 +33,7 @@ test("what is no list of keys is an error that says so, and so is a string, whic
   ]) {
     const refused = (option) => ({
       code: "ERR_OPTION",
-      message: `${option}: got ${shown}, wants an array, or another iterable object`,
+      message: `${option}: got ${shown}, wants an array or another iterable`,
     });
     throws(() => cache.setMany(given), refused("entries"));
     throws(() => cache.deleteMany(given), refused("keys"));

@@ -206,7 +206,7 @@ test("a wrong option of a warm-up, or a wrong entry, is an error that names it",
   });
   await rejects(cache.warmup(["ada"], { loader }), {
     code: "ERR_OPTION",
-    message: 'entry: got "ada", wants an object like { key, loader, options }',
+    message: 'entry: got "ada", wants an object',
   });
   equal(cache.size, 0);
 });
