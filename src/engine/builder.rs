@@ -123,9 +123,10 @@ impl<K, V, R> Builder<K, V, R> {
     /// with 0 nothing is stored. Unless one of the stale windows below is set, it is gone then.
     ///
     /// At its end an entry is handed out no more, whatever the program did since the last call. So a get of an entry that can
-    /// expire reads a clock: natively the time of the scheduler's last tick, at some 5 ns, and the exact time only within
-    /// 36 ms of the end. A get of an entry that can't expire reads none. An entry that lives for 10 s or longer may end up to
-    /// 36 ms early, any other up to 1 ms.
+    /// expire reads a clock: on Linux and Android the time as the kernel last brought it up to date, at some 5 ns, and within
+    /// 100 ms of the end the exact one, as elsewhere always. A get of an entry that can't expire reads none. An entry that lives
+    /// for 10 s or longer may end up to 100 ms early, any other up to 1 ms. While the whole system is suspended, these clocks
+    /// stand still on Linux, Android and macOS.
     #[must_use]
     pub fn time_to_live(mut self, ttl: impl Into<Ttl>) -> Self {
         self.policy.entry.ttl = ttl.into();
