@@ -21,6 +21,8 @@ mod loader;
 mod loading;
 mod lookup;
 mod many;
+#[cfg(feature = "snapshot")]
+mod noted;
 mod parts;
 mod plugin;
 mod purger;

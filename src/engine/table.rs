@@ -173,7 +173,7 @@ pub(super) struct EntryTable<K, V, R: Runtime> {
     pub left: Left<K, V, R>,
     /// There while a snapshot is loaded.
     #[cfg(feature = "snapshot")]
-    pub noted: Option<super::snapshot::Noted>,
+    pub noted: Option<super::noted::Noted>,
 }
 
 impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {

@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 
-use super::{Loaded, Noted, SnapshotFailure, SnapshotOptions, is_too_old, since};
+use super::{Loaded, SnapshotFailure, SnapshotOptions, is_too_old, since};
 use crate::core::{NotRestored, Part, PartitionId, Restored, Slot, SnapshotId, join_scope};
 use crate::engine::cache::Cache;
+use crate::engine::noted::Noted;
 use crate::engine::plugin::Place;
 use crate::engine::runtime::{Local, Runtime};
 use crate::tier;

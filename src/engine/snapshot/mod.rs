@@ -201,30 +201,6 @@ impl From<io::Error> for SnapshotFailure {
     }
 }
 
-/// Which keys were removed or set since a load began, by their hashes. Some more count as such where two have the same hash.
-#[derive(Default)]
-pub(super) struct Noted {
-    hashes: hashbrown::HashSet<u32>,
-    /// Too many to remember: all keys count.
-    all: bool,
-}
-
-/// So many are remembered.
-const MOST_NOTED: usize = 100_000;
-
-impl Noted {
-    pub fn add(&mut self, hash: u32) {
-        self.all |= self.hashes.len() >= MOST_NOTED;
-        if !self.all {
-            self.hashes.insert(hash);
-        }
-    }
-
-    pub fn has(&self, hash: u32) -> bool {
-        self.all || self.hashes.contains(&hash)
-    }
-}
-
 /// Of the cache's clock and the day's how much time has passed; a clock that was set back makes nothing younger.
 fn since(taken_at: Timestamp, wall: Timestamp) -> u64 {
     wall.millis_since(taken_at)

@@ -1,0 +1,25 @@
+//! What a load of a snapshot must know of the calls that come while it goes on.
+
+/// Which keys were removed or set since a load began, by their hashes. Some more count as such where two have the same hash.
+#[derive(Default)]
+pub(super) struct Noted {
+    hashes: hashbrown::HashSet<u32>,
+    /// Too many to remember: all keys count.
+    all: bool,
+}
+
+/// So many are remembered.
+const MOST_NOTED: usize = 100_000;
+
+impl Noted {
+    pub fn add(&mut self, hash: u32) {
+        self.all |= self.hashes.len() >= MOST_NOTED;
+        if !self.all {
+            self.hashes.insert(hash);
+        }
+    }
+
+    pub fn has(&self, hash: u32) -> bool {
+        self.all || self.hashes.contains(&hash)
+    }
+}
