@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::rc::{Rc, Weak};
 
 #[cfg(feature = "tier")]
+use super::below::{Below, LoadBelow};
+#[cfg(feature = "tier")]
 use super::call::CallOptions;
 use super::inner::Inner;
 use super::plugin::Place;
 use super::runtime::Runtime;
-#[cfg(feature = "tier")]
-use super::tiered::{Below, LoadBelow};
 use crate::core::{Part, PartitionId, PlainTtl};
 use crate::options::{EntryPolicy, Policy};
 use crate::time::Ttl;

@@ -6,14 +6,14 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::asker;
+#[cfg(feature = "tier")]
+use super::below::{LoadBelow, TierLoad};
 use super::call::LoadCtx;
 use super::inner::Inner;
 use super::loader::Loader;
 use super::plugin::{ErrorEvent, LoadEvent, Place, StaleEvent};
 use super::runtime::Runtime;
 use super::table::{Brought, EntryTable, LeftEntry, LoadResult};
-#[cfg(feature = "tier")]
-use super::tiered::{LoadBelow, TierLoad};
 use super::turn;
 use crate::core::{self, FlightId, Node, Outcome, Settled, StaleCause};
 use crate::error::LoadError;

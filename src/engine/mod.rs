@@ -4,6 +4,8 @@
 mod asker;
 mod batch;
 mod batching;
+#[cfg(feature = "tier")]
+mod below;
 mod builder;
 mod cache;
 mod call;

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::below::{life_of, place_of};
 use super::driver::Driver;
+use super::life::{life_of, place_of};
 use super::settings::Settings;
 use crate::core::Stats;
 use crate::engine::batch::Batched;

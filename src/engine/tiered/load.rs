@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, join_all};
 use serde::Serialize;
 
-use super::below::{Below, Life, TierLoad, place_of};
 use super::driver::Driver;
+use super::life::{Life, place_of};
 use super::turns::{Asked, Held};
+use crate::engine::below::{Below, TierLoad};
 use crate::engine::call::LoadCtx;
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;

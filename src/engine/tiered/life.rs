@@ -1,45 +1,9 @@
-//! What a load knows of the stores below its cache, and they of it.
+//! How a value is kept in stores, and what its part is called there.
 
-use std::rc::Rc;
-
-use futures_util::future::LocalBoxFuture;
-
-use crate::engine::call::LoadCtx;
+use crate::engine::below::LoadBelow;
 use crate::engine::plugin::Place;
-use crate::error::LoadError;
 use crate::options::{Policy, PolicyPatch};
 use crate::tier::{self, Lifetimes};
-
-/// Stores that loads ask before their loaders.
-pub(in crate::engine) trait Below<K, V> {
-    /// The value by the tiers, or by the load.
-    fn load<'a>(self: Rc<Self>, load: TierLoad<'a, K, V>) -> LocalBoxFuture<'a, Result<V, LoadError>>
-    where
-        K: 'a,
-        V: 'a;
-}
-
-/// What a load's caller said, as far as the stores want it.
-pub(in crate::engine) struct LoadBelow<K, V> {
-    pub below: Rc<dyn Below<K, V>>,
-    pub policy: Policy,
-    pub tags: Vec<String>,
-    pub weight: Option<u32>,
-    /// Only the loader has a fresh value.
-    pub forced: bool,
-}
-
-/// A load that goes by the stores.
-pub(in crate::engine) struct TierLoad<'a, K, V> {
-    pub key: &'a K,
-    pub place: &'a Place,
-    pub said: &'a LoadBelow<K, V>,
-    pub ctx: &'a LoadCtx<V>,
-    /// Calls the loader.
-    pub load: Box<dyn FnOnce() -> LocalBoxFuture<'a, Result<V, LoadError>> + 'a>,
-    /// Whether a value means "nothing there".
-    pub is_absent: &'a dyn Fn(&V) -> bool,
-}
 
 impl<K, V> LoadBelow<K, V> {
     /// How the loader's value is kept, by what it said.
