@@ -3,12 +3,12 @@
 use std::hash::Hash;
 use std::rc::Rc;
 
+#[cfg(feature = "tier")]
+use super::below::Below;
 use super::cache::Cache;
 use super::handle::{CLOSED, Handle, is_long};
 use super::plugin::Place;
 use super::runtime::Runtime;
-#[cfg(feature = "tier")]
-use super::tiered::Below;
 use crate::core::{Part, join_scope};
 use crate::error::OptionError;
 use crate::options::{Policy, PolicyPatch};
@@ -32,17 +32,16 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// A lookup in it hashes a number too. Weigher, rules, tags of all, plugins and runtime are the cache's.
     ///
     /// # Errors
-    /// [`OptionError`] for the 256th name: figures are kept for 255 namespaces. For any number of parts
-    /// without figures of their own there is [`scope`](Self::scope).
+    /// [`OptionError`] for a name that is empty or contains U+0000; and for the 256th name: figures are kept for 255
+    /// namespaces. For any number of parts without figures of their own there is [`scope`](Self::scope).
     pub fn namespace(&self, name: &str, patch: PolicyPatch) -> Result<Self, OptionError> {
         let handle = &self.handle;
+        let refused = |allowed| OptionError { option: "namespace".to_owned(), given: format!("{name:?}"), allowed };
+        if name.is_empty() || name.contains('\0') {
+            return Err(refused("a non-empty string without U+0000"));
+        }
         let namespace = self.inner.with(|table| table.machine.namespace(handle.namespace, name)).flatten();
-        let refused = || OptionError {
-            option: "namespace".to_owned(),
-            given: name.to_owned(),
-            allowed: "at most 255 different names; use scope() for more",
-        };
-        let namespace = namespace.ok_or_else(refused)?;
+        let namespace = namespace.ok_or_else(|| refused("at most 255 different names; use scope() for more"))?;
         let mut place = (*handle.place).clone();
         place.namespaces.push(name.to_owned());
         Ok(self.open(namespace, handle.scope.clone(), handle.policy.patched(&patch), place))

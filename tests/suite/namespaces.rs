@@ -29,6 +29,16 @@ fn parts_share_the_bounds_and_have_keys_defaults_and_figures_of_their_own() {
 }
 
 #[test]
+fn a_namespace_has_a_name_as_in_the_class() {
+    let (cache, _) = sut::<false>();
+    let posts = cache.namespace("posts", PolicyPatch::new()).expect("room");
+    for (outer, name, given) in [(&cache, "", r#""""#), (&posts, "", r#""""#), (&cache, "a\0b", r#""a\0b""#)] {
+        let error = outer.namespace(name, PolicyPatch::new()).expect_err("no name");
+        assert_eq!(error.to_string(), format!("namespace: got {given}, wants a non-empty string without U+0000"));
+    }
+}
+
+#[test]
 fn one_scopes_entries_are_not_found_by_another() {
     let (cache, world) = sut::<false>();
     let (one, two) = (cache.scope("user:1"), cache.scope("user:2"));

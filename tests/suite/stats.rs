@@ -14,7 +14,7 @@ fn figures_are_kept_for_255_namespaces_and_scopes_are_without_number() {
     let names: Vec<_> = (0..255).map(|n| n.to_string()).collect();
     assert!(names.iter().all(|name| cache.namespace(name, PolicyPatch::new()).is_ok()));
     let error = cache.namespace("one more", PolicyPatch::new()).expect_err("too many");
-    assert_eq!((error.option.as_str(), error.given.as_str()), ("namespace", "one more"));
+    assert_eq!((error.option.as_str(), error.given.as_str()), ("namespace", "\"one more\""));
     assert!(cache.namespace("17", PolicyPatch::new()).is_ok(), "a known one is no new one");
     assert!((0..10_000).all(|n| cache.scope(&n.to_string()).insert("key", n)));
 }
