@@ -119,8 +119,7 @@ where
         }
         let asker = asker::current(inner.address());
         let mut policy = self.policy_of(options);
-        // Where loads run by themselves they go on anyway.
-        policy.keep_loading &= !R::DETACHED && inner.runtime.can_spawn();
+        policy.keep_loading = self.keeps_loading(&policy);
         let ask = Ask {
             hash: Some(hash.0),
             slot: known,
@@ -218,8 +217,7 @@ where
 
     /// Lets the load that has begun go on when everybody has left, if that is wanted.
     pub(super) fn keep_loading(&self, waiter: &Waiter<K, V, R>, asked: &Asked<'_>) {
-        let policy = self.policy_of(asked.options);
-        if !policy.keep_loading || R::DETACHED || !self.inner.runtime.can_spawn() {
+        if !self.keeps_loading(&self.policy_of(asked.options)) {
             return;
         }
         let first = waiter.id();
@@ -227,6 +225,11 @@ where
         if let Some(in_flight) = in_flight {
             self.waiter(first, Who::Cache, &in_flight).wait_in_background(self.deadlines(asked).hard);
         }
+    }
+
+    /// Where loads run by themselves they go on anyway.
+    fn keeps_loading(&self, policy: &Policy) -> bool {
+        policy.keep_loading && !R::DETACHED && self.inner.runtime.can_spawn()
     }
 
     pub(super) fn waiter(&self, wait: WaitId, who: Who, in_flight: &InFlight<V, R>) -> Waiter<K, V, R> {

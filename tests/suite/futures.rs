@@ -5,11 +5,10 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use futures::executor::LocalPool;
-use futures::task::LocalSpawnExt;
 use nearcache::engine::ManualClock;
 use nearcache::{Cache, CallOptions, LoadCtx, LoadError, Ttl};
 #[cfg(target_family = "wasm")]
@@ -229,33 +228,46 @@ fn a_load_is_polled_once_a_wake_and_not_once_a_waiter() {
     // The symptom: 500 waiters and 10 wakes were 5,001 polls of one loader.
     const WAITERS: usize = 500;
     const STEPS: usize = 10;
-    let mut pool = LocalPool::new();
     let cache: Cache<u32, u32> = Cache::new_with_max_entries(10);
-    let (polls, step, done) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let (polls, step) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
-    for _ in 0..WAITERS {
-        let (cache, polls, waker) = (cache.clone(), polls.clone(), waker.clone());
-        let (step, done) = (step.clone(), done.clone());
-        let wait = async move {
-            let load = move |_| {
-                std::future::poll_fn(move |cx| {
-                    polls.set(polls.get() + 1);
-                    *waker.borrow_mut() = Some(cx.waker().clone());
-                    if step.get() >= STEPS { Poll::Ready(1) } else { Poll::Pending }
-                })
-            };
-            assert!(cache.get_with(1, load).await.is_ok());
-            done.set(done.get() + 1);
+    let asks = || -> Waiting<Answer> {
+        let (cache, polls, step, waker) = (cache.clone(), polls.clone(), step.clone(), waker.clone());
+        let load = move |_| {
+            std::future::poll_fn(move |cx| {
+                polls.set(polls.get() + 1);
+                *waker.borrow_mut() = Some(cx.waker().clone());
+                if step.get() >= STEPS { Poll::Ready(1) } else { Poll::Pending }
+            })
         };
-        pool.spawner().spawn_local(wait).expect("it runs");
-    }
-    pool.run_until_stalled();
+        Box::pin(async move { cache.get_with(1, load).await })
+    };
+    let mut waiting: Vec<_> = (0..WAITERS).map(|_| (asks(), Flag::up())).collect();
+    let mut waits_polled = poll_woken(&mut waiting);
     for _ in 0..STEPS {
         step.set(step.get() + 1);
         waker.take().expect("it waits").wake();
-        pool.run_until_stalled();
+        waits_polled += poll_woken(&mut waiting);
     }
-    assert_eq!((polls.get(), done.get()), (1 + STEPS, WAITERS));
+    assert_eq!((polls.get(), waiting.len()), (1 + STEPS, 0));
+    assert_eq!(
+        waits_polled,
+        WAITERS + STEPS + (WAITERS - 1),
+        "at the beginning, by the one who drives, and at the end"
+    );
+}
+
+/// Polls those who were woken, as an executor does, until nobody is; how many polls that took. Who has an answer is gone.
+fn poll_woken(waiting: &mut Vec<(Waiting<Answer>, (Arc<Flag>, Waker))>) -> usize {
+    let (most, mut polls) = (10 * waiting.len(), 0);
+    while waiting.iter().any(|(_, (flag, _))| flag.is_up()) {
+        waiting.retain_mut(|(waiter, (flag, waker))| {
+            polls += usize::from(flag.is_up());
+            !flag.take() || poll_with(waiter, waker).is_none()
+        });
+        assert!(polls <= most, "those who wait wake each other for ever");
+    }
+    polls
 }
 
 #[test]

@@ -62,6 +62,66 @@ fn when_nobody_waits_any_more_the_load_is_dropped_and_the_next_takes_the_lead() 
     assert_eq!(bench.cache.stats().loads_abandoned, 1);
 }
 
+/// A cache whose loads go on, or would if anything could be spawned.
+fn going_on<const ALONE: bool>(spawns: bool) -> Bench<ALONE> {
+    let world = Virtual::default();
+    world.0.spawns.set(spawns);
+    let builder = Cache::builder().keep_loading(true).time_to_live(Ttl::Millis(100)).stale_if_error(Ttl::Millis(100));
+    let builder = builder.soft_timeout(Ttl::Millis(10)).hard_timeout(Ttl::Millis(50));
+    Bench { cache: builder.runtime(world.clone()).build(), world, loads: Rc::default() }
+}
+
+#[test]
+fn with_keep_loading_a_load_goes_on_though_everybody_has_left_and_is_joined() {
+    let bench = going_on::<false>(true);
+    drop(bench.ask("key"));
+    assert_eq!((bench.cache.loads_in_flight(), bench.world.0.spawned()), (1, 1));
+    let mut next = bench.ask("key");
+    bench.settle(0, Ok(7));
+    assert_eq!((value(&mut next), bench.cache.get("key"), bench.world.0.spawned()), (Some(7), Some(7), 0));
+    let stats = bench.cache.stats();
+    assert_eq!((stats.misses, stats.coalesced, stats.loads, stats.loads_abandoned), (1, 1, 1, 0));
+}
+
+#[test]
+fn with_keep_loading_a_load_ends_at_the_deadline_of_the_one_who_began_it() {
+    let bench = going_on::<false>(true);
+    drop(bench.ask("key"));
+    for (passed, in_flight) in [(49, 1), (1, 0)] {
+        bench.world.0.advance(passed);
+        bench.world.0.run_tasks();
+        assert_eq!((bench.cache.loads_in_flight(), bench.world.0.spawned()), (in_flight, in_flight));
+    }
+    assert_eq!((bench.cache.stats().timeouts, bench.cache.stats().loads_abandoned), (0, 1), "nobody waited");
+}
+
+#[test]
+fn with_keep_loading_the_cache_waits_once_also_for_those_who_leave_at_their_soft_deadline() {
+    let bench = going_on::<false>(true);
+    bench.cache.insert("key", 1);
+    bench.world.0.advance(100);
+    let mut waiting = [bench.ask("key"), bench.ask("key")];
+    bench.world.0.advance(10);
+    assert_eq!(waiting.each_mut().map(value), [Some(1), Some(1)]);
+    assert_eq!((bench.cache.loads_in_flight(), bench.world.0.spawned()), (1, 1));
+    bench.settle(0, Ok(2));
+    assert_eq!((bench.cache.get("key"), bench.loads(), bench.world.0.spawned()), (Some(2), 1, 0));
+}
+
+#[test]
+fn without_keep_loading_or_where_nothing_runs_in_the_background_a_load_ends_with_its_last_waiter() {
+    let bench = going_on::<false>(true);
+    drop(bench.ask_with("key", CallOptions::new().keep_loading(false), |_| {}));
+    assert_eq!((bench.cache.loads_in_flight(), bench.world.0.spawned()), (0, 0));
+    let bench = going_on::<false>(false);
+    drop(bench.ask("key"));
+    assert_eq!((bench.cache.loads_in_flight(), bench.world.0.spawned()), (0, 0));
+    // Where loads run by themselves they need nobody to wait for them.
+    let bench = going_on::<true>(true);
+    drop(bench.ask("key"));
+    assert_eq!((bench.cache.loads_in_flight(), bench.world.0.spawned()), (1, 0));
+}
+
 #[test]
 fn where_tasks_run_alone_a_load_is_stored_though_its_leader_has_left() {
     let bench = Bench::<true>::new();

@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use futures::future::join;
 use nearcache::tiers::{Bytes, MemoryTier, MessagePack, Tiered};
 use nearcache::{CallOptions, EntryOptions, LoadCtx, LoadError, Status, Ttl};
 use serde::{Deserialize, Serialize};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::common::Virtual;
+use crate::common::{Virtual, poll_once};
 use crate::support::{Edge, Isolate, Moody, secs};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -212,6 +213,35 @@ fn what_a_loader_says_holds_below_too() {
     edge.world.settle();
     edge.world.advance(1);
     assert_eq!(edge.get(&edge.isolate(&store), "k", "new"), "new");
+}
+
+#[test]
+fn what_a_batch_s_loader_says_is_said_of_every_load_of_the_key_below_too() {
+    // Both loads store the value below: whichever did so without what was said would leave that to others.
+    for older_first in [true, false] {
+        let (edge, store) = (Edge::new(), MemoryTier::new());
+        let (a, b) = (edge.isolate(&store), edge.isolate(&store));
+        let users = a.batched(|keys: Vec<String>, ctxs: Vec<LoadCtx<String>>| async move {
+            assert_eq!((keys.len(), ctxs.len()), (1, 1), "they share its place in the batch");
+            ctxs[0].set_ttl(secs(5));
+            ctxs[0].set_weight(77);
+            ctxs[0].tag("said");
+            keys.into_iter().map(Ok::<_, LoadError>).collect()
+        });
+        let mut older = Box::pin(users.get("k".to_owned()));
+        assert!(poll_once(&mut older).is_none());
+        a.memory().remove("k");
+        let newer = Box::pin(users.get("k".to_owned()));
+        let got = match older_first {
+            true => edge.world.run(join(older, newer)),
+            false => edge.world.run(join(newer, older)),
+        };
+        assert!(got.0.is_ok() && got.1.is_ok());
+        edge.world.settle();
+        assert_eq!(edge.get(&b, "k", "not asked"), "k");
+        let info = b.memory().info("k").unwrap();
+        assert_eq!((info.ttl, info.weight, info.tags), (secs(5).into(), 77, vec!["said".to_owned()]));
+    }
 }
 
 #[test]
