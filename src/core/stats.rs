@@ -90,92 +90,53 @@ impl Stats {
         newer.queue_millis.forget(&earlier.queue_millis);
         newer
     }
+}
 
-    /// All counters, in the order of the fields.
-    #[doc(hidden)]
-    #[inline(never)]
-    pub fn counters(&self) -> [u64; 21] {
-        [
-            self.hits,
-            self.stale_hits,
-            self.misses,
-            self.expired_misses,
-            self.coalesced,
-            self.loads,
-            self.load_failures,
-            self.retries,
-            self.loads_abandoned,
-            self.refreshes,
-            self.rescues,
-            self.refused,
-            self.soft_timeouts,
-            self.timeouts,
-            self.inserts,
-            self.rejected,
-            self.batches,
-            self.evicted_size,
-            self.evicted_expired,
-            self.evicted_replaced,
-            self.evicted_removed,
-        ]
-    }
+/// What is done with each counter by its name.
+macro_rules! counters {
+    ($($name:ident,)*) => {
+        impl Stats {
+            /// All counters, in the order of the fields.
+            #[doc(hidden)]
+            #[inline(never)]
+            pub fn counters(&self) -> [u64; 21] {
+                [$(self.$name),*]
+            }
 
-    /// Each counter becomes what `with` makes of it and its counterpart.
-    fn combine(&mut self, other: &Self, with: fn(u64, u64) -> u64) {
-        // By name and without `..`, so that no counter is forgotten.
-        let Self {
-            hits,
-            stale_hits,
-            misses,
-            expired_misses,
-            coalesced,
-            loads,
-            load_failures,
-            retries,
-            loads_abandoned,
-            refreshes,
-            rescues,
-            refused,
-            soft_timeouts,
-            timeouts,
-            inserts,
-            rejected,
-            batches,
-            evicted_size,
-            evicted_expired,
-            evicted_replaced,
-            evicted_removed,
-            load_millis: _,
-            batch_sizes: _,
-            queue_millis: _,
-        } = self;
-        let mine = [
-            hits,
-            stale_hits,
-            misses,
-            expired_misses,
-            coalesced,
-            loads,
-            load_failures,
-            retries,
-            loads_abandoned,
-            refreshes,
-            rescues,
-            refused,
-            soft_timeouts,
-            timeouts,
-            inserts,
-            rejected,
-            batches,
-            evicted_size,
-            evicted_expired,
-            evicted_replaced,
-            evicted_removed,
-        ];
-        for (mine, theirs) in mine.into_iter().zip(other.counters()) {
-            *mine = with(*mine, theirs);
+            /// Each counter becomes what `with` makes of it and its counterpart.
+            fn combine(&mut self, other: &Self, with: fn(u64, u64) -> u64) {
+                // Without `..`, so that no counter is forgotten.
+                let Self { $($name,)* load_millis: _, batch_sizes: _, queue_millis: _ } = self;
+                for (mine, theirs) in [$($name),*].into_iter().zip(other.counters()) {
+                    *mine = with(*mine, theirs);
+                }
+            }
         }
-    }
+    };
+}
+
+counters! {
+    hits,
+    stale_hits,
+    misses,
+    expired_misses,
+    coalesced,
+    loads,
+    load_failures,
+    retries,
+    loads_abandoned,
+    refreshes,
+    rescues,
+    refused,
+    soft_timeouts,
+    timeouts,
+    inserts,
+    rejected,
+    batches,
+    evicted_size,
+    evicted_expired,
+    evicted_replaced,
+    evicted_removed,
 }
 
 impl Clone for Stats {
