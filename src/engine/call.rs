@@ -257,6 +257,7 @@ impl<V> LoadCtx<V> {
             said.weight.set(others.weight.get());
             said.skip.set(others.skip.get());
             said.loaded_at.set(others.loaded_at.get());
+            said.age.set(others.age.get());
             let tags = others.tags.borrow().clone();
             said.tags.replace(tags);
         }

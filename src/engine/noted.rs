@@ -23,3 +23,18 @@ impl Noted {
         self.all || self.hashes.contains(&hash)
     }
 }
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod tests {
+    use super::{MOST_NOTED, Noted};
+
+    #[test]
+    fn more_than_are_remembered_count_as_all_and_take_no_more_room() {
+        let mut noted = Noted::default();
+        (0..MOST_NOTED as u32).for_each(|hash| noted.add(hash));
+        assert!(noted.has(0) && !noted.has(u32::MAX));
+        noted.add(MOST_NOTED as u32);
+        assert!(noted.has(MOST_NOTED as u32) && noted.has(u32::MAX));
+        assert_eq!(noted.hashes.len(), MOST_NOTED);
+    }
+}

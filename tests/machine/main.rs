@@ -4,6 +4,7 @@ mod computes;
 mod driving;
 mod entries;
 mod exchange;
+mod queue;
 mod random_calls;
 mod sim;
 mod snapshot;

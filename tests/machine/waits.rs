@@ -6,11 +6,11 @@ use crate::driving::*;
 use crate::random::{Random, seed};
 use nearcache::Ttl;
 use nearcache::core::{
-    Answer, Ask, BatchId, BatchLimits, CallTurn, Counted, Failure, JoinBatch, Machine, MissCause, Node, Outcome,
-    PartitionId, Settled, Softened, StaleCause, Start,
+    Answer, Ask, BatchLimits, Counted, Failure, JoinBatch, Machine, MissCause, Node, Outcome, PartitionId, Settled,
+    Softened, StaleCause,
 };
 use nearcache::core::{Timers, WaitId, Wake, Who};
-use nearcache::options::{Limits, LoadLimits, Policy, PolicyPatch};
+use nearcache::options::{Limits, Policy, PolicyPatch, Retry};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -303,55 +303,46 @@ fn a_failed_load_has_taken_its_time_and_its_memory_is_used_like_an_entry() {
     assert_eq!(machine.poll_removal().map(|removal| removal.slot), Some(value), "the failure was used more recently");
 }
 
-/// The symptom: when the requests were gone that had begun as many batches' calls as may be made at once, no load ever
-/// began any more.
 #[test]
-fn the_place_of_a_batchs_call_whose_request_has_died_is_taken_back() {
-    let mut machine = machine(10, Timers::Own);
-    machine.limit_loads(LoadLimits::new().max_concurrent(2));
-    let policy = within(10);
-    let (dead, turn) = call_at(&mut machine, &policy, 0);
-    assert_eq!(turn, CallTurn::Now);
-    let (alive, turn) = call_at(&mut machine, &policy, 5);
-    assert_eq!(turn, CallTurn::Now);
-    let (waits, turn) = call_at(&mut machine, &policy, 6);
-    assert_eq!(turn, CallTurn::Later);
-    assert_eq!(machine.poll_start(at(10)), None, "somebody may be about to hear of the first");
-    assert_eq!(machine.next_start(), Some(at(11)));
-    assert_eq!(machine.poll_start(at(11)), Some(Start::Call(Node::Batch(waits))));
-    // It was alive all the same, and frees nothing that it does not have.
-    machine.batch_ended(dead);
-    let (last, turn) = call_at(&mut machine, &policy, 12);
-    assert_eq!(turn, CallTurn::Later);
-    machine.batch_ended(alive);
-    assert_eq!(machine.poll_start(at(12)), Some(Start::Call(Node::Batch(last))));
-    // A batch that is known to be lost has no place, and one that nobody waits for takes none.
-    let (unwanted, turn) = call_at(&mut machine, &policy, 13);
-    assert_eq!(turn, CallTurn::Later);
-    assert!(machine.batch_lost(last, 1));
-    assert_eq!(machine.poll_start(at(24)), Some(Start::Call(Node::Batch(unwanted))));
-    let (_, turn) = call_at(&mut machine, &policy, 25);
-    assert_eq!(turn, CallTurn::Now);
+fn one_timer_wakes_nobody_for_the_cache_s_own_wait_at_a_soft_deadline() {
+    let mut machine = machine(10, Timers::Shared);
+    let patch = PolicyPatch::new().keep_loading(true).soft_timeout(Ttl::Millis(5)).hard_timeout(Ttl::Millis(10));
+    let (_, flight) = lead(&mut machine, &ask(None, 0, &policy(patch)));
+    let wait = WaitId { flight, group: 0 };
+    assert!(!machine.leave(wait, CALLER), "the cache waits on");
+    assert_eq!(machine.timeout(at(9)), None);
+    assert_eq!(machine.timeout(at(10)), Some(Wake::TimedOut { wait, last: true }));
+    assert_eq!(machine.stats().timeouts, 0, "nobody was told of an error");
 }
 
 #[test]
-fn the_call_of_a_batch_that_is_known_to_be_lost_has_no_place_any_more() {
-    let mut machine = machine(10, Timers::Own);
-    machine.limit_loads(LoadLimits::new().max_concurrent(1));
-    let policy = within(10);
-    let (lost, turn) = call_at(&mut machine, &policy, 0);
-    assert_eq!(turn, CallTurn::Now);
-    let (next, turn) = call_at(&mut machine, &policy, 0);
-    assert_eq!((turn, machine.poll_start(at(0))), (CallTurn::Later, None));
-    assert!(machine.batch_lost(lost, 1), "its keys are tried again");
-    assert_eq!(machine.poll_start(at(0)), Some(Start::Call(Node::Batch(next))));
+fn a_clock_that_is_set_back_puts_no_deadline_off() {
+    let mut machine = machine(10, Timers::Shared);
+    let (_, flight) = lead(&mut machine, &ask(None, 10_000, &within(10)));
+    assert_eq!((machine.timeout(at(2_000)), machine.next_deadline()), (None, Some(at(2_010))));
+    let wait = WaitId { flight, group: 0 };
+    assert_eq!(machine.timeout(at(2_010)), Some(Wake::TimedOut { wait, last: true }));
 }
 
-fn call_at(machine: &mut Machine, policy: &Policy, now: u64) -> (BatchId, CallTurn) {
-    let (_, flight) = lead(machine, &Ask { batched: true, ..ask(None, now, policy) });
-    let limits = BatchLimits { max_size: 10, window: None };
-    let join = JoinBatch { last: None, has: false, load: Some(flight), limits, now: at(now) };
-    let batch = machine.join_batch(&join).batch;
-    machine.close_batch(batch);
-    (batch, machine.begin_call(Node::Batch(batch), at(now)))
+#[test]
+fn without_a_backoff_a_failed_load_is_followed_by_the_next_also_where_the_clock_was_set_back() {
+    let mut machine = machine(10, Timers::Own);
+    let policy = policy(PolicyPatch::new().ttl(Ttl::Millis(10)).stale_if_error(Ttl::Forever));
+    let slot = insert(&mut machine, None, PartitionId::ROOT, 0, &policy).expect("it fits");
+    let (_, flight) = lead(&mut machine, &ask(Some(slot), 2_000, &policy));
+    assert_eq!(machine.failed(flight, &Failure::last(at(2_000), None)).outcome, Outcome::Rescued(slot));
+    lead(&mut machine, &ask(Some(slot), 1_500, &policy));
+}
+
+#[test]
+fn an_attempt_whose_delay_took_too_long_is_not_made() {
+    for (late, may) in [(9, true), (10, false)] {
+        let mut machine = machine(10, Timers::Own);
+        let retry = Retry::new(2).delay(Ttl::Millis(5)).jitter(0.0);
+        let policy = policy(PolicyPatch::new().hard_timeout(Ttl::Millis(10)).retry(retry));
+        let (_, flight) = lead(&mut machine, &ask(None, 0, &policy));
+        let failure = Failure { may_retry: true, ..Failure::last(at(1), None) };
+        assert_eq!(machine.failed(flight, &failure).outcome, Outcome::RetryIn(5));
+        assert_eq!(machine.may_try_again(flight, at(late)), may);
+    }
 }

@@ -230,6 +230,26 @@ fn a_key_removed_while_its_batch_is_open_is_in_the_call_once_and_stored() {
 }
 
 #[test]
+fn a_load_took_as_long_as_its_batch_s_call_however_late_it_hears_of_it() {
+    let bench = Bench::<false>::new(|builder| builder);
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(bench.get(1));
+        assert!(poll_once(waiting.last_mut().expect("one")).is_none());
+        bench.batched.cache().remove(&1);
+    }
+    bench.turn(&mut waiting);
+    assert_eq!(bench.keys(), [[1]]);
+    bench.world.0.advance(5);
+    bench.answer(0, vec![Ok(10)]);
+    assert_eq!(values(bench.turn(&mut waiting[..1])), [Some(10)], "it drives the call");
+    bench.world.0.advance(100);
+    assert_eq!(values(bench.turn(&mut waiting[1..])), [Some(10), Some(10)]);
+    let times = bench.batched.cache().stats().load_millis;
+    assert_eq!((times.count(), times.sum()), (3, 15));
+}
+
+#[test]
 fn a_result_may_have_a_ttl_and_tags_of_its_own() {
     let bench = Bench::<false>::new(|builder| builder.time_to_live(Ttl::Millis(100)).max_bytes(100).weigher(|_, _| 1));
     let mut waiting = vec![bench.get_many(&[1, 2, 3])];

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
-use nearcache::engine::Batched;
-use nearcache::{Cache, LoadCtx, LoadError};
+use nearcache::engine::{Batched, ManualClock};
+use nearcache::{Cache, CallOptions, LoadCtx, LoadError, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -98,4 +99,37 @@ fn a_batch_that_asks_for_a_key_of_its_own_is_told_so() {
     assert_eq!(results[0].as_ref().ok(), Some(&3));
     let Err(LoadError::Loader(cause)) = &results[1] else { panic!("{results:?}") };
     assert!(matches!(cause.downcast_ref(), Some(LoadError::Recursive)), "{cause}");
+}
+
+#[test]
+fn a_load_that_took_an_older_value_at_its_soft_deadline_waits_for_no_load_any_more() {
+    let clock = ManualClock::new();
+    let builder = Cache::<u32, u32>::builder().stale_if_error(Ttl::Millis(1_000)).soft_timeout(Ttl::Millis(20));
+    let cache = builder.clock(clock.clone()).build();
+    cache.insert(2, 5);
+    cache.expire(&2);
+    let ((begin, begins), (end, ends)) = (promised::<()>(), promised::<()>());
+    let inner = cache.clone();
+    let asks_for_one = async move |_| {
+        begins.await;
+        inner.get_with(1, async |_| 0).await
+    };
+    let patient = CallOptions::new().soft_timeout(Ttl::Forever);
+    let mut two = Box::pin(cache.try_get_with_options(2, patient, asks_for_one));
+    assert!(poll_once(&mut two).is_none());
+    let inner = cache.clone();
+    let asks_for_two = async move |_| {
+        let older = inner.get_with(2, async |_| 0).await;
+        ends.await;
+        older
+    };
+    let mut one = Box::pin(cache.try_get_with(1, asks_for_two));
+    assert!(poll_once(&mut one).is_none());
+    clock.advance(Duration::from_millis(20));
+    assert!(poll_once(&mut one).is_none(), "it has the older value, and goes on");
+    begin.say(());
+    assert!(poll_once(&mut two).is_none(), "which may wait for it now");
+    end.say(());
+    assert_eq!(poll_once(&mut one).and_then(Result::ok), Some(5));
+    assert_eq!(poll_once(&mut two).and_then(Result::ok), Some(5));
 }

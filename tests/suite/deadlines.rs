@@ -95,3 +95,24 @@ fn a_background_wait_keeps_the_deadline_of_the_one_who_left_it() {
     assert!(poll_once(&mut background).is_some());
     assert_eq!((cache.loads_in_flight(), cache.stats().timeouts), (0, 0), "nobody was told of an error");
 }
+
+#[test]
+fn a_load_ends_with_the_background_wait_that_is_dropped() {
+    let spawned: Rc<RefCell<Vec<Waiting<()>>>> = Rc::default();
+    let (tasks, clock) = (spawned.clone(), ManualClock::new());
+    let cache: Cache<u32, u32> = Cache::builder()
+        .stale_if_error(Ttl::Millis(1_000))
+        .soft_timeout(Ttl::Millis(20))
+        .clock(clock.clone())
+        .spawner(move |task| tasks.borrow_mut().push(task))
+        .build();
+    cache.insert(1, 1);
+    cache.expire(&1);
+    let mut slow = Box::pin(cache.get_with(1, |_| std::future::pending()));
+    assert!(poll_once(&mut slow).is_none());
+    clock.advance(Duration::from_millis(20));
+    assert_eq!(poll_once(&mut slow).and_then(Result::ok), Some(1));
+    assert_eq!((cache.loads_in_flight(), spawned.borrow().len()), (1, 1));
+    spawned.take();
+    assert_eq!((cache.loads_in_flight(), cache.stats().loads_abandoned), (0, 1));
+}

@@ -7,7 +7,9 @@ use nearcache::{Cache, Ttl};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::bench::{Bench, value};
-use crate::common::Virtual;
+use super::events::{Log, Logs};
+use super::futures::dropping;
+use crate::common::{Virtual, poll_once, promised};
 
 #[test]
 fn a_follower_takes_the_lead_when_the_leaders_request_dies() {
@@ -53,6 +55,44 @@ fn one_who_left_at_its_soft_deadline_takes_no_count_back_when_the_load_is_lost()
     bench.cache.sweep(1);
     let stats = bench.cache.stats();
     assert_eq!((stats.misses, stats.coalesced, stats.soft_timeouts, stats.loads_abandoned), (1, 1, 1, 1));
+}
+
+#[test]
+fn a_load_that_nobody_can_be_waiting_for_is_dropped_when_it_would_go_on() {
+    let world = Virtual::<true>::default();
+    let cache: Cache<u8, u8, _> = Cache::builder().hard_timeout(Ttl::Millis(10)).runtime(world.clone()).build();
+    let ((held, gone), (promiser, promise)) = (dropping(), promised::<()>());
+    let load = move |_| async move {
+        promise.await;
+        drop(held);
+        unreachable!("it goes on")
+    };
+    let mut late = Box::pin(cache.get_with(1, load));
+    assert!(poll_once(&mut late).is_none());
+    world.0.run_tasks();
+    world.0.advance(11);
+    cache.sweep(1);
+    assert_eq!((cache.loads_in_flight(), gone.get()), (0, false), "it belongs to its request");
+    promiser.say(());
+    world.0.run_tasks();
+    assert!(gone.get());
+}
+
+#[test]
+fn a_load_that_ends_after_its_flight_is_no_event() {
+    let (world, log) = (Virtual::<true>::default(), Log::default());
+    let builder = Cache::<u32, u32>::builder().hard_timeout(Ttl::Millis(10)).plugin(Logs(log.clone()));
+    let cache = builder.runtime(world.clone()).build();
+    let (inner, time) = (cache.clone(), world.clone());
+    let load = move |_| async move {
+        time.0.advance(11);
+        inner.sweep(1);
+        7
+    };
+    let mut late = Box::pin(cache.get_with(1, load));
+    assert!(poll_once(&mut late).is_none());
+    world.0.run_tasks();
+    assert_eq!((log.take(), cache.get(&1)), (vec!["miss Some(1) absent".to_owned()], None));
 }
 
 #[test]

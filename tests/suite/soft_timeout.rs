@@ -44,6 +44,22 @@ fn without_an_older_value_a_soft_deadline_means_nothing() {
 }
 
 #[test]
+fn an_older_value_that_is_handed_out_for_a_slow_load_was_used() {
+    let bench = Bench::<false>::new(|builder| {
+        builder.stale_if_error(Ttl::Millis(500)).soft_timeout(Ttl::Millis(10)).time_to_idle(Ttl::Millis(150))
+    });
+    assert_eq!(get(bench.load(Ok(1))), (1, Status::Miss));
+    bench.pass(130);
+    let Err(mut waiting) = bench.ask() else { panic!("no load began") };
+    bench.pass(10);
+    assert_eq!(get(poll_once(&mut waiting).expect("settled")), (1, Status::StaleOnTimeout));
+    bench.pass(60);
+    let Err(mut waiting) = bench.ask() else { panic!("no load goes on") };
+    bench.settle(Err("no"));
+    assert_eq!(get(poll_once(&mut waiting).expect("settled")), (1, Status::StaleIfError), "its idle time began anew");
+}
+
+#[test]
 fn where_both_deadlines_pass_at_once_the_older_value_wins() {
     let bench = Bench::<false>::new(|builder| {
         builder.stale_if_error(Ttl::Millis(500)).soft_timeout(Ttl::Millis(10)).hard_timeout(Ttl::Millis(20))

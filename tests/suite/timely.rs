@@ -48,6 +48,20 @@ fn entries_leave_in_time_and_plugins_are_told() {
 }
 
 #[test]
+fn as_many_entries_as_there_are_leave_at_one_moment() {
+    // They do so in steps, each of which is to be made at the moment at which the one before was.
+    let world = Virtual::<false>::default();
+    world.0.spawns.set(true);
+    let (cache, left) = cache(&world);
+    (0..3_000).for_each(|key| assert!(cache.insert(key, Rc::default())));
+    pass(&world, 99);
+    assert_eq!(cache.len(), 3_000);
+    world.0.advance(1);
+    world.0.settle();
+    assert_eq!((cache.len(), left.borrow().len()), (0, 3_000));
+}
+
+#[test]
 fn a_cache_that_is_dropped_frees_its_entries_and_its_task_ends_at_once() {
     let world = Virtual::<false>::default();
     world.0.spawns.set(true);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::common::{Virtual, poll_once};
-use crate::support::{Edge, Isolate, Moody, secs};
+use crate::support::{Edge, Isolate, Mood, Moody, millis, secs};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct User {
@@ -216,32 +216,34 @@ fn what_a_loader_says_holds_below_too() {
 }
 
 #[test]
-fn what_a_batch_s_loader_says_is_said_of_every_load_of_the_key_below_too() {
-    // Both loads store the value below: whichever did so without what was said would leave that to others.
-    for older_first in [true, false] {
-        let (edge, store) = (Edge::new(), MemoryTier::new());
-        let (a, b) = (edge.isolate(&store), edge.isolate(&store));
-        let users = a.batched(|keys: Vec<String>, ctxs: Vec<LoadCtx<String>>| async move {
-            assert_eq!((keys.len(), ctxs.len()), (1, 1), "they share its place in the batch");
-            ctxs[0].set_ttl(secs(5));
-            ctxs[0].set_weight(77);
-            ctxs[0].tag("said");
-            keys.into_iter().map(Ok::<_, LoadError>).collect()
-        });
-        let mut older = Box::pin(users.get("k".to_owned()));
-        assert!(poll_once(&mut older).is_none());
-        a.memory().remove("k");
-        let newer = Box::pin(users.get("k".to_owned()));
-        let got = match older_first {
-            true => edge.world.run(join(older, newer)),
-            false => edge.world.run(join(newer, older)),
-        };
-        assert!(got.0.is_ok() && got.1.is_ok());
-        edge.world.settle();
-        assert_eq!(edge.get(&b, "k", "not asked"), "k");
-        let info = b.memory().info("k").unwrap();
-        assert_eq!((info.ttl, info.weight, info.tags), (secs(5).into(), 77, vec!["said".to_owned()]));
-    }
+fn what_a_batch_s_loader_says_is_said_of_a_load_whose_place_an_older_one_came_to_share() {
+    let edge = Edge::new();
+    let store = Moody::new(&edge.world);
+    let (a, b) = (edge.isolate(&store), edge.isolate(&store));
+    let users = a.batched(|keys: Vec<String>, ctxs: Vec<LoadCtx<String>>| async move {
+        assert_eq!((keys.len(), ctxs.len()), (1, 1));
+        ctxs[0].set_ttl(secs(5));
+        ctxs[0].set_weight(77);
+        ctxs[0].tag("said");
+        ctxs[0].set_age(secs(1));
+        keys.into_iter().map(Ok::<_, LoadError>).collect()
+    });
+    let users = users.batch_window(millis(100));
+    store.mood.set(Mood::Slow(10));
+    let mut older = Box::pin(users.get("k".to_owned()));
+    assert!((0..2).all(|_| poll_once(&mut older).is_none()), "it reads what is below, a turn later");
+    // The older load goes on for those who wait for it, and comes to the batch later than the newer.
+    a.memory().remove("k");
+    store.mood.set(Mood::Well);
+    let got = edge.world.run(join(users.get("k".to_owned()), older));
+    assert!(got.0.is_ok() && got.1.is_ok());
+    edge.world.settle();
+    assert_eq!(edge.get(&b, "k", "not asked"), "k");
+    let [here, elsewhere] = [&a, &b].map(|isolate| isolate.memory().info("k").unwrap());
+    assert_eq!((here.ttl, here.age), (secs(4).into(), secs(1)), "what is left of it");
+    assert_ne!(elsewhere.ttl, secs(60).into());
+    assert_eq!([here.weight, elsewhere.weight], [77, 77]);
+    assert_eq!([here.tags, elsewhere.tags], [["said"], ["said"]]);
 }
 
 #[test]
