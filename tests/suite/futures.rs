@@ -242,7 +242,7 @@ fn a_load_is_polled_once_a_wake_and_not_once_a_waiter() {
         };
         Box::pin(async move { cache.get_with(1, load).await })
     };
-    let mut waiting: Vec<_> = (0..WAITERS).map(|_| (asks(), Flag::up())).collect();
+    let mut waiting: Vec<Polled> = (0..WAITERS).map(|_| (asks(), Flag::up())).collect();
     let mut waits_polled = poll_woken(&mut waiting);
     for _ in 0..STEPS {
         step.set(step.get() + 1);
@@ -257,8 +257,11 @@ fn a_load_is_polled_once_a_wake_and_not_once_a_waiter() {
     );
 }
 
+/// One who waits, and whether it was woken.
+type Polled = (Waiting<Answer>, (Arc<Flag>, Waker));
+
 /// Polls those who were woken, as an executor does, until nobody is; how many polls that took. Who has an answer is gone.
-fn poll_woken(waiting: &mut Vec<(Waiting<Answer>, (Arc<Flag>, Waker))>) -> usize {
+fn poll_woken(waiting: &mut Vec<Polled>) -> usize {
     let (most, mut polls) = (10 * waiting.len(), 0);
     while waiting.iter().any(|(_, (flag, _))| flag.is_up()) {
         waiting.retain_mut(|(waiter, (flag, waker))| {
