@@ -181,10 +181,23 @@ impl World {
     }
 
     fn plan(&mut self, generation: u64, now: u64, key: &str, tags: &[&str], lifetimes: Lifetimes) -> Option<Write> {
+        self.plan_aged(generation, now, key, tags, lifetimes, 0)
+    }
+
+    fn plan_aged(
+        &mut self,
+        generation: u64,
+        now: u64,
+        key: &str,
+        tags: &[&str],
+        lifetimes: Lifetimes,
+        age: u64,
+    ) -> Option<Write> {
         let (place, tags) = (root(), tags.to_vec());
         let (codec, compressed, weight, payload) = (1, false, None, b"1".as_slice());
         let generation = at(generation);
-        let value = NewValue { place: &place, key, generation, lifetimes, tags, codec, compressed, weight, payload };
+        let value =
+            NewValue { place: &place, key, generation, lifetimes, age, tags, codec, compressed, weight, payload };
         self.chain.write(at(now), &value)
     }
 
@@ -230,6 +243,24 @@ fn a_value_is_found_below_and_copied_upwards() {
     let promotions = read.promotions(&mut world.chain, at(10));
     let wanted: Vec<_> = promotions.iter().map(|promotion| (promotion.put.tier, promotion.put.ttl)).collect();
     assert_eq!(wanted, [(0, 990), (1, 990)]);
+}
+
+#[test]
+fn a_value_that_has_lived_elsewhere_ends_when_it_would_have_ended_there() {
+    let mut world = World::new(1, TierOptions::default());
+    let write = world.plan_aged(5_000, 5_000, "a", &[], fresh_for(1_000), 600).unwrap();
+    assert_eq!(write.puts[0].ttl, 400);
+    world.carry_out(5_000, &write);
+    assert_eq!(world.answer(5_399, "a"), Some(0));
+    assert_eq!(world.answer(5_400, "a"), None);
+    assert_eq!(world.plan_aged(5_000, 5_000, "b", &[], fresh_for(1_000), 1_000), None, "it has ended there");
+    // What is left of its windows is of use.
+    let windowed = Lifetimes { stale_if_error: Ttl::Millis(500), ..fresh_for(1_000) };
+    let write = world.plan_aged(5_000, 5_000, "c", &[], windowed, 1_200).unwrap();
+    assert_eq!(write.puts[0].ttl, 300);
+    world.carry_out(5_000, &write);
+    assert_eq!(world.answer(5_000, "c"), None);
+    assert!(matches!(world.read(5_000, &["c"]).outcome(&world.chain, at(5_000), 0), ReadOutcome::Load(Some(_))));
 }
 
 #[test]
@@ -334,8 +365,18 @@ fn a_purge_reaches_from_the_whole_into_namespaces_and_scopes_and_from_no_part_in
         let mut world = World::new(1, TierOptions::default());
         let (codec, compressed, weight, payload) = (1, false, None, b"1".as_slice());
         let (generation, lifetimes, tags) = (at(0), fresh_for(1_000), vec!["t"]);
-        let value =
-            NewValue { place: &part, key: "a", generation, lifetimes, tags, codec, compressed, weight, payload };
+        let value = NewValue {
+            place: &part,
+            key: "a",
+            generation,
+            lifetimes,
+            age: 0,
+            tags,
+            codec,
+            compressed,
+            weight,
+            payload,
+        };
         let write = world.chain.write(at(0), &value).unwrap();
         world.carry_out(0, &write);
         world.chain.purge(at(1), &from, Purge::Tag("t"));

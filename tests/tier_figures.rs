@@ -46,6 +46,7 @@ impl World {
             key,
             generation: at(self.now),
             lifetimes,
+            age: 0,
             tags: vec![],
             codec: 1,
             compressed: false,

@@ -399,6 +399,7 @@ impl World {
                         stale_while_revalidate: Ttl::Millis(self.random.below(500)),
                         stale_if_error: Ttl::Millis(self.random.below(500)),
                     },
+                    age: 0,
                     tags: vec![&tag, "all"],
                     codec: 1,
                     compressed: false,

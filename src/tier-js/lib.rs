@@ -84,6 +84,7 @@ impl Chain {
         codec: u8,
         compressed: bool,
         weight: f64,
+        age: f64,
         payload: &[u8],
     ) -> Option<Write> {
         let value = NewValue {
@@ -95,6 +96,7 @@ impl Chain {
                 stale_while_revalidate: to_ttl(stale_while_revalidate),
                 stale_if_error: to_ttl(stale_if_error),
             },
+            age: age as u64,
             tags: tags.iter().map(String::as_str).collect(),
             codec,
             compressed,

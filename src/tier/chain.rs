@@ -121,8 +121,10 @@ pub struct NewValue<'a> {
     pub key: &'a str,
     /// When its load began.
     pub generation: Timestamp,
-    /// How long it lives from now on.
+    /// How long it lives.
     pub lifetimes: Lifetimes,
+    /// For how many milliseconds it has lived already, as its source says.
+    pub age: u64,
     /// By what it can be purged.
     pub tags: Vec<&'a str>,
     /// See [`Envelope::codec`].
@@ -257,13 +259,14 @@ impl Chain {
         }
         let ends = value.generation.after(Ttl::Millis(self.options.max_lifetime));
         let name = value.place.value(value.key);
+        let stored_at = now.before(value.age);
         let envelope = Envelope {
             kind: Kind::Value,
             codec: value.codec,
             compressed: value.compressed,
             generation: value.generation,
-            stored_at: now,
-            lifetimes: value.lifetimes.within(ends.millis_since(now)),
+            stored_at,
+            lifetimes: value.lifetimes.within(ends.millis_since(stored_at)),
             weight: value.weight,
             name: &name,
             tags: value.tags.clone(),

@@ -217,6 +217,17 @@ test("what the loader says not to store is not stored below", async () => {
   equal(chain.stats()[0].writes, 0);
 });
 
+test("what has lived elsewhere ends below when it ends here", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const [a, b] = [isolate(), isolate()];
+  await a.cache.getOrSet("k", (_, ctx) => ((ctx.age = "45s"), "old"));
+  await a.chain.flush();
+  const got = await b.cache.getOrSet("k", () => "not asked", { details: true });
+  matches(got, { value: "old", age: 45_000, ttl: 15_000 });
+  advance(15_000);
+  equal(await isolate().cache.getOrSet("k", () => "new"), "new");
+});
+
 test("what no codec can write is handed out, and told to the log", async () => {
   const { isolate, lines } = world();
   const { cache, chain } = isolate();

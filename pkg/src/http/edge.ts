@@ -126,6 +126,7 @@ export class Edge {
         ttl: ttl!,
         staleWhileRevalidate: staleWhileRevalidate!,
         staleIfError: staleIfError!,
+        age: 0,
         tags: share.tags(),
         bytes: NaN,
       };

@@ -10,7 +10,7 @@ import { type Ask, type Flight, hardTimeoutOf, softTimeoutOf, type Wait } from "
 import { Queue } from "./queue.js";
 import { host, keepAlive } from "../runtime/host.js";
 import { bytes, duration, names } from "../options/options.js";
-import { lifeOf, or, readContext, refuses } from "../policy/policy.js";
+import { ageOf, lifeOf, or, readContext, refuses } from "../policy/policy.js";
 import type { AttachedTiers } from "../types/tiering.js";
 import { deferred, isThenable, trusted } from "../runtime/deferred.js";
 
@@ -214,7 +214,7 @@ export class Loads<K, V> {
             absent,
             random,
             ctx.skipped,
-            ctx.age === undefined ? 0 : duration("ctx.age", ctx.age),
+            ageOf(ctx),
             row(said),
             joined(tags),
           );

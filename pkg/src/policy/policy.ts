@@ -262,9 +262,15 @@ export function lifeOf<K, V>(
     ttl: isAbsent ? or(pick("negativeTtl"), pick("ttl")) : pick("ttl"),
     staleWhileRevalidate: pick("staleWhileRevalidate"),
     staleIfError: pick("staleIfError"),
+    age: ageOf(ctx),
     tags: [...new Set([...(call?.tags ?? []), ...tags])],
     bytes: ctx?.bytes ?? call?.bytes ?? NaN,
   };
+}
+
+/** How long a value has lived already, by its loader. */
+export function ageOf(ctx: LoadContext<unknown> | undefined): number {
+  return ctx?.age === undefined ? 0 : duration("ctx.age", ctx.age);
 }
 
 const UNSAID: Numbers = {

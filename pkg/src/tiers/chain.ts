@@ -317,7 +317,7 @@ class TierDriver implements TierChain, AttachedBytes {
     life: () => ValueLife,
     all: boolean,
   ): Promise<void> {
-    const { ttl, staleWhileRevalidate, staleIfError, tags, bytes } = life();
+    const { ttl, staleWhileRevalidate, staleIfError, age, tags, bytes } = life();
     if (ttl === 0) return;
     const payload = await this.#payloads.write(value);
     const now = this.#host!.now();
@@ -333,6 +333,7 @@ class TierDriver implements TierChain, AttachedBytes {
       payload.codec,
       payload.compressed,
       bytes,
+      age,
       payload.bytes,
     );
     if (write === undefined) return;

@@ -26,6 +26,8 @@ export interface ValueLife {
   readonly ttl: number;
   readonly staleWhileRevalidate: number;
   readonly staleIfError: number;
+  /** How long it has lived already. */
+  readonly age: number;
   readonly tags: readonly string[];
   readonly bytes: number;
 }

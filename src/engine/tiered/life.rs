@@ -39,12 +39,14 @@ pub(super) fn life_of<'a>(
     let mut tags: Vec<&str> = tags.into_iter().flatten().map(String::as_str).collect();
     tags.sort_unstable();
     tags.dedup();
-    Life { lifetimes, tags, weight }
+    Life { lifetimes, age: 0, tags, weight }
 }
 
 /// How a value is kept.
 pub(super) struct Life<'a> {
     pub lifetimes: Lifetimes,
+    /// For how many milliseconds it has lived already.
+    pub age: u64,
     pub tags: Vec<&'a str>,
     pub weight: Option<u32>,
 }

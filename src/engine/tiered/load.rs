@@ -59,6 +59,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             key,
             generation,
             lifetimes: life.lifetimes,
+            age: life.age,
             tags: life.tags.clone(),
             codec: self.codec.id(),
             compressed: payload.compressed,
@@ -130,6 +131,7 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
                 if !load.ctx.is_skipped() {
                     let said = load.ctx.tags();
                     let life = load.said.life(&load.ctx.policy(), &said, load.ctx.weight(), (load.is_absent)(&value));
+                    let life = Life { age: load.ctx.age(), ..life };
                     let through = self.store(&place, &key, &value, began, &life);
                     join_all(through.iter().map(|task| task.join())).await;
                 }

@@ -239,6 +239,7 @@ impl World {
                 stale_while_revalidate: self.policy.entry.stale_while_revalidate,
                 stale_if_error: self.policy.entry.stale_if_error,
             },
+            age: 0,
             tags: self.tags[load.key as usize].iter().map(String::as_str).collect(),
             codec: 3,
             compressed: false,

@@ -241,9 +241,27 @@ fn what_a_batch_s_loader_says_is_said_of_a_load_whose_place_an_older_one_came_to
     assert_eq!(edge.get(&b, "k", "not asked"), "k");
     let [here, elsewhere] = [&a, &b].map(|isolate| isolate.memory().info("k").unwrap());
     assert_eq!((here.ttl, here.age), (secs(4).into(), secs(1)), "what is left of it");
-    assert_ne!(elsewhere.ttl, secs(60).into());
+    assert_eq!((elsewhere.ttl, elsewhere.age), (here.ttl, here.age));
     assert_eq!([here.weight, elsewhere.weight], [77, 77]);
     assert_eq!([here.tags, elsewhere.tags], [["said"], ["said"]]);
+}
+
+#[test]
+fn what_has_lived_elsewhere_ends_below_when_it_ends_here() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let (a, b) = (edge.isolate(&store), edge.isolate(&store));
+    let load = |ctx: LoadCtx<String>| async move {
+        ctx.set_age(secs(45));
+        Ok::<_, LoadError>("old".to_owned())
+    };
+    edge.world.run(a.try_get_with("k".to_owned(), load)).unwrap();
+    edge.world.settle();
+    assert_eq!(edge.get(&b, "k", "not asked"), "old");
+    let [here, elsewhere] = [&a, &b].map(|isolate| isolate.memory().info("k").unwrap());
+    assert_eq!((here.ttl, here.age), (secs(15).into(), secs(45)));
+    assert_eq!((elsewhere.ttl, elsewhere.age), (here.ttl, here.age));
+    edge.world.advance(15_000);
+    assert_eq!(edge.get(&edge.isolate(&store), "k", "new"), "new");
 }
 
 #[test]
