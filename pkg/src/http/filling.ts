@@ -16,7 +16,14 @@ export type End = "whole" | "too long" | "late" | Error;
 export interface Bounds {
   readonly idle: number;
   readonly total: number;
-  readonly room: (bytes: number) => boolean;
+  readonly room: Room;
+}
+
+/** For the bytes that are kept, until nobody needs them any more. */
+export interface Room {
+  /** Whether so many in all may be kept. */
+  grow(bytes: number): boolean;
+  free(): void;
 }
 
 export class Filling {
@@ -27,7 +34,10 @@ export class Filling {
   // Settled with the next chunk. See docs/workerd-promises.md for why it is made so.
   #more = deferred<void>();
   #reader: Reader | undefined;
+  #room: Room | undefined;
   #idle = 0;
+  /** Ends the wait for a reader who does not take what is kept. */
+  #giveUp: ReturnType<typeof setTimeout> | undefined;
   /** Whether what is still to come goes to one reader, and is not kept. */
   #passes = false;
   /** Whether a reader has left. It is the only one, where the rest may be its own. */
@@ -35,9 +45,11 @@ export class Filling {
 
   /**
    * Reads a stream to its end, and gives `whole`, `too long` where `room` refuses so many bytes in all, `late` if nothing came for `idle`
-   * milliseconds or not all within `total`, or the error that broke it.
+   * milliseconds or not all within `total`, or the error that broke it. What was read of one that is too long has its room until its reader
+   * has taken it, within `total`.
    */
   async read(source: ReadableStream<Uint8Array> | null, { idle, total, room }: Bounds): Promise<End> {
+    this.#room = room;
     if (source === null) return this.#finish("whole");
     this.#reader = readerOf(source);
     this.#idle = idle;
@@ -50,8 +62,9 @@ export class Filling {
         const { value, done } = read;
         if (done || value === undefined) return this.#finish("whole");
         this.#push(value);
-        if (!room(this.#length)) {
+        if (!room.grow(this.#length)) {
           this.#passes = true;
+          this.#giveUp = setTimeout(() => this.cancel(), Math.max(0, end - Date.now()));
           if (this.#isLeft) this.cancel();
           this.#next();
           return "too long";
@@ -79,9 +92,27 @@ export class Filling {
 
   #finish(how: "whole" | "late" | Error): End {
     if (how === "whole") this.#over = true;
-    else this.#error = how instanceof Error ? how : new Error(`the body could not be read: ${how}`);
+    else this.#fail(how instanceof Error ? how : new Error(`the body could not be read: ${how}`));
+    this.#release();
     this.#next();
     return how;
+  }
+
+  /** For all who read it, at once, as any stream fails. */
+  #fail(error: Error): void {
+    this.#error ??= error;
+    this.#drop();
+  }
+
+  #drop(): void {
+    this.#chunks = [];
+    this.#release();
+  }
+
+  #release(): void {
+    clearTimeout(this.#giveUp);
+    this.#room?.free();
+    this.#room = undefined;
   }
 
   /** All of it, when it has been read whole. */
@@ -101,6 +132,7 @@ export class Filling {
 
   /** Nobody wants what is still to come. */
   cancel(): void {
+    this.#fail(new Error("the body was given up"));
     this.#reader?.cancel().catch(() => {});
   }
 
@@ -139,7 +171,7 @@ export class Filling {
   }
 
   async #pass(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    this.#chunks = [];
+    this.#drop();
     const read = await within(this.#reader!.read(new Uint8Array(LARGEST_READ)), this.#idle);
     if (read === LATE) {
       this.cancel();

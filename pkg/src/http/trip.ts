@@ -225,6 +225,7 @@ export class Led {
   /** Reads the body for the cache, while the leader's client has it at once. */
   async #read(): Promise<void> {
     const { trip, taken } = this;
+    const room = trip.room()!;
     const filling = new Filling();
     this.shared.filling = filling;
     taken?.();
@@ -232,7 +233,7 @@ export class Led {
     const end = await filling.read(this.#response!.body, {
       idle: trip.idleTimeout(),
       total: trip.totalTimeout(),
-      room: (bytes) => trip.grow(bytes),
+      room: { grow: (bytes) => room.grow(bytes), free: () => free(room) },
     });
     switch (end) {
       case "whole":
