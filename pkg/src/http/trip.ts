@@ -218,7 +218,9 @@ export class Led {
       bodies: this.ways.edge!.bodies!,
     });
     this.#tell();
-    const stored = await this.#passing.run();
+    const { stored: storing, over } = this.#passing.run();
+    this.ways.waitUntil(over);
+    const stored = await storing;
     if (stored !== undefined) trip.apart(stored.name, length, stored.digests);
   }
 
