@@ -591,6 +591,7 @@ test("Hono: a request that is changed on its way round comes to an end", async (
   ok(calls < 30, String(calls));
 });
 
+await import("./bodies.mjs");
 await import("./edge.mjs");
 await import("./random.mjs");
 const given = settings();
