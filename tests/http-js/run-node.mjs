@@ -452,6 +452,35 @@ test("a handler that forgets its Response is a 502 that says so", async () => {
   );
 });
 
+test("a handler that does not answer in time is a 504 for all who wait, and what it brings later is let go", async () => {
+  const http = new HttpCache({ hardTimeout: 50 });
+  let isCancelled = false;
+  const handler = async () => {
+    await sleep(150);
+    const body = new ReadableStream({ cancel: () => void (isCancelled = true) });
+    return new Response(body, { headers: MINUTE });
+  };
+  const answers = await times(3, () => http.handle(new Request("https://example.com/"), handler));
+  equal([...new Set(answers.map(({ status }) => status))], [504]);
+  equal(http.stats().loadsInFlight, 0);
+  await sleep(150);
+  equal(isCancelled, true);
+});
+
+test("a redirect that is not followed keeps no connection", async () => {
+  let cancelled = 0;
+  const http = new HttpCache({
+    fetch: async () => {
+      const body = new ReadableStream({ cancel: () => void cancelled++ });
+      return new Response(body, { status: 302, headers: { location: "/", "cache-control": "no-store" } });
+    },
+  });
+  await rejects(http.fetch("https://example.com/", { redirect: "error" }), { message: /which the request forbids/ });
+  equal(cancelled, 1);
+  await rejects(http.fetch("https://example.com/"), { message: /for the 21st time/ });
+  equal(cancelled, 22);
+});
+
 test("a handler that throws is a 502, and one that encodes by itself goes by as it is", async () => {
   const http = new HttpCache();
   const request = () => new Request("https://example.com/b");

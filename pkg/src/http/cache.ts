@@ -85,7 +85,6 @@ export class HttpCache {
         if (hops > 0) Object.defineProperty(response, "redirected", { value: true, configurable: true });
         return response;
       }
-      response.body?.cancel().catch(() => {});
       request = next;
     }
   }
@@ -107,9 +106,9 @@ export class HttpCache {
   /** `ends`: ends the body as well, beyond its request's signal. */
   async #answer(request: Request, origin: AskOrigin, background = true, ends?: AbortSignal | null): Promise<Response> {
     const { signal } = request;
-    signal?.throwIfAborted();
     const behind = this.#edge?.catchUp();
     if (behind !== undefined) await behind;
+    signal?.throwIfAborted();
     const answer = this.#ask(request, origin, background);
     if (answer instanceof Response || signal === null || signal === undefined) return answer;
     let leave: () => void;

@@ -6,7 +6,7 @@ import { toError } from "../options/errors.js";
 import { Passing } from "./apart.js";
 import type { Edge } from "./edge.js";
 import { flatten, unflatten } from "./fields.js";
-import { Filling } from "./filling.js";
+import { Filling, LATE, within } from "./filling.js";
 import type { AskOrigin, OriginResponse } from "./types.js";
 
 /** How one request is carried out. */
@@ -178,22 +178,27 @@ export class Led {
   async #ask(): Promise<number> {
     const { trip, ways } = this;
     const controller = new AbortController();
-    let late = false;
-    const timer = setTimeout(() => ((late = true), controller.abort()), trip.headTimeout());
     this.#abort = () => controller.abort();
     try {
-      this.#response = await ways.origin({
+      const asking = ways.origin({
         url: trip.url(),
         method: trip.method(),
         headers: unflatten(trip.fields()),
         body: trip.sendsBody() ? ways.body : null,
         signal: controller.signal,
       });
+      const answer = await within(asking, trip.headTimeout());
+      if (answer === LATE) {
+        // What is asked may not know of signals, and answer all the same.
+        asking.then(({ body }) => body?.cancel()).catch(() => {});
+        controller.abort();
+        trip.fail(TIMED_OUT, "");
+        return DONE;
+      }
+      this.#response = answer;
     } catch (error) {
-      trip.fail(late ? TIMED_OUT : UNREACHABLE, late ? "" : reason(error));
+      trip.fail(UNREACHABLE, reason(error));
       return DONE;
-    } finally {
-      clearTimeout(timer);
     }
     const { status, headers } = this.#response;
     const came = trip.head(status, flatten(headers));
