@@ -130,6 +130,29 @@ test("what an origin has sent before it failed is held for nobody", async () => 
   ok(had <= CHUNK, `${had} bytes were held`);
 });
 
+test("a body that comes in crumbs costs no more than reading it", async () => {
+  const length = 1 * MB;
+  const crumbs = () => {
+    let at = 0;
+    return new ReadableStream({
+      pull(controller) {
+        if (at === length) return controller.close();
+        controller.enqueue(Uint8Array.of((at >> 3) & 255, (at >> 3) & 255, (at >> 3) & 255, (at >> 3) & 255));
+        at += 4;
+      },
+    });
+  };
+  const begin = performance.now();
+  const plain = await bytesOf(new Response(crumbs()));
+  const alone = performance.now() - begin;
+  const http = new HttpCache({ fetch: async () => new Response(crumbs(), { headers: MINUTE }) });
+  const bytes = await bytesOf(await http.fetch(PAGE));
+  const took = performance.now() - begin - alone;
+  equal(Buffer.compare(bytes, plain), 0);
+  ok(took < 20 * alone, `${Math.round(took)} ms, alone ${Math.round(alone)} ms`);
+  equal(Buffer.compare(await bytesOf(await http.fetch(PAGE)), plain), 0);
+});
+
 test("a store of bodies that says too soon that it has one is held to reading it", async () => {
   const length = 5 * MB;
   for (const reads of [true, false]) {

@@ -7,6 +7,9 @@ import { withLength } from "../runtime/streams.js";
 const FIRST_READ = 16 * 1024;
 const LARGEST_READ = 256 * 1024;
 
+/** Chunks of fewer bytes are joined. */
+const SMALL = 16 * 1024;
+
 /** How much of a chunk's memory may be empty, as a part of what is in it: 1 / WASTE. */
 const WASTE = 4;
 
@@ -81,7 +84,18 @@ export class Filling {
     const spare = chunk.buffer.byteLength - chunk.byteLength;
     this.#chunks.push(spare * WASTE > chunk.byteLength ? chunk.slice() : chunk);
     this.#length += chunk.byteLength;
+    this.#join();
     this.#next();
+  }
+
+  /** Joins small neighbours, in rising sizes: many cost more than what is in them, each has to be passed by who reads, and no byte moves often. */
+  #join(): void {
+    const chunks = this.#chunks;
+    for (let last; (last = chunks.at(-1)) !== undefined && last.byteLength < SMALL;) {
+      const before = chunks.at(-2);
+      if (before === undefined || before.byteLength > last.byteLength) return;
+      chunks.splice(-2, 2, joined([before, last]));
+    }
   }
 
   #next(): void {
@@ -119,13 +133,8 @@ export class Filling {
   bytes(): Uint8Array {
     const [only] = this.#chunks;
     if (only !== undefined && this.#chunks.length === 1) return only;
-    const whole = new Uint8Array(this.#length);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      whole.set(chunk, at);
-      at += chunk.byteLength;
-    }
     // Whoever is still reading goes on with the copy.
+    const whole = joined(this.#chunks);
     this.#chunks = [whole];
     return whole;
   }
@@ -191,6 +200,16 @@ export class Filling {
     }
     return undefined;
   }
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
 }
 
 /** Reads into the buffer that it is given, where the stream can do that. */
