@@ -66,7 +66,7 @@ export class HttpCache {
   /**
    * As the global `fetch`, from the cache where it may be. Follows redirects, each of which is stored by itself. Does not reject where the
    * origin fails: see above. When the request's signal is aborted, it rejects with the signal's reason, and so does a body that has not all
-   * come yet; others who wait for the same are not concerned.
+   * come yet, unless it is from memory; others who wait for the same are not concerned.
    *
    * Bodies come without their coding, as from `fetch`. A request with cookies goes past the cache, unless a rule's `cookies`
    * says otherwise.
