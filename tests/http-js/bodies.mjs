@@ -130,6 +130,34 @@ test("what an origin has sent before it failed is held for nobody", async () => 
   ok(had <= CHUNK, `${had} bytes were held`);
 });
 
+test("what a client does with the bytes that it gets is nobody else's business", async () => {
+  const spoils = {
+    overwrites: (chunk) => chunk.fill(255),
+    transfers: ({ buffer }) => structuredClone(buffer, { transfer: [buffer] }),
+  };
+  for (const [name, spoil] of Object.entries(spoils)) {
+    for (const [length, options] of [
+      [1 * MB, { told: true }],
+      [1 * MB, {}],
+      [5 * MB, { told: true }],
+    ]) {
+      const origin = streams(length, { every: 1, ...options });
+      const stored = [];
+      const http = overBodies(
+        origin.fetch,
+        async ({ stream }) => void stored.push(await bytesOf(new Response(stream))),
+      );
+      const one = await http.fetch(PAGE);
+      const two = http.fetch(PAGE).then(bytesOf);
+      for await (const chunk of one.body) spoil(chunk);
+      ok(isWhole(await two, length), `${name}: another's, ${length}`);
+      await until(() => http.stats().loadsInFlight === 0);
+      const kept = length > 2 * MB ? stored[0] : await bytesOf(await http.fetch(PAGE));
+      ok(isWhole(kept, length), `${name}: what is stored, ${length}`);
+    }
+  }
+});
+
 test("a body that comes in crumbs costs no more than reading it", async () => {
   const length = 1 * MB;
   const crumbs = () => {

@@ -114,7 +114,8 @@ export class Passing {
 
   async #pass(chunk: Uint8Array): Promise<void> {
     try {
-      await this.#client?.write(chunk);
+      // A copy, since whoever has it may change it, or transfer its memory.
+      await this.#client?.write(chunk.slice());
     } catch {
       // The client has gone.
       this.#client = undefined;

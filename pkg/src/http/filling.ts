@@ -191,11 +191,12 @@ export class Filling {
     controller.close();
   }
 
-  /** What there is from a position on, of one chunk. */
+  /** What there is from a position on, of one chunk: a copy, since whoever has it may change it, or transfer its memory. */
   #from(position: number, end: number): Uint8Array | undefined {
     let at = 0;
     for (const chunk of this.#chunks) {
-      if (position < at + chunk.byteLength) return chunk.subarray(position - at, Math.min(end - at, chunk.byteLength));
+      if (position < at + chunk.byteLength)
+        return chunk.slice(position - at, Math.min(end, position + LARGEST_READ) - at);
       at += chunk.byteLength;
     }
     return undefined;
