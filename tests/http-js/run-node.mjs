@@ -69,7 +69,20 @@ test("a body that ends before the length it came with is an error for all who re
   equal([calls, http.stats().entries], [2, 0]);
 });
 
-test("where the wasm fails, at whatever call, who waits gets a 5xx, and the next ones another instance", async () => {
+test("where the wasm fails, at whatever call, who waits gets a 5xx, the next ones another instance, and no connection is kept", async () => {
+  let open = 0;
+  const body = () => {
+    open++;
+    const source = {
+      pull(controller) {
+        open--;
+        controller.enqueue(new TextEncoder().encode("v"));
+        controller.close();
+      },
+      cancel: () => void open--,
+    };
+    return new ReadableStream(source, { highWaterMark: 0 });
+  };
   const { now } = Date;
   const failing = () => {
     throw new WebAssembly.RuntimeError("unreachable");
@@ -79,7 +92,7 @@ test("where the wasm fails, at whatever call, who waits gets a 5xx, and the next
   console.error = (...line) => lines.push(line);
   try {
     for (let calls = 0; calls < 20; calls++) {
-      const http = new HttpCache({ fetch: async () => new Response("v", { headers: MINUTE }) });
+      const http = new HttpCache({ fetch: async () => new Response(body(), { headers: MINUTE }) });
       let left = calls;
       // The wasm reads the clock in nearly every call.
       Date.now = () => (left-- === 0 ? failing() : now());
@@ -92,6 +105,7 @@ test("where the wasm fails, at whatever call, who waits gets a 5xx, and the next
       );
       if (calls === 0) equal(statuses.includes(500), true);
       equal(await read(http.fetch("https://example.com/")), "v", `after ${calls}`);
+      equal(open, 0, `open after ${calls}`);
     }
   } finally {
     Object.assign(Date, { now });

@@ -141,6 +141,7 @@ export class Filling {
 
   /** Nobody wants what is still to come. */
   cancel(): void {
+    if (this.#over) return;
     this.#fail(new Error("the body was given up"));
     this.#reader?.cancel().catch(() => {});
   }
@@ -169,7 +170,7 @@ export class Filling {
           if (this.#passes) return this.#pass(controller);
           await this.#more.promise;
         }
-        if (this.#passes && !this.#over) this.cancel();
+        if (this.#passes) this.cancel();
         controller.close();
       },
       cancel: () => {

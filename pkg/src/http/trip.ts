@@ -119,10 +119,9 @@ export class Led {
 
   #discard(): void {
     this.#abort();
-    const { filling } = this.shared;
     // A handler of the program's has no connection that could be aborted.
-    if (filling !== undefined) filling.cancel();
-    else this.#response?.body?.cancel().catch(() => {});
+    this.shared.filling?.cancel();
+    this.#response?.body?.cancel().catch(() => {});
   }
 
   /** Never rejects. */
@@ -152,6 +151,7 @@ export class Led {
       }
     } catch (error) {
       this.ways.failed(error);
+      this.#discard();
       try {
         this.trip.fail(UNREACHABLE, "the trip failed");
       } catch {
