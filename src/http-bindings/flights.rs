@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use nearcache::http::exchange::{Filling, FlightKey, Key, Outcome};
+use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::proxy::Proxy;
 use crate::store::Body;
 
 /// One trip: what is known of it so far.
@@ -17,8 +19,6 @@ pub(crate) struct Flight {
     pub seen: u64,
     began: u64,
     pub state: RefCell<State>,
-    /// Bytes of its body that have been read.
-    pub filled: Cell<u64>,
 }
 
 impl Flight {
@@ -90,7 +90,7 @@ impl Flights {
         self.under_way.set(self.under_way.get() + 1);
         let number = if key.is_some() { self.last.get().wrapping_add(1).max(1) } else { 0 };
         let state = RefCell::new(State::Asking);
-        let flight = Rc::new(Flight { number, key: key.clone(), seen, began: now, state, filled: Cell::new(0) });
+        let flight = Rc::new(Flight { number, key: key.clone(), seen, began: now, state });
         if let Some(key) = key {
             self.last.set(number);
             by_key.insert(key, flight.clone());
@@ -111,18 +111,20 @@ impl Flights {
     pub fn end(&self, flight: &Flight) {
         self.close(flight);
         self.under_way.set(self.under_way.get().saturating_sub(1));
-        self.filling.set(self.filling.get().saturating_sub(flight.filled.replace(0)));
     }
 
-    /// Whether there is room for so many more bytes of its body.
-    pub fn grow(&self, flight: &Flight, bytes: u64) -> bool {
+    /// Whether there is room for so many more bytes of bodies: then they are taken.
+    fn take(&self, bytes: u64) -> bool {
         let filling = self.filling.get() + bytes;
         let fits = filling <= self.most_filling;
         if fits {
             self.filling.set(filling);
-            flight.filled.set(flight.filled.get() + bytes);
         }
         fits
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.filling.set(self.filling.get().saturating_sub(bytes));
     }
 
     /// Whether a body for this key may be stored apart: one at a time for a key, and so many in all. What began before `gone` has lost
@@ -154,5 +156,45 @@ impl Flights {
 
     pub fn under_way(&self) -> usize {
         self.under_way.get()
+    }
+}
+
+/// Room for a body in memory, out of what all that are on their way into the store may take: as long as anybody needs the bytes, be its
+/// trip over. Dropped, it is given back: the garbage collector does that too, where its request is gone.
+#[wasm_bindgen]
+pub struct Room {
+    proxy: Rc<Proxy>,
+    limit: u64,
+    taken: Cell<u64>,
+}
+
+impl Room {
+    /// For a body of this length, if it is known, and of so many bytes at the most; `None` if there is none.
+    pub(crate) fn of(proxy: &Rc<Proxy>, announced: Option<u64>, limit: u64) -> Option<Self> {
+        let room = Self { proxy: proxy.clone(), limit, taken: Cell::new(0) };
+        room.reaches(announced.unwrap_or(0)).then_some(room)
+    }
+
+    fn reaches(&self, bytes: u64) -> bool {
+        let more = bytes.saturating_sub(self.taken.get());
+        let fits = bytes <= self.limit && self.proxy.flights.take(more);
+        if fits {
+            self.taken.set(self.taken.get() + more);
+        }
+        fits
+    }
+}
+
+#[wasm_bindgen]
+impl Room {
+    /// So many bytes of the body have been read by now; whether they may be kept.
+    pub fn grow(&self, read: f64) -> bool {
+        self.reaches(read as u64)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.proxy.flights.give_back(self.taken.get());
     }
 }

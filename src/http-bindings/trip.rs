@@ -8,7 +8,7 @@ use nearcache::http::exchange::{Failure, Fetch, Filling, Manifest, Outcome, Piec
 use nearcache::http::rule::Purge;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::flights::{Flight, State};
+use crate::flights::{Flight, Room, State};
 use crate::host;
 use crate::proxy::Proxy;
 use crate::store::{Body, Purged};
@@ -36,6 +36,8 @@ pub struct Trip {
     pub(crate) sent_at: u64,
     /// What goes into stores below.
     pub(crate) shared: Vec<Shared<Body>>,
+    /// For the body that is to be read.
+    room: Option<Room>,
     /// When its body began to be stored apart, while it is.
     apart: Option<u64>,
     /// Whether it is in the background; nothing once it has been counted.
@@ -50,6 +52,7 @@ impl Trip {
             flight,
             sent_at: host::now(),
             shared: Vec::new(),
+            room: None,
             apart: None,
             background: Some(background),
         }
@@ -88,12 +91,6 @@ impl Trip {
             at += part.length();
         }
         whole
-    }
-
-    /// Takes the room that a body of announced length needs.
-    fn reserve(&self, filling: &Filling<Body>) -> bool {
-        let announced = filling.expected.unwrap_or(0);
-        announced <= filling.limit && self.proxy.flights.grow(&self.flight, announced)
     }
 
     /// What becomes of a body for which there is no room: it is stored apart, if it may be.
@@ -215,18 +212,19 @@ impl Trip {
                 self.end(outcome, now);
                 came::DONE
             }
-            // What is known to have no room goes by at once.
-            Progress::Read(filling) if !self.reserve(&filling) => {
+            Progress::Read(filling) => {
+                self.room = Room::of(&self.proxy, filling.expected, filling.limit);
+                if self.room.is_some() {
+                    self.apply(now);
+                    self.flight.state.replace(State::Filling(filling));
+                    return came::READ;
+                }
+                // What is known to have no room goes by at once.
                 let apart = self.begin_apart(&filling, now);
                 let came = if apart.is_some() { came::APART } else { came::DONE };
                 let outcome = apart.unwrap_or_else(|| self.fetch.handle_too_long(now));
                 self.end(outcome, now);
                 came
-            }
-            Progress::Read(filling) => {
-                self.apply(now);
-                self.flight.state.replace(State::Filling(filling));
-                came::READ
             }
         }
     }
@@ -236,14 +234,9 @@ impl Trip {
         matches!(&*self.flight.state.borrow(), State::Ended(outcome) if matches!(**outcome, Outcome::Unshared(_)))
     }
 
-    /// So many bytes of the body have been read by now; whether they may be kept.
-    pub fn grow(&self, read: f64) -> bool {
-        let limit = match &*self.flight.state.borrow() {
-            State::Filling(filling) => filling.limit,
-            _ => 0,
-        };
-        let more = (read as u64).saturating_sub(self.flight.filled.get());
-        read as u64 <= limit && self.proxy.flights.grow(&self.flight, more)
+    /// The room for the body that is to be read.
+    pub fn room(&mut self) -> Option<Room> {
+        self.room.take()
     }
 
     /// The body has been read.

@@ -41,6 +41,9 @@ export async function startOrigin() {
         return response.end(`tag, call ${call}\n`);
       case "moved":
         return response.writeHead(301, { location: `/page?from=${call}` }).end();
+      case "told":
+        response.setHeader("content-length", 200_000);
+      // Falls through.
       case "large":
         response.write("x".repeat(100_000));
         return setTimeout(() => response.end("y".repeat(100_000)), 50);

@@ -69,7 +69,20 @@ test("a body that ends before the length it came with is an error for all who re
   equal([calls, http.stats().entries], [2, 0]);
 });
 
-test("where the wasm fails, at whatever call, who waits gets a 5xx, and the next ones another instance", async () => {
+test("where the wasm fails, at whatever call, who waits gets a 5xx, the next ones another instance, and no connection is kept", async () => {
+  let open = 0;
+  const body = () => {
+    open++;
+    const source = {
+      pull(controller) {
+        open--;
+        controller.enqueue(new TextEncoder().encode("v"));
+        controller.close();
+      },
+      cancel: () => void open--,
+    };
+    return new ReadableStream(source, { highWaterMark: 0 });
+  };
   const { now } = Date;
   const failing = () => {
     throw new WebAssembly.RuntimeError("unreachable");
@@ -79,7 +92,7 @@ test("where the wasm fails, at whatever call, who waits gets a 5xx, and the next
   console.error = (...line) => lines.push(line);
   try {
     for (let calls = 0; calls < 20; calls++) {
-      const http = new HttpCache({ fetch: async () => new Response("v", { headers: MINUTE }) });
+      const http = new HttpCache({ fetch: async () => new Response(body(), { headers: MINUTE }) });
       let left = calls;
       // The wasm reads the clock in nearly every call.
       Date.now = () => (left-- === 0 ? failing() : now());
@@ -92,6 +105,7 @@ test("where the wasm fails, at whatever call, who waits gets a 5xx, and the next
       );
       if (calls === 0) equal(statuses.includes(500), true);
       equal(await read(http.fetch("https://example.com/")), "v", `after ${calls}`);
+      equal(open, 0, `open after ${calls}`);
     }
   } finally {
     Object.assign(Date, { now });
@@ -452,6 +466,35 @@ test("a handler that forgets its Response is a 502 that says so", async () => {
   );
 });
 
+test("a handler that does not answer in time is a 504 for all who wait, and what it brings later is let go", async () => {
+  const http = new HttpCache({ hardTimeout: 50 });
+  let isCancelled = false;
+  const handler = async () => {
+    await sleep(150);
+    const body = new ReadableStream({ cancel: () => void (isCancelled = true) });
+    return new Response(body, { headers: MINUTE });
+  };
+  const answers = await times(3, () => http.handle(new Request("https://example.com/"), handler));
+  equal([...new Set(answers.map(({ status }) => status))], [504]);
+  equal(http.stats().loadsInFlight, 0);
+  await sleep(150);
+  equal(isCancelled, true);
+});
+
+test("a redirect that is not followed keeps no connection", async () => {
+  let cancelled = 0;
+  const http = new HttpCache({
+    fetch: async () => {
+      const body = new ReadableStream({ cancel: () => void cancelled++ });
+      return new Response(body, { status: 302, headers: { location: "/", "cache-control": "no-store" } });
+    },
+  });
+  await rejects(http.fetch("https://example.com/", { redirect: "error" }), { message: /which the request forbids/ });
+  equal(cancelled, 1);
+  await rejects(http.fetch("https://example.com/"), { message: /for the 21st time/ });
+  equal(cancelled, 22);
+});
+
 test("a handler that throws is a 502, and one that encodes by itself goes by as it is", async () => {
   const http = new HttpCache();
   const request = () => new Request("https://example.com/b");
@@ -591,6 +634,7 @@ test("Hono: a request that is changed on its way round comes to an end", async (
   ok(calls < 30, String(calls));
 });
 
+await import("./bodies.mjs");
 await import("./edge.mjs");
 await import("./random.mjs");
 const given = settings();

@@ -17,7 +17,8 @@ const worker = await serve(folder, {
 });
 const get = async (path, init) => {
   const response = await fetch(worker.url + path, init);
-  return { status: response.status, did: response.headers.get("cache-status"), text: await response.text() };
+  const { status, headers } = response;
+  return { status, headers, did: headers.get("cache-status"), text: await response.text() };
 };
 const times = (n, make) => Promise.all(Array.from({ length: n }, (_, i) => make(i)));
 
@@ -32,6 +33,16 @@ test("a body streams to those who share it, and comes without its coding", async
   const lengths = await times(20, async () => (await get("/by-fetch/large/a")).text.length);
   equal([[...new Set(lengths)], origin.calls("/large/a")], [[200_000], 1]);
   for (const _ of [1, 2]) equal((await get("/by-fetch/gzip/a")).text, "gzip, call 1\n".repeat(100));
+});
+
+test("a signal ends a body that is on its way, and not what is stored of it; without that it changes nothing", async () => {
+  for (const kind of ["large", "told"]) {
+    const staying = get(`/by-signal/${kind}/signal`);
+    equal((await get(`/aborted/${kind}/signal`)).text, "enough");
+    const { headers, text } = await staying;
+    equal([text.length, headers.get("content-length")], [200_000, kind === "told" ? "200000" : null]);
+    equal([(await get(`/by-fetch/${kind}/signal`)).text.length, origin.calls(`/${kind}/signal`)], [200_000, 1]);
+  }
 });
 
 test("a Hono app answers once for 100 requests, and then the cache", async () => {

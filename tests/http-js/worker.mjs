@@ -4,11 +4,26 @@ import { Hono } from "hono";
 import { hono, HttpCache } from "nearcache/http";
 
 const fetched = new HttpCache();
+const origin = (c, before) => c.env.ORIGIN + c.req.path.slice(before.length);
 const answers = new HttpCache();
 let calls = 0;
 
 const app = new Hono();
-app.get("/by-fetch/*", (c) => fetched.fetch(c.env.ORIGIN + c.req.path.slice("/by-fetch".length)));
+app.get("/by-fetch/*", (c) => fetched.fetch(origin(c, "/by-fetch")));
+app.get("/by-signal/*", (c) => fetched.fetch(origin(c, "/by-signal"), { signal: new AbortController().signal }));
+app.get("/aborted/*", async (c) => {
+  const controller = new AbortController();
+  const { body } = await fetched.fetch(origin(c, "/aborted"), { signal: controller.signal });
+  const reader = body.getReader();
+  await reader.read();
+  controller.abort(new Error("enough"));
+  try {
+    while (!(await reader.read()).done);
+  } catch ({ message }) {
+    return c.text(message);
+  }
+  return c.text("no error");
+});
 app.get("/stats", (c) => c.json({ fetched: fetched.stats(), answers: answers.stats(), calls }));
 app.post("/purge", (c) => c.text(String(fetched.purge({ everything: true }) + answers.purge({ everything: true }))));
 app.use(hono(answers, app));

@@ -12,6 +12,7 @@ const LONG = process.argv.includes("--long");
 const only = process.argv.slice(2).find((argument) => !argument.startsWith("--")) ?? "";
 const MIB = 1 << 20;
 const long = "q".repeat(2_000);
+const block = Buffer.alloc(64 * 1024);
 let serial = 0;
 
 const kinds = {
@@ -31,6 +32,14 @@ const kinds = {
     response.writeHead(200, { "cache-control": "max-age=600", "content-length": 1_000_000 });
     response.write(Buffer.alloc(900_000));
     setTimeout(() => response.end(Buffer.alloc(100_000)), 3_000);
+  },
+  endless(response) {
+    response.writeHead(200, { "cache-control": "max-age=600" });
+    const write = () => {
+      while (!response.destroyed && response.write(block));
+    };
+    response.on("drain", write);
+    write();
   },
   late: (response) => setTimeout(() => response.writeHead(200, { "cache-control": "no-store" }).end("x"), 40),
   hang() {},
@@ -120,6 +129,45 @@ const tests = {
       return row;
     } finally {
       server.stop();
+    }
+  },
+  async "what clients do not read of bodies too long for the cache takes room until they leave, or the time is over"() {
+    const limits = { MAX_BYTES: `${32 * MIB}`, MAX_ENTRY_BYTES: `${16 * MIB}`, MAX_FILLING_BYTES: `${32 * MIB}` };
+    for (const [time, stays] of [
+      ["5m", false],
+      ["6s", true],
+    ]) {
+      const server = await startWorkerd({ ORIGIN, ...limits, TOTAL_TIMEOUT: time });
+      const stores = async () => {
+        const path = `/plain/room-${++serial}`;
+        await get(server, path);
+        await sleep(20);
+        return /; hit/.test((await get(server, path)).headers["cache-status"]);
+      };
+      const until = async (wanted) => {
+        for (let tries = 0; tries < 80; tries++, await sleep(100)) if ((await stores()) === wanted) return;
+        assert.fail(`room: never ${wanted}, stays: ${stays}`);
+      };
+      try {
+        const clients = [];
+        // One after the other, each with as much as it may have: sockets take some megabytes of that, too.
+        for (let i = 0; i < 3; i++) {
+          const request = http.get(`${server.url}/endless/${i}`, { agent: false }).on("error", () => {});
+          request.on("response", (response) => response.on("error", () => {}).pause());
+          clients.push(request);
+          await sleep(600);
+        }
+        await until(false);
+        if (!stays) {
+          await sleep(1_000);
+          assert.equal(await stores(), false);
+          for (const request of clients) request.socket.resetAndDestroy();
+        }
+        await until(true);
+        for (const request of clients) request.destroy();
+      } finally {
+        server.stop();
+      }
     }
   },
   async "loads under way are bounded: beyond, 503 and Retry-After"() {

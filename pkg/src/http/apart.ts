@@ -1,6 +1,7 @@
 // Bodies that lie apart: on their way there, beside the client that gets them, and on their way back, believed part by part.
 
 import type { AttachedBodies, BodyWriter } from "../types/tiering.js";
+import { deferred } from "../runtime/deferred.js";
 import { streamOf, withLength } from "../runtime/streams.js";
 import { LATE, type Reader, readerOf, within } from "./filling.js";
 
@@ -27,6 +28,14 @@ export interface PassingWays {
 export interface Stored {
   readonly name: string;
   readonly digests: Uint8Array;
+}
+
+/** How far it is. */
+export interface Run {
+  /** What is stored, once that is known. */
+  readonly stored: Promise<Stored | undefined>;
+  /** Settles when the client has all of it as well. */
+  readonly over: Promise<void>;
 }
 
 /**
@@ -56,8 +65,13 @@ export class Passing {
     this.#client = undefined;
   }
 
-  /** Reads to the end; what is stored then, if it is. Never rejects. */
-  async run(): Promise<Stored | undefined> {
+  /** Reads to the end. Nothing of it rejects. */
+  run(): Run {
+    const { promise: stored, resolve } = deferred<Stored | undefined>();
+    return { stored, over: this.#run(resolve) };
+  }
+
+  async #run(tell: (stored: Stored | undefined) => void): Promise<void> {
     const { length, idle, total, bodies, partBytes } = this.ways;
     const name = crypto.randomUUID();
     const store = new Storing(bodies.begin(name, length), length, partBytes);
@@ -76,30 +90,32 @@ export class Passing {
         if (left < 0) throw new Error("the body is longer than was said");
         const passed = this.#pass(value);
         await store.write(value);
-        // A client may take its time, for which no store is held open.
-        if (Date.now() > end || (await within(passed, end - Date.now())) === LATE) {
+        // A client may take its time, for which no store is held open, nor anything that others wait for.
+        if (Date.now() > end || (await within(passed, Math.min(idle, end - Date.now()))) === LATE) {
           store.abandon(new Error("it takes too long"));
-          await passed;
         }
+        if (!store.goes) tell(undefined);
+        await passed;
         if (this.#client === undefined && !store.goes) {
           reader.cancel().catch(() => {});
-          return undefined;
+          return;
         }
       }
     } catch (error) {
       store.abandon(error);
       this.#client?.abort(error).catch(() => {});
       reader.cancel().catch(() => {});
-      return undefined;
+      return tell(undefined);
     }
     this.#client?.close().catch(() => {});
     const digests = await store.end();
-    return digests && { name, digests };
+    tell(digests && { name, digests });
   }
 
   async #pass(chunk: Uint8Array): Promise<void> {
     try {
-      await this.#client?.write(chunk);
+      // A copy, since whoever has it may change it, or transfer its memory.
+      await this.#client?.write(chunk.slice());
     } catch {
       // The client has gone.
       this.#client = undefined;
@@ -143,13 +159,19 @@ class Storing {
       this.#left -= part.length;
       this.#part = this.#next();
       this.#digests.push(await digest(part));
-      if (!(await this.writer?.write(part))) this.writer = undefined;
+      if (!(await this.writer?.write(part))) this.#stop();
     }
   }
 
   abandon(reason: unknown): void {
     this.writer?.abandon(reason);
+    this.#stop();
+  }
+
+  /** Its client may go on for long. */
+  #stop(): void {
     this.writer = undefined;
+    this.#part = new Uint8Array(0);
   }
 
   async end(): Promise<Uint8Array | undefined> {

@@ -2,6 +2,7 @@ import type { Ask, Cache, Glue } from "../../generated/http.js";
 import { NearCacheError } from "../options/errors.js";
 import { INSPECT } from "../figures/inspect.js";
 import { refusal, show } from "../options/options.js";
+import { abortable } from "./abort.js";
 import { drive } from "./drive.js";
 import { Edge, type EdgeStats } from "./edge.js";
 import { flatten } from "./fields.js";
@@ -64,26 +65,26 @@ export class HttpCache {
 
   /**
    * As the global `fetch`, from the cache where it may be. Follows redirects, each of which is stored by itself. Does not reject where the
-   * origin fails: see above. When the request's signal is aborted, it rejects with the signal's reason; others who wait for the same are not
-   * concerned.
+   * origin fails: see above. When the request's signal is aborted, it rejects with the signal's reason, and so does a body that has not all
+   * come yet, unless it is from memory; others who wait for the same are not concerned.
    *
    * Bodies come without their coding, as from `fetch`. A request with cookies goes past the cache, unless a rule's `cookies`
    * says otherwise.
    */
   async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     let request = new Request(input, init);
+    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
     const reads = request.method === "GET" || request.method === "HEAD";
     const follows = reads && request.redirect !== "manual";
     const origin = byFetch(this.#fetch, reads ? "manual" : request.redirect);
     for (let hops = 0; ; hops++) {
-      const response = await this.#answer(request, origin);
+      const response = await this.#answer(request, origin, true, signal);
       const next = follows ? nextHop(request, response, hops) : undefined;
       if (next === undefined) {
         Object.defineProperty(response, "url", { value: request.url, configurable: true });
         if (hops > 0) Object.defineProperty(response, "redirected", { value: true, configurable: true });
         return response;
       }
-      response.body?.cancel().catch(() => {});
       request = next;
     }
   }
@@ -102,11 +103,12 @@ export class HttpCache {
     return this.#answer(request, byHandler(handler), background);
   }
 
-  async #answer(request: Request, origin: AskOrigin, background = true): Promise<Response> {
+  /** `ends`: ends the body as well, beyond its request's signal. */
+  async #answer(request: Request, origin: AskOrigin, background = true, ends?: AbortSignal | null): Promise<Response> {
     const { signal } = request;
-    signal?.throwIfAborted();
     const behind = this.#edge?.catchUp();
     if (behind !== undefined) await behind;
+    signal?.throwIfAborted();
     const answer = this.#ask(request, origin, background);
     if (answer instanceof Response || signal === null || signal === undefined) return answer;
     let leave: () => void;
@@ -117,7 +119,8 @@ export class HttpCache {
       };
       signal.addEventListener("abort", leave);
     });
-    return Promise.race([answer, left]).finally(() => signal.removeEventListener("abort", leave));
+    const response = await Promise.race([answer, left]).finally(() => signal.removeEventListener("abort", leave));
+    return ends ? abortable(response, ends) : response;
   }
 
   #ask(request: Request, origin: AskOrigin, background: boolean, asked = false): Response | Promise<Response> {

@@ -7,6 +7,9 @@ import { withLength } from "../runtime/streams.js";
 const FIRST_READ = 16 * 1024;
 const LARGEST_READ = 256 * 1024;
 
+/** Chunks of fewer bytes are joined. */
+const SMALL = 16 * 1024;
+
 /** How much of a chunk's memory may be empty, as a part of what is in it: 1 / WASTE. */
 const WASTE = 4;
 
@@ -16,7 +19,14 @@ export type End = "whole" | "too long" | "late" | Error;
 export interface Bounds {
   readonly idle: number;
   readonly total: number;
-  readonly room: (bytes: number) => boolean;
+  readonly room: Room;
+}
+
+/** For the bytes that are kept, until nobody needs them any more. */
+export interface Room {
+  /** Whether so many in all may be kept. */
+  grow(bytes: number): boolean;
+  free(): void;
 }
 
 export class Filling {
@@ -27,7 +37,10 @@ export class Filling {
   // Settled with the next chunk. See docs/workerd-promises.md for why it is made so.
   #more = deferred<void>();
   #reader: Reader | undefined;
+  #room: Room | undefined;
   #idle = 0;
+  /** Ends the wait for a reader who does not take what is kept. */
+  #giveUp: ReturnType<typeof setTimeout> | undefined;
   /** Whether what is still to come goes to one reader, and is not kept. */
   #passes = false;
   /** Whether a reader has left. It is the only one, where the rest may be its own. */
@@ -35,9 +48,11 @@ export class Filling {
 
   /**
    * Reads a stream to its end, and gives `whole`, `too long` where `room` refuses so many bytes in all, `late` if nothing came for `idle`
-   * milliseconds or not all within `total`, or the error that broke it.
+   * milliseconds or not all within `total`, or the error that broke it. What was read of one that is too long has its room until its reader
+   * has taken it, within `total`.
    */
   async read(source: ReadableStream<Uint8Array> | null, { idle, total, room }: Bounds): Promise<End> {
+    this.#room = room;
     if (source === null) return this.#finish("whole");
     this.#reader = readerOf(source);
     this.#idle = idle;
@@ -50,8 +65,9 @@ export class Filling {
         const { value, done } = read;
         if (done || value === undefined) return this.#finish("whole");
         this.#push(value);
-        if (!room(this.#length)) {
+        if (!room.grow(this.#length)) {
           this.#passes = true;
+          this.#giveUp = setTimeout(() => this.cancel(), Math.max(0, end - Date.now()));
           if (this.#isLeft) this.cancel();
           this.#next();
           return "too long";
@@ -68,7 +84,18 @@ export class Filling {
     const spare = chunk.buffer.byteLength - chunk.byteLength;
     this.#chunks.push(spare * WASTE > chunk.byteLength ? chunk.slice() : chunk);
     this.#length += chunk.byteLength;
+    this.#join();
     this.#next();
+  }
+
+  /** Joins small neighbours, in rising sizes: many cost more than what is in them, each has to be passed by who reads, and no byte moves often. */
+  #join(): void {
+    const chunks = this.#chunks;
+    for (let last; (last = chunks.at(-1)) !== undefined && last.byteLength < SMALL;) {
+      const before = chunks.at(-2);
+      if (before === undefined || before.byteLength > last.byteLength) return;
+      chunks.splice(-2, 2, joined([before, last]));
+    }
   }
 
   #next(): void {
@@ -79,28 +106,43 @@ export class Filling {
 
   #finish(how: "whole" | "late" | Error): End {
     if (how === "whole") this.#over = true;
-    else this.#error = how instanceof Error ? how : new Error(`the body could not be read: ${how}`);
+    else this.#fail(how instanceof Error ? how : new Error(`the body could not be read: ${how}`));
+    this.#release();
     this.#next();
     return how;
+  }
+
+  /** For all who read it, at once, as any stream fails. */
+  #fail(error: Error): void {
+    this.#error ??= error;
+    this.#drop();
+  }
+
+  #drop(): void {
+    this.#chunks = [];
+    this.#release();
+  }
+
+  #release(): void {
+    clearTimeout(this.#giveUp);
+    this.#room?.free();
+    this.#room = undefined;
   }
 
   /** All of it, when it has been read whole. */
   bytes(): Uint8Array {
     const [only] = this.#chunks;
     if (only !== undefined && this.#chunks.length === 1) return only;
-    const whole = new Uint8Array(this.#length);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      whole.set(chunk, at);
-      at += chunk.byteLength;
-    }
     // Whoever is still reading goes on with the copy.
+    const whole = joined(this.#chunks);
     this.#chunks = [whole];
     return whole;
   }
 
   /** Nobody wants what is still to come. */
   cancel(): void {
+    if (this.#over) return;
+    this.#fail(new Error("the body was given up"));
     this.#reader?.cancel().catch(() => {});
   }
 
@@ -128,7 +170,7 @@ export class Filling {
           if (this.#passes) return this.#pass(controller);
           await this.#more.promise;
         }
-        if (this.#passes && !this.#over) this.cancel();
+        if (this.#passes) this.cancel();
         controller.close();
       },
       cancel: () => {
@@ -139,7 +181,7 @@ export class Filling {
   }
 
   async #pass(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    this.#chunks = [];
+    this.#drop();
     const read = await within(this.#reader!.read(new Uint8Array(LARGEST_READ)), this.#idle);
     if (read === LATE) {
       this.cancel();
@@ -150,15 +192,26 @@ export class Filling {
     controller.close();
   }
 
-  /** What there is from a position on, of one chunk. */
+  /** What there is from a position on, of one chunk: a copy, since whoever has it may change it, or transfer its memory. */
   #from(position: number, end: number): Uint8Array | undefined {
     let at = 0;
     for (const chunk of this.#chunks) {
-      if (position < at + chunk.byteLength) return chunk.subarray(position - at, Math.min(end - at, chunk.byteLength));
+      if (position < at + chunk.byteLength)
+        return chunk.slice(position - at, Math.min(end, position + LARGEST_READ) - at);
       at += chunk.byteLength;
     }
     return undefined;
   }
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
 }
 
 /** Reads into the buffer that it is given, where the stream can do that. */

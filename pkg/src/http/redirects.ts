@@ -3,10 +3,11 @@
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const MOST = 20;
 
-/** The request that a response sends to, if it does. */
+/** The request that a response sends to, if it does: then nobody reads what the response says. */
 export function nextHop(request: Request, response: Response, hops: number): Request | undefined {
   const location = response.headers.get("location");
   if (!REDIRECTS.has(response.status) || location === null) return undefined;
+  response.body?.cancel().catch(() => {});
   if (request.redirect === "error") throw new TypeError(`${request.url} redirects, which the request forbids`);
   if (hops === MOST) throw new TypeError(`${request.url} redirects for the ${MOST + 1}st time`);
   const [from, to] = [new URL(request.url), new URL(location, request.url)];

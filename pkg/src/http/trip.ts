@@ -6,7 +6,7 @@ import { toError } from "../options/errors.js";
 import { Passing } from "./apart.js";
 import type { Edge } from "./edge.js";
 import { flatten, unflatten } from "./fields.js";
-import { Filling } from "./filling.js";
+import { Filling, LATE, within } from "./filling.js";
 import type { AskOrigin, OriginResponse } from "./types.js";
 
 /** How one request is carried out. */
@@ -119,10 +119,9 @@ export class Led {
 
   #discard(): void {
     this.#abort();
-    const { filling } = this.shared;
     // A handler of the program's has no connection that could be aborted.
-    if (filling !== undefined) filling.cancel();
-    else this.#response?.body?.cancel().catch(() => {});
+    this.shared.filling?.cancel();
+    this.#response?.body?.cancel().catch(() => {});
   }
 
   /** Never rejects. */
@@ -152,6 +151,7 @@ export class Led {
       }
     } catch (error) {
       this.ways.failed(error);
+      this.#discard();
       try {
         this.trip.fail(UNREACHABLE, "the trip failed");
       } catch {
@@ -178,22 +178,27 @@ export class Led {
   async #ask(): Promise<number> {
     const { trip, ways } = this;
     const controller = new AbortController();
-    let late = false;
-    const timer = setTimeout(() => ((late = true), controller.abort()), trip.headTimeout());
     this.#abort = () => controller.abort();
     try {
-      this.#response = await ways.origin({
+      const asking = ways.origin({
         url: trip.url(),
         method: trip.method(),
         headers: unflatten(trip.fields()),
         body: trip.sendsBody() ? ways.body : null,
         signal: controller.signal,
       });
+      const answer = await within(asking, trip.headTimeout());
+      if (answer === LATE) {
+        // What is asked may not know of signals, and answer all the same.
+        asking.then(({ body }) => body?.cancel()).catch(() => {});
+        controller.abort();
+        trip.fail(TIMED_OUT, "");
+        return DONE;
+      }
+      this.#response = answer;
     } catch (error) {
-      trip.fail(late ? TIMED_OUT : UNREACHABLE, late ? "" : reason(error));
+      trip.fail(UNREACHABLE, reason(error));
       return DONE;
-    } finally {
-      clearTimeout(timer);
     }
     const { status, headers } = this.#response;
     const came = trip.head(status, flatten(headers));
@@ -218,13 +223,16 @@ export class Led {
       bodies: this.ways.edge!.bodies!,
     });
     this.#tell();
-    const stored = await this.#passing.run();
+    const { stored: storing, over } = this.#passing.run();
+    this.ways.waitUntil(over);
+    const stored = await storing;
     if (stored !== undefined) trip.apart(stored.name, length, stored.digests);
   }
 
   /** Reads the body for the cache, while the leader's client has it at once. */
   async #read(): Promise<void> {
     const { trip, taken } = this;
+    const room = trip.room()!;
     const filling = new Filling();
     this.shared.filling = filling;
     taken?.();
@@ -232,7 +240,7 @@ export class Led {
     const end = await filling.read(this.#response!.body, {
       idle: trip.idleTimeout(),
       total: trip.totalTimeout(),
-      room: (bytes) => trip.grow(bytes),
+      room: { grow: (bytes) => room.grow(bytes), free: () => free(room) },
     });
     switch (end) {
       case "whole":

@@ -117,7 +117,10 @@ export interface HttpCacheOptions {
   maxEntries?: number | undefined;
   /** How many requests to origins may be under way: default 1,000. Beyond, what is stale is given, or a 503 with `Retry-After`. */
   maxLoads?: number | undefined;
-  /** Bytes of bodies that are being read for the cache: default 16 MiB. Beyond, they go by. With `maxBytes` at most 96 MiB. */
+  /**
+   * Bytes of bodies that are being read for the cache, and of what turned out too long for it, until its client has them: default 16 MiB.
+   * Beyond, bodies go by. With `maxBytes` at most 96 MiB.
+   */
   maxFillingBytes?: number | undefined;
   /** How long a request waits where something stale would do: default, for ever. */
   softTimeout?: Duration | undefined;

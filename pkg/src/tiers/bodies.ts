@@ -102,6 +102,7 @@ export class Bodies implements AttachedBodies {
       () => true,
       () => false,
     );
+    const failed = new Promise<false>((resolve) => putting.then(undefined, () => resolve(false)));
     let isOver = false;
     const stop = (reason: unknown): void => {
       isOver = true;
@@ -116,8 +117,8 @@ export class Bodies implements AttachedBodies {
     return {
       write: async (part) => {
         if (isOver) return false;
-        // A store that has failed may read no further.
-        const written = Promise.race([writer.write(part).then(() => true), put]);
+        // A store that has failed may read no further. One that says too soon that it has all of it is held to reading it.
+        const written = Promise.race([writer.write(part).then(() => true), failed]);
         const ended = await within(host, this.#timeout, () => written);
         if (isOver) return false;
         if (ended.end === WELL && ended.value) return true;
