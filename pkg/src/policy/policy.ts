@@ -137,6 +137,12 @@ export const USUAL = {
   keepLoading: 0,
 };
 
+type Said = Partial<
+  Pick<
+    LoadContext<unknown>,
+    "ttl" | "idleTtl" | "staleWhileRevalidate" | "swr" | "staleIfError" | "refreshAhead" | "jitter"
+  >
+>;
 type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
 type Read<K> = LifeOptions<K> &
   Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout" | "retry" | "validate" | "keepLoading">;
@@ -161,16 +167,9 @@ export function readLoadLimits<K, V>(given: NearCacheOptions<K, V>): LoadLimits 
 
 /** @throws {NearCacheError} `ERR_OPTION` */
 export function readNumbers<K>(given: Given<K>): Numbers {
-  const { ttl, idleTtl, staleIfError, refreshAhead, jitter, negativeTtl, errorBackoff, softTimeout, hardTimeout } =
-    given;
-  const { retry, validate, keepLoading } = given;
+  const { negativeTtl, errorBackoff, softTimeout, hardTimeout, retry, validate, keepLoading } = given;
   return {
-    ttl: read("ttl", ttl, duration),
-    idleTtl: read("idleTtl", idleTtl, duration),
-    staleWhileRevalidate: readWindow(given, ""),
-    staleIfError: read("staleIfError", staleIfError, duration),
-    refreshAhead: read("refreshAhead", refreshAhead, factor),
-    jitter: read("jitter", jitter, fraction),
+    ...readLife(given, ""),
     negativeTtl: read("negativeTtl", negativeTtl, duration),
     errorBackoff: typeof errorBackoff === "function" ? NaN : read("errorBackoff", errorBackoff, duration),
     softTimeout: read("softTimeout", softTimeout, duration),
@@ -181,9 +180,22 @@ export function readNumbers<K>(given: Given<K>): Numbers {
   };
 }
 
+/** What the cache, a call and a loader may say alike. An error calls an option as its speaker does, with `prefix`. */
+function readLife(given: Said, prefix: string) {
+  const { ttl, idleTtl, staleIfError, refreshAhead, jitter } = given;
+  return {
+    ttl: read("ttl", ttl, duration, prefix),
+    idleTtl: read("idleTtl", idleTtl, duration, prefix),
+    staleWhileRevalidate: readWindow(given, prefix),
+    staleIfError: read("staleIfError", staleIfError, duration, prefix),
+    refreshAhead: read("refreshAhead", refreshAhead, factor, prefix),
+    jitter: read("jitter", jitter, fraction, prefix),
+  };
+}
+
 /** NaN for what is not said. */
-function read(option: string, given: unknown, as: (option: string, given: unknown) => number): number {
-  return given === undefined ? NaN : as(option, given);
+function read(option: string, given: unknown, as: (option: string, given: unknown) => number, prefix = ""): number {
+  return given === undefined ? NaN : as(prefix + option, given);
 }
 
 /** @throws {NearCacheError} `ERR_OPTION` */
@@ -231,19 +243,11 @@ export function readRetryRule<K>(given: Retry<K> | undefined): RetryRule<K> | un
 
 const RETRY_OPTIONS = new Set(["attempts", "delay", "factor", "jitter", "when"]);
 const NO_RETRY = { attempts: NaN, retryDelay: NaN, retryFactor: NaN, retryJitter: NaN };
+const UNSAID = readNumbers({} as Given<unknown>);
 
 /** What a loader or writer says of what it brings. @throws {NearCacheError} `ERR_OPTION` */
 export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {
-  const { ttl, idleTtl, staleIfError, refreshAhead, jitter } = ctx;
-  return {
-    ...UNSAID,
-    ttl: read("ctx.ttl", ttl, duration),
-    idleTtl: read("ctx.idleTtl", idleTtl, duration),
-    staleWhileRevalidate: readWindow(ctx, "ctx."),
-    staleIfError: read("ctx.staleIfError", staleIfError, duration),
-    refreshAhead: read("ctx.refreshAhead", refreshAhead, factor),
-    jitter: read("ctx.jitter", jitter, fraction),
-  };
+  return { ...UNSAID, ...readLife(ctx, "ctx.") };
 }
 
 /** How a value is kept: as the loader says, else as its call does, else as the cache does. @throws {NearCacheError} `ERR_OPTION` */
@@ -273,22 +277,6 @@ export function ageOf(ctx: LoadContext<unknown> | undefined): number {
   return ctx?.age === undefined ? 0 : duration("ctx.age", ctx.age);
 }
 
-const UNSAID: Numbers = {
-  ttl: NaN,
-  idleTtl: NaN,
-  staleWhileRevalidate: NaN,
-  staleIfError: NaN,
-  refreshAhead: NaN,
-  jitter: NaN,
-  negativeTtl: NaN,
-  errorBackoff: NaN,
-  softTimeout: NaN,
-  hardTimeout: NaN,
-  ...NO_RETRY,
-  checked: false,
-  keepLoading: NaN,
-};
-
 /** Whether a rule refuses a value. What it throws counts as so. */
 export function refuses<K>(validate: Validate<K>, value: unknown, key: K): boolean {
   try {
@@ -303,11 +291,8 @@ export function or(said: number, otherwise: number): number {
   return Number.isNaN(said) ? otherwise : said;
 }
 
-function readWindow(given: Pick<LifeOptions, "staleWhileRevalidate" | "swr">, prefix: string): number {
-  const { staleWhileRevalidate, swr } = given;
-  if (swr === undefined) {
-    return staleWhileRevalidate === undefined ? NaN : duration(`${prefix}staleWhileRevalidate`, staleWhileRevalidate);
-  }
+function readWindow({ staleWhileRevalidate, swr }: Said, prefix: string): number {
+  if (swr === undefined) return read("staleWhileRevalidate", staleWhileRevalidate, duration, prefix);
   if (staleWhileRevalidate === undefined) return duration(`${prefix}swr`, swr);
   throw refusal(`${prefix}swr`, "staleWhileRevalidate as well", "one of the two names");
 }
