@@ -116,6 +116,25 @@ test("a client that leaves what is too long gives its room back, and so does one
   }
 });
 
+test("a client that takes what is too long bit by bit gets all of it; one that takes nothing for a while loses it", async () => {
+  for (const stalls of [false, true]) {
+    const http = new HttpCache({ fetch: streams(2 * MB).fetch, maxFillingBytes: MB, idleTimeout: 500 });
+    const reader = (await http.fetch(PAGE)).body.getReader();
+    await until(() => http.stats().loadsInFlight === 0);
+    const read = async () => {
+      let length = 0;
+      for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
+        length += value.length;
+        if (length <= MB) await sleep(stalls ? 800 : 200);
+      }
+      return length;
+    };
+    if (stalls) await rejects(read, { message: "the body was given up" });
+    else equal(await read(), 2 * MB);
+    equal(await stores(http, MB / 2), true, "there is room");
+  }
+});
+
 test("what an origin has sent before it failed is held for nobody", async () => {
   const origin = Object.assign(streams(2 * MB), { left: 900 * KB });
   const http = new HttpCache({ fetch: origin.fetch, maxFillingBytes: MB });

@@ -39,6 +39,7 @@ export class Filling {
   #reader: Reader | undefined;
   #room: Room | undefined;
   #idle = 0;
+  #end = 0;
   /** Ends the wait for a reader who does not take what is kept. */
   #giveUp: ReturnType<typeof setTimeout> | undefined;
   /** Whether what is still to come goes to one reader, and is not kept. */
@@ -49,7 +50,7 @@ export class Filling {
   /**
    * Reads a stream to its end, and gives `whole`, `too long` where `room` refuses so many bytes in all, `late` if nothing came for `idle`
    * milliseconds or not all within `total`, or the error that broke it. What was read of one that is too long has its room until its reader
-   * has taken it, within `total`.
+   * has taken it, which is given up as late.
    */
   async read(source: ReadableStream<Uint8Array> | null, { idle, total, room }: Bounds): Promise<End> {
     this.#room = room;
@@ -67,7 +68,8 @@ export class Filling {
         this.#push(value);
         if (!room.grow(this.#length)) {
           this.#passes = true;
-          this.#giveUp = setTimeout(() => this.cancel(), Math.max(0, end - Date.now()));
+          this.#end = end;
+          this.#waitForReader();
           if (this.#isLeft) this.cancel();
           this.#next();
           return "too long";
@@ -162,6 +164,7 @@ export class Filling {
           const chunk = this.#from(at, end);
           if (chunk !== undefined) {
             at += chunk.byteLength;
+            if (this.#passes) this.#waitForReader();
             return controller.enqueue(chunk);
           }
           if (this.#error) return controller.error(this.#error);
@@ -178,6 +181,12 @@ export class Filling {
         if (this.#passes) this.cancel();
       },
     });
+  }
+
+  /** What it has not taken yet has its room for as long as a body may be silent, and not longer than a body may take in all. */
+  #waitForReader(): void {
+    clearTimeout(this.#giveUp);
+    this.#giveUp = setTimeout(() => this.cancel(), Math.max(0, Math.min(this.#idle, this.#end - Date.now())));
   }
 
   async #pass(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
