@@ -180,8 +180,9 @@ impl<V> LoadCtx<V> {
         self.alter(|policy| policy.error_backoff(backoff));
     }
 
-    /// How long the value has been stored elsewhere already, in whole milliseconds: its lifetimes count from then. If nothing is
-    /// left of its ttl it is handed out, and stored for its stale windows.
+    /// How long the value has been stored elsewhere already, in whole milliseconds: its lifetimes count from then, here and in
+    /// tiers. If nothing is left of its ttl it is handed out, and stored for its stale windows. What an
+    /// [`update`](super::Cache::update) writes is new, whatever this says.
     pub fn set_age(&self, age: Duration) {
         self.said.age.set(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
     }

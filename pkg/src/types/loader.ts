@@ -33,8 +33,8 @@ export interface LoadContext<K, V = any> {
   /** The part of `ttl`, from 0 to 1, that chance may take off. */
   jitter: number | undefined;
   /**
-   * How long the value has been stored elsewhere already: its lifetimes count from then. If that is more than its
-   * ttl it is stored for its stale windows. Default 0.
+   * How long the value has been stored elsewhere already: its lifetimes count from then, here and in tiers. If that is more than
+   * its ttl it is stored for its stale windows. Default 0. What `update` writes is new, whatever this says.
    */
   age: Duration | undefined;
   /** If this load fails: for how long the key is not loaded again. */
