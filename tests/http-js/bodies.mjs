@@ -275,6 +275,15 @@ test("a signal that is aborted behind the head ends its body, and nobody else's"
   }
 });
 
+test("a request's signal that is taken off it ends nothing", async () => {
+  const http = new HttpCache({ fetch: streams(1 * MB, { every: 2 }).fetch });
+  const controller = new AbortController();
+  const request = new Request(PAGE, { signal: controller.signal });
+  const response = await http.fetch(request, { signal: null });
+  controller.abort();
+  ok(isWhole(await bytesOf(response), 1 * MB));
+});
+
 test("a signal that is aborted behind the head ends a body that is the client's alone, at the origin as well", async () => {
   const origin = streams(5 * MB, { every: 2 });
   const http = new HttpCache({

@@ -73,7 +73,7 @@ export class HttpCache {
    */
   async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     let request = new Request(input, init);
-    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
+    const { signal = input instanceof Request ? input.signal : undefined } = init ?? {};
     const reads = request.method === "GET" || request.method === "HEAD";
     const follows = reads && request.redirect !== "manual";
     const origin = byFetch(this.#fetch, reads ? "manual" : request.redirect);
