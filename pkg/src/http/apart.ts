@@ -1,6 +1,7 @@
 // Bodies that lie apart: on their way there, beside the client that gets them, and on their way back, believed part by part.
 
 import type { AttachedBodies, BodyWriter } from "../types/tiering.js";
+import { joined } from "../runtime/bytes.js";
 import { deferred } from "../runtime/deferred.js";
 import { streamOf, withLength } from "../runtime/streams.js";
 import { LATE, type Reader, readerOf, within } from "./filling.js";
@@ -91,7 +92,7 @@ export class Passing {
         const passed = this.#pass(value);
         await store.write(value);
         // A client may take its time, for which no store is held open, nor anything that others wait for.
-        if (Date.now() > end || (await within(passed, Math.min(idle, end - Date.now()))) === LATE) {
+        if (store.goes && (Date.now() > end || (await within(passed, Math.min(idle, end - Date.now()))) === LATE)) {
           store.abandon(new Error("it takes too long"));
         }
         if (!store.goes) tell(undefined);
@@ -175,10 +176,7 @@ class Storing {
   }
 
   async end(): Promise<Uint8Array | undefined> {
-    if (!(await this.writer?.end())) return undefined;
-    const all = new Uint8Array(this.#digests.length * DIGEST_BYTES);
-    this.#digests.forEach((one, at) => all.set(one, at * DIGEST_BYTES));
-    return all;
+    return (await this.writer?.end()) ? joined(this.#digests) : undefined;
   }
 }
 

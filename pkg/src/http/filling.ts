@@ -1,5 +1,6 @@
 // A body on its way into the cache. Its bytes are nobody's request's, so that any may read them as they come.
 
+import { joined } from "../runtime/bytes.js";
 import { deferred } from "../runtime/deferred.js";
 import { toError } from "../options/errors.js";
 import { withLength } from "../runtime/streams.js";
@@ -57,18 +58,17 @@ export class Filling {
     if (source === null) return this.#finish("whole");
     this.#reader = readerOf(source);
     this.#idle = idle;
-    const end = Date.now() + total;
+    this.#end = Date.now() + total;
     let size = FIRST_READ;
     try {
       for (;;) {
-        const read = await within(this.#reader!.read(new Uint8Array(size)), Math.min(idle, end - Date.now()));
+        const read = await within(this.#reader!.read(new Uint8Array(size)), Math.min(idle, this.#end - Date.now()));
         if (read === LATE) return this.#finish("late");
         const { value, done } = read;
         if (done || value === undefined) return this.#finish("whole");
         this.#push(value);
         if (!room.grow(this.#length)) {
           this.#passes = true;
-          this.#end = end;
           this.#waitForReader();
           if (this.#isLeft) this.cancel();
           this.#next();
@@ -107,9 +107,12 @@ export class Filling {
   }
 
   #finish(how: "whole" | "late" | Error): End {
-    if (how === "whole") this.#over = true;
-    else this.#fail(how instanceof Error ? how : new Error(`the body could not be read: ${how}`));
-    this.#release();
+    if (how === "whole") {
+      this.#over = true;
+      this.#release();
+    } else {
+      this.#fail(how instanceof Error ? how : new Error(`the body could not be read: ${how}`));
+    }
     this.#next();
     return how;
   }
@@ -205,22 +208,13 @@ export class Filling {
   #from(position: number, end: number): Uint8Array | undefined {
     let at = 0;
     for (const chunk of this.#chunks) {
-      if (position < at + chunk.byteLength)
+      if (position < at + chunk.byteLength) {
         return chunk.slice(position - at, Math.min(end, position + LARGEST_READ) - at);
+      }
       at += chunk.byteLength;
     }
     return undefined;
   }
-}
-
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
 }
 
 /** Reads into the buffer that it is given, where the stream can do that. */

@@ -1,6 +1,7 @@
 // How values become payloads, and back.
 
 import { refusal, show } from "../options/options.js";
+import { joined } from "../runtime/bytes.js";
 import type { Codec } from "./types.js";
 
 /** `undefined`. */
@@ -106,11 +107,5 @@ async function piped(bytes: Uint8Array, through: TransformStream): Promise<Uint8
     }
     parts.push(value);
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joined(parts);
 }

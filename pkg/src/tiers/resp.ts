@@ -1,5 +1,7 @@
 // RESP 2, the protocol of Redis: commands into bytes, and replies out of bytes that come in pieces of any size.
 
+import { joined } from "../runtime/bytes.js";
+
 export type Argument = string | Uint8Array;
 export type Command = readonly Argument[];
 /** Bytes for bulk strings; an error is a value, since others may follow it. */
@@ -147,14 +149,4 @@ function integer(text: string): number {
 
 function broken(what: string): Error {
   return new Error(`redis: the server sent ${what}`);
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
