@@ -90,8 +90,7 @@ fn a_batch_s_call_waits_for_no_place_that_one_who_waits_for_it_has() {
 /// began any more.
 #[test]
 fn the_place_of_a_batchs_call_whose_request_has_died_is_taken_back() {
-    let mut machine = machine(10, Timers::Own);
-    machine.limit_loads(LoadLimits::new().max_concurrent(2));
+    let mut machine = limited(LoadLimits::new().max_concurrent(2));
     let policy = within(10);
     let (dead, turn) = call_at(&mut machine, &policy, 0);
     assert_eq!(turn, CallTurn::Now);
@@ -119,8 +118,7 @@ fn the_place_of_a_batchs_call_whose_request_has_died_is_taken_back() {
 
 #[test]
 fn the_call_of_a_batch_that_is_known_to_be_lost_has_no_place_any_more() {
-    let mut machine = machine(10, Timers::Own);
-    machine.limit_loads(LoadLimits::new().max_concurrent(1));
+    let mut machine = limited(LoadLimits::new().max_concurrent(1));
     let policy = within(10);
     let (lost, turn) = call_at(&mut machine, &policy, 0);
     assert_eq!(turn, CallTurn::Now);

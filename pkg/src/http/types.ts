@@ -126,7 +126,7 @@ export interface HttpCacheOptions {
   softTimeout?: Duration | undefined;
   /** How long the head of an answer may take: default "30s", at most "1d". */
   hardTimeout?: Duration | undefined;
-  /** How long a body may be silent: default "30s", at most "1d". */
+  /** How long a body may be silent, and a client of one that is kept for it: default "30s", at most "1d". */
   idleTimeout?: Duration | undefined;
   /** How long a body may take in all: default "5m", at most "1d". */
   totalTimeout?: Duration | undefined;

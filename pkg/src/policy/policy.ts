@@ -137,11 +137,9 @@ export const USUAL = {
   keepLoading: 0,
 };
 
-type Said = Partial<
-  Pick<
-    LoadContext<unknown>,
-    "ttl" | "idleTtl" | "staleWhileRevalidate" | "swr" | "staleIfError" | "refreshAhead" | "jitter"
-  >
+type Said = Pick<
+  LifeOptions,
+  "ttl" | "idleTtl" | "staleWhileRevalidate" | "swr" | "staleIfError" | "refreshAhead" | "jitter"
 >;
 type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
 type Read<K> = LifeOptions<K> &

@@ -1,20 +1,16 @@
 //! How a value is kept in stores, and what its part is called there.
 
 use crate::engine::below::LoadBelow;
+use crate::engine::call::LoadCtx;
 use crate::engine::plugin::Place;
 use crate::options::{Policy, PolicyPatch};
 use crate::tier::{self, Lifetimes};
 
 impl<K, V> LoadBelow<K, V> {
-    /// How the loader's value is kept, by what it said.
-    pub(super) fn life<'a>(
-        &'a self,
-        said: &PolicyPatch,
-        tags: &'a [String],
-        weight: Option<u32>,
-        absent: bool,
-    ) -> Life<'a> {
-        life_of(&self.policy, said, [&self.tags, tags], weight.or(self.weight), absent)
+    /// How the loader's value is kept, by what it said, with these tags.
+    pub(super) fn life<'a>(&'a self, ctx: &LoadCtx<V>, tags: &'a [String], absent: bool) -> Life<'a> {
+        let weight = ctx.weight().or(self.weight);
+        Life { age: ctx.age(), ..life_of(&self.policy, &ctx.policy(), [&self.tags, tags], weight, absent) }
     }
 }
 

@@ -130,8 +130,7 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
             Ok(value) => {
                 if !load.ctx.is_skipped() {
                     let said = load.ctx.tags();
-                    let life = load.said.life(&load.ctx.policy(), &said, load.ctx.weight(), (load.is_absent)(&value));
-                    let life = Life { age: load.ctx.age(), ..life };
+                    let life = load.said.life(load.ctx, &said, (load.is_absent)(&value));
                     let through = self.store(&place, &key, &value, began, &life);
                     join_all(through.iter().map(|task| task.join())).await;
                 }
