@@ -247,8 +247,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   info(key: K): EntryInfo | undefined {
     const now = this.#entries.clock.read();
-    const slot = this.#handle.slots.get(key);
-    if (slot === undefined) return undefined;
+    const slot = this.#entries.slotOf(this.#handle.partition, key);
+    if (slot === 0) return undefined;
     return this.#entries.safely((core) => {
       const [state, loading, age, ttl, bytes] = core.info(slot, now) as unknown as [
         number,
@@ -305,7 +305,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const mayJitter = defaults.jitter > 0 || (said !== undefined && said.jitter > 0);
     const random = mayJitter ? this.#random() : 0;
     const now = nowFor(entries.clock, said === undefined ? defaults.ttl : or(said.ttl, defaults.ttl));
-    const slot = handle.slotOf(key);
+    const slot = entries.slotOf(partition, key);
     const hash = slot === 0 ? entries.hash(key, partition) : 0;
     const absent = value === undefined || value === null;
     try {
@@ -332,8 +332,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const entries = this.#entries;
     entries.changes?.purge(this.#handle.place, "key", key);
     const now = entries.clock.now();
-    const slot = this.#handle.slots.get(key);
-    if (slot === undefined) return false;
+    const slot = entries.slotOf(this.#handle.partition, key);
+    if (slot === 0) return false;
     const held = entries.safely((core) => {
       const held = core.is_fresh(slot, now);
       if (hasNews(core.remove(slot))) entries.drain();
@@ -413,8 +413,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const entries = this.#entries;
     entries.changes?.purge(this.#handle.place, "key", key);
     const now = entries.clock.now();
-    const slot = this.#handle.slots.get(key);
-    if (slot === undefined) return false;
+    const slot = entries.slotOf(this.#handle.partition, key);
+    if (slot === 0) return false;
     return (this.#purge((core) => core.expire(slot, now)) & 1) !== 0;
   }
 
@@ -991,6 +991,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return new Batcher(options, {
       entries,
       get asker() {
+        // Which load it is the core may have yet to be told.
+        void entries.core;
         return driver.loads.asker?.node ?? -1;
       },
       now: () => entries.clock.read(),

@@ -44,7 +44,8 @@ impl Machine {
     /// [`insert`](Self::insert) of a new key's value of which nothing is said but this, in a full cache that is not bounded by
     /// weight and whose values are all of that kind. `None`: it is to be inserted, because there is more to it; something may
     /// have made way by then.
-    #[inline]
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    #[cfg_attr(not(target_family = "wasm"), inline)]
     pub fn exchange_plain(
         &mut self,
         partition: PartitionId,
@@ -59,6 +60,27 @@ impl Machine {
         if let Some(unheeded) = self.made_way.replace(slot) {
             self.removals.push_back(Removal::that_made_way(unheeded));
         }
+        Some(slot)
+    }
+
+    /// What [`ask`](Self::ask) for a new key of the cache itself and then [`brought`](Self::brought) would do, where nothing was
+    /// asked or told between the two: for a driver that loads a key and has told nobody of it. The slot, of what has made way.
+    /// Of the value nothing is said, nor of who waits for it. `None`: `ask` and `brought` it is, because there is more to it;
+    /// something may have made way by then.
+    pub fn load_plain(
+        &mut self,
+        asked_at: Timestamp,
+        now: Timestamp,
+        ttl: PlainTtl,
+        hash: Option<u32>,
+    ) -> Option<Slot> {
+        self.follow_clock(asked_at);
+        let slot = self.exchange_plain(PartitionId::ROOT, now, ttl, hash)?;
+        self.count_in(0, |stats| {
+            stats.misses += 1;
+            stats.loads += 1;
+            stats.load_millis.record(now.millis_since(asked_at));
+        });
         Some(slot)
     }
 

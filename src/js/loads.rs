@@ -104,6 +104,14 @@ impl Core {
         self.bring(flight, now, bytes, absent, random, skip, age, &said, &to_tags(tags))
     }
 
+    /// `ask` for a key that has no slot, of the cache itself, and `brought`, in one, where the core was told of neither, and
+    /// nothing was said. As `insert`; 0: nothing was done.
+    pub fn load_plain(&mut self, hash: u32, asked_at: f64, now: f64, policy: u32) -> u32 {
+        let Some(ttl) = self.policies.plain(policy) else { return 0 };
+        let stored = self.machine.load_plain(to_time(asked_at), to_time(now), ttl, to_hash(hash));
+        stored.map_or(0, |slot| self.stored_anew(slot))
+    }
+
     /// A load failed; `backoff` is what its loader or the user's rule says. `RESCUED`, where the key's slot has
     /// a value to fall back on, `FAILURE_CACHED`, where the error belongs there, `NOT_STORED` or `FLIGHT_ENDED`; `NEWS`; above, how
     /// many milliseconds it took. Or, if it `may_retry`, `RETRY`, and above, in how many milliseconds.

@@ -8,7 +8,7 @@ import { turn, World } from "./world.mjs";
 import { limit, report, settings } from "./report.mjs";
 import { randomFrom } from "./runner.mjs";
 
-const KEYS = ["a", "b", "c", "d"];
+const KEYS = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const PLACES = ["", "n", "#u", "n #u"];
 const TAGS = ["red", "green"];
 const MOST_ENTRIES = 5;
@@ -44,16 +44,22 @@ class Simulation {
     this.random = randomFrom(seed);
     this.requestBound = requestBound;
     this.world = new World({ requestBound });
-    this.limited = this.random(2) === 0;
+    // Of a plain one the core is told late of some loads.
+    this.isPlain = this.random(3) === 0;
+    /** How rarely a plain one is asked, or brought, more than that. */
+    this.rarely = this.one([20, Infinity]);
+    this.limited = !this.isPlain && this.random(2) === 0;
+    this.stale = this.isPlain ? 0 : STALE;
+    this.ttl = this.isPlain ? 10 * TTL : TTL;
+    this.places = this.isPlain && this.random(4) > 0 ? [""] : PLACES;
     this.mostLoads = this.limited ? 2 : Infinity;
     this.cache = new NearCache({
       maxEntries: MOST_ENTRIES,
       eviction: this.random(2) === 0 ? "lru" : "adaptive",
-      maxBytes: MOST_BYTES,
-      sizeOf: () => BYTES,
-      ttl: TTL,
-      staleWhileRevalidate: STALE,
-      staleIfError: STALE,
+      ...(this.isPlain ? {} : { maxBytes: MOST_BYTES, sizeOf: () => BYTES }),
+      ttl: this.ttl,
+      staleWhileRevalidate: this.stale,
+      staleIfError: this.stale,
       hardTimeout: DEADLINE,
       errorBackoff: this.random(2) * 10,
       softTimeout: this.random(2) === 0 ? Infinity : 30,
@@ -69,7 +75,12 @@ class Simulation {
       this.cache.peek(key);
       this.cache.has("x");
     };
-    for (const event of ["evict", "load", "miss"]) this.cache.on(event, meddle);
+    for (const event of this.isPlain ? ["evict"] : ["evict", "load", "miss"]) this.cache.on(event, meddle);
+  }
+
+  /** Whether a plain one is to be asked more. */
+  mayVary() {
+    return this.rarely < Infinity && this.random(this.rarely) === 0;
   }
 
   one(list) {
@@ -101,7 +112,7 @@ class Simulation {
 
   keep(value, ttl) {
     value.freshUntil = this.now() + ttl;
-    value.usableUntil = value.freshUntil + STALE;
+    value.usableUntil = value.freshUntil + this.stale;
   }
 
   /** Rules 3, 4 and 6, for what a caller got. `asked`: how many purges there had been when it asked. */
@@ -122,20 +133,25 @@ class Simulation {
   ask(key, place, request, depth = 0) {
     this.gets++;
     const asked = this.purges.length;
-    const hardTimeout = this.random(4) === 0 ? 1 + this.random(60) : DEADLINE;
+    const isPlain = this.isPlain && !this.mayVary();
+    const hardTimeout = !isPlain && this.random(4) === 0 ? 1 + this.random(60) : DEADLINE;
     const wait = { key, place, request, deadline: this.now() + hardTimeout, over: false };
     if (depth > 0) this.innerUntil.set(key + place, this.now() + 2 * DEADLINE);
     const controller = new AbortController();
-    const tags = TAGS.filter(() => this.random(4) === 0);
+    const tags = isPlain ? [] : TAGS.filter(() => this.random(4) === 0);
     const forceFresh = this.random(8) === 0;
     const priority = this.random(4) === 0 ? "low" : "high";
-    const options = { hardTimeout, tags, forceFresh, priority, details: true, signal: controller.signal };
+    const options = isPlain
+      ? undefined
+      : { hardTimeout, tags, forceFresh, priority, details: true, signal: controller.signal };
     wait.leave = () => controller.abort(new Error("left"));
     this.waits.push(wait);
     const loader = (key, ctx) => this.load(key, place, ctx, tags, wait, depth);
     const asking = this.world.as(request, () => this.handle(place).getOrSet(key, loader, options));
     asking.then(
-      ({ value, status }) => {
+      (got) => {
+        // Of a plain get nobody knows where its value comes from.
+        const { value, status } = isPlain ? { value: got, status: "miss" } : got;
         wait.over = true;
         if (this.dead(request)) return;
         this.attempt(() => {
@@ -170,7 +186,12 @@ class Simulation {
     });
     this.loads.push(load);
     ctx.signal.addEventListener("abort", () => (load.over = true));
-    switch (this.random(10)) {
+    // What is brought at once, or nearly, the core may hear of together with its get.
+    const isQuick = this.isPlain && this.random(2) === 0;
+    switch (isQuick ? 10 : this.random(10)) {
+      case 10:
+        load.over = true;
+        return this.random(3) === 0 ? this.brought(load) : Promise.resolve(this.brought(load));
       case 0:
         load.over = true;
         throw new Error("thrown");
@@ -178,7 +199,7 @@ class Simulation {
         load.over = true;
         return this.brought(load);
       case 2:
-        if (depth < 3) this.ask(this.one(KEYS), this.one(PLACES), request, depth + 1);
+        if (depth < 3) this.ask(this.one(KEYS), this.one(this.places), request, depth + 1);
     }
     return new Promise((resolve, reject) => {
       load.bring = () => resolve(this.brought(load));
@@ -206,11 +227,12 @@ class Simulation {
 
   brought(load) {
     const { key, place, began, ctx } = load;
-    const tags = [...load.tags, ...TAGS.filter(() => this.random(5) === 0)];
+    const isPlain = this.isPlain && !this.mayVary();
+    const tags = [...load.tags, ...(isPlain ? [] : TAGS.filter(() => this.random(5) === 0))];
     const value = this.make(key, place, began, tags);
-    const ttl = this.random(3) === 0 ? this.random(30) : TTL;
-    Object.assign(ctx, { ttl, tags });
-    if (this.random(10) === 0) ctx.skip();
+    const ttl = !isPlain && this.random(3) === 0 ? this.random(30) : this.ttl;
+    if (!isPlain) Object.assign(ctx, { ttl, tags });
+    if (!isPlain && this.random(10) === 0) ctx.skip();
     else this.keep(value, ttl);
     return value;
   }
@@ -218,7 +240,7 @@ class Simulation {
   set(key, place) {
     this.purges.push({ key, place });
     const value = this.make(key, place, this.purges.length, []);
-    this.keep(value, TTL);
+    this.keep(value, this.ttl);
     this.handle(place).set(key, value);
   }
 
@@ -234,7 +256,7 @@ class Simulation {
         write.bring = () => {
           beats();
           const value = this.make(key, place, this.purges.length, []);
-          this.keep(value, TTL);
+          this.keep(value, this.ttl);
           resolve(value);
         };
         write.fail = () => (beats(), reject(new Error("down")));
@@ -250,7 +272,7 @@ class Simulation {
     const controller = new AbortController();
     wait.leave = () => controller.abort(new Error("left"));
     this.waits.push(wait);
-    const tags = TAGS.filter(() => this.random(4) === 0);
+    const tags = this.isPlain && !this.mayVary() ? [] : TAGS.filter(() => this.random(4) === 0);
     const next = (present, signal) => {
       this.purges.push({ key, place, loadsOnly: true });
       const one = { key, place, request: this.world.request, deadline: wait.deadline, over: false };
@@ -270,7 +292,7 @@ class Simulation {
           this.purges.push({ key, place, loadsOnly: true });
           if (this.random(5) === 0) return resolve(undefined);
           const value = this.make(key, place, began, tags);
-          this.keep(value, TTL);
+          this.keep(value, this.ttl);
           resolve(value);
         };
         one.fail = () => reject(new Error("down"));
@@ -336,7 +358,7 @@ class Simulation {
   }
 
   async act() {
-    const [key, place] = [this.one(KEYS), this.one(PLACES)];
+    const [key, place] = [this.one(KEYS), this.one(this.places)];
     const request = this.requestBound ? this.one(this.requests) : undefined;
     const live = this.loads.filter((load) => !load.over && load.ends && !this.dead(load.request));
     switch (this.random(28)) {
@@ -350,9 +372,11 @@ class Simulation {
       case 2:
         return this.set(key, place);
       case 3:
+        if (this.isPlain && this.random(3) > 0) return this.get(key, place);
         this.purges.push({ key, place });
         return void this.handle(place).delete(key);
       case 4: {
+        if (this.isPlain && !this.mayVary()) return;
         const tag = this.one(TAGS);
         this.purges.push({ place, tag });
         return void this.handle(place).deleteByTag(tag);
@@ -363,6 +387,7 @@ class Simulation {
         this.purges.push({ place });
         return this.handle(place).clear();
       case 6:
+        if (this.isPlain && !this.mayVary()) return;
         return this.update(key, place, request);
       case 7: {
         this.writes = this.writes.filter((write) => !this.dead(write.request));
@@ -431,12 +456,14 @@ class Simulation {
       this.step++;
       await this.act();
       await turn();
+      if (this.faults.length > 0) throw this.faults[0];
+      // By its figures the core is told of everything.
+      if (this.isPlain && this.random(8) > 0) continue;
       const { hits, staleHits, misses, coalesced, entries, bytes, queued } = this.cache.stats();
       this.check(queued <= 2 * MOST_QUEUED, "more loads wait than may");
       this.check(entries <= MOST_ENTRIES && bytes <= MOST_BYTES, "rule 5: out of bounds");
       this.check(hits + staleHits + misses + coalesced === this.gets, "rule 7: the counters don't add up");
       this.checkPlaces();
-      if (this.faults.length > 0) throw this.faults[0];
     }
     // Rule 9: when all deadlines have passed nothing is under way.
     for (let i = 0; i < 3; i++) await this.world.advance(20_000);

@@ -45,7 +45,8 @@ export interface Untold {
 /** Keys and values by slot, beside the core that knows the slots by number. */
 export class EntryTable<K, V> implements ColumnsOwner {
   readonly hooks = new Hooks<K, V>();
-  private present: Core;
+  /** The core, which may have yet to be told of something. */
+  present: Core;
   /** What the core is told before anything else. */
   untold: Untold | undefined = undefined;
   columns: Columns;
@@ -84,12 +85,25 @@ export class EntryTable<K, V> implements ColumnsOwner {
 
   /** The present core: for one call, or several between which no code of the user's runs. */
   get core(): Core {
-    const { untold } = this;
-    if (untold !== undefined) {
-      this.untold = undefined;
-      untold.tell(this.present);
-    }
+    if (this.untold !== undefined) this.tell(this.untold);
     return this.present;
+  }
+
+  private tell(untold: Untold): void {
+    this.untold = undefined;
+    try {
+      untold.tell(this.present);
+    } catch (error) {
+      // Unless there is another core by then, it is to be told all the same.
+      this.untold = untold;
+      throw error;
+    }
+  }
+
+  /** The slot of a key, by all that the core is to be told; 0 if it has none. */
+  slotOf(partition: Partition<K>, key: K): number {
+    if (this.untold !== undefined) this.tell(this.untold);
+    return partition.slotOf(key);
   }
 
   get mustAsk(): boolean {
@@ -262,6 +276,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
       console.error("nearcache: the cache's wasm failed and was replaced; what it held is gone", error);
     }
     if (this.present instanceof Core) renew();
+    this.untold = undefined;
     this.present = this.makeCore();
     this.columns = new Columns(this);
     this.policies.retell();

@@ -127,8 +127,8 @@ export class Driver<K, V> {
   /** As `ask`, of what the core would answer as it did the last time. */
   private joinAgain(handle: CacheHandle<K, V>, key: K): Promise<V> | undefined {
     const { entries } = this;
-    const joins = entries.untold as Joins<K, V> | undefined;
-    if (joins === undefined || !joins.takes(handle, key)) return undefined;
+    const joins = entries.untold;
+    if (!(joins instanceof Joins) || !joins.takes(handle, key)) return undefined;
     // A clock of the user's may have used the cache.
     return entries.clock.now() === joins.now && joins === entries.untold ? joins.join() : undefined;
   }
@@ -164,10 +164,15 @@ export class Driver<K, V> {
     const random = this.loads.ahead ? this.random() : NaN;
     const { clock } = entries;
     let now = clock === hostClock ? UNREAD : clock.now();
-    const known = handle.slotOf(key);
+    const known = entries.slotOf(handle.partition, key);
     if (now === UNREAD) {
       const until = known === 0 ? NaN : entries.columns.freshUntil[known]!;
       now = Number.isNaN(until) ? hostClock.now() : hostClock.against(until);
+    }
+    if (known === 0 && options === undefined && provenance === undefined && this.loads.mayLag(handle)) {
+      const promise = this.lead(this.flight(handle, key, loader, options, now, 0, -1, false), now, provenance);
+      entries.flush();
+      return promise;
     }
     const number = handle.number(entries.core);
     const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
@@ -207,7 +212,8 @@ export class Driver<K, V> {
         if (hooks.miss !== undefined) {
           hooks.notify("miss", { key, place: handle.place, cause: LEADS[kind]! });
         }
-        const flight = this.flight(handle, key, loader, options, again === 0 ? now : askedAt, at, answer, false);
+        const index = core.above(answer);
+        const flight = this.flight(handle, key, loader, options, again === 0 ? now : askedAt, at, index, false);
         promise = this.lead(flight, now, provenance);
         break;
       }
@@ -234,7 +240,7 @@ export class Driver<K, V> {
         if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
         promise = Promise.resolve(entries.values[at] as V);
         if (kind === core.REFRESH_AHEAD) {
-          this.refresh(this.flight(handle, key, loader, options, now, at, answer, true), now);
+          this.refresh(this.flight(handle, key, loader, options, now, at, core.above(answer), true), now);
         }
         break;
       case core.STALE_REVALIDATE:
@@ -247,7 +253,7 @@ export class Driver<K, V> {
         }
         promise = Promise.resolve(entries.values[at] as V);
         if (kind === core.REFRESH_STALE) {
-          this.refresh(this.flight(handle, key, loader, options, now, at, answer, true), now);
+          this.refresh(this.flight(handle, key, loader, options, now, at, core.above(answer), true), now);
         }
         break;
       case core.FAILED:
@@ -276,7 +282,7 @@ export class Driver<K, V> {
     return promise;
   }
 
-  /** The load that the core's answer says to begin. */
+  /** A load to begin. */
   private flight(
     handle: CacheHandle<K, V>,
     key: K,
@@ -284,14 +290,13 @@ export class Driver<K, V> {
     options: CallOptions<K> | undefined,
     askedAt: number,
     slot: number,
-    answer: number,
+    index: number,
     background: boolean,
   ): Flight<K, V> {
     const { values } = this.entries;
     // A new key has none.
     const stale = values[slot] === NONE ? undefined : this.entries.valueAt(slot);
     const ctx = new Context<K, V>(key, stale, 1, background);
-    const index = core.above(answer);
     return new Flight(handle, key, loader, options, askedAt, index, slot, ctx, background, host.requestBound);
   }
 

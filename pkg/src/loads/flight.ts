@@ -112,9 +112,10 @@ export class Flight<K, V> implements Ask<K, V>, Asker {
     readonly loader: Loader<K, V>,
     readonly options: CallOptions<K> | undefined,
     readonly askedAt: number,
-    readonly index: number,
+    /** The core's number; below 0: the core has yet to be told of it. */
+    public index: number,
     /** The key's, for as long as it may be stored. */
-    readonly slot: number,
+    public slot: number,
     /** The present attempt's. */
     public ctx: Context<K, V>,
     /** Nobody but the cache itself waited when it began: it refreshes what was handed out. */

@@ -31,20 +31,17 @@ export class CacheHandle<K, V> {
   readonly slots: Slots<K>;
   readonly namespace: Namespace<K>;
   readonly place: Place;
+  /** Whether its keys are the cache's own, and nobody weighs values. */
+  readonly isPlain: boolean;
 
   constructor(
     readonly partition: Partition<K>,
     readonly defaults: Defaults<K, V>,
   ) {
+    this.isPlain = partition.isRoot && defaults.sizeOf === undefined;
     this.slots = partition.slots;
     this.namespace = partition.namespace;
     this.place = partition.place;
-  }
-
-  /** The slot of a key; 0 if it has none. */
-  slotOf(key: K): number {
-    const { slots, namespace } = this;
-    return key === namespace.missed && slots === namespace.slots ? 0 : (slots.get(key) ?? 0);
   }
 
   /** Remembers that the key has no slot: whoever looked for it often stores or loads it now. */

@@ -4,9 +4,10 @@ import { joined, row } from "../policy/calls.js";
 import { nowFor } from "../runtime/clock.js";
 import { Context } from "../policy/context.js";
 import * as core from "../core/core.js";
-import { type EntryTable, FailureCached } from "../entries/entries.js";
+import { type EntryTable, FailureCached, type Untold } from "../entries/entries.js";
 import { invalidValue, isMisuse, nobodyWaits, timedOut } from "../options/errors.js";
 import { type Ask, type Flight, hardTimeoutOf, softTimeoutOf, type Wait } from "./flight.js";
+import type { CacheHandle } from "./handle.js";
 import { Queue } from "./queue.js";
 import { host, keepAlive } from "../runtime/host.js";
 import { bytes, duration, names } from "../options/options.js";
@@ -14,8 +15,24 @@ import { ageOf, lifeOf, or, readContext, refuses } from "../policy/policy.js";
 import type { AttachedTiers } from "../types/tiering.js";
 import { deferred, isThenable, trusted } from "../runtime/deferred.js";
 
+/** How many loads may be under way where the core is told late of one: it has numbers for twice as many. */
+const MANY = 1 << 20;
+
+/** What a load's promise calls. Two functions made anew for each load are a twentieth of what it costs. */
+interface Ending<K, V> {
+  flight: Flight<K, V> | undefined;
+  readonly loaded: (value: V) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** How many gets are told at once where there was more to one that was not: mostly there is as much to those that follow. */
+const IN_VAIN = 15;
+
+/** How many are kept for loads to come. */
+const MOST_ENDINGS = 64;
+
 /** Loads under way: calls the loaders, and tells the core and those who wait how they ended. */
-export class Loads<K, V> {
+export class Loads<K, V> implements Untold {
   readonly alarm = new Alarm(true);
   /** The load or batch whose code is on the stack. */
   asker: Asker | undefined = undefined;
@@ -24,7 +41,13 @@ export class Loads<K, V> {
   /** There if loads are limited. */
   readonly queue: Queue<K, V> | undefined;
   private flights: (Flight<K, V> | undefined)[] = [];
+  /** Of these, one that the core has yet to be told of: of a key that was not there, with nothing said. */
+  private untold: Flight<K, V> | undefined = undefined;
+  /** How many gets are told at once, since one that was told late was so in vain. */
+  private inVain = 0;
   private live = 0;
+  /** Those that no load has just now. */
+  private readonly endings: Ending<K, V>[] = [];
 
   constructor(
     private readonly entries: EntryTable<K, V>,
@@ -56,6 +79,38 @@ export class Loads<K, V> {
     if (core.hasNews(this.entries.core.lost(flight.index))) this.entries.drain();
   }
 
+  /**
+   * Whether the core need not be told at once of a get that finds no key and says nothing. It would answer that this one leads,
+   * and nothing that comes of it can be seen before somebody asks or tells the core something: then it is told first, of what
+   * was asked when it was asked. If the load ends before, it is told of both together, which is half as dear.
+   */
+  mayLag(handle: CacheHandle<K, V>): boolean {
+    const { entries } = this;
+    if (this.inVain > 0) {
+      this.inVain--;
+      return false;
+    }
+    const isPlain = handle.isPlain && !entries.copies && entries.hooks.miss === undefined;
+    return isPlain && this.asker === undefined && this.queue === undefined && this.live < MANY && !host.requestBound;
+  }
+
+  /** Tells the core of the get that it does not know of. */
+  tell(machine: core.Core): void {
+    const { entries, untold: flight } = this;
+    if (flight === undefined) return;
+    const { handle, key, askedAt } = flight;
+    const { partition, defaults } = handle;
+    const policy = entries.policies.number(defaults.policy);
+    const number = handle.number(machine);
+    const answer = machine.ask(0, number, entries.hash(key, partition), askedAt, policy, false, NaN, -1);
+    this.untold = undefined;
+    flight.index = core.above(answer);
+    flight.slot = answer & core.SLOT;
+    this.flights[flight.index] = flight;
+    if (core.hasNews(answer | 0)) entries.drain();
+    entries.place(flight.slot, key, partition, number);
+  }
+
   /** Calls what is a user's and may ask for keys: whatever it asks for before it first awaits, `asker` waits for. */
   runAs<T>(asker: Asker, call: () => T): T {
     const outer = this.asker;
@@ -70,7 +125,12 @@ export class Loads<K, V> {
   /** Calls the loader. */
   begin(flight: Flight<K, V>, now: number): Flight<K, V> {
     const { handle } = flight;
-    this.flights[flight.index] = flight;
+    if (flight.index < 0) {
+      this.untold = flight;
+      this.entries.untold = this;
+    } else {
+      this.flights[flight.index] = flight;
+    }
     if (this.live++ === 0) this.alarm.wake(this.onAlarm);
     this.ahead ||= handle.defaults.refreshAhead > 0 || (flight.options?.refreshAhead ?? 0) > 0;
     if (host.requestBound) this.bind(flight);
@@ -102,10 +162,9 @@ export class Loads<K, V> {
       loaded = this.entries.tiers === undefined ? loader(key, ctx) : this.loadByTiers(flight, this.entries.tiers);
       const promise = isThenable(loaded) ? trusted(loaded) : undefined;
       if (promise !== undefined) {
-        promise.then(
-          (value) => this.loaded(flight, value),
-          (error) => this.failed(flight, error),
-        );
+        const ending = this.endings.pop() ?? this.makeEnding();
+        ending.flight = flight;
+        promise.then(ending.loaded, ending.failed);
         this.asker = outer;
         return;
       }
@@ -116,6 +175,23 @@ export class Loads<K, V> {
     }
     this.asker = outer;
     this.loaded(flight, loaded as V);
+  }
+
+  private makeEnding(): Ending<K, V> {
+    const ending: Ending<K, V> = {
+      flight: undefined,
+      loaded: (value) => this.loaded(this.take(ending), value),
+      failed: (error) => this.failed(this.take(ending), error),
+    };
+    return ending;
+  }
+
+  /** The load that has ended. Its promise calls nobody a second time. */
+  private take(ending: Ending<K, V>): Flight<K, V> {
+    const flight = ending.flight!;
+    ending.flight = undefined;
+    if (this.endings.length < MOST_ENDINGS) this.endings.push(ending);
+    return flight;
   }
 
   /** The delay after a failed attempt is over. */
@@ -175,7 +251,7 @@ export class Loads<K, V> {
       return;
     }
     try {
-      this.bring(flight, value);
+      if (flight !== this.untold || !this.bringUntold(flight, value)) this.bring(flight, value);
     } catch (error) {
       if (this.entries.recover(error)) {
         // Those who wait get what the loader brought all the same.
@@ -185,6 +261,38 @@ export class Loads<K, V> {
       flight.loaded = false;
       this.failed(flight, error);
     }
+  }
+
+  /** Tells the core of a get and of its load's end together. `false`: it was told of the get alone, because there is more to it. */
+  private bringUntold(flight: Flight<K, V>, value: V): boolean {
+    const { entries } = this;
+    const { handle, key, ctx, askedAt } = flight;
+    const { partition, defaults } = handle;
+    if (
+      ctx.saysNothing &&
+      ctx.bytes === undefined &&
+      value !== undefined &&
+      value !== null &&
+      entries.hooks.load === undefined
+    ) {
+      const policy = entries.policies.number(defaults.policy);
+      const now = nowFor(entries.clock, defaults.ttl);
+      // A clock of the user's may have used the cache.
+      const code =
+        flight === this.untold ? entries.present.load_plain(entries.hash(key, partition), askedAt, now, policy) : 0;
+      if (code !== 0) {
+        this.untold = entries.untold = undefined;
+        entries.inserted(code, 0, key, value, partition, 0);
+        this.rest();
+        flight.over = true;
+        flight.settle(this.onAskAgain);
+        entries.flush();
+        return true;
+      }
+    }
+    this.inVain = IN_VAIN;
+    void entries.core;
+    return false;
   }
 
   private bring(flight: Flight<K, V>, value: V): void {
@@ -259,6 +367,7 @@ export class Loads<K, V> {
 
   private fail(flight: Flight<K, V>, error: unknown, isLast: boolean): void {
     const { entries } = this;
+    if (flight === this.untold) void entries.core;
     const { handle, key, index, background } = flight;
     const mayRetry = !isLast && mayTryAgain(flight, error);
     const random = mayRetry ? orHalf(this.random) : 0;
@@ -312,13 +421,19 @@ export class Loads<K, V> {
   private forget(flight: Flight<K, V>): void {
     if (!this.isLive(flight)) return;
     this.flights[flight.index] = undefined;
+    this.rest();
+  }
+
+  /** There is a load less. */
+  private rest(): void {
     if (--this.live === 0) this.alarm.rest();
   }
 
   /** The core is another one now. What is under way goes on without it, until its deadline or half a minute more. */
   private orphan(): void {
-    const { flights } = this;
+    const flights = [...this.flights, this.untold];
     this.flights = [];
+    this.untold = undefined;
     this.live = 0;
     this.alarm.rest();
     this.queue?.release();

@@ -176,7 +176,7 @@ export class Loading {
       return;
     }
     const [key] = known;
-    if (partition.slots.get(key) !== undefined) {
+    if (entries.slotOf(partition, key) !== 0) {
       skipped.present++;
       return;
     }

@@ -77,7 +77,7 @@ export class Updates<K, V> {
   begin(handle: CacheHandle<K, V>, key: K, options: CallOptions<K>, now: number, computes: boolean) {
     const { entries } = this;
     const { core } = entries;
-    const known = handle.slots.get(key) ?? 0;
+    const known = entries.slotOf(handle.partition, key);
     const number = handle.number(core);
     const willDo = known !== 0 && (computes ? core.is_fresh(known, now) : core.is_usable(known, now));
     const stale = willDo ? entries.valueAt(known) : undefined;
@@ -150,13 +150,13 @@ export class Updates<K, V> {
   /** Ends a computation with the next value, or `undefined` for none. Does nothing if it has ended, or was given up. */
   computed(write: Write<K, V>, value: V | undefined): void {
     const { key, options } = write;
-    const { place, defaults, slots } = write.handle;
+    const { place, defaults, partition } = write.handle;
     const computed = this.brought(write, value, undefined);
     const isStored = this.forget(write) && this.tell(write, write.number, computed);
     const { changes } = this.entries;
     if (isStored) changes?.set(place, key, computed.stored, lifeOf(defaults, options, undefined, value));
     // It was taken out, was too heavy or is over at once: what lies below is older.
-    else if (slots.get(key) === undefined) changes?.purge(place, "key", key);
+    else if (this.entries.slotOf(partition, key) === 0) changes?.purge(place, "key", key);
   }
 
   /** Ends a computation that failed: what was there stays. */
@@ -176,7 +176,7 @@ export class Updates<K, V> {
     const { entries } = this;
     const now = entries.clock.readOrLast();
     const slot = entries.safely((core) => {
-      const known = handle.slots.get(key) ?? 0;
+      const known = entries.slotOf(handle.partition, key);
       const code =
         brought === undefined ? core.write_failed(number, computes, known, now) : brought.tell(core, number, known);
       if (hasNews(code)) entries.drain();
@@ -188,8 +188,8 @@ export class Updates<K, V> {
   }
 
   private remove({ handle, key }: Write<K, V>): void {
-    const slot = handle.slots.get(key);
-    if (slot === undefined) return;
+    const slot = this.entries.slotOf(handle.partition, key);
+    if (slot === 0) return;
     const now = this.entries.clock.readOrLast();
     this.entries.safely((core) => {
       if (hasNews(core.write_left(slot, now))) this.entries.drain();

@@ -1,5 +1,6 @@
 // What only Node can show: what is collected, and how a cache is logged.
 
+import { spawnSync } from "node:child_process";
 import { inspect } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -91,6 +92,16 @@ test(
     equal(grown < 1_000_000, true, `${grown} bytes`);
   },
 );
+
+test("a program ends when its loads have, in a full cache too", { realTime: "a process of its own" }, () => {
+  const program = `
+    import { NearCache } from "nearcache";
+    const cache = new NearCache({ maxEntries: 2, hardTimeout: "1h" });
+    for (let i = 0; i < 20; i++) await cache.getOrSet(i, async () => i);
+    for (let i = 0; i < 20; i++) await cache.getOrSet(-1 - i, () => i);`;
+  const { status, signal } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], { timeout: 8_000 });
+  equal([status, signal], [0, null]);
+});
 
 test("console.log shows what a cache is and holds", () => {
   const cache = new NearCache({ name: "users" }).set("k", "ab");

@@ -53,6 +53,31 @@ for (const requestBound of [false, true]) {
   );
 
   whenItFails(
+    "loads go on until their deadlines when the wasm fails as it is told of one",
+    async ({ NearCache, exhaustMemory, instances, world }) => {
+      const { error: log } = console;
+      console.error = () => {};
+      try {
+        for (const ends of [true, false]) {
+          const cache = new NearCache({ maxEntries: 100_000, hardTimeout: 1000 });
+          const before = instances();
+          exhaustMemory();
+          const load = held();
+          const asked = [];
+          // Each tells of the one before, which takes memory now and then.
+          while (instances() === before) asked.push(cache.getOrSet(asked.length, load).catch((error) => error.code));
+          if (ends) for (const { resolve } of load.loads) resolve("v");
+          else await world.pass(1000);
+          equal([...new Set(await Promise.all(asked))], [ends ? "v" : "ERR_TIMEOUT"]);
+          equal([await cache.getOrSet("k", () => "anew"), cache.get("k"), cache.stats().inFlight], ["anew", "anew", 0]);
+        }
+      } finally {
+        console.error = log;
+      }
+    },
+  );
+
+  whenItFails(
     "a get whose own call breaks the wasm is answered by its loader",
     async ({ NearCache, exhaustMemory, instances, world }) => {
       const told = [];
