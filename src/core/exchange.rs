@@ -63,27 +63,6 @@ impl Machine {
         Some(slot)
     }
 
-    /// What [`ask`](Self::ask) for a new key of the cache itself and then [`brought`](Self::brought) would do, where nothing was
-    /// asked or told between the two: for a driver that loads a key and has told nobody of it. The slot, of what has made way.
-    /// Of the value nothing is said, nor of who waits for it. `None`: `ask` and `brought` it is, because there is more to it;
-    /// something may have made way by then.
-    pub fn load_plain(
-        &mut self,
-        asked_at: Timestamp,
-        now: Timestamp,
-        ttl: PlainTtl,
-        hash: Option<u32>,
-    ) -> Option<Slot> {
-        self.follow_clock(asked_at);
-        let slot = self.exchange_plain(PartitionId::ROOT, now, ttl, hash)?;
-        self.count_in(0, |stats| {
-            stats.misses += 1;
-            stats.loads += 1;
-            stats.load_millis.record(now.millis_since(asked_at));
-        });
-        Some(slot)
-    }
-
     /// As [`exchange_plain`](Self::exchange_plain), of a key of the cache itself. What makes way is no
     /// [removal](Self::poll_removal) to poll.
     pub(crate) fn make_way(&mut self, now: Timestamp, ttl: PlainTtl, hash: Option<u32>) -> Option<Slot> {

@@ -3,6 +3,7 @@
 use super::entries::{Entry, names_around};
 use super::ids::{FlightId, WaitId};
 use super::loads::Ended;
+use super::partitions::PartitionId;
 use super::slab::{Slot, State};
 use super::{Machine, RemovalCause, SWEEP};
 use crate::options::PolicyPatch;
@@ -149,6 +150,18 @@ impl Machine {
         self.partitions.release(partition);
         self.sweep_after(outcome, now);
         Settled { outcome, millis, background, unknown_weight: false }
+    }
+
+    /// Counts a get of a new key and the load that it led, of which nothing was asked or told before its end, as nothing else was in
+    /// between, by no driver that waits for a turn: what it brought is to be [inserted](Self::insert) next, which comes to what
+    /// [`ask`](Self::ask) and [`brought`](Self::brought) do where no value is refreshed ahead.
+    pub fn count_load(&mut self, partition: PartitionId, asked_at: Timestamp, now: Timestamp) {
+        self.follow_clock(asked_at);
+        self.count(partition, |stats| {
+            stats.misses += 1;
+            stats.loads += 1;
+            stats.load_millis.record(now.millis_since(asked_at));
+        });
     }
 
     /// A load failed.

@@ -176,7 +176,7 @@ impl Core {
 
     /// A new key has this slot.
     #[inline]
-    pub(super) fn stored_anew(&mut self, slot: Slot) -> u32 {
+    fn stored_anew(&mut self, slot: Slot) -> u32 {
         let evicted = self.machine.poll_removal_from(slot).is_some();
         slot.number() | if evicted { EVICTED } else { 0 } | self.news()
     }

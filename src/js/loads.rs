@@ -104,12 +104,22 @@ impl Core {
         self.bring(flight, now, bytes, absent, random, skip, age, &said, &to_tags(tags))
     }
 
-    /// `ask` for a key that has no slot, of the cache itself, and `brought`, in one, where the core was told of neither, and
-    /// nothing was said. As `insert`; 0: nothing was done.
-    pub fn load_plain(&mut self, hash: u32, asked_at: f64, now: f64, policy: u32) -> u32 {
-        let Some(ttl) = self.policies.plain(policy) else { return 0 };
-        let stored = self.machine.load_plain(to_time(asked_at), to_time(now), ttl, to_hash(hash));
-        stored.map_or(0, |slot| self.stored_anew(slot))
+    /// `ask` for a key that has no slot, and `brought`, in one, where the core was told of neither, and nothing was said. As
+    /// `insert`, but what it has to say of the value counts as a load's.
+    #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
+    pub fn load(
+        &mut self,
+        partition: u32,
+        hash: u32,
+        asked_at: f64,
+        now: f64,
+        policy: u32,
+        bytes: f64,
+        absent: bool,
+        random: f64,
+    ) -> u32 {
+        self.machine.count_load(PartitionId(partition), to_time(asked_at), to_time(now));
+        self.insert(0, partition, hash, now, policy, bytes, absent, random)
     }
 
     /// A load failed; `backoff` is what its loader or the user's rule says. `RESCUED`, where the key's slot has

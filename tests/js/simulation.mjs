@@ -75,7 +75,7 @@ class Simulation {
       this.cache.peek(key);
       this.cache.has("x");
     };
-    for (const event of this.isPlain ? ["evict"] : ["evict", "load", "miss"]) this.cache.on(event, meddle);
+    for (const event of this.random(2) === 0 ? ["evict"] : ["evict", "load", "miss"]) this.cache.on(event, meddle);
   }
 
   /** Whether a plain one is to be asked more. */
@@ -133,7 +133,7 @@ class Simulation {
   ask(key, place, request, depth = 0) {
     this.gets++;
     const asked = this.purges.length;
-    const isPlain = this.isPlain && !this.mayVary();
+    const isPlain = this.isPlain ? !this.mayVary() : this.random(4) === 0;
     const hardTimeout = !isPlain && this.random(4) === 0 ? 1 + this.random(60) : DEADLINE;
     const wait = { key, place, request, deadline: this.now() + hardTimeout, over: false };
     if (depth > 0) this.innerUntil.set(key + place, this.now() + 2 * DEADLINE);
@@ -227,7 +227,7 @@ class Simulation {
 
   brought(load) {
     const { key, place, began, ctx } = load;
-    const isPlain = this.isPlain && !this.mayVary();
+    const isPlain = this.isPlain ? !this.mayVary() : this.random(4) === 0;
     const tags = [...load.tags, ...(isPlain ? [] : TAGS.filter(() => this.random(5) === 0))];
     const value = this.make(key, place, began, tags);
     const ttl = !isPlain && this.random(3) === 0 ? this.random(30) : this.ttl;
@@ -458,7 +458,7 @@ class Simulation {
       await turn();
       if (this.faults.length > 0) throw this.faults[0];
       // By its figures the core is told of everything.
-      if (this.isPlain && this.random(8) > 0) continue;
+      if (this.random(4) > 0) continue;
       const { hits, staleHits, misses, coalesced, entries, bytes, queued } = this.cache.stats();
       this.check(queued <= 2 * MOST_QUEUED, "more loads wait than may");
       this.check(entries <= MOST_ENTRIES && bytes <= MOST_BYTES, "rule 5: out of bounds");

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use nearcache::core::{
-    Age, Answer, Ask, EvictionPolicy, Failure, FlightId, Machine, NewValue, Part, PartitionId, PlainTtl, RemovalCause,
-    Slot, Timers, WriteId, WriteThrough,
+    Answer, EvictionPolicy, Failure, FlightId, Machine, NewValue, Part, PartitionId, Slot, Timers, WriteId,
+    WriteThrough,
 };
 use nearcache::options::{Limits, Policy, PolicyPatch};
 use nearcache::{Timestamp, Ttl};
@@ -239,47 +239,5 @@ fn an_entry_that_makes_way_for_one_of_its_kind_leaves_what_any_eviction_leaves()
             // Many short ones: the first few of what is special decide.
             (0..10).for_each(|round| run(eviction, besides, seed().wrapping_add(round)));
         }
-    }
-}
-
-#[test]
-fn a_load_that_is_told_of_as_it_ends_leaves_what_a_get_and_its_load_leave() {
-    for eviction in [EvictionPolicy::Lru, EvictionPolicy::Adaptive] {
-        let policy = policy(PolicyPatch::new().ttl(Ttl::Millis(TTL)));
-        let ttl = PlainTtl::of(&policy).expect("a plain policy");
-        let mut machine =
-            Machine::with_eviction(Limits::new(3, u64::MAX, u64::MAX), Ttl::Millis(TTL), Timers::Shared, eviction);
-        let store = |machine: &mut Machine, now| {
-            insert(machine, None, PartitionId::ROOT, now, &policy).expect("it is stored");
-            while machine.poll_removal().is_some() {}
-        };
-        assert_eq!(machine.load_plain(at(0), at(0), ttl, Some(1)), None, "nothing is there to make way");
-        (0..3).for_each(|_| store(&mut machine, 10));
-        let before = machine.stats();
-        assert_eq!((before.misses, before.loads, before.load_millis.count()), (0, 0, 0));
-        // Under way meanwhile: its deadline goes with the clock.
-        let waited_for = within(1_000);
-        let asked = Ask { hash: Some(5), ..ask(None, 20_000, &waited_for) };
-        let (pending, _) = lead(&mut machine, &asked);
-        while machine.poll_removal().is_some() {}
-        assert_eq!(machine.next_deadline(), Some(at(21_000)));
-        // As the values of before have gone, and once the sweep has passed the key that is loaded.
-        (0..4).for_each(|_| store(&mut machine, 20_000));
-        let before = machine.stats();
-        let slot = machine.load_plain(at(20_003), at(20_010), ttl, Some(9)).expect("all is plain");
-        assert_ne!(slot, pending);
-        let gone = machine.poll_removal_from(slot).expect("another has made way");
-        assert_eq!((gone.slot, gone.cause, gone.key_removed), (slot, Some(RemovalCause::Size), true));
-        assert_eq!(machine.poll_removal(), None);
-        let after = machine.stats();
-        let spread = after.load_millis.since(&before.load_millis);
-        assert_eq!((spread.count(), spread.sum()), (1, 7));
-        assert_eq!((after.misses, after.loads), (before.misses + 1, before.loads + 1));
-        assert_eq!((after.inserts, after.evicted_size), (before.inserts + 1, before.evicted_size + 1));
-        let Age { ttl: left, .. } = machine.age(slot, at(20_010)).expect("it is there");
-        assert_eq!((left, machine.len()), (Ttl::Millis(TTL), 3));
-        // A get that finds the clock set back sets the deadlines back.
-        machine.load_plain(at(12_000), at(12_000), ttl, Some(10));
-        assert_eq!(machine.next_deadline(), Some(at(12_997)));
     }
 }

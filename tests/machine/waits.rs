@@ -6,8 +6,8 @@ use crate::driving::*;
 use crate::random::{Random, seed};
 use nearcache::Ttl;
 use nearcache::core::{
-    Answer, Ask, BatchLimits, Counted, Failure, JoinBatch, Machine, MissCause, Node, Outcome, PartitionId, Settled,
-    Softened, StaleCause,
+    Age, Answer, Ask, BatchLimits, Counted, EvictionPolicy, Failure, JoinBatch, Machine, MissCause, Node, Outcome,
+    PartitionId, Settled, Softened, StaleCause, Stats,
 };
 use nearcache::core::{Timers, WaitId, Wake, Who};
 use nearcache::options::{Limits, Policy, PolicyPatch, Retry};
@@ -345,4 +345,57 @@ fn an_attempt_whose_delay_took_too_long_is_not_made() {
         assert_eq!(machine.failed(flight, &failure).outcome, Outcome::RetryIn(5));
         assert_eq!(machine.may_try_again(flight, at(late)), may);
     }
+}
+
+/// Of all, of a load and who led it in a machine that is told when it begins and when it ends, or when it ends of both.
+fn after_loads(policy: &Policy, keys: u64, told_at_once: bool) -> (Stats, Vec<Option<Age>>) {
+    let mut machine = Machine::with_eviction(
+        Limits::new(3, u64::MAX, u64::MAX),
+        policy.entry.ttl,
+        Timers::Shared,
+        EvictionPolicy::Lru,
+    );
+    let mut slots = Vec::new();
+    for key in 0..keys {
+        let (asked_at, now) = (100 + 10 * key, 107 + 10 * key);
+        let slot = if told_at_once {
+            let (slot, flight) = lead(&mut machine, &ask(None, asked_at, policy));
+            machine.brought(flight, &brought(now, &[]));
+            slot
+        } else {
+            machine.count_load(PartitionId::ROOT, at(asked_at), at(now));
+            insert(&mut machine, None, PartitionId::ROOT, now, policy).expect("it is stored")
+        };
+        slots.push(slot);
+        while machine.poll_removal().is_some() {}
+        machine.poll_evicted();
+    }
+    slots.drain(..slots.len().saturating_sub(3));
+    (machine.stats(), slots.into_iter().map(|slot| machine.age(slot, at(10 * keys + 100))).collect())
+}
+
+#[test]
+fn a_load_of_which_the_machine_hears_as_it_ends_leaves_what_a_get_and_its_load_leave() {
+    let plain = policy(PolicyPatch::new().ttl(Ttl::Millis(5_000)));
+    let stale = policy(PolicyPatch::new().ttl(Ttl::Millis(5_000)).stale_while_revalidate(Ttl::Millis(1_000)));
+    let endless = policy(PolicyPatch::new().ttl(Ttl::Forever));
+    for policy in [plain, stale, endless] {
+        for keys in [1, 3, 9] {
+            let (late, ages) = after_loads(&policy, keys, false);
+            let (at_once, wanted) = after_loads(&policy, keys, true);
+            assert_eq!((&late, &ages), (&at_once, &wanted), "{keys} keys, {policy:?}");
+            assert_eq!((late.misses, late.loads, late.load_millis.sum()), (keys, keys, 7 * keys));
+        }
+    }
+}
+
+#[test]
+fn a_get_of_which_the_machine_hears_late_sets_deadlines_back_with_the_clock() {
+    let policy = within(1_000);
+    let mut machine = machine(3, Timers::Shared);
+    lead(&mut machine, &ask(None, 20_000, &policy));
+    machine.count_load(PartitionId::ROOT, at(20_003), at(20_005));
+    assert_eq!(machine.next_deadline(), Some(at(21_000)));
+    machine.count_load(PartitionId::ROOT, at(12_003), at(12_005));
+    assert_eq!(machine.next_deadline(), Some(at(13_000)));
 }

@@ -85,11 +85,6 @@ export class Partition<K> implements Slots<K> {
     return this.namespace.scopes.get(this.scope)?.size ?? 0;
   }
 
-  /** Whether the keys are the cache's own. */
-  get isRoot(): boolean {
-    return this.slots === this.namespace.slots && this.namespace.id === 0;
-  }
-
   /** The slot of a key; 0 if it has none. */
   slotOf(key: K): number {
     const { slots, namespace } = this;

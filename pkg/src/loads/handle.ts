@@ -31,14 +31,11 @@ export class CacheHandle<K, V> {
   readonly slots: Slots<K>;
   readonly namespace: Namespace<K>;
   readonly place: Place;
-  /** Whether its keys are the cache's own, and nobody weighs values. */
-  readonly isPlain: boolean;
 
   constructor(
     readonly partition: Partition<K>,
     readonly defaults: Defaults<K, V>,
   ) {
-    this.isPlain = partition.isRoot && defaults.sizeOf === undefined;
     this.slots = partition.slots;
     this.namespace = partition.namespace;
     this.place = partition.place;

@@ -25,9 +25,6 @@ interface Ending<K, V> {
   readonly failed: (error: unknown) => void;
 }
 
-/** How many gets are told at once where there was more to one that was not: mostly there is as much to those that follow. */
-const IN_VAIN = 15;
-
 /** How many are kept for loads to come. */
 const MOST_ENDINGS = 64;
 
@@ -43,8 +40,6 @@ export class Loads<K, V> implements Untold {
   private flights: (Flight<K, V> | undefined)[] = [];
   /** Of these, one that the core has yet to be told of: of a key that was not there, with nothing said. */
   private untold: Flight<K, V> | undefined = undefined;
-  /** How many gets are told at once, since one that was told late was so in vain. */
-  private inVain = 0;
   private live = 0;
   /** Those that no load has just now. */
   private readonly endings: Ending<K, V>[] = [];
@@ -86,12 +81,9 @@ export class Loads<K, V> implements Untold {
    */
   mayLag(handle: CacheHandle<K, V>): boolean {
     const { entries } = this;
-    if (this.inVain > 0) {
-      this.inVain--;
-      return false;
-    }
-    const isPlain = handle.isPlain && !entries.copies && entries.hooks.miss === undefined;
-    return isPlain && this.asker === undefined && this.queue === undefined && this.live < MANY && !host.requestBound;
+    // How long a load took is to be known of what is refreshed ahead.
+    const isHeard = entries.hooks.miss !== undefined || handle.defaults.refreshAhead > 0;
+    return !isHeard && this.asker === undefined && this.queue === undefined && this.live < MANY && !host.requestBound;
   }
 
   /** Tells the core of the get that it does not know of. */
@@ -251,7 +243,7 @@ export class Loads<K, V> implements Untold {
       return;
     }
     try {
-      if (flight !== this.untold || !this.bringUntold(flight, value)) this.bring(flight, value);
+      this.bring(flight, value);
     } catch (error) {
       if (this.entries.recover(error)) {
         // Those who wait get what the loader brought all the same.
@@ -263,41 +255,9 @@ export class Loads<K, V> implements Untold {
     }
   }
 
-  /** Tells the core of a get and of its load's end together. `false`: it was told of the get alone, because there is more to it. */
-  private bringUntold(flight: Flight<K, V>, value: V): boolean {
-    const { entries } = this;
-    const { handle, key, ctx, askedAt } = flight;
-    const { partition, defaults } = handle;
-    if (
-      ctx.saysNothing &&
-      ctx.bytes === undefined &&
-      value !== undefined &&
-      value !== null &&
-      entries.hooks.load === undefined
-    ) {
-      const policy = entries.policies.number(defaults.policy);
-      const now = nowFor(entries.clock, defaults.ttl);
-      // A clock of the user's may have used the cache.
-      const code =
-        flight === this.untold ? entries.present.load_plain(entries.hash(key, partition), askedAt, now, policy) : 0;
-      if (code !== 0) {
-        this.untold = entries.untold = undefined;
-        entries.inserted(code, 0, key, value, partition, 0);
-        this.rest();
-        flight.over = true;
-        flight.settle(this.onAskAgain);
-        entries.flush();
-        return true;
-      }
-    }
-    this.inVain = IN_VAIN;
-    void entries.core;
-    return false;
-  }
-
   private bring(flight: Flight<K, V>, value: V): void {
     const { entries } = this;
-    const { handle, key, options, ctx, index } = flight;
+    const { handle, key, options, ctx } = flight;
     const plain = ctx.saysNothing;
     const said = plain ? undefined : readContext(ctx);
     const tags = ctx.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
@@ -309,14 +269,32 @@ export class Loads<K, V> implements Untold {
     const random = mayJitter ? this.random() : 0;
     this.ahead ||= (said?.refreshAhead ?? 0) > 0;
     const now = nowFor(entries.clock, or(said?.ttl ?? NaN, or(options?.ttl ?? NaN, handle.defaults.ttl)));
-    // All this was the user's, and may have ended the load by using the cache.
-    if (flight.over) return;
     const absent = value === undefined || value === null;
+    if (said === undefined && entries.hooks.load === undefined) {
+      const policy = entries.policies.number(handle.defaults.policy);
+      // All this was the user's, and may have told the core.
+      if (flight === this.untold) {
+        const { present } = entries;
+        const number = handle.number(present);
+        const hash = entries.hash(key, handle.partition);
+        const code = present.load(number, hash, flight.askedAt, now, policy, weight, absent, random);
+        this.untold = entries.untold = undefined;
+        entries.inserted(code, 0, key, stored, handle.partition, number);
+        this.rest();
+        flight.over = true;
+        flight.settle(this.onAskAgain);
+        entries.flush();
+        return;
+      }
+    }
+    // Or have ended the load by using the cache.
+    if (flight.over) return;
+    const machine = entries.core;
     const answer =
       said === undefined
-        ? entries.core.brought(index, now, weight, absent, random)
-        : entries.core.brought_with(
-            index,
+        ? machine.brought(flight.index, now, weight, absent, random)
+        : machine.brought_with(
+            flight.index,
             now,
             weight,
             absent,

@@ -1,4 +1,4 @@
-// Random gets of few keys at few moments, by a cache that tells its core late of those that lead or join, and by one whose hooks
+// Random gets of few keys at few moments, by a cache that tells its core late of those that join or lead, and by one whose hooks
 // want to hear of each, so that the core is asked for every one: both come to the same.
 
 import { NearCache } from "nearcache";
@@ -10,22 +10,23 @@ const KEYS = ["a", "b", "c", "d"];
 async function walk(world, seed, steps, isTold) {
   const random = randomFrom(seed);
   const pick = (list) => list[random(list.length)];
-  // Where little is said, the core can be told of a load's beginning and end together. Then all are the same but which of two
-  // strangers leaves "adaptive", since that depends on whom it knew when it was told of each, and when what is over is met.
-  const isPlain = random(2) === 0;
+  // When the core hears of a load's beginning depends on it when what is over is met, and whom "adaptive" knows as it chooses
+  // who leaves: where anything can be over, both hear of each lead.
+  const isEndless = random(2) === 0;
+  const lives = isEndless
+    ? { ttl: 10_000, negativeTtl: pick([undefined, 5_000]), errorBackoff: pick([0, 10_000]) }
+    : { ttl: pick([5, 20]), negativeTtl: pick([undefined, 3]), errorBackoff: pick([0, 10]) };
+  const windows = [{ staleWhileRevalidate: 30 }, { staleWhileRevalidate: 30, staleIfError: 30 }, { refreshAhead: 1 }];
   const cache = new NearCache({
     maxEntries: pick([1, 2, 2, 10]),
-    eviction: isPlain ? "lru" : pick(["adaptive", "lru"]),
-    ttl: isPlain ? 10_000 : pick([5, 20]),
-    sizeOf: random(isPlain ? 8 : 2) === 0 ? () => 3 : undefined,
+    eviction: isEndless ? "lru" : pick(["adaptive", "lru"]),
+    ...lives,
+    ...pick([{}, { jitter: 0.5 }, ...(isEndless ? [] : windows)]),
+    sizeOf: pick([undefined, () => 3]),
+    maxBytes: pick([Infinity, 6]),
     validate: pick([undefined, undefined, (value) => !String(value).endsWith("7")]),
-    negativeTtl: pick([undefined, 3]),
-    errorBackoff: pick([0, 10]),
     hardTimeout: pick([15, 40]),
     softTimeout: pick([7, Infinity]),
-    ...(isPlain
-      ? {}
-      : pick([{ staleWhileRevalidate: 30 }, { staleWhileRevalidate: 30, staleIfError: 30 }, { jitter: 0.5 }])),
     ...pick([
       {},
       {},
@@ -39,11 +40,12 @@ async function walk(world, seed, steps, isTold) {
   for (const event of pick([[], [], ["load"], ["insert", "evict", "expire", "error"]])) {
     cache.on(event, ({ key, value, cause }) => log.push([event, key, value, cause].join()));
   }
-  if (isTold) for (const event of ["coalesced", "miss"]) cache.on(event, () => {});
-  const parts = [cache];
-  if (!isPlain || random(4) === 0) {
-    parts.push(cache.namespace("n"), cache.namespace("n", { hardTimeout: 9 }), cache.scope("s"));
-  }
+  if (isTold) cache.on("coalesced", () => {});
+  if (isTold || !isEndless) cache.on("miss", () => {});
+  const parts = pick([
+    [cache],
+    [cache, cache.namespace("n"), cache.namespace("n", { hardTimeout: 9 }), cache.scope("s")],
+  ]);
   const [loads, gets, controllers, recursive] = [[], [], [], new Set()];
   let depth = 0;
 
@@ -70,8 +72,8 @@ async function walk(world, seed, steps, isTold) {
       log.push(`aborted ${at}`);
       if (random(3) === 0) several();
     });
-    const said = random(isPlain ? 200 : 10);
-    if (said === 0) ctx.ttl = 7;
+    const said = random(isEndless ? 20 : 10);
+    if (said === 0) ctx.ttl = isEndless ? 20_000 : 7;
     if (said === 1) ctx.bytes = 2;
     if (said === 2) ctx.tags = ["t"];
     if (said === 3) return null;
@@ -79,7 +81,7 @@ async function walk(world, seed, steps, isTold) {
     if (random(8) === 0) throw new Error(`error at once ${at}`);
     return new Promise((resolve, reject) => {
       loads.push({ ctx, resolve, reject });
-      const how = depth < 3 ? random(isPlain ? 12 : 6) : 0;
+      const how = depth < 3 ? random(isEndless ? 12 : 6) : 0;
       depth++;
       if (how === 4 || how === 5) several();
       if (how > 2 && how < 6) resolve(get());
@@ -90,7 +92,7 @@ async function walk(world, seed, steps, isTold) {
 
   for (let step = 0; step < steps; step++) {
     const late = (list) => list[Math.max(list.length - 1 - random(4), 0)];
-    switch (isPlain && random(2) ? 13 : random(16)) {
+    switch (isEndless && random(2) ? 13 : random(16)) {
       case 12:
         get();
         break;
@@ -118,24 +120,20 @@ async function walk(world, seed, steps, isTold) {
         break;
       }
       case 4:
-        if (isPlain && random(20) > 0) get();
-        else
-          get(
-            pick([{ forceFresh: true }, { details: true }, { priority: "low" }, { tags: ["t"] }, { hardTimeout: 10 }]),
-          );
+        get(pick([{ forceFresh: true }, { details: true }, { priority: "low" }, { tags: ["t"] }, { hardTimeout: 10 }]));
         break;
       case 5:
         late(loads)?.resolve(`value ${step}`);
         break;
       case 6:
         if (random(2)) late(loads)?.reject(new Error(`error ${step}`));
-        else if (loads.length > 0 && !isPlain) late(loads).ctx.tags = ["t"];
+        else if (loads.length > 0) late(loads).ctx.tags = ["t"];
         break;
       case 7:
         late(controllers)?.abort(new Error("left"));
         break;
       case 8:
-        log.push(pick([() => cache.delete("a"), () => cache.expire("b"), () => isPlain || cache.deleteByTag("t")])());
+        log.push(pick([() => cache.delete("a"), () => cache.expire("b"), () => cache.deleteByTag("t")])());
         break;
       case 9:
         pick(parts).set(pick(KEYS), `set ${step}`);

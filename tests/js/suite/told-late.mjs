@@ -1,10 +1,10 @@
-// A get that finds no key and says nothing is told to the core when somebody asks it something else, or when its load ends: then
-// of both together, where the cache is full of values of which nothing is to be known but when they end.
+// Of a get that finds no key and says nothing the core hears when somebody asks it something else, or when its load ends: then
+// of both together.
 
 import { NearCache } from "nearcache";
 import { equal, held, now, ok, rejects, settleDown, sleep, test } from "../runner.mjs";
 
-/** A full cache of plain values. */
+/** A full cache, in which one makes way for another. */
 function full(options) {
   const cache = new NearCache({ maxEntries: 2, eviction: "lru", ttl: 10_000, ...options });
   return cache.set("one", 1).set("two", 2);
