@@ -152,9 +152,9 @@ impl Machine {
         Settled { outcome, millis, background, unknown_weight: false }
     }
 
-    /// Counts a get of a new key and the load that it led, of which nothing was asked or told before its end, as nothing else was in
-    /// between, by no driver that waits for a turn: what it brought is to be [inserted](Self::insert) next, which comes to what
-    /// [`ask`](Self::ask) and [`brought`](Self::brought) do where no value is refreshed ahead.
+    /// Counts a get of a new key and the load that it led, of which the machine hears as the load ends. Nothing was asked or told
+    /// since `asked_at`, loads are not limited, and what it brought is to be [inserted](Self::insert) next: all that comes to what
+    /// [`ask`](Self::ask) and [`brought`](Self::brought) do, but that refreshing ahead does not know how long the load took.
     pub fn count_load(&mut self, partition: PartitionId, asked_at: Timestamp, now: Timestamp) {
         self.follow_clock(asked_at);
         self.count(partition, |stats| {

@@ -104,8 +104,8 @@ impl Core {
         self.bring(flight, now, bytes, absent, random, skip, age, &said, &to_tags(tags))
     }
 
-    /// `ask` for a key that has no slot, and `brought`, in one, where the core was told of neither, and nothing was said. As
-    /// `insert`, but what it has to say of the value counts as a load's.
+    /// `ask` for a key that has no slot and `brought` in one, where nothing was said, and nothing asked or told between them.
+    /// Answers as `insert`.
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
     pub fn load(
         &mut self,

@@ -75,9 +75,9 @@ export class Loads<K, V> implements Untold {
   }
 
   /**
-   * Whether the core need not be told at once of a get that finds no key and says nothing. It would answer that this one leads,
-   * and nothing that comes of it can be seen before somebody asks or tells the core something: then it is told first, of what
-   * was asked when it was asked. If the load ends before, it is told of both together, which is half as dear.
+   * Whether the core need not hear at once of a get that finds no key and says nothing. It would answer that this one leads,
+   * and nothing that comes of it can be seen before somebody asks or tells the core something: then it hears of that get first,
+   * as of the moment when it came. If the load ends before, it hears of both together, by one call.
    */
   mayLag(handle: CacheHandle<K, V>): boolean {
     const { entries } = this;
