@@ -99,7 +99,9 @@ test("a program ends when its loads have, in a full cache too", { realTime: "a p
     const cache = new NearCache({ maxEntries: 2, hardTimeout: "1h" });
     for (let i = 0; i < 20; i++) await cache.getOrSet(i, async () => i);
     for (let i = 0; i < 20; i++) await cache.getOrSet(-1 - i, () => i);`;
-  const { status, signal } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], { timeout: 8_000 });
+  const { status, signal } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], {
+    timeout: 8_000,
+  });
   equal([status, signal], [0, null]);
 });
 
