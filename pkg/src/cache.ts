@@ -915,12 +915,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   #getSlow(key: K, held: number, now: number): V | undefined {
     const entries = this.#entries;
     const { hooks } = entries;
-    const { place, slots, defaults } = this.#handle;
+    const { place, defaults } = this.#handle;
     const { validate } = defaults;
     const isInvalid = validate !== undefined && this.#driver.finds(this.#handle, key, validate);
-    // The rule is the user's, and may have used the cache.
-    const slot = validate === undefined ? held : slots.get(key);
-    if (slot === undefined) return this.#getAbsent(key, now, isInvalid ? "invalid" : "absent");
+    // The rule is the user's, and may have used the cache; and what the core has yet to be told may take the slot.
+    const isHeld = validate === undefined && entries.untold === undefined;
+    const slot = isHeld ? held : entries.slotOf(this.#handle.partition, key);
+    if (slot === 0) return this.#getAbsent(key, now, isInvalid ? "invalid" : "absent");
     let code: number;
     try {
       // It may be here for nothing but that the memory has grown.
@@ -992,7 +993,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       entries,
       get asker() {
         // Which load it is the core may have yet to be told.
-        void entries.core;
+        entries.tellAll();
         return driver.loads.asker?.node ?? -1;
       },
       now: () => entries.clock.read(),
@@ -1019,7 +1020,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { errorBackoff, retry, validate, sizeOf, batch } = given;
     return {
       ...over(outer, said),
-      policy: this.#entries.policies.of(outer.policy, said),
+      policy: this.#entries.safely(() => this.#entries.policies.of(outer.policy, said)),
       backoffRule: errorBackoff === undefined ? outer.backoffRule : readRule(errorBackoff),
       retryRule: retry === undefined ? outer.retryRule : readRetryRule(retry),
       validate: validate === undefined ? outer.validate : fn("validate", validate),

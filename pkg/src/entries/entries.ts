@@ -79,7 +79,10 @@ export class EntryTable<K, V> implements ColumnsOwner {
   ) {
     this.present = this.makeCore();
     this.columns = new Columns(this);
-    this.hooks.onChange = () => this.columns.look();
+    this.hooks.onChange = () => {
+      this.tellAll();
+      this.columns.look();
+    };
     this.purger = options.purgeStaleEvery < Infinity ? new Purger(this) : undefined;
   }
 
@@ -100,9 +103,14 @@ export class EntryTable<K, V> implements ColumnsOwner {
     }
   }
 
+  /** Sees to a core that has been told all. */
+  tellAll(): void {
+    if (this.untold !== undefined) this.safely(nothing);
+  }
+
   /** The slot of a key, by all that the core is to be told; 0 if it has none. */
   slotOf(partition: Partition<K>, key: K): number {
-    if (this.untold !== undefined) this.tell(this.untold);
+    this.tellAll();
     return partition.slotOf(key);
   }
 
@@ -233,7 +241,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
       if ((code & KEY_REMOVED) !== 0) this.forgetKey(slot);
       code = hasNews(code) ? core.removal() : 0;
     }
-    this.purger?.set(this);
+    if (this.purger !== undefined) this.purger.isDue = true;
     if (this.onFlightEnded === undefined) return;
     for (let flight = core.ended(); flight >= 0; flight = core.ended()) this.onFlightEnded(flight);
   }
@@ -246,6 +254,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
 
   /** Tells the hooks what happened. Comes last in every operation that may have caused something. */
   flush(): void {
+    // The clock may be the user's, and use the cache.
+    if (this.purger?.isDue === true) this.purger.set(this);
     if (this.hooks.isWaiting) this.hooks.flush();
   }
 
@@ -256,7 +266,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
     // By the same call with hooks and without, so that it comes to the same.
     if (this.hooks.evict !== undefined) for (const slot of slots) this.notifyRemoval(slot, "removed");
     this.empty();
-    this.purger?.set(this);
+    if (this.purger !== undefined) this.purger.isDue = true;
   }
 
   /**
@@ -370,6 +380,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
 function unsigned<K>(key: K): K {
   return typeof key === "number" ? ((key + 0) as K) : key;
 }
+
+const nothing = (): void => {};
 
 const BOUNDLESS: LoadLimits = { concurrent: Infinity, perSecond: Infinity, queued: 0 };
 

@@ -4,7 +4,6 @@ import type { Core } from "../core/core.js";
 
 /** Entries that may be over. */
 interface Purged {
-  readonly core: Core;
   readonly clock: Clock;
   safely<T>(call: (core: Core) => T): T;
   drain(): void;
@@ -13,6 +12,8 @@ interface Purged {
 
 /** Lets entries leave in time: has one timer, which holds neither a process nor the cache. */
 export class Purger {
+  /** Whether the core may want it to ring at another time. */
+  isDue = false;
   private readonly alarm = new Alarm(false);
 
   constructor(entries: Purged) {
@@ -30,14 +31,15 @@ export class Purger {
   }
 
   /** Rings when the core wants it. */
-  set({ core, clock }: Purged): void {
+  set(entries: Purged): void {
+    this.isDue = false;
     const { alarm } = this;
-    const at = core.purge_due(NaN);
+    const at = entries.safely((core) => core.purge_due(NaN));
     if (at === alarm.at) return;
     alarm.off();
     if (at === Infinity) return;
     try {
-      alarm.set(at, clock.readOrLast());
+      alarm.set(at, entries.clock.readOrLast());
     } catch {
       // At a Worker's global scope there are no timers. The core asks again when this one is late.
       alarm.off();

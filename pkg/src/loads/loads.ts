@@ -279,8 +279,8 @@ export class Loads<K, V> implements Untold {
         const hash = entries.hash(key, handle.partition);
         const code = present.load(number, hash, flight.askedAt, now, policy, weight, absent, random);
         this.untold = entries.untold = undefined;
-        entries.inserted(code, 0, key, stored, handle.partition, number);
         this.rest();
+        entries.inserted(code, 0, key, stored, handle.partition, number);
         flight.over = true;
         flight.settle(this.onAskAgain);
         entries.flush();

@@ -176,14 +176,6 @@ export class Loading {
       return;
     }
     const [key] = known;
-    if (entries.slotOf(partition, key) !== 0) {
-      skipped.present++;
-      return;
-    }
-    if (this.#purges.has(partition.place, key)) {
-      skipped.purged++;
-      return;
-    }
     const now = entries.clock.read();
     // A clock that was set back makes nothing younger than it was.
     const later = Math.max(now - takenAt, 0);
@@ -195,6 +187,15 @@ export class Loading {
         skipped.values++;
         return;
       }
+    }
+    // Clock and weigher are the user's, and may have used the cache.
+    if (entries.slotOf(partition, key) !== 0) {
+      skipped.present++;
+      return;
+    }
+    if (this.#purges.has(partition.place, key)) {
+      skipped.purged++;
+      return;
     }
     const { core } = entries;
     const hash = entries.hash(key, partition);

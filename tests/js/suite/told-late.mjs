@@ -227,6 +227,42 @@ test("a stack that is full as the core is told leaves nothing half done", async 
   equal([cache.get("k"), cache.stats().inFlight], ["v", 0]);
 });
 
+for (const [what, use, wanted] of [
+  ["get", (cache) => cache.get("k"), ["v", 1]],
+  ["getOrSet", (cache) => void cache.getOrSet("k", () => "another"), ["v", 1]],
+  ["set", (cache) => void cache.set("k", "set"), ["set", 1]],
+  ["delete", (cache) => cache.delete("k"), [undefined, 0]],
+]) {
+  test(`a clock that is read for a timer to purge by may use the cache: ${what}`, async () => {
+    let atReading = () => {};
+    const clock = () => (atReading(), 1_000_000);
+    const cache = new NearCache({ maxEntries: 10, ttl: 1_000, purgeStaleEvery: 100, clock });
+    const got = cache.getOrSet("k", async () => "v");
+    let seen;
+    atReading = () => {
+      // As the load ends, the second reading is the timer's.
+      atReading = () => {
+        atReading = () => {};
+        seen = use(cache);
+      };
+    };
+    equal(await got, "v");
+    await settleDown();
+    equal([cache.get("k"), cache.size, cache.size], [...wanted, [...cache.keys()].length]);
+    ok(seen === undefined || seen === "v" || seen === true, `${String(seen)} as what a user may see`);
+  });
+}
+
+test("a miss counts for the part that was asked, whoever takes its slot", async () => {
+  let now = 1_000_000;
+  const cache = new NearCache({ clock: () => now, hardTimeout: 1_000_000, ttl: 100 });
+  const part = cache.namespace("n");
+  part.compute("k", () => new Promise(() => {}), { hardTimeout: 50 }).catch(() => {});
+  now += 100_000_000;
+  cache.getOrSet("other", () => new Promise(() => {})).catch(() => {});
+  equal([part.get("k"), part.stats().misses, cache.stats().misses], [undefined, 1, 2]);
+});
+
 test("a loader's own gets know whom they are for", async () => {
   const cache = full({ batch: { load: (keys) => Promise.all(keys.map((key) => cache.getOrSet("a", () => key))) } });
   await rejects(

@@ -78,6 +78,56 @@ for (const requestBound of [false, true]) {
   );
 
   whenItFails(
+    "whatever is asked next when the wasm fails as it is told of a load does what it does in an empty cache",
+    async ({ NearCache, exhaustMemory, instances, world }) => {
+      const { error: log } = console;
+      console.error = () => {};
+      const uses = {
+        set: (cache) => cache.set("x", 1).get("x") === 1,
+        delete: (cache) => cache.delete("x") === false,
+        expire: (cache) => cache.expire("x") === false,
+        info: (cache) => cache.info("x") === undefined,
+        on: (cache) => typeof cache.on("evict", () => {}) === "function",
+        namespace: (cache, n) => cache.namespace("q", { ttl: 1_000 + n }).get("x") === undefined,
+        getMany: async (cache) => (await cache.getMany(["x"]))[0] === "batched",
+        stats: (cache) => cache.stats().hits === 0,
+        clear: (cache) => (cache.clear(), cache.size === 0),
+      };
+      try {
+        for (const [what, use] of Object.entries(uses)) {
+          const batch = { load: (keys) => keys.map(() => "batched") };
+          const cache = new NearCache({ maxEntries: 100_000, hardTimeout: 1000, batch });
+          const before = instances();
+          exhaustMemory();
+          const load = held();
+          const asked = [];
+          for (let n = 0; instances() === before; n++) {
+            asked.push(cache.getOrSet(n, load));
+            equal(await use(cache, n), true, what);
+            cache.delete("x");
+            if (what === "clear" && n > 500) break;
+          }
+          for (const { resolve } of load.loads) resolve("v");
+          equal([...new Set(await Promise.all(asked))], ["v"], what);
+          equal([await cache.getOrSet("k", () => "anew"), cache.get("k"), cache.stats().inFlight], ["anew", "anew", 0]);
+        }
+        const cache = new NearCache({ maxEntries: 100_000, hardTimeout: 10_000 });
+        const before = instances();
+        exhaustMemory();
+        const updates = [];
+        for (let n = 0; instances() === before; n++) {
+          updates.push(cache.update("u", never, { hardTimeout: 10 }).catch((error) => error.code));
+          cache.getOrSet(n, never).catch(() => {});
+          await world.pass(10);
+        }
+        equal([...new Set(await Promise.all(updates))], ["ERR_TIMEOUT"]);
+      } finally {
+        console.error = log;
+      }
+    },
+  );
+
+  whenItFails(
     "a get whose own call breaks the wasm is answered by its loader",
     async ({ NearCache, exhaustMemory, instances, world }) => {
       const told = [];
