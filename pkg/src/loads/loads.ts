@@ -238,10 +238,7 @@ export class Loads<K, V> implements Untold {
     }
     flight.loaded = true;
     flight.value = value;
-    if (flight.over) {
-      if (flight.orphaned) flight.settle(this.onAskAgain);
-      return;
-    }
+    if (this.isOver(flight)) return;
     try {
       this.bring(flight, value);
     } catch (error) {
@@ -288,7 +285,7 @@ export class Loads<K, V> implements Untold {
       }
     }
     // Or have ended the load by using the cache.
-    if (flight.over) return;
+    if (this.isOver(flight)) return;
     const machine = entries.core;
     const answer =
       said === undefined
@@ -328,13 +325,16 @@ export class Loads<K, V> implements Untold {
     entries.flush();
   }
 
+  /** Whether it has ended. Those who wait for one that no core knows any more get what has come. */
+  private isOver(flight: Flight<K, V>): boolean {
+    if (flight.orphaned) flight.settle(this.onAskAgain);
+    return flight.over;
+  }
+
   private failed(flight: Flight<K, V>, error: unknown, isLast = false): void {
     flight.failed = true;
     flight.error = error;
-    if (flight.over) {
-      if (flight.orphaned) flight.settle(this.onAskAgain);
-      return;
-    }
+    if (this.isOver(flight)) return;
     try {
       this.fail(flight, error, isLast);
     } catch (trap) {
@@ -352,7 +352,7 @@ export class Loads<K, V> implements Untold {
     const backoff = backoffOf(flight, error);
     const now = entries.clock.readOrLast();
     // The rule is the user's, and may have ended the load by using the cache.
-    if (flight.over) return;
+    if (this.isOver(flight)) return;
     const answer = entries.core.failed(index, now, backoff, mayRetry, random);
     const code = answer | 0;
     const kind = core.kind(code) & 7;

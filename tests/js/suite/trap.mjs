@@ -128,6 +128,38 @@ for (const requestBound of [false, true]) {
   );
 
   whenItFails(
+    "who waits gets what was loaded at once, though it is weighed or refused by what ends the wasm",
+    async ({ NearCache, exhaustMemory, instances }) => {
+      const { error: log } = console;
+      console.error = () => {};
+      try {
+        for (const fails of [false, true]) {
+          let meddle = () => {};
+          const said = { sizeOf: () => (meddle(), 1), retry: { attempts: 2, when: () => (meddle(), false) } };
+          const cache = new NearCache({ maxEntries: 100_000, hardTimeout: 1000, ...said });
+          const load = held();
+          const asked = [cache.getOrSet("k", load), cache.getOrSet("k", load)];
+          meddle = () => {
+            meddle = () => {};
+            const before = instances();
+            exhaustMemory();
+            for (let n = 0; instances() === before; n++) cache.set(n, n, { tags: [`tag ${n} ${"x".repeat(1000)}`] });
+          };
+          if (fails) load.loads[0].reject(new Error("down"));
+          else load.loads[0].resolve("v");
+          const got = await Promise.allSettled(asked);
+          equal(
+            got.map(({ value, reason }) => value ?? reason.message),
+            fails ? ["down", "down"] : ["v", "v"],
+          );
+        }
+      } finally {
+        console.error = log;
+      }
+    },
+  );
+
+  whenItFails(
     "a get whose own call breaks the wasm is answered by its loader",
     async ({ NearCache, exhaustMemory, instances, world }) => {
       const told = [];
