@@ -238,7 +238,7 @@ export class Loads<K, V> implements Untold {
     }
     flight.loaded = true;
     flight.value = value;
-    if (this.isOver(flight)) return;
+    if (flight.over) return this.settleOrphan(flight);
     try {
       this.bring(flight, value);
     } catch (error) {
@@ -285,7 +285,7 @@ export class Loads<K, V> implements Untold {
       }
     }
     // Or have ended the load by using the cache.
-    if (this.isOver(flight)) return;
+    if (flight.over) return this.settleOrphan(flight);
     const machine = entries.core;
     const answer =
       said === undefined
@@ -325,16 +325,15 @@ export class Loads<K, V> implements Untold {
     entries.flush();
   }
 
-  /** Whether it has ended. Those who wait for one that no core knows any more get what has come. */
-  private isOver(flight: Flight<K, V>): boolean {
+  /** Those who wait for a load that no core knows any more get what came of it. */
+  private settleOrphan(flight: Flight<K, V>): void {
     if (flight.orphaned) flight.settle(this.onAskAgain);
-    return flight.over;
   }
 
   private failed(flight: Flight<K, V>, error: unknown, isLast = false): void {
     flight.failed = true;
     flight.error = error;
-    if (this.isOver(flight)) return;
+    if (flight.over) return this.settleOrphan(flight);
     try {
       this.fail(flight, error, isLast);
     } catch (trap) {
@@ -345,15 +344,14 @@ export class Loads<K, V> implements Untold {
 
   private fail(flight: Flight<K, V>, error: unknown, isLast: boolean): void {
     const { entries } = this;
-    if (flight === this.untold) void entries.core;
-    const { handle, key, index, background } = flight;
+    const { handle, key, background } = flight;
     const mayRetry = !isLast && mayTryAgain(flight, error);
     const random = mayRetry ? orHalf(this.random) : 0;
     const backoff = backoffOf(flight, error);
     const now = entries.clock.readOrLast();
     // The rule is the user's, and may have ended the load by using the cache.
-    if (this.isOver(flight)) return;
-    const answer = entries.core.failed(index, now, backoff, mayRetry, random);
+    if (flight.over) return this.settleOrphan(flight);
+    const answer = entries.core.failed(flight.index, now, backoff, mayRetry, random);
     const code = answer | 0;
     const kind = core.kind(code) & 7;
     const { slot } = flight;
