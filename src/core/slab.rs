@@ -246,11 +246,17 @@ impl Slab {
     }
 
     /// Whether there are `count` slots after this number, none of which [needs a check](Self::needs_check).
-    #[inline]
+    #[inline(always)]
     pub fn needs_no_check_after(&self, number: u32, now: Timestamp, count: u32) -> bool {
         let (first, now) = (number as usize + 1, now.as_float());
-        let moments = first.checked_add(count as usize).and_then(|end| self.moments.get(first..end));
-        moments.is_some_and(|moments| !moments.iter().any(|moment| now >= moment.abs()))
+        let Some(end) = first.checked_add(count as usize) else { return false };
+        let Some(moments) = self.moments.get(first..end) else { return false };
+        for moment in moments {
+            if now >= moment.abs() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether the slot holds something, a value or a failure, that is not certainly fresh any more.
@@ -288,7 +294,7 @@ impl Slab {
 
     /// Where the slot holds a value without a load under way: a new value's moment takes the place of that one's, which is
     /// returned. As [`set_no_check_until`](EntryMut::set_no_check_until).
-    #[inline]
+    #[inline(always)]
     pub fn replace_value_at_rest(
         &mut self,
         slot: Slot,

@@ -82,7 +82,7 @@ impl Machine {
     }
 
     /// An entry may end earlier than all others.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_end(&mut self, slot: Slot, now: Timestamp) {
         if self.timely.is_some() {
             self.note_end_of(slot, now);

@@ -376,7 +376,9 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
                 return self.replace(slot, hash, key, value, now, ttl);
             }
         };
-        let Some(slot) = machine.make_way(now, ttl, Some(hash.0)) else { return Exchanged::No(None, key, value) };
+        let Some(slot) = machine.exchange_plain(None, now, ttl, Some(hash.0)) else {
+            return Exchanged::No(None, key, value);
+        };
         let Some(item) = items.get_mut(slot.index()) else { return Exchanged::No(None, key, value) };
         let bucket = place.insert(slot).bucket_index() as u32;
         let before = std::mem::replace(item, Item { hash, bucket, content: Content::Entry(key, value) });
@@ -398,7 +400,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
         if known == Some(slot)
             && let Some(item) = self.items.get_mut(slot.index())
             && matches!(item.content, Content::Entry(..))
-            && self.machine.replace_plain(slot, now, ttl)
+            && self.machine.exchange_plain(Some(slot), now, ttl, None).is_some()
         {
             let old = item.put(value);
             return Exchanged::Yes(old.map_or(Content::Nothing, |old| Content::Entry(key, old)));

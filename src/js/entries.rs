@@ -66,13 +66,13 @@ impl Core {
         random: f64,
     ) -> u32 {
         // The commonest of all in a full cache, which need not be told what the rest is for.
-        if slot == 0
+        if partition == 0
             && !absent
             && bytes.is_nan()
             && let Some(ttl) = self.policies.plain(policy)
-            && let Some(stored) = self.machine.exchange_plain(PartitionId(partition), to_time(now), ttl, to_hash(hash))
+            && let Some(stored) = self.machine.exchange_plain(Slot::new(slot), to_time(now), ttl, to_hash(hash))
         {
-            return self.stored_anew(stored);
+            return stored.number() | if slot == 0 { EVICTED } else { 0 } | self.news();
         }
         self.put(slot, partition, hash, now, policy, bytes, absent, random, PolicyPatch::nothing(), &[])
     }

@@ -51,7 +51,7 @@ impl Adaptive {
         debug_assert!(self.clock.len() > 0 || weight == 0, "nothing weighs {weight}");
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn exchanged(&mut self, slot: Slot, hash: Option<u32>) {
         let (number, hash) = (slot.number(), own(hash));
         let sampled = self.shadows.samples(hash);
@@ -61,7 +61,7 @@ impl Adaptive {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn victim(&mut self, weights: &[u32], keep: Option<Slot>) -> Option<Slot> {
         self.clock.victim(weights, keep.map_or(0, Slot::number)).and_then(Slot::new)
     }
@@ -148,12 +148,16 @@ impl Adaptive {
 }
 
 /// The clock's hash of a key, of the driver's; 0 is none.
-#[inline]
+#[inline(always)]
 fn own(hash: Option<u32>) -> u32 {
-    hash.map_or(0, |hash| mixed(hash).max(1))
+    match hash {
+        Some(hash) => mixed(hash).max(1),
+        None => 0,
+    }
 }
 
 /// A hash whose every bit depends on each of the driver's, who may give numbers as they are (MurmurHash3's last step).
+#[inline(always)]
 fn mixed(mut hash: u32) -> u32 {
     hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
     hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);

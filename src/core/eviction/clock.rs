@@ -174,7 +174,7 @@ impl Clock {
 
     /// What the [victim](Self::victim) `number` was makes room for a new key of this hash (0: none): as to remove the one
     /// and insert the other, where neither weighs anything, and to [note](Self::set_noted) the other's hits elsewhere or not.
-    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[inline(always)]
     pub fn exchange(&mut self, number: u32, hash: u32, noted: bool) {
         if number != self.cold.oldest {
             self.remove(number, &[], Leaving::Evicted);
@@ -208,7 +208,7 @@ impl Clock {
     /// Whether a key that comes in is hot, and how often it has come by now.
     #[inline]
     fn classify(&mut self, ghost: Option<Known>, number: u32, weights: &[u32]) -> (bool, u32) {
-        let recent = ghost.is_some_and(|ghost| self.hand().is_none_or(|hand| ghost.age <= hand));
+        let recent = ghost.is_some_and(|ghost| ghost.age <= self.hand());
         let comes = ghost.map_or(FIRST, |ghost| (ghost.comes + 1).min(MOST_COMES));
         let hot = match self.has_room_for(number, weights) {
             true => recent || !self.was_full,
@@ -286,16 +286,17 @@ impl Clock {
 
     /// Leaves a ghost of a key, as if it had got its stamp so many ticks ago, if it was hot or that was not longer ago than
     /// with the entry under the hand.
-    #[inline(always)]
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    #[cfg_attr(not(target_family = "wasm"), inline)]
     fn remember(&mut self, node: Node, age: u32) {
-        if node.hash != 0 && (node.class() == Class::Hot || self.hand().is_none_or(|hand| age <= hand)) {
+        if node.hash != 0 && (node.class() == Class::Hot || age <= self.hand()) {
             self.ghosts.reserve(self.cold.len + self.hot.len, self.time);
             self.ghosts.add(node.hash, self.time.wrapping_sub(age), node.comes());
         }
     }
 
     /// Whom to evict: anything but `keep`, unless there is nothing else.
-    #[inline]
+    #[inline(always)]
     pub fn victim(&mut self, weights: &[u32], keep: u32) -> Option<u32> {
         self.was_full = true;
         self.cool(weights);
@@ -321,7 +322,7 @@ impl Clock {
                 return Some(number);
             }
             let age = self.node(number).age(self.time);
-            let recent = self.hand().is_none_or(|hand| age <= hand);
+            let recent = age <= self.hand();
             self.set_hits(number, 0);
             self.renew(number, if recent { Class::Hot } else { Class::Cold }, weights);
             self.cool(weights);
@@ -351,13 +352,16 @@ impl Clock {
         self.nodes.capacity() * size_of::<Node>() + self.hits.capacity() + self.ghosts.bytes()
     }
 
-    /// The age of the entry under the hand, which is sought first.
+    /// The age of the entry under the hand, which is sought first; without one above every age.
     #[inline]
-    fn hand(&mut self) -> Option<u32> {
+    fn hand(&mut self) -> u32 {
         if self.hits(self.hot.oldest) > 0 {
             self.turn();
         }
-        (self.hot.oldest != 0).then(|| self.node(self.hot.oldest).age(self.time))
+        match self.hot.oldest {
+            0 => u32::MAX,
+            oldest => self.node(oldest).age(self.time),
+        }
     }
 
     /// Moves entries that were hit away from under the hand.
@@ -375,7 +379,7 @@ impl Clock {
     }
 
     /// Makes as many hot entries cold as there are too many, a few at a time.
-    #[inline]
+    #[inline(always)]
     fn cool(&mut self, weights: &[u32]) {
         for _ in 0..2 {
             if self.hot.len <= self.hot_room.entries && self.hot.weight <= self.hot_room.weight {
@@ -475,7 +479,10 @@ impl Clock {
     }
 
     fn hits(&self, number: u32) -> u8 {
-        self.hits.get(number as usize).map_or(0, |hits| (hits & !NOTED).min(MOST_HITS))
+        match self.hits.get(number as usize) {
+            Some(hits) => (hits & !NOTED).min(MOST_HITS),
+            None => 0,
+        }
     }
 
     fn set_hits(&mut self, number: u32, count: u8) {

@@ -78,7 +78,7 @@ impl Ghosts {
     }
 
     /// Remembers a key, in the place of the one of its bucket that has been there longest.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, hash: u32, stamp: u32, comes: u32) {
         let stamp = self.unit(stamp);
         let Some(bucket) = self.bucket(hash) else { return };
@@ -87,30 +87,43 @@ impl Ghosts {
         *bucket = [pack((print(hash) << PRINT_SHIFT) | (comes << COMES_SHIFT), stamp), first, second, third];
     }
 
-    /// What is known of a key, and no longer after this.
-    #[inline]
+    /// What is known of a key, and no longer after this. Mostly nothing, which is seen in one step.
+    #[inline(always)]
     pub fn take(&mut self, hash: u32, now: u32) -> Option<Known> {
-        let print = print(hash) << PRINT_SHIFT;
-        let is_of_it = |ghost: u32| (ghost ^ print) >> PRINT_SHIFT == 0;
-        let bucket = self.bucket(hash)?;
-        // Mostly there is none: a processor of more than one lane looks at all four in one step.
-        if cfg!(not(target_family = "wasm")) && !bucket.iter().fold(false, |found, ghost| found | is_of_it(*ghost)) {
-            return None;
+        let [first, second, third, fourth] = *self.bucket(hash)?;
+        let print = print(hash);
+        let is_of_it = |ghost: u32| ghost >> PRINT_SHIFT == print;
+        match is_of_it(first) | is_of_it(second) | is_of_it(third) | is_of_it(fourth) {
+            true => self.take_known(hash, now),
+            false => None,
         }
-        // What is 0 is no ghost, though it looks like one of the print 0.
-        let known = std::mem::take(bucket.iter_mut().find(|ghost| is_of_it(**ghost) && **ghost != 0)?);
-        let age = u32::from(self.unit(now).wrapping_sub(known as u16)) << self.shift;
-        Some(Known { age, comes: (known >> COMES_SHIFT) & MOST_COMES })
+    }
+
+    #[inline(never)]
+    fn take_known(&mut self, hash: u32, now: u32) -> Option<Known> {
+        let now = self.unit(now);
+        let shift = self.shift;
+        for ghost in self.bucket(hash)? {
+            // What is 0 is no ghost, though it looks like one of the print 0.
+            if *ghost != 0 && *ghost >> PRINT_SHIFT == print(hash) {
+                let known = std::mem::take(ghost);
+                let age = u32::from(now.wrapping_sub(known as u16)) << shift;
+                return Some(Known { age, comes: (known >> COMES_SHIFT) & MOST_COMES });
+            }
+        }
+        None
     }
 
     pub fn bytes(&self) -> usize {
         self.buckets.capacity() * size_of::<Bucket>()
     }
 
+    #[inline(always)]
     fn unit(&self, time: u32) -> u16 {
         (time >> self.shift) as u16
     }
 
+    #[inline(always)]
     fn bucket(&mut self, hash: u32) -> Option<&mut Bucket> {
         // The hash's upper bits as a fraction of the table.
         let at = (u64::from(hash) * self.buckets.len() as u64) >> 32;

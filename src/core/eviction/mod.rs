@@ -138,7 +138,8 @@ impl Eviction {
 
     /// Whom to evict: anything but `keep`, unless there is nothing else. O(1) amortised, and never more than some hundred
     /// steps.
-    #[inline]
+    #[cfg_attr(target_family = "wasm", inline(never))]
+    #[cfg_attr(not(target_family = "wasm"), inline)]
     pub fn victim(&mut self, weights: &[u32], keep: Option<Slot>) -> Option<Slot> {
         match self {
             Self::Lru(lru) => lru.victim(keep),
@@ -149,7 +150,7 @@ impl Eviction {
 
     /// What lay in the slot leaves it to make room, and a new key's value of this hash lies there now. Neither weighs
     /// anything. O(1).
-    #[inline]
+    #[inline(always)]
     pub fn exchanged(&mut self, slot: Slot, hash: Option<u32>) {
         match self {
             Self::Lru(lru) => lru.hit(slot),
