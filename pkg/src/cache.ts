@@ -318,6 +318,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
           : core.insert_with(slot, number, hash, now, policy, weight, absent, random, row(said), joined(said.tags));
       entries.inserted(code, slot, key, stored, partition, number);
     } catch (error) {
+      entries.isTorn = true;
       if (!entries.recover(error)) throw error;
     }
     entries.flush();

@@ -24,10 +24,11 @@ export class Batch<K, V> {
   /** Adds a key and promises its value; `lost` brings it if the batch's request goes before the batch has ended. */
   add(key: K, lost?: () => Promise<V>): Promise<V> {
     // A promise calls back in the order in which it was asked to, so one function will do for all keys,
-    const index = this.keys.push(key) - 1;
-    if (!host.requestBound) return this.ended.then(this.pickNext);
     // except where they may be in several requests.
-    return this.again(index, lost);
+    const promise = host.requestBound ? this.again(this.keys.length, lost) : this.ended.then(this.pickNext);
+    // Last: where the stack has no room for it all, the key is not in the batch.
+    this.keys.push(key);
+    return promise;
   }
 
   /** Promises the value of a key that it has already, by its index. Whoever comes first is told first. */

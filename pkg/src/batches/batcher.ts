@@ -119,8 +119,8 @@ export class Batcher<K, V, C = undefined> {
       batch.items[place] = item;
       promise = batch.again(place, lost);
     } else {
-      batch.places.set(key, batch.items.push(item) - 1);
       promise = batch.add(key, lost);
+      batch.places.set(key, batch.items.push(item) - 1);
     }
     if ((said & FULL_BATCH) !== 0) batch.go?.();
     return promise;
@@ -134,10 +134,10 @@ export class Batcher<K, V, C = undefined> {
 
   #begin(number: number, isTimed: boolean): OpenBatch<K, V, C> {
     const batch = new OpenBatch<K, V, C>(this.#owner.entries.core, number);
-    this.#last = batch;
+    if (!isTimed || !this.#wait(batch)) host.afterPromiseJobs(() => this.#send(batch), batch.keys);
+    // Last: nobody joins one that a full stack kept from being sent.
     this.#begun = batch.number;
-    if (isTimed && this.#wait(batch)) return batch;
-    host.afterPromiseJobs(() => this.#send(batch), batch.keys);
+    this.#last = batch;
     return batch;
   }
 

@@ -13,6 +13,12 @@ export let Core = class {
   }
 } as unknown as Glue["Core"];
 
+/**
+ * Whether a core was begun in the present instance and did not come to be: the stack was full or the memory, or it has trapped.
+ * What that leaves behind grows with each one more.
+ */
+export const instance = { hasFailed: false };
+
 let compiled: WebAssembly.Module | undefined;
 let memory: WebAssembly.Memory;
 let missing =
@@ -80,6 +86,7 @@ function use(module: WebAssembly.Module, glue: Glue, { exports }: WebAssembly.In
   ({ Core } = glue);
   memory = exports.memory as WebAssembly.Memory;
   compiled = module;
+  instance.hasFailed = false;
 }
 
 /** The low bits of an answer: a slot or a group of waiters, or 0 for none. */

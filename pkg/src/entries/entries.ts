@@ -1,10 +1,10 @@
 import type { Clock } from "../runtime/clock.js";
 import { Columns, type ColumnsOwner } from "../core/columns.js";
-import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, renew, SLOT } from "../core/core.js";
+import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, instance, renew, SLOT } from "../core/core.js";
 import { uncloneable } from "../options/errors.js";
 import { newSeed } from "../core/hash.js";
 import { Hooks } from "../hooks/hooks.js";
-import { Namespace, Partition } from "./partitions.js";
+import { Namespace, NOTHING, Partition } from "./partitions.js";
 import { Policies } from "../policy/policies.js";
 import { Purger } from "./purger.js";
 import type { LoadLimits } from "../policy/policy.js";
@@ -49,6 +49,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   present: Core;
   /** What the core is told before anything else. */
   untold: Untold | undefined = undefined;
+  /** The core was told of what is not in its place here, as where the stack was full in between: then it is replaced. */
+  isTorn = false;
   columns: Columns;
   keys: (K | undefined)[] = [undefined];
   values: Stored<V>[] = [NONE];
@@ -88,6 +90,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
 
   /** The present core: for one call, or several between which no code of the user's runs. */
   get core(): Core {
+    if (this.isTorn) this.replace(new RangeError("the stack was full"));
     if (this.untold !== undefined) this.tell(this.untold);
     return this.present;
   }
@@ -175,10 +178,13 @@ export class EntryTable<K, V> implements ColumnsOwner {
   private placeKey(slot: number, key: K, partition: Partition<K>, number: number): void {
     this.columns.follow(slot);
     if (slot >= this.keys.length) this.grow(slot);
-    partition.set(key, slot, number);
+    // Of a key that has gone, if a full stack kept that from being noted.
+    if (this.keys[slot] !== undefined) this.partitionOf(slot).delete(this.keys[slot] as K);
     this.keys[slot] = unsigned(key);
     if (partition !== this.root) this.partitions ??= [];
     if (this.partitions !== undefined) this.partitions[slot] = partition;
+    // Last: no key is ever found in a slot that has another.
+    partition.set(key, slot, number);
   }
 
   /** The value in a slot as it is stored, fresh or not; `undefined` if there is none. */
@@ -210,9 +216,14 @@ export class EntryTable<K, V> implements ColumnsOwner {
     const hasEvicted = (code & EVICTED) !== 0;
     if (hasEvicted && hooks.evict !== undefined) this.notifyRemoval(at, "size");
     if (hasEvicted && !hasNews(code) && partition === root && this.partitions === undefined) {
-      // The commonest, in one place: what it calls is more than V8 compiles into one.
-      root.namespace.replaceKey(keys[at] as K, key, at);
-      keys[at] = unsigned(key);
+      // The commonest, in one place: what it calls is more than V8 compiles into one. And nothing of ours is called between the
+      // first of it and the last, where the stack might be full: the slot would be of one key and the value of the other.
+      const { namespace } = root;
+      const own = unsigned(key);
+      namespace.missed = NOTHING;
+      namespace.slots.delete(keys[at] as K);
+      namespace.slots.set(key, at);
+      keys[at] = own;
       this.values[at] = value;
       if (hooks.insert !== undefined) this.notifyInsert(at);
       return;
@@ -274,30 +285,49 @@ export class EntryTable<K, V> implements ColumnsOwner {
    * Then there is another now, with the same options and nothing in it.
    */
   recover(error: unknown): boolean {
+    const { isTorn } = this;
+    // Nothing is replaced while this looks.
+    this.isTorn = false;
     try {
       // Any call that changes something does: what is left in the middle of such a call refuses all that follow.
       this.core.next_deadline();
       // What had no memory for its arguments has begun no call: whether there is any left tells a call that wants some.
       if (error instanceof WebAssembly.RuntimeError) this.core.len(0, "x".repeat(MUCH));
+      this.isTorn = isTorn && error instanceof RangeError;
       return false;
     } catch (broken) {
       // Of a stack that is full nothing can be told: whoever calls next will see.
+      this.isTorn = isTorn;
       if (broken instanceof RangeError) return false;
-      console.error("nearcache: the cache's wasm failed and was replaced; what it held is gone", error);
     }
-    if (this.present instanceof Core) renew();
+    this.replace(error);
+    return true;
+  }
+
+  private replace(error: unknown): void {
+    console.error("nearcache: the cache's wasm failed and was replaced; what it held is gone", error);
+    const { present } = this;
+    if (present instanceof Core) renew();
+    // Before anything is in the new one, which would have the slots of what was in the old one.
+    this.empty();
     this.untold = undefined;
     this.present = this.makeCore();
-    this.columns = new Columns(this);
-    this.policies.retell();
-    for (const namespace of this.namespaces) namespace.hits = 0;
-    for (const namespace of this.namespaces.slice(1)) {
-      this.core.namespace(namespace.parent, namespace.path.at(-1)!);
-      namespace.number = this.core.open(namespace.id, "");
+    this.isTorn = false;
+    try {
+      this.columns = new Columns(this);
+      this.policies.retell();
+      for (const namespace of this.namespaces) namespace.hits = 0;
+      for (const namespace of this.namespaces.slice(1)) {
+        this.core.namespace(namespace.parent, namespace.path.at(-1)!);
+        namespace.number = this.core.open(namespace.id, "");
+      }
+      for (const listener of this.onRenewed) listener();
+    } catch (error) {
+      // Where the stack was too full for that, whoever comes next finds the old one, and does it all again.
+      this.present = present;
+      this.isTorn = true;
+      throw error;
     }
-    this.empty();
-    for (const listener of this.onRenewed) listener();
-    return true;
   }
 
   /** How old the value in a slot is, and how long it stays fresh. */
@@ -322,7 +352,9 @@ export class EntryTable<K, V> implements ColumnsOwner {
     const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru, loads, purgeStaleEvery } = this.options;
     const { concurrent, perSecond, queued } = loads ?? BOUNDLESS;
     const seed = (this.seed ??= newSeed()) ?? 0;
-    return new Core(
+    if (instance.hasFailed) renew();
+    instance.hasFailed = true;
+    const core = new Core(
       maxEntries,
       maxBytes,
       maxEntryBytes,
@@ -335,6 +367,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
       queued,
       purgeStaleEvery,
     );
+    instance.hasFailed = false;
+    return core;
   }
 
   private empty(): void {

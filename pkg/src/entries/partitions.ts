@@ -12,7 +12,7 @@ export interface Slots<K> {
 }
 
 /** No key: nobody else has it. */
-const NOTHING = Symbol("nothing");
+export const NOTHING = Symbol("nothing");
 
 class ScopeKeys<K> extends Map<K, number> {
   constructor(
@@ -42,13 +42,6 @@ export class Namespace<K> {
     /** The names on the way here. */
     readonly path: readonly string[],
   ) {}
-
-  /** A key gives its slot to one that is new. */
-  replaceKey(gone: K, key: K, slot: number): void {
-    this.missed = NOTHING;
-    this.slots.delete(gone);
-    this.slots.set(key, slot);
-  }
 
   /** Forgets all keys. */
   empty(): void {

@@ -155,6 +155,7 @@ export class Driver<K, V> {
     provenance: Provenance<K, V> | undefined,
   ): Promise<V> {
     const { entries } = this;
+    if (this.loads.mayBeUnbegun) this.loads.giveUpUnbegun();
     const again = provenance === undefined ? 0 : provenance.counted;
     const askedAt = provenance === undefined ? NaN : provenance.askedAt;
     const { defaults } = handle;
@@ -197,6 +198,7 @@ export class Driver<K, V> {
             askedAt,
             batched,
           );
+    this.loads.answered = answer;
     const code = answer | 0;
     if (core.hasNews(code)) entries.drain();
     const at = code & core.SLOT;
@@ -278,6 +280,7 @@ export class Driver<K, V> {
         if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: "absent" });
         promise = Promise.reject(tooManyLoads(key));
     }
+    this.loads.answered = 0;
     entries.flush();
     return promise;
   }

@@ -154,8 +154,12 @@ export class Flight<K, V> implements Ask<K, V>, Asker {
   settle(askAgain: (wait: Wait<K, V>) => Promise<V>): void {
     this.home?.();
     this.ended?.resolve();
+    const { first } = this;
+    // Who found the stack full before there was a promise to have can't handle an error.
+    const isHad = first !== undefined && (first.callers > 0 || !this.failed);
+    if (first !== undefined && !isHad) first.over = true;
     if (this.others !== undefined) for (const wait of this.waits()) this.give(wait, askAgain);
-    else if (this.first !== undefined) this.give(this.first, askAgain);
+    else if (isHad) this.give(first, askAgain);
   }
 
   /** Gives its end, if it has come to one, to a group. */

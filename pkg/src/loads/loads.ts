@@ -25,6 +25,16 @@ interface Ending<K, V> {
   readonly failed: (error: unknown) => void;
 }
 
+/** Answers by which the core has a load begin. */
+const BEGINS: ReadonlySet<number> = new Set([
+  core.LEAD_ABSENT,
+  core.LEAD_EXPIRED,
+  core.LEAD_FORCED,
+  core.LEAD_INVALID,
+  core.REFRESH_AHEAD,
+  core.REFRESH_STALE,
+]);
+
 /** How many are kept for loads to come. */
 const MOST_ENDINGS = 64;
 
@@ -41,6 +51,10 @@ export class Loads<K, V> implements Untold {
   /** Of these, one that the core has yet to be told of: of a key that was not there, with nothing said. */
   private untold: Flight<K, V> | undefined = undefined;
   private live = 0;
+  /** The core's last answer to a get, while nobody has done as it says; 0 for none. */
+  answered = 0;
+  /** The flight whose loader is about to be called, or of which that is about to be told what it returned. */
+  private starting: Flight<K, V> | undefined = undefined;
   /** Those that no load has just now. */
   private readonly endings: Ending<K, V>[] = [];
 
@@ -64,6 +78,32 @@ export class Loads<K, V> implements Untold {
   /** Whether the core knows the flight, and has not ended it. */
   isLive(flight: Flight<K, V>): boolean {
     return this.flights[flight.index] === flight;
+  }
+
+  /**
+   * Comes before the core is asked for a key. It may have answered that a load was to begin, and the stack have had no room for
+   * what follows, wherever that was: then the load is given up, so that whoever asks for its key next leads anew.
+   */
+  giveUpUnbegun(): void {
+    const { answered, starting, entries } = this;
+    const isUntold = starting !== undefined && starting === this.untold && starting.index < 0;
+    const isUnbegun = starting === undefined ? BEGINS.has(core.kind(answered | 0)) : this.isLive(starting);
+    if (isUntold) {
+      this.untold = entries.untold = undefined;
+      this.rest();
+    } else if (isUnbegun) {
+      const index = starting?.index ?? core.above(answered);
+      const code = entries.safely((core) => core.lost(index));
+      this.end(starting);
+      if (core.hasNews(code)) entries.drain();
+    }
+    this.answered = 0;
+    this.starting = undefined;
+  }
+
+  /** Whether that has anything to do. */
+  get mayBeUnbegun(): boolean {
+    return this.answered !== 0 || this.starting !== undefined;
   }
 
   /** The load is gone with its request. */
@@ -92,15 +132,20 @@ export class Loads<K, V> implements Untold {
     if (flight === undefined) return;
     const { handle, key, askedAt } = flight;
     const { partition, defaults } = handle;
-    const policy = entries.policies.number(defaults.policy);
     const number = handle.number(machine);
-    const answer = machine.ask(0, number, entries.hash(key, partition), askedAt, policy, false, NaN, -1);
-    this.untold = undefined;
-    flight.index = core.above(answer);
-    flight.slot = answer & core.SLOT;
-    this.flights[flight.index] = flight;
-    if (core.hasNews(answer | 0)) entries.drain();
+    // Unless it has asked already, and the stack was too full for what follows.
+    let hasNews = true;
+    if (flight.index < 0) {
+      const policy = entries.policies.number(defaults.policy);
+      const answer = machine.ask(0, number, entries.hash(key, partition), askedAt, policy, false, NaN, -1);
+      flight.slot = answer & core.SLOT;
+      flight.index = (answer / 4_294_967_296) | 0;
+      this.flights[flight.index] = flight;
+      hasNews = core.hasNews(answer | 0);
+    }
+    if (hasNews) entries.drain();
     entries.place(flight.slot, key, partition, number);
+    this.untold = undefined;
   }
 
   /** Calls what is a user's and may ask for keys: whatever it asks for before it first awaits, `asker` waits for. */
@@ -117,6 +162,8 @@ export class Loads<K, V> implements Untold {
   /** Calls the loader. */
   begin(flight: Flight<K, V>, now: number): Flight<K, V> {
     const { handle } = flight;
+    this.starting = flight;
+    this.answered = 0;
     if (flight.index < 0) {
       this.untold = flight;
       this.entries.untold = this;
@@ -128,6 +175,7 @@ export class Loads<K, V> implements Untold {
     if (host.requestBound) this.bind(flight);
     else this.setAlarm(flight, now);
     if (this.queue === undefined || !this.queue.holds(flight, now)) this.attempt(flight);
+    else this.starting = undefined;
     return flight;
   }
 
@@ -151,22 +199,36 @@ export class Loads<K, V> implements Untold {
     let loaded: V | PromiseLike<V>;
     try {
       const { loader } = flight;
+      this.starting = undefined;
       loaded = this.entries.tiers === undefined ? loader(key, ctx) : this.loadByTiers(flight, this.entries.tiers);
+      this.starting ??= flight;
       const promise = isThenable(loaded) ? trusted(loaded) : undefined;
       if (promise !== undefined) {
         const ending = this.endings.pop() ?? this.makeEnding();
         ending.flight = flight;
         promise.then(ending.loaded, ending.failed);
         this.asker = outer;
+        if (this.starting === flight) this.starting = undefined;
         return;
       }
     } catch (error) {
       this.asker = outer;
-      this.failed(flight, error);
+      this.failLater(flight, error);
       return;
     }
     this.asker = outer;
-    this.loaded(flight, loaded as V);
+    if (this.starting === flight) this.starting = undefined;
+    try {
+      this.loaded(flight, loaded as V);
+    } catch (error) {
+      this.failLater(flight, error);
+    }
+  }
+
+  /** A load failed, perhaps because the stack was full: there is room again when whoever called has ended. */
+  private failLater(flight: Flight<K, V>, error: unknown): void {
+    void Promise.resolve().then(() => this.failed(flight, error));
+    if (this.starting === flight) this.starting = undefined;
   }
 
   private makeEnding(): Ending<K, V> {
@@ -270,14 +332,19 @@ export class Loads<K, V> implements Untold {
     if (said === undefined && entries.hooks.load === undefined) {
       const policy = entries.policies.number(handle.defaults.policy);
       // All this was the user's, and may have told the core.
-      if (flight === this.untold) {
+      if (flight === this.untold && flight.index < 0) {
         const { present } = entries;
         const number = handle.number(present);
         const hash = entries.hash(key, handle.partition);
-        const code = present.load(number, hash, flight.askedAt, now, policy, weight, absent, random);
-        this.untold = entries.untold = undefined;
-        this.rest();
-        entries.inserted(code, 0, key, stored, handle.partition, number);
+        try {
+          const code = present.load(number, hash, flight.askedAt, now, policy, weight, absent, random);
+          this.untold = entries.untold = undefined;
+          this.rest();
+          entries.inserted(code, 0, key, stored, handle.partition, number);
+        } catch (error) {
+          entries.isTorn = true;
+          throw error;
+        }
         flight.over = true;
         flight.settle(this.onAskAgain);
         entries.flush();
@@ -302,9 +369,11 @@ export class Loads<K, V> implements Untold {
             joined(tags),
           );
     const code = answer | 0;
+    const isStored = ((code >>> 27) & 7) === core.STORED;
+    // At once: the core takes it for there, and the stack may have no room for more.
+    if (isStored && entries.hooks.evict === undefined) entries.values[flight.slot] = stored;
     this.forget(flight);
     flight.over = true;
-    const isStored = (core.kind(code) & 7) === core.STORED;
     if (isStored && (code & core.SLOT) !== 0) entries.evicted(code & core.SLOT);
     if (core.hasNews(code)) entries.drain();
     if ((code & core.ASK_AGAIN) !== 0) {
@@ -408,15 +477,18 @@ export class Loads<K, V> implements Untold {
   /** The core is another one now. What is under way goes on without it, until its deadline or half a minute more. */
   private orphan(): void {
     const flights = [...this.flights, this.untold];
+    // What another core's flights are called by is nothing to the new one, also where there is no room for more than this.
+    for (let i = 0; i < flights.length; i++) {
+      const flight = flights[i];
+      if (flight !== undefined) flight.orphaned = flight.over = true;
+    }
     this.flights = [];
-    this.untold = undefined;
-    this.live = 0;
+    this.untold = this.starting = undefined;
+    this.live = this.answered = 0;
     this.alarm.rest();
     this.queue?.release();
     for (const flight of flights) {
       if (flight === undefined) continue;
-      flight.orphaned = true;
-      flight.over = true;
       for (const wait of flight.waits()) {
         const { key } = wait.ask;
         const hardTimeout = hardTimeoutOf(wait.ask);

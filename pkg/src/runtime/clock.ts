@@ -76,10 +76,10 @@ class HostClock implements Clock {
   }
 
   private spare(): void {
-    this.left = SPARED;
-    if (this.isEndKnown) return;
+    // First, since a full stack may have no room for it: then nothing is spared.
+    if (!this.isEndKnown) host.afterRun(this.end);
     this.isEndKnown = true;
-    host.afterRun(this.end);
+    this.left = SPARED;
   }
 
   private readonly end = (): void => {

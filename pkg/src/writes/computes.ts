@@ -39,6 +39,8 @@ export class Computes<K, V> {
   private free: number[] = [];
   /** The queue that was looked at last, in case that all of it has gone with its requests. */
   private hand = -1;
+  /** Took a place and has not begun to wait for its turn, as it never will if the stack was full: then it leaves again. */
+  private unbegun: Turn<K> | undefined = undefined;
 
   constructor(
     private readonly entries: EntryTable<K, V>,
@@ -51,6 +53,7 @@ export class Computes<K, V> {
     const { clock } = this.entries;
     const hardTimeout = or(options.hardTimeout, handle.defaults.hardTimeout);
     const now = clock.read();
+    this.giveUpUnbegun(now);
     this.sweep(now);
     const turn: Turn<K> = {
       queue: this.queueOf(handle, key),
@@ -91,6 +94,7 @@ export class Computes<K, V> {
       else wait(now, until);
     };
     const work = async (): Promise<void> => {
+      this.unbegun = undefined;
       try {
         const begun = this.entries.safely(() => this.updates.begin(handle, key, options, clock.read(), true));
         if (begun === undefined) throw tooManyLoads(key);
@@ -102,6 +106,8 @@ export class Computes<K, V> {
         resolve(value);
         end();
       } catch (error) {
+        // A full stack has room again when whoever called has ended.
+        if (error instanceof RangeError) await undefined;
         giveUp(error);
       }
     };
@@ -119,8 +125,15 @@ export class Computes<K, V> {
         return undefined;
       };
       keepAlive(turn.come.promise.then(begin));
+      this.unbegun = undefined;
     }
     return promise;
+  }
+
+  private giveUpUnbegun(now: number): void {
+    const { unbegun } = this;
+    if (unbegun !== undefined && unbegun.number > 0) this.advance(unbegun.queue, unbegun.number, now);
+    this.unbegun = undefined;
   }
 
   private queueOf(handle: CacheHandle<K, V>, key: K): Queue<K> {
@@ -144,9 +157,10 @@ export class Computes<K, V> {
   /** Takes a place in the queue, or brings why there is none. */
   private ask(turn: Turn<K>, now: number): Error | undefined {
     const { queue, deadline } = turn;
-    const number = this.entries.safely((core) => core.compute_ask(this.number(queue), now, deadline));
+    turn.number = this.entries.safely((core) => core.compute_ask(this.number(queue), now, deadline));
+    const { number } = turn;
     if (number < 0) return computeQueueFull(queue.key, -number);
-    turn.number = number;
+    this.unbegun = turn;
     queue.turns.set(number, turn);
     this.advance(queue, 0, now);
     return undefined;
@@ -206,7 +220,8 @@ export class Computes<K, V> {
     for (const queue of queues) {
       const turns = [...queue.turns.values()];
       queue.turns.clear();
-      for (const turn of turns) this.ask(turn, now);
+      for (const turn of turns) if (turn !== this.unbegun) this.ask(turn, now);
     }
+    this.unbegun = undefined;
   }
 }

@@ -7,6 +7,7 @@ import "./clock.mjs";
 import "./bounds.mjs";
 import "./sharing.mjs";
 import "./joins.mjs";
+import "./full-stack.mjs";
 import "./told-late.mjs";
 import "./joins-random.mjs";
 import "./context.mjs";
