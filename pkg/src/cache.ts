@@ -196,7 +196,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         throw refusal("tiers", show(options.tiers), 'what tiers([…]) of "nearcache/tiers" makes');
       }
       this.#entries.changes = this.#entries.tiers = options.tiers.attach({
-        now: () => this.#entries.clock.read(),
+        now: () => this.#entries.clock.readOrLast(),
         keepAlive,
         afterPromiseJobs: host.afterPromiseJobs,
         setTimer: host.setTimer,
@@ -308,17 +308,19 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const slot = entries.slotOf(partition, key);
     const hash = slot === 0 ? entries.hash(key, partition) : 0;
     const absent = value === undefined || value === null;
+    const given = said === undefined ? undefined : row(said);
+    const tags = said === undefined ? undefined : joined(said.tags);
     try {
       const { core } = entries;
       const number = partition.number(core);
       const policy = entries.policies.number(defaults.policy);
       const code =
-        said === undefined
+        given === undefined
           ? core.insert(slot, number, hash, now, policy, weight, absent, random)
-          : core.insert_with(slot, number, hash, now, policy, weight, absent, random, row(said), joined(said.tags));
+          : core.insert_with(slot, number, hash, now, policy, weight, absent, random, given, tags);
       entries.inserted(code, slot, key, stored, partition, number);
     } catch (error) {
-      entries.isTorn = true;
+      entries.tear(error);
       if (!entries.recover(error)) throw error;
     }
     entries.flush();
@@ -997,7 +999,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         entries.tellAll();
         return driver.loads.asker?.node ?? -1;
       },
-      now: () => entries.clock.read(),
+      now: () => entries.clock.readOrLast(),
       isWanted: (ctx) => !(ctx as Context<K, V>).isAborted,
       turn: (batch, key) => driver.loads.queue?.call(batch.node, key),
       run: (batch, call, keys) => {

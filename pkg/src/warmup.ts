@@ -100,7 +100,7 @@ export function keepFresh<K, V>(
     wait(ended);
   };
   const alarm = new Alarm(false);
-  alarm.wake((at) => void ring(at));
+  alarm.onAlarm = (at) => void ring(at);
   const wait = (at: number): void => alarm.set(due, at);
   due = hostClock.read() + every;
   wait(hostClock.read());

@@ -23,6 +23,8 @@ export class DataLoader<K, V, C = K> {
   readonly #cacheKeyFn: ((key: K) => C) | undefined;
   readonly #cacheMap: DataLoader.CacheMap<C, Promise<V>> | null;
   #open: Batch<K, V> | undefined = undefined;
+  /** The open one, if it was to go while it was scheduled, and goes with the key that opened it. */
+  #due: Batch<K, V> | undefined = undefined;
 
   /**
    * `batchLoadFn` gets the keys and promises as many values in their order, an Error instance where a key
@@ -57,16 +59,16 @@ export class DataLoader<K, V, C = K> {
     const cached = cacheMap?.get(cacheKey as C);
     const open = this.#open;
     const joins = open !== undefined && open.keys.length < this.#maxBatchSize;
-    const batch = joins ? open : new Batch<K, V>();
-    let promise: Promise<V>;
-    if (cached) {
-      promise = batch.after(cached);
-    } else {
-      promise = batch.add(key);
+    // Scheduled before anything is in it: a key is never remembered by a batch that nobody sends.
+    const batch = joins ? open : this.#schedule();
+    try {
+      if (cached) return batch.after(cached);
+      const promise = batch.add(key);
       cacheMap?.set(cacheKey as C, promise);
+      return promise;
+    } finally {
+      if (!joins && batch === this.#due) this.#send(batch);
     }
-    if (!joins) this.#schedule(batch);
-    return promise;
   }
 
   /**
@@ -113,9 +115,14 @@ export class DataLoader<K, V, C = K> {
     return this.#cacheKeyFn === undefined ? (key as unknown as C) : this.#cacheKeyFn(key);
   }
 
-  #schedule(batch: Batch<K, V>): void {
-    const send = () => this.#send(batch);
-    // It may send at once, or throw.
+  #schedule(): Batch<K, V> {
+    const batch = new Batch<K, V>();
+    let isScheduled = false;
+    const send = () => {
+      if (isScheduled) this.#send(batch);
+      else this.#due = batch;
+    };
+    // Who schedules may load keys, or throw.
     this.#open = batch;
     try {
       if (this.#batchScheduleFn === undefined) host.afterPromiseJobs(send, batch.keys);
@@ -124,10 +131,13 @@ export class DataLoader<K, V, C = K> {
       this.#open = undefined;
       throw error;
     }
+    isScheduled = true;
+    return batch;
   }
 
   #send(batch: Batch<K, V>): void {
     if (this.#open === batch) this.#open = undefined;
+    if (this.#due === batch) this.#due = undefined;
     const { keys } = batch;
     if (keys.length === 0) return batch.settle(keys as never[]);
     let loaded: PromiseLike<ArrayLike<V | Error>>;

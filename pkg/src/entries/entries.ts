@@ -106,9 +106,14 @@ export class EntryTable<K, V> implements ColumnsOwner {
     }
   }
 
-  /** Sees to a core that has been told all. */
+  /** Sees to a core that has been told all, and is whole. */
   tellAll(): void {
-    if (this.untold !== undefined) this.safely(nothing);
+    if (this.untold !== undefined || this.isTorn) this.safely(nothing);
+  }
+
+  /** After an error between what the core was told and what is noted of it here. */
+  tear(error: unknown): void {
+    if (error instanceof RangeError) this.isTorn = true;
   }
 
   /** The slot of a key, by all that the core is to be told; 0 if it has none. */
@@ -123,7 +128,9 @@ export class EntryTable<K, V> implements ColumnsOwner {
 
   /** The value as it is stored or handed out: itself, or a copy. @throws {NearCacheError} `ERR_CLONE` */
   copy<T>(value: T, key: unknown): T {
-    if (!this.copies || value === null || !/object|function|symbol/.test(typeof value)) return value;
+    const type = typeof value;
+    if (!this.copies || value === null || !(type === "object" || type === "function" || type === "symbol"))
+      return value;
     try {
       return structuredClone(value);
     } catch (error) {
@@ -179,7 +186,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
     this.columns.follow(slot);
     if (slot >= this.keys.length) this.grow(slot);
     // Of a key that has gone, if a full stack kept that from being noted.
-    if (this.keys[slot] !== undefined) this.partitionOf(slot).delete(this.keys[slot] as K);
+    const left = this.keys[slot];
+    if (left !== undefined && this.partitionOf(slot).slotOf(left) === slot) this.forgetKey(slot);
     this.keys[slot] = unsigned(key);
     if (partition !== this.root) this.partitions ??= [];
     if (this.partitions !== undefined) this.partitions[slot] = partition;
@@ -229,7 +237,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
       return;
     }
     // What lies in the slot is written over below.
-    if (hasEvicted) this.partitionOf(at).delete(keys[at] as K);
+    if (hasEvicted) this.forgetKey(at);
     if (hasNews(code)) this.drain();
     if (at === 0) return;
     if (slot === 0) {
@@ -293,7 +301,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
       this.core.next_deadline();
       // What had no memory for its arguments has begun no call: whether there is any left tells a call that wants some.
       if (error instanceof WebAssembly.RuntimeError) this.core.len(0, "x".repeat(MUCH));
-      this.isTorn = isTorn && error instanceof RangeError;
+      this.isTorn = isTorn;
       return false;
     } catch (broken) {
       // Of a stack that is full nothing can be told: whoever calls next will see.
@@ -305,7 +313,6 @@ export class EntryTable<K, V> implements ColumnsOwner {
   }
 
   private replace(error: unknown): void {
-    console.error("nearcache: the cache's wasm failed and was replaced; what it held is gone", error);
     const { present } = this;
     if (present instanceof Core) renew();
     // Before anything is in the new one, which would have the slots of what was in the old one.
@@ -328,6 +335,10 @@ export class EntryTable<K, V> implements ColumnsOwner {
       this.isTorn = true;
       throw error;
     }
+    // Last, since whoever prints it may use the cache.
+    try {
+      console.error("nearcache: the cache's wasm failed and was replaced; what it held is gone", error);
+    } catch {}
   }
 
   /** How old the value in a slot is, and how long it stays fresh. */
@@ -379,7 +390,10 @@ export class EntryTable<K, V> implements ColumnsOwner {
   }
 
   private forgetKey(slot: number): void {
-    this.partitionOf(slot).delete(this.keys[slot] as K);
+    const key = this.keys[slot] as K;
+    const partition = this.partitionOf(slot);
+    // A slot whose key was never noted seems to be that of `undefined`.
+    if (key !== undefined || partition.slotOf(key) === slot) partition.delete(key);
     this.keys[slot] = undefined;
     this.values[slot] = NONE;
   }

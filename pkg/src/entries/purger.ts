@@ -18,7 +18,7 @@ export class Purger {
 
   constructor(entries: Purged) {
     const ref = new WeakRef(entries);
-    this.alarm.wake(() => {
+    this.alarm.onAlarm = () => {
       const entries = ref.deref();
       if (entries === undefined) return;
       const now = entries.clock.readOrLast();
@@ -27,7 +27,7 @@ export class Purger {
         entries.drain();
       });
       entries.flush();
-    });
+    };
   }
 
   /** Rings when the core wants it. */

@@ -115,7 +115,7 @@ export class Driver<K, V> {
     const slot = handle.slots.get(key) ?? 0;
     if (entries.core.soften(wait.flight.index, wait.group, slot, now, all) === 0) return false;
     wait.over = true;
-    wait.softened = entries.dated(slot, entries.clock.readOrLast());
+    wait.softened = entries.dated(slot, entries.clock.known());
     this.release(wait);
     wait.resolve(entries.values[slot] as V);
     if (entries.hooks.stale !== undefined) {
@@ -155,7 +155,7 @@ export class Driver<K, V> {
     provenance: Provenance<K, V> | undefined,
   ): Promise<V> {
     const { entries } = this;
-    if (this.loads.mayBeUnbegun) this.loads.giveUpUnbegun();
+    if (this.loads.unbegun !== undefined) this.loads.giveUpUnbegun();
     const again = provenance === undefined ? 0 : provenance.counted;
     const askedAt = provenance === undefined ? NaN : provenance.askedAt;
     const { defaults } = handle;
@@ -170,119 +170,128 @@ export class Driver<K, V> {
       const until = known === 0 ? NaN : entries.columns.freshUntil[known]!;
       now = Number.isNaN(until) ? hostClock.now() : hostClock.against(until);
     }
-    if (known === 0 && options === undefined && provenance === undefined && this.loads.mayLag(handle)) {
-      const promise = this.lead(this.flight(handle, key, loader, options, now, 0, -1, false), now, provenance);
+    let answer = 0;
+    let flight: Flight<K, V> | undefined;
+    try {
+      if (known === 0 && options === undefined && provenance === undefined && this.loads.mayLag(handle)) {
+        flight = this.flight(handle, key, loader, options, now, 0, -1, false);
+        const promise = this.lead(flight, now, provenance);
+        entries.flush();
+        return promise;
+      }
+      const number = handle.number(entries.core);
+      const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
+      const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;
+      const policy = entries.policies.number(defaults.policy);
+      const batched = this.loads.queue !== undefined && "isBatch" in loader;
+      answer =
+        options === undefined && again === 0 && !batched
+          ? entries.core.ask(known, number, hash, now, policy, invalid, random, asker)
+          : askWith(
+              entries.core,
+              known,
+              number,
+              hash,
+              now,
+              policy,
+              options,
+              invalid,
+              random,
+              asker,
+              again,
+              askedAt,
+              batched,
+            );
+      const code = answer | 0;
+      if (core.hasNews(code)) entries.drain();
+      const at = code & core.SLOT;
+      const kind = core.kind(code);
+      const { hooks } = entries;
+      let promise: Promise<V>;
+      switch (kind) {
+        case core.LEAD_ABSENT:
+        case core.LEAD_EXPIRED:
+        case core.LEAD_FORCED:
+        case core.LEAD_INVALID: {
+          if (known === 0) entries.place(at, key, handle.partition, number);
+          if (hooks.miss !== undefined) {
+            hooks.notify("miss", { key, place: handle.place, cause: LEADS[kind]! });
+          }
+          const index = core.above(answer);
+          flight = this.flight(handle, key, loader, options, again === 0 ? now : askedAt, at, index, false);
+          promise = this.lead(flight, now, provenance);
+          break;
+        }
+        case core.JOIN: {
+          if (provenance !== undefined) provenance.status = "coalesced";
+          if (hooks.coalesced !== undefined) hooks.notify("coalesced", { key, place: handle.place });
+          const joined = this.loads.at(core.above(answer))!;
+          let wait = joined.wait(at);
+          if (wait === undefined) {
+            const ask = { handle, key, loader, options, askedAt: again === 0 ? now : askedAt };
+            if (this.requests === undefined) this.loads.setAlarm(ask, now);
+            wait = this.beginWait(joined, at, ask);
+          }
+          promise = this.wait(wait, now, provenance, options?.signal);
+          // What the news was about may have changed what the core would answer.
+          if (options === undefined && provenance === undefined && !core.hasNews(code) && this.mayJoinAgain(validate)) {
+            entries.untold = new Joins(handle, key, now, wait);
+          }
+          break;
+        }
+        case core.HIT:
+        case core.REFRESH_AHEAD:
+          if (provenance !== undefined) Object.assign(provenance, { status: "hit" }, this.entries.dated(at, now));
+          if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
+          promise = Promise.resolve(entries.values[at] as V);
+          if (kind === core.REFRESH_AHEAD) {
+            flight = this.flight(handle, key, loader, options, now, at, core.above(answer), true);
+            this.refresh(flight, now);
+          }
+          break;
+        case core.STALE_REVALIDATE:
+        case core.STALE_ERROR:
+        case core.REFRESH_STALE:
+          if (provenance !== undefined) Object.assign(provenance, { status: "stale" }, this.entries.dated(at, now));
+          if (hooks.stale !== undefined) {
+            const cause = kind === core.STALE_ERROR ? "error" : "revalidate";
+            hooks.notify("stale", { key, place: handle.place, cause });
+          }
+          promise = Promise.resolve(entries.values[at] as V);
+          if (kind === core.REFRESH_STALE) {
+            flight = this.flight(handle, key, loader, options, now, at, core.above(answer), true);
+            this.refresh(flight, now);
+          }
+          break;
+        case core.FAILED:
+          if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
+          promise = Promise.reject((entries.values[at] as FailureCached).error);
+          break;
+        case core.RECURSIVE:
+          promise = Promise.reject(recursive(key));
+          break;
+        case core.REFUSED:
+          // It may have had a slot for a moment.
+          entries.columns.look();
+          if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: LEADS[at]! });
+          promise = Promise.reject(this.loads.queue!.full(key));
+          break;
+        case core.TIMED_OUT:
+          promise = Promise.reject(timedOut(key, hardTimeoutOf({ handle, key, loader, options, askedAt: now })));
+          break;
+        default:
+          // It may have had a slot for a moment.
+          entries.columns.look();
+          if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: "absent" });
+          promise = Promise.reject(tooManyLoads(key));
+      }
       entries.flush();
       return promise;
+    } catch (error) {
+      // Where the stack is full there is room for this alone.
+      this.loads.unbegun = { answer, flight, index: undefined, next: this.loads.unbegun };
+      throw error;
     }
-    const number = handle.number(entries.core);
-    const hash = known === 0 ? entries.hash(key, handle.partition) : 0;
-    const asker = this.loads.asker === undefined ? -1 : this.loads.asker.node;
-    const policy = entries.policies.number(defaults.policy);
-    const batched = this.loads.queue !== undefined && "isBatch" in loader;
-    const answer =
-      options === undefined && again === 0 && !batched
-        ? entries.core.ask(known, number, hash, now, policy, invalid, random, asker)
-        : askWith(
-            entries.core,
-            known,
-            number,
-            hash,
-            now,
-            policy,
-            options,
-            invalid,
-            random,
-            asker,
-            again,
-            askedAt,
-            batched,
-          );
-    this.loads.answered = answer;
-    const code = answer | 0;
-    if (core.hasNews(code)) entries.drain();
-    const at = code & core.SLOT;
-    const kind = core.kind(code);
-    const { hooks } = entries;
-    let promise: Promise<V>;
-    switch (kind) {
-      case core.LEAD_ABSENT:
-      case core.LEAD_EXPIRED:
-      case core.LEAD_FORCED:
-      case core.LEAD_INVALID: {
-        if (known === 0) entries.place(at, key, handle.partition, number);
-        if (hooks.miss !== undefined) {
-          hooks.notify("miss", { key, place: handle.place, cause: LEADS[kind]! });
-        }
-        const index = core.above(answer);
-        const flight = this.flight(handle, key, loader, options, again === 0 ? now : askedAt, at, index, false);
-        promise = this.lead(flight, now, provenance);
-        break;
-      }
-      case core.JOIN: {
-        if (provenance !== undefined) provenance.status = "coalesced";
-        if (hooks.coalesced !== undefined) hooks.notify("coalesced", { key, place: handle.place });
-        const flight = this.loads.at(core.above(answer))!;
-        let wait = flight.wait(at);
-        if (wait === undefined) {
-          const ask = { handle, key, loader, options, askedAt: again === 0 ? now : askedAt };
-          if (this.requests === undefined) this.loads.setAlarm(ask, now);
-          wait = this.beginWait(flight, at, ask);
-        }
-        promise = this.wait(wait, now, provenance, options?.signal);
-        // What the news was about may have changed what the core would answer.
-        if (options === undefined && provenance === undefined && !core.hasNews(code) && this.mayJoinAgain(validate)) {
-          entries.untold = new Joins(handle, key, now, wait);
-        }
-        break;
-      }
-      case core.HIT:
-      case core.REFRESH_AHEAD:
-        if (provenance !== undefined) Object.assign(provenance, { status: "hit" }, this.entries.dated(at, now));
-        if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
-        promise = Promise.resolve(entries.values[at] as V);
-        if (kind === core.REFRESH_AHEAD) {
-          this.refresh(this.flight(handle, key, loader, options, now, at, core.above(answer), true), now);
-        }
-        break;
-      case core.STALE_REVALIDATE:
-      case core.STALE_ERROR:
-      case core.REFRESH_STALE:
-        if (provenance !== undefined) Object.assign(provenance, { status: "stale" }, this.entries.dated(at, now));
-        if (hooks.stale !== undefined) {
-          const cause = kind === core.STALE_ERROR ? "error" : "revalidate";
-          hooks.notify("stale", { key, place: handle.place, cause });
-        }
-        promise = Promise.resolve(entries.values[at] as V);
-        if (kind === core.REFRESH_STALE) {
-          this.refresh(this.flight(handle, key, loader, options, now, at, core.above(answer), true), now);
-        }
-        break;
-      case core.FAILED:
-        if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
-        promise = Promise.reject((entries.values[at] as FailureCached).error);
-        break;
-      case core.RECURSIVE:
-        promise = Promise.reject(recursive(key));
-        break;
-      case core.REFUSED:
-        // It may have had a slot for a moment.
-        entries.columns.look();
-        if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: LEADS[at]! });
-        promise = Promise.reject(this.loads.queue!.full(key));
-        break;
-      case core.TIMED_OUT:
-        promise = Promise.reject(timedOut(key, hardTimeoutOf({ handle, key, loader, options, askedAt: now })));
-        break;
-      default:
-        // It may have had a slot for a moment.
-        entries.columns.look();
-        if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: "absent" });
-        promise = Promise.reject(tooManyLoads(key));
-    }
-    this.loads.answered = 0;
-    entries.flush();
-    return promise;
   }
 
   /** A load to begin. */
@@ -357,6 +366,8 @@ export class Driver<K, V> {
         if (present.over) return;
         present.callers--;
         reject(signal.reason);
+        // Another may begin, by this time.
+        this.entries.clock.readOrLast();
         if (!this.loads.isLive(present.flight)) return;
         this.entries.safely(() => this.left(present.flight, this.leaveAs(asker, present)));
         this.entries.flush();

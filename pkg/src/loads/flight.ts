@@ -81,6 +81,8 @@ export class Wait<K, V> {
 
 /** A load under way, with the get that began it. (Derived from a class, it would take twice as long to make.) */
 export class Flight<K, V> implements Ask<K, V>, Asker {
+  /** Its loader was called, or waits for its turn. */
+  hasBegun = false;
   /** It has ended, or nobody waits any more. */
   over = false;
   /** Its load brought a value. */

@@ -38,6 +38,15 @@ const BEGINS: ReadonlySet<number> = new Set([
 /** How many are kept for loads to come. */
 const MOST_ENDINGS = 64;
 
+/** A get that an error ended after the core's answer, as where the stack is full, with the load that was made of it, if it came to that. */
+interface Unbegun<K, V> {
+  readonly answer: number;
+  readonly flight: Flight<K, V> | undefined;
+  /** The core's number for the load while it knows it; `undefined` before that was looked up. */
+  index: number | undefined;
+  next: Unbegun<K, V> | undefined;
+}
+
 /** Loads under way: calls the loaders, and tells the core and those who wait how they ended. */
 export class Loads<K, V> implements Untold {
   readonly alarm = new Alarm(true);
@@ -51,10 +60,8 @@ export class Loads<K, V> implements Untold {
   /** Of these, one that the core has yet to be told of: of a key that was not there, with nothing said. */
   private untold: Flight<K, V> | undefined = undefined;
   private live = 0;
-  /** The core's last answer to a get, while nobody has done as it says; 0 for none. */
-  answered = 0;
-  /** The flight whose loader is about to be called, or of which that is about to be told what it returned. */
-  private starting: Flight<K, V> | undefined = undefined;
+  /** What is to be given up before the core is asked for anything. */
+  unbegun: Unbegun<K, V> | undefined = undefined;
   /** Those that no load has just now. */
   private readonly endings: Ending<K, V>[] = [];
 
@@ -80,30 +87,48 @@ export class Loads<K, V> implements Untold {
     return this.flights[flight.index] === flight;
   }
 
-  /**
-   * Comes before the core is asked for a key. It may have answered that a load was to begin, and the stack have had no room for
-   * what follows, wherever that was: then the load is given up, so that whoever asks for its key next leads anew.
-   */
+  /** Loads that the core takes for begun, and are not, are given up: whoever asks for their keys next leads anew. */
   giveUpUnbegun(): void {
-    const { answered, starting, entries } = this;
-    const isUntold = starting !== undefined && starting === this.untold && starting.index < 0;
-    const isUnbegun = starting === undefined ? BEGINS.has(core.kind(answered | 0)) : this.isLive(starting);
-    if (isUntold) {
-      this.untold = entries.untold = undefined;
-      this.rest();
-    } else if (isUnbegun) {
-      const index = starting?.index ?? core.above(answered);
-      const code = entries.safely((core) => core.lost(index));
-      this.end(starting);
-      if (core.hasNews(code)) entries.drain();
+    for (let unbegun = this.unbegun; unbegun !== undefined; unbegun = this.unbegun) {
+      this.unbegun = unbegun.next;
+      try {
+        this.giveUp(unbegun);
+      } catch (error) {
+        unbegun.next = this.unbegun;
+        this.unbegun = unbegun;
+        throw error;
+      }
     }
-    this.answered = 0;
-    this.starting = undefined;
   }
 
-  /** Whether that has anything to do. */
-  get mayBeUnbegun(): boolean {
-    return this.answered !== 0 || this.starting !== undefined;
+  /** May have to be called again, where the stack is still full. */
+  private giveUp(unbegun: Unbegun<K, V>): void {
+    const { entries } = this;
+    const { answer, flight } = unbegun;
+    if (unbegun.index === undefined) {
+      if (flight !== undefined && (flight.hasBegun || flight.over)) return;
+      if (flight !== undefined && flight === this.untold && flight.index < 0) {
+        this.rest();
+        this.untold = entries.untold = undefined;
+        return;
+      }
+      const isToBegin = BEGINS.has(core.kind(answer | 0));
+      const index = flight?.index ?? (isToBegin ? core.above(answer) : -1);
+      const known = this.flights[index];
+      if (index < 0 || (known !== undefined && known !== flight)) return;
+      if (flight !== undefined) {
+        this.forget(flight);
+        flight.over = true;
+      }
+      unbegun.index = index;
+    }
+    const { index } = unbegun;
+    if (index >= 0) {
+      entries.safely((core) => core.lost(index));
+      unbegun.index = -1;
+    }
+    entries.safely(() => entries.drain());
+    flight?.ctx.abort(nobodyWaits(flight.key));
   }
 
   /** The load is gone with its request. */
@@ -162,20 +187,18 @@ export class Loads<K, V> implements Untold {
   /** Calls the loader. */
   begin(flight: Flight<K, V>, now: number): Flight<K, V> {
     const { handle } = flight;
-    this.starting = flight;
-    this.answered = 0;
     if (flight.index < 0) {
       this.untold = flight;
       this.entries.untold = this;
     } else {
       this.flights[flight.index] = flight;
     }
-    if (this.live++ === 0) this.alarm.wake(this.onAlarm);
+    if (this.live++ === 0) this.alarm.onAlarm = this.onAlarm;
     this.ahead ||= handle.defaults.refreshAhead > 0 || (flight.options?.refreshAhead ?? 0) > 0;
     if (host.requestBound) this.bind(flight);
     else this.setAlarm(flight, now);
     if (this.queue === undefined || !this.queue.holds(flight, now)) this.attempt(flight);
-    else this.starting = undefined;
+    flight.hasBegun = true;
     return flight;
   }
 
@@ -199,36 +222,32 @@ export class Loads<K, V> implements Untold {
     let loaded: V | PromiseLike<V>;
     try {
       const { loader } = flight;
-      this.starting = undefined;
       loaded = this.entries.tiers === undefined ? loader(key, ctx) : this.loadByTiers(flight, this.entries.tiers);
-      this.starting ??= flight;
       const promise = isThenable(loaded) ? trusted(loaded) : undefined;
       if (promise !== undefined) {
         const ending = this.endings.pop() ?? this.makeEnding();
         ending.flight = flight;
         promise.then(ending.loaded, ending.failed);
         this.asker = outer;
-        if (this.starting === flight) this.starting = undefined;
         return;
       }
     } catch (error) {
       this.asker = outer;
-      this.failLater(flight, error);
+      this.failedAtOnce(flight, error);
       return;
     }
     this.asker = outer;
-    if (this.starting === flight) this.starting = undefined;
     try {
       this.loaded(flight, loaded as V);
     } catch (error) {
-      this.failLater(flight, error);
+      this.failedAtOnce(flight, error);
     }
   }
 
-  /** A load failed, perhaps because the stack was full: there is room again when whoever called has ended. */
-  private failLater(flight: Flight<K, V>, error: unknown): void {
-    void Promise.resolve().then(() => this.failed(flight, error));
-    if (this.starting === flight) this.starting = undefined;
+  /** A load failed on the stack of who asked. Where that was full, there is room again when whoever called has ended. */
+  private failedAtOnce(flight: Flight<K, V>, error: unknown): void {
+    if (error instanceof RangeError) void Promise.resolve().then(() => this.failed(flight, error));
+    else this.failed(flight, error);
   }
 
   private makeEnding(): Ending<K, V> {
@@ -304,8 +323,9 @@ export class Loads<K, V> implements Untold {
     try {
       this.bring(flight, value);
     } catch (error) {
-      if (this.entries.recover(error)) {
-        // Those who wait get what the loader brought all the same.
+      // Those who wait get what the loader brought all the same, if no core will tell them of it any more.
+      if (flight.over) flight.orphaned = true;
+      if (this.entries.recover(error) || flight.over) {
         flight.settle(this.onAskAgain);
         return;
       }
@@ -339,10 +359,10 @@ export class Loads<K, V> implements Untold {
         try {
           const code = present.load(number, hash, flight.askedAt, now, policy, weight, absent, random);
           this.untold = entries.untold = undefined;
-          this.rest();
+          if (--this.live === 0) this.alarm.onAlarm = undefined;
           entries.inserted(code, 0, key, stored, handle.partition, number);
         } catch (error) {
-          entries.isTorn = true;
+          entries.tear(error);
           throw error;
         }
         flight.over = true;
@@ -372,7 +392,11 @@ export class Loads<K, V> implements Untold {
     const isStored = ((code >>> 27) & 7) === core.STORED;
     // At once: the core takes it for there, and the stack may have no room for more.
     if (isStored && entries.hooks.evict === undefined) entries.values[flight.slot] = stored;
-    this.forget(flight);
+    // With no call of ours, for which the stack may have no room: the core does not know it any more.
+    if (this.flights[flight.index] === flight) {
+      this.flights[flight.index] = undefined;
+      if (--this.live === 0) this.alarm.onAlarm = undefined;
+    }
     flight.over = true;
     if (isStored && (code & core.SLOT) !== 0) entries.evicted(code & core.SLOT);
     if (core.hasNews(code)) entries.drain();
@@ -406,7 +430,8 @@ export class Loads<K, V> implements Untold {
     try {
       this.fail(flight, error, isLast);
     } catch (trap) {
-      if (!this.entries.recover(trap)) throw trap;
+      if (flight.over) flight.orphaned = true;
+      if (!this.entries.recover(trap) && !flight.over) throw trap;
       flight.settle(this.onAskAgain);
     }
   }
@@ -429,7 +454,11 @@ export class Loads<K, V> implements Untold {
       startTimer(() => this.tryAgain(flight, error), core.above(answer));
       return;
     }
-    this.forget(flight);
+    // With no call of ours, as in `bring`.
+    if (this.flights[flight.index] === flight) {
+      this.flights[flight.index] = undefined;
+      if (--this.live === 0) this.alarm.onAlarm = undefined;
+    }
     flight.over = true;
     if (core.hasNews(code)) entries.drain();
     if (kind === core.RESCUED) {
@@ -465,13 +494,13 @@ export class Loads<K, V> implements Untold {
 
   private forget(flight: Flight<K, V>): void {
     if (!this.isLive(flight)) return;
-    this.flights[flight.index] = undefined;
     this.rest();
+    this.flights[flight.index] = undefined;
   }
 
   /** There is a load less. */
   private rest(): void {
-    if (--this.live === 0) this.alarm.rest();
+    if (--this.live === 0) this.alarm.onAlarm = undefined;
   }
 
   /** The core is another one now. What is under way goes on without it, until its deadline or half a minute more. */
@@ -483,9 +512,9 @@ export class Loads<K, V> implements Untold {
       if (flight !== undefined) flight.orphaned = flight.over = true;
     }
     this.flights = [];
-    this.untold = this.starting = undefined;
-    this.live = this.answered = 0;
-    this.alarm.rest();
+    this.untold = this.unbegun = undefined;
+    this.live = 0;
+    this.alarm.onAlarm = undefined;
     this.queue?.release();
     for (const flight of flights) {
       if (flight === undefined) continue;

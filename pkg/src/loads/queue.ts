@@ -28,7 +28,7 @@ export class Queue<K, V> {
     private readonly loads: Beginning<K, V>,
     private readonly mostQueued: number,
   ) {
-    entries.onStirred = () => this.start(entries.clock.readOrLast());
+    entries.onStirred = () => this.start(entries.clock.known());
   }
 
   full(key: unknown): Error {

@@ -55,6 +55,8 @@ export class Requests<K, V> {
       stop();
       wait.over = true;
       wait.reject(signal!.reason);
+      // Another may begin, by this time.
+      driver.entries.clock.readOrLast();
       if (!driver.loads.isLive(flight)) return;
       driver.entries.safely((core) => driver.left(flight, core.leave(flight.index, group, asker?.node ?? -1, false)));
       driver.entries.flush();

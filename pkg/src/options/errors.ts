@@ -33,9 +33,18 @@ export class NearCacheError extends Error {
   }
 }
 
+const MISUSES: ReadonlySet<NearCacheErrorCode> = new Set([
+  "ERR_OPTION",
+  "ERR_RECURSIVE_LOAD",
+  "ERR_BYTES",
+  "ERR_BATCH",
+  "ERR_KEY",
+  "ERR_CLONE",
+]);
+
 /** Whether the error is about how the cache was used, so that the same again would bring the same. */
 export function isMisuse(error: unknown): boolean {
-  return error instanceof NearCacheError && /OPTION|RECURSIVE|BYTES|BATCH|KEY|CLONE/.test(error.code);
+  return error instanceof NearCacheError && MISUSES.has(error.code);
 }
 
 /** A key as an error shows it: short, whatever it is. */

@@ -78,7 +78,7 @@ export function name(option: string, given: unknown): string {
 
 /** Whether no half of a character stands alone: all of those are one in UTF-8, so that two names would be the same. */
 export function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text);
+  return (text as Partial<{ isWellFormed(): boolean }>).isWellFormed?.() ?? !/\p{Surrogate}/u.test(text);
 }
 
 export function names(option: string, given: unknown): string[] {

@@ -11,7 +11,11 @@ export class Alarm implements Pending {
   timer: Timer | undefined;
   /** When it rings; `Infinity` if it is not set. */
   at = Infinity;
-  private onAlarm: ((at: number) => void) | undefined;
+  /**
+   * Called at the next deadline; `undefined` at rest. A timer that runs already is left to run out then: that is cheaper.
+   * A field, since a full stack has room to write one.
+   */
+  onAlarm: ((at: number) => void) | undefined;
   private rings = Infinity;
 
   /** `holdsProcess`: whether a program that has nothing else to do should wait for it while it does not rest. */
@@ -22,25 +26,17 @@ export class Alarm implements Pending {
     return this.holdsProcess && this.onAlarm !== undefined;
   }
 
-  /** Will call this at the next deadline. */
-  wake(onAlarm: (at: number) => void): void {
-    this.onAlarm = onAlarm;
-  }
-
-  /** Calls nobody any more, until it is woken. A timer that runs already is left to run out: that is cheaper. */
-  rest(): void {
-    this.onAlarm = undefined;
-  }
-
   /** Rings at `at` or before, whichever was asked for first. */
   set(at: number, now: number): void {
     if (at >= this.at) return;
-    if (this.timer !== undefined) host.clearTimer(this.timer);
-    this.at = at;
     const wait = Math.min(Math.max(at - now, 0), LONGEST);
+    const { timer } = this;
     this.rings = now + wait;
     this.timer = host.setTimer(this.ring, wait);
     host.alarmSet(this);
+    // Not before: if a full stack has no room for all that, whoever comes next sets it.
+    this.at = at;
+    if (timer !== undefined) host.clearTimer(timer);
   }
 
   /** Does not ring any more, until it is set anew. */

@@ -43,6 +43,9 @@ const nothing = () => {};
 const resolved = Promise.resolve();
 const { then } = Promise.prototype;
 
+/** How many calls of a small function take more of the stack than Node's timers do. */
+const TIMERS_ROOM = 100;
+
 /** So many turns of the promise jobs that add nothing count as the end of them all. */
 const QUIET_TURNS = 64;
 
@@ -117,6 +120,11 @@ function useNode(process: NodeJS.Process): void {
   // A deadline should not keep a process alive whose loads have all come home, and should when one has not:
   // timers are unreferenced, and those still needed are referenced when nothing else is left to do.
   // Timers that a test runner or an older Deno makes may be plain numbers.
+  // What a full stack interrupts in Node's timers holds the process for ever. So it shows before anything of them has begun.
+  const { setTimer, clearTimer } = host;
+  const room = (calls: number): number => (calls === 0 ? 0 : room(calls - 1) + 1);
+  host.setTimer = (callback, millis) => (room(TIMERS_ROOM), setTimer(callback, millis));
+  host.clearTimer = (timer) => (room(TIMERS_ROOM), clearTimer(timer));
   const timerOf = (alarm: Pending) => alarm.timer as Partial<NodeJS.Timeout>;
   const alarms = new Set<Pending>();
   const refNeeded = () => {
@@ -125,6 +133,7 @@ function useNode(process: NodeJS.Process): void {
     }
   };
   host.alarmSet = (alarm) => {
+    room(TIMERS_ROOM);
     timerOf(alarm).unref?.();
     if (alarms.size === 0) process.on("beforeExit", refNeeded);
     alarms.add(alarm);

@@ -20,6 +20,10 @@ interface Turn<K> {
   /** Told when it is the first. In a Worker its own request goes on by it. */
   readonly come: Deferred<void>;
   hasCome: boolean;
+  /** Its work has begun, or waits for the turn. */
+  hasBegun: boolean;
+  /** An error came before that, as where the stack is full: it is to leave the queue. */
+  isGivenUp: boolean;
 }
 
 /** Those who compute one key, in the order in which they asked. */
@@ -39,8 +43,8 @@ export class Computes<K, V> {
   private free: number[] = [];
   /** The queue that was looked at last, in case that all of it has gone with its requests. */
   private hand = -1;
-  /** Took a place and has not begun to wait for its turn, as it never will if the stack was full: then it leaves again. */
-  private unbegun: Turn<K> | undefined = undefined;
+  /** Those given up that have not left yet, before anybody else takes a turn. */
+  private givenUp: { readonly turn: Turn<K>; readonly next: Computes<K, V>["givenUp"] } | undefined = undefined;
 
   constructor(
     private readonly entries: EntryTable<K, V>,
@@ -50,10 +54,9 @@ export class Computes<K, V> {
   }
 
   run(handle: CacheHandle<K, V>, key: K, compute: Compute<V>, options: CallOptions<K>): Promise<V | undefined> {
-    const { clock } = this.entries;
     const hardTimeout = or(options.hardTimeout, handle.defaults.hardTimeout);
-    const now = clock.read();
-    this.giveUpUnbegun(now);
+    const now = this.entries.clock.read();
+    this.leaveLate(now);
     this.sweep(now);
     const turn: Turn<K> = {
       queue: this.queueOf(handle, key),
@@ -61,7 +64,40 @@ export class Computes<K, V> {
       number: 0,
       come: deferred(),
       hasCome: false,
+      hasBegun: false,
+      isGivenUp: false,
     };
+    try {
+      return this.take(turn, handle, key, compute, options, hardTimeout, now);
+    } catch (error) {
+      if (turn.number > 0 && !turn.hasBegun) {
+        // Where the stack is full there is room for this alone.
+        turn.isGivenUp = true;
+        this.givenUp = { turn, next: this.givenUp };
+      }
+      throw error;
+    }
+  }
+
+  /** Those leave who had no room for it when an error ended what they asked for. */
+  private leaveLate(now: number): void {
+    for (let late = this.givenUp; late !== undefined; late = this.givenUp) {
+      this.advance(late.turn.queue, late.turn.number, now);
+      if (this.givenUp === late) this.givenUp = late.next;
+    }
+  }
+
+  /** Takes a turn, and does the work when that has come. */
+  private take(
+    turn: Turn<K>,
+    handle: CacheHandle<K, V>,
+    key: K,
+    compute: Compute<V>,
+    options: CallOptions<K>,
+    hardTimeout: number,
+    now: number,
+  ): Promise<V | undefined> {
+    const { clock } = this.entries;
     const refused = this.ask(turn, now);
     if (refused !== undefined) return Promise.reject(refused);
     const { promise, resolve, reject } = deferred<V | undefined>();
@@ -88,13 +124,14 @@ export class Computes<K, V> {
       timer = startTimer(ring, Math.max(until - now, 1));
     };
     const ring = (): void => {
+      if (turn.isGivenUp) return;
       const now = clock.readOrLast();
       const until = this.look(turn, now);
       if (Number.isNaN(until)) giveUp(timedOut(key, hardTimeout));
       else wait(now, until);
     };
     const work = async (): Promise<void> => {
-      this.unbegun = undefined;
+      turn.hasBegun = true;
       try {
         const begun = this.entries.safely(() => this.updates.begin(handle, key, options, clock.read(), true));
         if (begun === undefined) throw tooManyLoads(key);
@@ -124,16 +161,11 @@ export class Computes<K, V> {
         giveUp(timedOut(key, hardTimeout));
         return undefined;
       };
-      keepAlive(turn.come.promise.then(begin));
-      this.unbegun = undefined;
+      const ended = turn.come.promise.then(begin);
+      turn.hasBegun = true;
+      keepAlive(ended);
     }
     return promise;
-  }
-
-  private giveUpUnbegun(now: number): void {
-    const { unbegun } = this;
-    if (unbegun !== undefined && unbegun.number > 0) this.advance(unbegun.queue, unbegun.number, now);
-    this.unbegun = undefined;
   }
 
   private queueOf(handle: CacheHandle<K, V>, key: K): Queue<K> {
@@ -160,7 +192,6 @@ export class Computes<K, V> {
     turn.number = this.entries.safely((core) => core.compute_ask(this.number(queue), now, deadline));
     const { number } = turn;
     if (number < 0) return computeQueueFull(queue.key, -number);
-    this.unbegun = turn;
     queue.turns.set(number, turn);
     this.advance(queue, 0, now);
     return undefined;
@@ -220,8 +251,8 @@ export class Computes<K, V> {
     for (const queue of queues) {
       const turns = [...queue.turns.values()];
       queue.turns.clear();
-      for (const turn of turns) if (turn !== this.unbegun) this.ask(turn, now);
+      for (const turn of turns) if (!turn.isGivenUp) this.ask(turn, now);
     }
-    this.unbegun = undefined;
+    this.givenUp = undefined;
   }
 }

@@ -8,6 +8,7 @@ import "./bounds.mjs";
 import "./sharing.mjs";
 import "./joins.mjs";
 import "./full-stack.mjs";
+import "./reentrant.mjs";
 import "./told-late.mjs";
 import "./joins-random.mjs";
 import "./context.mjs";

@@ -1,7 +1,7 @@
 // Who uses the cache where the stack has no room left, by recursing without end, gets the engine's RangeError. It may come at
 // any place between what the core answers and what is done about it. Nobody else may be left waiting for that.
 
-import { NearCache } from "nearcache";
+import { DataLoader, NearCache } from "nearcache";
 import { equal, sleep, test } from "../runner.mjs";
 
 const USES = 1_000;
@@ -30,6 +30,11 @@ function whereTheStackIsFull(size, use) {
   for (const one of uses) one.catch(() => {});
 }
 
+/** The keys whose value is not there, or another's. */
+function wrong(got) {
+  return Array.from({ length: USES }, (_, key) => key).filter((key) => got[key] !== `v${key}`);
+}
+
 for (const [how, use, again = use] of [
   ["getOrSet", (cache, key) => cache.getOrSet(key, load)],
   ["getOrSet with a soft timeout", (cache, key) => cache.getOrSet(key, load, { softTimeout: 500 })],
@@ -52,11 +57,22 @@ for (const [how, use, again = use] of [
         for (let key = 0; key < USES; key++) again(cache, key).then((value) => (got[key] = value));
         await sleep(1);
         for (let i = 0; i < 200 && cache.size < USES; i++) await sleep(1);
-        const wanted = Array.from({ length: USES }, (_, key) => `v${key}`);
-        equal(got, wanted, `what was got after ${size} arguments`);
+        equal(wrong(got), [], `what was not got after ${size} arguments`);
         const { inFlight, queued, entries } = cache.stats();
         equal([inFlight, queued, entries], [0, 0, USES]);
       }
     });
   }
 }
+
+test("where the stack was full a DataLoader remembers no key that nobody loads", { realTime: "as above" }, async () => {
+  for (const size of SIZES) {
+    const loader = new DataLoader(async (keys) => keys.map((key) => `v${key}`));
+    whereTheStackIsFull(size, (key) => loader.load(key));
+    await sleep(5);
+    const got = [];
+    for (let key = 0; key < USES; key++) loader.load(key).then((value) => (got[key] = value));
+    await sleep(20);
+    equal(wrong(got), [], `what was not got after ${size} arguments`);
+  }
+});

@@ -6,7 +6,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { NearCache } from "nearcache";
 import { packageByClock } from "../fresh.mjs";
-import { equal, ok, sleep, test } from "../runner.mjs";
+import { equal, ok, sleep, test, throws } from "../runner.mjs";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc");
@@ -175,3 +175,13 @@ test(
     }
   },
 );
+
+// Elsewhere a text may be as long as that.
+test("tags that are too long for one text take nothing else with them", () => {
+  const cache = new NearCache();
+  const long = "x".repeat(2 ** 28);
+  cache.set("kept", 1);
+  throws(() => cache.set("a", 1, { tags: [long, long, long] }), { name: "RangeError" });
+  cache.set("b", 2);
+  equal([...cache.keys()].sort(), ["b", "kept"]);
+});
