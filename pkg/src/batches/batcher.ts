@@ -42,9 +42,9 @@ class BatchNumber {
 }
 
 class OpenBatch<K, V, C> extends Batch<K, V> implements Asker {
-  node: number;
   readonly items: C[] = [];
   timer: Timer | undefined = undefined;
+  hasEnded = false;
   /** Sends a batch with a timer before its time. */
   go: (() => void) | undefined = undefined;
   /** What came first with a key that was asked for again, by the key's place. */
@@ -54,10 +54,17 @@ class OpenBatch<K, V, C> extends Batch<K, V> implements Asker {
 
   readonly number: BatchNumber;
 
-  constructor(core: Core, number: number) {
+  constructor(
+    private readonly entries: { readonly core: Core },
+    number: number,
+  ) {
     super();
-    this.number = new BatchNumber(core, number);
-    this.node = -1 - number;
+    this.number = new BatchNumber(entries.core, number);
+  }
+
+  /** -1 for the present core, if that is not the one which knows it. */
+  get node(): number {
+    return this.hasEnded ? -1 : -1 - this.number.in(this.entries.core);
   }
 }
 
@@ -133,7 +140,7 @@ export class Batcher<K, V, C = undefined> {
   }
 
   #begin(number: number, isTimed: boolean): OpenBatch<K, V, C> {
-    const batch = new OpenBatch<K, V, C>(this.#owner.entries.core, number);
+    const batch = new OpenBatch<K, V, C>(this.#owner.entries, number);
     if (!isTimed || !this.#wait(batch)) host.afterPromiseJobs(() => this.#send(batch), batch.keys);
     // Last: nobody joins one that a full stack kept from being sent.
     this.#begun = batch.number;
@@ -175,7 +182,7 @@ export class Batcher<K, V, C = undefined> {
 
   #ended(batch: OpenBatch<K, V, C>): void {
     this.#owner.entries.safely((core) => core.batch_ended(batch.number.in(core)));
-    batch.node = -1;
+    batch.hasEnded = true;
   }
 
   async #call(batch: OpenBatch<K, V, C>): Promise<void> {

@@ -10,6 +10,10 @@ import { host } from "../runtime/host.js";
 const LATER = 1;
 const REFUSED = 2;
 
+/** What `start` answers if none may begin, and that it was not asked. */
+const NOBODY = -1;
+const UNASKED = -2;
+
 /** What begins in its turn. */
 interface Beginning<K, V> {
   /** Rings when the next may begin, where one timer serves all. */
@@ -22,6 +26,8 @@ interface Beginning<K, V> {
 export class Queue<K, V> {
   /** Each begins what waits, in its own request, by the core's number. */
   private readonly waiting = new Map<number, () => void>();
+  /** Whose turn has come and who has not heard of it, as where the stack is full. */
+  private next = UNASKED;
 
   constructor(
     private readonly entries: EntryTable<K, V>,
@@ -38,10 +44,14 @@ export class Queue<K, V> {
   /** Begins what waits, as far as its turn has come. */
   start(now: number): void {
     const { core } = this.entries;
-    for (let node = core.start(now); node !== -1; node = core.start(now)) {
-      this.waiting.get(node)?.();
-      this.waiting.delete(node);
+    for (;;) {
+      if (this.next === UNASKED) this.next = core.start(now);
+      if (this.next === NOBODY) break;
+      this.waiting.get(this.next)?.();
+      this.waiting.delete(this.next);
+      this.next = UNASKED;
     }
+    this.next = UNASKED;
     if (host.requestBound) return;
     const next = core.starts_at(-1);
     if (next < Infinity) this.loads.alarm.set(next, now);
@@ -67,6 +77,7 @@ export class Queue<K, V> {
   release(): void {
     for (const begin of this.waiting.values()) begin();
     this.waiting.clear();
+    this.next = UNASKED;
   }
 
   private turn(node: number, now: number): Promise<void> {

@@ -50,6 +50,23 @@ for (const requestBound of [false, true]) {
   );
 
   whenItFails(
+    "a batch that was open as the wasm failed takes no place of those that come after it",
+    async ({ NearCache, exhaustMemory, instances }) => {
+      const load = async (keys) => keys.map((key) => `v${key}`);
+      const cache = new NearCache({ maxEntries: 100_000, maxConcurrentLoads: 1, batch: { load } });
+      const before = instances();
+      exhaustMemory();
+      const first = cache.getOrSet("a");
+      let n = 0;
+      while (instances() === before) cache.set(`key ${n++}`, n, { tags: [`tag ${n} ${"x".repeat(1000)}`] });
+      equal(await first, "va");
+      for (const key of ["b", "c"]) equal(await cache.getOrSet(key), `v${key}`);
+      const { inFlight, queued } = cache.stats();
+      equal([inFlight, queued], [0, 0]);
+    },
+  );
+
+  whenItFails(
     "loads go on until their deadlines when the wasm fails as it is told of one",
     async ({ NearCache, exhaustMemory, instances, world }) => {
       for (const ends of [true, false]) {
