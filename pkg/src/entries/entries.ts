@@ -1,6 +1,6 @@
 import type { Clock } from "../runtime/clock.js";
 import { Columns, type ColumnsOwner } from "../core/columns.js";
-import { CAUSES, Core, EVICTED, hasNews, KEY_REMOVED, kind, instance, renew, SLOT } from "../core/core.js";
+import { CAUSES, Core, EVICTED, hasNews, instance, KEY_REMOVED, kind, renew, SLOT } from "../core/core.js";
 import { uncloneable } from "../options/errors.js";
 import { newSeed } from "../core/hash.js";
 import { Hooks } from "../hooks/hooks.js";
@@ -50,7 +50,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
   /** What the core is told before anything else. */
   untold: Untold | undefined = undefined;
   /** The core was told of what is not in its place here, as where the stack was full in between: then it is replaced. */
-  isTorn = false;
+  private isTorn = false;
   columns: Columns;
   keys: (K | undefined)[] = [undefined];
   values: Stored<V>[] = [NONE];

@@ -244,10 +244,6 @@ export class Driver<K, V> {
           if (provenance !== undefined) Object.assign(provenance, { status: "hit" }, this.entries.dated(at, now));
           if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
           promise = Promise.resolve(entries.values[at] as V);
-          if (kind === core.REFRESH_AHEAD) {
-            flight = this.flight(handle, key, loader, options, now, at, core.above(answer), true);
-            this.refresh(flight, now);
-          }
           break;
         case core.STALE_REVALIDATE:
         case core.STALE_ERROR:
@@ -258,10 +254,6 @@ export class Driver<K, V> {
             hooks.notify("stale", { key, place: handle.place, cause });
           }
           promise = Promise.resolve(entries.values[at] as V);
-          if (kind === core.REFRESH_STALE) {
-            flight = this.flight(handle, key, loader, options, now, at, core.above(answer), true);
-            this.refresh(flight, now);
-          }
           break;
         case core.FAILED:
           if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
@@ -284,6 +276,10 @@ export class Driver<K, V> {
           entries.columns.look();
           if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: "absent" });
           promise = Promise.reject(tooManyLoads(key));
+      }
+      if (kind === core.REFRESH_AHEAD || kind === core.REFRESH_STALE) {
+        flight = this.flight(handle, key, loader, options, now, at, core.above(answer), true);
+        this.refresh(flight, now);
       }
       entries.flush();
       return promise;

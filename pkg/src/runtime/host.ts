@@ -117,14 +117,15 @@ function useNode(process: NodeJS.Process): void {
   const { nextTick } = process;
   host.afterPromiseJobs = (callback) => void resolved.then(() => nextTick(callback));
 
-  // A deadline should not keep a process alive whose loads have all come home, and should when one has not:
-  // timers are unreferenced, and those still needed are referenced when nothing else is left to do.
-  // Timers that a test runner or an older Deno makes may be plain numbers.
   // What a full stack interrupts in Node's timers holds the process for ever. So it shows before anything of them has begun.
   const { setTimer, clearTimer } = host;
   const room = (calls: number): number => (calls === 0 ? 0 : room(calls - 1) + 1);
   host.setTimer = (callback, millis) => (room(TIMERS_ROOM), setTimer(callback, millis));
   host.clearTimer = (timer) => (room(TIMERS_ROOM), clearTimer(timer));
+
+  // A deadline should not keep a process alive whose loads have all come home, and should when one has not:
+  // timers are unreferenced, and those still needed are referenced when nothing else is left to do.
+  // Timers that a test runner or an older Deno makes may be plain numbers.
   const timerOf = (alarm: Pending) => alarm.timer as Partial<NodeJS.Timeout>;
   const alarms = new Set<Pending>();
   const refNeeded = () => {
