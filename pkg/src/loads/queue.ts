@@ -10,9 +10,8 @@ import { host } from "../runtime/host.js";
 const LATER = 1;
 const REFUSED = 2;
 
-/** What `start` answers if none may begin, and that it was not asked. */
+/** What `start` answers if none may begin. */
 const NOBODY = -1;
-const UNASKED = -2;
 
 /** What begins in its turn. */
 interface Beginning<K, V> {
@@ -26,8 +25,6 @@ interface Beginning<K, V> {
 export class Queue<K, V> {
   /** Each begins what waits, in its own request, by the core's number. */
   private readonly waiting = new Map<number, () => void>();
-  /** Whose turn has come and who has not heard of it, as where the stack is full. */
-  private next = UNASKED;
 
   constructor(
     private readonly entries: EntryTable<K, V>,
@@ -44,14 +41,10 @@ export class Queue<K, V> {
   /** Begins what waits, as far as its turn has come. */
   start(now: number): void {
     const { core } = this.entries;
-    for (;;) {
-      if (this.next === UNASKED) this.next = core.start(now);
-      if (this.next === NOBODY) break;
-      this.waiting.get(this.next)?.();
-      this.waiting.delete(this.next);
-      this.next = UNASKED;
+    for (let node = core.start(now); node !== NOBODY; node = core.start(now)) {
+      this.waiting.get(node)?.();
+      this.waiting.delete(node);
     }
-    this.next = UNASKED;
     if (host.requestBound) return;
     const next = core.starts_at(-1);
     if (next < Infinity) this.loads.alarm.set(next, now);
@@ -77,7 +70,6 @@ export class Queue<K, V> {
   release(): void {
     for (const begin of this.waiting.values()) begin();
     this.waiting.clear();
-    this.next = UNASKED;
   }
 
   private turn(node: number, now: number): Promise<void> {
