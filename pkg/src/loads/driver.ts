@@ -172,10 +172,11 @@ export class Driver<K, V> {
     }
     let answer = 0;
     let flight: Flight<K, V> | undefined;
+    let promise: Promise<V> | undefined;
     try {
       if (known === 0 && options === undefined && provenance === undefined && this.loads.mayLag(handle)) {
         flight = this.flight(handle, key, loader, options, now, 0, -1, false);
-        const promise = this.lead(flight, now, provenance);
+        promise = this.lead(flight, now, provenance);
         entries.flush();
         return promise;
       }
@@ -207,7 +208,6 @@ export class Driver<K, V> {
       const at = code & core.SLOT;
       const kind = core.kind(code);
       const { hooks } = entries;
-      let promise: Promise<V>;
       switch (kind) {
         case core.LEAD_ABSENT:
         case core.LEAD_EXPIRED:
@@ -284,8 +284,9 @@ export class Driver<K, V> {
       entries.flush();
       return promise;
     } catch (error) {
-      // Where the stack is full there is room for this alone.
+      // Where the stack is full there is room for this alone. Nobody has the promise.
       this.loads.unbegun = { answer, flight, index: undefined, next: this.loads.unbegun };
+      promise?.then(ignore, ignore);
       throw error;
     }
   }
@@ -315,9 +316,10 @@ export class Driver<K, V> {
     if (flight.loaded && provenance === undefined) return Promise.resolve(flight.value as V);
     // Whoever joined the group while the loader was on the stack has begun its promise.
     const wait = flight.wait(0) ?? this.beginWait(flight, 0, flight);
-    flight.give(wait, this.onAskAgain);
     if (this.requests !== undefined && flight.keeps) this.requests.hold(flight);
-    return this.wait(wait, now, provenance, flight.options?.signal);
+    const promise = this.wait(wait, now, provenance, flight.options?.signal);
+    flight.give(wait, this.onAskAgain);
+    return promise;
   }
 
   /** A promise for a group, which in a Worker is one caller's own. */
@@ -345,8 +347,23 @@ export class Driver<K, V> {
       wait.flight.isDetailed = true;
       provenance.place = wait.callers;
     }
-    wait.callers++;
     if (this.loads.asker !== undefined) (wait.askers ??= []).push(this.loads.asker);
+    wait.callers++;
+    try {
+      return this.promise(wait, now, provenance, signal);
+    } catch (error) {
+      // Where the stack is full.
+      wait.callers--;
+      throw error;
+    }
+  }
+
+  private promise(
+    wait: Wait<K, V>,
+    now: number,
+    provenance: Provenance<K, V> | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<V> {
     if (wait.over) return wait.promise;
     if (this.requests !== undefined) return this.requests.follow(wait, now, signal);
     // Those who ask again share this promise, and each has its signal beside the one from before.
@@ -400,7 +417,7 @@ export class Driver<K, V> {
         if (wait === undefined) continue;
         wait.over = true;
         this.release(wait);
-        wait.reject(timedOut(wait.ask.key, hardTimeoutOf(wait.ask)));
+        wait.fail(timedOut(wait.ask.key, hardTimeoutOf(wait.ask)));
       }
       this.loads.queue?.start(now);
       entries.drain();

@@ -51,7 +51,7 @@ export class Provenance<K, V> {
 export class Wait<K, V> {
   readonly promise: Promise<V>;
   readonly resolve: (value: V | PromiseLike<V>) => void;
-  readonly reject: (error: unknown) => void;
+  private readonly reject: (error: unknown) => void;
   /** They wait no more. */
   over = false;
   /** They got a stale value at their soft deadline. */
@@ -71,6 +71,11 @@ export class Wait<K, V> {
     readonly ask: Ask<K, V>,
   ) {
     ({ promise: this.promise, resolve: this.resolve, reject: this.reject } = deferred<V>());
+  }
+
+  /** They get an error. Nobody could handle one who found the stack full before there was a promise to have. */
+  fail(error: unknown): void {
+    if (this.callers > 0) this.reject(error);
   }
 
   /** Where they wait now: this, or what they came to by asking again. */
@@ -156,12 +161,8 @@ export class Flight<K, V> implements Ask<K, V>, Asker {
   settle(askAgain: (wait: Wait<K, V>) => Promise<V>): void {
     this.home?.();
     this.ended?.resolve();
-    const { first } = this;
-    // Who found the stack full before there was a promise to have can't handle an error.
-    const isHad = first !== undefined && (first.callers > 0 || !this.failed);
-    if (first !== undefined && !isHad) first.over = true;
     if (this.others !== undefined) for (const wait of this.waits()) this.give(wait, askAgain);
-    else if (isHad) this.give(first, askAgain);
+    else if (this.first !== undefined) this.give(this.first, askAgain);
   }
 
   /** Gives its end, if it has come to one, to a group. */
@@ -169,7 +170,7 @@ export class Flight<K, V> implements Ask<K, V>, Asker {
     if (wait.over || !(this.loaded || this.failed)) return;
     wait.over = true;
     if (this.again?.has(wait.group)) wait.resolve(askAgain(wait));
-    else if (this.failed) wait.reject(this.error);
+    else if (this.failed) wait.fail(this.error);
     else wait.resolve(this.value as V);
   }
 }

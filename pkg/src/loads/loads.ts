@@ -523,7 +523,7 @@ export class Loads<K, V> implements Untold {
         const hardTimeout = hardTimeoutOf(wait.ask);
         const late = (): void => {
           wait.over = true;
-          wait.reject(timedOut(key, hardTimeout));
+          wait.fail(timedOut(key, hardTimeout));
         };
         // In a Worker each has a timer of its own.
         const timer = !host.requestBound ? startTimer(late, hardTimeout) : undefined;

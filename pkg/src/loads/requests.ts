@@ -41,7 +41,7 @@ export class Requests<K, V> {
       if (!wait.over) {
         stop();
         wait.over = true;
-        wait.reject(timedOut(ask.key, hardTimeoutOf(ask)));
+        wait.fail(timedOut(ask.key, hardTimeoutOf(ask)));
       } else if (wait.softened === undefined) return;
       this.timeOut(flight, group, asker?.node ?? -1, wait.softened !== undefined);
     };
@@ -54,7 +54,7 @@ export class Requests<K, V> {
       if (wait.over) return;
       stop();
       wait.over = true;
-      wait.reject(signal!.reason);
+      wait.fail(signal!.reason);
       // Another may begin, by this time.
       driver.entries.clock.readOrLast();
       if (!driver.loads.isLive(flight)) return;
