@@ -13,36 +13,33 @@ use nearcache::core::EvictionPolicy;
 use nearcache::options::Limits;
 
 const USAGE: &str = "\
-Usage: scripts/hitrate [--entries N,N,…] [--bytes N,N,…] TRACE…
+Usage: scripts/hitrate [--sizes] [--entries N,N,…] [--bytes N,N,…] TRACE…
 
 Prints, for each trace and several sizes of cache, which part of the accesses each eviction policy hits, and
 which part could be hit at all by one that knows the future (Belady's rule).
 
 A trace is
-  a text file    one access a line: a key without white space, or a key and the size of its value in bytes;
+  a text file    one access a line, which is the key, whatever it consists of; empty lines are none;
   NAME.u64       little-endian 64-bit keys, one after another; NAME.u64.xz the same, compressed (needs xz);
   -              text from standard input.
 
+  --sizes           the last word of each line is no part of the key but the size of its value in bytes. A hit of a
+                    key whose size has changed gives its entry the new size.
   --entries N,N,…   sizes, in entries. Else 1/200, 1/100, 1/20 and 1/10 of the different keys, at least 50
                     (and 1/4, where two of these are the same).
-  --bytes N,N,…     sizes, in bytes; the trace must tell sizes. Else the same parts of all keys' bytes.
+  --bytes N,N,…     sizes, in bytes; needs --sizes. Else the same parts of all keys' bytes, each at its greatest.
   --help            this text.
 
-A trace that tells sizes is played twice: in caches bounded by entries, and in caches bounded by bytes. There the
+With --sizes a trace is played twice: in caches bounded by entries, and in caches bounded by bytes. There the
 ratio of hits is followed by the ratio of bytes that were hit; Belady's is then only a good guess at the best.";
 
 const POLICIES: [(&str, EvictionPolicy); 2] = [("lru", EvictionPolicy::Lru), ("adaptive", EvictionPolicy::Adaptive)];
 
 struct Options {
+    sized: bool,
     entries: Vec<u64>,
     bytes: Vec<u64>,
     traces: Vec<String>,
-}
-
-/// A trace, and whether it tells sizes.
-struct Reading {
-    trace: Trace,
-    sized: bool,
 }
 
 fn main() -> ExitCode {
@@ -61,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options { entries: Vec::new(), bytes: Vec::new(), traces: Vec::new() };
+    let mut options = Options { sized: false, entries: Vec::new(), bytes: Vec::new(), traces: Vec::new() };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let (name, value) = match argument.split_once('=') {
@@ -69,6 +66,10 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             _ => (argument.as_str(), None),
         };
         let sizes = match name {
+            "--sizes" if value.is_none() => {
+                options.sized = true;
+                continue;
+            }
             "--entries" => &mut options.entries,
             "--bytes" => &mut options.bytes,
             name if name.starts_with('-') && name != "-" => {
@@ -90,22 +91,22 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
     if options.traces.is_empty() {
         return Err("no trace is named; --help tells what one is".to_owned());
     }
+    if !options.sized && !options.bytes.is_empty() {
+        return Err("--bytes needs --sizes, and traces that tell them".to_owned());
+    }
     Ok(options)
 }
 
 fn run(options: &Options) -> Result<(), String> {
     let mut shares = Vec::new();
     for name in &options.traces {
-        let Reading { trace, sized } = read(name)?;
-        if !sized && !options.bytes.is_empty() {
-            return Err(format!("{name} tells no sizes, so --bytes means nothing"));
-        }
+        let trace = read(name, options.sized)?;
         println!("{name}: {} accesses, {} keys", trace.accesses.len(), trace.keys());
         let or = |given: &Vec<u64>, all, least| if given.is_empty() { Trace::sizes(all, least) } else { given.clone() };
         let limits = or(&options.entries, trace.keys() as u64, 50).into_iter();
         let limits = limits.map(|entries| (entries, Limits::new(entries, u64::MAX, u64::MAX))).collect::<Vec<_>>();
         shares.push(table(&trace, "entries", &limits, false)?);
-        if sized {
+        if options.sized {
             let limits = or(&options.bytes, trace.bytes(), 1).into_iter();
             let limits = limits.map(|bytes| (bytes, Limits::new(u64::MAX, bytes, u64::MAX))).collect::<Vec<_>>();
             table(&trace, "bytes", &limits, true)?;
@@ -163,22 +164,25 @@ fn say(line: &str) -> Result<(), String> {
     }
 }
 
-fn read(name: &str) -> Result<Reading, String> {
+fn read(name: &str, sized: bool) -> Result<Trace, String> {
     let read = |result: std::io::Result<Vec<u8>>| result.map_err(|error| format!("cannot read {name}: {error}"));
     if name == "-" {
         let mut bytes = Vec::new();
         read(std::io::stdin().read_to_end(&mut bytes).map(|_| Vec::new()))?;
-        return lines(name, &bytes);
+        return lines(name, &bytes, sized);
     }
     let bytes = if name.ends_with(".xz") { unpacked(name)? } else { read(std::fs::read(name))? };
     if !name.trim_end_matches(".xz").ends_with(".u64") {
-        return lines(name, &bytes);
+        return lines(name, &bytes, sized);
+    }
+    if sized {
+        return Err(format!("{name} tells no sizes"));
     }
     let (keys, rest) = bytes.as_chunks::<8>();
     if !rest.is_empty() || keys.is_empty() {
         return Err(format!("{name} has {} bytes, not some 64-bit numbers", bytes.len()));
     }
-    Ok(Reading { trace: Trace::new(keys.iter().map(|key| u64::from_le_bytes(*key))), sized: false })
+    Ok(Trace::new(keys.iter().map(|key| u64::from_le_bytes(*key))))
 }
 
 fn unpacked(name: &str) -> Result<Vec<u8>, String> {
@@ -191,32 +195,29 @@ fn unpacked(name: &str) -> Result<Vec<u8>, String> {
     Ok(output.stdout)
 }
 
-fn lines(name: &str, bytes: &[u8]) -> Result<Reading, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| format!("{name} is no UTF-8 text: {error}"))?;
-    let mut read = Reading { trace: Trace::default(), sized: false };
-    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let wrong = |what: &str| Err(format!("{name}, line {}: {what}", at + 1));
-        let mut words = line.split_whitespace();
-        let (key, size, more) = (words.next().unwrap_or_default(), words.next(), words.next());
-        if more.is_some() {
-            return wrong("more than a key and a size");
+/// Keys may be of any bytes, as logs have them.
+fn lines(name: &str, bytes: &[u8], sized: bool) -> Result<Trace, String> {
+    let mut trace = Trace::default();
+    for (at, line) in bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).enumerate() {
+        if line.is_empty() {
+            continue;
         }
-        if read.trace.accesses.is_empty() {
-            read.sized = size.is_some();
-        } else if read.sized != size.is_some() {
-            return wrong("either all lines tell a size or none does");
-        }
-        let size = match size.map(str::parse::<u32>) {
-            None => 1,
-            Some(Ok(size)) => size,
-            Some(Err(_)) => return wrong("the second word is no size, a number of bytes below 2^32"),
-        };
+        let (key, size) = if sized { sized_key(line) } else { Some((line, 1)) }.ok_or_else(|| {
+            let line = String::from_utf8_lossy(line);
+            format!("{name}, line {}: '{line}' is no key and, as its last word, a number of bytes below 2^32", at + 1)
+        })?;
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        read.trace.add(hasher.finish(), size);
+        trace.add(hasher.finish(), size);
     }
-    if read.trace.accesses.is_empty() {
+    if trace.accesses.is_empty() {
         return Err(format!("{name} has no accesses"));
     }
-    Ok(read)
+    Ok(trace)
+}
+
+fn sized_key(line: &[u8]) -> Option<(&[u8], u32)> {
+    let end = line.iter().rposition(u8::is_ascii_whitespace)?;
+    let (key, size) = line.split_at(end);
+    Some((key.trim_ascii_end(), std::str::from_utf8(size).ok()?.trim_ascii().parse().ok()?))
 }

@@ -94,6 +94,8 @@ pub struct Simulated {
     pub machine: Machine,
     slots: Vec<Option<Slot>>,
     keys: Vec<u32>,
+    /// By slot.
+    sizes: Vec<u32>,
     policy: Policy,
     /// Whether keys have hashes.
     pub hashes: bool,
@@ -105,10 +107,10 @@ impl Simulated {
         let machine = Machine::with_eviction(limits, ttl, Timers::Own, policy);
         let mut policy = Policy::default();
         policy.entry.ttl = ttl;
-        Self { machine, slots: Vec::new(), keys: Vec::new(), policy, hashes: true }
+        Self { machine, slots: Vec::new(), keys: Vec::new(), sizes: Vec::new(), policy, hashes: true }
     }
 
-    /// A get and, if it misses, a set. Whether it hit.
+    /// A get and, if it misses or finds a value of another size, a set. Whether it hit.
     pub fn access(&mut self, key: u32, hash: u32, size: u32, now: u64) -> bool {
         let now = Timestamp::from_millis(now);
         let slot = self.slot(key);
@@ -120,7 +122,7 @@ impl Simulated {
             }
         };
         self.drain();
-        if !hit {
+        if !hit || slot.is_some_and(|slot| self.sizes[slot.index()] != size) {
             self.set(key, hash, size, now);
         }
         hit
@@ -150,6 +152,8 @@ impl Simulated {
             self.keys.resize(self.keys.len().max(slot_at + 1), 0);
             self.slots[key_at] = Some(slot);
             self.keys[slot_at] = key;
+            self.sizes.resize(self.keys.len(), 0);
+            self.sizes[slot_at] = size;
         }
     }
 

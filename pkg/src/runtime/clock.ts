@@ -89,6 +89,7 @@ class HostClock implements Clock {
   }
 
   private readonly end = (): void => {
+    if (!this.isEndKnown) return;
     // Where each run has a few calls, as those have that await, to know its end costs more than what is spared.
     this.agree = this.left === SPARED ? Math.min(2 * this.agree, MOST_AGREE) : AGREE;
     this.isEndKnown = false;

@@ -116,6 +116,12 @@ function useNode(process: NodeJS.Process): void {
   // A tick's callbacks run when no promise job is left, if they are asked for by a promise job.
   const { nextTick } = process;
   host.afterPromiseJobs = (callback) => void resolved.then(() => nextTick(callback));
+  // Of what a run leaves behind either may come first: ticks if a task is over, promise jobs if one of them is.
+  const { afterRun } = host;
+  host.afterRun = (callback) => {
+    afterRun(callback);
+    nextTick(callback);
+  };
 
   // What a full stack interrupts in Node's timers holds the process for ever. So it shows before anything of them has begun.
   const { setTimer, clearTimer } = host;

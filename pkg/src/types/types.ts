@@ -175,8 +175,8 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
   name?: string | undefined;
   /**
    * The time in milliseconds since 1970, for tests; read at every call, which throws `ERR_OPTION` if that is no number. Timers stay real. Default `Date.now`, of which one reading may
-   * serve a few calls of one synchronous run of code. Beyond it nothing is handed out after its end (but in promise jobs that
-   * waited for that run, if they block for five seconds), and a `Date` that a test has replaced is read every time.
+   * serve a few calls of one synchronous run of code. Beyond it nothing is handed out after its end (but in promise jobs and ticks that
+   * were queued before that run, if they block for five seconds), and a `Date` that a test has replaced is read every time.
    */
   clock?: (() => number) | undefined;
   /** A random number from 0 (included) to 1 (not included), for `jitter` and `refreshAhead`. Default `Math.random`. */

@@ -6,7 +6,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { NearCache } from "nearcache";
 import { packageByClock } from "../fresh.mjs";
-import { equal, ok, sleep, test, throws } from "../runner.mjs";
+import { busy, equal, ok, sleep, test, throws } from "../runner.mjs";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc");
@@ -92,6 +92,21 @@ test(
     equal(grown < 1_000_000, true, `${grown} bytes`);
   },
 );
+
+test("a reading of the clock serves no tick that follows", { realTime: "the host's clock is read" }, async () => {
+  const cache = new NearCache({ ttl: 5_100 });
+  // Not from a promise job, after which ticks come last.
+  await new Promise((resolve) => {
+    setTimeout(() => {
+      cache.set("a", "old");
+      for (let i = 0; i < 200; i++) cache.get("a");
+      process.nextTick(() => {
+        busy(5_200);
+        resolve(cache.get("a"));
+      });
+    });
+  }).then((got) => equal(got, undefined));
+});
 
 test("a program ends when its loads have, in a full cache too", { realTime: "a process of its own" }, () => {
   const program = `
