@@ -531,13 +531,12 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     options?: GetOrSetOptions<K>,
   ): Promise<(Loaded<V, T> | Error)[]> {
     const { namespace } = this.#handle.partition;
-    const batcher = load === undefined ? this.#batcher() : this.#batched({ load }, () => namespace);
+    const loader = load === undefined ? this.#batchLoader() : this.#batched({ load }, () => namespace).loader("");
     if (options !== undefined) {
       known(options, GET_OPTIONS);
       // What is wrong for all is no key's error.
       readCall(options);
     }
-    const { loader } = batcher;
     // All of them first: what a list throws halfway leaves no load that nobody waits for.
     const asked = Array.from(iterable("keys", keys)).map((key) => this.getOrSet(key, loader, options));
     const settled = await Promise.allSettled(asked);
@@ -957,7 +956,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     options: GetOrSetOptions<K> | DetailedOptions<K, boolean> | undefined,
   ): Promise<V | Details<V>> {
     try {
-      if (loader === undefined) loader = this.#batcher().loader;
+      if (loader === undefined) loader = this.#batchLoader();
       else fn("loader", loader);
       if (options === undefined) return this.#copied(key, this.#driver.ask(this.#handle, key, loader, undefined));
       known(options, DETAILED_OPTIONS);
@@ -979,13 +978,16 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     return entries.copies ? shared.then((value) => entries.copy(value, key)) : shared;
   }
 
-  #batcher(): Batcher<K, V, LoadContext<K, V>> {
-    const { batcher } = this.#handle.defaults;
-    if (batcher !== undefined) return batcher;
-    throw refusal("loader", "undefined", "a function, or a cache that was made with `batch`");
+  #batchLoader(): Loader<K, V> {
+    const handle = this.#handle;
+    if (handle.batchLoader !== undefined) return handle.batchLoader;
+    const { batcher } = handle.defaults;
+    if (batcher === undefined)
+      throw refusal("loader", "undefined", "a function, or a cache that was made with `batch`");
+    const { namespace, scope } = handle.partition;
+    return (handle.batchLoader = batcher.loader(`${namespace.id} ${scope}`));
   }
 
-  /** A namespace's scopes share its batches. */
   #batched(
     options: BatchOptions<K, V, LoadContext<K, V>>,
     where: () => Namespace<K>,

@@ -116,6 +116,13 @@ impl WaitGraph {
         waits.filter_map(|waits| if let Node::Flight(id) = waits.node { Some(id) } else { None })
     }
 
+    /// The batch that this load waits for, if no other does. O(loads).
+    pub fn batch_alone(&mut self, flight: FlightId) -> Option<Node> {
+        let batch = self.batch_of(flight)?;
+        let mut waits = self.flights.iter().flatten().filter(|waits| waits.on.contains(&batch));
+        waits.nth(1).is_none().then_some(batch)
+    }
+
     fn waits(&mut self, node: Node) -> Option<&mut Waits> {
         let waits = match node {
             Node::Batch(_) => self.batches.iter_mut().find(|waits| waits.node == node)?,

@@ -258,11 +258,11 @@ impl Flights {
         (place.live && now > place.awaited_until).then_some(FlightId::new(self.hand as u32, place.generation))
     }
 
-    /// One that has a place and that nobody can be waiting for any more; else when the next will be so. O(n).
+    /// One that has begun and that nobody can be waiting for any more; else when the next will be so. O(n).
     pub fn overdue(&self, now: Timestamp) -> Result<FlightId, Timestamp> {
         let mut soonest = Timestamp::NEVER;
         for (number, place) in self.places.iter().enumerate() {
-            if place.live && place.flight.turn == Turn::Running {
+            if place.live && place.flight.turn != Turn::Waiting {
                 if now > place.awaited_until {
                     return Ok(FlightId::new(number as u32, place.generation));
                 }

@@ -147,6 +147,14 @@ impl LoadQueue {
         self.stirred = true;
     }
 
+    fn free_call(&mut self, batch: Node) {
+        let before = self.calls.len();
+        self.calls.retain(|call| *call != batch);
+        if self.calls.len() < before {
+            self.free();
+        }
+    }
+
     pub fn loads_waiting(&self) -> usize {
         self.waiting.iter().filter(|waiting| matches!(waiting.node, Node::Flight(_))).count()
     }
@@ -207,7 +215,8 @@ impl Machine {
             let Node::Flight(id) = node else {
                 queue.take(node);
                 // For nobody it makes no call: its request is gone, or will see so.
-                if self.alarm.is_some() || self.call_until(node) >= now {
+                let until = self.call_until(node);
+                if until >= now || (self.alarm.is_some() && until > Timestamp::default()) {
                     self.begin_call_now(node, now);
                 }
                 return Some(Start::Call(node));
@@ -316,11 +325,7 @@ impl Machine {
     pub(super) fn end_call(&mut self, batch: Node) {
         let Some(queue) = &mut self.queue else { return };
         queue.take(batch);
-        let before = queue.calls.len();
-        queue.calls.retain(|call| *call != batch);
-        if queue.calls.len() < before {
-            queue.free();
-        }
+        queue.free_call(batch);
     }
 
     /// How a load stands that is to begin; `None`: too many wait already.
@@ -351,10 +356,16 @@ impl Machine {
     /// A load has ended.
     #[inline]
     pub(super) fn leave_queue(&mut self, id: FlightId, turn: Turn) {
-        match (&mut self.queue, turn) {
-            (Some(queue), Turn::Running) => queue.free(),
-            (Some(queue), Turn::Waiting) => drop(queue.take(Node::Flight(id))),
-            _ => {}
+        let Some(queue) = &mut self.queue else { return };
+        match turn {
+            Turn::Running => queue.free(),
+            Turn::Waiting => drop(queue.take(Node::Flight(id))),
+            // A call that nobody else waits for holds no place any more.
+            Turn::Free => {
+                if let Some(batch) = self.graph.batch_alone(id) {
+                    queue.free_call(batch);
+                }
+            }
         }
     }
 
@@ -404,26 +415,10 @@ impl Machine {
         while self.alarm.is_none()
             && let Some(queue) = self.queue.as_mut().filter(is_due)
         {
-            let calls = queue.calls.clone();
             match self.flights.overdue(now) {
                 Ok(id) => self.sweep_out(id),
-                Err(soonest) => self.reclaim_calls(calls, soonest, now),
+                Err(soonest) => queue.reclaim_at = soonest,
             }
-        }
-    }
-
-    /// A batch's call is not known to have died, but for nobody it holds no place.
-    fn reclaim_calls(&mut self, calls: Vec<Node>, mut soonest: Timestamp, now: Timestamp) {
-        for call in calls {
-            let until = self.call_until(call);
-            if now > until {
-                self.end_call(call);
-            } else {
-                soonest = soonest.min(until);
-            }
-        }
-        if let Some(queue) = &mut self.queue {
-            queue.reclaim_at = soonest;
         }
     }
 }

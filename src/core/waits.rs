@@ -197,8 +197,8 @@ impl Machine {
     /// Frees a flight's number and lets go of its key. Its partition is the caller's to release, at last.
     pub(super) fn end_flight(&mut self, id: FlightId) -> Option<Ended> {
         let flight = self.flights.end(id)?;
-        self.graph.end(Node::Flight(id));
         self.leave_queue(id, flight.turn);
+        self.graph.end(Node::Flight(id));
         if let Some(mut entry) = flight.slot.and_then(|slot| self.slab.get_mut(slot)) {
             entry.set_flight(None);
         }

@@ -128,6 +128,54 @@ fn the_call_of_a_batch_that_is_known_to_be_lost_has_no_place_any_more() {
     assert_eq!(machine.poll_start(at(0)), Some(Start::Call(Node::Batch(next))));
 }
 
+/// The symptom: a call that never ended held its place for ever, and with `max_concurrent` of them no load began any more.
+#[test]
+fn a_call_that_nobody_waits_for_any_more_has_no_place() {
+    for timers in [Timers::Own, Timers::Shared] {
+        let mut machine = machine(100, timers);
+        machine.limit_loads(LoadLimits::new().max_concurrent(1));
+        let policy = within(10);
+        let [first, second] = [0, 0].map(|now| lead(&mut machine, &Ask { batched: true, ..ask(None, now, &policy) }).1);
+        let limits = BatchLimits { max_size: 2, window: None };
+        let mut join = |last, load| {
+            machine.join_batch(&JoinBatch { last, has: false, load: Some(load), limits, now: at(0) }).batch
+        };
+        let batch = join(None, first);
+        assert_eq!(join(Some(batch), second), batch);
+        assert_eq!(machine.begin_call(Node::Batch(batch), at(0)), CallTurn::Now);
+        let (_, next) = lead(&mut machine, &ask(None, 0, &within(1_000)));
+        machine.lost(first);
+        assert_eq!(machine.poll_start(at(1)), None, "one waits for it yet");
+        machine.lost(second);
+        assert!(matches!(machine.poll_start(at(1)), Some(Start::Load(flight, _)) if flight == next));
+        // Its end is nobody else's.
+        machine.batch_ended(batch);
+        let (_, last) = lead(&mut machine, &ask(None, 2, &within(1_000)));
+        assert_eq!(machine.poll_start(at(2)), None);
+        machine.brought(next, &brought(2, &[]));
+        assert!(matches!(machine.poll_start(at(2)), Some(Start::Load(flight, _)) if flight == last));
+    }
+}
+
+/// The symptom: such a call took the only place, and whoever came next waited until somebody told of its end.
+#[test]
+fn a_batch_that_nobody_waits_for_takes_no_place_in_its_turn() {
+    for timers in [Timers::Own, Timers::Shared] {
+        let mut machine = machine(100, timers);
+        machine.limit_loads(LoadLimits::new().max_concurrent(1));
+        let policy = within(1_000);
+        let (_, running) = lead(&mut machine, &ask(None, 0, &policy));
+        let (_, left) = lead(&mut machine, &Ask { batched: true, ..ask(None, 0, &policy) });
+        let batch = batch_of(&mut machine, left, 0);
+        assert_eq!(machine.begin_call(Node::Batch(batch), at(0)), CallTurn::Later);
+        machine.lost(left);
+        let (_, next) = lead(&mut machine, &ask(None, 0, &policy));
+        machine.brought(running, &brought(1, &[]));
+        assert_eq!(machine.poll_start(at(1)), Some(Start::Call(Node::Batch(batch))), "it hears that it is over");
+        assert!(matches!(machine.poll_start(at(1)), Some(Start::Load(flight, _)) if flight == next));
+    }
+}
+
 fn call_at(machine: &mut Machine, policy: &Policy, now: u64) -> (BatchId, CallTurn) {
     let (_, flight) = lead(machine, &Ask { batched: true, ..ask(None, now, policy) });
     let batch = batch_of(machine, flight, now);

@@ -57,6 +57,8 @@ class OpenBatch<K, V, C> extends Batch<K, V> implements Asker {
   constructor(
     private readonly entries: { readonly core: Core },
     number: number,
+    /** What keys it takes. */
+    readonly part: string,
   ) {
     super();
     this.number = new BatchNumber(entries.core, number);
@@ -70,7 +72,8 @@ class OpenBatch<K, V, C> extends Batch<K, V> implements Asker {
 
 /**
  * Makes one call of the keys that are asked for within a window. The same key asked for twice is in it once, with the
- * item of the last.
+ * item of the last. Keys of different parts are never in one call, which runs in the context of whoever opened it: one user's
+ * answer is not what another's scope should hold.
  *
  * In a Worker a batch belongs to the request that opened it: its timer, its call and its promise are of that
  * request, which stays alive until the batch has ended. A batch with the microtask window has keys of that
@@ -84,12 +87,10 @@ export class Batcher<K, V, C = undefined> {
   readonly #window: number;
   readonly #maxSize: number;
   readonly #owner: BatchOwner<K, C>;
-  /** The batch that was begun last, until it goes. */
-  #last: OpenBatch<K, V, C> | undefined = undefined;
-  /** The same, gone or not. */
+  /** The batches that take keys, by part. */
+  readonly #open = new Map<string, OpenBatch<K, V, C>>();
+  /** The one that was begun last, gone or not. */
   #begun: BatchNumber | undefined = undefined;
-  /** As a loader of a cache. */
-  readonly loader = Object.assign((key: K, item: C): Promise<V> => this.load(key, item), { isBatch: true });
 
   /** @throws {NearCacheError} `ERR_OPTION` */
   constructor(options: BatchOptions<K, V, C>, owner: BatchOwner<K, C>) {
@@ -105,19 +106,27 @@ export class Batcher<K, V, C = undefined> {
     this.#owner = owner;
   }
 
+  /** As a loader of a part of a cache. */
+  loader(part: string): { (key: K, item: C): Promise<V>; isBatch: true } {
+    return Object.assign((key: K, item: C) => this.load(key, item, part), { isBatch: true } as const);
+  }
+
   /** The key's value, by the batch that is open or a new one. `item` goes to `load` beside it. */
-  load(key: K, item: C, tries = 1): Promise<V> {
+  load(key: K, item: C, part = "", tries = 1): Promise<V> {
+    // Of a batch that takes keys until the end of the turn the core knows when it began. A clock of the user's may use the
+    // cache, and so is read before anything is looked at.
+    const now = this.#open.has(part) && Number.isNaN(this.#window) ? 0 : this.#owner.now();
     const { entries, asker } = this.#owner;
-    const last = this.#last;
+    const last = this.#open.get(part);
+    // After one that is gone it is the next; another part's that is open it must not join.
+    const before = last?.number ?? (this.#open.size === 0 ? this.#begun : undefined);
     const has = last?.places.has(key) ?? false;
-    // Of a batch that takes keys until the end of the turn the core knows when it began.
-    const now = last !== undefined && Number.isNaN(this.#window) ? 0 : this.#owner.now();
     const answer = entries.safely((core) =>
-      core.join_batch(this.#begun?.in(core) ?? 0, has, asker, this.#window, this.#maxSize, now),
+      core.join_batch(before?.in(core) ?? 0, has, asker, this.#window, this.#maxSize, now),
     );
     const said = above(answer);
     const isNew = (said & NEW_BATCH) !== 0;
-    const batch = isNew ? this.#begin(answer | 0, (said & TIMED_BATCH) !== 0) : last!;
+    const batch = isNew ? this.#begin(answer | 0, part, (said & TIMED_BATCH) !== 0) : last!;
     const lost = host.requestBound ? () => this.#again(batch, key, item, tries) : undefined;
     let promise: Promise<V>;
     if (has && !isNew) {
@@ -136,15 +145,15 @@ export class Batcher<K, V, C = undefined> {
   /** The key's batch is gone with its request. */
   #again(batch: OpenBatch<K, V, C>, key: K, item: C, tries: number): Promise<V> {
     const again = this.#owner.entries.safely((core) => core.batch_lost(batch.number.in(core), tries));
-    return again ? this.load(key, item, tries + 1) : Promise.reject(batchLost(key, tries));
+    return again ? this.load(key, item, batch.part, tries + 1) : Promise.reject(batchLost(key, tries));
   }
 
-  #begin(number: number, isTimed: boolean): OpenBatch<K, V, C> {
-    const batch = new OpenBatch<K, V, C>(this.#owner.entries, number);
+  #begin(number: number, part: string, isTimed: boolean): OpenBatch<K, V, C> {
+    const batch = new OpenBatch<K, V, C>(this.#owner.entries, number, part);
     if (!isTimed || !this.#wait(batch)) host.afterPromiseJobs(() => this.#send(batch), batch.keys);
     // Last: nobody joins one that a full stack kept from being sent.
     this.#begun = batch.number;
-    this.#last = batch;
+    this.#open.set(part, batch);
     return batch;
   }
 
@@ -156,6 +165,8 @@ export class Batcher<K, V, C = undefined> {
     try {
       batch.timer = host.setTimer(resolve, this.#window);
       host.keepAlive(batch.ended);
+      // Its request may die before.
+      batch.ended.then(ignore, () => this.#close(batch));
     } catch {
       if (batch.timer === undefined) return false;
     }
@@ -163,10 +174,15 @@ export class Batcher<K, V, C = undefined> {
     return true;
   }
 
+  /** It takes no more keys. */
+  #close(batch: OpenBatch<K, V, C>): void {
+    if (this.#open.get(batch.part) === batch) this.#open.delete(batch.part);
+  }
+
   #send(batch: OpenBatch<K, V, C>): void {
     const owner = this.#owner;
     owner.entries.safely((core) => core.close_batch(batch.number.in(core)));
-    if (this.#last === batch) this.#last = undefined;
+    this.#close(batch);
     if (batch.timer !== undefined) host.clearTimer(batch.timer);
     let turn: Promise<void> | undefined;
     try {

@@ -23,8 +23,8 @@ export class DataLoader<K, V, C = K> {
   readonly #cacheKeyFn: ((key: K) => C) | undefined;
   readonly #cacheMap: DataLoader.CacheMap<C, Promise<V>> | null;
   #open: Batch<K, V> | undefined = undefined;
-  /** The open one, if it was to go while it was scheduled, and goes with the key that opened it. */
-  #due: Batch<K, V> | undefined = undefined;
+  /** Those that were to go while they were scheduled, and go with the key that opened them. */
+  readonly #due = new Set<Batch<K, V>>();
 
   /**
    * `batchLoadFn` gets the keys and promises as many values in their order, an Error instance where a key
@@ -67,7 +67,7 @@ export class DataLoader<K, V, C = K> {
       cacheMap?.set(cacheKey as C, promise);
       return promise;
     } finally {
-      if (!joins && batch === this.#due) this.#send(batch);
+      if (!joins && this.#due.delete(batch)) this.#send(batch);
     }
   }
 
@@ -120,7 +120,7 @@ export class DataLoader<K, V, C = K> {
     let isScheduled = false;
     const send = () => {
       if (isScheduled) this.#send(batch);
-      else this.#due = batch;
+      else this.#due.add(batch);
     };
     // Who schedules may load keys, or throw.
     this.#open = batch;
@@ -137,7 +137,6 @@ export class DataLoader<K, V, C = K> {
 
   #send(batch: Batch<K, V>): void {
     if (this.#open === batch) this.#open = undefined;
-    if (this.#due === batch) this.#due = undefined;
     const { keys } = batch;
     if (keys.length === 0) return batch.settle(keys as never[]);
     let loaded: PromiseLike<ArrayLike<V | Error>>;

@@ -100,7 +100,11 @@ export class Driver<K, V> {
       const promise = this.ask(handle, key, loader, options, wait.again);
       // They share what comes of it, but each is a get of its own, which is counted and told of.
       for (let others = wait.callers - 1; others > 0; others--) {
-        this.ask(handle, key, loader, options, new Provenance(JOINED, askedAt)).catch(ignore);
+        try {
+          this.ask(handle, key, loader, options, new Provenance(JOINED, askedAt)).catch(ignore);
+        } catch {
+          // A user's clock: the first has asked.
+        }
       }
       return promise;
     } catch (error) {
@@ -208,6 +212,7 @@ export class Driver<K, V> {
       const at = code & core.SLOT;
       const kind = core.kind(code);
       const { hooks } = entries;
+      let value: V | undefined;
       switch (kind) {
         case core.LEAD_ABSENT:
         case core.LEAD_EXPIRED:
@@ -243,7 +248,7 @@ export class Driver<K, V> {
         case core.REFRESH_AHEAD:
           if (provenance !== undefined) Object.assign(provenance, { status: "hit" }, this.entries.dated(at, now));
           if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
-          promise = Promise.resolve(entries.values[at] as V);
+          value = entries.values[at] as V;
           break;
         case core.STALE_REVALIDATE:
         case core.STALE_ERROR:
@@ -253,7 +258,7 @@ export class Driver<K, V> {
             const cause = kind === core.STALE_ERROR ? "error" : "revalidate";
             hooks.notify("stale", { key, place: handle.place, cause });
           }
-          promise = Promise.resolve(entries.values[at] as V);
+          value = entries.values[at] as V;
           break;
         case core.FAILED:
           if (hooks.hit !== undefined) hooks.notify("hit", { key, place: handle.place });
@@ -281,6 +286,8 @@ export class Driver<K, V> {
         flight = this.flight(handle, key, loader, options, now, at, core.above(answer), true);
         this.refresh(flight, now);
       }
+      // A value's `then` may be a getter of the user's, who may use the cache.
+      promise ??= Promise.resolve(value as V);
       entries.flush();
       return promise;
     } catch (error) {

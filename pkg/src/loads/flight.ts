@@ -51,7 +51,7 @@ export class Provenance<K, V> {
 export class Wait<K, V> {
   readonly promise: Promise<V>;
   readonly resolve: (value: V | PromiseLike<V>) => void;
-  private readonly reject: (error: unknown) => void;
+  readonly reject: (error: unknown) => void;
   /** They wait no more. */
   over = false;
   /** They got a stale value at their soft deadline. */
@@ -168,9 +168,12 @@ export class Flight<K, V> implements Ask<K, V>, Asker {
   /** Gives its end, if it has come to one, to a group. */
   give(wait: Wait<K, V>, askAgain: (wait: Wait<K, V>) => Promise<V>): void {
     if (wait.over || !(this.loaded || this.failed)) return;
+    const asksAgain = this.again?.has(wait.group) === true;
+    // Whoever has no promise yet gets it with that, or found the stack full before.
+    if (this.failed && !asksAgain && wait.callers === 0) return;
     wait.over = true;
-    if (this.again?.has(wait.group)) wait.resolve(askAgain(wait));
-    else if (this.failed) wait.fail(this.error);
+    if (asksAgain) wait.resolve(askAgain(wait));
+    else if (this.failed) wait.reject(this.error);
     else wait.resolve(this.value as V);
   }
 }

@@ -31,6 +31,8 @@ export class CacheHandle<K, V> {
   readonly slots: Slots<K>;
   readonly namespace: Namespace<K>;
   readonly place: Place;
+  /** Loads by batches of this part's keys; there once it was needed. */
+  batchLoader: Loader<K, V> | undefined = undefined;
 
   constructor(
     readonly partition: Partition<K>,

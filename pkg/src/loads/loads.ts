@@ -208,6 +208,7 @@ export class Loads<K, V> implements Untold {
     const { key, background } = flight;
     // What was there when it was asked for may be gone.
     const now = this.entries.clock.readOrLast();
+    if (flight.over && !flight.orphaned) return;
     const slot = this.entries.safely((core) => core.last_good(flight.index, now));
     const stale = slot === 0 ? undefined : this.entries.valueAt(slot);
     flight.ctx = new Context<K, V>(key, stale, 1, background);
@@ -271,6 +272,7 @@ export class Loads<K, V> implements Untold {
   private tryAgain(flight: Flight<K, V>, error: unknown): void {
     if (!this.isLive(flight)) return;
     const now = this.entries.clock.readOrLast();
+    if (!this.isLive(flight)) return;
     if (!this.entries.safely((core) => core.may_try_again(flight.index, now))) {
       this.failed(flight, error, true);
       return;

@@ -60,7 +60,7 @@ export class Queue<K, V> {
 
   /** What a batch waits for before its call, if for anything. @throws {NearCacheError} `ERR_QUEUE_FULL` */
   call(batch: number, key: K): Promise<void> | undefined {
-    const now = this.entries.clock.read();
+    const now = this.entries.clock.readOrLast();
     const answer = this.entries.safely((core) => core.begin_call(batch, now));
     if (answer === REFUSED) throw this.full(key);
     return answer === LATER ? this.turn(batch, now) : undefined;

@@ -103,7 +103,7 @@ export interface DefaultOptions<K = any, V = any> extends LifeOptions<K> {
   sizeOf?: ((value: V, key: K) => number) | undefined;
   /**
    * Loads keys together. `getOrSet` without a loader and `getMany` use it. Its keys are shared, retried, kept and
-   * counted as any others; each is in a batch once. `contexts[i]` is the {@link LoadContext} of `keys[i]`: ttl, tags and so on are said there.
+   * counted as any others; each is in a batch once. Keys of two namespaces or scopes are never in one. `contexts[i]` is the {@link LoadContext} of `keys[i]`: ttl, tags and so on are said there.
    * An `Error` among the values fails its key alone.
    *
    * In Workers a batch in the microtask window has the keys of one request only. With a window in milliseconds, others

@@ -105,6 +105,7 @@ export class Computes<K, V> {
     let write: Write<K, V> | undefined;
     let timer: ReturnType<typeof startTimer>;
     let over = false;
+    let forget: (() => void) | undefined;
     const end = (): void => {
       over = true;
       stopTimer(timer);
@@ -121,11 +122,12 @@ export class Computes<K, V> {
       controller.abort(error);
     };
     const wait = (now: number, until: number): void => {
-      timer = startTimer(ring, Math.max(until - now, 1));
+      timer = startTimer(() => ring(until), Math.max(until - now, 1));
     };
-    const ring = (): void => {
+    const ring = (at: number): void => {
       if (turn.isGivenUp) return;
-      const now = clock.readOrLast();
+      const now = Math.max(clock.readOrLast(), at);
+      if (over) return;
       const until = this.look(turn, now);
       if (Number.isNaN(until)) giveUp(timedOut(key, hardTimeout));
       else wait(now, until);
@@ -133,10 +135,13 @@ export class Computes<K, V> {
     const work = async (): Promise<void> => {
       turn.hasBegun = true;
       try {
-        const begun = this.entries.safely(() => this.updates.begin(handle, key, options, clock.read(), true));
+        const now = clock.read();
+        if (over) return;
+        const begun = this.entries.safely(() => this.updates.begin(handle, key, options, now, true));
         if (begun === undefined) throw tooManyLoads(key);
-        this.entries.flush();
         write = begun.write;
+        this.entries.flush();
+        if (over) return;
         const value = await compute(begun.stale, controller.signal);
         if (over) return;
         this.updates.computed(write, value);
@@ -148,8 +153,9 @@ export class Computes<K, V> {
         giveUp(error);
       }
     };
-    const forget =
-      options.signal === undefined ? undefined : onAbort(options.signal, () => giveUp(options.signal!.reason));
+    const { signal } = options;
+    if (signal !== undefined) forget = onAbort(signal, () => giveUp(signal.reason));
+    if (over) return promise;
     // What needs no time at all comes before any deadline.
     wait(now, this.look(turn, now) || turn.deadline);
     if (turn.hasCome) keepAlive(work());

@@ -1,7 +1,7 @@
 // A cache that loads keys together.
 
 import { NearCache } from "nearcache";
-import { equal, handClock, held, ok, rejects, settleDown, sleep, test, testBothWays, throws } from "../runner.mjs";
+import { equal, handClock, held, now, ok, rejects, settleDown, sleep, test, testBothWays, throws } from "../runner.mjs";
 
 const down = new Error("down");
 
@@ -254,7 +254,7 @@ test("a namespace's batch is its own: its figures and events too", async () => {
   cache.on("batch", ({ keys, place }) => events.push([keys, place.namespaces]));
   const inner = [];
   const n = cache.namespace("n", { batch: { load: (keys) => (inner.push(keys), keys) } });
-  equal(await Promise.all([n.getOrSet("a"), n.scope("s").getOrSet("a"), n.getOrSet("b")]), ["a", "a", "b"]);
+  equal(await Promise.all([n.getOrSet("a"), n.getOrSet("b")]), ["a", "b"]);
   await settleDown();
   equal([inner, batches, n.stats().batches.count, cache.stats().batches.count], [[["a", "b"]], [], 1, 1]);
   await n.getMany(["c"], (keys) => keys);
@@ -269,6 +269,75 @@ test("a namespace's batch is its own: its figures and events too", async () => {
     [["c"], ["n"]],
     [["d"], []],
   ]);
+});
+
+test("keys of two scopes or namespaces are never in one call, and each hears what is said of it", async () => {
+  // The symptom: of one key of two users the call said tags, and only one of them had any.
+  for (const batchWindow of ["microtask", 5]) {
+    const calls = [];
+    const load = async (keys, contexts) => {
+      calls.push(keys.join());
+      for (const ctx of contexts) ctx.tags = ["t"];
+      return keys;
+    };
+    const cache = new NearCache({ batch: { batchWindow, load } });
+    const x = cache.scope("x");
+    const parts = [cache, x, cache.scope("y"), cache.namespace("n"), cache.scope("x")];
+    const got = parts.flatMap((part) => [part.getOrSet("k"), part.getOrSet(part === x ? "l" : "m")]);
+    equal(await Promise.all(got), ["k", "m", "k", "l", "k", "m", "k", "m", "k", "m"]);
+    equal(calls.sort(), ["k,l,m", "k,m", "k,m", "k,m"]);
+    equal([cache.deleteByTag("t"), cache.size], [9, 0]);
+    equal(await x.getOrSet("k"), "k", "in a batch after others");
+  }
+});
+
+test("a call that never ends holds no place once nobody waits for it", async () => {
+  for (const leaves of [false, true]) {
+    const left = new AbortController();
+    const load = () => new Promise(() => {});
+    const cache = new NearCache({ maxConcurrentLoads: 1, hardTimeout: 100, batch: { load } });
+    const lost = ["a", "b"].map((key) =>
+      cache.getOrSet(key, undefined, { signal: left.signal }).catch(({ message }) => message),
+    );
+    await sleep(5);
+    if (leaves) left.abort(new Error("left"));
+    for (const message of await Promise.all(lost)) ok(message.includes(leaves ? "left" : "within 100 ms"), message);
+    equal([await cache.getOrSet("c", () => "C"), cache.stats().inFlight], ["C", 0]);
+  }
+});
+
+test("batches that nobody waits for any more take no turn", async () => {
+  for (const leaves of [false, true]) {
+    const cache = new NearCache({ maxConcurrentLoads: 1, hardTimeout: 1_500, batch: { load: async (keys) => keys } });
+    const slow = cache.getOrSet("slow", () => sleep(100));
+    for (let key = 0; key < 3; key++) {
+      const left = new AbortController();
+      cache.getOrSet(key, undefined, leaves ? { signal: left.signal } : { hardTimeout: 20 }).catch(() => {});
+      // A batch each.
+      await sleep(1);
+      if (leaves) left.abort();
+    }
+    await slow;
+    await sleep(50);
+    equal([cache.stats().inFlight, cache.stats().queued], [0, 0]);
+    const start = now();
+    equal([await cache.getOrSet("x", () => "X"), now() - start < 1_000], ["X", true]);
+  }
+});
+
+test("a clock that throws as a batch takes its turn fails one key at the most", async () => {
+  for (let at = 1; at < 8; at++) {
+    let readings = -100;
+    const clock = () => {
+      if (++readings === at) throw new Error("clock");
+      return 1_000;
+    };
+    const cache = new NearCache({ maxConcurrentLoads: 5, clock, batch: { load: async (keys) => keys } });
+    const got = [1, 2, 3].map((key) => cache.getOrSet(key).catch(({ message }) => message));
+    readings = 0;
+    const failed = (await Promise.all(got)).filter((value, index) => value !== index + 1);
+    ok(failed.length <= 1, `reading ${at}: ${failed}`);
+  }
 });
 
 test("a wrong batch is an error that names it", () => {

@@ -56,3 +56,12 @@ test("one whose turn comes after its deadline does not begin, though no timer ha
   await refused;
   equal([late.loads.length, cache.get("k")], [0, 1]);
 });
+
+test("by a clock that stands still a computation ends at its deadline all the same", async () => {
+  const cache = new NearCache({ clock: () => 1_000, hardTimeout: 50 });
+  await rejects(
+    cache.compute("k", () => new Promise(() => {})),
+    { code: "ERR_TIMEOUT" },
+  );
+  equal(await cache.compute("k", () => 1), 1);
+});

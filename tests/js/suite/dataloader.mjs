@@ -35,6 +35,21 @@ test("DataLoader: a cacheMap or batchScheduleFn that throws fails its call and n
   for (const loader of [byMap, atOnce, bySchedule]) equal(await loader.load(1), 1);
 });
 
+test("DataLoader: a batchScheduleFn that calls back at once may load keys first", async () => {
+  let isFirst = true;
+  let others;
+  const loader = new DataLoader(async (keys) => keys.map((key) => `v${key}`), {
+    maxBatchSize: 1,
+    batchScheduleFn: (send) => {
+      send();
+      if (!isFirst) return;
+      isFirst = false;
+      others = [loader.load("x"), loader.load("y")];
+    },
+  });
+  equal([await loader.load("a"), ...(await Promise.all(others))], ["va", "vx", "vy"]);
+});
+
 test("DataLoader: a batch function that empties its keys still answers who waits", async () => {
   const loader = new DataLoader(async (keys) => keys.splice(0));
   await rejects(loader.load(1), { name: "TypeError", message: /same length/ });

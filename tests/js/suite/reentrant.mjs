@@ -49,6 +49,126 @@ testBothWays("a stale value may load another key as it is handed out", async () 
   equal([cache.get("a"), cache.get("b")], ["A", "B"]);
 });
 
+testBothWays("a stale value may ask for its own key anew as it is handed out", async () => {
+  const cache = new NearCache({ ttl: 10, staleWhileRevalidate: 60_000 });
+  let anew;
+  cache.set("a", {
+    get then() {
+      anew ??= cache.getOrSet("a", async () => "anew", { forceFresh: true });
+    },
+  });
+  await sleep(20);
+  ok((await cache.getOrSet("a", async () => "A")) !== "A");
+  equal(await anew, "A");
+});
+
+test("who joins a load that fails at once, and leaves it, takes its error from nobody", async () => {
+  for (const maxConcurrentLoads of [undefined, 3]) {
+    const left = new AbortController();
+    const use = () => {
+      if (left.signal.aborted) return false;
+      cache.getOrSet("a", () => "other", { signal: left.signal }).catch(() => {});
+      left.abort();
+      return false;
+    };
+    const cache = new NearCache({ maxConcurrentLoads, hardTimeout: 300, retry: { attempts: 2, when: use } });
+    const failing = () => {
+      throw new Error("origin");
+    };
+    await rejects(cache.getOrSet("a", failing), { message: "origin" });
+    equal([left.signal.aborted, cache.stats().inFlight], [true, 0]);
+  }
+});
+
+test("a clock may ask for other keys of the batch that a key is added to", async () => {
+  for (const given of [{}, { batchWindow: 20 }, { batchWindow: 20, maxBatchSize: 2 }]) {
+    for (let at = 1; at < 20; at++) {
+      let readings = -100;
+      let others = [];
+      const sizes = [];
+      const load = async (keys) => {
+        sizes.push(keys.length);
+        return keys.map((key) => `v${key}`);
+      };
+      const cache = new NearCache({
+        hardTimeout: 300,
+        clock: () => {
+          if (++readings === at >> 1) others = ["x", "y", "z"].map((key) => cache.getOrSet(key));
+          return 1_000;
+        },
+        batch: { ...given, load },
+      });
+      // Into a batch that is open, or a new one.
+      const first = at % 2 === 0 ? cache.getOrSet("first") : "vfirst";
+      readings = 0;
+      equal([await cache.getOrSet("a"), await first], ["va", "vfirst"], `reading ${at >> 1}`);
+      equal(await Promise.all(others), others.length === 0 ? [] : ["vx", "vy", "vz"], `reading ${at >> 1}`);
+      ok(Math.max(...sizes) <= (given.maxBatchSize ?? 5), `sizes ${sizes}`);
+    }
+  }
+});
+
+test("a clock may end a load whose turn has come, and begin another", async () => {
+  for (let at = 1; at < 10; at++) {
+    let readings = -100;
+    let [running, most] = [0, 0];
+    const left = new AbortController();
+    const stale = [];
+    const load = async (key, ctx) => {
+      most = Math.max(most, ++running);
+      stale.push([key, ctx.stale]);
+      await sleep(10);
+      running--;
+      return `v${key}`;
+    };
+    let other;
+    const cache = new NearCache({
+      maxConcurrentLoads: 1,
+      ttl: 100,
+      staleIfError: 1e6,
+      hardTimeout: 400,
+      clock: () => {
+        if (++readings === at) {
+          left.abort(new Error("left"));
+          other = cache.getOrSet("z", load, { forceFresh: true });
+        }
+        return 1_000;
+      },
+    });
+    cache.set("z", "old");
+    const a = cache.getOrSet("a", load);
+    const b = cache.getOrSet("b", load, { signal: left.signal }).catch(({ message }) => message);
+    readings = 0;
+    equal(await a, "va", `reading ${at}`);
+    ok(["vb", "left"].includes(await b));
+    if (other !== undefined) equal(await other, "vz", `reading ${at}`);
+    equal([most, stale.filter(([key, value]) => key !== "z" && value !== undefined)], [1, []], `reading ${at}`);
+  }
+});
+
+test("a clock may end a computation that it is read for", async () => {
+  for (let at = 1; at < 6; at++) {
+    let readings = -100;
+    const left = new AbortController();
+    const cache = new NearCache({
+      clock: () => {
+        if (++readings === at) left.abort(new Error("left"));
+        return 1_000;
+      },
+    });
+    readings = 0;
+    const end = await cache
+      .compute("a", () => sleep(5).then(() => "A"), { signal: left.signal })
+      .catch((error) => error);
+    ok(end === "A" || end.message === "left", String(end));
+    readings = -100;
+    await sleep(20);
+    // What was computed for nobody keeps nothing from being stored.
+    cache.delete("a");
+    equal([await cache.getOrSet("a", () => "L"), cache.has("a")], ["L", true], `reading ${at}`);
+  }
+});
+
 test("a clock may load, remove and store where loads are limited", async () => {
   for (let at = 1; at < 12; at++) {
     let [time, readings] = [0, -100];
