@@ -52,7 +52,8 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// A stable name for programs: the same as `error.code` in the npm package.
+    /// A stable name for programs: the same as `error.code` in the npm package, where a loader's own error comes as it is
+    /// (no `ERR_LOADER`) and any code may call the cache (no `ERR_REENTRANT`).
     pub fn code(&self) -> &'static str {
         match self {
             Self::Loader(_) => "ERR_LOADER",

@@ -32,7 +32,9 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | – | [`Cache`], [`engine`], [`figures`], the pure [`core`] |
+//! | – | the pure [`core`], [`figures`] |
+//! | `engine` | by default: [`Cache`] and the [`engine`] behind it |
+//! | `adaptive` | by default: the eviction policy that adapts to what is asked, without which it is `Lru` |
 //! | `http` | [`http`]: a shared HTTP cache's decisions (RFC 9110, 9111, 5861, 8586, 9211, 9213), and rules by host and path |
 //! | `snapshot` | [`Cache::save_snapshot`] and [`Cache::load_snapshot`]: all that a cache holds as bytes, so that a restart starts warm; with serde |
 //! | `tier` | [`tiers`]: stores below a cache's memory, with serde; and [`tier`], what a chain of them does next, envelopes, messages of invalidation, snapshots; no I/O |

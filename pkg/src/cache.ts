@@ -548,7 +548,9 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    *
    * If it throws, the key is deleted, since nobody knows what the source has; as well if the key is set, deleted or
    * updated meanwhile, or the caller does not wait for the end. What loads bring that ran meanwhile is not stored.
-   * Until the end gets find the old value; in Workers, where a request may die under its writer, they find none.
+   * Until the end gets find the old value; in Workers, where a request may die under its writer, they find none. A writer
+   * that goes on after its deadline may yet reach the source: until half a minute after it, or after a quarter of an hour and
+   * half a minute at the latest, no load of the key is stored that could have read before it.
    *
    * Rejects with the writer's error, the signal's reason, or a {@link NearCacheError}: `ERR_TIMEOUT`, `ERR_OPTION`,
    * `ERR_BYTES`.

@@ -13,6 +13,7 @@ hardTimeout timeout
 forceFresh forcerefresh
 purgeStaleEvery ttlautopurge checkperiod checkinterval scheduler
 clone useclones
+eviction evict evictionpolicy policy
 attempts times tries retries
 getKey key cachekey keybuilder serialize
 evict dispose eviction`;

@@ -19,7 +19,7 @@ export interface Stats {
   loadFailures: number;
   /** Attempts of loads after the first, which had failed: see the option `retry`. */
   retries: number;
-  /** Those of them that were answered with the last good value. */
+  /** Loads that failed, of which those who waited were answered with the last good value. */
   rescues: number;
   /** Loads that nobody waited for any more, or whose request ended under them. */
   loadsAbandoned: number;

@@ -234,3 +234,21 @@ test("memory for ghosts is told, and is 8 bytes for each at the most", () => {
   // Two links, a stamp, a hash and a counter for each entry, three ghosts to two entries, and the shadows.
   ok(evictionBytes > 10_000 * (17 + 6) && evictionBytes < entries * (17 + 12) + 30_000, `${evictionBytes}`);
 });
+
+test("what hits tell decides who stays, in a cache that is large enough for most of them to make no call", () => {
+  // The symptom of a counter that is not written: the hit ratio of a cache that knows no hits, which is LRU's.
+  const ratios = ["adaptive", "lru"].map((eviction) => {
+    const cache = new NearCache({ maxEntries: 5_000, eviction });
+    const random = randomFrom(7);
+    let hits = 0;
+    const all = 400_000;
+    for (let i = 0; i < all; i++) {
+      // Zipf-like: of 50,000 keys the n-th comes with a probability of about 1 / n.
+      const key = Math.floor(50_000 ** (random(1 << 30) / (1 << 30)));
+      if (cache.get(key) !== undefined) hits++;
+      else cache.set(key, key);
+    }
+    return (hits / all) * 100;
+  });
+  ok(ratios[0] > ratios[1] + 2, `adaptive ${ratios[0]} %, lru ${ratios[1]} %`);
+});
