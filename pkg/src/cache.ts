@@ -14,9 +14,18 @@ import { CacheHandle, type Defaults, GET_PREPARED, INNER_SCOPE } from "./loads/h
 import { host, keepAlive } from "./runtime/host.js";
 import { INSPECT, inspect } from "./figures/inspect.js";
 import { INTERNALS, type Insides } from "./internals.js";
-import { bytes, count, fn, iterable, known, name, refusal, show } from "./options/options.js";
+import {
+  bytes,
+  count,
+  checkFunction,
+  iterable,
+  rejectUnknown,
+  name,
+  optionError,
+  describe,
+} from "./options/options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./entries/partitions.js";
-import { over, USUAL_POLICY } from "./policy/policies.js";
+import { over, DEFAULT_POLICY } from "./policy/policies.js";
 import {
   type CallOptions,
   DETAILED_OPTIONS,
@@ -32,7 +41,7 @@ import {
   readRule,
   SET_OPTIONS,
   UPDATE_OPTIONS,
-  USUAL,
+  DEFAULTS,
 } from "./policy/policy.js";
 import { type Layer, LAYERS, page, TIER_PAGE } from "./figures/prometheus.js";
 import { estimate } from "./options/sizes.js";
@@ -147,19 +156,20 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       this.name = whole.name;
       return;
     }
-    known(options, CACHE_OPTIONS);
+    rejectUnknown(options, CACHE_OPTIONS);
     const { maxEntries = MAX_ENTRIES, maxBytes = Infinity, plugins = [] } = options;
     const { maxEntryBytes = maxBytes, clock, random = Math.random, name: called = "default" } = options;
     const { eviction = "adaptive" } = options;
-    if (eviction !== "adaptive" && eviction !== "lru") throw refusal("eviction", show(eviction), '"adaptive" or "lru"');
+    if (eviction !== "adaptive" && eviction !== "lru")
+      throw optionError("eviction", describe(eviction), '"adaptive" or "lru"');
     const { clone } = options;
-    if (clone !== undefined && clone !== "structured") throw refusal("clone", show(clone), '"structured"');
+    if (clone !== undefined && clone !== "structured") throw optionError("clone", describe(clone), '"structured"');
     this.name = name("name", called);
-    const given = fn("random", random);
+    const given = checkFunction("random", random);
     this.#random = () => 1 - given();
     const weighs = bytes("maxBytes", maxBytes) < Infinity || bytes("maxEntryBytes", maxEntryBytes) < Infinity;
     const numbers = readNumbers(options);
-    const usualTtl = or(numbers.ttl, USUAL.ttl);
+    const usualTtl = or(numbers.ttl, DEFAULTS.ttl);
     this.#bounds = `maxEntries: ${count("maxEntries", maxEntries)}, maxBytes: ${maxBytes}`;
     this.#entries = new EntryTable<K, V>(
       {
@@ -172,15 +182,15 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         loads: readLoadLimits(options),
         purgeStaleEvery: readPurge(options),
       },
-      clock === undefined ? hostClock : new GivenClock(fn("clock", clock)),
+      clock === undefined ? hostClock : new GivenClock(checkFunction("clock", clock)),
       clone !== undefined,
     );
     this.#driver = new Driver(this.#entries, this.#random);
     this.#updates = new Updates(this.#entries, this.#random);
     this.#computes = new Computes(this.#entries, this.#updates);
     const outer = {
-      ...USUAL,
-      policy: USUAL_POLICY,
+      ...DEFAULTS,
+      policy: DEFAULT_POLICY,
       backoffRule: undefined,
       retryRule: undefined,
       validate: undefined,
@@ -193,7 +203,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     );
     if (options.tiers !== undefined) {
       if (typeof options.tiers?.attach !== "function") {
-        throw refusal("tiers", show(options.tiers), 'what tiers([…]) of "nearcache/tiers" makes');
+        throw optionError("tiers", describe(options.tiers), 'what tiers([…]) of "nearcache/tiers" makes');
       }
       this.#entries.changes = this.#entries.tiers = options.tiers.attach({
         now: () => this.#entries.clock.readOrLast(),
@@ -203,7 +213,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         clearTimer: host.clearTimer,
       });
     }
-    if (!Array.isArray(plugins)) throw refusal("plugins", show(plugins), "an array of plugins");
+    if (!Array.isArray(plugins)) throw optionError("plugins", describe(plugins), "an array of plugins");
     for (const plugin of plugins) this.use(plugin);
   }
 
@@ -227,7 +237,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * be handed out in one of its stale windows.
    */
   peek(key: K, options?: PeekOptions): V | undefined {
-    if (options !== undefined) known(options, PEEK_OPTIONS);
+    if (options !== undefined) rejectUnknown(options, PEEK_OPTIONS);
     const entries = this.#entries;
     if (options?.allowStale !== true) {
       const slot = this.#freshSlot(key);
@@ -295,7 +305,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { partition, defaults } = handle;
     let said: CallOptions<K> | undefined;
     if (options !== undefined) {
-      known(options, SET_OPTIONS);
+      rejectUnknown(options, SET_OPTIONS);
       said = readCall(options);
     }
     // What is the user's comes first, since it may use the cache: then the slot is looked up.
@@ -365,7 +375,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** The first value of `entries` that `predicate` picks. It may call the cache. O(n of the cache). */
   find(predicate: (value: V, key: K) => boolean): V | undefined {
-    fn("predicate", predicate);
+    checkFunction("predicate", predicate);
     for (const [key, value] of this.entries()) if (predicate(value, key) === true) return value;
     return undefined;
   }
@@ -388,7 +398,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * call the cache. O(n of the cache): what is purged often had better bear a tag.
    */
   deleteWhere(predicate: (value: V, key: K) => boolean): number {
-    fn("predicate", predicate);
+    checkFunction("predicate", predicate);
     let deleted = 0;
     for (const [key, value] of this.#walk(true)) {
       if (predicate(value, key) !== true) continue;
@@ -533,7 +543,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const { namespace } = this.#handle.partition;
     const loader = load === undefined ? this.#batchLoader() : this.#batched({ load }, () => namespace).loader("");
     if (options !== undefined) {
-      known(options, GET_OPTIONS);
+      rejectUnknown(options, GET_OPTIONS);
       // What is wrong for all is no key's error.
       readCall(options);
     }
@@ -557,8 +567,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   update<T extends V = V>(key: K, writer: Loader<K, V, T>, options: UpdateOptions<K> = {}): Promise<Loaded<V, T>> {
     try {
-      fn("writer", writer);
-      known(options, UPDATE_OPTIONS);
+      checkFunction("writer", writer);
+      rejectUnknown(options, UPDATE_OPTIONS);
       const call = readCall(options);
       call.signal?.throwIfAborted();
       return this.#updates.run(this.#handle, key, writer, call) as Promise<unknown> as Promise<Loaded<V, T>>;
@@ -587,8 +597,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   compute(key: K, compute: Compute<V>, options: ComputeOptions<K> = {}): Promise<V | undefined> {
     try {
-      fn("compute", compute);
-      known(options, UPDATE_OPTIONS);
+      checkFunction("compute", compute);
+      rejectUnknown(options, UPDATE_OPTIONS);
       const call = readCall(options);
       call.signal?.throwIfAborted();
       return this.#computes.run(this.#handle, key, compute, call);
@@ -605,7 +615,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   namespace<L = K, W = V>(within: string, options: NamespaceOptions<L, W> = {}): NearCache<L, W> {
-    known(options, NAMESPACE_OPTIONS);
+    rejectUnknown(options, NAMESPACE_OPTIONS);
     name("namespace", within);
     const entries = this.#entries;
     const { tiers } = options;
@@ -613,13 +623,17 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const there = entries.tiers?.names ?? [];
       const isList = Array.isArray(tiers) && tiers.every((tier) => there.includes(tier));
       if (!isList)
-        throw refusal("tiers", show(tiers), `a list of the cache's tiers, which are: ${there.join(", ") || "none"}`);
+        throw optionError(
+          "tiers",
+          describe(tiers),
+          `a list of the cache's tiers, which are: ${there.join(", ") || "none"}`,
+        );
     }
     const { partition, defaults } = this.#handle;
     let inner = partition.namespace;
     const own = this.#defaults(defaults, options as unknown as DefaultOptions<K, V>, () => inner);
     const made = entries.safely(() => entries.namespace(partition.namespace, within));
-    if (made === undefined) throw refusal("namespace", "one too many", "at most 255 of them in a cache");
+    if (made === undefined) throw optionError("namespace", "one too many", "at most 255 of them in a cache");
     inner = made;
     const handle = new CacheHandle(new Partition(inner, partition.scopes), own);
     if (tiers !== undefined) entries.tiers!.restrict(handle.place, tiers);
@@ -654,7 +668,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   on<E extends keyof Events<K, V>>(event: E, hook: (event: Events<K, V>[E]) => unknown): () => void {
-    return this.use({ [event]: fn("hook", hook) } as Plugin<K, V>);
+    return this.use({ [event]: checkFunction("hook", hook) } as Plugin<K, V>);
   }
 
   /** Adds a plugin: an object of hooks. As `on`. */
@@ -716,9 +730,9 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   entries(options: WalkOptions = {}): IterableIterator<[K, V]> {
-    known(options, WALK_OPTIONS);
+    rejectUnknown(options, WALK_OPTIONS);
     const { order = "newest" } = options;
-    if (order !== "newest" && order !== "oldest") throw refusal("order", show(order), '"newest" or "oldest"');
+    if (order !== "newest" && order !== "oldest") throw optionError("order", describe(order), '"newest" or "oldest"');
     return this.#walk(false, order === "oldest");
   }
 
@@ -959,9 +973,9 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   ): Promise<V | Details<V>> {
     try {
       if (loader === undefined) loader = this.#batchLoader();
-      else fn("loader", loader);
+      else checkFunction("loader", loader);
       if (options === undefined) return this.#copied(key, this.#driver.ask(this.#handle, key, loader, undefined));
-      known(options, DETAILED_OPTIONS);
+      rejectUnknown(options, DETAILED_OPTIONS);
       const call = readCall(options);
       call.signal?.throwIfAborted();
       if (!call.details) return this.#copied(key, this.#driver.ask(this.#handle, key, loader, call));
@@ -985,7 +999,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     if (handle.batchLoader !== undefined) return handle.batchLoader;
     const { batcher } = handle.defaults;
     if (batcher === undefined)
-      throw refusal("loader", "undefined", "a function, or a cache that was made with `batch`");
+      throw optionError("loader", "undefined", "a function, or a cache that was made with `batch`");
     const { namespace, scope } = handle.partition;
     return (handle.batchLoader = batcher.loader(`${namespace.id} ${scope}`));
   }
@@ -1030,8 +1044,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       policy: this.#entries.safely(() => this.#entries.policies.of(outer.policy, said)),
       backoffRule: errorBackoff === undefined ? outer.backoffRule : readRule(errorBackoff),
       retryRule: retry === undefined ? outer.retryRule : readRetryRule(retry),
-      validate: validate === undefined ? outer.validate : fn("validate", validate),
-      sizeOf: sizeOf === undefined ? outer.sizeOf : fn("sizeOf", sizeOf),
+      validate: validate === undefined ? outer.validate : checkFunction("validate", validate),
+      sizeOf: sizeOf === undefined ? outer.sizeOf : checkFunction("sizeOf", sizeOf),
       batcher: batch === undefined ? outer.batcher : this.#batched(batch, where),
     };
   }
@@ -1047,10 +1061,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 export function prometheus(caches: NearCache | Iterable<NearCache>): string {
   // A cache can be walked too, but what it has in it are entries.
   const all: Iterable<unknown> = isCache(caches) ? [caches] : caches;
-  if (typeof all?.[Symbol.iterator] !== "function") throw refusal("caches", show(all), CACHES);
+  if (typeof all?.[Symbol.iterator] !== "function") throw optionError("caches", describe(all), CACHES);
   let below: TierPage | undefined;
   const layers = Array.from(all, (cache) => {
-    if (!isCache(cache)) throw refusal("caches", show(cache), CACHES);
+    if (!isCache(cache)) throw optionError("caches", describe(cache), CACHES);
     below = cache[TIER_PAGE](below);
     return cache[LAYERS]();
   });
@@ -1068,7 +1082,7 @@ export function prometheus(caches: NearCache | Iterable<NearCache>): string {
  * @throws {NearCacheError} `ERR_OPTION`
  */
 export function advise(cache: NearCache): Advice[] {
-  if (!isCache(cache)) throw refusal("cache", show(cache), "a NearCache");
+  if (!isCache(cache)) throw optionError("cache", describe(cache), "a NearCache");
   return readAdvice(cache[ADVICE]());
 }
 

@@ -1,7 +1,7 @@
 // Named kinds of data over a cache's namespaces, scopes and tags.
 
 import { NAMESPACE_OPTIONS, type NearCache } from "./cache.js";
-import { known, name as checkName, names, refusal, show } from "./options/options.js";
+import { rejectUnknown, name as checkName, names, optionError, describe } from "./options/options.js";
 import type { Loaded, Loader } from "./types/loader.js";
 import type {
   GetOrSetOptions,
@@ -95,11 +95,11 @@ export function resource<K extends ResourceId, V>(
   name: string,
   options: ResourceOptions<K, V> = {},
 ): UserResource<K, V> | GlobalResource<K, V> {
-  if (typeof cache?.namespace !== "function") throw refusal("cache", show(cache), "a NearCache");
+  if (typeof cache?.namespace !== "function") throw optionError("cache", describe(cache), "a NearCache");
   checkName("name", name);
-  known(options, RESOURCE_OPTIONS);
+  rejectUnknown(options, RESOURCE_OPTIONS);
   const { scope = "global", tags = [], ...defaults } = options;
-  if (scope !== "global" && scope !== "user") throw refusal("scope", show(scope), '"global" or "user"');
+  if (scope !== "global" && scope !== "user") throw optionError("scope", describe(scope), '"global" or "user"');
   const all = [name, ...names("tags", tags)];
   const part = cache.namespace<K, V>(name, defaults);
   const controls: ResourceControls<K> = {
@@ -116,7 +116,8 @@ export function resource<K extends ResourceId, V>(
 
 /** By what one of them is purged. @throws {NearCacheError} `ERR_OPTION`: two objects would have one tag. */
 function tagOf(name: string, id: ResourceId): string {
-  if (!["string", "number", "bigint"].includes(typeof id)) throw refusal("id", show(id), "a string, number or bigint");
+  if (!["string", "number", "bigint"].includes(typeof id))
+    throw optionError("id", describe(id), "a string, number or bigint");
   return `${name}:${id}`;
 }
 

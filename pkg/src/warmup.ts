@@ -1,7 +1,16 @@
 import { Alarm } from "./runtime/alarm.js";
 import { hostClock } from "./runtime/clock.js";
 import { host } from "./runtime/host.js";
-import { abortSignal, count, duration, flag, fn, known, refusal, show } from "./options/options.js";
+import {
+  abortSignal,
+  count,
+  duration,
+  checkBoolean,
+  checkFunction,
+  rejectUnknown,
+  optionError,
+  describe,
+} from "./options/options.js";
 import { onAbort } from "./runtime/signals.js";
 import type { Loader } from "./types/loader.js";
 import type {
@@ -27,13 +36,13 @@ export async function warmup<K, V>(
   entries: WarmupEntries<K, V>,
   options: WarmupOptions<K, V> = {},
 ): Promise<WarmupResult<K>> {
-  known(options, WARMUP_OPTIONS);
+  rejectUnknown(options, WARMUP_OPTIONS);
   const { onProgress, signal } = options;
   const run: Round<K, V> = {
     ...parse(options),
     call: signal === undefined ? {} : { signal: abortSignal("signal", signal) },
     onFailed: undefined,
-    onProgress: onProgress === undefined ? undefined : fn("onProgress", onProgress),
+    onProgress: onProgress === undefined ? undefined : checkFunction("onProgress", onProgress),
   };
   listable(entries);
   if (signal === undefined) return round(cache, entries, run);
@@ -54,12 +63,12 @@ export function keepFresh<K, V>(
   entries: WarmupEntries<K, V> | (() => WarmupEntries<K, V>),
   options: KeepFreshOptions<K, V>,
 ): KeepFresh<K> {
-  known(options, KEEP_OPTIONS);
+  rejectUnknown(options, KEEP_OPTIONS);
   const { onError, timers = !host.requestBound } = options;
   const every = duration("every", options.every);
-  if (every === 0) throw refusal("every", "0", "more than that");
-  if (onError !== undefined) fn("onError", onError);
-  flag("timers", timers);
+  if (every === 0) throw optionError("every", "0", "more than that");
+  if (onError !== undefined) checkFunction("onError", onError);
+  checkBoolean("timers", timers);
   const settings = { ...parse(options), call: { forceFresh: true }, onProgress: undefined };
   if (typeof entries !== "function") {
     listable(entries);
@@ -67,7 +76,7 @@ export function keepFresh<K, V>(
       (entries as Partial<Iterable<unknown>>)[Symbol.iterator]?.() ??
       (entries as AsyncIterable<unknown>)[Symbol.asyncIterator]();
     if (walked === entries)
-      throw refusal("entries", "what can be walked only once", "a list, a Map, or a function that returns one");
+      throw optionError("entries", "what can be walked only once", "a list, a Map, or a function that returns one");
   }
 
   const begin = async (onFailed: Round<K, V>["onFailed"]): Promise<WarmupResult<K>> => {
@@ -86,7 +95,7 @@ export function keepFresh<K, V>(
 
   let stopped = false;
   let due = 0;
-  const ring = async (at: number): Promise<void> => {
+  const onAlarm = async (at: number): Promise<void> => {
     if (at < due) return wait(at);
     const began = hostClock.read();
     try {
@@ -100,7 +109,7 @@ export function keepFresh<K, V>(
     wait(ended);
   };
   const alarm = new Alarm(false);
-  alarm.onAlarm = (at) => void ring(at);
+  alarm.onAlarm = (at) => void onAlarm(at);
   const wait = (at: number): void => alarm.set(due, at);
   due = hostClock.read() + every;
   wait(hostClock.read());
@@ -125,8 +134,8 @@ interface Round<K, V> {
 }
 
 function parse<K, V>({ concurrency = CONCURRENCY, loader }: Pick<WarmupOptions<K, V>, "concurrency" | "loader">) {
-  if (count("concurrency", concurrency) === 0) throw refusal("concurrency", "0", "a whole number from 1 on");
-  return { concurrency, loader: loader === undefined ? undefined : fn("loader", loader) };
+  if (count("concurrency", concurrency) === 0) throw optionError("concurrency", "0", "a whole number from 1 on");
+  return { concurrency, loader: loader === undefined ? undefined : checkFunction("loader", loader) };
 }
 
 async function round<K, V>(
@@ -160,7 +169,7 @@ async function round<K, V>(
     ? fromMap<K, V>(entries)
     : (entries as Iterable<WarmupEntry<K, V>>)) {
     if (call.signal?.aborted) break;
-    known(entry, ENTRY, "entry");
+    rejectUnknown(entry, ENTRY, "entry");
     // Here, so that what a getter throws is the list's own error.
     const { key, loader: own = loader, options } = entry;
     const loading: Promise<void> = load(key, own, options).finally(() => running.delete(loading));
@@ -186,7 +195,7 @@ function together(own: GetOrSetOptions | undefined, ours: GetOrSetOptions): GetO
 function listable(entries: unknown): void {
   const list = entries as Partial<Iterable<unknown> & AsyncIterable<unknown>> | null | undefined;
   if (typeof entries === "object" && (list?.[Symbol.iterator] ?? list?.[Symbol.asyncIterator]) !== undefined) return;
-  throw refusal("entries", show(entries), "a Map from keys to loaders, or a list of {key, loader, options}");
+  throw optionError("entries", describe(entries), "a Map from keys to loaders, or a list of {key, loader, options}");
 }
 
 /** Calls what is the user's. That it throws or rejects is not our failure. */

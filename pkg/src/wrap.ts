@@ -1,6 +1,6 @@
 import { GET_PREPARED, INNER_SCOPE, type Internals } from "./loads/handle.js";
 import { keyOf, quote, textKey } from "./options/key.js";
-import { count, fn as isFunction, isWellFormed, known, refusal, show } from "./options/options.js";
+import { count, checkFunction, isWellFormed, rejectUnknown, optionError, describe } from "./options/options.js";
 import { GET_OPTIONS } from "./policy/policy.js";
 import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types/types.js";
 
@@ -13,11 +13,11 @@ export function wrap<V, F extends (this: void, ...args: any[]) => V | PromiseLik
   fn: F,
   options: WrapOptions<Parameters<F>> = {},
 ): Wrapped<F> {
-  known(options, WRAP_OPTIONS);
+  rejectUnknown(options, WRAP_OPTIONS);
   // No `this`: a method that needs one fails, loudly, instead of mixing its objects' answers.
   return build(
     cache,
-    isFunction("fn", fn),
+    checkFunction("fn", fn),
     options,
     () => undefined,
     () => "",
@@ -43,17 +43,21 @@ export function wrap<V, F extends (this: void, ...args: any[]) => V | PromiseLik
  * @throws {NearCacheError} `ERR_OPTION`, naming the option, what it got and what it wants.
  */
 export function cached<V>(options: CachedOptions<V>) {
-  known(options, CACHED_OPTIONS);
+  rejectUnknown(options, CACHED_OPTIONS);
   const { cache: given, perInstance = true, ...rest } = options;
   const cache = given as Internals<any, V>;
-  if (typeof cache?.[INNER_SCOPE] !== "function") throw refusal("cache", show(cache), "a NearCache");
-  if (typeof perInstance !== "boolean") throw refusal("perInstance", show(perInstance), "true or false");
+  if (typeof cache?.[INNER_SCOPE] !== "function") throw optionError("cache", describe(cache), "a NearCache");
+  if (typeof perInstance !== "boolean") throw optionError("perInstance", describe(perInstance), "true or false");
   return <This, F extends (this: This, ...args: any[]) => Promise<V>>(
     method: F,
     context: ClassMethodDecoratorContext<This, F>,
   ): F => {
     if (context?.kind !== "method")
-      throw refusal("@cached", show(context?.kind), "a method, and standard decorators, not experimentalDecorators");
+      throw optionError(
+        "@cached",
+        describe(context?.kind),
+        "a method, and standard decorators, not experimentalDecorators",
+      );
     let home: unknown;
     if (context.static)
       context.addInitializer(function () {
@@ -61,7 +65,7 @@ export function cached<V>(options: CachedOptions<V>) {
       });
     const receiver = (self: unknown): unknown => {
       if (!methods.has(self as AnyFunction)) return self;
-      throw refusal(
+      throw optionError(
         "this",
         "the method itself",
         `cached.of(object, object.${String(context.name)}).refresh(…) and the like`,
@@ -86,7 +90,7 @@ export function cached<V>(options: CachedOptions<V>) {
  * @throws {NearCacheError} `ERR_OPTION` if the method is not decorated.
  */
 cached.of = <F extends AnyFunction>(object: object, method: F): Wrapped<F> => {
-  if (!methods.has(method)) throw refusal("method", show(method), "a method with @cached");
+  if (!methods.has(method)) throw optionError("method", describe(method), "a method with @cached");
   const { refresh, invalidate, bypass, key, cache } = method as unknown as Wrapped<AnyFunction>;
   const bind = (control: AnyFunction): AnyFunction => control.bind(object);
   return Object.assign(bind(method), {
@@ -114,7 +118,7 @@ function build(
   const prepare = select(getKey, skipArgs);
   const plain = Object.keys(rest).length === 0 ? undefined : rest;
   // Durations and the like are read again at each load, but not at each hit.
-  const calm = rest.forceFresh === undefined && rest.signal === undefined ? rest : undefined;
+  const reusableOptions = rest.forceFresh === undefined && rest.signal === undefined ? rest : undefined;
   const fresh = { ...rest, forceFresh: true };
 
   const keyFor = (self: unknown, args: unknown[]): unknown => {
@@ -132,7 +136,9 @@ function build(
       return Promise.reject(error);
     }
     const load = (): unknown => fn.apply(self, args);
-    return call !== undefined && call === calm ? part[GET_PREPARED](key, load, call) : part.getOrSet(key, load, call);
+    return call !== undefined && call === reusableOptions
+      ? part[GET_PREPARED](key, load, call)
+      : part.getOrSet(key, load, call);
   };
 
   function wrapped(this: unknown, ...args: unknown[]): Promise<unknown> {
@@ -164,8 +170,8 @@ interface Chosen {
 /** What of the arguments makes the key; `undefined` if all do. */
 function select(getKey: unknown, skipArgs: unknown): ((self: unknown, args: unknown[]) => Chosen) | undefined {
   if (getKey !== undefined) {
-    const ask = isFunction("getKey", getKey) as AnyFunction;
-    if (skipArgs !== undefined) throw refusal("skipArgs", "a value beside getKey", "one of the two");
+    const ask = checkFunction("getKey", getKey) as AnyFunction;
+    if (skipArgs !== undefined) throw optionError("skipArgs", "a value beside getKey", "one of the two");
     const names = () => "what getKey returned";
     return (self, args) => ({ chosen: [ask.apply(self, args)], names });
   }
@@ -182,7 +188,7 @@ let wraps = 0;
 /** A part of the cache that no other function has, unless they have one name, and nobody else can name. */
 function partOf(cache: Internals<any, any>, fn: AnyFunction, name: unknown): Internals<any, any> {
   if (name !== undefined && !(typeof name === "string" && isWellFormed(name))) {
-    throw refusal("name", show(name), "a string without lone surrogates");
+    throw optionError("name", describe(name), "a string without lone surrogates");
   }
   return name === undefined ? cache[INNER_SCOPE](`${fn.name}#${++wraps}`) : cache[INNER_SCOPE](quote(name), name);
 }

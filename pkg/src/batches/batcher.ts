@@ -5,7 +5,7 @@ import { deferred, ignore } from "../runtime/deferred.js";
 import { batchLost, batchResultError } from "../options/errors.js";
 import type { Asker } from "./asker.js";
 import { host, type Timer } from "../runtime/host.js";
-import { duration, fn, known, refusal, show, size } from "../options/options.js";
+import { duration, checkFunction, rejectUnknown, optionError, describe, size } from "../options/options.js";
 import type { BatchOptions } from "../types/types.js";
 
 /** What a batcher belongs to, and what is to know of its batches. None of this may throw, if it does not say so. */
@@ -95,11 +95,11 @@ export class Batcher<K, V, C = undefined> {
   /** @throws {NearCacheError} `ERR_OPTION` */
   constructor(options: BatchOptions<K, V, C>, owner: BatchOwner<K, C>) {
     if (typeof options !== "object" || options === null) {
-      throw refusal("batch", show(options), "an object like { load: async (keys) => values }");
+      throw optionError("batch", describe(options), "an object like { load: async (keys) => values }");
     }
-    known(options, BATCH_OPTIONS, "batch");
+    rejectUnknown(options, BATCH_OPTIONS, "batch");
     const { load, batchWindow = "microtask", maxBatchSize = Infinity } = options;
-    this.#load = fn("batch.load", load);
+    this.#load = checkFunction("batch.load", load);
     this.#window =
       batchWindow === "microtask" ? NaN : Math.min(duration("batchWindow", batchWindow, '"microtask", '), LONGEST);
     this.#maxSize = size("maxBatchSize", maxBatchSize);

@@ -1,7 +1,7 @@
 // Verdicts on figures.
 
 import type { Core } from "../core/core.js";
-import { count, duration, fraction, known, refusal } from "../options/options.js";
+import { count, duration, fraction, rejectUnknown, optionError } from "../options/options.js";
 import type { AttachedTiers } from "../types/tiering.js";
 import type { Check, Health, HealthOptions, Thresholds } from "../types/types.js";
 
@@ -26,15 +26,15 @@ export function health(
   options: HealthOptions,
   below: AttachedTiers | undefined,
 ): Health {
-  known(options, OPTIONS);
+  rejectUnknown(options, OPTIONS);
   const { minSamples = 20, window = "1m", tiers } = options;
   const lately = { window: duration("window", window), samples: count("minSamples", minSamples) };
   const checks = judge("memory", options, lately, (...asked) => core.health(namespace, now, ...asked));
   if (tiers !== undefined) {
-    known(tiers, new Set(below?.names), "tiers");
-    if (below === undefined) throw refusal("tiers", "thresholds for tiers", "a cache that has tiers");
+    rejectUnknown(tiers, new Set(below?.names), "tiers");
+    if (below === undefined) throw optionError("tiers", "thresholds for tiers", "a cache that has tiers");
     for (const [name, thresholds] of Object.entries(tiers)) {
-      known(thresholds, TIER_OPTIONS, `tiers.${name}`);
+      rejectUnknown(thresholds, TIER_OPTIONS, `tiers.${name}`);
       checks.push(...judge(name, thresholds, lately, (...asked) => below.health(name, ...asked)));
     }
   }

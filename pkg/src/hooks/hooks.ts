@@ -1,4 +1,4 @@
-import { fn, knownHooks } from "../options/options.js";
+import { checkFunction, rejectUnknownHooks } from "../options/options.js";
 import type { Events, Place, Plugin } from "./events.js";
 
 const EVENTS: ReadonlySet<string> = new Set<keyof Events<unknown, unknown>>([
@@ -45,11 +45,11 @@ export class Hooks<K, V> {
 
   /** Adds a plugin's hooks for what happens in a place or within it; returns the way to take them out again. */
   add(plugin: Plugin<K, V>, place: Place): () => void {
-    knownHooks(plugin, EVENTS, "plugin");
+    rejectUnknownHooks(plugin, EVENTS, "plugin");
     const added: [keyof Events<K, V>, Hook][] = [];
     for (const event of EVENTS as ReadonlySet<keyof Events<K, V>>) {
       if (plugin[event] === undefined) continue;
-      fn(event, plugin[event]);
+      checkFunction(event, plugin[event]);
       added.push([
         event,
         (told: { place: Place }) => {

@@ -1,7 +1,7 @@
 import type { Ask, Cache, Glue } from "../../generated/http.js";
 import { NearCacheError } from "../options/errors.js";
 import { INSPECT } from "../figures/inspect.js";
-import { refusal, show } from "../options/options.js";
+import { optionError, describe } from "../options/options.js";
 import { abortable } from "./abort.js";
 import { drive } from "./drive.js";
 import { Edge, type EdgeStats } from "./edge.js";
@@ -99,7 +99,7 @@ export class HttpCache {
     handler: (request: Request) => Response | Promise<Response>,
     { background = true }: HandleOptions = {},
   ): Promise<Response> {
-    if (typeof handler !== "function") return Promise.reject(refusal("handler", show(handler), "a function"));
+    if (typeof handler !== "function") return Promise.reject(optionError("handler", describe(handler), "a function"));
     return this.#answer(request, byHandler(handler), background);
   }
 

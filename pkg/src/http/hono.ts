@@ -1,4 +1,4 @@
-import { refusal, show } from "../options/options.js";
+import { optionError, describe } from "../options/options.js";
 import type { HttpCache } from "./cache.js";
 
 /** What is used of Hono's `Context`. */
@@ -29,8 +29,8 @@ const asked = new WeakSet<Request>();
  * @throws {NearCacheError} `ERR_OPTION`
  */
 export function hono(http: HttpCache, app: HonoApp) {
-  if (typeof http?.handle !== "function") throw refusal("http", show(http), "an HttpCache");
-  if (typeof app?.fetch !== "function") throw refusal("app", show(app), "the Hono app that is served");
+  if (typeof http?.handle !== "function") throw optionError("http", describe(http), "an HttpCache");
+  if (typeof app?.fetch !== "function") throw optionError("app", describe(app), "the Hono app that is served");
   return async (c: HonoContext, next: () => Promise<void>): Promise<void> => {
     const client = c.req.raw;
     if (asked.has(client)) return next();

@@ -1,7 +1,7 @@
 // Options, checked. Rules are checked in the wasm, which knows their names.
 
 import { NearCacheError } from "../options/errors.js";
-import { duration, fn, known, refusal, show } from "../options/options.js";
+import { duration, checkFunction, rejectUnknown, optionError, describe } from "../options/options.js";
 import type { HttpCacheOptions, HttpPurge } from "./types.js";
 
 const MIB = 1024 * 1024;
@@ -45,7 +45,7 @@ export function readLimits(options: HttpCacheOptions): Limits {
       throw new NearCacheError("ERR_OPTION", `${name}: unknown option, say it in defaults, or in a rule`);
     }
   }
-  known(options, OPTIONS);
+  rejectUnknown(options, OPTIONS);
   const limits: Limits = [];
   const maxBytes = whole("maxBytes", options.maxBytes ?? 64 * MIB, 0, MOST_BYTES);
   limits.push(["maxBytes", maxBytes]);
@@ -60,23 +60,23 @@ export function readLimits(options: HttpCacheOptions): Limits {
     const given = options[name];
     if (given === undefined) continue;
     const millis = duration(name, given);
-    if (millis < 1 || millis > DAY) throw refusal(name, show(given), 'a duration from "1ms" to "1d"');
+    if (millis < 1 || millis > DAY) throw optionError(name, describe(given), 'a duration from "1ms" to "1d"');
     limits.push([name, millis]);
   }
-  if (options.fetch !== undefined) fn("fetch", options.fetch);
+  if (options.fetch !== undefined) checkFunction("fetch", options.fetch);
   const { tiers, purgeLog } = options;
   if (tiers !== undefined && typeof tiers?.attach !== "function") {
-    throw refusal("tiers", show(tiers), 'what tiers([…]) of "nearcache/tiers" makes');
+    throw optionError("tiers", describe(tiers), 'what tiers([…]) of "nearcache/tiers" makes');
   }
   if (purgeLog !== undefined && typeof purgeLog?.follow !== "function") {
-    throw refusal("purgeLog", show(purgeLog), 'what purgeLog(…) of "nearcache/tiers" makes');
+    throw optionError("purgeLog", describe(purgeLog), 'what purgeLog(…) of "nearcache/tiers" makes');
   }
   return limits;
 }
 
 function whole(name: string, given: unknown, least: number, most: number): number {
   if (Number.isInteger(given) && (given as number) >= least && (given as number) <= most) return given as number;
-  throw refusal(name, show(given), `a whole number from ${least} to ${most}`);
+  throw optionError(name, describe(given), `a whole number from ${least} to ${most}`);
 }
 
 /** Rules as JSON, which has no place for functions, and makes `null` of `Infinity`. */
@@ -84,7 +84,7 @@ export function writeRules({ defaults, rules }: HttpCacheOptions): string {
   return JSON.stringify({ defaults, rules }, (name, value: unknown) => {
     const isLost = typeof value === "number" && !Number.isFinite(value);
     if (isLost || typeof value === "function" || typeof value === "symbol" || typeof value === "bigint") {
-      throw refusal(name, show(value), "what JSON can say");
+      throw optionError(name, describe(value), "what JSON can say");
     }
     return value;
   });
@@ -92,14 +92,14 @@ export function writeRules({ defaults, rules }: HttpCacheOptions): string {
 
 /** What a purge names, in a form to compare keys with. */
 export function readPurge(purge: HttpPurge): { kind: "url" | "prefix" | "tag" | "everything"; names: string[] } {
-  known(purge, PURGE);
+  rejectUnknown(purge, PURGE);
   const kinds = (["url", "prefix", "tag", "everything"] as const).filter((kind) => purge[kind] !== undefined);
   const [kind] = kinds;
   if (kind === undefined || kinds.length > 1) {
-    throw refusal("purge", kinds.join(" and ") || "nothing", "one of url, prefix, tag and everything: true");
+    throw optionError("purge", kinds.join(" and ") || "nothing", "one of url, prefix, tag and everything: true");
   }
   if (kind === "everything") {
-    if (purge.everything !== true) throw refusal("everything", show(purge.everything), "true");
+    if (purge.everything !== true) throw optionError("everything", describe(purge.everything), "true");
     return { kind, names: [] };
   }
   const given: unknown = purge[kind];
@@ -109,7 +109,7 @@ export function readPurge(purge: HttpPurge): { kind: "url" | "prefix" | "tag" | 
 
 function text(kind: string, given: unknown): string {
   if (typeof given === "string" && given !== "") return given;
-  throw refusal(kind, show(given), "a string that is not empty");
+  throw optionError(kind, describe(given), "a string that is not empty");
 }
 
 /** http and https of a host are two origins: their keys are told apart by the port. */
@@ -122,9 +122,9 @@ function withoutScheme(kind: string, given: unknown): string {
   try {
     url = new URL(name);
   } catch {
-    throw refusal(kind, show(given), allowed);
+    throw optionError(kind, describe(given), allowed);
   }
-  if (url.protocol !== "https:" && url.protocol !== "http:") throw refusal(kind, show(given), allowed);
+  if (url.protocol !== "https:" && url.protocol !== "http:") throw optionError(kind, describe(given), allowed);
   const port = url.protocol === "http:" && url.port === "" ? ":80" : "";
   return `${url.host}${port}${url.pathname}${url.search}`;
 }

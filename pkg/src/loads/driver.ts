@@ -32,7 +32,7 @@ export class Driver<K, V> {
     readonly entries: EntryTable<K, V>,
     private readonly random: () => number,
   ) {
-    this.loads = new Loads(entries, random, (at) => this.ring(at), this.onAskAgain);
+    this.loads = new Loads(entries, random, (at) => this.onAlarm(at), this.onAskAgain);
     this.requests = host.requestBound ? new Requests(this) : undefined;
   }
 
@@ -408,7 +408,7 @@ export class Driver<K, V> {
   }
 
   /** Deadlines may have come: it is `at`, whatever a test's clock says. */
-  private ring(at: number): void {
+  private onAlarm(at: number): void {
     const { entries } = this;
     const now = Math.max(entries.clock.readOrLast(), at);
     entries.safely((machine) => {

@@ -86,9 +86,9 @@ export class Queue<K, V> {
     let timer: ReturnType<typeof startTimer>;
     const set = (now: number): void => {
       const at = entries.safely((core: Core) => core.starts_at(node));
-      timer = startTimer(ring, Math.max(at - now, 1));
+      timer = startTimer(onTimer, Math.max(at - now, 1));
     };
-    const ring = (): void => {
+    const onTimer = (): void => {
       const now = entries.clock.readOrLast();
       entries.safely(() => entries.drain());
       entries.flush();

@@ -8,7 +8,7 @@
 // Set's entries, and -0, which is 0, as a Map has it.
 
 import { NearCacheError } from "./errors.js";
-import { show } from "./options.js";
+import { describe } from "./options.js";
 
 /** Begins every composed key. A string of the user's that begins with it is composed too. */
 const MARK = "\0";
@@ -82,7 +82,7 @@ function write(value: unknown, parent: Place, name: unknown): string {
     case "object":
       return value === null ? "N" : writeObject(value, { parent, name, value, depth: parent.depth + 1 });
     default:
-      throw refusal({ parent, name, value, depth: 0 }, show(value));
+      throw refusal({ parent, name, value, depth: 0 }, describe(value));
   }
 }
 
@@ -251,7 +251,7 @@ function path({ parent, name }: Place): string {
   if (parent.parent === undefined) return (value as Names)(name as number);
   if (Array.isArray(value)) return `${path(parent)}[${name}]`;
   const kind = kindOf(value as object);
-  if (kind === BY_NAME.get("Map")) return `${path(parent)}.get(${show(name)})`;
-  if (kind === BY_NAME.get("Set")) return `${path(parent)}.has(${show(name)})`;
+  if (kind === BY_NAME.get("Map")) return `${path(parent)}.get(${describe(name)})`;
+  if (kind === BY_NAME.get("Set")) return `${path(parent)}.has(${describe(name)})`;
   return `${path(parent)}.${name as string}`;
 }

@@ -16,7 +16,7 @@ export function duration(option: string, given: unknown, besides = ""): number {
   const millis = typeof given === "string" ? parseDuration(given) : given;
   if (typeof millis === "number" && millis >= 0) return Math.floor(millis);
   const allowed = 'milliseconds from 0 on, Infinity, or a string like "250ms", "30s", "5m", "2h", "1d"';
-  throw refusal(option, show(given), besides + allowed);
+  throw optionError(option, describe(given), besides + allowed);
 }
 
 function parseDuration(text: string): number {
@@ -51,29 +51,29 @@ export function rate(option: string, given: unknown): number {
 
 function within(option: string, given: unknown, most: number, fits: boolean, allowed: string): number {
   if (typeof given === "number" && given >= 0 && given <= most && fits) return given;
-  throw refusal(option, show(given), allowed);
+  throw optionError(option, describe(given), allowed);
 }
 
-export function fn<T>(option: string, given: T): T {
+export function checkFunction<T>(option: string, given: T): T {
   if (typeof given === "function") return given;
-  throw refusal(option, show(given), "a function");
+  throw optionError(option, describe(given), "a function");
 }
 
 /** What many keys or entries come in. A string is none: its characters are hardly what is meant. */
 export function iterable<T>(option: string, given: Iterable<T>): Iterable<T> {
   if (typeof given === "object" && given !== null && Symbol.iterator in given) return given;
-  throw refusal(option, show(given), "an array or another iterable");
+  throw optionError(option, describe(given), "an array or another iterable");
 }
 
-export function flag(option: string, given: unknown): boolean {
+export function checkBoolean(option: string, given: unknown): boolean {
   if (typeof given === "boolean") return given;
-  throw refusal(option, show(given), "true or false");
+  throw optionError(option, describe(given), "true or false");
 }
 
 /** A name that is part of a longer one: U+0000 stands between the parts. As UTF-8 it has to stay what it is. */
 export function name(option: string, given: unknown): string {
   if (typeof given === "string" && given !== "" && !given.includes("\0") && isWellFormed(given)) return given;
-  throw refusal(option, show(given), "a non-empty string without U+0000 and lone surrogates");
+  throw optionError(option, describe(given), "a non-empty string without U+0000 and lone surrogates");
 }
 
 /** Whether no half of a character stands alone: all of those are one in UTF-8, so that two names would be the same. */
@@ -82,25 +82,25 @@ export function isWellFormed(text: string): boolean {
 }
 
 export function names(option: string, given: unknown): string[] {
-  if (!Array.isArray(given)) throw refusal(option, show(given), "an array of strings");
+  if (!Array.isArray(given)) throw optionError(option, describe(given), "an array of strings");
   return given.map((one, index) => name(`${option}[${index}]`, one));
 }
 
 export function abortSignal(option: string, given: AbortSignal): AbortSignal {
   // Not `instanceof`: a signal may come from another realm.
   if (typeof given?.throwIfAborted === "function" && typeof given.addEventListener === "function") return given;
-  throw refusal(option, show(given), "an AbortSignal");
+  throw optionError(option, describe(given), "an AbortSignal");
 }
 
 /** A whole number from 1 on, or `Infinity`. */
 export function size(option: string, given: unknown): number {
   if (typeof given === "number" && given >= 1 && (Number.isInteger(given) || given === Infinity)) return given;
-  throw refusal(option, show(given), "a whole number from 1 on, or Infinity");
+  throw optionError(option, describe(given), "a whole number from 1 on, or Infinity");
 }
 
 /** Refuses what is not among the options, so that a misspelt one does not go unnoticed. */
-export function known(given: object, allowed: ReadonlySet<string>, what = "options"): void {
-  if (typeof given !== "object" || given === null) throw refusal(what, show(given), "an object");
+export function rejectUnknown(given: object, allowed: ReadonlySet<string>, what = "options"): void {
+  if (typeof given !== "object" || given === null) throw optionError(what, describe(given), "an object");
   for (const name in given) {
     if (!allowed.has(name)) throw unknown(name, "option", allowed, what === "options" ? "" : `${what}.`);
   }
@@ -110,8 +110,8 @@ export function known(given: object, allowed: ReadonlySet<string>, what = "optio
  * Takes an object of functions, some of which have these names, and whatever else it needs. Refuses one with a method
  * that is nearly called so where it lacks the name itself, and one whose functions all have other names.
  */
-export function knownHooks(given: object, allowed: ReadonlySet<string>, what: string): void {
-  if (typeof given !== "object" || given === null) throw refusal(what, show(given), "an object");
+export function rejectUnknownHooks(given: object, allowed: ReadonlySet<string>, what: string): void {
+  if (typeof given !== "object" || given === null) throw optionError(what, describe(given), "an object");
   let has = false;
   let other: string | undefined;
   for (let holder = given; holder !== null && holder !== Object.prototype; holder = Object.getPrototypeOf(holder)) {
@@ -135,12 +135,12 @@ export function unknown(name: string, what: string, allowed: ReadonlySet<string>
   );
 }
 
-export function refusal(option: string, given: string, allowed: string): NearCacheError {
+export function optionError(option: string, given: string, allowed: string): NearCacheError {
   return new NearCacheError("ERR_OPTION", `${option}: got ${given}, wants ${allowed}`);
 }
 
 /** A value as an error shows it. */
-export function show(given: unknown): string {
+export function describe(given: unknown): string {
   switch (typeof given) {
     case "string":
       return JSON.stringify(given.slice(0, 60));

@@ -19,11 +19,11 @@ export class Policy {
 }
 
 /** What a core does that nobody told anything. */
-export const USUAL_POLICY = new Policy(undefined, "", 0);
+export const DEFAULT_POLICY = new Policy(undefined, "", 0);
 
 export class Policies {
   /** By number. */
-  private readonly known: Policy[] = [USUAL_POLICY];
+  private readonly known: Policy[] = [DEFAULT_POLICY];
   private readonly byName = new Map<string, Policy>();
   /** Who had a number first has it taken first. */
   private oldest = 1;

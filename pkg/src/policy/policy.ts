@@ -7,14 +7,14 @@ import {
   count,
   duration,
   factor,
-  flag,
-  fn,
+  checkBoolean,
+  checkFunction,
   fraction,
-  known,
+  rejectUnknown,
   names,
   rate,
-  refusal,
-  show,
+  optionError,
+  describe,
   size,
 } from "../options/options.js";
 import type { LoadContext } from "../types/loader.js";
@@ -125,7 +125,7 @@ export const GET_OPTIONS = new Set([
 export const DETAILED_OPTIONS = new Set([...GET_OPTIONS, "details"]);
 
 /** What a cache does that nobody told anything, as the core does. */
-export const USUAL = {
+export const DEFAULTS = {
   ttl: Infinity,
   staleWhileRevalidate: 0,
   staleIfError: 0,
@@ -137,7 +137,7 @@ export const USUAL = {
   keepLoading: 0,
 };
 
-type Said = Pick<
+type EntryPolicyPatch = Pick<
   LifeOptions,
   "ttl" | "idleTtl" | "staleWhileRevalidate" | "swr" | "staleIfError" | "refreshAhead" | "jitter"
 >;
@@ -148,7 +148,7 @@ type Read<K> = LifeOptions<K> &
 /** How often what is over leaves by a timer, in milliseconds. @throws {NearCacheError} `ERR_OPTION` */
 export function readPurge({ purgeStaleEvery = Infinity }: NearCacheOptions<any, any>): number {
   const every = duration("purgeStaleEvery", purgeStaleEvery);
-  if (every === 0) throw refusal("purgeStaleEvery", show(purgeStaleEvery), "1 ms or more");
+  if (every === 0) throw optionError("purgeStaleEvery", describe(purgeStaleEvery), "1 ms or more");
   return every;
 }
 
@@ -174,12 +174,12 @@ export function readNumbers<K>(given: Given<K>): Numbers {
     hardTimeout: read("hardTimeout", hardTimeout, duration),
     ...(retry === undefined ? NO_RETRY : readRetry(retry)),
     checked: validate !== undefined,
-    keepLoading: keepLoading === undefined ? NaN : Number(flag("keepLoading", keepLoading)),
+    keepLoading: keepLoading === undefined ? NaN : Number(checkBoolean("keepLoading", keepLoading)),
   };
 }
 
 /** What the cache, a call and a loader may say alike. An error calls an option as its speaker does, with `prefix`. */
-function readLife(given: Said, prefix: string) {
+function readLife(given: EntryPolicyPatch, prefix: string) {
   const { ttl, idleTtl, staleIfError, refreshAhead, jitter } = given;
   return {
     ttl: read("ttl", ttl, duration, prefix),
@@ -199,34 +199,34 @@ function read(option: string, given: unknown, as: (option: string, given: unknow
 /** @throws {NearCacheError} `ERR_OPTION` */
 export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<K, boolean>>): CallOptions<K> {
   const { bytes: weight, tags, priority = "high", forceFresh, signal, details } = given;
-  if (priority !== "high" && priority !== "low") throw refusal("priority", show(priority), '"high" or "low"');
+  if (priority !== "high" && priority !== "low") throw optionError("priority", describe(priority), '"high" or "low"');
   return {
     ...readNumbers(given as Given<K>),
     backoffRule: readRule(given.errorBackoff),
     retryRule: readRetryRule(given.retry),
-    validate: given.validate === undefined ? undefined : fn("validate", given.validate),
+    validate: given.validate === undefined ? undefined : checkFunction("validate", given.validate),
     bytes: read("bytes", weight, bytes),
     tags: tags === undefined ? undefined : names("tags", tags),
     lowPriority: priority === "low",
-    forceFresh: forceFresh === undefined ? false : flag("forceFresh", forceFresh),
+    forceFresh: forceFresh === undefined ? false : checkBoolean("forceFresh", forceFresh),
     signal: signal === undefined ? undefined : abortSignal("signal", signal),
-    details: details === undefined ? false : flag("details", details),
+    details: details === undefined ? false : checkBoolean("details", details),
   };
 }
 
 /** @throws {NearCacheError} `ERR_OPTION` */
 export function readRule<K>(given: ErrorBackoff<K> | undefined): BackoffRule<K> | undefined {
-  return typeof given === "function" ? fn("errorBackoff", given) : undefined;
+  return typeof given === "function" ? checkFunction("errorBackoff", given) : undefined;
 }
 
 function readRetry<K>(given: Retry<K>) {
   if (typeof given === "number") given = { attempts: given };
   if (typeof given !== "object" || given === null) {
-    throw refusal("retry", show(given), 'attempts in all, or an object like { attempts: 3, delay: "100ms" }');
+    throw optionError("retry", describe(given), 'attempts in all, or an object like { attempts: 3, delay: "100ms" }');
   }
-  known(given, RETRY_OPTIONS, "retry");
+  rejectUnknown(given, RETRY_OPTIONS, "retry");
   const { attempts, delay, factor: factors, jitter, when } = given;
-  if (when !== undefined) fn("retry.when", when);
+  if (when !== undefined) checkFunction("retry.when", when);
   return {
     attempts: size("retry.attempts", attempts),
     retryDelay: read("retry.delay", delay, duration),
@@ -289,8 +289,8 @@ export function or(said: number, otherwise: number): number {
   return Number.isNaN(said) ? otherwise : said;
 }
 
-function readWindow({ staleWhileRevalidate, swr }: Said, prefix: string): number {
+function readWindow({ staleWhileRevalidate, swr }: EntryPolicyPatch, prefix: string): number {
   if (swr === undefined) return read("staleWhileRevalidate", staleWhileRevalidate, duration, prefix);
   if (staleWhileRevalidate === undefined) return duration(`${prefix}swr`, swr);
-  throw refusal(`${prefix}swr`, "staleWhileRevalidate as well", "one of the two names");
+  throw optionError(`${prefix}swr`, "staleWhileRevalidate as well", "one of the two names");
 }

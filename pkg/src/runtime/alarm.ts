@@ -32,7 +32,7 @@ export class Alarm implements Pending {
     const wait = Math.min(Math.max(at - now, 0), LONGEST);
     const { timer } = this;
     this.rings = now + wait;
-    this.timer = host.setTimer(this.ring, wait);
+    this.timer = host.setTimer(this.onTimer, wait);
     host.alarmSet(this);
     // Not before: if a full stack has no room for all that, whoever comes next sets it.
     this.at = at;
@@ -46,7 +46,7 @@ export class Alarm implements Pending {
     host.alarmOff(this);
   }
 
-  private readonly ring = (): void => {
+  private readonly onTimer = (): void => {
     this.at = Infinity;
     host.alarmOff(this);
     this.onAlarm?.(this.rings);

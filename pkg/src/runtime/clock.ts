@@ -1,7 +1,7 @@
 // The time. Reading the clock costs twice what finding a string in a Map does, so that one reading serves a few calls more
 // where they come thick, and never beyond the code that it was made in, after which a process may sleep.
 
-import { refusal, show } from "../options/options.js";
+import { optionError, describe } from "../options/options.js";
 import { host } from "./host.js";
 
 export interface Clock {
@@ -117,7 +117,7 @@ export class GivenClock implements Clock {
     const given = clock();
     const time = typeof given === "number" ? Math.max(given, 0) : NaN;
     // By no number nothing would ever end.
-    if (Number.isNaN(time)) throw refusal("clock()", show(given), "milliseconds since 1970");
+    if (Number.isNaN(time)) throw optionError("clock()", describe(given), "milliseconds since 1970");
     return (this.last = time);
   }
 

@@ -1,4 +1,4 @@
-import { fn, refusal, show } from "../options/options.js";
+import { checkFunction, optionError, describe } from "../options/options.js";
 import type { Tier } from "./types.js";
 
 /**
@@ -9,11 +9,11 @@ import type { Tier } from "./types.js";
  */
 export function checkBinding(option: string, given: unknown, method: string, wanted: string): void {
   if (typeof (given as Record<string, unknown> | null | undefined)?.[method] === "function") return;
-  throw refusal(option, show(given), `${wanted}; is there a binding of this name in wrangler's configuration?`);
+  throw optionError(option, describe(given), `${wanted}; is there a binding of this name in wrangler's configuration?`);
 }
 
 /** Whether it has what every tier has. @throws {NearCacheError} `ERR_OPTION` */
 export function checkTier(what: string, tier: Tier): void {
-  for (const method of ["get", "set", "delete"] as const) fn(`${what}.${method}`, tier?.[method]);
-  if (typeof tier.name !== "string") throw refusal(`${what}.name`, show(tier.name), "a string");
+  for (const method of ["get", "set", "delete"] as const) checkFunction(`${what}.${method}`, tier?.[method]);
+  if (typeof tier.name !== "string") throw optionError(`${what}.name`, describe(tier.name), "a string");
 }

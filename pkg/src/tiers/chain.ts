@@ -1,4 +1,12 @@
-import { bytes as byteCount, duration, fn, known, refusal, show, size } from "../options/options.js";
+import {
+  bytes as byteCount,
+  duration,
+  checkFunction,
+  rejectUnknown,
+  optionError,
+  describe,
+  size,
+} from "../options/options.js";
 import { INSPECT } from "../figures/inspect.js";
 import type { TierStats } from "../types/stats.js";
 import type {
@@ -86,19 +94,23 @@ class TierDriver implements TierChain, AttachedBytes {
   #writers: readonly Writer[] = [];
 
   constructor(list: readonly Tier[], options: TiersOptions) {
-    known(options, OPTIONS);
+    rejectUnknown(options, OPTIONS);
     const { maxLifetime = DAY, clockSkew = 500, lateWrites = 1_000, codec, compressFrom = Infinity } = options;
     if (!Array.isArray(list) || list.length === 0 || list.length > MOST_TIERS) {
-      throw refusal("tiers", Array.isArray(list) ? `${list.length} tiers` : show(list), "a list of 1 to 8 tiers");
+      throw optionError(
+        "tiers",
+        Array.isArray(list) ? `${list.length} tiers` : describe(list),
+        "a list of 1 to 8 tiers",
+      );
     }
     const longest = duration("maxLifetime", maxLifetime);
     if (longest === Infinity)
-      throw refusal("maxLifetime", "Infinity", "a finite time, since purges are remembered so long");
-    if (options.lease !== undefined) fn("lease.stub", options.lease?.stub);
+      throw optionError("maxLifetime", "Infinity", "a finite time, since purges are remembered so long");
+    if (options.lease !== undefined) checkFunction("lease.stub", options.lease?.stub);
     this.#leaseSource = options.lease;
     this.#bodyStore = options.bodies;
     if (this.#bodyStore !== undefined) this.#bodyBounds = readBodies(this.#bodyStore);
-    const log = fn("log", options.log ?? ((line) => console.warn(line)));
+    const log = checkFunction("log", options.log ?? ((line) => console.warn(line)));
     this.#log = (line) => {
       try {
         log(`nearcache: ${line}`);
@@ -111,7 +123,8 @@ class TierDriver implements TierChain, AttachedBytes {
     const secrets = toSecrets(options.secrets);
     const read = list.map((tier, at) => readTier(tier, `tiers[${at}]`));
     const twice = list.find(({ name }, at) => list.findIndex((other) => other.name === name) < at);
-    if (twice !== undefined) throw refusal("tiers", `two tiers ${show(twice.name)}`, "tiers with names of their own");
+    if (twice !== undefined)
+      throw optionError("tiers", `two tiers ${describe(twice.name)}`, "tiers with names of their own");
     this.#newChain = (marks) => {
       const chain = new Chain(longest, skew, late, secrets, marks);
       for (const one of read) {
@@ -129,7 +142,7 @@ class TierDriver implements TierChain, AttachedBytes {
   readonly #bodyBounds: ReturnType<typeof readTier> | undefined = undefined;
 
   attach(host: TierHost, marks = true): AttachedBytes {
-    if (this.#host !== undefined) throw refusal("tiers", "a chain that another cache has", "a chain of its own");
+    if (this.#host !== undefined) throw optionError("tiers", "a chain that another cache has", "a chain of its own");
     this.#host = host;
     if (!marks) this.#chain = this.#newChain(false);
     if (this.#leaseSource !== undefined) this.#leases = new LeaseClient(host, this.#leaseSource, this.#log);
@@ -395,16 +408,16 @@ const LINES: Record<string, (tier: string, what: string) => string> = {
 };
 
 function readBodies(store: BodyStore): ReturnType<typeof readTier> {
-  for (const method of ["getStream", "setStream"] as const) fn(`bodies.${method}`, store?.[method]);
+  for (const method of ["getStream", "setStream"] as const) checkFunction(`bodies.${method}`, store?.[method]);
   return readTier(store, "bodies");
 }
 
 function readTier(tier: Tier, what: string) {
   checkTier(what, tier);
   const options: TierOptions = tier.options ?? {};
-  known(options, TIER_OPTIONS, what);
+  rejectUnknown(options, TIER_OPTIONS, what);
   const { ttl = Infinity, timeout = 250, failures = 5, cooldown = 5_000, write = "behind" } = options;
-  if (write !== "behind" && write !== "through") throw refusal("write", show(write), '"behind" or "through"');
+  if (write !== "behind" && write !== "through") throw optionError("write", describe(write), '"behind" or "through"');
   return {
     ttl: duration("ttl", ttl),
     timeout: Math.min(duration("timeout", timeout), DAY),

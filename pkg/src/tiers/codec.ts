@@ -1,6 +1,6 @@
 // How values become payloads, and back.
 
-import { refusal, show } from "../options/options.js";
+import { optionError, describe } from "../options/options.js";
 import { joined } from "../runtime/bytes.js";
 import type { Codec } from "./types.js";
 
@@ -85,7 +85,7 @@ export function inflate(bytes: Uint8Array): Promise<Uint8Array> {
 /** A codec of the user's. @throws {NearCacheError} `ERR_OPTION` */
 export function checkCodec(codec: Codec | undefined): Codec | undefined {
   if (codec !== undefined && !(Number.isInteger(codec.id) && codec.id >= 16 && codec.id <= 255)) {
-    throw refusal("codec.id", show(codec.id), "a whole number from 16 to 255");
+    throw optionError("codec.id", describe(codec.id), "a whole number from 16 to 255");
   }
   return codec;
 }

@@ -1,6 +1,6 @@
 // What is wanted of a tier, as checks that its author can run. They need nothing but the language.
 
-import { fn } from "../options/options.js";
+import { checkFunction } from "../options/options.js";
 import type { Tier } from "./types.js";
 
 /** How a tier is checked. */
@@ -27,7 +27,7 @@ export interface CheckResult {
  * ```
  */
 export async function testTier(options: ConformanceOptions): Promise<CheckResult[]> {
-  const tier = await fn("make", options?.make)();
+  const tier = await checkFunction("make", options?.make)();
   const run = Math.floor(Math.random() * 2 ** 32).toString(36);
   const results: CheckResult[] = [];
   let number = 0;

@@ -1,4 +1,4 @@
-import { refusal, show } from "../options/options.js";
+import { optionError, describe } from "../options/options.js";
 import { ofLength } from "../runtime/streams.js";
 import type { BodyStore, StreamEntry, TierEntry, TierOptions } from "./types.js";
 
@@ -20,7 +20,8 @@ const CHUNK = 64 * 1024;
  * there, so that nobody reads half of one. What has expired is removed when it is read, and by `sweep()`.
  */
 export function fileTier(folder: string, options: FileTierOptions = {}): FileTier {
-  if (typeof folder !== "string" || folder === "") throw refusal("folder", show(folder), "the path of a folder");
+  if (typeof folder !== "string" || folder === "")
+    throw optionError("folder", describe(folder), "the path of a folder");
   const { name = "file", ...rest } = options;
   return new FileTier(name, folder, rest);
 }

@@ -1,6 +1,6 @@
 // Purges told to other isolates' memories, where connections may live: Node, browsers.
 
-import { fn, known, refusal, show } from "../options/options.js";
+import { checkFunction, rejectUnknown, optionError, describe } from "../options/options.js";
 import { fieldsOf, parseMessage, type Purge, type PurgeMessage, type PurgeSubject, toPurge } from "./messages.js";
 import type { Following, PurgeLog, PurgeLogStats } from "./purge-log.js";
 import type { TierChain } from "./types.js";
@@ -86,10 +86,10 @@ const OPTIONS = new Set(["transport", "tiers", "log"]);
  * @throws {NearCacheError} `ERR_OPTION`
  */
 export function invalidation(cache: Purged, options: InvalidationOptions): Invalidation {
-  known(options, OPTIONS);
+  rejectUnknown(options, OPTIONS);
   const { transport } = options;
-  fn("transport.publish", transport?.publish);
-  if (!("follow" in transport)) fn("transport.subscribe", transport?.subscribe);
+  checkFunction("transport.publish", transport?.publish);
+  if (!("follow" in transport)) checkFunction("transport.subscribe", transport?.subscribe);
   return new Invalidator(cache, options);
 }
 
@@ -154,7 +154,7 @@ class Invalidator implements Invalidation {
     if (purge === undefined) {
       const wanted =
         "an entity of 1 to 256 bytes with an id of 1 to 1,024 or none, or a tag, url or prefix; and as action create, update, delete or expire";
-      throw refusal("publish", [...Object.values(subject), action].map(show).join(", "), wanted);
+      throw optionError("publish", [...Object.values(subject), action].map(describe).join(", "), wanted);
     }
     this.#published = seq;
     this.#purge(toPurge(purge));

@@ -1,7 +1,7 @@
 // One load for the whole edge: of the isolates that lack a key one loads it, and the others wait until it is in the tiers.
 
 import { checkBinding } from "./binding.js";
-import { type Duration, duration, known, refusal, size } from "../options/options.js";
+import { type Duration, duration, rejectUnknown, optionError, size } from "../options/options.js";
 import type { LeaseTurn, TierHost } from "../types/tiering.js";
 import { WELL, within } from "./calls.js";
 import { Guard } from "./guard.js";
@@ -32,9 +32,9 @@ const OPTIONS = new Set(["shards", "ttl", "wait", "timeout"]);
  */
 export function objectLease(namespace: ObjectNamespace, options: LeaseOptions = {}): LeaseSource {
   checkBinding("namespace", namespace, "idFromName", "a namespace of Durable Objects");
-  known(options, OPTIONS);
+  rejectUnknown(options, OPTIONS);
   const { shards = 16, ttl = 2_000, wait = 10_000, timeout = 500 } = options;
-  if (size("shards", shards) === Infinity) throw refusal("shards", "Infinity", "a whole number from 1 on");
+  if (size("shards", shards) === Infinity) throw optionError("shards", "Infinity", "a whole number from 1 on");
   return {
     settings: { ttl: duration("ttl", ttl), wait: duration("wait", wait), timeout: duration("timeout", timeout) },
     stub(name) {

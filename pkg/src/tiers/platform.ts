@@ -2,7 +2,7 @@
 
 import { checkBinding } from "./binding.js";
 import { isMark, isMarkOfMany, withoutKind } from "./names.js";
-import { fn } from "../options/options.js";
+import { checkFunction } from "../options/options.js";
 import { ofLength } from "../runtime/streams.js";
 import type { BodyStore, Tier, TierEntry, TierOptions } from "./types.js";
 
@@ -110,7 +110,7 @@ export interface CacheApi {
  * @throws {NearCacheError} `ERR_OPTION`
  */
 export function cacheApiTier(cache: CacheApi, options: BindingTierOptions = {}): Tier {
-  fn("cache.match", cache?.match);
+  checkFunction("cache.match", cache?.match);
   const { name = "cache-api", prefix = "nearcache:", ...rest } = options;
   const url = (key: string): string => `https://nearcache.internal/${encoded(prefix + key)}`;
   return {

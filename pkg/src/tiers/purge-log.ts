@@ -2,7 +2,7 @@
 
 import { checkBinding } from "./binding.js";
 import { deferred } from "../runtime/deferred.js";
-import { type Duration, duration, known, refusal, show } from "../options/options.js";
+import { type Duration, duration, rejectUnknown, optionError, describe } from "../options/options.js";
 import { within, WELL } from "./calls.js";
 import { fieldsOf, parseMessage, type Purge, toPurge } from "./messages.js";
 import type { ObjectNamespace, ObjectState } from "./platform.js";
@@ -97,11 +97,12 @@ const OPTIONS = new Set(["name", "maxStaleness", "timeout", "bound"]);
  */
 export function purgeLog(namespace: ObjectNamespace, options: PurgeLogOptions = {}): PurgeLog {
   checkBinding("namespace", namespace, "idFromName", "a namespace of Durable Objects");
-  known(options, OPTIONS);
+  rejectUnknown(options, OPTIONS);
   const { name = "purges", maxStaleness = 5_000, timeout = 1_000, bound = "soft" } = options;
-  if (bound !== "soft" && bound !== "hard") throw refusal("bound", show(bound), '"soft" or "hard"');
+  if (bound !== "soft" && bound !== "hard") throw optionError("bound", describe(bound), '"soft" or "hard"');
   const longest = duration("maxStaleness", maxStaleness);
-  if (!(longest >= 1 && longest < Infinity)) throw refusal("maxStaleness", show(maxStaleness), "a finite time above 0");
+  if (!(longest >= 1 && longest < Infinity))
+    throw optionError("maxStaleness", describe(maxStaleness), "a finite time above 0");
   const patience = Math.min(duration("timeout", timeout), longest);
   // A stub belongs to the request that made it.
   const stub = (): PurgeLogStub => namespace.get(namespace.idFromName(name)) as PurgeLogStub;

@@ -1,4 +1,4 @@
-import { type Duration, bytes, duration, fn, refusal } from "../options/options.js";
+import { type Duration, bytes, duration, checkFunction, optionError } from "../options/options.js";
 import { type Connect, Connection, type RedisAddress } from "./connection.js";
 import { RedisTier, type RedisTierOptions } from "./redis.js";
 import type { Command } from "./resp.js";
@@ -44,7 +44,7 @@ export function redisSocketTier(connect: Connect, url: string, options: RedisSoc
     idleTimeout = 0,
     ...rest
   } = options;
-  fn("connect", connect);
+  checkFunction("connect", connect);
   const address = parseRedisUrl(url);
   const limits = {
     connectTimeout: timer("connectTimeout", connectTimeout),
@@ -135,7 +135,7 @@ async function send(connection: Connection, commands: readonly Command[]): Promi
 /** Refusals never show the URL, which may have a password in it. */
 function parseRedisUrl(given: string): RedisAddress {
   const allowed = "redis://[user:password@]host[:port][/database], or rediss:// for TLS";
-  const refused = (what: string) => refusal("url", what, allowed);
+  const refused = (what: string) => optionError("url", what, allowed);
   if (typeof given !== "string") throw refused(`a ${typeof given}`);
   let url: URL;
   let user: string;

@@ -1,4 +1,4 @@
-import { refusal, show } from "../options/options.js";
+import { optionError, describe } from "../options/options.js";
 import type { Argument, Command } from "./resp.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
@@ -113,7 +113,7 @@ function sender(client: NodeRedisClient | IoRedisClient): Send {
       return Promise.all(commands.map((args) => binary.sendCommand(args.map(toNode))));
     };
   }
-  throw refusal("client", show(client), "a client of node-redis (5 or newer) or ioredis");
+  throw optionError("client", describe(client), "a client of node-redis (5 or newer) or ioredis");
 }
 
 function toNode(argument: Argument): string | Buffer {

@@ -1,4 +1,4 @@
-import { refusal, show } from "../options/options.js";
+import { optionError, describe } from "../options/options.js";
 import type { SnapshotStore } from "./snapshot-stores.js";
 
 type Fs = typeof import("node:fs/promises");
@@ -16,7 +16,7 @@ let written = 0;
  * @throws {NearCacheError} `ERR_OPTION`
  */
 export function snapshotFile(path: string): SnapshotStore {
-  if (typeof path !== "string" || path === "") throw refusal("path", show(path), "the path of a file");
+  if (typeof path !== "string" || path === "") throw optionError("path", describe(path), "the path of a file");
   return { readsAgain: true, read: () => read(path), write: (chunks) => write(path, chunks) };
 }
 

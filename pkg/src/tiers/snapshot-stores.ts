@@ -1,6 +1,13 @@
 // Where snapshots go, and where they come from.
 
-import { type Duration, duration, known, name as checkName, refusal, show } from "../options/options.js";
+import {
+  type Duration,
+  duration,
+  rejectUnknown,
+  name as checkName,
+  optionError,
+  describe,
+} from "../options/options.js";
 import { refused } from "./snapshot-errors.js";
 import type { Tier } from "./types.js";
 
@@ -40,7 +47,7 @@ const TIER_OPTIONS = new Set(["name", "ttl"]);
  * @throws {NearCacheError} `ERR_OPTION`
  */
 export function snapshotTier(tier: Tier, options: SnapshotTierOptions = {}): SnapshotStore {
-  known(options, TIER_OPTIONS);
+  rejectUnknown(options, TIER_OPTIONS);
   const { name = "snapshot", ttl = "1d" } = options;
   return new TierStore(tier, checkName("name", name), duration("ttl", ttl));
 }
@@ -109,7 +116,7 @@ class TierStore implements SnapshotStore {
     }
     const { id, chunks } = index ?? {};
     if (typeof id === "string" && Number.isInteger(chunks)) return { id, chunks: chunks! };
-    throw refused(`what the tier has under ${show(this.name)} is no snapshot's index`);
+    throw refused(`what the tier has under ${describe(this.name)} is no snapshot's index`);
   }
 
   async #delete({ id, chunks }: Index): Promise<void> {
@@ -127,7 +134,7 @@ export function targetOf(target: SnapshotStore | SnapshotTarget): Pick<SnapshotS
   if (typeof (target as SnapshotTarget)?.getWriter === "function") {
     return { write: (chunks) => pour(chunks, target as SnapshotTarget) };
   }
-  throw refusal("target", show(target), "what snapshotFile() or snapshotTier() makes, or a WritableStream");
+  throw optionError("target", describe(target), "what snapshotFile() or snapshotTier() makes, or a WritableStream");
 }
 
 /** @throws {NearCacheError} `ERR_OPTION` */
@@ -145,7 +152,7 @@ export function sourceOf(source: SnapshotStore | SnapshotSource): Pick<SnapshotS
     return { read: async () => pieces(iterable) };
   }
   const allowed = "what snapshotFile() or snapshotTier() makes, bytes, a ReadableStream, or an iterable of bytes";
-  throw refusal("source", show(source), allowed);
+  throw optionError("source", describe(source), allowed);
 }
 
 async function pour(chunks: AsyncIterable<Uint8Array>, target: SnapshotTarget): Promise<void> {

@@ -1,7 +1,7 @@
 // Snapshots: a whole cache as bytes, and back. The decisions are the core's and the format is the tiers' wasm's.
 
 import { type Insides, INTERNALS } from "../internals.js";
-import { duration, known, refusal, show } from "../options/options.js";
+import { duration, rejectUnknown, optionError, describe } from "../options/options.js";
 import { checkCodec, JSON_TEXT, Payloads } from "./codec.js";
 import { Loading, verify } from "./snapshot-load.js";
 import { Saving } from "./snapshot-save.js";
@@ -35,7 +35,7 @@ export async function saveSnapshot(
   target: SnapshotStore | SnapshotTarget,
   options: SnapshotOptions = {},
 ): Promise<SavedSnapshot> {
-  known(options, OPTIONS);
+  rejectUnknown(options, OPTIONS);
   const store = targetOf(target);
   const saving = new Saving(insidesOf(cache), settingsOf(options), store.maxPieceBytes ?? Infinity);
   await store.write(saving.chunks());
@@ -67,7 +67,7 @@ export async function loadSnapshot(
   source: SnapshotStore | SnapshotSource,
   options: LoadSnapshotOptions = {},
 ): Promise<LoadedSnapshot | undefined> {
-  known(options, LOAD_OPTIONS);
+  rejectUnknown(options, LOAD_OPTIONS);
   const insides = insidesOf(cache);
   const settings = settingsOf(options);
   const maxAge = duration("maxAge", options.maxAge ?? Infinity);
@@ -89,19 +89,19 @@ export async function loadSnapshot(
 
 function settingsOf({ schema = "", codec, compress = false, secrets }: SnapshotOptions): Settings {
   if (typeof schema !== "string" || schema.length > 1_000) {
-    throw refusal("schema", show(schema), "a string of 1,000 characters at most");
+    throw optionError("schema", describe(schema), "a string of 1,000 characters at most");
   }
-  if (typeof compress !== "boolean") throw refusal("compress", show(compress), "true or false");
+  if (typeof compress !== "boolean") throw optionError("compress", describe(compress), "true or false");
   const payloads = new Payloads(checkCodec(codec), Infinity);
   return { schema, codec: codec?.id ?? JSON_TEXT, payloads, compress, secrets: toSecrets(secrets) };
 }
 
 function insidesOf(cache: WholeCache): Insides<any, any> {
   const look = (cache as { [INTERNALS]?: () => Insides<any, any> } | undefined)?.[INTERNALS];
-  if (typeof look !== "function") throw refusal("cache", show(cache), "a NearCache");
+  if (typeof look !== "function") throw optionError("cache", describe(cache), "a NearCache");
   const insides = look.call(cache);
   if (insides.handle.partition !== insides.entries.root) {
-    throw refusal("cache", "a namespace or a scope", "the cache itself: a snapshot is of all of it");
+    throw optionError("cache", "a namespace or a scope", "the cache itself: a snapshot is of all of it");
   }
   return insides;
 }

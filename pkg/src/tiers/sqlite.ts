@@ -1,4 +1,4 @@
-import { fn, refusal, show } from "../options/options.js";
+import { checkFunction, optionError, describe } from "../options/options.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
 /** A database of node:sqlite (`DatabaseSync`), better-sqlite3 or bun:sqlite, as far as it is used. */
@@ -37,9 +37,10 @@ const SWEPT = 2;
  */
 export function sqliteTier(database: SqliteDatabase, options: SqliteTierOptions = {}): SqliteTier {
   const { name = "sqlite", table = "nearcache", ...rest } = options;
-  fn("database.exec", database?.exec);
-  fn("database.prepare", database.prepare);
-  if (!/^[A-Za-z_]\w{0,63}$/.test(table)) throw refusal("table", show(table), "letters, digits and _, 64 at the most");
+  checkFunction("database.exec", database?.exec);
+  checkFunction("database.prepare", database.prepare);
+  if (!/^[A-Za-z_]\w{0,63}$/.test(table))
+    throw optionError("table", describe(table), "letters, digits and _, 64 at the most");
   return new SqliteTier(name, database, table, rest);
 }
 

@@ -1,6 +1,14 @@
 // Cloudflare's own purge of a zone's cache, by its API.
 
-import { type Duration, duration, fn, known, refusal, show, size } from "../options/options.js";
+import {
+  type Duration,
+  duration,
+  checkFunction,
+  rejectUnknown,
+  optionError,
+  describe,
+  size,
+} from "../options/options.js";
 
 /** How a zone is purged. */
 export interface ZonePurgeOptions {
@@ -73,21 +81,23 @@ const LISTS = { urls: "files", tags: "tags", hosts: "hosts", prefixes: "prefixes
  * @throws {NearCacheError} `ERR_OPTION`; the function rejects with that or a {@link ZonePurgeError}
  */
 export function zonePurge(options: ZonePurgeOptions): (purge: ZonePurge) => Promise<number> {
-  known(options, OPTIONS);
+  rejectUnknown(options, OPTIONS);
   const { zone, token, maxPerCall = 30, retries = 2, timeout = 10_000, maxDelay = 10_000 } = options;
   if (typeof zone !== "string" || !/^[0-9a-f]{32}$/.test(zone))
-    throw refusal("zone", show(zone), "32 hexadecimal digits");
+    throw optionError("zone", describe(zone), "32 hexadecimal digits");
   // A secret is not shown.
-  if (typeof token !== "string" || !/^[!-~]+$/.test(token)) throw refusal("token", "something else", "an API token");
-  if (!(size("maxPerCall", maxPerCall) <= 500)) throw refusal("maxPerCall", show(maxPerCall), "1 to 500");
-  if (!(Number.isInteger(retries) && retries >= 0 && retries <= 10)) throw refusal("retries", show(retries), "0 to 10");
+  if (typeof token !== "string" || !/^[!-~]+$/.test(token))
+    throw optionError("token", "something else", "an API token");
+  if (!(size("maxPerCall", maxPerCall) <= 500)) throw optionError("maxPerCall", describe(maxPerCall), "1 to 500");
+  if (!(Number.isInteger(retries) && retries >= 0 && retries <= 10))
+    throw optionError("retries", describe(retries), "0 to 10");
   const caller = new Caller(
     `${options.api ?? "https://api.cloudflare.com/client/v4"}/zones/${zone}/purge_cache`,
     token,
     retries,
     duration("timeout", timeout),
     duration("maxDelay", maxDelay),
-    options.fetch === undefined ? (url, init) => fetch(url, init) : fn("fetch", options.fetch),
+    options.fetch === undefined ? (url, init) => fetch(url, init) : checkFunction("fetch", options.fetch),
   );
   return async (purge) => {
     const bodies = bodiesOf(purge, maxPerCall);
@@ -98,17 +108,17 @@ export function zonePurge(options: ZonePurgeOptions): (purge: ZonePurge) => Prom
 
 /** One for each call. */
 function bodiesOf(purge: ZonePurge, maxPerCall: number): object[] {
-  known(purge, new Set([...Object.keys(LISTS), "everything"]), "purge");
+  rejectUnknown(purge, new Set([...Object.keys(LISTS), "everything"]), "purge");
   if (purge.everything === true) return [{ purge_everything: true }];
   const bodies: object[] = [];
   for (const [name, field] of Object.entries(LISTS) as [keyof typeof LISTS, string][]) {
     const list: unknown = purge[name] ?? [];
     if (!Array.isArray(list) || !list.every((item) => typeof item === "string" && item !== "")) {
-      throw refusal(name, show(list), "a list of strings that are not empty");
+      throw optionError(name, describe(list), "a list of strings that are not empty");
     }
     for (let at = 0; at < list.length; at += maxPerCall) bodies.push({ [field]: list.slice(at, at + maxPerCall) });
   }
-  if (bodies.length === 0) throw refusal("purge", "nothing", "urls, tags, hosts, prefixes or everything: true");
+  if (bodies.length === 0) throw optionError("purge", "nothing", "urls, tags, hosts, prefixes or everything: true");
   return bodies;
 }
 

@@ -122,9 +122,9 @@ export class Computes<K, V> {
       controller.abort(error);
     };
     const wait = (now: number, until: number): void => {
-      timer = startTimer(() => ring(until), Math.max(until - now, 1));
+      timer = startTimer(() => onTimer(until), Math.max(until - now, 1));
     };
-    const ring = (at: number): void => {
+    const onTimer = (at: number): void => {
       if (turn.isGivenUp) return;
       const now = Math.max(clock.readOrLast(), at);
       if (over) return;
