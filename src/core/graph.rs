@@ -104,23 +104,16 @@ impl WaitGraph {
         false
     }
 
-    /// The batch that a load waits for.
+    /// The batch that a load waits for: the last one, since it may have been tried in others before, which failed.
     pub fn batch_of(&mut self, flight: FlightId) -> Option<Node> {
-        let mut on = self.waits(Node::Flight(flight))?.on.iter();
-        on.find(|node| matches!(node, Node::Batch(_))).copied()
+        let last = self.waits(Node::Flight(flight))?.on.last().copied();
+        last.filter(|node| matches!(node, Node::Batch(_)))
     }
 
     /// The loads that wait for a batch. O(loads).
     pub fn loads_in(&self, batch: Node) -> impl Iterator<Item = FlightId> {
         let waits = self.flights.iter().flatten().filter(move |waits| waits.on.contains(&batch));
         waits.filter_map(|waits| if let Node::Flight(id) = waits.node { Some(id) } else { None })
-    }
-
-    /// The batch that this load waits for, if no other does. O(loads).
-    pub fn batch_alone(&mut self, flight: FlightId) -> Option<Node> {
-        let batch = self.batch_of(flight)?;
-        let mut waits = self.flights.iter().flatten().filter(|waits| waits.on.contains(&batch));
-        waits.nth(1).is_none().then_some(batch)
     }
 
     fn waits(&mut self, node: Node) -> Option<&mut Waits> {

@@ -215,8 +215,7 @@ impl Machine {
             let Node::Flight(id) = node else {
                 queue.take(node);
                 // For nobody it makes no call: its request is gone, or will see so.
-                let until = self.call_until(node);
-                if until >= now || (self.alarm.is_some() && until > Timestamp::default()) {
+                if self.alarm.is_some() || self.call_until(node) >= now {
                     self.begin_call_now(node, now);
                 }
                 return Some(Start::Call(node));
@@ -307,9 +306,10 @@ impl Machine {
         }
     }
 
+    /// For nobody it takes no place.
     fn begin_call_now(&mut self, batch: Node, now: Timestamp) {
         let until = self.call_until(batch);
-        let Some(queue) = &mut self.queue else { return };
+        let Some(queue) = self.queue.as_mut().filter(|_| until > Timestamp::default()) else { return };
         queue.begin(Turn::Running, now);
         queue.calls.push(batch);
         queue.reclaim_at = queue.reclaim_at.min(until);
@@ -362,7 +362,8 @@ impl Machine {
             Turn::Waiting => drop(queue.take(Node::Flight(id))),
             // A call that nobody else waits for holds no place any more.
             Turn::Free => {
-                if let Some(batch) = self.graph.batch_alone(id) {
+                let batch = self.graph.batch_of(id);
+                if let Some(batch) = batch.filter(|batch| self.graph.loads_in(*batch).nth(1).is_none()) {
                     queue.free_call(batch);
                 }
             }

@@ -140,6 +140,13 @@ fn a_call_that_nobody_waits_for_any_more_has_no_place() {
         let mut join = |last, load| {
             machine.join_batch(&JoinBatch { last, has: false, load: Some(load), limits, now: at(0) }).batch
         };
+        // One has been tried before.
+        let failed = join(None, second);
+        machine.close_batch(failed);
+        machine.batch_ended(failed);
+        let mut join = |last, load| {
+            machine.join_batch(&JoinBatch { last, has: false, load: Some(load), limits, now: at(0) }).batch
+        };
         let batch = join(None, first);
         assert_eq!(join(Some(batch), second), batch);
         assert_eq!(machine.begin_call(Node::Batch(batch), at(0)), CallTurn::Now);
