@@ -135,6 +135,15 @@ impl Machine {
         }
     }
 
+    /// Whether a node that asks is one that others may wait for. A loader may go on though its load has ended, whose number
+    /// may be another's by then.
+    pub(super) fn may_wait(&self, node: Node) -> bool {
+        match node {
+            Node::Flight(flight) => self.flights.get(flight).is_some(),
+            Node::Batch(_) => true,
+        }
+    }
+
     pub(super) fn set_alarm(&mut self, wait: WaitId, deadlines: Deadlines) {
         let Self { alarm: Some(alarm), flights, .. } = self else { return };
         let is_live = |wait| flights.deadlines(wait).is_some();

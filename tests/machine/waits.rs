@@ -70,6 +70,36 @@ fn a_load_that_waits_for_itself_by_way_of_others_is_refused_at_the_join() {
 }
 
 #[test]
+fn a_loader_that_goes_on_after_its_load_has_ended_waits_for_nothing() {
+    let policy = within(1_000);
+    let inside = |flight| Some(Node::Flight(flight));
+    let batch =
+        |load| JoinBatch { last: None, has: false, load: Some(load), limits: BatchLimits::default(), now: at(0) };
+    // The symptom: whatever it asked for took the place of the waits of the load that had its number now, so that a circle
+    // through that was closed.
+    for in_batch in [false, true] {
+        let mut machine = machine(10, Timers::Own);
+        let (_, gone) = lead(&mut machine, &ask(None, 0, &policy));
+        assert!(machine.lost(gone));
+        let (one_slot, one) = lead(&mut machine, &ask(None, 0, &policy));
+        assert_eq!(one.index(), gone.index(), "the number is used again");
+        let (_, two) = lead(&mut machine, &Ask { asker: inside(one), ..ask(None, 0, &policy) });
+        match in_batch {
+            true => drop(machine.join_batch(&batch(gone))),
+            false => drop(lead(&mut machine, &Ask { asker: inside(gone), ..ask(None, 0, &policy) })),
+        }
+        let back = machine.ask(&Ask { asker: inside(two), ..ask(Some(one_slot), 0, &policy) });
+        assert_eq!(back, Answer::Recursive);
+    }
+    // And who waited for it, and has not been told yet, was taken for one that waits.
+    let mut machine = machine(10, Timers::Own);
+    let (slot, one) = lead(&mut machine, &ask(None, 0, &policy));
+    let (_, gone) = lead(&mut machine, &Ask { asker: inside(one), ..ask(None, 0, &policy) });
+    assert!(machine.lost(gone));
+    join(&mut machine, &Ask { asker: inside(gone), ..ask(Some(slot), 0, &policy) });
+}
+
+#[test]
 fn a_batch_that_asks_for_a_key_of_its_own_is_refused() {
     // The symptom: it blocked its thread.
     let mut machine = machine(10, Timers::Own);
