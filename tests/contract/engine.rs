@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
-use futures::future::{LocalBoxFuture, join_all};
+use futures::future::{AbortHandle, LocalBoxFuture, abortable, join_all};
 use nearcache::core::EvictionPolicy;
 use nearcache::engine::{
     BatchEvent, Batched, CoalescedEvent, ErrorEvent, EvictEvent, ExpireEvent, HitEvent, InsertEvent, KeepFresh,
@@ -45,6 +45,8 @@ struct Shared<const DETACHED: bool> {
     world: Rc<World>,
     log: Rc<RefCell<Log>>,
     loads: RefCell<HashMap<String, oneshot::Sender<Json>>>,
+    /// The ways out of waits within loaders.
+    leavers: RefCell<HashMap<String, AbortHandle>>,
     cache: OnceCell<Sut<DETACHED>>,
     batched: OnceCell<Batched<String, Value, Virtual<DETACHED>>>,
     batches: std::cell::Cell<u32>,
@@ -62,6 +64,7 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
             world: world.clone(),
             log: Rc::default(),
             loads: RefCell::default(),
+            leavers: RefCell::default(),
             cache: OnceCell::new(),
             batched: OnceCell::new(),
             batches: Default::default(),
@@ -240,6 +243,8 @@ impl<const DETACHED: bool> Engine<DETACHED> {
             "leave" => {
                 if let Some(task) = self.waits.get(&name) {
                     task.cancel();
+                } else if let Some(leaver) = shared.leavers.borrow().get(&name) {
+                    leaver.abort();
                 }
                 Json::Null
             }
@@ -380,7 +385,12 @@ impl<const DETACHED: bool> Shared<DETACHED> {
             let (tell, told) = oneshot::channel();
             self.loads.borrow_mut().insert(name.clone(), tell);
             let mut running = Running { name, log: self.log.clone(), ended: false };
-            let asks = join_all(asks.into_iter().map(|ask| self.clone().ask(ask)));
+            let asks = join_all(asks.into_iter().map(|ask| {
+                let name = text(&ask, "ask").to_owned();
+                let (asking, leaver) = abortable(self.clone().ask(ask));
+                self.leavers.borrow_mut().insert(name, leaver);
+                asking
+            }));
             let (told, _) = futures::future::join(told, asks).await;
             running.ended = true;
             let Ok(end) = told else { std::future::pending().await };

@@ -18,7 +18,7 @@ fn steps() -> u64 {
 fn run(timers: Timers) {
     let (seed, steps) = (seed(), steps());
     println!("seed {seed}, {steps} steps");
-    let (mut stored, mut again, mut retries, mut waited, mut refused) = (0, 0, 0, 0, 0);
+    let (mut stored, mut again, mut retries, mut waited, mut refused, mut circles) = (0, 0, 0, 0, 0, 0);
     for run in 0..steps.div_ceil(20_000) {
         let mut sim = Sim::new(seed.wrapping_add(run), timers);
         for _ in 0..steps.min(20_000) {
@@ -30,10 +30,12 @@ fn run(timers: Timers) {
         retries += sim.retries;
         waited += sim.waited;
         refused += sim.refused;
+        circles += sim.circles;
     }
     println!("{stored} values stored, {again} waiters asked again, {retries} loads tried again");
-    println!("{waited} loads waited for their turn, {refused} were refused");
+    println!("{waited} loads waited for their turn, {refused} were refused, {circles} asks would have closed a circle");
     assert!(steps < 100_000 || waited > steps / 1_000 && refused > steps / 10_000, "the queue showed too little");
+    assert!(circles > steps / 1_000, "the run showed too few circles");
     assert!(stored > steps / 100 && again > steps / 10_000 && retries > steps / 1_000, "the run showed too little");
 }
 

@@ -154,8 +154,9 @@ impl Bare {
         }
     }
 
-    fn ask_within(&mut self, load: usize) {
-        for ask in std::mem::take(&mut self.loads[load].asks) {
+    /// Each attempt asks anew.
+    pub(super) fn ask_within(&mut self, load: usize) {
+        for ask in self.loads[load].asks.clone() {
             self.ask(&ask, Some(load));
         }
     }

@@ -45,6 +45,7 @@ impl Bare {
             return self.enter_batch(load, place, key);
         }
         self.log.begins.push(begun(&self.loads[load].name, &self.loads[load].stale));
+        self.ask_within(load);
     }
 
     pub(super) fn end_as(&mut self, load: usize, step: &Json, is_last: bool) {

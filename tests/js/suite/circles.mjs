@@ -1,5 +1,5 @@
 import { NearCache } from "nearcache";
-import { equal, rejects, test } from "../runner.mjs";
+import { equal, held, never, rejects, test, testBothWays } from "../runner.mjs";
 
 const text =
   'the loader of "k" asked the cache for that very key, which it is loading; load it directly, or under another key';
@@ -84,3 +84,65 @@ test("a batch that asks for a key of its own gets an error that says so", async 
   });
   equal(await other.getMany(["a", "b"]), ["a by the other", "b by the other"]);
 });
+
+/** A cache whose batch, once its keys are there, calls `ask`, and then waits to be told what it brings. */
+function makeAskingBatch(ask) {
+  const batch = held();
+  const cache = new NearCache({ hardTimeout: 2000, batch: { load: (keys) => (ask(cache), batch(keys)) } });
+  return { cache, bring: (values) => batch.loads[0].resolve(values) };
+}
+
+/** A load of "k" that asks for a key of the batch when its first attempt has failed. */
+function loadThatAsksBack(cache) {
+  const first = held();
+  const load = (key, ctx) => (ctx.attempt === 1 ? first(key, ctx) : cache.getOrSet("a"));
+  const get = cache.getOrSet("k", load, { retry: { attempts: 2, delay: 20, jitter: 0 } });
+  return { get, fail: () => first.loads[0].reject(new Error("down")) };
+}
+
+const waysOut = {
+  "has timed out": () => ({ options: { hardTimeout: 10 }, leave() {} }),
+  "has left": () => {
+    const controller = new AbortController();
+    return { options: { signal: controller.signal }, leave: () => controller.abort(new Error("left")) };
+  },
+};
+
+for (const [how, makeWayOut] of Object.entries(waysOut)) {
+  testBothWays(`a batch whose wait for a key ${how} may be joined by that key's load`, async (world) => {
+    const { options, leave } = makeWayOut();
+    let inner;
+    const { cache, bring } = makeAskingBatch((cache) => (inner = rejects(cache.getOrSet("k", never, options))));
+    const { get, fail } = loadThatAsksBack(cache);
+    const batched = cache.getOrSet("a");
+    await world.settle();
+    leave();
+    await world.pass(10);
+    await inner;
+    fail();
+    await world.pass(20);
+    bring(["v"]);
+    equal(await Promise.all([get, batched]), ["v", "v"]);
+  });
+
+  testBothWays(`where one of a batch's two waits ${how} the other still closes a circle`, async (world) => {
+    const { options, leave } = makeWayOut();
+    let inner;
+    const { cache, bring } = makeAskingBatch((cache) => {
+      cache.getOrSet("k", never).catch(() => {});
+      inner = rejects(cache.getOrSet("other", never, options));
+    });
+    const { get, fail } = loadThatAsksBack(cache);
+    const other = rejects(cache.getOrSet("other", never), { code: "ERR_TIMEOUT" });
+    const batched = cache.getOrSet("a");
+    await world.settle();
+    leave();
+    await world.pass(10);
+    await inner;
+    fail();
+    await rejects(get, { code: "ERR_RECURSIVE_LOAD", key: "a" });
+    bring(["v"]);
+    equal(await batched, "v");
+    await other;
+  });
+}

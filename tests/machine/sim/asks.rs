@@ -40,10 +40,7 @@ impl Sim {
         let policy = self.policy();
         let tags = self.some_tags();
         let fresh = self.random.one_in(6);
-        let asker = match self.random.one_in(4) {
-            true => self.loads.iter().filter(|load| !load.ended).map(|load| load.flight).next_back(),
-            false => None,
-        };
+        let asker = self.random.one_in(3).then(|| self.some_asker()).flatten();
         self.ask_as(key, policy, tags, fresh, None, asker);
     }
 
@@ -54,7 +51,7 @@ impl Sim {
         tags: Vec<usize>,
         force_fresh: bool,
         before: Option<(u64, Counted)>,
-        asker: Option<FlightId>,
+        asker: Option<Node>,
     ) {
         let partition = self.partition(key);
         let known = self.by_key.get(&key).copied();
@@ -77,15 +74,25 @@ impl Sim {
             detached: false,
             batched: false,
             random: Some(1.0 - self.random.unit()),
-            asker: asker.map(Node::Flight),
+            asker,
         };
-        let waiting = known.and_then(|slot| self.machine.flight_of(slot)).filter(|_| asker.is_some());
-        let waiting = self.loads.iter().position(|load| Some(load.flight) == waiting && load.queue.waits);
+        let attached = known.and_then(|slot| self.machine.flight_of(slot)).filter(|_| asker.is_some());
+        let waiting = self.loads.iter().position(|load| Some(load.flight) == attached && load.queue.waits);
+        let is_circle = self.closes_circle(attached, asker);
         let answer = self.machine.ask(&ask);
         if let (Some(at), Answer::Join(_)) = (waiting, answer) {
             self.loads[at].queue.is_inner = true;
         }
         self.drain();
+        // Of what would have closed a circle something may have ended just now, or the load lost its key.
+        let is_circle_still = self.closes_circle(attached, asker) && !self.has_abandoned_write(key);
+        match answer {
+            Answer::Recursive => assert!(is_circle, "refused without a circle, step {}", self.step),
+            Answer::Join(_) | Answer::Lead(..) | Answer::Refused(_) => {
+                assert!(!is_circle_still, "a circle was not seen, step {}", self.step);
+            }
+            _ => {}
+        }
         let deadline = match policy.hard_timeout {
             Ttl::Millis(millis) => asked_at + millis,
             Ttl::Forever => FOREVER,
@@ -106,13 +113,13 @@ impl Sim {
                 assert!(known.is_none_or(|known| known == slot), "the key's slot changed, step {}", self.step);
                 self.place(key, slot);
                 let wait = WaitId { flight, group: 0 };
-                let waiter = self.wait(key, asked_at, deadline, wait, Counted::Miss, policy);
+                let waiter = self.wait(key, asked_at, deadline, wait, Counted::Miss, policy, asker);
                 self.lead(key, flight, policy, tags, weight, vec![waiter], deadline, asker.is_some());
             }
             Answer::Join(wait) => {
                 let until = self.joinable_until(&self.loads[self.load_of(wait)]);
                 assert!(self.now < until, "joined a load that is overdue, step {}", self.step);
-                let waiter = self.wait(key, asked_at, deadline, wait, Counted::Coalesced, policy);
+                let waiter = self.wait(key, asked_at, deadline, wait, Counted::Coalesced, policy, asker);
                 if let Some(at) = waiting {
                     // It may have begun by this very join.
                     self.loads[at].leader_deadline = self.loads[at].leader_deadline.max(deadline);
@@ -138,8 +145,9 @@ impl Sim {
                 assert!(!self.is_cut(load), "joined a superseded load, step {} {purges:?} key {key}", self.step);
             }
             Answer::Recursive => {
-                assert!(asker.is_some());
-                self.gets -= 1;
+                self.circles += 1;
+                // Who asks again stays what it was counted as.
+                self.gets -= u64::from(before.is_none());
             }
             Answer::TimedOut => assert!(before.is_some() && self.now >= deadline),
             Answer::Refused(_) => {
@@ -151,6 +159,17 @@ impl Sim {
         }
     }
 
+    /// A load or a batch whose loader asks: now and then one that goes on though its flight has ended.
+    fn some_asker(&mut self) -> Option<Node> {
+        let late = self.random.one_in(8);
+        let may_ask = |load: &&Load| !load.queue.waits && load.ended == late;
+        let loads = self.loads.iter().filter(may_ask).map(|load| Node::Flight(load.flight));
+        let called = self.batches.iter().filter(|batch| !batch.is_open).map(|batch| Node::Batch(batch.id));
+        let askers: Vec<Node> = loads.chain(called).collect();
+        (!askers.is_empty()).then(|| askers[self.random.below(askers.len() as u64) as usize])
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all that is known of a wait")]
     pub(super) fn wait(
         &mut self,
         key: u64,
@@ -159,9 +178,10 @@ impl Sim {
         wait: WaitId,
         counted: Counted,
         policy: Policy,
+        asker: Option<Node>,
     ) -> usize {
         let asked = self.purges.len();
-        self.waiters.push(Waiter { key, asked, asked_at, deadline, wait, counted, policy, ended: false });
+        self.waiters.push(Waiter { key, asked, asked_at, deadline, wait, counted, policy, asker, ended: false });
         self.waiters.len() - 1
     }
 
@@ -180,10 +200,8 @@ impl Sim {
         // Rule 1.
         for other in self.loads.iter().filter(|load| load.key == key && !load.ended) {
             let superseded = self.is_cut(other);
-            // One that counts as abandoned takes its key with it.
-            let abandoned = self.writes.iter().any(|write| write.key == key && self.now > write.abandoned_at);
             assert!(
-                superseded || abandoned || self.now >= self.joinable_until(other),
+                superseded || self.has_abandoned_write(key) || self.now >= self.joinable_until(other),
                 "two live loads for a key, step {}",
                 self.step
             );
@@ -211,6 +229,15 @@ impl Sim {
             background,
             queue,
         });
+        // Where loads are limited a batch's call has a turn, of which tests/machine/queue.rs knows.
+        if self.limits == LoadLimits::new() && self.random.one_in(3) {
+            self.join_batch(flight);
+        }
+    }
+
+    /// Whether a write of the key counts as abandoned: it takes the key with it.
+    fn has_abandoned_write(&self, key: u64) -> bool {
+        self.writes.iter().any(|write| write.key == key && self.now > write.abandoned_at)
     }
 
     /// Whether a write of the key is certainly under way, and has not lost its key to a clear: then all that is stored

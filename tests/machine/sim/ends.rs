@@ -70,7 +70,7 @@ impl Sim {
                 assert!(!beaten || again.contains(&group), "got what was purged before it asked, step {}", self.step);
                 match again.contains(&group) {
                     true => self.ask_again(waiter),
-                    false => self.waiters[waiter].ended = true,
+                    false => self.ends_with_load(waiter),
                 }
             }
         }
@@ -78,9 +78,11 @@ impl Sim {
 
     pub(super) fn ask_again(&mut self, waiter: usize) {
         self.again += 1;
-        let Waiter { key, asked_at, counted, policy, .. } = self.waiters[waiter];
-        self.waiters[waiter].ended = true;
-        self.ask_as(key, policy, Vec::new(), false, Some((asked_at, counted)), None);
+        let Waiter { key, asked_at, counted, policy, asker, .. } = self.waiters[waiter];
+        self.ends_with_load(waiter);
+        // A batch's loader ends with its batch; a load's may go on.
+        let asker = asker.filter(|asker| matches!(asker, Node::Flight(_)) || self.is_under_way(*asker));
+        self.ask_as(key, policy, Vec::new(), false, Some((asked_at, counted)), asker);
     }
 
     pub(super) fn fail(&mut self, at: usize) {
@@ -144,7 +146,9 @@ impl Sim {
             other => panic!("{other:?}"),
         }
         for waiter in self.loads[at].groups.concat() {
-            self.waiters[waiter].ended = true;
+            if !self.waiters[waiter].ended {
+                self.ends_with_load(waiter);
+            }
         }
     }
 
@@ -167,12 +171,12 @@ impl Sim {
 
     /// A waiter leaves, by its own will or at its deadline.
     pub(super) fn leave(&mut self, waiter: usize) {
-        let Waiter { wait, deadline, .. } = self.waiters[waiter];
+        let Waiter { wait, deadline, asker, .. } = self.waiters[waiter];
         let at = self.load_of(wait);
         self.waiters[waiter].ended = true;
         let last = match self.now >= deadline {
-            true => self.machine.time_out(wait, Who::Caller(None)),
-            false => self.machine.leave(wait, Who::Caller(None)),
+            true => self.machine.time_out(wait, Who::Caller(asker)),
+            false => self.machine.leave(wait, Who::Caller(asker)),
         };
         self.drain();
         let waiters = self.loads[at].groups.concat();
@@ -191,9 +195,11 @@ impl Sim {
                 Wake::TimedOut { wait, last } => {
                     let at = self.load_of(wait);
                     for waiter in self.loads[at].groups[wait.group as usize].clone() {
-                        let waiter = &mut self.waiters[waiter];
-                        assert!(waiter.ended || self.now >= waiter.deadline, "woken before its time");
-                        waiter.ended = true;
+                        let Waiter { ended, deadline, .. } = self.waiters[waiter];
+                        assert!(ended || self.now >= deadline, "woken before its time");
+                        if !ended {
+                            self.waits_no_more(waiter);
+                        }
                     }
                     if last {
                         let waiters = self.loads[at].groups.concat();
@@ -221,7 +227,11 @@ impl Sim {
         if softened != Softened::No {
             let slot = slot.expect("a value that will do");
             self.check_memory(slot, key, |origin| origin.revalidate.max(origin.error).max(origin.fresh_until));
-            waiters.into_iter().for_each(|waiter| self.waiters[waiter].ended = true);
+            for waiter in waiters {
+                if !self.waiters[waiter].ended {
+                    self.waits_no_more(waiter);
+                }
+            }
             assert_ne!(softened, Softened::Ended, "the cache itself waits");
         }
     }
@@ -234,7 +244,7 @@ impl Sim {
         self.drain();
         if softened != Softened::No {
             self.check_memory(slot.expect("a value"), key, |o| o.revalidate.max(o.error).max(o.fresh_until));
-            self.waiters[waiter].ended = true;
+            self.waits_no_more(waiter);
             if softened == Softened::Ended {
                 let at = self.load_of(wait);
                 self.loads[at].ended = true;

@@ -2,6 +2,7 @@
 
 mod asks;
 mod check;
+mod circles;
 mod ends;
 mod writes;
 
@@ -9,8 +10,9 @@ use std::collections::HashMap;
 
 use crate::random::Random;
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, EvictionPolicy, Failure, FlightId, Machine, NewValue, Node, Outcome, Part,
-    PartitionId, Slot, Softened, Start, Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
+    Answer, Ask, BatchId, BatchLimits, Brought, Counted, EvictionPolicy, Failure, FlightId, Goes, JoinBatch, Machine,
+    NewValue, Node, Outcome, Part, PartitionId, Slot, Softened, Start, Timers, Touched, WaitId, Wake, Who, WriteId,
+    WriteThrough, join_scope,
 };
 use nearcache::options::{EntryPolicy, Limits, LoadLimits, Policy, PolicyPatch, Priority, Retry};
 use nearcache::{Timestamp, Ttl};
@@ -128,7 +130,17 @@ struct Waiter {
     wait: WaitId,
     counted: Counted,
     policy: Policy,
+    /// The load or batch whose loader asked.
+    asker: Option<Node>,
     ended: bool,
+}
+
+/// A batch that loads wait for.
+struct Batch {
+    id: BatchId,
+    loads: Vec<FlightId>,
+    /// It takes keys, and its loader has not been called.
+    is_open: bool,
 }
 
 struct Write {
@@ -156,6 +168,7 @@ pub struct Sim {
     origins: HashMap<u64, Origin>,
     loads: Vec<Load>,
     waiters: Vec<Waiter>,
+    batches: Vec<Batch>,
     writes: Vec<Write>,
     purges: Vec<Purge>,
     next: u64,
@@ -167,6 +180,7 @@ pub struct Sim {
     pub again: u64,
     pub waited: u64,
     pub refused: u64,
+    pub circles: u64,
     limits: LoadLimits,
     /// When loads with a place began.
     starts: Vec<u64>,
@@ -197,6 +211,7 @@ impl Sim {
             origins: HashMap::new(),
             loads: Vec::new(),
             waiters: Vec::new(),
+            batches: Vec::new(),
             writes: Vec::new(),
             purges: Vec::new(),
             next: 0,
@@ -207,6 +222,7 @@ impl Sim {
             again: 0,
             waited: 0,
             refused: 0,
+            circles: 0,
             limits: load_limits,
             starts: Vec::new(),
             columns: None,
@@ -404,7 +420,7 @@ impl Sim {
             (0..self.loads.len()).filter(|at| !self.loads[*at].ended || self.random.one_in(20)).collect();
         let load = (!live.is_empty()).then(|| live[self.random.below(live.len() as u64) as usize]);
         let begun = load.filter(|load| !self.loads[*load].queue.waits || self.loads[*load].ended);
-        match self.random.below(24) {
+        match self.random.below(25) {
             0 | 1 => self.get(key),
             2..=8 => self.ask(key),
             9..=11 => begun.into_iter().for_each(|load| self.bring(load)),
@@ -450,6 +466,10 @@ impl Sim {
                 if !self.random.one_in(4) {
                     self.ring();
                 }
+            }
+            23 if !self.batches.is_empty() => {
+                let at = self.random.below(self.batches.len() as u64) as usize;
+                self.go_on(at);
             }
             _ => self.now += self.random.below(3),
         }
