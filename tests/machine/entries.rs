@@ -116,12 +116,15 @@ fn sizes_of_parts_count_what_lies_within_them() {
     assert_eq!(held(&machine, 1, ""), (3, 22), "the namespace, its scope, and the namespace in it");
     assert_eq!(held(&machine, 0, "u"), (2, 12), "in every namespace, and not what is only called alike");
     assert_eq!(held(&machine, 1, "u"), (1, 4));
+    let by_namespace = |machine: &Machine| -> Vec<(u32, u64)> {
+        machine.held_by_namespace().iter().map(|held| (held.entries, held.weight)).collect()
+    };
+    assert_eq!(by_namespace(&machine), [(3, 41), (2, 6), (1, 16)], "each without those within it");
     machine.remove(slot);
     assert_eq!((held(&machine, 1, "u"), held(&machine, 1, ""), held(&machine, 0, "")), ((0, 0), (2, 18), (5, 59)));
     machine.remove_within(Part { namespace: 1, scope: "" });
     assert_eq!((held(&machine, 1, ""), held(&machine, 0, "")), ((0, 0), (3, 41)));
-    let by_namespace: Vec<_> = machine.held_by_namespace().iter().map(|held| held.entries).collect();
-    assert_eq!(by_namespace, [3, 0, 0]);
+    assert_eq!(by_namespace(&machine), [(3, 41), (0, 0), (0, 0)]);
     machine.clear();
     assert_eq!((held(&machine, 0, ""), held(&machine, 0, "u")), ((0, 0), (0, 0)));
 }
@@ -231,6 +234,22 @@ fn many_writes_under_way_cost_nothing_to_other_keys() {
         assert!(machine.end_write(id, Some(slot), at(1_000), None).is_none());
     }
     assert_eq!(machine.len(), 1_000);
+}
+
+#[test]
+fn a_write_that_is_abandoned_before_one_that_began_earlier_gives_its_key_up_first() {
+    let mut machine = machine(10, Timers::Own);
+    let (slot, slow) = machine.begin_write(&write(None, 0, &within(60_000))).expect("a number");
+    let (quick, _) = machine.begin_write(&write(None, 0, &within(100))).expect("a number");
+    // Half a minute after its deadline.
+    for (now, gone) in [(30_100, None), (30_101, Some(quick)), (90_000, None)] {
+        machine.sweep(at(now), 1);
+        assert_eq!(machine.poll_removal().map(|removal| removal.slot), gone, "{now}");
+    }
+    assert!(
+        machine.end_write(slow, Some(slot), at(90_000), Some(&brought(90_000, &[]))).is_some(),
+        "the other is under way"
+    );
 }
 
 #[test]

@@ -355,6 +355,18 @@ fn a_clock_that_is_set_back_puts_no_deadline_off() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_takes_a_load_s_beginning_and_its_leader_s_deadline_along() {
+    let mut machine = machine(10, Timers::Own);
+    let (slot, flight) = lead(&mut machine, &ask(None, 10_000, &within(1_000)));
+    // It began at 2,000 by the new time, and whoever waits longer than its leader sees to it that it goes on.
+    for (now, hard) in [(2_000, 5_000), (2_999, 100)] {
+        join(&mut machine, &ask(Some(slot), now, &within(hard)));
+    }
+    let (_, other) = lead(&mut machine, &ask(Some(slot), 3_000, &within(1_000)));
+    assert_eq!([flight, other].map(|flight| machine.brought(flight, &brought(3_007, &[])).millis), [1_007, 7]);
+}
+
+#[test]
 fn without_a_backoff_a_failed_load_is_followed_by_the_next_also_where_the_clock_was_set_back() {
     let mut machine = machine(10, Timers::Own);
     let policy = policy(PolicyPatch::new().ttl(Ttl::Millis(10)).stale_if_error(Ttl::Forever));

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 
 use super::clock::{Class, Clock, Queue, Room};
 use super::ghosts::Ghosts;
+use super::shadows::Shadows;
 use super::{Leaving, MOST_HITS, NOTED};
 
 /// SplitMix64.
@@ -264,4 +265,40 @@ fn a_failure_neither_uses_up_what_is_known_of_its_key_nor_adds_to_it() {
     let mut clock = clock_of_two_that_came_thrice();
     let classes = [true, true, false, false, true].map(|known| evict_after_coming_in(&mut clock, 0xabcd_ef01, known));
     assert_eq!(classes, [Class::Cold, Class::Cold, Class::Cold, Class::Cold, Class::Hot]);
+}
+
+#[test]
+fn a_hot_key_that_is_removed_comes_back_as_if_it_had_been_used_then() {
+    for (why, class) in [(Leaving::Removed, Class::Hot), (Leaving::Evicted, Class::Cold)] {
+        let mut clock = clock_of_two_that_came_thrice();
+        let (hash, oldest) = (clock.hash(1), 1);
+        assert_eq!(clock.order(), [2, oldest]);
+        clock.remove(oldest, &[], why);
+        clock.keyed(oldest, hash);
+        clock.insert(oldest, &[], true);
+        // By its age the entry under the hand, which is the other now, is newer.
+        assert_eq!(clock.class(oldest), class, "{why:?}");
+    }
+}
+
+#[test]
+fn what_a_policy_keeps_is_counted_in_bytes() {
+    let mut clock = Clock::new(1_000);
+    for number in 1..=1_000 {
+        clock.keyed(number, number);
+        clock.insert(number, &[], true);
+    }
+    let bytes = clock.bytes();
+    assert!((17_000..17_100).contains(&bytes), "16 bytes and a counter an entry: {bytes}");
+    let mut shadows = Shadows::new();
+    assert_eq!(shadows.bytes(), 0, "nothing is allocated ahead");
+    let use_keys = |shadows: &mut Shadows| {
+        (1..=1_000_u32).for_each(|number| drop(shadows.access(number.wrapping_mul(0x9e37_79b9), 100, true)));
+        shadows.bytes()
+    };
+    let shares = use_keys(&mut shadows);
+    assert!((13_500..14_500).contains(&shares), "four of up to 128 entries: {shares}");
+    assert!(shadows.hit_rates().is_none(), "from now on other rooms are tried too");
+    let all = use_keys(&mut shadows);
+    assert!((60_000..65_000).contains(&all), "and four of up to 512: {all}");
 }
