@@ -187,6 +187,11 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
             return Next::Retry(millis, Box::new(Loaded { may_retry: false, ..loaded }));
         }
         let Loaded { result, copy, .. } = loaded;
+        if settled.outcome == Outcome::FlightEnded {
+            // Who still waits was given up, and may have asked after a purge of which nobody was told here.
+            table.left.entries.extend([result, copy].map(|lost| LeftEntry::silent(None, lost.ok())));
+            return Next::Tell(settled, None);
+        }
         while let Some(wait) = table.machine.poll_ask_again() {
             self.brought.ask_again.borrow_mut().push(wait.group);
         }
@@ -216,9 +221,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
         if let Err(again) = self.brought.result.set(LoadResult { value, stale, age }) {
             table.left.entries.push(LeftEntry::silent(None, again.value.ok()));
         }
-        if settled.outcome != Outcome::FlightEnded {
-            table.take_in_flight(self.flight);
-        }
+        table.take_in_flight(self.flight);
         Next::Tell(settled, error)
     }
 

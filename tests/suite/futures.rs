@@ -326,6 +326,28 @@ fn one_who_is_polled_late_gets_what_the_load_brought_meanwhile() {
 }
 
 #[test]
+fn what_a_load_brings_after_its_waits_have_been_given_up_goes_to_nobody() {
+    // The symptom: a loader asked for another key after everybody's deadline, which gave its own load up. Those who waited
+    // were counted as timed out, and got its value all the same, even one who had asked after a purge that beat it.
+    let (cache, clock) = timed(50);
+    let ((promiser, promise), inner) = (promised::<()>(), cache.clone());
+    let load = move |ctx: LoadCtx<u32>| async move {
+        promise.await;
+        ctx.tag("t");
+        inner.get_with(2, async |_| 2).await.unwrap_or(0)
+    };
+    let mut first = Box::pin(cache.get_with(1, load));
+    assert!(poll_once(&mut first).is_none());
+    cache.remove_by_tag("t");
+    let mut second = Box::pin(cache.get_with(1, async |_| 1));
+    assert!(poll_once(&mut second).is_none());
+    promiser.say(());
+    clock.advance(Duration::from_millis(60));
+    assert_eq!([code(poll_once(&mut first)), code(poll_once(&mut second))], ["ERR_TIMEOUT"; 2]);
+    assert_eq!((cache.stats().timeouts, cache.get(&1)), (2, None));
+}
+
+#[test]
 fn a_key_asked_for_by_reference_is_found_and_loaded() {
     let cache: Cache<String, usize> = Cache::new_with_max_entries(10);
     let get = |key: &str, value| {
