@@ -5,8 +5,10 @@
 
 mod random;
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -98,7 +100,8 @@ impl World {
         let mut spawned = self.spawned.take();
         spawned.retain_mut(|(request, background)| {
             self.enter(*request);
-            !background.flag.take() || poll_with(&mut background.future, &background.waker).is_none()
+            !background.flag.take()
+                || matches!(caught(|| poll_with(&mut background.future, &background.waker)), Some(None))
         });
         self.spawned.borrow_mut().extend(spawned);
     }
@@ -235,6 +238,20 @@ pub fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Option<F::
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     }
+}
+
+/// What a loader panics with that says nothing.
+struct Thrown;
+
+/// A loader's own panic. In wasm it would end the instance.
+pub fn throw() -> ! {
+    resume_unwind(Box::new(Thrown))
+}
+
+/// `None` if a loader has panicked by [`throw`].
+pub fn caught<T>(f: impl FnOnce() -> T) -> Option<T> {
+    let thrown = |panic: Box<dyn Any + Send>| if panic.is::<Thrown>() { None } else { resume_unwind(panic) };
+    catch_unwind(AssertUnwindSafe(f)).map_or_else(thrown, Some)
 }
 
 /// Notes that it was woken, and how often.

@@ -19,7 +19,11 @@ impl<const ALONE: bool> Sim<ALONE> {
                 (wait.busy_until, wait.was_busy) = (self.step + self.random.below(40), true);
             }
             let hits = first.then(|| self.view(wait.key).stats().hits);
-            let Some(result) = poll_with(&mut wait.future, &wait.waker) else { return true };
+            let Some(polled) = caught(|| poll_with(&mut wait.future, &wait.waker)) else {
+                more(&self.shared.seen.panics);
+                return false;
+            };
+            let Some(result) = polled else { return true };
             let from_memory = hits.is_some_and(|hits| self.view(wait.key).stats().hits > hits);
             self.check_result(wait, from_memory, result);
             false
@@ -63,6 +67,8 @@ impl<const ALONE: bool> Sim<ALONE> {
             }
             Err(LoadError::Batch { keys, results }) => assert_eq!(keys, results + 1, "{at}"),
             Err(LoadError::QueueFull { .. }) => assert_eq!(self.seed % 3, 1, "refused without a limit, {at}"),
+            // Its loader was lost while somebody else drove it.
+            Err(LoadError::Lost) => assert!(self.shared.seen.panics.get() > 0, "lost without a panic, {at}"),
             Err(other) => panic!("{other}, request {} write {}, {at}", wait.request, wait.is_write),
         }
     }
@@ -93,6 +99,17 @@ impl<const ALONE: bool> Sim<ALONE> {
         }
         drop(loads);
         assert!(live.values().all(|count| *count == 1), "two live loads of a key, {at}");
+        if !ALONE {
+            self.shared.check_circles(&at);
+        }
+        // What may be stored is, and whoever takes it away says so.
+        for id in self.shared.due.take() {
+            if let Some(key) = self.shared.model.stored_for(id) {
+                more(&self.shared.seen.stored);
+                let found = self.view(key).peek(&(key / VIEWS)) == Some(Value { key, id });
+                assert!(found || self.shared.gone.borrow().contains(&id), "value {id} of {key} was not stored, {at}");
+            }
+        }
         // Rule 2: nobody waits past its deadline.
         for wait in self.waits.iter().filter(|wait| self.step >= wait.busy_until) {
             assert!(self.now() - wait.asked_at < wait.timeout.max(1), "still waiting, {at}");
@@ -110,8 +127,9 @@ impl<const ALONE: bool> Sim<ALONE> {
         assert!(cache.weight() >= weight, "{at}");
         // Rule 7, for every get that has been polled.
         let stats = cache.stats();
-        assert_eq!(stats.gets(), self.gets.iter().sum::<u64>(), "{at}");
-        assert_eq!(self.views[1].stats().gets(), self.gets[1] + self.gets[2], "of the namespace, {at}");
+        let gets = |view: usize| self.shared.gets[view].get();
+        assert_eq!(stats.gets(), (0..VIEWS as usize).map(gets).sum::<u64>(), "{at}");
+        assert_eq!(self.views[1].stats().gets(), gets(1) + gets(2), "of the namespace, {at}");
         let held = |view: usize| self.views[view].len();
         assert!(
             held(0) >= held(1).max(held(3)) && held(1).min(held(3)) >= held(2),

@@ -4,12 +4,14 @@ use super::*;
 
 impl Shared {
     /// Notes a load; it is there until what is returned is dropped.
-    pub fn load(&self, keys: Vec<u64>, id: u64, deadline: u64, is_write: bool, end: End) -> SetOnDrop {
+    pub fn load(&self, keys: Vec<u64>, id: u64, deadline: u64, is_write: bool, end: End) -> Noted {
         let gone = Rc::new(Cell::new(false));
         let epochs = keys.iter().map(|key| self.model.epoch(*key)).collect();
         let (request, of_load) = (self.world.request(), gone.clone());
-        self.loads.borrow_mut().push(Load { keys, epochs, id, request, deadline, is_write, end, gone: of_load });
-        SetOnDrop(gone)
+        let asks = Rc::new(Cell::new(None));
+        let noted = Noted { gone, asks: asks.clone() };
+        self.loads.borrow_mut().push(Load { keys, epochs, id, request, deadline, is_write, end, asks, gone: of_load });
+        noted
     }
 }
 
@@ -17,10 +19,16 @@ impl Shared {
 pub fn settled(model: &Model, plan: &Plan, key: u64, id: u64, now: u64, said: Said) -> Result<Value, String> {
     let view = Model::view(key);
     match said {
-        Ok(()) => model.stored(id, plan.ends(now, view)),
-        Err(_) => model.failed(id, now + plan.backoff.unwrap_or(BACKOFFS[view as usize])),
+        Said::Value => {
+            model.stored(id, plan.ends(now, view));
+            Ok(Value { key, id })
+        }
+        Said::Error => {
+            model.failed(id, now + plan.backoff.unwrap_or(BACKOFFS[view as usize]));
+            Err(format!("load {id}"))
+        }
+        Said::Panic => throw(),
     }
-    said.map(|()| Value { key, id }).map_err(|_| format!("load {id}"))
 }
 
 pub fn batched<const ALONE: bool>(
@@ -49,6 +57,9 @@ pub fn batched<const ALONE: bool>(
             // Which leader's deadline it has is not known here, so that it's held to none.
             let _gone = shared.load(keys.clone(), ids[0], 0, false, End::Many(promiser, ids.clone()));
             let said = promise.await;
+            if said.contains(&Said::Panic) {
+                throw();
+            }
             ctxs.iter().zip(&plans).for_each(|(ctx, plan)| plan.say(ctx));
             let now = world.0.now();
             if said.len() < keys.len() {
@@ -63,10 +74,14 @@ pub fn batched<const ALONE: bool>(
     views[view as usize].batched(load).max_batch_size(4)
 }
 
-pub struct SetOnDrop(Rc<Cell<bool>>);
+/// A load that is there until this is dropped.
+pub struct Noted {
+    gone: Rc<Cell<bool>>,
+    pub asks: Rc<Cell<Option<Asks>>>,
+}
 
-impl Drop for SetOnDrop {
+impl Drop for Noted {
     fn drop(&mut self) {
-        self.0.set(true);
+        self.gone.set(true);
     }
 }

@@ -5,20 +5,22 @@
 mod check;
 #[path = "../common/mod.rs"]
 mod common;
+mod inner;
 mod loads;
 mod model;
 mod plan;
 mod steps;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
 
-use common::{Flag, Heard, Promiser, Random, Virtual, World, poll_with, promised, seed};
+use common::{Flag, Heard, Promiser, Random, Virtual, World, caught, poll_with, promised, seed, throw};
+use inner::Asked;
 use loads::{batched, settled};
 use model::{Ends, Model, TAGS, Told, VIEWS, Value, is_within};
 use nearcache::core::EvictionPolicy;
@@ -37,7 +39,14 @@ const TIMEOUT: u64 = 100;
 
 type Waiting = Pin<Box<dyn Future<Output = Answer>>>;
 type Answer = Result<Written, LoadError>;
-type Said = Result<(), String>;
+
+/// How a load is to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Value,
+    Error,
+    Panic,
+}
 
 /// Ends a load or a batch or a write.
 enum End {
@@ -56,8 +65,17 @@ struct Load {
     deadline: u64,
     is_write: bool,
     end: End,
+    asks: Rc<Cell<Option<Asks>>>,
     /// Shared with the load's future: set when that is dropped.
     gone: Rc<Cell<bool>>,
+}
+
+/// What a loader waits for.
+#[derive(Clone, Copy)]
+struct Asks {
+    key: u64,
+    /// The load, if it is known which.
+    load: Option<u64>,
 }
 
 struct Wait {
@@ -103,12 +121,11 @@ struct Sim<const ALONE: bool> {
     step: u64,
     random: Random,
     world: Virtual<ALONE>,
-    views: Vec<Sut<ALONE>>,
+    views: Rc<[Sut<ALONE>]>,
     batched: Vec<Batched<u64, Value, Virtual<ALONE>>>,
     waits: Vec<Wait>,
     shared: Shared,
     next_request: u32,
-    gets: [u64; VIEWS as usize],
     heard: Rc<Cell<u64>>,
     /// For the plugin, which asks the cache.
     itself: Rc<RefCell<Option<Sut<ALONE>>>>,
@@ -125,6 +142,25 @@ struct Shared {
     loads: Rc<RefCell<Vec<Load>>>,
     world: Rc<World>,
     plans: Rc<RefCell<Option<Random>>>,
+    /// Of each view, as they are to be counted.
+    gets: Rc<[Cell<u64>; VIEWS as usize]>,
+    /// Loads that have brought what is to be found in the cache, or to have left it.
+    due: Rc<RefCell<Vec<u64>>>,
+    /// Values that have left it.
+    gone: Rc<RefCell<HashSet<u64>>>,
+    seen: Rc<Seen>,
+}
+
+/// How often it happened.
+#[derive(Default)]
+struct Seen {
+    circles: Cell<u64>,
+    panics: Cell<u64>,
+    stored: Cell<u64>,
+}
+
+fn more(count: &Cell<u64>) {
+    count.set(count.get() + 1);
 }
 
 impl<const ALONE: bool> Sim<ALONE> {
@@ -136,6 +172,8 @@ impl<const ALONE: bool> Sim<ALONE> {
         // The cache's plugin has it, and nobody else.
         let count = Rc::new(Cell::new(0));
         let (witness, heard_by) = (Rc::downgrade(&count), heard.clone());
+        let gone: Rc<RefCell<HashSet<u64>>> = Rc::default();
+        let left = gone.clone();
         let cell: Rc<RefCell<Option<Sut<ALONE>>>> = Rc::default();
         let (itself, its) = (cell.clone(), cell.clone());
         let cache = Cache::builder()
@@ -156,6 +194,7 @@ impl<const ALONE: bool> Sim<ALONE> {
                 assert_eq!(*key, value.key / VIEWS);
                 count.set(count.get() + 1);
                 heard_by.set(count.get());
+                left.borrow_mut().insert(value.id);
                 // Rule 8: the user's code runs with nothing borrowed.
                 assert!(itself.borrow().as_ref().is_none_or(|cache| cache.len() as u64 <= MAX_ENTRIES));
             }))
@@ -171,8 +210,8 @@ impl<const ALONE: bool> Sim<ALONE> {
         let outer = cache.scope("u");
         // By the one way or by the other.
         let inner = if seed.is_multiple_of(5) { part.scope("u") } else { outer.namespace("a", patch).expect("known") };
-        let views = vec![cache, part, inner, outer];
-        let shared = Shared { world: world.0.clone(), ..Shared::default() };
+        let views = Rc::from(vec![cache, part, inner, outer]);
+        let shared = Shared { world: world.0.clone(), gone, ..Shared::default() };
         shared.model.refuses.set(seed % 3 == 1);
         *shared.plans.borrow_mut() = Some(Random(seed ^ 0x5eed));
         let batched = (0..VIEWS).map(|view| batched(&views, view, shared.clone(), world.clone())).collect();
@@ -186,7 +225,6 @@ impl<const ALONE: bool> Sim<ALONE> {
             waits: Vec::new(),
             shared,
             next_request: 1,
-            gets: [0; VIEWS as usize],
             heard,
             itself: its,
             witness,
@@ -237,13 +275,17 @@ impl<const ALONE: bool> Sim<ALONE> {
             }
             17 if self.random.one_in(3) => self.purge_tag(key),
             18 if self.waits.len() < 12 => self.update(key),
-            19 | 20 => self.world.0.advance(self.random.next() % 30),
+            // Now and then over several deadlines.
+            19 | 20 => {
+                let longest = if self.random.one_in(30) { 4 * TIMEOUT } else { 30 };
+                self.world.0.advance(self.random.below(longest));
+            }
             _ => self.views[0].sweep(1),
         }
         self.run_tasks();
         self.collect();
-        // Loads that began just now start running before anything else happens.
-        self.run_tasks();
+        // Loads that began just now start running before anything else happens, and those that they ask for.
+        self.world.0.settle();
         self.check();
         self.then = then;
     }
@@ -276,11 +318,18 @@ const STEPS: u64 = match option_env!("STEPS") {
 fn run<const ALONE: bool>() {
     const ROUND: u64 = 2_000;
     println!("seed {}, {STEPS} steps", seed());
+    let mut seen = [0; 3];
     for round in 0..STEPS / ROUND {
         let mut sim = Sim::<ALONE>::new(seed() + round, round % 2 == 0);
         (0..ROUND).for_each(|_| sim.step());
+        let Seen { circles, panics, stored } = &*sim.shared.seen;
+        seen.iter_mut().zip([circles, panics, stored]).for_each(|(sum, of)| *sum += of.get());
         sim.finish();
     }
+    let [circles, panics, stored] = seen;
+    println!("{circles} asks would have closed a circle, {panics} loaders panicked, {stored} values were to be stored");
+    assert!(circles > STEPS / 2_000 && stored > STEPS / 100, "the run showed too little");
+    assert!(panics > STEPS / 500 || !Sim::<ALONE>::PANICS, "too few panics");
 }
 
 #[test]

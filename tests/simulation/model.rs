@@ -120,6 +120,17 @@ impl Model {
         self.epochs.borrow().get(&key).copied().unwrap_or(0)
     }
 
+    /// Whether the key is being written.
+    pub fn is_written(&self, key: u64) -> bool {
+        self.writes.borrow().iter().any(|write| write.key == key)
+    }
+
+    /// The key of a value that was stored a moment ago, and which nothing has taken back.
+    pub fn stored_for(&self, id: u64) -> Option<u64> {
+        let origins = self.origins.borrow();
+        origins.get(&id).filter(|origin| origin.beaten_at.is_none() && !origin.dead).map(|origin| origin.key)
+    }
+
     /// A load or an insertion begins.
     pub fn begin(&self, key: u64, tags: &[usize], shareable: bool) -> u64 {
         let id = self.next_id.get() + 1;

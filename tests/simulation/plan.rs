@@ -43,6 +43,11 @@ impl Plan {
         Ends::new(now, self.ttl.unwrap_or(ttl), self.revalidate.unwrap_or(revalidate), self.error.unwrap_or(error))
     }
 
+    /// Whether what a load of this number brings is stored, if nothing comes in between, and is there for a while.
+    pub fn is_stored(&self, id: u64) -> bool {
+        !self.skip && id % 23 <= 20 && self.ttl.is_none_or(|ttl| ttl > 3)
+    }
+
     pub fn patch(&self) -> PolicyPatch {
         let mut patch = PolicyPatch::new();
         patch.ttl = self.ttl.map(Ttl::Millis);

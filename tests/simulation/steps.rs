@@ -4,7 +4,7 @@ use super::*;
 
 impl<const ALONE: bool> Sim<ALONE> {
     pub fn get(&mut self, key: u64) {
-        self.gets[Model::view(key) as usize] += 1;
+        more(&self.shared.gets[Model::view(key) as usize]);
         if let Some(value) = self.view(key).get(&(key / VIEWS)) {
             self.shared.model.check_fresh(value, key, self.now(), &self.at());
         }
@@ -28,28 +28,21 @@ impl<const ALONE: bool> Sim<ALONE> {
     }
 
     pub fn ask(&mut self, key: u64) {
+        let asked = self.draw(key, 3);
+        let Asked { timeout, soft, .. } = asked;
+        let future = asked.ask(self.views.clone(), self.shared.clone(), self.world.clone());
+        self.wait(future, key, timeout, soft, false);
+    }
+
+    /// What is asked for, and what its loader asks for in turn, at most so deep.
+    fn draw(&mut self, key: u64, depth: u32) -> Asked {
         let (asked, said) = (Plan::draw(&mut self.random), Plan::draw(&mut self.random));
         let (options, timeout, soft) = self.options(&asked);
-        let deadline = self.now() + timeout;
-        let (cache, shared, world) = (self.view(key).clone(), self.shared.clone(), self.world.clone());
-        let (again, epoch) = (cache.clone(), shared.model.epoch(key));
-        let load = move |ctx: LoadCtx<Value>| async move {
-            let plan = said.or(&asked);
-            let model = shared.model.clone();
-            // Between its turn, where it had to wait for one, and now it may have been cut loose.
-            let deadline = if model.refuses.get() && model.epoch(key) != epoch { 0 } else { deadline };
-            let id = model.begin(key, &plan.tags, !plan.skip);
-            let (promiser, promise) = promised();
-            let _gone = shared.load(vec![key], id, deadline, false, End::One(promiser));
-            // Rule 8 again: a loader may look into the cache.
-            again.peek(&(key / VIEWS));
-            let result = promise.await;
-            said.say(&ctx);
-            settled(&model, &plan, key, id, world.0.now(), result)
-        };
-        let future: Waiting =
-            Box::pin(async move { Ok(cache.try_get_with_details(key / VIEWS, options, load).await?.into()) });
-        self.wait(future, key, timeout, soft, false);
+        let inner = (depth > 0 && self.random.one_in(3)).then(|| {
+            let key = self.random.below(KEYS);
+            Box::new(self.draw(key, depth - 1))
+        });
+        Asked { key, asked, said, options, timeout, soft, inner, late: self.random.one_in(2) }
     }
 
     /// One key of a batch, or all of a view's.
@@ -74,7 +67,7 @@ impl<const ALONE: bool> Sim<ALONE> {
     pub fn wait(&mut self, future: Waiting, key: u64, timeout: u64, soft: u64, is_write: bool) {
         let (asked_at, purges, request) = (self.now(), self.shared.model.purges(), self.world.0.request());
         if !is_write {
-            self.gets[Model::view(key) as usize] += 1;
+            more(&self.shared.gets[Model::view(key) as usize]);
         }
         let (flag, waker) = Flag::up();
         let (polled, busy_until, was_busy) = (false, 0, false);
@@ -110,9 +103,13 @@ impl<const ALONE: bool> Sim<ALONE> {
         let write = move |_: LoadCtx<Value>| async move {
             let _gone = gone;
             let result = promise.await;
-            told.ends = result.is_ok().then(|| plan.ends(world.0.now(), Model::view(key)));
+            told.ends = (result == Said::Value).then(|| plan.ends(world.0.now(), Model::view(key)));
             drop(told);
-            result.map(|()| Value { key, id }).map_err(|_| format!("load {id}"))
+            match result {
+                Said::Value => Ok(Value { key, id }),
+                Said::Error => Err(format!("load {id}")),
+                Said::Panic => throw(),
+            }
         };
         let cache = self.view(key).clone();
         let mut future: Waiting = Box::pin(async move {
@@ -147,6 +144,9 @@ impl<const ALONE: bool> Sim<ALONE> {
         self.shared.model.purge_tag(tag, |key| is_within(Model::view(key), view), soft.then_some(self.now()));
     }
 
+    /// In wasm, where requests die, a panic would end the instance.
+    pub const PANICS: bool = !ALONE && cfg!(panic = "unwind");
+
     /// Ends a load, one way or the other; some never end.
     pub fn settle(&mut self) {
         let loads = self.shared.loads.borrow();
@@ -155,12 +155,16 @@ impl<const ALONE: bool> Sim<ALONE> {
             return;
         }
         let load = open[self.random.below(open.len() as u64) as usize];
-        let said = |random: &mut Random, id| if random.one_in(3) { Err(format!("load {id}")) } else { Ok(()) };
+        let said = |random: &mut Random| match random.below(24) {
+            0 if Self::PANICS => Said::Panic,
+            0..8 => Said::Error,
+            _ => Said::Value,
+        };
         match &load.end {
-            End::One(promiser) => promiser.say(said(&mut self.random, load.id)),
+            End::One(promiser) => promiser.say(said(&mut self.random)),
             End::Many(promiser, ids) => {
                 let short = usize::from(self.random.one_in(6));
-                let all = ids.iter().skip(short).map(|id| said(&mut self.random, *id));
+                let all = ids.iter().skip(short).map(|_| said(&mut self.random));
                 promiser.say(all.collect());
             }
         }
@@ -175,7 +179,7 @@ impl<const ALONE: bool> Sim<ALONE> {
         let wait = self.waits.swap_remove(index);
         if !wait.polled {
             // It has not asked yet, and never will.
-            self.gets[Model::view(wait.key) as usize] -= u64::from(!wait.is_write);
+            self.never_asked(&wait);
         }
         if !(ALONE && wait.polled && self.random.one_in(2)) {
             return;
@@ -189,8 +193,15 @@ impl<const ALONE: bool> Sim<ALONE> {
         self.waits = rest;
         std::mem::forget(wait.future);
         for other in killed {
-            self.gets[Model::view(other.key) as usize] -= u64::from(!other.is_write && !other.polled);
+            if !other.polled {
+                self.never_asked(&other);
+            }
             std::mem::forget(other.future);
         }
+    }
+
+    fn never_asked(&self, wait: &Wait) {
+        let gets = &self.shared.gets[Model::view(wait.key) as usize];
+        gets.set(gets.get() - u64::from(!wait.is_write));
     }
 }
