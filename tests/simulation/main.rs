@@ -1,6 +1,6 @@
-//! A deterministic simulation: virtual time, random interleavings of gets, loads and batches that succeed, fail, never
-//! end or are lost with their request, writes, drops, purges and time steps; the rules of the machine are
-//! checked after every step. `SEED=n` (at compile time) picks the run, `STEPS` how long it is.
+//! A deterministic simulation: virtual time, random interleavings of gets, loads and batches that succeed, fail, panic, never
+//! end or are lost with their request, loaders that ask for other keys, writes, drops, purges and time that leaps over
+//! deadlines; the rules of the machine are checked after every step. `SEED=n` (at compile time) picks the run, `STEPS` how long it is.
 
 mod check;
 #[path = "../common/mod.rs"]
@@ -328,8 +328,8 @@ fn run<const ALONE: bool>() {
     }
     let [circles, panics, stored] = seen;
     println!("{circles} asks would have closed a circle, {panics} loaders panicked, {stored} values were to be stored");
-    assert!(circles > STEPS / 2_000 && stored > STEPS / 100, "the run showed too little");
-    assert!(panics > STEPS / 500 || !Sim::<ALONE>::PANICS, "too few panics");
+    assert!(STEPS < 20_000 || circles > STEPS / 2_000 && stored > STEPS / 100, "the run showed too little");
+    assert!(STEPS < 20_000 || panics > STEPS / 500 || !Sim::<ALONE>::PANICS, "too few panics");
 }
 
 #[test]
