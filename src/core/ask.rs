@@ -285,9 +285,9 @@ impl Machine {
         if let Some(answer) = stored.and_then(|slot| self.answer_from_store(slot, ask, deadlines)) {
             return answer;
         }
-        let asker = ask.asker.filter(|asker| self.may_wait(*asker));
         if let Some(flight) = slot.and_then(|slot| self.flight_of(slot)) {
-            if let Some(asker) = asker
+            if let Some(asker) = ask.asker
+                && self.is_live(asker)
                 && self.graph.reaches(Node::Flight(flight), asker)
             {
                 return Answer::Recursive;
@@ -299,7 +299,9 @@ impl Machine {
                 if is_new {
                     self.set_alarm(wait, deadlines);
                 }
-                if let Some(asker) = asker {
+                if let Some(asker) = ask.asker
+                    && self.is_live(asker)
+                {
                     self.graph.add(asker, Node::Flight(flight));
                 }
                 self.hurry(flight, ask);
@@ -338,7 +340,9 @@ impl Machine {
             self.vacate_pending(slot);
             return Answer::Full;
         };
-        if let Some(asker) = asker {
+        if let Some(asker) = ask.asker
+            && self.is_live(asker)
+        {
             self.graph.add(asker, Node::Flight(flight));
         }
         // From here on the flight holds the key in its slot, whatever happens to an old value.

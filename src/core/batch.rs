@@ -125,7 +125,9 @@ impl Machine {
         let is_new = last.is_none();
         let batch = last.unwrap_or_else(|| self.batches.begin(join));
         // The batch itself waits for nothing as long as it takes keys, so that this closes no circle.
-        if let Some(flight) = join.load.filter(|flight| self.may_wait(Node::Flight(*flight))) {
+        if let Some(flight) = join.load
+            && self.is_live(Node::Flight(flight))
+        {
             self.graph.add(Node::Flight(flight), Node::Batch(batch));
         }
         let goes = self.batches.open_mut(batch).map_or(Goes::Now, |open| {
