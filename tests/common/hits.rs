@@ -110,7 +110,7 @@ impl Simulated {
         Self { machine, slots: Vec::new(), keys: Vec::new(), sizes: Vec::new(), policy, hashes: true }
     }
 
-    /// A get and, if it misses or finds a value of another size, a set. Whether it hit.
+    /// A get and, if it misses, a set. Whether it hit.
     pub fn access(&mut self, key: u32, hash: u32, size: u32, now: u64) -> bool {
         let now = Timestamp::from_millis(now);
         let slot = self.slot(key);
@@ -122,10 +122,17 @@ impl Simulated {
             }
         };
         self.drain();
-        if !hit || slot.is_some_and(|slot| self.sizes[slot.index()] != size) {
+        if !hit {
             self.set(key, hash, size, now);
         }
         hit
+    }
+
+    /// A value that was hit has another size now, if it has.
+    pub fn resize(&mut self, key: u32, size: u32, now: u64) {
+        if self.slot(key).is_some_and(|slot| self.sizes[slot.index()] != size) {
+            self.set(key, 0, size, Timestamp::from_millis(now));
+        }
     }
 
     pub fn slot(&self, key: u32) -> Option<Slot> {
@@ -195,7 +202,11 @@ pub fn hit_ratio_with(trace: &Trace, policy: EvictionPolicy, limits: Limits, ttl
     let mut cache = Simulated::new(policy, limits, ttl);
     let mut tally = Tally::default();
     for (now, (key, size)) in trace.accesses.iter().enumerate() {
-        tally.add(*size, cache.access(*key, trace.hashes[*key as usize], *size, now as u64));
+        let hit = cache.access(*key, trace.hashes[*key as usize], *size, now as u64);
+        tally.add(*size, hit);
+        if hit {
+            cache.resize(*key, *size, now as u64);
+        }
         assert!(cache.machine.weight() <= limits.max_bytes() && cache.machine.len() <= limits.max_entries() as usize);
     }
     tally.ratio()
