@@ -16,13 +16,13 @@ import { INSPECT, inspect } from "./figures/inspect.js";
 import { INTERNALS, type Insides } from "./internals.js";
 import {
   bytes,
-  count,
   checkFunction,
+  count,
+  describe,
   iterable,
-  rejectUnknown,
   name,
   optionError,
-  describe,
+  rejectUnknown,
 } from "./options/options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./entries/partitions.js";
 import { over, DEFAULT_POLICY } from "./policy/policies.js";

@@ -1,7 +1,7 @@
 // Named kinds of data over a cache's namespaces, scopes and tags.
 
 import { NAMESPACE_OPTIONS, type NearCache } from "./cache.js";
-import { rejectUnknown, name as checkName, names, optionError, describe } from "./options/options.js";
+import { describe, name as checkName, names, optionError, rejectUnknown } from "./options/options.js";
 import type { Loaded, Loader } from "./types/loader.js";
 import type {
   GetOrSetOptions,

@@ -3,13 +3,13 @@ import { hostClock } from "./runtime/clock.js";
 import { host } from "./runtime/host.js";
 import {
   abortSignal,
-  count,
-  duration,
   checkBoolean,
   checkFunction,
-  rejectUnknown,
-  optionError,
+  count,
   describe,
+  duration,
+  optionError,
+  rejectUnknown,
 } from "./options/options.js";
 import { onAbort } from "./runtime/signals.js";
 import type { Loader } from "./types/loader.js";

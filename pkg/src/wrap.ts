@@ -1,6 +1,6 @@
 import { GET_PREPARED, INNER_SCOPE, type Internals } from "./loads/handle.js";
 import { keyOf, quote, textKey } from "./options/key.js";
-import { count, checkFunction, isWellFormed, rejectUnknown, optionError, describe } from "./options/options.js";
+import { checkFunction, count, describe, isWellFormed, optionError, rejectUnknown } from "./options/options.js";
 import { GET_OPTIONS } from "./policy/policy.js";
 import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types/types.js";
 

@@ -363,7 +363,10 @@ impl Machine {
             // A call that nobody else waits for holds no place any more.
             Turn::Free => {
                 let batch = self.graph.batch_of(id);
-                if let Some(batch) = batch.filter(|batch| self.graph.loads_in(*batch).nth(1).is_none()) {
+                // Looked for among the few calls first: most have ended before their loads do.
+                if let Some(batch) = batch.filter(|batch| queue.calls.contains(batch))
+                    && self.graph.loads_in(batch).nth(1).is_none()
+                {
                     queue.free_call(batch);
                 }
             }

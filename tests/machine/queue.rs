@@ -137,18 +137,15 @@ fn a_call_that_nobody_waits_for_any_more_has_no_place() {
         let policy = within(10);
         let [first, second] = [0, 0].map(|now| lead(&mut machine, &Ask { batched: true, ..ask(None, now, &policy) }).1);
         let limits = BatchLimits { max_size: 2, window: None };
-        let mut join = |last, load| {
+        let join = |machine: &mut Machine, last, load| {
             machine.join_batch(&JoinBatch { last, has: false, load: Some(load), limits, now: at(0) }).batch
         };
         // One has been tried before.
-        let failed = join(None, second);
+        let failed = join(&mut machine, None, second);
         machine.close_batch(failed);
         machine.batch_ended(failed);
-        let mut join = |last, load| {
-            machine.join_batch(&JoinBatch { last, has: false, load: Some(load), limits, now: at(0) }).batch
-        };
-        let batch = join(None, first);
-        assert_eq!(join(Some(batch), second), batch);
+        let batch = join(&mut machine, None, first);
+        assert_eq!(join(&mut machine, Some(batch), second), batch);
         assert_eq!(machine.begin_call(Node::Batch(batch), at(0)), CallTurn::Now);
         let (_, next) = lead(&mut machine, &ask(None, 0, &within(1_000)));
         machine.lost(first);

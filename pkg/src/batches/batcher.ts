@@ -5,7 +5,7 @@ import { deferred, ignore } from "../runtime/deferred.js";
 import { batchLost, batchResultError } from "../options/errors.js";
 import type { Asker } from "./asker.js";
 import { host, type Timer } from "../runtime/host.js";
-import { duration, checkFunction, rejectUnknown, optionError, describe, size } from "../options/options.js";
+import { checkFunction, describe, duration, optionError, rejectUnknown, size } from "../options/options.js";
 import type { BatchOptions } from "../types/types.js";
 
 /** What a batcher belongs to, and what is to know of its batches. None of this may throw, if it does not say so. */
@@ -59,6 +59,8 @@ class OpenBatch<K, V, C> extends Batch<K, V> implements Asker {
     number: number,
     /** What keys it takes. */
     readonly part: string,
+    /** Until then, in milliseconds; NaN: the microtask window. */
+    readonly until: number,
   ) {
     super();
     this.number = new BatchNumber(entries.core, number);
@@ -126,7 +128,7 @@ export class Batcher<K, V, C = undefined> {
     );
     const said = above(answer);
     const isNew = (said & NEW_BATCH) !== 0;
-    const batch = isNew ? this.#begin(answer | 0, part, (said & TIMED_BATCH) !== 0) : last!;
+    const batch = isNew ? this.#begin(answer | 0, part, (said & TIMED_BATCH) !== 0, now) : last!;
     const lost = host.requestBound ? () => this.#again(batch, key, item, tries) : undefined;
     let promise: Promise<V>;
     if (has && !isNew) {
@@ -148,8 +150,13 @@ export class Batcher<K, V, C = undefined> {
     return again ? this.load(key, item, batch.part, tries + 1) : Promise.reject(batchLost(key, tries));
   }
 
-  #begin(number: number, part: string, isTimed: boolean): OpenBatch<K, V, C> {
-    const batch = new OpenBatch<K, V, C>(this.#owner.entries, number, part);
+  #begin(number: number, part: string, isTimed: boolean, now: number): OpenBatch<K, V, C> {
+    // Of another part that nobody may ask for again, if the request that would have sent it has died. The first was begun first.
+    for (const batch of this.#open.values()) {
+      if (!(batch.until <= now)) break;
+      this.#close(batch);
+    }
+    const batch = new OpenBatch<K, V, C>(this.#owner.entries, number, part, now + this.#window);
     if (!isTimed || !this.#wait(batch)) host.afterPromiseJobs(() => this.#send(batch), batch.keys);
     // Last: nobody joins one that a full stack kept from being sent.
     this.#begun = batch.number;
@@ -165,8 +172,6 @@ export class Batcher<K, V, C = undefined> {
     try {
       batch.timer = host.setTimer(resolve, this.#window);
       host.keepAlive(batch.ended);
-      // Its request may die before.
-      batch.ended.then(ignore, () => this.#close(batch));
     } catch {
       if (batch.timer === undefined) return false;
     }
@@ -176,12 +181,12 @@ export class Batcher<K, V, C = undefined> {
 
   /** It takes no more keys. */
   #close(batch: OpenBatch<K, V, C>): void {
+    this.#owner.entries.safely((core) => core.close_batch(batch.number.in(core)));
     if (this.#open.get(batch.part) === batch) this.#open.delete(batch.part);
   }
 
   #send(batch: OpenBatch<K, V, C>): void {
     const owner = this.#owner;
-    owner.entries.safely((core) => core.close_batch(batch.number.in(core)));
     this.#close(batch);
     if (batch.timer !== undefined) host.clearTimer(batch.timer);
     let turn: Promise<void> | undefined;

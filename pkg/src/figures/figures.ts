@@ -1,7 +1,7 @@
 // Verdicts on figures.
 
 import type { Core } from "../core/core.js";
-import { count, duration, fraction, rejectUnknown, optionError } from "../options/options.js";
+import { count, duration, fraction, optionError, rejectUnknown } from "../options/options.js";
 import type { AttachedTiers } from "../types/tiering.js";
 import type { Check, Health, HealthOptions, Thresholds } from "../types/types.js";
 

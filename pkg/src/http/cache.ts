@@ -1,7 +1,7 @@
 import type { Ask, Cache, Glue } from "../../generated/http.js";
 import { NearCacheError } from "../options/errors.js";
 import { INSPECT } from "../figures/inspect.js";
-import { optionError, describe } from "../options/options.js";
+import { describe, optionError } from "../options/options.js";
 import { abortable } from "./abort.js";
 import { drive } from "./drive.js";
 import { Edge, type EdgeStats } from "./edge.js";

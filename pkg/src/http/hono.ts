@@ -1,4 +1,4 @@
-import { optionError, describe } from "../options/options.js";
+import { describe, optionError } from "../options/options.js";
 import type { HttpCache } from "./cache.js";
 
 /** What is used of Hono's `Context`. */

@@ -1,7 +1,7 @@
 // Options, checked. Rules are checked in the wasm, which knows their names.
 
 import { NearCacheError } from "../options/errors.js";
-import { duration, checkFunction, rejectUnknown, optionError, describe } from "../options/options.js";
+import { checkFunction, describe, duration, optionError, rejectUnknown } from "../options/options.js";
 import type { HttpCacheOptions, HttpPurge } from "./types.js";
 
 const MIB = 1024 * 1024;

@@ -357,24 +357,15 @@ export class Driver<K, V> {
     if (this.loads.asker !== undefined) (wait.askers ??= []).push(this.loads.asker);
     wait.callers++;
     try {
-      return this.promise(wait, now, provenance, signal);
+      if (wait.over) return wait.promise;
+      if (this.requests !== undefined) return this.requests.follow(wait, now, signal);
+      // Those who ask again share this promise, and each has its signal beside the one from before.
+      return signal === undefined || (provenance?.counted ?? 0) > 0 ? wait.promise : this.withSignal(wait, signal);
     } catch (error) {
       // Where the stack is full.
       wait.callers--;
       throw error;
     }
-  }
-
-  private promise(
-    wait: Wait<K, V>,
-    now: number,
-    provenance: Provenance<K, V> | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<V> {
-    if (wait.over) return wait.promise;
-    if (this.requests !== undefined) return this.requests.follow(wait, now, signal);
-    // Those who ask again share this promise, and each has its signal beside the one from before.
-    return signal === undefined || (provenance?.counted ?? 0) > 0 ? wait.promise : this.withSignal(wait, signal);
   }
 
   /** A caller's promise that its signal may end. */

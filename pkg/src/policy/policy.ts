@@ -1,20 +1,20 @@
 // How values are kept and waited for, read from options into numbers that the core takes. What is not said is NaN.
 
 import {
-  type Duration,
   abortSignal,
   bytes,
-  count,
-  duration,
-  factor,
   checkBoolean,
   checkFunction,
-  fraction,
-  rejectUnknown,
-  names,
-  rate,
-  optionError,
+  count,
   describe,
+  type Duration,
+  duration,
+  factor,
+  fraction,
+  names,
+  optionError,
+  rate,
+  rejectUnknown,
   size,
 } from "../options/options.js";
 import type { LoadContext } from "../types/loader.js";

@@ -1,7 +1,7 @@
 // The time. Reading the clock costs twice what finding a string in a Map does, so that one reading serves a few calls more
 // where they come thick, and never beyond the code that it was made in, after which a process may sleep.
 
-import { optionError, describe } from "../options/options.js";
+import { describe, optionError } from "../options/options.js";
 import { host } from "./host.js";
 
 export interface Clock {

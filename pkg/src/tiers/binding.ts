@@ -1,4 +1,4 @@
-import { checkFunction, optionError, describe } from "../options/options.js";
+import { checkFunction, describe, optionError } from "../options/options.js";
 import type { Tier } from "./types.js";
 
 /**

@@ -1,10 +1,10 @@
 import {
   bytes as byteCount,
-  duration,
   checkFunction,
-  rejectUnknown,
-  optionError,
   describe,
+  duration,
+  optionError,
+  rejectUnknown,
   size,
 } from "../options/options.js";
 import { INSPECT } from "../figures/inspect.js";

@@ -1,6 +1,6 @@
 // How values become payloads, and back.
 
-import { optionError, describe } from "../options/options.js";
+import { describe, optionError } from "../options/options.js";
 import { joined } from "../runtime/bytes.js";
 import type { Codec } from "./types.js";
 

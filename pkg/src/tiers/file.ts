@@ -1,4 +1,4 @@
-import { optionError, describe } from "../options/options.js";
+import { describe, optionError } from "../options/options.js";
 import { ofLength } from "../runtime/streams.js";
 import type { BodyStore, StreamEntry, TierEntry, TierOptions } from "./types.js";
 

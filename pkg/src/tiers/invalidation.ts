@@ -1,6 +1,6 @@
 // Purges told to other isolates' memories, where connections may live: Node, browsers.
 
-import { checkFunction, rejectUnknown, optionError, describe } from "../options/options.js";
+import { checkFunction, describe, optionError, rejectUnknown } from "../options/options.js";
 import { fieldsOf, parseMessage, type Purge, type PurgeMessage, type PurgeSubject, toPurge } from "./messages.js";
 import type { Following, PurgeLog, PurgeLogStats } from "./purge-log.js";
 import type { TierChain } from "./types.js";

@@ -1,7 +1,7 @@
 // One load for the whole edge: of the isolates that lack a key one loads it, and the others wait until it is in the tiers.
 
 import { checkBinding } from "./binding.js";
-import { type Duration, duration, rejectUnknown, optionError, size } from "../options/options.js";
+import { type Duration, duration, optionError, rejectUnknown, size } from "../options/options.js";
 import type { LeaseTurn, TierHost } from "../types/tiering.js";
 import { WELL, within } from "./calls.js";
 import { Guard } from "./guard.js";

@@ -2,7 +2,7 @@
 
 import { checkBinding } from "./binding.js";
 import { deferred } from "../runtime/deferred.js";
-import { type Duration, duration, rejectUnknown, optionError, describe } from "../options/options.js";
+import { describe, type Duration, duration, optionError, rejectUnknown } from "../options/options.js";
 import { within, WELL } from "./calls.js";
 import { fieldsOf, parseMessage, type Purge, toPurge } from "./messages.js";
 import type { ObjectNamespace, ObjectState } from "./platform.js";

@@ -1,4 +1,4 @@
-import { type Duration, bytes, duration, checkFunction, optionError } from "../options/options.js";
+import { bytes, checkFunction, type Duration, duration, optionError } from "../options/options.js";
 import { type Connect, Connection, type RedisAddress } from "./connection.js";
 import { RedisTier, type RedisTierOptions } from "./redis.js";
 import type { Command } from "./resp.js";

@@ -1,4 +1,4 @@
-import { optionError, describe } from "../options/options.js";
+import { describe, optionError } from "../options/options.js";
 import type { Argument, Command } from "./resp.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 

@@ -1,4 +1,4 @@
-import { optionError, describe } from "../options/options.js";
+import { describe, optionError } from "../options/options.js";
 
 /** The bytes of each. @throws {NearCacheError} `ERR_OPTION` */
 export function toSecrets(secrets: readonly (Uint8Array | string)[] = []): Uint8Array[] {

@@ -1,4 +1,4 @@
-import { optionError, describe } from "../options/options.js";
+import { describe, optionError } from "../options/options.js";
 import type { SnapshotStore } from "./snapshot-stores.js";
 
 type Fs = typeof import("node:fs/promises");

@@ -1,12 +1,12 @@
 // Where snapshots go, and where they come from.
 
 import {
+  describe,
   type Duration,
   duration,
-  rejectUnknown,
   name as checkName,
   optionError,
-  describe,
+  rejectUnknown,
 } from "../options/options.js";
 import { refused } from "./snapshot-errors.js";
 import type { Tier } from "./types.js";

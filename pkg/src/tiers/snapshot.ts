@@ -1,7 +1,7 @@
 // Snapshots: a whole cache as bytes, and back. The decisions are the core's and the format is the tiers' wasm's.
 
 import { type Insides, INTERNALS } from "../internals.js";
-import { duration, rejectUnknown, optionError, describe } from "../options/options.js";
+import { describe, duration, optionError, rejectUnknown } from "../options/options.js";
 import { checkCodec, JSON_TEXT, Payloads } from "./codec.js";
 import { Loading, verify } from "./snapshot-load.js";
 import { Saving } from "./snapshot-save.js";

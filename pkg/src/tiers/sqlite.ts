@@ -1,4 +1,4 @@
-import { checkFunction, optionError, describe } from "../options/options.js";
+import { checkFunction, describe, optionError } from "../options/options.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
 /** A database of node:sqlite (`DatabaseSync`), better-sqlite3 or bun:sqlite, as far as it is used. */

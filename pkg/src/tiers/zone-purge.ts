@@ -1,12 +1,12 @@
 // Cloudflare's own purge of a zone's cache, by its API.
 
 import {
+  checkFunction,
+  describe,
   type Duration,
   duration,
-  checkFunction,
-  rejectUnknown,
   optionError,
-  describe,
+  rejectUnknown,
   size,
 } from "../options/options.js";
 

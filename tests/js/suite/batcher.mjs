@@ -66,6 +66,32 @@ test("maxBatchSize cuts a batcher's tick into calls of that size", async () => {
   );
 });
 
+test("a batch whose time has passed is kept no longer than until the next begins, whoever was to send it", async () => {
+  let time = 0;
+  let open = 0;
+  const core = new Core(100, Infinity, Infinity, Infinity, true, false, 0);
+  const batchers = owner();
+  batchers.now = () => time;
+  batchers.entries.core = {
+    join_batch(...given) {
+      open++;
+      return core.join_batch(...given);
+    },
+    close_batch(number) {
+      open--;
+      core.close_batch(number);
+    },
+    batch_ended: (number) => core.batch_ended(number),
+  };
+  batchers.entries.safely = (operation) => operation(batchers.entries.core);
+  const batcher = new Batcher({ load: (keys) => keys, batchWindow: 10 }, batchers);
+  const loads = [];
+  // No timer fires meanwhile, as those of a request that has died never do.
+  for (let scope = 0; scope < 1_000; scope++, time += 5) loads.push(batcher.load(scope, undefined, `scope ${scope}`));
+  equal(open, 2);
+  equal(await Promise.all(loads), [...Array(1_000).keys()]);
+});
+
 test("an Error instance fails its key alone", async () => {
   const { batcher, ends } = recorded({}, async (keys) => keys.map((key) => (key === 2 ? new Error("no 2") : key)));
   const results = await Promise.allSettled([1, 2, 3].map((key) => batcher.load(key)));
