@@ -300,7 +300,7 @@ pub struct Policy {
 
 impl Policy {
     /// What a cache does if nobody says anything.
-    pub const USUAL: Self = Self {
+    pub const DEFAULT: Self = Self {
         entry: EntryPolicy::of(Ttl::Forever),
         negative_ttl: None,
         error_backoff: Ttl::ZERO,
@@ -314,7 +314,7 @@ impl Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self::USUAL
+        Self::DEFAULT
     }
 }
 

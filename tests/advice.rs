@@ -47,7 +47,8 @@ fn within(trace: &Trace, limits: Limits) -> (f64, Vec<Advice>) {
     let hit_rates_by_room = cache.machine.hit_rates_by_room();
     println!("{limits:?}: {hits} hits, by room {hit_rates_by_room:.3?}");
     let (stats, entries, weight) = (cache.machine.stats(), cache.machine.len() as u64, cache.machine.weight());
-    let evidence = Evidence { stats, limits, entries, weight, policy: Policy::USUAL, hit_rates_by_room, batches: None };
+    let evidence =
+        Evidence { stats, limits, entries, weight, policy: Policy::DEFAULT, hit_rates_by_room, batches: None };
     (hits as f64 / trace.accesses.len() as f64, advise(&evidence))
 }
 

@@ -11,7 +11,7 @@ mod traces;
 use std::collections::HashSet;
 
 use hits::{Simulated, Trace, belady, hit_ratio, hit_ratio_with};
-use nearcache::core::{Answer, Ask, EvictionPolicy, Failure, Outcome, PartitionId, Slot};
+use nearcache::core::{Answer, Ask, EvictionPolicy, Failure, LoadOutcome, PartitionId, Slot};
 use nearcache::options::{Limits, Policy};
 use nearcache::{Timestamp, Ttl};
 use random::{Random, seed};
@@ -289,9 +289,9 @@ fn a_load_that_fails_does_not_cost_its_key_what_is_known_of_it() {
         random: None,
         asker: None,
     };
-    let Answer::Lead(slot, flight, _) = cache.machine.ask(&ask) else { panic!("it is to be loaded") };
+    let Answer::StartLoad(slot, flight, _) = cache.machine.ask(&ask) else { panic!("it is to be loaded") };
     let settled = cache.machine.failed(flight, &Failure::last(Timestamp::default(), Some(Ttl::Millis(5))));
-    assert_eq!(settled.outcome, Outcome::FailureCached(slot));
+    assert_eq!(settled.outcome, LoadOutcome::FailureCached(slot));
     cache.forget(slot);
     cache.machine.remove(slot);
     (1_200..1_210).for_each(|key| _ = cache.access(key, key, 1, 10));

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Random, seed};
 use nearcache::core::{Machine, NewValue, PartitionId, Stats, Timers};
-use nearcache::figures::{Check, Health, Held, Layer, Thresholds, Window, health, prometheus};
+use nearcache::figures::{Check, Health, Layer, Occupancy, Thresholds, Window, health, prometheus};
 use nearcache::options::{Limits, Policy, PolicyPatch};
 use nearcache::{Histogram, OptionError, Timestamp, Ttl};
 use page::{AWKWARD, histogram, page, stats};
@@ -181,10 +181,10 @@ fn samples(page: &str) -> Vec<Sample> {
 fn a_page_reads_like_this() {
     let stats = Stats { hits: 3, misses: 1, loads: 1, load_millis: histogram([1_250]), ..Stats::default() };
     let mut machine = Machine::new(Limits::new(10, u64::MAX, u64::MAX), Ttl::Forever, Timers::Own);
-    let (policy, said) = (&Policy::USUAL, &PolicyPatch::new());
+    let (policy, said) = (&Policy::DEFAULT, &PolicyPatch::new());
     let value = NewValue { hash: None, policy, said, tags: [&[], &[]], weight: Some(7), absent: false, random: 0.0 };
     machine.insert(None, PartitionId::ROOT, Timestamp::from_millis(0), &value);
-    let held = Held::of(&machine);
+    let held = Occupancy::of(&machine);
     let page = prometheus(&[Layer { cache: "my \"own\"", layer: "memory", namespace: None, stats: &stats, held }]);
     for lines in [
         r#"# HELP nearcache_requests_total Gets, by what they came to.
@@ -278,7 +278,7 @@ fn buckets_rise_to_the_count() {
 #[test]
 fn layers_of_the_same_name_are_summed() {
     let (one, two, three) = (stats(1), stats(2), stats(3));
-    let held = |entries, max_bytes| Held { entries: Some(entries), max_bytes, ..Held::default() };
+    let held = |entries, max_bytes| Occupancy { entries: Some(entries), max_bytes, ..Occupancy::default() };
     let layer = |stats, held| Layer { cache: "c", layer: "memory", namespace: None, stats, held };
     let both = prometheus(&[layer(&one, held(1, Some(10))), layer(&two, held(2, Some(20)))]);
     assert_eq!(both, prometheus(&[layer(&three, held(3, Some(30)))]));

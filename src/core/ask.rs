@@ -56,7 +56,7 @@ pub enum Answer {
     /// Hand out the value in this slot, which is stale. Event: stale.
     Stale(Slot, StaleCause),
     /// Hand out the value in this slot, and begin this load in the background, where the cache itself waits for it, as
-    /// [`Lead`](Self::Lead) does.
+    /// [`StartLoad`](Self::StartLoad) does.
     /// Event: stale, by [`StaleCause::Revalidate`], or hit.
     Refresh {
         /// The value's.
@@ -72,7 +72,7 @@ pub enum Answer {
     Join(WaitId),
     /// Begin this load, and wait for it in its first group; the key now has this slot. Event: miss. Where loads are limited
     /// it may be [queued](Machine::is_queued): then it begins when [`poll_start`](Machine::poll_start) says so.
-    Lead(Slot, FlightId, MissCause),
+    StartLoad(Slot, FlightId, MissCause),
     /// The load that asks is waited for, in a circle, by the one it asks for. Not counted as a get.
     Recursive,
     /// It asked again, and its deadline has passed.
@@ -347,7 +347,7 @@ impl Machine {
         }
         // From here on the flight holds the key in its slot, whatever happens to an old value.
         self.remove_expired(slot, now);
-        Answer::Lead(slot, flight, cause)
+        Answer::StartLoad(slot, flight, cause)
     }
 
     /// The answer where what is stored will do.

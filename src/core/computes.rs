@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 /// So many wait for one key at most, beside the one who computes it.
 pub const MOST_COMPUTES_WAITING: u32 = 1_000;
 
-struct Asked {
+struct WaitingCompute {
     number: u32,
     deadline: Timestamp,
 }
@@ -16,7 +16,7 @@ struct Asked {
 #[derive(Default)]
 pub struct ComputeQueue {
     /// The first computes, the others wait.
-    asked: Vec<Asked>,
+    asked: Vec<WaitingCompute>,
     /// Since when the first has been the first.
     since: Timestamp,
     last: u32,
@@ -33,7 +33,7 @@ impl ComputeQueue {
             return None;
         }
         self.last = self.last.wrapping_add(1).max(1);
-        self.asked.push(Asked { number: self.last, deadline });
+        self.asked.push(WaitingCompute { number: self.last, deadline });
         Some(self.last)
     }
 

@@ -64,7 +64,7 @@ pub(crate) struct Flight {
 }
 
 /// What is to be known of a flight that has ended.
-pub(crate) struct Ended {
+pub(crate) struct EndedFlight {
     pub partition: PartitionId,
     pub slot: Option<Slot>,
     pub began: Timestamp,
@@ -298,7 +298,7 @@ impl Flights {
     }
 
     /// Frees the flight's place; what was known of it, `None` if it had ended before.
-    pub fn end(&mut self, id: FlightId) -> Option<Ended> {
+    pub fn end(&mut self, id: FlightId) -> Option<EndedFlight> {
         let place = self.place_mut(id)?;
         let Flight { partition, slot, began, background, turn, .. } = place.flight;
         place.live = false;
@@ -317,6 +317,6 @@ impl Flights {
         }
         place.waiters = 0;
         self.free.push(id.number());
-        Some(Ended { partition, slot, began, background, turn })
+        Some(EndedFlight { partition, slot, began, background, turn })
     }
 }

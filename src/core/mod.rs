@@ -54,10 +54,10 @@ pub use ids::{BatchId, FLIGHT_BITS, FlightId, Node, WaitId};
 pub use info::{EntryState, Info};
 pub use loads::Deadlines;
 pub use part::{Part, join_scope, scope_names};
-pub use partitions::{Held, PartitionId};
+pub use partitions::{PartitionId, PartitionSize};
 pub use queue::{CallTurn, NotQueued, Start};
 pub use record::Record;
-pub use settle::{Brought, Failure, Outcome, Settled};
+pub use settle::{Failure, LoadOutcome, LoadedValue, Settled};
 pub use slab::{FreshUntil, Slot};
 pub use snapshot::{NotRestored, Restored, SnapshotId};
 pub use stats::Stats;
@@ -316,15 +316,15 @@ impl Machine {
     }
 
     /// What lies in a part of the cache and within it. O(1) for the root, else O(namespaces and scopes with keys).
-    pub fn held_within(&self, part: Part<'_>) -> Held {
+    pub fn held_within(&self, part: Part<'_>) -> PartitionSize {
         match part {
-            Part { namespace: 0, scope: "" } => Held { entries: self.entries, weight: self.weight },
+            Part { namespace: 0, scope: "" } => PartitionSize { entries: self.entries, weight: self.weight },
             part => self.partitions.held_within(part),
         }
     }
 
     /// What lies in each namespace, in the order of their numbers: in its scopes too, but not in the namespaces within it.
-    pub fn held_by_namespace(&self) -> Vec<Held> {
+    pub fn held_by_namespace(&self) -> Vec<PartitionSize> {
         self.partitions.held_by_namespace()
     }
 

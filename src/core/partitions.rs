@@ -16,7 +16,7 @@ impl PartitionId {
 
 /// What a part of a cache holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct PartitionSize {
     /// Entries: stale ones, remembered failures, and expired ones that no operation has met yet included.
     pub entries: u32,
     /// The sum of their weights.
@@ -35,7 +35,7 @@ struct Partition {
     scope: Box<str>,
     /// Keys and handles that name it. A scope without any is forgotten.
     uses: u32,
-    held: Held,
+    held: PartitionSize,
 }
 
 /// All parts of one cache.
@@ -168,23 +168,23 @@ impl Partitions {
     }
 
     #[inline]
-    pub fn held_mut(&mut self, id: PartitionId) -> Option<&mut Held> {
+    pub fn held_mut(&mut self, id: PartitionId) -> Option<&mut PartitionSize> {
         self.list.get_mut(id.0 as usize).map(|partition| &mut partition.held)
     }
 
     /// What lies in a part and within it. O(partitions).
-    pub fn held_within(&self, outer: Part<'_>) -> Held {
+    pub fn held_within(&self, outer: Part<'_>) -> PartitionSize {
         let ids = (0..self.list.len()).map(|id| PartitionId(id as u32));
         let within = ids.filter(|id| self.is_within(*id, outer)).filter_map(|id| self.list.get(id.0 as usize));
-        within.fold(Held::default(), |sum, partition| Held {
+        within.fold(PartitionSize::default(), |sum, partition| PartitionSize {
             entries: sum.entries + partition.held.entries,
             weight: sum.weight + partition.held.weight,
         })
     }
 
     /// What lies in each namespace and its scopes, but not in the namespaces within it. O(partitions).
-    pub fn held_by_namespace(&self) -> Vec<Held> {
-        let mut sums = vec![Held::default(); self.namespaces.len()];
+    pub fn held_by_namespace(&self) -> Vec<PartitionSize> {
+        let mut sums = vec![PartitionSize::default(); self.namespaces.len()];
         for partition in &self.list {
             if let Some(sum) = sums.get_mut(usize::from(partition.namespace)) {
                 sum.entries += partition.held.entries;
@@ -197,7 +197,7 @@ impl Partitions {
     /// The cache has been emptied: no keys are left, handles are.
     pub fn empty(&mut self) {
         for partition in &mut self.list {
-            partition.held = Held::default();
+            partition.held = PartitionSize::default();
         }
     }
 
@@ -251,7 +251,7 @@ impl Partitions {
 
 impl Partition {
     fn new(namespace: u8, scope: &str) -> Self {
-        Self { namespace, scope: scope.into(), uses: 0, held: Held::default() }
+        Self { namespace, scope: scope.into(), uses: 0, held: PartitionSize::default() }
     }
 
     fn part(&self) -> Part<'_> {

@@ -2,7 +2,7 @@
 
 use super::entries::{Entry, names_around};
 use super::ids::{FlightId, WaitId};
-use super::loads::Ended;
+use super::loads::EndedFlight;
 use super::partitions::PartitionId;
 use super::slab::{Slot, State};
 use super::{Machine, RemovalCause, SWEEP};
@@ -11,7 +11,7 @@ use crate::time::{Timestamp, Ttl};
 
 /// A value that a load brought, as far as the core need know.
 #[derive(Clone, Copy, Debug)]
-pub struct Brought<'a> {
+pub struct LoadedValue<'a> {
     /// The moment.
     pub now: Timestamp,
     /// What the loader said of it.
@@ -54,11 +54,11 @@ impl Failure {
 
 /// What became of what a load brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LoadOutcome {
     /// The value belongs in this slot, and goes to those who waited.
     Stored(Slot),
     /// The load failed, and those who waited get the last good value, which is in this slot. Event: stale.
-    Rescued(Slot),
+    ServedStale(Slot),
     /// The error goes to those who waited, and belongs in this slot.
     FailureCached(Slot),
     /// It goes to those who waited, and nowhere else.
@@ -74,7 +74,7 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
     /// What became of what it brought.
-    pub outcome: Outcome,
+    pub outcome: LoadOutcome,
     /// How long it took, in milliseconds.
     pub millis: u64,
     /// Whether nobody waited when it began: it refreshed what was handed out.
@@ -85,7 +85,7 @@ pub struct Settled {
 }
 
 impl Settled {
-    const LATE: Self = Self { outcome: Outcome::FlightEnded, millis: 0, background: false, unknown_weight: false };
+    const LATE: Self = Self { outcome: LoadOutcome::FlightEnded, millis: 0, background: false, unknown_weight: false };
 }
 
 impl Machine {
@@ -93,7 +93,7 @@ impl Machine {
     ///
     /// Afterwards the driver polls, writes the value if it is stored, and wakes those who wait, but for the groups that
     /// [`poll_ask_again`](Self::poll_ask_again) names.
-    pub fn brought(&mut self, flight: FlightId, brought: &Brought<'_>) -> Settled {
+    pub fn brought(&mut self, flight: FlightId, brought: &LoadedValue<'_>) -> Settled {
         let now = brought.now;
         let Some(known) = self.flights.get(flight) else { return Settled::LATE };
         let weight = brought.weight.or(known.weight);
@@ -114,7 +114,7 @@ impl Machine {
         }
         let policy = known.policy.of_value(brought.said, brought.absent);
         let tags = self.flights.take_tags(flight);
-        let Some((Ended { slot, partition, background, .. }, millis)) = self.end_load(flight, now) else {
+        let Some((EndedFlight { slot, partition, background, .. }, millis)) = self.end_load(flight, now) else {
             return Settled::LATE;
         };
         let outcome = match slot {
@@ -122,7 +122,7 @@ impl Machine {
                 // The loader has seen a newer value than the one stored and won't have it kept.
                 self.count(partition, |stats| stats.rejected += 1);
                 self.drop_value(slot, Some(RemovalCause::Replaced));
-                Outcome::NotStored
+                LoadOutcome::NotStored
             }
             Some(slot) if purged.is_none() && !self.writes.pins(slot) => {
                 let entry = Entry {
@@ -137,14 +137,14 @@ impl Machine {
                     age: 0,
                 };
                 self.store(Some(slot), partition, now.before(brought.age), &entry)
-                    .map_or(Outcome::NotStored, Outcome::Stored)
+                    .map_or(LoadOutcome::NotStored, LoadOutcome::Stored)
             }
             slot => {
                 self.count(partition, |stats| stats.rejected += 1);
                 if let Some(slot) = slot {
                     self.vacate_pending(slot);
                 }
-                Outcome::NotStored
+                LoadOutcome::NotStored
             }
         };
         self.partitions.release(partition);
@@ -167,7 +167,7 @@ impl Machine {
     /// A load failed.
     pub fn failed(&mut self, flight: FlightId, failure: &Failure) -> Settled {
         if let Some(millis) = self.retry_in(flight, failure) {
-            return Settled { outcome: Outcome::RetryIn(millis), ..Settled::LATE };
+            return Settled { outcome: LoadOutcome::RetryIn(millis), ..Settled::LATE };
         }
         let Some(known) = self.flights.get(flight) else { return Settled::LATE };
         let (now, backoff) = (failure.now, known.policy.backoff(failure.backoff));
@@ -175,19 +175,19 @@ impl Machine {
             // While the flight still holds the key in its slot, where the failure may have to be remembered.
             self.remove_expired(slot, now);
         }
-        let Some((Ended { slot, partition, background, .. }, millis)) = self.end_load(flight, now) else {
+        let Some((EndedFlight { slot, partition, background, .. }, millis)) = self.end_load(flight, now) else {
             return Settled::LATE;
         };
         self.count(partition, |stats| stats.load_failures += 1);
         let outcome = match slot {
             Some(slot) => {
                 let outcome = self.fail(slot, now, backoff);
-                if matches!(outcome, Outcome::Rescued(_)) {
+                if matches!(outcome, LoadOutcome::ServedStale(_)) {
                     self.count(partition, |stats| stats.rescues += 1);
                 }
                 outcome
             }
-            None => Outcome::NotStored,
+            None => LoadOutcome::NotStored,
         };
         self.partitions.release(partition);
         self.sweep_after(outcome, now);
@@ -207,40 +207,40 @@ impl Machine {
     }
 
     /// A load of this key failed: what is there takes its place as far as it may, or the failure is remembered.
-    fn fail(&mut self, slot: Slot, now: Timestamp, backoff: Ttl) -> Outcome {
+    fn fail(&mut self, slot: Slot, now: Timestamp, backoff: Ttl) -> LoadOutcome {
         if let Some(windows) = self.freshness.windows_mut(slot) {
             // Without a backoff there is no moment to wait for, also if the clock should be set back.
             windows.retry_at = if backoff == Ttl::ZERO { Timestamp::default() } else { now.after(backoff) };
             if !windows.rescues(now) || !self.is_usable(slot, now) {
-                return Outcome::NotStored;
+                return LoadOutcome::NotStored;
             }
             self.freshness.used(slot, now);
-            return Outcome::Rescued(slot);
+            return LoadOutcome::ServedStale(slot);
         }
         if self.slab.get(slot).is_some_and(|entry| entry.state() == State::Ready) {
-            return Outcome::NotStored;
+            return LoadOutcome::NotStored;
         }
         if backoff != Ttl::ZERO
             && !self.writes.pins(slot)
             && let Some(slot) = self.store_failure(slot, now, backoff)
         {
-            return Outcome::FailureCached(slot);
+            return LoadOutcome::FailureCached(slot);
         }
         self.drop_value(slot, None);
-        Outcome::NotStored
+        LoadOutcome::NotStored
     }
 
-    fn end_load(&mut self, id: FlightId, now: Timestamp) -> Option<(Ended, u64)> {
+    fn end_load(&mut self, id: FlightId, now: Timestamp) -> Option<(EndedFlight, u64)> {
         let flight = self.end_flight(id)?;
         let millis = now.millis_since(flight.began);
         self.count(flight.partition, |stats| stats.load_millis.record(millis));
         Some((flight, millis))
     }
 
-    fn sweep_after(&mut self, outcome: Outcome, now: Timestamp) {
+    fn sweep_after(&mut self, outcome: LoadOutcome, now: Timestamp) {
         let slot = match outcome {
-            Outcome::Stored(slot) | Outcome::Rescued(slot) | Outcome::FailureCached(slot) => Some(slot),
-            Outcome::NotStored | Outcome::FlightEnded | Outcome::RetryIn(_) => None,
+            LoadOutcome::Stored(slot) | LoadOutcome::ServedStale(slot) | LoadOutcome::FailureCached(slot) => Some(slot),
+            LoadOutcome::NotStored | LoadOutcome::FlightEnded | LoadOutcome::RetryIn(_) => None,
         };
         self.sweep_for(slot, now, SWEEP);
     }

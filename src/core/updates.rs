@@ -4,7 +4,7 @@ use super::entries::{Entry, names_around};
 use super::partitions::PartitionId;
 use super::slab::{Slot, State};
 use super::writes::Write;
-use super::{Brought, Machine, RemovalCause, SWEEP, WriteId};
+use super::{LoadedValue, Machine, RemovalCause, SWEEP, WriteId};
 use crate::options::{NOTHING_SAID, Policy, PolicyPatch};
 use crate::time::{Timestamp, Ttl};
 
@@ -161,7 +161,7 @@ impl Machine {
         id: WriteId,
         slot: Option<Slot>,
         now: Timestamp,
-        written: Option<&Brought<'_>>,
+        written: Option<&LoadedValue<'_>>,
     ) -> Option<Slot> {
         let write = self.writes.end(id);
         let Some(written) = written.filter(|written| !written.skip) else {
@@ -181,21 +181,21 @@ impl Machine {
     }
 
     /// Whether something else wrote or removed the key while it was written or computed, or a purge by one of its tags came.
-    fn is_overtaken(&self, slot: Slot, write: &Write, written: &Brought<'_>) -> bool {
+    fn is_overtaken(&self, slot: Slot, write: &Write, written: &LoadedValue<'_>) -> bool {
         let tags = [&write.tags[..], written.tags];
         let names = names_around(&self.partitions, self.slab.partition(slot), tags);
         write.conflicted || write.slot != Some(slot) || self.tags.purged_since(write.since, &names).is_some()
     }
 
-    fn put_written(&mut self, slot: Slot, now: Timestamp, write: &Write, written: &Brought<'_>) -> Option<Slot> {
+    fn put_written(&mut self, slot: Slot, now: Timestamp, write: &Write, written: &LoadedValue<'_>) -> Option<Slot> {
         let tags = [&write.tags[..], written.tags];
         let weight = written.weight.or(write.weight);
-        let Brought { said, absent, random, .. } = *written;
+        let LoadedValue { said, absent, random, .. } = *written;
         let value = NewValue { hash: None, policy: &write.policy, said, tags, weight, absent, random };
         self.put(Some(slot), self.slab.partition(slot), now, &value)
     }
 
-    /// Ends a write that computes: with the next value, one to [skip](Brought::skip) where there is to be none, or `None` where
+    /// Ends a write that computes: with the next value, one to [skip](LoadedValue::skip) where there is to be none, or `None` where
     /// it failed or its caller left. `slot` is the key's now.
     ///
     /// What was there stays if it failed, and what came or went meanwhile wins over what it brings. As with other writes, what
@@ -205,7 +205,7 @@ impl Machine {
         id: WriteId,
         slot: Option<Slot>,
         now: Timestamp,
-        computed: Option<&Brought<'_>>,
+        computed: Option<&LoadedValue<'_>>,
     ) -> Option<Slot> {
         let write = self.writes.end(id);
         let slot = self.sweep_for(slot, now, SWEEP)?;
@@ -223,7 +223,7 @@ impl Machine {
         }
     }
 
-    fn end_computed(&mut self, slot: Slot, now: Timestamp, write: &Write, computed: &Brought<'_>) -> Option<Slot> {
+    fn end_computed(&mut self, slot: Slot, now: Timestamp, write: &Write, computed: &LoadedValue<'_>) -> Option<Slot> {
         if self.is_overtaken(slot, write, computed) {
             return None;
         }

@@ -2,7 +2,7 @@
 
 use super::Machine;
 use super::ids::{FlightId, Node, WaitId};
-use super::loads::{Deadlines, Ended, Turn};
+use super::loads::{Deadlines, EndedFlight, Turn};
 use super::slab::Slot;
 use crate::time::Timestamp;
 
@@ -205,7 +205,7 @@ impl Machine {
     }
 
     /// Frees a flight's number and lets go of its key. Its partition is the caller's to release, at last.
-    pub(super) fn end_flight(&mut self, id: FlightId) -> Option<Ended> {
+    pub(super) fn end_flight(&mut self, id: FlightId) -> Option<EndedFlight> {
         let flight = self.flights.end(id)?;
         self.leave_queue(id, flight.turn);
         self.graph.end(Node::Flight(id));

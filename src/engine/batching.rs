@@ -241,7 +241,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
         let opened = self.open.borrow_mut().take_if(|open| is_open(open));
         drop(opened);
         let (inner, handle) = (&self.cache.inner, &self.cache.handle);
-        let ended = Ended { inner: Rc::downgrade(inner), batch: batch.id };
+        let ended = BatchEndGuard { inner: Rc::downgrade(inner), batch: batch.id };
         let refused = self.wait_for_turn(batch).await;
         let (mut keys, mut ctxs, mut parts) = (Vec::new(), Vec::new(), Vec::new());
         for Place { key, ctx, part, .. } in batch.places.take() {
@@ -313,12 +313,12 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
 }
 
 /// Tells the machine that a batch waits for nothing any more.
-struct Ended<K: Hash + Eq, V, R: Runtime> {
+struct BatchEndGuard<K: Hash + Eq, V, R: Runtime> {
     inner: Weak<Inner<K, V, R>>,
     batch: BatchId,
 }
 
-impl<K: Hash + Eq, V, R: Runtime> Drop for Ended<K, V, R> {
+impl<K: Hash + Eq, V, R: Runtime> Drop for BatchEndGuard<K, V, R> {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.upgrade() {
             let node = Node::Batch(self.batch);

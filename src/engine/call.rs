@@ -95,7 +95,7 @@ impl EntryOptions {
 /// What a loader or a writer may say about the value it brings, and may know. Cheap to clone. What it says wins over
 /// the caller and the cache.
 pub struct LoadCtx<V> {
-    said: Rc<Said<V>>,
+    said: Rc<LoaderSettings<V>>,
 }
 
 impl<V> Clone for LoadCtx<V> {
@@ -110,7 +110,7 @@ impl<V> fmt::Debug for LoadCtx<V> {
     }
 }
 
-struct Said<V> {
+struct LoaderSettings<V> {
     policy: Cell<PolicyPatch>,
     weight: Cell<Option<u32>>,
     skip: Cell<bool>,
@@ -131,7 +131,7 @@ impl<V> LoadCtx<V> {
 
     pub(super) fn of_attempt(stale: Option<V>, attempt: u32, background: bool) -> Self {
         Self {
-            said: Rc::new(Said {
+            said: Rc::new(LoaderSettings {
                 policy: Cell::default(),
                 weight: Cell::default(),
                 skip: Cell::default(),

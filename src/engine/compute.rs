@@ -15,7 +15,7 @@ use super::load::{BoxedError, own_error};
 use super::runtime::Runtime;
 use super::update::AfterWrite;
 use super::waiter::sleep_until;
-use crate::core::{Brought, MOST_COMPUTES_WAITING, Machine, PartitionId, WriteId};
+use crate::core::{LoadedValue, MOST_COMPUTES_WAITING, Machine, PartitionId, WriteId};
 use crate::error::LoadError;
 use crate::options::{Policy, PolicyPatch};
 use crate::time::{Timestamp, Ttl};
@@ -208,7 +208,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Computing<'_, K, V,
         if value.is_some() && weight.is_none() && self.cache.limits().weighs() {
             return Err(LoadError::UnknownWeight);
         }
-        let computed = Brought {
+        let computed = LoadedValue {
             now: inner.now(),
             said: &PolicyPatch::NONE,
             tags: &[],
@@ -221,7 +221,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Computing<'_, K, V,
         Ok(self.end(Some((&computed, value.cloned()))))
     }
 
-    fn end(&mut self, computed: Option<(&Brought<'_>, Option<V>)>) -> AfterWrite {
+    fn end(&mut self, computed: Option<(&LoadedValue<'_>, Option<V>)>) -> AfterWrite {
         let Some(id) = self.id.take() else { return AfterWrite::Overtaken };
         self.cache.end_write(&self.key, id, Machine::end_compute, computed)
     }

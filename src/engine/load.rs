@@ -11,10 +11,10 @@ use futures_util::future::{FutureExt, Map, MapErr, TryFutureExt};
 use super::cache::Cache;
 use super::call::{CallOptions, Details, LoadCtx, NO_OPTIONS, Status};
 use super::loader::{Loader, Once, Repeated};
-use super::lookup::{Asked, Lookup};
+use super::lookup::{Lookup, LookupRequest};
 use super::runtime::Runtime;
 use super::table::LoadResult;
-use super::waiter::Ended;
+use super::waiter::WaitOutcome;
 use crate::core::{Counted, Who};
 use crate::error::LoadError;
 
@@ -208,7 +208,7 @@ where
             return Ok(Details::new(value, Status::Hit, None));
         }
         let batched = load.as_ref().is_some_and(|load| load.is_batched());
-        let mut asked = Asked { options, details, batched, asked_at: self.inner.now(), again: None };
+        let mut asked = LookupRequest { options, details, batched, asked_at: self.inner.now(), again: None };
         loop {
             if load.is_none() && self.inner.now() < self.deadlines(&asked).hard {
                 // The loader is spent, and what it began is gone.
@@ -239,7 +239,7 @@ where
             self.notify(key, event);
             let (deadlines, id, brought) = (self.deadlines(&asked), waiter.id(), waiter.brought.clone());
             match waiter.wait(&deadlines, || self.soften(key, id, &brought)).await {
-                Ended::Brought(LoadResult { value, stale, age }) => {
+                WaitOutcome::Brought(LoadResult { value, stale, age }) => {
                     let status = match counted {
                         _ if stale => Status::StaleIfError,
                         Counted::Miss => Status::Miss,
@@ -247,14 +247,14 @@ where
                     };
                     return value.map(|value| Details::new(value, status, age));
                 }
-                Ended::Soft((got, held)) => {
+                WaitOutcome::Soft((got, held)) => {
                     if held {
                         waiter.wait_in_background(deadlines.hard);
                     }
                     return Ok(got);
                 }
-                Ended::TimedOut => return Err(self.timed_out(&asked)),
-                Ended::AskAgain | Ended::Lost => asked.again = Some(counted),
+                WaitOutcome::TimedOut => return Err(self.timed_out(&asked)),
+                WaitOutcome::AskAgain | WaitOutcome::Lost => asked.again = Some(counted),
             }
         }
     }

@@ -13,9 +13,9 @@ use super::inner::Inner;
 use super::loader::Loader;
 use super::plugin::{ErrorEvent, LoadEvent, Place, StaleEvent};
 use super::runtime::Runtime;
-use super::table::{Brought, EntryTable, LeftEntry, LoadResult};
+use super::table::{EntryTable, LeftEntry, LoadResult, SharedResult};
 use super::turn;
-use crate::core::{self, FlightId, Node, Outcome, Settled, StaleCause};
+use crate::core::{self, FlightId, LoadOutcome, Node, Settled, StaleCause};
 use crate::error::LoadError;
 use crate::options::PolicyPatch;
 use crate::time::Timestamp;
@@ -33,7 +33,7 @@ pub(super) struct Loading<K, V, R: Runtime> {
     /// It waits for its turn.
     pub is_queued: bool,
     pub place: Rc<Place>,
-    pub brought: Rc<Brought<V>>,
+    pub brought: Rc<SharedResult<V>>,
     /// The stores to be asked first.
     #[cfg(feature = "tier")]
     pub below: Option<LoadBelow<K, V>>,
@@ -174,7 +174,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
         let Loaded { ref said, ref tags, weight, absent, skip, age, may_retry, random, .. } = loaded;
         let settled = match &loaded.result {
             Ok(_) => {
-                let brought = core::Brought { now, said, tags, weight, absent, skip, random, age };
+                let brought = core::LoadedValue { now, said, tags, weight, absent, skip, random, age };
                 table.machine.brought(self.flight, &brought)
             }
             Err(_) => {
@@ -183,11 +183,11 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
             }
         };
         table.drain();
-        if let Outcome::RetryIn(millis) = settled.outcome {
+        if let LoadOutcome::RetryIn(millis) = settled.outcome {
             return Next::Retry(millis, Box::new(Loaded { may_retry: false, ..loaded }));
         }
         let Loaded { result, copy, .. } = loaded;
-        if settled.outcome == Outcome::FlightEnded {
+        if settled.outcome == LoadOutcome::FlightEnded {
             // Who still waits was given up, and may have asked after a purge of which nobody was told here.
             table.left.entries.extend([result, copy].map(|lost| LeftEntry::silent(None, lost.ok())));
             return Next::Tell(settled, None);
@@ -205,16 +205,16 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
         let error = value.as_ref().err().cloned();
         let (mut stale, mut age) = (false, None);
         match (settled.outcome, copy) {
-            (Outcome::Stored(slot), Ok(copy)) => {
+            (LoadOutcome::Stored(slot), Ok(copy)) => {
                 age = table.machine.age(slot, now);
                 table.put(slot, copy);
             }
-            (Outcome::Rescued(slot), _) => {
+            (LoadOutcome::ServedStale(slot), _) => {
                 if let Some(last) = table.value(slot).cloned() {
                     (value, stale, age) = (Ok(last), true, table.machine.age(slot, now));
                 }
             }
-            (Outcome::FailureCached(slot), Err(error)) => table.put_failure(slot, error),
+            (LoadOutcome::FailureCached(slot), Err(error)) => table.put_failure(slot, error),
             (_, Ok(unwanted)) => table.left.entries.push(LeftEntry::silent(None, Some(unwanted))),
             (_, Err(_)) => {}
         }
@@ -227,7 +227,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
 
     fn notify(&self, inner: &Inner<K, V, R>, settled: &Settled, error: Option<&LoadError>) {
         let Settled { millis, background, outcome, .. } = *settled;
-        if outcome == Outcome::FlightEnded {
+        if outcome == LoadOutcome::FlightEnded {
             return;
         }
         let (place, duration) = (&*self.place, Duration::from_millis(millis));
@@ -235,7 +235,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
             None => plugin.load(&LoadEvent { key, duration, background, place }),
             Some(error) => plugin.error(&ErrorEvent { key, error, duration, background, place }),
         });
-        if matches!(outcome, Outcome::Rescued(_)) && !background {
+        if matches!(outcome, LoadOutcome::ServedStale(_)) && !background {
             let cause = StaleCause::Error;
             inner.notify_of(self.key.as_ref(), |plugin, key| plugin.stale(&StaleEvent { key, cause, place }));
         }

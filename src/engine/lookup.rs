@@ -12,7 +12,7 @@ use super::loading::Loading;
 use super::plugin::{CoalescedEvent, HitEvent, MissEvent, StaleEvent};
 use super::runtime::Runtime;
 use super::shared_task::SharedTask;
-use super::table::{Brought, EntryTable, InFlight};
+use super::table::{EntryTable, InFlight, SharedResult};
 use super::waiter::{Waiter, WaiterGuard};
 use crate::core::{Answer, Ask, Counted, Deadlines, FlightId, MissCause, Node, Softened, StaleCause, WaitId, Who};
 use crate::error::LoadError;
@@ -20,7 +20,7 @@ use crate::options::Policy;
 use crate::time::{Timestamp, Ttl};
 
 /// A get, as it was asked.
-pub(super) struct Asked<'a> {
+pub(super) struct LookupRequest<'a> {
     pub options: &'a CallOptions,
     /// Whether age and ttl are wanted.
     pub details: bool,
@@ -69,7 +69,7 @@ where
     R: Runtime,
 {
     /// Asks the machine for a key.
-    pub(super) fn lookup<Q>(&self, key: &Q, asked: &Asked<'_>) -> Found<V, R>
+    pub(super) fn lookup<Q>(&self, key: &Q, asked: &LookupRequest<'_>) -> Found<V, R>
     where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
@@ -92,7 +92,7 @@ where
         &self,
         table: &mut EntryTable<K, V, R>,
         key: &Q,
-        asked: &Asked<'_>,
+        asked: &LookupRequest<'_>,
         now: Timestamp,
         random: Option<f64>,
         is_refused: bool,
@@ -170,7 +170,7 @@ where
                 };
                 (slot, flight, got(table, slot, status).ok(), event)
             }
-            Answer::Lead(slot, flight, cause) => (slot, flight, None, Event::Miss(cause)),
+            Answer::StartLoad(slot, flight, cause) => (slot, flight, None, Event::Miss(cause)),
         };
         if known.is_none() {
             table.place(slot, self.partition, &handle.place, key.to_owned(), hash);
@@ -184,7 +184,7 @@ where
         &self,
         key: &Q,
         start: StartLoad<V>,
-        asked: &Asked<'_>,
+        asked: &LookupRequest<'_>,
         load: impl Loader<V>,
     ) -> (Waiter<K, V, R>, Option<Details<V>>)
     where
@@ -195,7 +195,7 @@ where
         let who = if handed_out.is_some() { Who::Cache } else { Who::Caller(asker) };
         // First of all, so that a flight whose task can't be made ends.
         let guard = WaiterGuard::new(inner.clone(), WaitId { flight, group: 0 }, who);
-        let brought = Rc::<Brought<V>>::default();
+        let brought = Rc::<SharedResult<V>>::default();
         let is_queued = inner.with(|table| table.machine.is_queued(flight)) == Some(true);
         let loading = Loading {
             inner: Rc::downgrade(inner),
@@ -216,7 +216,7 @@ where
     }
 
     /// Lets the load that has begun go on when everybody has left, if that is wanted.
-    pub(super) fn keep_loading(&self, waiter: &Waiter<K, V, R>, asked: &Asked<'_>) {
+    pub(super) fn keep_loading(&self, waiter: &Waiter<K, V, R>, asked: &LookupRequest<'_>) {
         if !self.keeps_loading(&self.policy_of(asked.options)) {
             return;
         }
@@ -238,7 +238,7 @@ where
     }
 
     /// The key's value, if it will do for a waiter at its soft deadline, and whether the cache itself is now to wait.
-    pub(super) fn soften<Q>(&self, key: &Q, wait: WaitId, brought: &Brought<V>) -> Option<(Details<V>, bool)>
+    pub(super) fn soften<Q>(&self, key: &Q, wait: WaitId, brought: &SharedResult<V>) -> Option<(Details<V>, bool)>
     where
         K: Borrow<Q>,
         Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
@@ -288,11 +288,11 @@ where
         self.handle.policy.patched(&options.policy)
     }
 
-    pub(super) fn deadlines(&self, asked: &Asked<'_>) -> Deadlines {
+    pub(super) fn deadlines(&self, asked: &LookupRequest<'_>) -> Deadlines {
         Deadlines::of(&self.policy_of(asked.options), asked.asked_at)
     }
 
-    pub(super) fn timed_out(&self, asked: &Asked<'_>) -> LoadError {
+    pub(super) fn timed_out(&self, asked: &LookupRequest<'_>) -> LoadError {
         match self.policy_of(asked.options).hard_timeout {
             Ttl::Millis(after_millis) => LoadError::TimedOut { after_millis },
             Ttl::Forever => LoadError::Lost,

@@ -77,11 +77,11 @@ impl<K, V> Default for Item<K, V> {
 /// A load that others can join.
 pub(super) struct InFlight<V, R: Runtime> {
     pub task: SharedTask<R>,
-    pub brought: Rc<Brought<V>>,
+    pub brought: Rc<SharedResult<V>>,
 }
 
 /// What a load leaves for those who wait.
-pub(super) struct Brought<V> {
+pub(super) struct SharedResult<V> {
     pub result: OnceCell<LoadResult<V>>,
     /// Where the load waits for its turn, if it has to.
     pub gate: Rc<Gate>,
@@ -93,7 +93,7 @@ pub(super) struct Brought<V> {
     pub swept: Cell<bool>,
 }
 
-impl<V> Default for Brought<V> {
+impl<V> Default for SharedResult<V> {
     fn default() -> Self {
         let (ask_again, told_soft) = (RefCell::default(), RefCell::default());
         Self { result: OnceCell::new(), gate: Rc::default(), ask_again, told_soft, swept: Cell::new(false) }

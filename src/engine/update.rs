@@ -13,7 +13,7 @@ use super::load::{BoxedError, own_error};
 use super::runtime::Runtime;
 use super::shared_task::SharedTask;
 use super::table::{EntryTable, LeftEntry};
-use crate::core::{Brought, Machine, Slot, WriteId, WriteThrough};
+use crate::core::{LoadedValue, Machine, Slot, WriteId, WriteThrough};
 use crate::error::LoadError;
 use crate::options::Policy;
 use crate::time::{Timestamp, Ttl};
@@ -167,7 +167,7 @@ pub(super) enum AfterWrite {
 }
 
 /// [`Machine::end_write`] or [`Machine::end_compute`].
-pub(super) type EndWrite = fn(&mut Machine, WriteId, Option<Slot>, Timestamp, Option<&Brought<'_>>) -> Option<Slot>;
+pub(super) type EndWrite = fn(&mut Machine, WriteId, Option<Slot>, Timestamp, Option<&LoadedValue<'_>>) -> Option<Slot>;
 
 impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     /// Ends what [`begin_write`](Self::begin_write) began: with what it brought and its value, if there is to be one, or with
@@ -177,7 +177,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
         key: &K,
         id: WriteId,
         end: EndWrite,
-        brought: Option<(&Brought<'_>, Option<V>)>,
+        brought: Option<(&LoadedValue<'_>, Option<V>)>,
     ) -> AfterWrite {
         let (brought, value) = brought.unzip();
         let now = brought.map_or_else(|| self.inner.now_or_earliest(), |brought| brought.now);
@@ -218,7 +218,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Writing<K, V, R> {
     fn store(&mut self, value: &V, ctx: &LoadCtx<V>) -> bool {
         let inner = &self.cache.inner;
         let by_weigher = || self.weigh.then(|| inner.weigh(&self.key, value)).flatten();
-        let written = Brought {
+        let written = LoadedValue {
             now: inner.now(),
             said: &ctx.policy(),
             tags: &ctx.tags(),
@@ -234,7 +234,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Writing<K, V, R> {
         is_known
     }
 
-    fn end(&mut self, written: Option<(&Brought<'_>, Option<V>)>) {
+    fn end(&mut self, written: Option<(&LoadedValue<'_>, Option<V>)>) {
         if let Some(id) = self.id.take() {
             self.cache.end_write(&self.key, id, Machine::end_write, written);
         }

@@ -10,12 +10,12 @@ use std::task::{Context, Poll};
 use super::inner::Inner;
 use super::runtime::Runtime;
 use super::shared_task::Joined;
-use super::table::{Brought, LoadResult};
+use super::table::{LoadResult, SharedResult};
 use crate::core::{Deadlines, WaitId, Who};
 use crate::time::Timestamp;
 
 /// How a wait ended.
-pub(super) enum Ended<V, S> {
+pub(super) enum WaitOutcome<V, S> {
     /// With what the load brought.
     Brought(LoadResult<V>),
     /// At the soft deadline, with a stale value.
@@ -32,11 +32,11 @@ pub(super) enum Ended<V, S> {
 pub(super) struct Waiter<K: Hash + Eq, V, R: Runtime> {
     guard: WaiterGuard<K, V, R>,
     joined: Joined<R>,
-    pub brought: Rc<Brought<V>>,
+    pub brought: Rc<SharedResult<V>>,
 }
 
 impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
-    pub fn new(guard: WaiterGuard<K, V, R>, joined: Joined<R>, brought: Rc<Brought<V>>) -> Self {
+    pub fn new(guard: WaiterGuard<K, V, R>, joined: Joined<R>, brought: Rc<SharedResult<V>>) -> Self {
         Self { guard, joined, brought }
     }
 
@@ -46,7 +46,7 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
 
     /// Waits. At the soft deadline `soften` is asked for a stale value; if it has one, the machine counts this waiter no
     /// more.
-    pub async fn wait<S>(&mut self, deadlines: &Deadlines, soften: impl FnOnce() -> Option<S>) -> Ended<V, S> {
+    pub async fn wait<S>(&mut self, deadlines: &Deadlines, soften: impl FnOnce() -> Option<S>) -> WaitOutcome<V, S> {
         let inner = self.guard.inner.clone();
         let joined = &mut self.joined;
         let Deadlines { soft, hard } = *deadlines;
@@ -78,22 +78,22 @@ impl<K: Hash + Eq, V: Clone, R: Runtime> Waiter<K, V, R> {
         .await;
         if let Some(stale) = stale {
             self.guard.forget();
-            return Ended::Soft(stale);
+            return WaitOutcome::Soft(stale);
         }
         if let Some(result) = self.brought.result.get() {
             let may_have_it = !self.brought.ask_again.borrow().contains(&self.guard.wait.group);
             self.guard.forget();
-            return if may_have_it { Ended::Brought(result.clone()) } else { Ended::AskAgain };
+            return if may_have_it { WaitOutcome::Brought(result.clone()) } else { WaitOutcome::AskAgain };
         }
         if self.brought.swept.get() {
             self.guard.forget();
-            return Ended::TimedOut;
+            return WaitOutcome::TimedOut;
         }
         match in_time {
             true => self.guard.lost(),
             false => self.guard.time_out(),
         }
-        if in_time { Ended::Lost } else { Ended::TimedOut }
+        if in_time { WaitOutcome::Lost } else { WaitOutcome::TimedOut }
     }
 }
 

@@ -11,7 +11,7 @@ mod window;
 
 pub use advice::{Advice, Evidence, Lever, advise};
 pub use health::{Check, Health, Judged, Rates, Thresholds, health};
-pub use prometheus::{CONTENT_TYPE, Held, Layer, page, prometheus};
+pub use prometheus::{CONTENT_TYPE, Layer, Occupancy, page, prometheus};
 #[cfg(feature = "tier")]
 pub use tiers::TierPage;
 pub use window::{Growing, Window};

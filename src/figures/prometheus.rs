@@ -21,12 +21,12 @@ pub struct Layer<'a> {
     /// What happened.
     pub stats: &'a Stats,
     /// What is there.
-    pub held: Held,
+    pub held: Occupancy,
 }
 
 /// What a layer holds at the moment. What is `None` is not shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct Occupancy {
     /// Entries held.
     pub entries: Option<u64>,
     /// Their weight in bytes.
@@ -41,7 +41,7 @@ pub struct Held {
     pub loads_queued: Option<u64>,
 }
 
-impl Held {
+impl Occupancy {
     /// What a machine holds.
     pub fn of(machine: &Machine) -> Self {
         let limits = machine.limits();
@@ -73,8 +73,8 @@ impl Held {
 pub fn page(machine: &Machine, cache: &str) -> String {
     let figures = (0..=u8::MAX).zip(machine.held_by_namespace()).map(|(namespace, own)| {
         let name = (namespace > 0).then(|| machine.namespace_path(namespace).join("/"));
-        let whole = if namespace == 0 { Held::of(machine) } else { Held::default() };
-        let held = Held { entries: Some(u64::from(own.entries)), bytes: Some(own.weight), ..whole };
+        let whole = if namespace == 0 { Occupancy::of(machine) } else { Occupancy::default() };
+        let held = Occupancy { entries: Some(u64::from(own.entries)), bytes: Some(own.weight), ..whole };
         (name, (machine.namespace_stats(namespace), held))
     });
     let figures: Vec<_> = figures.collect();
@@ -144,8 +144,8 @@ pub fn prometheus(layers: &[Layer<'_>]) -> String {
     page.text
 }
 
-fn by_labels<'a>(layers: &[Layer<'a>]) -> Vec<Series<(Cow<'a, Stats>, Held)>> {
-    let mut all: Vec<Series<(Cow<'a, Stats>, Held)>> = Vec::new();
+fn by_labels<'a>(layers: &[Layer<'a>]) -> Vec<Series<(Cow<'a, Stats>, Occupancy)>> {
+    let mut all: Vec<Series<(Cow<'a, Stats>, Occupancy)>> = Vec::new();
     for layer in layers {
         let labels = labels(layer.cache, layer.layer, layer.namespace);
         match all.iter_mut().find(|series| series.labels == labels) {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use ::http::{HeaderMap, Method};
 use js_sys::Function;
-use nearcache::http::exchange::{Answer, Content, Decision, Exchange, Fetch, Request};
+use nearcache::http::exchange::{ClientResponse, Content, Decision, Exchange, Fetch, Request};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -46,7 +46,7 @@ impl Proxy {
         let mut exchange = Exchange::new(rule, self.with_scheme(request));
         let found = exchange.key().and_then(|key| self.store.get(key));
         match exchange.handle_stored(found.as_deref(), now) {
-            Decision::Answer(answer) if !matches!(answer.content, Content::Apart(..)) => {
+            Decision::ClientResponse(answer) if !matches!(answer.content, Content::Apart(..)) => {
                 self.figures.answered(&answer, now);
                 self.respond(answer, None)
             }
@@ -65,7 +65,7 @@ pub struct Ask {
 struct Exchanging {
     exchange: Exchange<Body>,
     step: u32,
-    answer: Option<Answer<Body>>,
+    answer: Option<ClientResponse<Body>>,
     fetch: Option<Box<Fetch<Body>>>,
     flight: Option<Rc<Flight>>,
     leads: bool,
@@ -164,7 +164,7 @@ impl Ask {
 impl Exchanging {
     fn decide(&mut self, proxy: &Proxy, decision: Decision<Body>, now: u64) -> u32 {
         self.step = match decision {
-            Decision::Answer(answer) => {
+            Decision::ClientResponse(answer) => {
                 if !self.counted {
                     proxy.figures.answered(&answer, now);
                     self.counted = true;

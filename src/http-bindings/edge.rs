@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::{JsString, Uint8Array};
-use nearcache::http::exchange::{Answer, Below, Content, Manifest, Parts, Shared};
+use nearcache::http::exchange::{Below, ClientResponse, Content, Manifest, Parts, Shared};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -114,7 +114,7 @@ pub struct Apart {
 }
 
 impl Apart {
-    pub(crate) fn of(answer: &Answer<Body>) -> Option<Self> {
+    pub(crate) fn of(answer: &ClientResponse<Body>) -> Option<Self> {
         match &answer.content {
             Content::Apart(manifest, bytes) => Some(Self { manifest: manifest.clone(), bytes: bytes.clone() }),
             _ => None,

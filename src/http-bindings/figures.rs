@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use nearcache::Stats;
-use nearcache::http::exchange::{Answer, Outcome};
+use nearcache::http::exchange::{ClientResponse, FetchOutcome};
 
 use crate::store::Body;
 
@@ -35,7 +35,7 @@ impl Figures {
     }
 
     /// A request that was answered from what is stored.
-    pub fn answered(&self, answer: &Answer<Body>, now: u64) {
+    pub fn answered(&self, answer: &ClientResponse<Body>, now: u64) {
         // Refusals have no record; they are no gets.
         if let Some(record) = &answer.record {
             self.count(if record.freshness.is_fresh(now) { Came::Hit } else { Came::StaleHit });
@@ -48,9 +48,9 @@ impl Figures {
         stats.refreshes += u64::from(background);
     }
 
-    pub fn load_ended(&self, outcome: &Outcome<Body>, millis: u64) {
+    pub fn load_ended(&self, outcome: &FetchOutcome<Body>, millis: u64) {
         let mut stats = self.0.borrow_mut();
-        stats.load_failures += u64::from(matches!(outcome, Outcome::Failed(_)));
+        stats.load_failures += u64::from(matches!(outcome, FetchOutcome::Failed(_)));
         stats.load_millis.record(millis);
     }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use nearcache::http::exchange::{Filling, FlightKey, Key, Outcome};
+use nearcache::http::exchange::{FetchOutcome, Filling, FlightKey, Key};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::proxy::Proxy;
@@ -37,7 +37,7 @@ pub(crate) enum State {
     /// A store below of this name had something for it, which is in the memory now.
     Below(String),
     /// It has ended.
-    Ended(Rc<Outcome<Body>>),
+    Ended(Rc<FetchOutcome<Body>>),
 }
 
 /// Those that can be joined, by what they ask for, and what all of them take.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
-use nearcache::http::exchange::{Answer, Record};
+use nearcache::http::exchange::{ClientResponse, Record};
 use wasm_bindgen::JsValue;
 
 use crate::host::{self, Host};
@@ -12,9 +12,9 @@ use crate::store::Body;
 
 /// By the address of a record, which stays its own as long as its `Weak` is here.
 #[derive(Default)]
-pub(crate) struct Heads(RefCell<HashMap<*const Record, Kept>>);
+pub(crate) struct Heads(RefCell<HashMap<*const Record, CachedHeaders>>);
 
-struct Kept {
+struct CachedHeaders {
     record: Weak<Record>,
     /// What the answer said beside the record's fields, flat: age and `Cache-Status`, which change by the second.
     beside: String,
@@ -26,7 +26,7 @@ const MOST: usize = 512;
 
 impl Heads {
     /// A `Headers` of an answer, which nobody may change.
-    pub fn of(&self, host: &Host, answer: &Answer<Body>) -> JsValue {
+    pub fn of(&self, host: &Host, answer: &ClientResponse<Body>) -> JsValue {
         let beside = host::flatten(&answer.fields);
         let Some(record) = &answer.record else { return host.headers(&beside) };
         let mut kept = self.0.borrow_mut();
@@ -38,7 +38,10 @@ impl Heads {
         if kept.len() >= MOST {
             kept.clear();
         }
-        kept.insert(Rc::as_ptr(record), Kept { record: Rc::downgrade(record), beside, headers: headers.clone() });
+        kept.insert(
+            Rc::as_ptr(record),
+            CachedHeaders { record: Rc::downgrade(record), beside, headers: headers.clone() },
+        );
         headers
     }
 

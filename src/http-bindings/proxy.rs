@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use js_sys::Function;
-use nearcache::figures::{Held, Layer};
-use nearcache::http::exchange::{Answer, Content, Fetch, Request};
+use nearcache::figures::{Layer, Occupancy};
+use nearcache::http::exchange::{ClientResponse, Content, Fetch, Request};
 use nearcache::http::rule::Rules;
 use nearcache::{Stats, figures};
 use wasm_bindgen::JsValue;
@@ -62,14 +62,14 @@ impl Proxy {
     }
 
     /// What there is now, and its bounds.
-    pub fn held(&self) -> Held {
-        Held {
+    pub fn held(&self) -> Occupancy {
+        Occupancy {
             entries: Some(self.store.len() as u64),
             bytes: Some(self.store.weight()),
             max_entries: Some(self.limits.max_entries),
             max_bytes: Some(self.limits.max_bytes),
             loads_in_flight: Some(self.flights.under_way() as u64),
-            ..Held::default()
+            ..Occupancy::default()
         }
     }
 
@@ -111,7 +111,7 @@ impl Proxy {
     }
 
     /// The response of an answer. `take` gives the body of the trip that it came by.
-    pub(crate) fn respond(&self, answer: Answer<Body>, take: Option<&Function>) -> JsValue {
+    pub(crate) fn respond(&self, answer: ClientResponse<Body>, take: Option<&Function>) -> JsValue {
         let headers = self.heads.of(&self.host, &answer);
         let body = match answer.content {
             Content::Empty => JsValue::NULL,

@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
-use nearcache::http::exchange::{Failure, Fetch, Filling, Manifest, Outcome, Piece, Progress, ResponseHead, Shared};
+use nearcache::http::exchange::{
+    Failure, Fetch, FetchOutcome, Filling, Manifest, Piece, Progress, ResponseHead, Shared,
+};
 use nearcache::http::rule::Purge;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -58,7 +60,7 @@ impl Trip {
         }
     }
 
-    fn end(&mut self, outcome: Outcome<Body>, now: u64) {
+    fn end(&mut self, outcome: FetchOutcome<Body>, now: u64) {
         self.apply(now);
         let took = now.saturating_sub(self.sent_at);
         self.proxy.figures.load_ended(&outcome, took);
@@ -94,7 +96,7 @@ impl Trip {
     }
 
     /// What becomes of a body for which there is no room: it is stored apart, if it may be.
-    fn begin_apart(&mut self, filling: &Filling<Body>, now: u64) -> Option<Outcome<Body>> {
+    fn begin_apart(&mut self, filling: &Filling<Body>, now: u64) -> Option<FetchOutcome<Body>> {
         filling.may_lie_apart(now).filter(|length| *length <= self.proxy.most_apart.get())?;
         let gone = now.saturating_sub(self.proxy.limits.trip_ms());
         if !self.proxy.flights.begin_apart(self.fetch.key(), now, gone) {
@@ -231,7 +233,7 @@ impl Trip {
 
     /// Whether the one who leads gets the origin's body as it comes.
     pub fn passes(&self) -> bool {
-        matches!(&*self.flight.state.borrow(), State::Ended(outcome) if matches!(**outcome, Outcome::Unshared(_)))
+        matches!(&*self.flight.state.borrow(), State::Ended(outcome) if matches!(**outcome, FetchOutcome::Unshared(_)))
     }
 
     /// The room for the body that is to be read.

@@ -37,7 +37,7 @@ pub(super) const MISS_EXPIRED: u32 = kind(3);
 /// Of `brought` and `failed`.
 pub(super) const NOT_STORED: u32 = kind(0);
 pub(super) const STORED: u32 = kind(1);
-pub(super) const RESCUED: u32 = kind(2);
+pub(super) const SERVED_STALE: u32 = kind(2);
 pub(super) const FAILURE_CACHED: u32 = kind(3);
 pub(super) const FLIGHT_ENDED: u32 = kind(4);
 /// Of `failed`: it is to be tried again.

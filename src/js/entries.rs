@@ -6,9 +6,9 @@ use nearcache::options::PolicyPatch;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Core;
+use crate::call_options::CallOptions;
 use crate::codes::*;
 use crate::numbers::{to_hash, to_tags, to_weight};
-use crate::said::Said;
 
 #[wasm_bindgen]
 impl Core {
@@ -92,7 +92,7 @@ impl Core {
         said: &[f64],
         tags: Option<String>,
     ) -> u32 {
-        let said = Said::read(said).patch;
+        let said = CallOptions::read(said).patch;
         self.put(slot, partition, hash, now, policy, bytes, absent, random, &said, &to_tags(tags))
     }
 

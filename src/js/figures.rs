@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::Core;
 
 /// A window of figures that was asked for, by whose figures and how long.
-pub(super) struct Asked {
+pub(super) struct RecentFigures {
     namespace: i32,
     millis: f64,
     window: Window,
@@ -96,7 +96,7 @@ impl Core {
             if self.windows.len() >= MOST_WINDOWS {
                 self.windows.pop();
             }
-            self.windows.push(Asked { namespace, millis, window: Window::new(millis as u64) });
+            self.windows.push(RecentFigures { namespace, millis, window: Window::new(millis as u64) });
             self.windows.len() - 1
         });
         match self.windows.get_mut(at) {

@@ -12,6 +12,7 @@
 // There is nothing here but for the host of wasm.
 #![cfg(target_family = "wasm")]
 
+mod call_options;
 mod codes;
 mod columns;
 mod entries;
@@ -20,7 +21,6 @@ mod loads;
 mod numbers;
 mod policies;
 mod purges;
-mod said;
 mod snapshot;
 mod turns;
 mod waits;
@@ -31,9 +31,9 @@ use nearcache::numbers::to_ttl;
 use nearcache::options::{Limits, LoadLimits};
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use call_options::CallOptions;
 use codes::*;
 use policies::Policies;
-use said::Said;
 
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
@@ -44,7 +44,7 @@ pub struct Core {
     machine: Machine,
     policies: Policies,
     computes: Vec<ComputeQueue>,
-    windows: Vec<figures::Asked>,
+    windows: Vec<figures::RecentFigures>,
 }
 
 #[wasm_bindgen]
@@ -81,9 +81,9 @@ impl Core {
     /// Gives a number, the next or one that another policy had, to the policy that does what a cache does if nobody says
     /// anything (which is number 0) but for the numbers that are `said`.
     pub fn policy(&mut self, number: u32, said: &[f64], checked: bool) {
-        let mut patch = Said::read(said).patch;
+        let mut patch = CallOptions::read(said).patch;
         patch.checked = checked.then_some(true);
-        self.policies.put(number, Policies::USUAL.patched(&patch));
+        self.policies.put(number, Policies::DEFAULT.patched(&patch));
     }
 
     /// The number of the namespace of this name in another (0: the root); -1 when there is none left.

@@ -1,17 +1,18 @@
 //! How keys are asked for, and how their loads end.
 
 use nearcache::core::{
-    Answer, Ask, Brought, Counted, Failure, Machine, MissCause, Node, Outcome, PartitionId, Settled, Slot, StaleCause,
+    Answer, Ask, Counted, Failure, LoadOutcome, LoadedValue, Machine, MissCause, Node, PartitionId, Settled, Slot,
+    StaleCause,
 };
 use nearcache::numbers::to_time;
 use nearcache::options::{Policy, PolicyPatch, Priority};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Core;
+use crate::call_options::CallOptions;
 use crate::codes::*;
 use crate::news;
 use crate::numbers::{said_ttl, to_hash, to_tags, to_weight, with};
-use crate::said::Said;
 
 #[wasm_bindgen]
 impl Core {
@@ -60,7 +61,7 @@ impl Core {
         said: &[f64],
         tags: Option<String>,
     ) -> f64 {
-        let Said { mut patch, weight } = Said::read(said);
+        let CallOptions { mut patch, weight } = CallOptions::read(said);
         patch.priority = low_priority.then_some(Priority::Low);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), to_tags(tags));
         let ask = Ask {
@@ -100,7 +101,7 @@ impl Core {
         said: &[f64],
         tags: Option<String>,
     ) -> f64 {
-        let said = Said::read(said).patch;
+        let said = CallOptions::read(said).patch;
         self.bring(flight, now, bytes, absent, random, skip, age, &said, &to_tags(tags))
     }
 
@@ -122,7 +123,7 @@ impl Core {
         self.insert(0, partition, hash, now, policy, bytes, absent, random)
     }
 
-    /// A load failed; `backoff` is what its loader or the user's rule says. `RESCUED`, where the key's slot has
+    /// A load failed; `backoff` is what its loader or the user's rule says. `SERVED_STALE`, where the key's slot has
     /// a value to fall back on, `FAILURE_CACHED`, where the error belongs there, `NOT_STORED` or `FLIGHT_ENDED`; `NEWS`; above, how
     /// many milliseconds it took. Or, if it `may_retry`, `RETRY`, and above, in how many milliseconds.
     pub fn failed(&mut self, flight: u32, now: f64, backoff: f64, may_retry: bool, random: f64) -> f64 {
@@ -171,8 +172,16 @@ impl Core {
         tags: &[String],
     ) -> f64 {
         let Some(flight) = self.flight(flight) else { return f64::from(FLIGHT_ENDED) };
-        let brought =
-            Brought { now: to_time(now), said, tags, weight: to_weight(bytes), absent, skip, random, age: age as u64 };
+        let brought = LoadedValue {
+            now: to_time(now),
+            said,
+            tags,
+            weight: to_weight(bytes),
+            absent,
+            skip,
+            random,
+            age: age as u64,
+        };
         let settled = self.machine.brought(flight, &brought);
         self.settled(settled, self.machine.must_ask_again())
     }
@@ -180,12 +189,12 @@ impl Core {
     fn settled(&mut self, settled: Settled, ask_again: bool) -> f64 {
         let mut above = settled.millis;
         let code = match settled.outcome {
-            Outcome::Stored(_) => STORED | self.machine.poll_evicted().map_or(0, Slot::number),
-            Outcome::Rescued(_) => RESCUED,
-            Outcome::FailureCached(_) => FAILURE_CACHED,
-            Outcome::NotStored => NOT_STORED,
-            Outcome::FlightEnded => FLIGHT_ENDED,
-            Outcome::RetryIn(millis) => {
+            LoadOutcome::Stored(_) => STORED | self.machine.poll_evicted().map_or(0, Slot::number),
+            LoadOutcome::ServedStale(_) => SERVED_STALE,
+            LoadOutcome::FailureCached(_) => FAILURE_CACHED,
+            LoadOutcome::NotStored => NOT_STORED,
+            LoadOutcome::FlightEnded => FLIGHT_ENDED,
+            LoadOutcome::RetryIn(millis) => {
                 above = millis;
                 RETRY
             }
@@ -233,7 +242,7 @@ fn answer(machine: &mut Machine, ask: &Ask<'_>) -> f64 {
         Answer::Stale(slot, _) => f64::from(STALE_ERROR | slot.number()),
         Answer::Failed(slot) => f64::from(FAILED | slot.number()),
         Answer::Join(wait) => with(JOIN | wait.group, wait.flight.index()),
-        Answer::Lead(slot, flight, cause) => with(lead(cause) | slot.number(), flight.index()),
+        Answer::StartLoad(slot, flight, cause) => with(lead(cause) | slot.number(), flight.index()),
         Answer::Refresh { slot, flight, stale } => {
             with(if stale { REFRESH_STALE } else { REFRESH_AHEAD } | slot.number(), flight.index())
         }

@@ -25,10 +25,10 @@ impl Default for Policies {
 
 impl Policies {
     /// What number 0 says, where there is no such number.
-    pub const USUAL: Policy = Policy::USUAL;
+    pub const DEFAULT: Policy = Policy::DEFAULT;
 
     pub fn get(&self, number: u32) -> &Policy {
-        self.0.get(number as usize).map_or(&Self::USUAL, |known| &known.policy)
+        self.0.get(number as usize).map_or(&Self::DEFAULT, |known| &known.policy)
     }
 
     /// As [`PlainTtl::of`].

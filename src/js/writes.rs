@@ -1,13 +1,13 @@
 //! Values that are written through, or computed.
 
-use nearcache::core::{Brought, ComputeQueue, MOST_COMPUTES_WAITING, PartitionId, Slot, WriteThrough};
+use nearcache::core::{ComputeQueue, LoadedValue, MOST_COMPUTES_WAITING, PartitionId, Slot, WriteThrough};
 use nearcache::numbers::to_time;
 use nearcache::time::Timestamp;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Core;
+use crate::call_options::CallOptions;
 use crate::numbers::{to_hash, to_tags, to_weight, with};
-use crate::said::Said;
 
 #[wasm_bindgen]
 impl Core {
@@ -25,7 +25,7 @@ impl Core {
         said: &[f64],
         tags: Option<String>,
     ) -> f64 {
-        let Said { patch, weight } = Said::read(said);
+        let CallOptions { patch, weight } = CallOptions::read(said);
         let (policy, tags) = (self.policies.get(policy).patched(&patch), to_tags(tags));
         let write = WriteThrough {
             slot: Slot::new(slot),
@@ -74,8 +74,9 @@ impl Core {
         tags: Option<String>,
     ) -> u32 {
         let (now, tags) = (to_time(now), to_tags(tags));
-        let said = Said::read(said).patch;
-        let brought = Brought { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random, age: 0 };
+        let said = CallOptions::read(said).patch;
+        let brought =
+            LoadedValue { now, said: &said, tags: &tags, weight: to_weight(bytes), absent, skip, random, age: 0 };
         self.end_write(write, computes, slot, now, Some(&brought))
     }
 
@@ -110,7 +111,7 @@ impl Core {
         computes: bool,
         slot: u32,
         now: Timestamp,
-        brought: Option<&Brought<'_>>,
+        brought: Option<&LoadedValue<'_>>,
     ) -> u32 {
         let (write, slot) = (self.machine.write_at(write), Slot::new(slot));
         let stored = match computes {

@@ -58,12 +58,12 @@ impl Chain {
 
 /// What happened lately at the tiers, by how long that is.
 #[derive(Default)]
-pub(super) struct Windows(Vec<(u8, f64, Window<TierFigures>)>);
+pub(super) struct RecentFigures(Vec<(u8, f64, Window<TierFigures>)>);
 
 /// More windows than this are not kept: they are asked for by programs that know what they want.
 const MOST_WINDOWS: usize = 64;
 
-impl Windows {
+impl RecentFigures {
     fn recent(&mut self, tier: u8, millis: f64, now: nearcache::Timestamp, stats: &TierFigures) -> TierFigures {
         let known = self.0.iter().position(|(of, long, _)| *of == tier && *long == millis);
         let at = known.unwrap_or_else(|| {

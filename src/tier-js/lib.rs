@@ -32,7 +32,7 @@ pub fn place(namespaces: Vec<String>, scopes: Vec<String>) -> String {
 #[wasm_bindgen]
 pub struct Chain {
     chain: tier::Chain,
-    windows: figures::Windows,
+    windows: figures::RecentFigures,
 }
 
 #[wasm_bindgen]
@@ -46,7 +46,7 @@ impl Chain {
             late_writes: late_writes as u64,
             marks,
         };
-        Chain { chain: tier::Chain::new(options, seal_of(&secrets)), windows: figures::Windows::default() }
+        Chain { chain: tier::Chain::new(options, seal_of(&secrets)), windows: figures::RecentFigures::default() }
     }
 
     /// Adds a tier below the others; `false` if there are too many.

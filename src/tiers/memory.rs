@@ -22,14 +22,14 @@ pub struct MemoryTier {
 
 #[derive(Debug, Default)]
 struct State {
-    held: HashMap<Rc<str>, Held>,
+    held: HashMap<Rc<str>, MemoryEntry>,
     by_age: BTreeMap<u64, Rc<str>>,
     bytes: usize,
     stored: u64,
 }
 
 #[derive(Debug)]
-struct Held {
+struct MemoryEntry {
     bytes: Rc<[u8]>,
     until: Timestamp,
     number: u64,
@@ -123,7 +123,7 @@ impl State {
         self.stored += 1;
         self.bytes += weight(name, bytes);
         self.by_age.insert(self.stored, name.clone());
-        self.held.insert(name.clone(), Held { bytes: bytes.clone(), until, number: self.stored });
+        self.held.insert(name.clone(), MemoryEntry { bytes: bytes.clone(), until, number: self.stored });
         while self.bytes > max_bytes {
             let Some((_, oldest)) = self.by_age.first_key_value() else { return };
             let oldest = oldest.clone();

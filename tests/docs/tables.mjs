@@ -123,10 +123,10 @@ export default {
     const listed = rows.flatMap(([option]) => names(option));
     const eviction = /^ +eviction: EvictionPolicy::(\w+),$/m.exec(builder)?.[1];
     // What is usual depends on a feature, which is on by default.
-    const usual = /feature = "adaptive"\)\]\s+pub const USUAL: Self = Self::(\w+)/.exec(
+    const usual = /feature = "adaptive"\)\]\s+pub const DEFAULT: Self = Self::(\w+)/.exec(
       read("src/core/eviction/mod.rs"),
     )[1];
-    assert.equal(eviction, "USUAL");
+    assert.equal(eviction, "DEFAULT");
     assert.equal(rows.find(([option]) => option === "`eviction`")[1], `\`${usual}\``);
     assert.deepEqual(listed.sort(), made.filter((name) => name !== "build").sort());
   },

@@ -1,7 +1,7 @@
 //! A page of figures with awkward labels: `tests/figures.rs` looks at it, and as an example it is printed for
 //! Prometheus' own parser (`scripts/test rust`).
 
-use nearcache::figures::{Held, Layer, prometheus};
+use nearcache::figures::{Layer, Occupancy, prometheus};
 use nearcache::{Histogram, Stats};
 
 #[allow(dead_code, reason = "only the example runs it")]
@@ -28,7 +28,7 @@ pub const AWKWARD: [&str; 12] = [
 /// Every name as each label.
 pub fn page() -> String {
     let figures: Vec<Stats> = (0..).map(stats).take(AWKWARD.len()).collect();
-    let held = Held {
+    let held = Occupancy {
         entries: Some(3),
         bytes: Some(1 << 60),
         max_entries: Some(10_000),
@@ -45,7 +45,7 @@ pub fn page() -> String {
             [
                 layer,
                 Layer { namespace: Some(name), ..layer },
-                Layer { layer: name, held: Held::default(), ..layer },
+                Layer { layer: name, held: Occupancy::default(), ..layer },
                 layer,
             ]
         })

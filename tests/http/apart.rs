@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use nearcache::http::exchange::{Answer, Content, Decision, Exchange, FetchHead, Manifest};
+use nearcache::http::exchange::{ClientResponse, Content, Decision, Exchange, FetchHead, Manifest};
 use nearcache::http::rule::Rule;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -187,7 +187,7 @@ fn broken_bytes_of_a_head_never_panic_and_never_promise_another_length() {
         let nearcache::http::exchange::Below::Found(change) = found else { continue };
         let target = change.apply(None, one.now());
         let decision = exchange.handle_below(target.as_ref(), "tier", true, one.now());
-        if let Decision::Answer(Answer { content: Content::Apart(manifest, bytes), .. }) = decision {
+        if let Decision::ClientResponse(ClientResponse { content: Content::Apart(manifest, bytes), .. }) = decision {
             let parts = manifest.parts(&bytes);
             assert!(parts.bytes.end <= manifest.length() && !parts.digests.is_empty());
         }

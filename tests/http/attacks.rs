@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use ::http::{HeaderMap, Method};
-use nearcache::http::exchange::{Decision, Exchange, Failure, Outcome, Request};
+use nearcache::http::exchange::{Decision, Exchange, Failure, FetchOutcome, Request};
 use nearcache::http::rule::{Rule, UNKEYED_FIELDS};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -41,9 +41,9 @@ fn start(world: &World, request: Request) -> (Exchange<Bytes>, Box<nearcache::ht
     }
 }
 
-fn answered(decision: Decision<Bytes>) -> nearcache::http::exchange::Answer<Bytes> {
+fn answered(decision: Decision<Bytes>) -> nearcache::http::exchange::ClientResponse<Bytes> {
     match decision {
-        Decision::Answer(answer) => answer,
+        Decision::ClientResponse(answer) => answer,
         other => panic!("{other:?}"),
     }
 }
@@ -190,7 +190,7 @@ fn d7_a_failure_that_one_request_s_fields_may_have_caused_is_not_everybody_s() {
     let mut victims: Vec<_> = (0..5).map(|_| start(&world, get("/", &[]))).collect();
     assert!(victims.iter().all(|(_, fetch)| fetch.flight() == attack.flight()), "they wait for the attacker's");
     let (outcome, _) = world.run(&mut attack);
-    assert!(matches!(outcome, Outcome::Failed(_)));
+    assert!(matches!(outcome, FetchOutcome::Failed(_)));
     for (victim, _) in &mut victims {
         let key = victim.key().unwrap().clone();
         match victim.handle_outcome(&outcome, false, world.found(&key).as_ref(), world.now()) {
@@ -200,7 +200,7 @@ fn d7_a_failure_that_one_request_s_fields_may_have_caused_is_not_everybody_s() {
                 let answer = answered(victim.handle_outcome(&outcome, true, found.as_ref(), world.now()));
                 assert_eq!(answer.status, 200);
             }
-            Decision::Answer(answer) => assert_eq!(answer.status, 200),
+            Decision::ClientResponse(answer) => assert_eq!(answer.status, 200),
             other => panic!("{other:?}"),
         }
     }
@@ -214,7 +214,7 @@ fn d7_victims_try_a_few_times_and_no_more() {
     for _ in 0..10 {
         let (_, mut attack) = start(&world, get("/", &[("x-oversized", "1")]));
         let (outcome, _) = world.run(&mut attack);
-        if let Decision::Answer(answer) = victim.handle_outcome(&outcome, false, None, world.now()) {
+        if let Decision::ClientResponse(answer) = victim.handle_outcome(&outcome, false, None, world.now()) {
             return assert_eq!(answer.status, 503);
         }
     }

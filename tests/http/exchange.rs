@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use ::http::Method;
-use nearcache::http::exchange::{Content, Decision, Exchange, Failure, Outcome, Progress, Request, ResponseHead};
+use nearcache::http::exchange::{Content, Decision, Exchange, Failure, FetchOutcome, Progress, Request, ResponseHead};
 use nearcache::http::rule::{Cookies, Purge, Ranges, Reload, Rule};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -433,7 +433,7 @@ fn a_rule_says_what_else_a_write_purges() {
     let mut exchange = Exchange::<()>::new(rule, request(Method::PUT, "/x", &[]));
     let Decision::Fetch(mut fetch) = exchange.handle_stored(None, 0) else { panic!() };
     let head = ResponseHead { status: 204, fields: map(&[]) };
-    assert!(matches!(fetch.handle_response(head, 0, 0), Progress::Done(Outcome::Unshared(_))));
+    assert!(matches!(fetch.handle_response(head, 0, 0), Progress::Done(FetchOutcome::Unshared(_))));
     let keys: Vec<_> =
         std::iter::from_fn(|| fetch.poll_change()).map(|change| change.key().as_str().to_owned()).collect();
     assert_eq!(keys, ["example.com/x", "example.com/feed"]);
@@ -575,7 +575,9 @@ fn a_follower_gets_what_the_leader_brought_if_it_is_for_it() {
     let (mut other, _) = start("2");
     let (outcome, _) = world.run(&mut leading);
     let found = world.found(leading.key());
-    let Decision::Answer(answer) = same.handle_outcome(&outcome, false, found.as_ref(), world.now()) else { panic!() };
+    let Decision::ClientResponse(answer) = same.handle_outcome(&outcome, false, found.as_ref(), world.now()) else {
+        panic!()
+    };
     assert!(joined(&answer.to_fields(), "cache-status").unwrap().contains("collapsed"));
     let Decision::Fetch(fetch) = other.handle_outcome(&outcome, false, found.as_ref(), world.now()) else { panic!() };
     assert_ne!(fetch.flight(), leading.flight(), "its variant has a trip of its own");

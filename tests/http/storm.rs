@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ::http::{HeaderMap, HeaderValue, Method};
 use nearcache::http::exchange::{
-    Answer, Decision, Exchange, Failure, Fetch, FetchHead, FlightKey, Key, Outcome, Request, Stored,
+    ClientResponse, Decision, Exchange, Failure, Fetch, FetchHead, FetchOutcome, FlightKey, Key, Request, Stored,
 };
 use nearcache::http::rule::{Rule, UNKEYED_FIELDS};
 #[cfg(target_family = "wasm")]
@@ -224,7 +224,7 @@ impl Storm {
 
     fn decide(&mut self, client: Client, decision: Decision<Bytes>, origins: Vec<u8>) {
         match decision {
-            Decision::Answer(answer) => self.answer(client, answer, origins),
+            Decision::ClientResponse(answer) => self.answer(client, answer, origins),
             Decision::AnswerAndRefresh(answer, fetch) => {
                 self.answer(client, answer, origins);
                 self.lead(fetch, Vec::new());
@@ -263,7 +263,7 @@ impl Storm {
             let led = position == 0;
             let found = client.exchange.key().and_then(|key| self.world.found(key));
             let decision = client.exchange.handle_outcome(&outcome, led, found.as_ref(), self.world.now());
-            if !led && matches!(outcome, Outcome::Stored(_)) && matches!(decision, Decision::Answer(_)) {
+            if !led && matches!(outcome, FetchOutcome::Stored(_)) && matches!(decision, Decision::ClientResponse(_)) {
                 self.collapsed += 1;
             }
             self.decide(client, decision, if led { body.clone() } else { Vec::new() });
@@ -290,7 +290,7 @@ impl Storm {
         self.world.found(key).map_or(0, |target| target.variants().iter().filter(good).count())
     }
 
-    fn answer(&mut self, client: Client, answer: Answer<Bytes>, origins: Vec<u8>) {
+    fn answer(&mut self, client: Client, answer: ClientResponse<Bytes>, origins: Vec<u8>) {
         *self.answered.entry(client.number).or_default() += 1;
         let got = receive(answer, origins);
         let status = got.field("cache-status").expect("every answer says what the cache did");

@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use nearcache::http::exchange::{
-    Answer, Below, Change, Content, Decision, Exchange, Failure, Fetch, FetchHead, Key, Manifest, Outcome, Piece,
-    Progress, Request, ResponseHead, Target,
+    Below, Change, ClientResponse, Content, Decision, Exchange, Failure, Fetch, FetchHead, FetchOutcome, Key, Manifest,
+    Piece, Progress, Request, ResponseHead, Target,
 };
 use nearcache::http::rule::Rule;
 
@@ -88,7 +88,7 @@ impl World {
         let mut body = Vec::new();
         for _ in 0..20 {
             match decision {
-                Decision::Answer(answer) => {
+                Decision::ClientResponse(answer) => {
                     let Content::Apart(manifest, bytes) = &answer.content else { return receive(answer, body) };
                     if let Some(lies) = self.lies(manifest) {
                         assert!(bytes.end <= manifest.length());
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// A trip to the origin, and the body of what it brought.
-    pub fn run(&self, fetch: &mut Fetch<Bytes>) -> (Outcome<Bytes>, Vec<u8>) {
+    pub fn run(&self, fetch: &mut Fetch<Bytes>) -> (FetchOutcome<Bytes>, Vec<u8>) {
         for _ in 0..5 {
             let sent_at = self.now();
             self.asked.borrow_mut().push(fetch.head().clone());
@@ -232,7 +232,7 @@ fn part<'a>(body: &'a [u8], range: &Range<u64>) -> &'a [u8] {
     &body[usize::try_from(range.start).unwrap().min(end)..end]
 }
 
-pub fn receive(answer: Answer<Bytes>, origins: Vec<u8>) -> Reception {
+pub fn receive(answer: ClientResponse<Bytes>, origins: Vec<u8>) -> Reception {
     let fields = answer.to_fields();
     let body = match answer.content {
         Content::Empty => Vec::new(),

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use nearcache::core::{
-    Answer, Ask, Brought, FlightId, Machine, NewValue, Part, PartitionId, Slot, Timers, WaitId, Who,
+    Answer, Ask, FlightId, LoadedValue, Machine, NewValue, Part, PartitionId, Slot, Timers, WaitId, Who,
 };
 use nearcache::options::{Limits, Policy, PolicyPatch};
 use nearcache::{Timestamp, Ttl};
@@ -22,7 +22,7 @@ pub fn machine(max_entries: u64, timers: Timers) -> Machine {
 }
 
 pub fn policy(patch: PolicyPatch) -> Policy {
-    Policy::USUAL.patched(&patch)
+    Policy::DEFAULT.patched(&patch)
 }
 
 pub fn within(millis: u64) -> Policy {
@@ -52,7 +52,7 @@ pub fn ask(slot: Option<Slot>, now: u64, policy: &Policy) -> Ask<'_> {
 
 pub fn lead(machine: &mut Machine, ask: &Ask<'_>) -> (Slot, FlightId) {
     match machine.ask(ask) {
-        Answer::Lead(slot, flight, _) => (slot, flight),
+        Answer::StartLoad(slot, flight, _) => (slot, flight),
         other => panic!("wanted to lead, got {other:?}"),
     }
 }
@@ -70,8 +70,17 @@ fn nothing_said() -> &'static PolicyPatch {
     &NOTHING
 }
 
-pub fn brought(now: u64, tags: &[String]) -> Brought<'_> {
-    Brought { now: at(now), said: nothing_said(), tags, weight: None, absent: false, skip: false, random: 0.0, age: 0 }
+pub fn brought(now: u64, tags: &[String]) -> LoadedValue<'_> {
+    LoadedValue {
+        now: at(now),
+        said: nothing_said(),
+        tags,
+        weight: None,
+        absent: false,
+        skip: false,
+        random: 0.0,
+        age: 0,
+    }
 }
 
 pub fn insert(
@@ -97,7 +106,7 @@ pub fn insert_tagged(machine: &mut Machine, partition: PartitionId, tag: &str) -
     let tags = [tag.to_owned()];
     let value = NewValue {
         hash: None,
-        policy: &Policy::USUAL,
+        policy: &Policy::DEFAULT,
         said: nothing_said(),
         tags: [&tags, &[]],
         weight: None,

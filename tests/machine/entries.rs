@@ -2,8 +2,8 @@
 
 use crate::driving::*;
 use nearcache::core::{
-    Answer, BatchId, BatchLimits, Failure, Goes, JoinBatch, JoinedBatch, Machine, NewValue, Outcome, Part, PartitionId,
-    RemovalCause, Timers, Touched, WriteThrough, join_scope,
+    Answer, BatchId, BatchLimits, Failure, Goes, JoinBatch, JoinedBatch, LoadOutcome, Machine, NewValue, Part,
+    PartitionId, RemovalCause, Timers, Touched, WriteThrough, join_scope,
 };
 use nearcache::options::{Limits, Policy, PolicyPatch};
 use nearcache::{Ttl, core::MissCause};
@@ -46,7 +46,7 @@ fn removals_say_what_left_and_whether_the_key_goes_too() {
     let (same, flight) = lead(&mut machine, &ask(Some(slot), 5, &policy));
     let removal = machine.poll_removal().expect("the value leaves");
     assert_eq!((same, removal.cause, removal.key_removed), (slot, Some(RemovalCause::Expired), false));
-    assert_eq!(machine.failed(flight, &Failure::last(at(6), None)).outcome, Outcome::NotStored);
+    assert_eq!(machine.failed(flight, &Failure::last(at(6), None)).outcome, LoadOutcome::NotStored);
     let removal = machine.poll_removal().expect("then the key");
     assert_eq!((removal.cause, removal.key_removed), (None, true));
 }
@@ -98,7 +98,7 @@ fn sizes_of_parts_count_what_lies_within_them() {
     let said = PolicyPatch::new();
     let mut put = |steps: &[(bool, &str)], weight| {
         let (.., partition) = open(&mut machine, steps);
-        let (policy, weight) = (&Policy::USUAL, Some(weight));
+        let (policy, weight) = (&Policy::DEFAULT, Some(weight));
         let value = NewValue { hash: None, policy, said: &said, tags: [&[], &[]], weight, absent: false, random: 0.0 };
         (machine.insert(None, partition, at(0), &value).expect("it fits"), partition)
     };
@@ -134,7 +134,7 @@ fn a_scopes_number_is_kept_while_it_has_keys_or_handles_and_used_again_after() {
     let mut machine = machine(100, Timers::Own);
     let (.., first) = open(&mut machine, &[(false, "first")]);
     machine.retain_partition(first);
-    let slot = insert(&mut machine, None, first, 0, &Policy::USUAL).expect("it fits");
+    let slot = insert(&mut machine, None, first, 0, &Policy::DEFAULT).expect("it fits");
     assert_ne!(open(&mut machine, &[(false, "second")]).2, first);
     machine.release_partition(first);
     assert_eq!(open(&mut machine, &[(false, "first")]).2, first, "it has a key");
@@ -165,10 +165,10 @@ fn what_loses_its_key_after_a_purge_may_be_inserted_anew_in_the_same_slot() {
     // The symptom: a slot that `ask` had freed was handed out as the new load's, and the next key got the same.
     let mut machine = machine(10, Timers::Own);
     let policy = within(0);
-    let first = insert(&mut machine, None, PartitionId::ROOT, 0, &Policy::USUAL).expect("it fits");
+    let first = insert(&mut machine, None, PartitionId::ROOT, 0, &Policy::DEFAULT).expect("it fits");
     machine.remove(first);
     let (second, _) = lead(&mut machine, &ask(None, 1, &policy));
-    let third = insert(&mut machine, None, PartitionId::ROOT, 1, &Policy::USUAL).expect("it fits");
+    let third = insert(&mut machine, None, PartitionId::ROOT, 1, &Policy::DEFAULT).expect("it fits");
     assert_ne!(second, third, "the load's key has its slot, however late the load is");
     assert_eq!(machine.newest_first(at(2)), [third]);
 }
@@ -178,7 +178,7 @@ fn a_driver_that_goes_on_using_a_slot_that_was_freed_corrupts_nothing() {
     // The symptom: the ring of entries was corrupted, and `newest_first` never ended.
     let mut machine = machine(10, Timers::Own);
     let slots: Vec<_> =
-        (0..4).map(|n| insert(&mut machine, None, PartitionId::ROOT, n, &Policy::USUAL).expect("it fits")).collect();
+        (0..4).map(|n| insert(&mut machine, None, PartitionId::ROOT, n, &Policy::DEFAULT).expect("it fits")).collect();
     let freed = slots[1];
     machine.remove(freed);
     while machine.poll_removal().is_some() {}
@@ -187,11 +187,11 @@ fn a_driver_that_goes_on_using_a_slot_that_was_freed_corrupts_nothing() {
     assert_eq!(machine.touch(freed, at(5)), Touched::Miss(MissCause::Absent));
     assert_eq!((machine.is_fresh(freed, at(5)), machine.age(freed, at(5))), (false, None));
     assert_eq!(machine.len(), 3);
-    let written = insert(&mut machine, Some(freed), PartitionId::ROOT, 6, &Policy::USUAL).expect("it fits");
+    let written = insert(&mut machine, Some(freed), PartitionId::ROOT, 6, &Policy::DEFAULT).expect("it fits");
     assert_eq!(machine.newest_first(at(6)), [written, slots[3], slots[2], slots[0]]);
     machine.remove(written);
-    let answer = machine.ask(&ask(Some(written), 7, &Policy::USUAL));
-    assert!(matches!(answer, Answer::Lead(..)), "{answer:?}");
+    let answer = machine.ask(&ask(Some(written), 7, &Policy::DEFAULT));
+    assert!(matches!(answer, Answer::StartLoad(..)), "{answer:?}");
     assert_eq!((machine.newest_first(at(7)).len(), machine.len()), (3, 3));
 }
 
@@ -203,7 +203,7 @@ fn a_write_that_nobody_ends_is_given_up_and_its_key_goes() {
         [(within(1_000), 31_000), (policy(PolicyPatch::new().hard_timeout(Ttl::Forever)), 930_000)]
     {
         for cause in [None, Some(RemovalCause::Removed)] {
-            let old = cause.and_then(|_| insert(&mut machine, None, PartitionId::ROOT, 0, &Policy::USUAL));
+            let old = cause.and_then(|_| insert(&mut machine, None, PartitionId::ROOT, 0, &Policy::DEFAULT));
             let (slot, id) = machine.begin_write(&write(old, 0, &policy)).expect("a number");
             machine.sweep(at(given_up), 1);
             assert_eq!(machine.poll_removal(), None, "it may still end");
@@ -256,7 +256,7 @@ fn a_write_that_is_abandoned_before_one_that_began_earlier_gives_its_key_up_firs
 fn a_purge_while_only_a_write_is_under_way_beats_it_if_it_bears_the_tag() {
     for (tag, stored) in [("red", false), ("blue", true)] {
         let mut machine = machine(10, Timers::Own);
-        let (slot, id) = machine.begin_write(&write(None, 0, &Policy::USUAL)).expect("a number");
+        let (slot, id) = machine.begin_write(&write(None, 0, &Policy::DEFAULT)).expect("a number");
         machine.remove_tag(ROOT, "red");
         let tags = [tag.to_owned()];
         let written = machine.end_write(id, Some(slot), at(1), Some(&brought(1, &tags)));

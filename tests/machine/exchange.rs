@@ -143,7 +143,7 @@ impl Twin {
                 let answer = self.machine.ask(&ask);
                 self.drain();
                 self.log += &format!(" {answer:?}");
-                if let Answer::Lead(slot, flight, _) = answer {
+                if let Answer::StartLoad(slot, flight, _) = answer {
                     self.place(key, Some(slot));
                     self.flights.push(flight);
                 }

@@ -50,7 +50,7 @@ fn who_needs_a_load_of_the_other_line_moves_it_into_a_line_that_has_room_and_no_
         let slots: Vec<_> = (0..most).map(|_| lead(&mut machine, &ask(None, 0, &low)).0).collect();
         assert!(matches!(machine.ask(&ask(None, 0, &low)), Answer::Refused(_)), "that line is full");
         join(&mut machine, &ask(Some(slots[0]), 0, &high));
-        assert_eq!(matches!(machine.ask(&ask(None, 0, &low)), Answer::Lead(..)), low_has_room);
+        assert_eq!(matches!(machine.ask(&ask(None, 0, &low)), Answer::StartLoad(..)), low_has_room);
     }
 }
 

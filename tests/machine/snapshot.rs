@@ -12,7 +12,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use crate::driving::*;
 use crate::random::{Random, seed};
 
-const POLICIES: [EvictionPolicy; 2] = [EvictionPolicy::Lru, EvictionPolicy::USUAL];
+const POLICIES: [EvictionPolicy; 2] = [EvictionPolicy::Lru, EvictionPolicy::DEFAULT];
 
 fn with_policy(max_entries: u64, max_bytes: u64, eviction: EvictionPolicy) -> Machine {
     Machine::with_eviction(Limits::new(max_entries, max_bytes, u64::MAX), Ttl::Millis(1_000), Timers::Own, eviction)
@@ -147,12 +147,12 @@ fn the_order_comes_back_and_what_is_worth_most_fits_into_a_smaller_cache() {
 
 #[test]
 fn bytes_have_bounds_too_and_smaller_ones_fill_what_is_left() {
-    let mut from = with_policy(100, 1_000, EvictionPolicy::USUAL);
+    let mut from = with_policy(100, 1_000, EvictionPolicy::DEFAULT);
     for (hash, weight) in [(1, 400), (2, 300), (3, 90)] {
         put(&mut from, hash, 0, PolicyPatch::new(), weight, &[]);
     }
     let records = save(&mut from, 0);
-    let mut to = with_policy(100, 500, EvictionPolicy::USUAL);
+    let mut to = with_policy(100, 500, EvictionPolicy::DEFAULT);
     restore_all(&mut to, 0, &records);
     assert!(to.len() == 2 && to.weight() <= 500 && to.weight() >= 390, "{} of {}", to.weight(), to.len());
 }
@@ -289,7 +289,7 @@ fn a_save_that_is_begun_later_ends_the_one_before() {
 
 #[test]
 fn a_purge_of_a_tag_since_the_restoring_began_beats_what_would_be_put_back() {
-    let mut machine = with_policy(10, u64::MAX, EvictionPolicy::USUAL);
+    let mut machine = with_policy(10, u64::MAX, EvictionPolicy::DEFAULT);
     let namespace = machine.namespace(0, "posts").expect("a number");
     let posts = machine.open_partition(Part { namespace, scope: "" }).expect("a number");
     let tags = ["ann".to_owned(), "bob".to_owned()];
@@ -328,7 +328,7 @@ fn nothing_is_put_back_once_something_had_to_go() {
 
 #[test]
 fn what_a_snapshot_drops_at_its_end_goes_again_but_for_what_is_newer() {
-    let mut machine = with_policy(10, u64::MAX, EvictionPolicy::USUAL);
+    let mut machine = with_policy(10, u64::MAX, EvictionPolicy::DEFAULT);
     let id = machine.begin_restore();
     let slots: Vec<Slot> =
         (0..4).filter_map(|n| machine.restore(id, at(0), &restored(n, Record::NEW, &[])).ok()).collect();

@@ -133,7 +133,7 @@ fn act(driven: &mut Driven, random: &mut Random, now: u64) {
             None
         }
         (10, _) => match driven.machine.ask(&ask(slot, now, &policy)) {
-            Answer::Lead(slot, flight, _) => {
+            Answer::StartLoad(slot, flight, _) => {
                 // A value that was over makes way for the load.
                 driven.held.entry(key).or_insert((slot, now)).0 = slot;
                 driven.drain(now);

@@ -6,7 +6,7 @@ use crate::driving::*;
 use crate::random::{Random, seed};
 use nearcache::Ttl;
 use nearcache::core::{
-    Age, Answer, Ask, BatchLimits, Counted, EvictionPolicy, Failure, JoinBatch, Machine, MissCause, Node, Outcome,
+    Age, Answer, Ask, BatchLimits, Counted, EvictionPolicy, Failure, JoinBatch, LoadOutcome, Machine, MissCause, Node,
     PartitionId, Settled, Softened, StaleCause, Stats,
 };
 use nearcache::core::{Timers, WaitId, Wake, Who};
@@ -22,9 +22,9 @@ fn what_a_load_brings_after_its_flight_has_ended_changes_nothing() {
     assert!(machine.leave(WaitId { flight: first, group: 0 }, CALLER), "the last waiter left");
     let (slot, second) = lead(&mut machine, &ask(None, 0, &policy));
     assert_eq!(first.index(), second.index(), "the number is used again");
-    assert_eq!(machine.brought(first, &brought(1, &[])).outcome, Outcome::FlightEnded);
-    assert_eq!(machine.failed(first, &Failure::last(at(1), None)).outcome, Outcome::FlightEnded);
-    assert_eq!(machine.brought(second, &brought(1, &[])).outcome, Outcome::Stored(slot));
+    assert_eq!(machine.brought(first, &brought(1, &[])).outcome, LoadOutcome::FlightEnded);
+    assert_eq!(machine.failed(first, &Failure::last(at(1), None)).outcome, LoadOutcome::FlightEnded);
+    assert_eq!(machine.brought(second, &brought(1, &[])).outcome, LoadOutcome::Stored(slot));
     assert_eq!(machine.len(), 1);
 }
 
@@ -139,13 +139,13 @@ fn who_asked_after_a_purge_of_a_tag_that_the_load_bears_asks_again() {
         assert_ne!(before, after, "they are told apart");
         let tags = tagged(tags);
         let settled = machine.brought(flight, &brought(1, &tags));
-        assert_eq!(settled.outcome == Outcome::NotStored, again, "{tags:?}");
+        assert_eq!(settled.outcome == LoadOutcome::NotStored, again, "{tags:?}");
         assert_eq!((machine.must_ask_again(), machine.poll_ask_again()), (again, again.then_some(after)));
         assert_eq!(machine.poll_ask_again(), None);
         let gets = machine.stats().gets();
         let asks = Ask { again: Some(Counted::Coalesced), now: at(1), ..ask(None, 0, &policy) };
         if again {
-            assert!(matches!(machine.ask(&asks), Answer::Lead(_, _, MissCause::Absent)));
+            assert!(matches!(machine.ask(&asks), Answer::StartLoad(_, _, MissCause::Absent)));
             assert_eq!((machine.stats().gets(), machine.stats().coalesced), (gets, 1), "it is counted as one get");
         }
     }
@@ -175,7 +175,7 @@ fn a_purge_of_a_key_s_tag_leaves_its_load_alone_unless_that_bears_the_tag() {
     let (_, flight) = lead(&mut machine, &fresh);
     assert_eq!(machine.remove_tag(ROOT, "red"), 1);
     join(&mut machine, &ask(Some(slot), 0, &policy));
-    assert_eq!(machine.brought(flight, &brought(1, &[])).outcome, Outcome::Stored(slot));
+    assert_eq!(machine.brought(flight, &brought(1, &[])).outcome, LoadOutcome::Stored(slot));
     assert!(!machine.must_ask_again());
 }
 
@@ -189,9 +189,9 @@ fn more_purges_than_are_remembered_beat_a_slow_load_that_has_tags_and_no_other()
             machine.remove_tag(ROOT, &format!("tag {n}"));
         }
         let settled = machine.brought(flight, &brought(1, &tagged(tags)));
-        assert_eq!(matches!(settled.outcome, Outcome::Stored(_)), stored, "{tags:?}");
+        assert_eq!(matches!(settled.outcome, LoadOutcome::Stored(_)), stored, "{tags:?}");
         let (_, next) = lead(&mut machine, &ask(None, 2, &policy));
-        assert!(matches!(machine.brought(next, &brought(3, &tagged(&["tag 7"]))).outcome, Outcome::Stored(_)));
+        assert!(matches!(machine.brought(next, &brought(3, &tagged(&["tag 7"]))).outcome, LoadOutcome::Stored(_)));
     }
 }
 
@@ -203,7 +203,7 @@ fn a_purged_tag_is_not_forgotten_among_a_thousand_others() {
     for n in 0..1_024 {
         machine.remove_tag(ROOT, &format!("tag {n}"));
     }
-    assert_eq!(machine.brought(flight, &brought(1, &tagged(&["tag 0"]))).outcome, Outcome::NotStored);
+    assert_eq!(machine.brought(flight, &brought(1, &tagged(&["tag 0"]))).outcome, LoadOutcome::NotStored);
 }
 
 fn stale_policy() -> Policy {
@@ -242,7 +242,7 @@ fn one_who_asks_again_keeps_its_deadline() {
     assert!(machine.lost(flight) && !machine.lost(flight));
     assert!(!machine.leave(wait, CALLER), "there is nothing left to leave");
     let again = |now| Ask { again: Some(Counted::Coalesced), now: at(now), ..ask(None, 0, &policy) };
-    assert!(matches!(machine.ask(&again(9)), Answer::Lead(..)));
+    assert!(matches!(machine.ask(&again(9)), Answer::StartLoad(..)));
     assert_eq!(machine.ask(&again(10)), Answer::TimedOut);
     let stats = machine.stats();
     assert_eq!((stats.misses, stats.coalesced, stats.timeouts, stats.loads_abandoned), (2, 0, 1, 1));
@@ -251,13 +251,13 @@ fn one_who_asks_again_keeps_its_deadline() {
 #[test]
 fn a_value_of_unknown_weight_is_no_value_where_weights_matter() {
     let mut machine = Machine::new(Limits::new(10, 100, 100), Ttl::Forever, Timers::Own);
-    assert_eq!(insert(&mut machine, None, PartitionId::ROOT, 0, &Policy::USUAL), None);
-    let (_, flight) = lead(&mut machine, &ask(None, 0, &Policy::USUAL));
+    assert_eq!(insert(&mut machine, None, PartitionId::ROOT, 0, &Policy::DEFAULT), None);
+    let (_, flight) = lead(&mut machine, &ask(None, 0, &Policy::DEFAULT));
     let Settled { outcome, unknown_weight, .. } = machine.brought(flight, &brought(1, &[]));
-    assert_eq!((outcome, unknown_weight, machine.stats().load_failures), (Outcome::NotStored, true, 1));
-    let said = Ask { weight: Some(7), ..ask(None, 2, &Policy::USUAL) };
+    assert_eq!((outcome, unknown_weight, machine.stats().load_failures), (LoadOutcome::NotStored, true, 1));
+    let said = Ask { weight: Some(7), ..ask(None, 2, &Policy::DEFAULT) };
     let (slot, flight) = lead(&mut machine, &said);
-    assert_eq!(machine.brought(flight, &brought(3, &[])).outcome, Outcome::Stored(slot));
+    assert_eq!(machine.brought(flight, &brought(3, &[])).outcome, LoadOutcome::Stored(slot));
     assert_eq!(machine.weight(), 7, "as the caller said");
 }
 
@@ -276,7 +276,7 @@ fn an_answer_says_which_event_it_is() {
     assert!(settled.background);
     assert_eq!(machine.ask(&ask(Some(slot), 17, &policy)), Answer::Stale(slot, StaleCause::Error));
     let forced = Ask { force_fresh: true, ..ask(Some(slot), 17, &policy) };
-    assert!(matches!(machine.ask(&forced), Answer::Lead(_, _, MissCause::Forced)));
+    assert!(matches!(machine.ask(&forced), Answer::StartLoad(_, _, MissCause::Forced)));
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn a_failed_load_has_taken_its_time_and_its_memory_is_used_like_an_entry() {
     let policy = policy(PolicyPatch::new().error_backoff(Ttl::Forever));
     let (failed, flight) = lead(&mut machine, &ask(None, 0, &policy));
     let settled = machine.failed(flight, &Failure::last(at(40), None));
-    assert_eq!((settled.outcome, settled.millis), (Outcome::FailureCached(failed), 40));
+    assert_eq!((settled.outcome, settled.millis), (LoadOutcome::FailureCached(failed), 40));
     let times = machine.stats().load_millis;
     assert_eq!((times.count(), times.sum()), (1, 40));
     let value = insert(&mut machine, None, PartitionId::ROOT, 41, &policy).expect("it fits");
@@ -372,7 +372,7 @@ fn without_a_backoff_a_failed_load_is_followed_by_the_next_also_where_the_clock_
     let policy = policy(PolicyPatch::new().ttl(Ttl::Millis(10)).stale_if_error(Ttl::Forever));
     let slot = insert(&mut machine, None, PartitionId::ROOT, 0, &policy).expect("it fits");
     let (_, flight) = lead(&mut machine, &ask(Some(slot), 2_000, &policy));
-    assert_eq!(machine.failed(flight, &Failure::last(at(2_000), None)).outcome, Outcome::Rescued(slot));
+    assert_eq!(machine.failed(flight, &Failure::last(at(2_000), None)).outcome, LoadOutcome::ServedStale(slot));
     lead(&mut machine, &ask(Some(slot), 1_500, &policy));
 }
 
@@ -384,7 +384,7 @@ fn an_attempt_whose_delay_took_too_long_is_not_made() {
         let policy = policy(PolicyPatch::new().hard_timeout(Ttl::Millis(10)).retry(retry));
         let (_, flight) = lead(&mut machine, &ask(None, 0, &policy));
         let failure = Failure { may_retry: true, ..Failure::last(at(1), None) };
-        assert_eq!(machine.failed(flight, &failure).outcome, Outcome::RetryIn(5));
+        assert_eq!(machine.failed(flight, &failure).outcome, LoadOutcome::RetryIn(5));
         assert_eq!(machine.may_try_again(flight, at(late)), may);
     }
 }

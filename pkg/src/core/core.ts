@@ -129,7 +129,7 @@ export const REFUSED = 14;
 export const MISS_EXPIRED = 3;
 /** Of `brought` and `failed`, beside `ASK_AGAIN`; of `STORED` the slot is that of the entry that made room, if one did. */
 export const STORED = 1;
-export const RESCUED = 2;
+export const SERVED_STALE = 2;
 export const FAILURE_CACHED = 3;
 /** Of `failed`: it is to be tried again. */
 export const RETRY = 5;

@@ -15,7 +15,7 @@ export function byFetch(fetch: Fetch, redirect: RequestRedirect): AskOrigin {
     let response = await ask(redirect);
     // A browser shows nobody where a redirect leads.
     if (response.type === "opaqueredirect") response = await ask("follow");
-    return response.headers.has("content-encoding") ? new Answer(response, decoded(response.headers)) : response;
+    return response.headers.has("content-encoding") ? new ResponseView(response, decoded(response.headers)) : response;
   };
 }
 
@@ -27,11 +27,11 @@ export function byHandler(handler: (request: Request) => Response | Promise<Resp
     const { headers, url } = response;
     if (!headers.has("content-encoding")) return response;
     // One that a fetch has brought.
-    if (url !== "") return new Answer(response, decoded(headers));
+    if (url !== "") return new ResponseView(response, decoded(headers));
     // Whether its bytes are encoded already, or will be on their way, can't be seen: it goes by as it is.
     const passing = new Headers(headers);
     passing.set("cdn-cache-control", "no-store");
-    return new Answer(response, passing);
+    return new ResponseView(response, passing);
   };
 }
 
@@ -49,7 +49,7 @@ function decoded(headers: Headers): Headers {
 }
 
 /** A response with other fields. Not made anew: that would touch its body. */
-class Answer {
+class ResponseView {
   constructor(
     private readonly response: Response,
     readonly headers: Headers,

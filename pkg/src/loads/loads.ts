@@ -463,7 +463,7 @@ export class Loads<K, V> implements Untold {
     }
     flight.over = true;
     if (core.hasNews(code)) entries.drain();
-    if (kind === core.RESCUED) {
+    if (kind === core.SERVED_STALE) {
       flight.rescued = true;
       flight.failed = false;
       flight.loaded = true;

@@ -141,7 +141,7 @@ type EntryPolicyPatch = Pick<
   LifeOptions,
   "ttl" | "idleTtl" | "staleWhileRevalidate" | "swr" | "staleIfError" | "refreshAhead" | "jitter"
 >;
-type Given<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
+type ReadOptions<K> = { [O in keyof Read<K>]: Read<K>[O] | undefined };
 type Read<K> = LifeOptions<K> &
   Pick<GetOrSetOptions<K>, "softTimeout" | "hardTimeout" | "retry" | "validate" | "keepLoading">;
 
@@ -164,7 +164,7 @@ export function readLoadLimits<K, V>(given: NearCacheOptions<K, V>): LoadLimits 
 }
 
 /** @throws {NearCacheError} `ERR_OPTION` */
-export function readNumbers<K>(given: Given<K>): Numbers {
+export function readNumbers<K>(given: ReadOptions<K>): Numbers {
   const { negativeTtl, errorBackoff, softTimeout, hardTimeout, retry, validate, keepLoading } = given;
   return {
     ...readLife(given, ""),
@@ -201,7 +201,7 @@ export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<
   const { bytes: weight, tags, priority = "high", forceFresh, signal, details } = given;
   if (priority !== "high" && priority !== "low") throw optionError("priority", describe(priority), '"high" or "low"');
   return {
-    ...readNumbers(given as Given<K>),
+    ...readNumbers(given as ReadOptions<K>),
     backoffRule: readRule(given.errorBackoff),
     retryRule: readRetryRule(given.retry),
     validate: given.validate === undefined ? undefined : checkFunction("validate", given.validate),
@@ -241,7 +241,7 @@ export function readRetryRule<K>(given: Retry<K> | undefined): RetryRule<K> | un
 
 const RETRY_OPTIONS = new Set(["attempts", "delay", "factor", "jitter", "when"]);
 const NO_RETRY = { attempts: NaN, retryDelay: NaN, retryFactor: NaN, retryJitter: NaN };
-const UNSAID = readNumbers({} as Given<unknown>);
+const UNSAID = readNumbers({} as ReadOptions<unknown>);
 
 /** What a loader or writer says of what it brings. @throws {NearCacheError} `ERR_OPTION` */
 export function readContext<K, V>(ctx: LoadContext<K, V>): Numbers {

@@ -9,17 +9,17 @@ export const ERROR = 1;
 export const TIMEOUT = 2;
 
 /** What a call came to. */
-export type Ended<T> =
+export type CallResult<T> =
   { readonly end: typeof WELL; readonly value: T } | { readonly end: typeof ERROR | typeof TIMEOUT };
 
 /** What has timers. */
 export type Timers = Pick<TierHost, "setTimer" | "clearTimer">;
 
 /** Waits for a call for so long. Never rejects. */
-export function within<T>(host: Timers, millis: number, call: () => PromiseLike<T>): Promise<Ended<T>> {
+export function within<T>(host: Timers, millis: number, call: () => PromiseLike<T>): Promise<CallResult<T>> {
   return new Promise((resolve) => {
     const timer = host.setTimer(() => resolve({ end: TIMEOUT }), millis);
-    const settle = (ended: Ended<T>): void => {
+    const settle = (ended: CallResult<T>): void => {
       host.clearTimer(timer);
       resolve(ended);
     };

@@ -25,7 +25,7 @@ import { checkCodec, Payloads } from "./codec.js";
 import { failing, recovered } from "./guard.js";
 import { keyText } from "./keys.js";
 import { LeaseClient } from "./lease.js";
-import { type Held, Reader, type ReadResult } from "./reader.js";
+import { type TierValue, Reader, type ReadResult } from "./reader.js";
 import { toSecrets } from "./secrets.js";
 import type { BodyStore, LeaseSource, Tier, TierChain, TierOptions, TiersOptions } from "./types.js";
 import { Chain, type ChainOf, place as placeName, TierPage as Page } from "./wasm.js";
@@ -195,7 +195,7 @@ class TierDriver implements TierChain, AttachedBytes {
     load: TierLoad,
     place: string,
     key: string,
-    held: Held | undefined,
+    held: TierValue | undefined,
     release: (() => Promise<void>) | undefined,
   ): Promise<unknown> {
     const host = this.#host!;
@@ -362,7 +362,7 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   /** The value of a payload; nothing if it can't be read. */
-  async #decode({ found, payload }: Held): Promise<{ value: unknown } | undefined> {
+  async #decode({ found, payload }: TierValue): Promise<{ value: unknown } | undefined> {
     try {
       const value = await this.#payloads.read({ codec: found.codec(), compressed: found.compressed(), bytes: payload });
       return { value };
@@ -372,7 +372,7 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   /** Tells the cache how a value from below is kept. */
-  #say({ ctx }: TierLoad, held: Held, value: unknown, later = 0): unknown {
+  #say({ ctx }: TierLoad, held: TierValue, value: unknown, later = 0): unknown {
     const { ttl, staleWhileRevalidate, staleIfError, age, bytes, found } = held;
     Object.assign(ctx, { ttl, swr: undefined, staleWhileRevalidate, staleIfError, jitter: 0, age: age + later });
     ctx.tags = found.tags();

@@ -4,7 +4,7 @@ import type { Tier } from "./types.js";
 import { type ChainOf, type Found, Read, type ReadOf } from "./wasm.js";
 
 /** A key that is asked for. */
-export interface Asked {
+export interface ReadRequest {
   readonly place: string;
   readonly key: string;
   /** Whether a stale value is there already. */
@@ -12,7 +12,7 @@ export interface Asked {
 }
 
 /** What the tiers have of a key. */
-export interface Held {
+export interface TierValue {
   readonly found: Found;
   /** The bytes of its payload. */
   readonly payload: Uint8Array;
@@ -26,13 +26,13 @@ export interface Held {
 
 /** What a read came to. */
 export interface ReadResult {
-  readonly held: Held | undefined;
+  readonly held: TierValue | undefined;
   /** Whether all tiers that were wanted have answered. */
   readonly whole: boolean;
 }
 
 interface Group {
-  readonly asked: Asked[];
+  readonly asked: ReadRequest[];
   readonly ended: Promise<(item: number) => ReadResult>;
 }
 
@@ -50,7 +50,7 @@ export class Reader {
   ) {}
 
   /** What the tiers have of a key. Never rejects. */
-  async read(asked: Asked): Promise<ReadResult> {
+  async read(asked: ReadRequest): Promise<ReadResult> {
     const at = asked.refresh ? 1 : 0;
     const group = (this.open[at] ??= this.begin(at));
     const item = group.asked.push(asked) - 1;
@@ -58,7 +58,7 @@ export class Reader {
   }
 
   private begin(at: 0 | 1): Group {
-    const asked: Asked[] = [];
+    const asked: ReadRequest[] = [];
     // All of one request's promise jobs run before another's code, so that a group has one request's keys.
     const ended = new Promise<void>((resolve) => this.host.afterPromiseJobs(resolve, asked)).then(() => {
       this.open[at] = undefined;
@@ -67,7 +67,7 @@ export class Reader {
     return { asked, ended };
   }
 
-  private async run(asked: readonly Asked[], refresh: boolean): Promise<(item: number) => ReadResult> {
+  private async run(asked: readonly ReadRequest[], refresh: boolean): Promise<(item: number) => ReadResult> {
     const { host, chain, tiers } = this;
     const places = asked.map(({ place }) => place);
     const read = new Read(
@@ -115,7 +115,7 @@ export class Reader {
     }
   }
 
-  private held(read: ReadOf, brought: readonly Map<string, Uint8Array>[], item: number): Held | undefined {
+  private held(read: ReadOf, brought: readonly Map<string, Uint8Array>[], item: number): TierValue | undefined {
     const found = read.found(this.chain, this.host.now(), item);
     if (found === undefined) return undefined;
     const bytes = brought[found.tier()]!.get(read.name(item)!)!;

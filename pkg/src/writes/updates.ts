@@ -23,7 +23,7 @@ export interface Write<K, V> {
 }
 
 /** A value that was written or computed, as it is stored, and what tells the core of it. */
-interface Brought<V> {
+interface WrittenValue<V> {
   readonly stored: V | undefined;
   readonly tell: (core: Core, number: number, slot: number) => number;
 }
@@ -121,7 +121,7 @@ export class Updates<K, V> {
     { handle, key, options, computes }: Write<K, V>,
     value: V | undefined,
     ctx: Context<K, V> | undefined,
-  ): Brought<V> {
+  ): WrittenValue<V> {
     const said = ctx && readContext(ctx);
     const tags = ctx?.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
     const skip = ctx === undefined ? value === undefined : ctx.skipped;
@@ -139,7 +139,7 @@ export class Updates<K, V> {
   }
 
   /** Ends a write; without `written` nobody knows how it ended. */
-  private end(write: Write<K, V>, written: Brought<V> | undefined): void {
+  private end(write: Write<K, V>, written: WrittenValue<V> | undefined): void {
     const { entries } = this;
     const number = this.forget(write) ? write.number : GIVEN_UP;
     // What was loaded before the write, wherever it lies, is not what the source has.
@@ -172,7 +172,7 @@ export class Updates<K, V> {
   }
 
   /** Tells the core how one ended, and whether its value is stored. */
-  private tell({ handle, key, computes }: Write<K, V>, number: number, brought: Brought<V> | undefined): boolean {
+  private tell({ handle, key, computes }: Write<K, V>, number: number, brought: WrittenValue<V> | undefined): boolean {
     const { entries } = this;
     const now = entries.clock.readOrLast();
     const slot = entries.safely((core) => {

@@ -40,10 +40,10 @@ pub enum EvictionPolicy {
 impl EvictionPolicy {
     /// What a cache does if nobody says: `Adaptive`, where the feature of that name is on.
     #[cfg(feature = "adaptive")]
-    pub const USUAL: Self = Self::Adaptive;
+    pub const DEFAULT: Self = Self::Adaptive;
     /// What a cache does if nobody says: `Adaptive`, where the feature of that name is on.
     #[cfg(not(feature = "adaptive"))]
-    pub const USUAL: Self = Self::Lru;
+    pub const DEFAULT: Self = Self::Lru;
 }
 
 /// How something left its slot.

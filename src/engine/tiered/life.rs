@@ -8,9 +8,9 @@ use crate::tier::{self, Lifetimes};
 
 impl<K, V> LoadBelow<K, V> {
     /// How the loader's value is kept, by what it said, with these tags.
-    pub(super) fn life<'a>(&'a self, ctx: &LoadCtx<V>, tags: &'a [String], absent: bool) -> Life<'a> {
+    pub(super) fn life<'a>(&'a self, ctx: &LoadCtx<V>, tags: &'a [String], absent: bool) -> TierLifetime<'a> {
         let weight = ctx.weight().or(self.weight);
-        Life { age: ctx.age(), ..life_of(&self.policy, &ctx.policy(), [&self.tags, tags], weight, absent) }
+        TierLifetime { age: ctx.age(), ..life_of(&self.policy, &ctx.policy(), [&self.tags, tags], weight, absent) }
     }
 }
 
@@ -21,7 +21,7 @@ pub(super) fn life_of<'a>(
     tags: [&'a [String]; 2],
     weight: Option<u32>,
     absent: bool,
-) -> Life<'a> {
+) -> TierLifetime<'a> {
     let policy = match policy.negative_ttl.filter(|_| absent) {
         // What is said of the value itself wins.
         Some(ttl) => policy.patched(&PolicyPatch::new().ttl(ttl)).patched(said),
@@ -35,11 +35,11 @@ pub(super) fn life_of<'a>(
     let mut tags: Vec<&str> = tags.into_iter().flatten().map(String::as_str).collect();
     tags.sort_unstable();
     tags.dedup();
-    Life { lifetimes, age: 0, tags, weight }
+    TierLifetime { lifetimes, age: 0, tags, weight }
 }
 
 /// How a value is kept.
-pub(super) struct Life<'a> {
+pub(super) struct TierLifetime<'a> {
     pub lifetimes: Lifetimes,
     /// For how many milliseconds it has lived already.
     pub age: u64,

@@ -8,8 +8,8 @@ use futures_util::future::{LocalBoxFuture, join_all};
 use serde::Serialize;
 
 use super::driver::Driver;
-use super::life::{Life, place_of};
-use super::turns::{Asked, Held};
+use super::life::{TierLifetime, place_of};
+use super::turns::{ReadRequest, TierValue};
 use crate::engine::below::{Below, TierLoad};
 use crate::engine::call::LoadCtx;
 use crate::engine::runtime::Runtime;
@@ -28,7 +28,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     }
 
     /// A value was set.
-    pub fn set(self: &Rc<Self>, place: &tier::Place, key: &str, value: &V, life: &Life<'_>) {
+    pub fn set(self: &Rc<Self>, place: &tier::Place, key: &str, value: &V, life: &TierLifetime<'_>) {
         let now = self.now();
         self.chain.borrow_mut().supersede(now, place, key);
         self.store(place, key, value, now, life);
@@ -41,7 +41,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         key: &str,
         value: &V,
         generation: Timestamp,
-        life: &Life<'_>,
+        life: &TierLifetime<'_>,
     ) -> Vec<Rc<SharedTask<R>>> {
         if life.lifetimes.ttl == Ttl::ZERO {
             return Vec::new();
@@ -80,7 +80,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     }
 
     /// What the tiers have is decoded; what can't be read is nothing.
-    fn decode(&self, held: &Held) -> Option<V> {
+    fn decode(&self, held: &TierValue) -> Option<V> {
         let (codec, payload) = (held.found.codec, held.payload()?);
         match held.found.compressed {
             true => self.codec.decode(codec, &inflate(payload)?).ok(),
@@ -117,7 +117,7 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
         let mut held = None;
         if !load.said.forced {
             let refresh = load.ctx.stale().is_some();
-            held = self.read(Asked { place: place.clone(), key: key.clone() }, refresh).await;
+            held = self.read(ReadRequest { place: place.clone(), key: key.clone() }, refresh).await;
         }
         if let Some(held) = held.as_ref().filter(|held| held.is_answer)
             && let Some(value) = self.decode(held)
@@ -148,7 +148,7 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
 }
 
 /// Tells the cache how a value from below is kept.
-fn say<V>(ctx: &LoadCtx<V>, held: &Held, later: u64) {
+fn say<V>(ctx: &LoadCtx<V>, held: &TierValue, later: u64) {
     let Lifetimes { ttl, stale_while_revalidate, stale_if_error } = held.found.lifetimes;
     ctx.set_ttl(ttl);
     ctx.set_stale_while_revalidate(stale_while_revalidate);

@@ -6,14 +6,14 @@ use std::rc::{Rc, Weak};
 use hashbrown::HashMap;
 
 use super::driver::Driver;
-use super::turns::{Asked, Ended, Group, Held, Reading};
+use super::turns::{FinishedRead, Group, ReadRequest, Reading, TierValue};
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
 use crate::tier::{Failure, Promotion, Read, ReadOutcome, Step};
 
 impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     /// What the tiers have of a key. `refresh`: stale values are no answer, since that is what there is already.
-    pub async fn read(self: &Rc<Self>, asked: Asked, refresh: bool) -> Option<Held> {
+    pub async fn read(self: &Rc<Self>, asked: ReadRequest, refresh: bool) -> Option<TierValue> {
         let (group, task, item) = self.join_reading(asked, refresh)?;
         task.join().await;
         let ended = group.ended.get()?;
@@ -23,10 +23,14 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             ReadOutcome::Load(found) => (found?.clone(), false),
         };
         let bytes = ended.bytes(found.tier, item)?;
-        Some(Held { age: now.millis_since(found.stored_at), found, is_answer, bytes })
+        Some(TierValue { age: now.millis_since(found.stored_at), found, is_answer, bytes })
     }
 
-    fn join_reading(self: &Rc<Self>, asked: Asked, refresh: bool) -> Option<(Rc<Group>, Rc<SharedTask<R>>, usize)> {
+    fn join_reading(
+        self: &Rc<Self>,
+        asked: ReadRequest,
+        refresh: bool,
+    ) -> Option<(Rc<Group>, Rc<SharedTask<R>>, usize)> {
         let mut open = self.reading.get(usize::from(refresh))?.try_borrow_mut().ok()?;
         if open.as_ref().is_none_or(|reading| reading.task.is_over()) {
             let group = Rc::<Group>::default();
@@ -41,8 +45,8 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         Some((group.clone(), task.clone(), all.len() - 1))
     }
 
-    async fn read_all(self: &Rc<Self>, asked: Vec<Asked>, refresh: bool) -> Ended {
-        let mut read = Read::new(asked.into_iter().map(|Asked { place, key }| (place, key)), refresh);
+    async fn read_all(self: &Rc<Self>, asked: Vec<ReadRequest>, refresh: bool) -> FinishedRead {
+        let mut read = Read::new(asked.into_iter().map(|ReadRequest { place, key }| (place, key)), refresh);
         let mut brought: Vec<_> = self.stores.iter().map(|_| HashMap::new()).collect();
         loop {
             let now = self.now();
@@ -64,12 +68,12 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             }
             self.after_use();
         }
-        let ended = Ended { read, brought };
+        let ended = FinishedRead { read, brought };
         self.copy_upwards(&ended);
         ended
     }
 
-    fn copy_upwards(self: &Rc<Self>, ended: &Ended) {
+    fn copy_upwards(self: &Rc<Self>, ended: &FinishedRead) {
         let now = self.now();
         let promotions = ended.read.promotions(&mut self.chain.borrow_mut(), now);
         for Promotion { item, put, bytes: weight } in promotions {

@@ -12,13 +12,13 @@ use crate::tier::{self, Found, Read};
 use crate::tiers::TierEntry;
 
 /// A key that is asked for.
-pub(super) struct Asked {
+pub(super) struct ReadRequest {
     pub place: tier::Place,
     pub key: String,
 }
 
 /// What the tiers have of a key.
-pub(super) struct Held {
+pub(super) struct TierValue {
     pub found: Found,
     /// Whether it is the answer; else it may stand in for a load that fails.
     pub is_answer: bool,
@@ -27,7 +27,7 @@ pub(super) struct Held {
     pub bytes: Rc<[u8]>,
 }
 
-impl Held {
+impl TierValue {
     pub fn payload(&self) -> Option<&[u8]> {
         self.bytes.get(self.found.payload.clone())
     }
@@ -41,17 +41,17 @@ pub(super) struct Reading<R: Runtime> {
 
 #[derive(Default)]
 pub(super) struct Group {
-    pub asked: RefCell<Vec<Asked>>,
-    pub ended: OnceCell<Ended>,
+    pub asked: RefCell<Vec<ReadRequest>>,
+    pub ended: OnceCell<FinishedRead>,
 }
 
-pub(super) struct Ended {
+pub(super) struct FinishedRead {
     pub read: Read,
     /// By tier and name.
     pub brought: Vec<HashMap<String, Rc<[u8]>>>,
 }
 
-impl Ended {
+impl FinishedRead {
     pub fn bytes(&self, tier: usize, item: usize) -> Option<Rc<[u8]>> {
         self.brought.get(tier)?.get(self.read.name(item)?).cloned()
     }

@@ -21,7 +21,7 @@ use crate::http::rules::validation::{self, Precondition, evaluate_preconditions}
 
 /// An answer to a client.
 #[derive(Clone, Debug)]
-pub struct Answer<B> {
+pub struct ClientResponse<B> {
     /// Its status.
     pub status: StatusCode,
     /// A stored response all of whose fields it has, but for those of the same names in `fields`.
@@ -36,7 +36,7 @@ pub struct Answer<B> {
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-impl<B: Clone> Answer<B> {
+impl<B: Clone> ClientResponse<B> {
     /// All fields, where a driver has no use for the two halves.
     pub fn to_fields(&self) -> HeaderMap {
         let Some(record) = &self.record else { return self.fields.clone() };

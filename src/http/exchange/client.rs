@@ -5,13 +5,13 @@ use std::rc::Rc;
 use ::http::header::{COOKIE, RANGE};
 use ::http::{HeaderMap, StatusCode};
 
-use super::answer::{self, Answer};
+use super::answer::{self, ClientResponse};
 use super::change::{Change, Kind};
 use super::content::Content;
 use super::fetch::{Fetch, Filling};
 use super::key::Key;
 use super::manifest::Manifest;
-use super::outcome::{Failed, Outcome, Unshared};
+use super::outcome::{Failed, FetchOutcome, Unshared};
 use super::record::Stored;
 use super::request::{Asked, Prepared, Request};
 use super::target::Target;
@@ -43,9 +43,9 @@ pub struct Exchange<B> {
 #[derive(Debug)]
 pub enum Decision<B> {
     /// Answer.
-    Answer(Answer<B>),
+    ClientResponse(ClientResponse<B>),
     /// Answer, and make a trip to the origin meanwhile, for those who come later.
-    AnswerAndRefresh(Answer<B>, Box<Fetch<B>>),
+    AnswerAndRefresh(ClientResponse<B>, Box<Fetch<B>>),
     /// Make a trip to the origin, or wait for another's: then [`Exchange::handle_outcome`].
     Fetch(Box<Fetch<B>>),
 }
@@ -88,7 +88,7 @@ impl<B: Clone> Exchange<B> {
     /// What is stored under [`key`](Self::key).
     pub fn handle_stored(&mut self, found: Option<&Target<B>>, now: u64) -> Decision<B> {
         if let Some(refused) = self.refused() {
-            return Decision::Answer(refused);
+            return Decision::ClientResponse(refused);
         }
         let Some(target) = found.filter(|_| self.key().is_some()) else {
             return self.without_stored(now);
@@ -111,7 +111,7 @@ impl<B: Clone> Exchange<B> {
         if let Some(stored) = held {
             let record = &stored.record;
             match reuse_obstacle(&self.asked.control, &record.freshness, record.always_validate, now) {
-                None => return Decision::Answer(self.hit(stored, now)),
+                None => return Decision::ClientResponse(self.hit(stored, now)),
                 Some(Obstacle::Request(why)) => {
                     self.fwd = Fwd::Request;
                     let honoured = self.rule.reload == Reload::OncePerSecond;
@@ -119,7 +119,7 @@ impl<B: Clone> Exchange<B> {
                         return refusal;
                     }
                     if !honoured || !target.grants_reload(now) {
-                        return Decision::Answer(self.hit(stored, now));
+                        return Decision::ClientResponse(self.hit(stored, now));
                     }
                     forced = true;
                 }
@@ -141,7 +141,7 @@ impl<B: Clone> Exchange<B> {
         {
             let answer = self.hit(stored, now);
             return match failure {
-                Some(_) => Decision::Answer(answer),
+                Some(_) => Decision::ClientResponse(answer),
                 None => Decision::AnswerAndRefresh(answer, Box::new(self.fill(Some(target), now))),
             };
         }
@@ -149,7 +149,7 @@ impl<B: Clone> Exchange<B> {
             let mut failed = Failed::clone(&failure.failed);
             let left = failure.until.saturating_sub(now).div_ceil(1000);
             failed.retry_after = u32::try_from(left).ok();
-            return Decision::Answer(self.failed(&failed, false, now));
+            return Decision::ClientResponse(self.failed(&failed, false, now));
         }
         if target.is_uncacheable(now) && held.is_none() {
             return self.alone(target, now);
@@ -161,17 +161,17 @@ impl<B: Clone> Exchange<B> {
     /// stored under [`key`](Self::key) now.
     pub fn handle_outcome(
         &mut self,
-        outcome: &Outcome<B>,
+        outcome: &FetchOutcome<B>,
         led: bool,
         found: Option<&Target<B>>,
         now: u64,
     ) -> Decision<B> {
         match outcome {
-            Outcome::Stored(stored) => {
+            FetchOutcome::Stored(stored) => {
                 if led && self.asked.has(&RANGE) && stored.record.part.is_some() {
                     // The part that the origin has chosen, whatever was asked for (RFC 9110 §14.2).
                     let status = self.forwarded(led).stored(true).ttl(stored.record.freshness.ttl_seconds(now));
-                    return Decision::Answer(Answer::whole_part(stored, &self.asked, &status, now));
+                    return Decision::ClientResponse(ClientResponse::whole_part(stored, &self.asked, &status, now));
                 }
                 let fits =
                     stored.record.matches(&self.selecting()) && answer::select(&stored.record, &self.asked).is_some();
@@ -181,38 +181,38 @@ impl<B: Clone> Exchange<B> {
                         .forwarded(led)
                         .stored(led && !stored.record.always_validate)
                         .ttl(stored.record.freshness.ttl_seconds(now));
-                    if let Some(answer) = Answer::from_stored(stored, &self.asked, &status, now) {
-                        return Decision::Answer(answer);
+                    if let Some(answer) = ClientResponse::from_stored(stored, &self.asked, &status, now) {
+                        return Decision::ClientResponse(answer);
                     }
                 }
                 // It is fresh, and another's variant or part: what this request needs is known now.
                 self.alone = !usable;
                 self.again(found, now)
             }
-            Outcome::Unshared(unshared) if led => self.unshared(unshared, now),
-            Outcome::Unshared(unshared) => {
+            FetchOutcome::Unshared(unshared) if led => self.unshared(unshared, now),
+            FetchOutcome::Unshared(unshared) => {
                 if unshared.failure
                     && let Some(answer) = self.rescue(StaleGround::Error, "origin-error", now)
                 {
-                    return Decision::Answer(answer);
+                    return Decision::ClientResponse(answer);
                 }
                 // What that request had about it may have been the reason.
                 self.alone = unshared.ordinary || self.trips + 1 >= MAX_TRIPS;
                 self.again(found, now)
             }
-            Outcome::Failed(failed) => {
+            FetchOutcome::Failed(failed) => {
                 if !led && !failed.ordinary && self.trips < MAX_TRIPS {
                     // What that request had about it may have been the reason.
                     return self.again(found, now);
                 }
-                Decision::Answer(self.failed(failed, led, now))
+                Decision::ClientResponse(self.failed(failed, led, now))
             }
         }
     }
 
     /// The response that a trip brings is being read, this request's own if `led`, else one that it waits for: the
     /// answer that may begin at once, if there is one, with the bytes as they come ([`Content::Filling`]).
-    pub fn handle_filling(&self, filling: &Filling<B>, led: bool, now: u64) -> Option<Answer<B>> {
+    pub fn handle_filling(&self, filling: &Filling<B>, led: bool, now: u64) -> Option<ClientResponse<B>> {
         let record = filling.record.as_ref()?;
         // Others than the leader can't go on with one that turns out too long.
         if filling.expected.is_none() && (!led || self.asked.has(&RANGE)) {
@@ -223,20 +223,20 @@ impl<B: Clone> Exchange<B> {
             return None;
         }
         let status = self.forwarded(led).stored(led && !record.always_validate).ttl(record.freshness.ttl_seconds(now));
-        Answer::from_record(record, Content::Filling, &self.asked, &status, now)
+        ClientResponse::from_record(record, Content::Filling, &self.asked, &status, now)
     }
 
     /// The origin takes long: what may be handed out instead of waiting for it.
-    pub fn handle_soft_timeout(&self, now: u64) -> Option<Answer<B>> {
+    pub fn handle_soft_timeout(&self, now: u64) -> Option<ClientResponse<B>> {
         self.rescue(StaleGround::Error, "soft-timeout", now)
     }
 
     /// There is no room for another trip.
-    pub fn handle_overload(&self, now: u64) -> Answer<B> {
+    pub fn handle_overload(&self, now: u64) -> ClientResponse<B> {
         self.rescue(StaleGround::Error, "overload", now).unwrap_or_else(|| {
             let status = CacheStatus::generated().detail("overload");
             let text = "too many requests are under way";
-            Answer::refusal(&self.rule, StatusCode::SERVICE_UNAVAILABLE, text, &status).retry_after(Some(1))
+            ClientResponse::refusal(&self.rule, StatusCode::SERVICE_UNAVAILABLE, text, &status).retry_after(Some(1))
         })
     }
 
@@ -253,10 +253,10 @@ impl<B: Clone> Exchange<B> {
         Change::new(self.key.clone(), Kind::DropApart(manifest.name().to_owned()))
     }
 
-    fn refused(&self) -> Option<Answer<B>> {
+    fn refused(&self) -> Option<ClientResponse<B>> {
         const REFUSED: [&str; 6] = ["TRACE", "TRACK", "CONNECT", "PURGE", "BAN", "REFRESH"];
         let refuse = |code, text: &str, why: &'static str| {
-            Some(Answer::refusal(&self.rule, code, text, &CacheStatus::generated().detail(why)))
+            Some(ClientResponse::refusal(&self.rule, code, text, &CacheStatus::generated().detail(why)))
         };
         if self.asked.hops > self.rule.max_hops {
             return refuse(StatusCode::LOOP_DETECTED, "the request came by here before", "loop");
@@ -304,12 +304,12 @@ impl<B: Clone> Exchange<B> {
         self.asked.control.only_if_cached.then(|| {
             let status = CacheStatus::generated().detail(why);
             let text = "nothing stored will do, and the request says only-if-cached";
-            Decision::Answer(Answer::refusal(&self.rule, StatusCode::GATEWAY_TIMEOUT, text, &status))
+            Decision::ClientResponse(ClientResponse::refusal(&self.rule, StatusCode::GATEWAY_TIMEOUT, text, &status))
         })
     }
 
     /// The `ttl` of a stale answer is negative (RFC 9211 §2.4).
-    fn hit(&self, stored: &Stored<B>, now: u64) -> Answer<B> {
+    fn hit(&self, stored: &Stored<B>, now: u64) -> ClientResponse<B> {
         let status = match &self.layer {
             None => CacheStatus::hit(),
             Some(Layer { name, fwd, led }) => CacheStatus::forwarded(*fwd).stored(*led).collapsed(!led).below(name),
@@ -321,10 +321,10 @@ impl<B: Clone> Exchange<B> {
         self.reuse(stored, &status.ttl(stored.record.freshness.ttl_seconds(now)), now)
     }
 
-    fn reuse(&self, stored: &Stored<B>, status: &CacheStatus, now: u64) -> Answer<B> {
-        Answer::from_stored(stored, &self.asked, status, now).unwrap_or_else(|| {
+    fn reuse(&self, stored: &Stored<B>, status: &CacheStatus, now: u64) -> ClientResponse<B> {
+        ClientResponse::from_stored(stored, &self.asked, status, now).unwrap_or_else(|| {
             let text = "what is stored is not all that was asked for";
-            Answer::refusal(&self.rule, StatusCode::BAD_GATEWAY, text, status)
+            ClientResponse::refusal(&self.rule, StatusCode::BAD_GATEWAY, text, status)
         })
     }
 
@@ -334,7 +334,7 @@ impl<B: Clone> Exchange<B> {
         record.may_stand_in(ground, now) && accepts_stale(&self.asked.control, &record.freshness, now)
     }
 
-    fn rescue(&self, ground: StaleGround, why: &'static str, now: u64) -> Option<Answer<B>> {
+    fn rescue(&self, ground: StaleGround, why: &'static str, now: u64) -> Option<ClientResponse<B>> {
         let stored = self.candidate.as_ref().filter(|stored| self.takes(stored, ground, now))?;
         let status = CacheStatus::forwarded(self.fwd).ttl(stored.record.freshness.ttl_seconds(now)).detail(why);
         Some(self.reuse(stored, &status, now))
@@ -351,7 +351,7 @@ impl<B: Clone> Exchange<B> {
         }
     }
 
-    fn failed(&self, failed: &Failed<B>, led: bool, now: u64) -> Answer<B> {
+    fn failed(&self, failed: &Failed<B>, led: bool, now: u64) -> ClientResponse<B> {
         let ground = if failed.failure.is_disconnected() { StaleGround::Unreachable } else { StaleGround::Error };
         if let Some(answer) = self.rescue(ground, failed.failure.code(), now) {
             return answer;
@@ -363,20 +363,20 @@ impl<B: Clone> Exchange<B> {
             return self.reuse(page, &status, now).retry_after(failed.retry_after);
         }
         let text = failed.failure.to_string();
-        Answer::refusal(&self.rule, failed.failure.status(), &text, &status).retry_after(failed.retry_after)
+        ClientResponse::refusal(&self.rule, failed.failure.status(), &text, &status).retry_after(failed.retry_after)
     }
 
     fn unshared(&mut self, unshared: &Unshared, now: u64) -> Decision<B> {
         if unshared.failure
             && let Some(answer) = self.rescue(StaleGround::Error, "origin-error", now)
         {
-            return Decision::Answer(answer);
+            return Decision::ClientResponse(answer);
         }
         if unshared.ask_alone && self.asked.is_read() {
             return self.pass();
         }
         let status = self.forwarded(true).forward_status(unshared.status).detail(unshared.why);
-        Decision::Answer(Answer::passed(unshared, &self.asked, &status))
+        Decision::ClientResponse(ClientResponse::passed(unshared, &self.asked, &status))
     }
 
     fn forwarded(&self, led: bool) -> CacheStatus {

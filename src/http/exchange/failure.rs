@@ -7,7 +7,7 @@ use ::http::{HeaderMap, StatusCode};
 
 use super::change::Kind;
 use super::fetch::{Fetch, Filling, Pending, Progress, announced};
-use super::outcome::{Failed, Failure, Outcome};
+use super::outcome::{Failed, Failure, FetchOutcome};
 use super::record::{Record, Stored};
 use crate::http::fields::{date_ms, delta_seconds, only, trim};
 use crate::http::rules::forwarding::is_ordinary;
@@ -51,10 +51,10 @@ impl<B: Clone> Fetch<B> {
         page: Option<Stored<B>>,
         retry_after: Option<u32>,
         now: u64,
-    ) -> Outcome<B> {
+    ) -> FetchOutcome<B> {
         let failed = Failed { failure, page, retry_after, ordinary: self.is_ordinary() };
         self.remember_failed(&failed, now);
-        Outcome::Failed(failed)
+        FetchOutcome::Failed(failed)
     }
 
     fn remember(&mut self, failure: &Failure, page: Option<Stored<B>>, retry_after: Option<u32>, now: u64) {

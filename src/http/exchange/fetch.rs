@@ -11,7 +11,7 @@ use super::change::{Change, Kind};
 use super::forward::FetchHead;
 use super::key::{FlightKey, Key};
 use super::manifest::Manifest;
-use super::outcome::{Failure, Outcome, Unshared};
+use super::outcome::{Failure, FetchOutcome, Unshared};
 use super::record::{Record, Stored, passed_on, without_refused_cookies};
 use super::request::Asked;
 use super::response::ResponseHead;
@@ -58,8 +58,8 @@ pub enum Progress<B> {
     /// Read the body, whole: then [`handle_body`](Fetch::handle_body), or
     /// [`handle_too_long`](Fetch::handle_too_long) or [`handle_failure`](Fetch::handle_failure).
     Read(Rc<Filling<B>>),
-    /// That was all. Of [`Outcome::Unshared`] the body is the leader's; any other is to be cancelled.
-    Done(Outcome<B>),
+    /// That was all. Of [`FetchOutcome::Unshared`] the body is the leader's; any other is to be cancelled.
+    Done(FetchOutcome<B>),
 }
 
 /// A response whose body is being read for the store.
@@ -171,7 +171,7 @@ impl<B: Clone> Fetch<B> {
     }
 
     /// The body has been read to its end: so many bytes, which lie in `body` (as [`Filling::assemble`] says).
-    pub fn handle_body(&mut self, body: B, length: u64, now: u64) -> Outcome<B> {
+    pub fn handle_body(&mut self, body: B, length: u64, now: u64) -> FetchOutcome<B> {
         match self.pending.take() {
             Some(Pending::Store { mut record, declared, expected, pieces }) => {
                 let came: u64 = match pieces.is_empty() {
@@ -203,7 +203,7 @@ impl<B: Clone> Fetch<B> {
                 record.set_length(part, length);
                 let stored = Stored { record: Rc::new(record), body };
                 self.change(Kind::Store(stored.clone(), self.rule.max_variants));
-                Outcome::Stored(stored)
+                FetchOutcome::Stored(stored)
             }
             Some(Pending::Page { mut record, failure, retry_after, .. }) => {
                 record.set_length(None, length);
@@ -217,7 +217,7 @@ impl<B: Clone> Fetch<B> {
     /// The body is to lie apart, and goes to the leader as it comes: then [`handle_apart`](Self::handle_apart), or nothing if it could not be
     /// kept. Meanwhile others go to the origin by themselves. `None` where it has to be whole before anybody can have it, or is
     /// of unknown length ([`Filling::may_lie_apart`]).
-    pub fn begin_apart(&mut self, now: u64) -> Option<Outcome<B>> {
+    pub fn begin_apart(&mut self, now: u64) -> Option<FetchOutcome<B>> {
         let Some(Pending::Store { record, declared: None, expected: Some(length), pieces }) = &self.pending else {
             return None;
         };
@@ -226,7 +226,7 @@ impl<B: Clone> Fetch<B> {
         }
         let (status, fields) = (record.status, with_length(record, Some(*length)));
         self.change(Kind::MarkUncacheable(now.saturating_add(self.rule.uncacheable_ttl_ms)));
-        Some(Outcome::Unshared(Unshared {
+        Some(FetchOutcome::Unshared(Unshared {
             status,
             fields,
             why: "stored-apart",
@@ -251,7 +251,7 @@ impl<B: Clone> Fetch<B> {
     }
 
     /// The body is longer than is of use: it goes to the leader as it comes, and to nobody else.
-    pub fn handle_too_long(&mut self, now: u64) -> Outcome<B> {
+    pub fn handle_too_long(&mut self, now: u64) -> FetchOutcome<B> {
         let (record, announced, incomplete) = match self.pending.take() {
             Some(Pending::Store { record, expected, pieces, .. }) => (record, expected, !pieces.is_empty()),
             Some(Pending::Page { record, announced, .. }) => (record, announced, false),
@@ -261,7 +261,7 @@ impl<B: Clone> Fetch<B> {
             let until = now.saturating_add(self.rule.uncacheable_ttl_ms);
             self.change(Kind::MarkUncacheable(until));
         }
-        Outcome::Unshared(Unshared {
+        FetchOutcome::Unshared(Unshared {
             status: record.status,
             fields: with_length(&record, announced),
             why: "too-large",
@@ -272,7 +272,7 @@ impl<B: Clone> Fetch<B> {
     }
 
     /// No answer came, or its body broke off.
-    pub fn handle_failure(&mut self, failure: Failure, now: u64) -> Outcome<B> {
+    pub fn handle_failure(&mut self, failure: Failure, now: u64) -> FetchOutcome<B> {
         self.pending = None;
         self.fail(failure, None, None, now)
     }
@@ -397,10 +397,10 @@ impl<B: Clone> Fetch<B> {
         why: &'static str,
         failure: bool,
         now: u64,
-    ) -> Outcome<B> {
+    ) -> FetchOutcome<B> {
         // The answer is not for all, so it may be the client's own, which its cookies ask for.
         let without_cookies = self.asked.has(&COOKIE) && !self.head.fields.contains_key(COOKIE);
-        Outcome::Unshared(Unshared {
+        FetchOutcome::Unshared(Unshared {
             status,
             fields: passed_on(&self.rule, fields.clone(), now),
             why,

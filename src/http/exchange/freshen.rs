@@ -7,7 +7,7 @@ use ::http::HeaderMap;
 use super::change::Kind;
 use super::failure::for_once;
 use super::fetch::{Fetch, Progress};
-use super::outcome::Outcome;
+use super::outcome::FetchOutcome;
 use super::record::{Record, Stored};
 use crate::http::rules::storability::storability;
 use crate::http::rules::validation::{Nominated, nominates};
@@ -78,7 +78,7 @@ impl<B: Clone> Fetch<B> {
             self.change(Kind::Freshen(changes));
         }
         match freshest {
-            Some(stored) => Progress::Done(Outcome::Stored(stored)),
+            Some(stored) => Progress::Done(FetchOutcome::Stored(stored)),
             None => self.again(now),
         }
     }

@@ -87,7 +87,7 @@ mod request;
 mod response;
 mod target;
 
-pub use answer::Answer;
+pub use answer::ClientResponse;
 pub use below::{Below, Shared};
 pub use change::Change;
 pub use client::{Decision, Exchange};
@@ -96,7 +96,7 @@ pub use fetch::{Fetch, Filling, Piece, Progress};
 pub use forward::FetchHead;
 pub use key::{FlightKey, Key};
 pub use manifest::{Manifest, Parts};
-pub use outcome::{Failed, Failure, Outcome, Unshared};
+pub use outcome::{Failed, Failure, FetchOutcome, Unshared};
 pub use record::{Record, Stored};
 pub use request::Request;
 pub use response::ResponseHead;

@@ -8,7 +8,7 @@ use super::record::Stored;
 
 /// What a [`Fetch`](super::Fetch) brought: the same for everybody who shared it.
 #[derive(Clone, Debug)]
-pub enum Outcome<B> {
+pub enum FetchOutcome<B> {
     /// A response that may be shared: it is stored now, or what was stored has been freshened.
     Stored(Stored<B>),
     /// A response for the one who led; its body is the origin's, as it comes.
@@ -17,7 +17,7 @@ pub enum Outcome<B> {
     Failed(Failed<B>),
 }
 
-impl<B> Outcome<B> {
+impl<B> FetchOutcome<B> {
     /// By what names it is to be purged.
     pub fn tags(&self) -> &[String] {
         match self {

@@ -15,7 +15,7 @@ const NAME: &str = "nearcache";
 /// `hit` and `fwd` exclude each other (RFC 9211 §2), so one is chosen at the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheStatus {
-    outcome: Outcome,
+    outcome: Source,
     forward_status: Option<StatusCode>,
     ttl: Option<i64>,
     stored: bool,
@@ -46,7 +46,7 @@ pub enum Fwd {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum Source {
     Hit,
     Forwarded(Fwd),
     Generated,
@@ -55,17 +55,17 @@ enum Outcome {
 impl CacheStatus {
     /// Answered from the store.
     pub fn hit() -> Self {
-        Self::new(Outcome::Hit)
+        Self::new(Source::Hit)
     }
 
     /// The origin was asked.
     pub fn forwarded(why: Fwd) -> Self {
-        Self::new(Outcome::Forwarded(why))
+        Self::new(Source::Forwarded(why))
     }
 
     /// Neither: the cache made the response itself, as the 504 after `only-if-cached`.
     pub fn generated() -> Self {
-        Self::new(Outcome::Generated)
+        Self::new(Source::Generated)
     }
 
     /// `fwd-status`: the status code with which the origin answered, where it differs from the response's (§2.3).
@@ -124,7 +124,7 @@ impl CacheStatus {
         }
     }
 
-    fn new(outcome: Outcome) -> Self {
+    fn new(outcome: Source) -> Self {
         Self { outcome, forward_status: None, ttl: None, stored: false, collapsed: false, detail: None, below: None }
     }
 }
@@ -154,9 +154,9 @@ impl fmt::Display for CacheStatus {
         }
         f.write_str(NAME)?;
         match self.outcome {
-            Outcome::Hit => f.write_str("; hit")?,
-            Outcome::Forwarded(why) => self.write_forward(why, f)?,
-            Outcome::Generated => {}
+            Source::Hit => f.write_str("; hit")?,
+            Source::Forwarded(why) => self.write_forward(why, f)?,
+            Source::Generated => {}
         }
         self.write_ttl(f)?;
         match self.detail.as_deref() {

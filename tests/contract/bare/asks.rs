@@ -80,7 +80,7 @@ impl Bare {
                 self.waits[at].wait = Some(wait);
                 self.waits[at].counted = Counted::Coalesced;
             }
-            Answer::Lead(slot, flight, cause) => {
+            Answer::StartLoad(slot, flight, cause) => {
                 self.event("miss", &place, &key, cause.as_str());
                 self.names.insert(slot, (place.clone(), key.clone()));
                 self.slots.insert((place, key), slot);

@@ -70,7 +70,7 @@ impl Bare {
                 };
                 let (tags, absent, skip) = (script::tags(said), value.is_none(), flag(said, "skip"));
                 let random = self.random();
-                let brought = Brought { now, said: &patch, tags: &tags, weight, absent, skip, random, age: 0 };
+                let brought = LoadedValue { now, said: &patch, tags: &tags, weight, absent, skip, random, age: 0 };
                 self.machine.brought(flight, &brought)
             }
             None => {
@@ -81,7 +81,7 @@ impl Bare {
         };
         // What begins now may ask for what has just come.
         self.drain_removals();
-        if let Outcome::RetryIn(millis) = settled.outcome {
+        if let LoadOutcome::RetryIn(millis) = settled.outcome {
             self.loads[load].ended = false;
             self.loads[load].retry = Some((now.after(Ttl::Millis(millis)), step.clone()));
             return self.drain();
@@ -93,14 +93,14 @@ impl Bare {
             again.push(wait.group);
         }
         match settled.outcome {
-            Outcome::Stored(slot) => {
+            LoadOutcome::Stored(slot) => {
                 self.put(slot, &place, &key, Kept::Value(brought.clone().expect("a value was brought")));
             }
-            Outcome::FailureCached(slot) => self.put(slot, &place, &key, Kept::Error(error.clone())),
+            LoadOutcome::FailureCached(slot) => self.put(slot, &place, &key, Kept::Error(error.clone())),
             _ => {}
         }
         self.event_of_end(load, settled, failed.then_some(&error));
-        if matches!(settled.outcome, Outcome::Rescued(_)) && !self.loads[load].background {
+        if matches!(settled.outcome, LoadOutcome::ServedStale(_)) && !self.loads[load].background {
             self.event("stale", &place, &key, StaleCause::Error.as_str());
         }
         let waiting: Vec<usize> = (0..self.waits.len()).filter(|at| self.waits[*at].load == load).collect();
@@ -113,8 +113,10 @@ impl Bare {
             }
             let status = if wait.counted == Counted::Miss { "miss" } else { "coalesced" };
             match (settled.outcome, failed) {
-                (Outcome::Rescued(slot), _) => self.settle_with(at, slot, "stale-if-error"),
-                (Outcome::Stored(slot), _) if self.value(Some(slot)).is_some() => self.settle_with(at, slot, status),
+                (LoadOutcome::ServedStale(slot), _) => self.settle_with(at, slot, "stale-if-error"),
+                (LoadOutcome::Stored(slot), _) if self.value(Some(slot)).is_some() => {
+                    self.settle_with(at, slot, status)
+                }
                 (_, true) => self.settle(at, json!({ "error": error })),
                 (_, false) => {
                     self.settle(at, json!({ "value": brought.clone(), "status": status, "age": 0, "ttl": 0 }));

@@ -8,8 +8,8 @@ mod writes;
 use std::collections::HashMap;
 
 use nearcache::core::{
-    Answer, Ask, BatchId, BatchLimits, Brought, CallTurn, Counted, Failure, FlightId, Goes, JoinBatch, Machine,
-    NewValue, Node, Outcome, Part, PartitionId, Removal, RemovalCause, Settled, Slot, Softened, StaleCause, Start,
+    Answer, Ask, BatchId, BatchLimits, CallTurn, Counted, Failure, FlightId, Goes, JoinBatch, LoadOutcome, LoadedValue,
+    Machine, NewValue, Node, Part, PartitionId, Removal, RemovalCause, Settled, Slot, Softened, StaleCause, Start,
     Timers, Touched, WaitId, Wake, Who, WriteId, WriteThrough, join_scope,
 };
 use nearcache::options::{Limits, Policy};
@@ -298,7 +298,7 @@ impl Bare {
     fn policy(&self, place: &Place) -> Policy {
         let cache = said(&self.case, "cache");
         let inner = said(cache, "namespaces");
-        let root = Policy::USUAL.patched(&script::patch(cache));
+        let root = Policy::DEFAULT.patched(&script::patch(cache));
         place.namespaces.iter().fold(root, |outer, name| outer.patched(&script::patch(said(inner, name))))
     }
 

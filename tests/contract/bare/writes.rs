@@ -49,7 +49,7 @@ impl Bare {
         let unknown = weight.is_none() && number(&with, "bytes").is_none() && self.machine.limits().weighs();
         let (patch, tags, skip) = (script::patch(said), script::tags(said), flag(said, "skip"));
         let absent = brought == Some(None);
-        let new = Brought { now, said: &patch, tags: &tags, weight, absent, skip, random: self.random(), age: 0 };
+        let new = LoadedValue { now, said: &patch, tags: &tags, weight, absent, skip, random: self.random(), age: 0 };
         let written = (brought.is_some() && !unknown).then_some(&new);
         let stored = self.machine.end_write(id, slot, now, written);
         self.drain();

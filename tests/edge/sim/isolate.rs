@@ -69,7 +69,7 @@ impl Isolate {
             place,
             ahead: random.below(clock_skew.max(1)),
             asleep_until: 0,
-            machine: Machine::with_eviction(limits, Ttl::Millis(scenario.ttl), Timers::Shared, EvictionPolicy::USUAL),
+            machine: Machine::with_eviction(limits, Ttl::Millis(scenario.ttl), Timers::Shared, EvictionPolicy::DEFAULT),
             slots: Numbered::default(),
             items: Vec::new(),
             flights: Vec::new(),

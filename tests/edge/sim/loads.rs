@@ -1,7 +1,7 @@
 //! One load, as pkg/src/tiers/chain.ts drives it: read the tiers, take the lease, ask the origin, store what it brings.
 
 use nearcache::Timestamp;
-use nearcache::core::{Brought, Counted, Failure as LoadFailure, FlightId, Outcome};
+use nearcache::core::{Counted, Failure as LoadFailure, FlightId, LoadOutcome, LoadedValue};
 use nearcache::options::PolicyPatch;
 use nearcache::tier::{Failure, Lifetimes, NewValue, Read, ReadOutcome, Step};
 
@@ -310,7 +310,7 @@ impl World {
             let patch = PolicyPatch::new().ttl(ttl).jitter(0.0);
             patch.stale_while_revalidate(stale_while_revalidate).stale_if_error(stale_if_error)
         });
-        let brought = Brought {
+        let brought = LoadedValue {
             now,
             said: &said,
             tags: &[],
@@ -326,10 +326,10 @@ impl World {
             again.push(wait);
         }
         one.drain();
-        if outcome == Outcome::FlightEnded {
+        if outcome == LoadOutcome::FlightEnded {
             return;
         }
-        if let Outcome::Stored(slot) = outcome {
+        if let LoadOutcome::Stored(slot) = outcome {
             one.items[slot.index()] = (key, version);
         }
         for waiter in std::mem::take(one.waiters(flight)) {
@@ -353,7 +353,7 @@ impl World {
         one.drain();
         let waiters = std::mem::take(one.waiters(flight));
         let rescue = match outcome {
-            Outcome::Rescued(slot) => Some(one.items[slot.index()].1),
+            LoadOutcome::ServedStale(slot) => Some(one.items[slot.index()].1),
             _ => None,
         };
         for waiter in waiters {

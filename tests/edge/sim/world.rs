@@ -126,7 +126,7 @@ impl World {
             keys: (0..scenario.keys).map(|key| format!("key{key}")).collect(),
             tags: (0..scenario.keys).map(tag).collect(),
             part: Place::new::<&str>(&[], &[]),
-            policy: Policy::USUAL.patched(&patch),
+            policy: Policy::DEFAULT.patched(&patch),
             zipf: Zipf::new(scenario.keys, scenario.zipf),
             spread,
             loading: vec![0; scenario.keys],
@@ -319,7 +319,7 @@ impl World {
             Answer::Join(wait) => {
                 one.waiters(wait.flight).push(Waiter { wait, asked_at, leads: false });
             }
-            Answer::Lead(slot, flight, _) => {
+            Answer::StartLoad(slot, flight, _) => {
                 one.seat(key, slot);
                 let wait = nearcache::core::WaitId { flight, group: 0 };
                 one.waiters(flight).clear();

@@ -88,7 +88,7 @@ impl Sim {
         let is_circle_still = self.closes_circle(attached, asker) && !self.has_abandoned_write(key);
         match answer {
             Answer::Recursive => assert!(is_circle, "refused without a circle, step {}", self.step),
-            Answer::Join(_) | Answer::Lead(..) | Answer::Refused(_) => {
+            Answer::Join(_) | Answer::StartLoad(..) | Answer::Refused(_) => {
                 assert!(!is_circle_still, "a circle was not seen, step {}", self.step);
             }
             _ => {}
@@ -109,7 +109,7 @@ impl Sim {
                 self.check_memory(slot, key, |origin| if stale { origin.revalidate } else { origin.fresh_until });
                 self.lead(key, flight, policy, tags, weight, Vec::new(), deadline, asker.is_some());
             }
-            Answer::Lead(slot, flight, _) => {
+            Answer::StartLoad(slot, flight, _) => {
                 assert!(known.is_none_or(|known| known == slot), "the key's slot changed, step {}", self.step);
                 self.place(key, slot);
                 let wait = WaitId { flight, group: 0 };

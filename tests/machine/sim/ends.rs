@@ -25,7 +25,7 @@ impl Sim {
             origin.tags = tags;
         }
         let brought =
-            Brought { now: self.at(), said: &said, tags: &names, weight, absent: false, skip, random: 0.0, age: 0 };
+            LoadedValue { now: self.at(), said: &said, tags: &names, weight, absent: false, skip, random: 0.0, age: 0 };
         let settled = self.machine.brought(flight, &brought);
         self.drain();
         let mut again = Vec::new();
@@ -33,7 +33,7 @@ impl Sim {
             assert_eq!(wait.flight, flight);
             again.push(wait.group as usize);
         }
-        assert_eq!(settled.outcome == Outcome::FlightEnded, was_ended, "who has ended, step {}", self.step);
+        assert_eq!(settled.outcome == LoadOutcome::FlightEnded, was_ended, "who has ended, step {}", self.step);
         if was_ended {
             return;
         }
@@ -49,7 +49,7 @@ impl Sim {
         let written = self.writes.iter().any(|write| write.key == key);
         let heavy = heavy.unwrap_or(0) > HEAVIEST;
         match settled.outcome {
-            Outcome::Stored(slot) => {
+            LoadOutcome::Stored(slot) => {
                 assert!(!skip && !heavy && lives(&policy), "stored what may not be, step {}", self.step);
                 assert!(!purged, "stored what was purged, step {}", self.step);
                 assert!(!self.is_written(key), "stored what may be from before a write, step {}", self.step);
@@ -57,7 +57,7 @@ impl Sim {
                 self.put(slot, Kept::Value(id));
                 self.store(id, &policy);
             }
-            Outcome::NotStored => {
+            LoadOutcome::NotStored => {
                 let good = !skip && !heavy && lives(&policy) && !purged && !overdue && !written;
                 assert!(!good, "did not store what may be, step {}", self.step);
             }
@@ -92,18 +92,18 @@ impl Sim {
         let failure = Failure { now: self.at(), backoff, may_retry, random };
         let settled = self.machine.failed(flight, &failure);
         self.drain();
-        if let Outcome::RetryIn(millis) = settled.outcome {
+        if let LoadOutcome::RetryIn(millis) = settled.outcome {
             self.retries += 1;
             assert!(may_retry && !was_ended, "tried again what may not be, step {}", self.step);
             self.check_retry(at, millis);
             // Whether it is tried again, or fails for good before, is another step's business.
             return;
         }
-        assert_eq!(settled.outcome == Outcome::FlightEnded, was_ended);
+        assert_eq!(settled.outcome == LoadOutcome::FlightEnded, was_ended);
         if !was_ended {
             self.loads[at].ended = true;
             self.brought += 1;
-            if let Outcome::FailureCached(slot) = settled.outcome {
+            if let LoadOutcome::FailureCached(slot) = settled.outcome {
                 let policy = self.loads[at].policy.backoff(backoff);
                 self.put(slot, Kept::Error(self.loads[at].id));
                 self.store(self.loads[at].id, &EntryPolicy::of(policy));
@@ -127,11 +127,11 @@ impl Sim {
         assert!(self.machine.may_try_again(self.loads[at].flight, self.at()), "it may, at once");
     }
 
-    pub(super) fn after_failure(&mut self, at: usize, outcome: Outcome) {
+    pub(super) fn after_failure(&mut self, at: usize, outcome: LoadOutcome) {
         let (id, key) = (self.loads[at].id, self.loads[at].key);
         match outcome {
-            Outcome::Rescued(slot) => self.check_memory(slot, key, |origin| origin.error),
-            Outcome::FailureCached(slot) => {
+            LoadOutcome::ServedStale(slot) => self.check_memory(slot, key, |origin| origin.error),
+            LoadOutcome::FailureCached(slot) => {
                 assert_eq!(self.by_key.get(&key), Some(&slot));
                 assert!(!self.is_written(key), "remembered a failure during a write, step {}", self.step);
                 // Errors bear no tags.
@@ -142,7 +142,7 @@ impl Sim {
                     self.store(id, &EntryPolicy::of(policy));
                 }
             }
-            Outcome::NotStored => {}
+            LoadOutcome::NotStored => {}
             other => panic!("{other:?}"),
         }
         for waiter in self.loads[at].groups.concat() {

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 
 use crate::random::Random;
 use nearcache::core::{
-    Answer, Ask, BatchId, BatchLimits, Brought, Counted, EvictionPolicy, Failure, FlightId, Goes, JoinBatch, Machine,
-    NewValue, Node, Outcome, Part, PartitionId, Slot, Softened, Start, Timers, Touched, WaitId, Wake, Who, WriteId,
-    WriteThrough, join_scope,
+    Answer, Ask, BatchId, BatchLimits, Counted, EvictionPolicy, Failure, FlightId, Goes, JoinBatch, LoadOutcome,
+    LoadedValue, Machine, NewValue, Node, Part, PartitionId, Slot, Softened, Start, Timers, Touched, WaitId, Wake, Who,
+    WriteId, WriteThrough, join_scope,
 };
 use nearcache::options::{EntryPolicy, Limits, LoadLimits, Policy, PolicyPatch, Priority, Retry};
 use nearcache::{Timestamp, Ttl};

@@ -82,8 +82,16 @@ impl Sim {
         let slot = self.by_key.get(&write.key).copied();
         let said = PolicyPatch::default();
         let now = self.at();
-        let brought =
-            Brought { now, said: &said, tags: &names, weight: None, absent: false, skip: false, random: 0.0, age: 0 };
+        let brought = LoadedValue {
+            now,
+            said: &said,
+            tags: &names,
+            weight: None,
+            absent: false,
+            skip: false,
+            random: 0.0,
+            age: 0,
+        };
         let written = (!self.random.one_in(4)).then_some(&brought);
         let others = self.writes.iter().any(|other| other.key == write.key);
         let stored = self.machine.end_write(write.id, slot, now, written);

@@ -5,13 +5,13 @@ use nearcache::options::{PolicyPatch, Retry};
 use crate::numbers::{said_ttl, to_weight};
 
 /// The row, read.
-pub(super) struct Said {
+pub(super) struct CallOptions {
     pub patch: PolicyPatch,
     /// The value's bytes.
     pub weight: Option<u32>,
 }
 
-impl Said {
+impl CallOptions {
     /// In the order of `row` in `pkg/src/policy/calls.ts`; what is not said is NaN.
     pub fn read(numbers: &[f64]) -> Self {
         let mut patch = PolicyPatch::new();
