@@ -5,6 +5,7 @@ import { joined, row } from "./policy/calls.js";
 import { isForEver } from "./core/columns.js";
 import type { Context } from "./policy/context.js";
 import { ALL, type Core, HIT, hasNews, kind, MISS_EXPIRED } from "./core/core.js";
+import { newSeed } from "./core/hash.js";
 import { type Compute, Computes } from "./writes/computes.js";
 import { Driver } from "./loads/driver.js";
 import { EntryTable } from "./entries/entries.js";
@@ -183,6 +184,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         purgeStaleEvery: readPurge(options),
       },
       clock === undefined ? hostClock : new GivenClock(checkFunction("clock", clock)),
+      options.random === undefined ? newSeed : () => given() * 2 ** 32,
       clone !== undefined,
     );
     this.#driver = new Driver(this.#entries, this.#random);

@@ -2,14 +2,14 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::HashTable;
 
 use super::asker;
 use super::cache::Cache;
@@ -37,7 +37,6 @@ pub(super) struct Batching<K, V, R: Runtime> {
     attending: Cell<bool>,
     /// How many places were taken so far.
     taken: Cell<u64>,
-    hasher: DefaultHashBuilder,
 }
 
 /// The batch that takes more keys, and the task that will load it.
@@ -87,7 +86,6 @@ impl<K, V, R: Runtime> Batching<K, V, R> {
             last: Cell::new(None),
             attending: Cell::new(false),
             taken: Cell::new(0),
-            hasher: DefaultHashBuilder::default(),
         }
     }
 
@@ -187,7 +185,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
     #[expect(clippy::type_complexity, reason = "three things that belong to one place")]
     fn take_place(self: &Rc<Self>, key: K, ctx: LoadCtx<V>) -> Option<(Rc<Batch<K, V>>, Joined<R>, Rc<Part<V>>)> {
         let inner = &self.cache.inner;
-        let hash = self.hasher.hash_one(&key);
+        let hash = inner.with(|table| table.hasher.hash(&key))?;
         // Taken out, since keys' `Eq` is the user's code.
         let open = self.open.take();
         let load = match asker::current(inner.address()) {

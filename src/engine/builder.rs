@@ -10,6 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use super::cache::Cache;
 use super::clock::ManualClock;
 use super::handle::Handle;
+use super::hash::KeyHasher;
 use super::inner::{Inner, RandomSource, Rules, Weigher};
 use super::plugin::{Place, Plugin};
 use super::purger::Purger;
@@ -323,7 +324,9 @@ impl<K, V, R> Builder<K, V, R> {
         self
     }
 
-    /// Another source of random numbers, at least 0 and below 1, than the [runtime's](Runtime::random): for tests.
+    /// Another source of random numbers, at least 0 and below 1, than the [runtime's](Runtime::random): for tests. Keys are
+    /// hashed by the first two, so that the same calls evict the same entries; an attacker who knows those can make keys whose
+    /// hashes are all the same.
     /// If it calls the cache in turn, that call takes the runtime's.
     #[must_use]
     pub fn random(mut self, random: impl FnMut() -> f64 + 'static) -> Self {
@@ -406,7 +409,8 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Builder<K, V, R> {
         let mut machine = Machine::with_eviction(limits, policy.entry.ttl, Timers::Own, eviction);
         machine.limit_loads(self.load_limits);
         machine.purge_stale_every(if purges { self.purge_stale_every } else { Ttl::Forever });
-        let table = RefCell::new(EntryTable::new(machine, told_key));
+        let draw = || random.as_ref().map_or_else(|| runtime.random(), |random| random.borrow_mut()());
+        let table = RefCell::new(EntryTable::new(machine, told_key, KeyHasher::new(draw)));
         let (hook_depth, root) = (Cell::new(0), Rc::<Place>::default());
         let inner = Rc::new_cyclic(|inner| Inner {
             purger: (purges && self.purge_stale_every != Ttl::Forever).then(|| Purger::new(purging(inner.clone()))),

@@ -15,6 +15,7 @@ mod computes;
 mod figures;
 mod gate;
 mod handle;
+mod hash;
 mod inner;
 #[cfg(any(target_family = "wasm", feature = "workers"))]
 pub(crate) mod js_clock;

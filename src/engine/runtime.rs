@@ -72,8 +72,8 @@ pub trait Runtime: 'static {
         clock::wall()
     }
 
-    /// A random number, at least 0 and below 1. Asked for when a loaded value is stored, or any with jitter, and when a
-    /// value comes near its end with `refresh_ahead`. The default is `Math.random()` in wasm and SplitMix64 natively.
+    /// A random number, at least 0 and below 1. Asked for twice when a cache is made, to hash keys by, when a loaded value is
+    /// stored, or any with jitter, and when a value comes near its end with `refresh_ahead`. The default is `Math.random()` in wasm and SplitMix64 natively.
     fn random(&self) -> f64 {
         super::random::random()
     }

@@ -5,13 +5,14 @@ mod tests;
 
 use std::borrow::Borrow;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::rc::Rc;
 
 use hashbrown::hash_table::Entry;
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{HashMap, HashTable};
 
 use super::gate::Gate;
+use super::hash::KeyHasher;
 use super::plugin::Place;
 use super::runtime::Runtime;
 use super::shared_task::SharedTask;
@@ -157,9 +158,7 @@ pub(super) struct EntryTable<K, V, R: Runtime> {
     pub machine: Machine,
     index: HashTable<Slot>,
     items: Vec<Item<K, V>>,
-    hasher: DefaultHashBuilder,
-    /// What the hasher has for a seed in wasm is the same in every instance, and keys may be anybody's choice.
-    seed: u64,
+    pub hasher: KeyHasher,
     in_flight: Vec<Option<Rc<InFlight<V, R>>>>,
     /// Of batches whose call waits for its turn.
     pub calls: Vec<(Node, Rc<Gate>)>,
@@ -177,14 +176,12 @@ pub(super) struct EntryTable<K, V, R: Runtime> {
 }
 
 impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
-    pub fn new(machine: Machine, told_key: Option<fn(&K) -> K>) -> Self {
-        let seed = (super::random::random() * (1_u64 << 53) as f64) as u64;
+    pub fn new(machine: Machine, told_key: Option<fn(&K) -> K>, hasher: KeyHasher) -> Self {
         Self {
-            machine: machine.with_seed(seed as u32),
+            machine: machine.with_seed(hasher.seed()),
             index: HashTable::new(),
             items: Vec::new(),
-            hasher: DefaultHashBuilder::default(),
-            seed,
+            hasher,
             in_flight: Vec::new(),
             calls: Vec::new(),
             failures: HashMap::new(),
@@ -222,11 +219,7 @@ impl<K: Hash + Eq, V, R: Runtime> EntryTable<K, V, R> {
     pub fn hash<Q: Hash + ?Sized>(&self, partition: PartitionId, key: &Q) -> KeyHash {
         // An odd factor makes different numbers of different ones.
         let apart = partition.0.wrapping_mul(0x9e37_79b1);
-        let hash = match cfg!(target_family = "wasm") {
-            true => self.hasher.hash_one((self.seed, key)),
-            false => self.hasher.hash_one(key),
-        };
-        KeyHash((hash as u32) ^ apart)
+        KeyHash((self.hasher.hash(key) as u32) ^ apart)
     }
 
     #[inline]

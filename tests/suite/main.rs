@@ -15,6 +15,7 @@ mod deadlines;
 mod details;
 mod errors;
 mod events;
+mod eviction;
 mod expire;
 mod failures;
 mod futures;

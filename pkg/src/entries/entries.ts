@@ -2,7 +2,6 @@ import type { Clock } from "../runtime/clock.js";
 import { Columns, type ColumnsOwner } from "../core/columns.js";
 import { CAUSES, Core, EVICTED, hasNews, instance, KEY_REMOVED, kind, renew, SLOT } from "../core/core.js";
 import { uncloneable } from "../options/errors.js";
-import { newSeed } from "../core/hash.js";
 import { Hooks } from "../hooks/hooks.js";
 import { Namespace, NOTHING, Partition } from "./partitions.js";
 import { Policies } from "../policy/policies.js";
@@ -76,6 +75,8 @@ export class EntryTable<K, V> implements ColumnsOwner {
   constructor(
     readonly options: CoreOptions,
     readonly clock: Clock,
+    /** 32 random bits to hash keys by; `undefined` where there are none. */
+    private readonly newSeed: () => number | undefined,
     /** Whether values are copied on their way in and out. */
     readonly copies = false,
   ) {
@@ -150,7 +151,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
   /** A new key's hash; 0 where there is none, or nobody wants to know. */
   hash(key: K, partition: Partition<K>): number {
     if (this.options.lru) return 0;
-    this.seed ??= newSeed();
+    this.seed ??= this.newSeed();
     return this.seed === undefined ? 0 : partition.hash(key, this.seed);
   }
 
@@ -362,7 +363,7 @@ export class EntryTable<K, V> implements ColumnsOwner {
   private makeCore(): Core {
     const { maxEntries, maxBytes, maxEntryBytes, usualTtl, sharedTimer, lru, loads, purgeStaleEvery } = this.options;
     const { concurrent, perSecond, queued } = loads ?? BOUNDLESS;
-    const seed = (this.seed ??= newSeed()) ?? 0;
+    const seed = (this.seed ??= this.newSeed()) ?? 0;
     if (instance.hasFailed) renew();
     instance.hasFailed = true;
     const core = new Core(

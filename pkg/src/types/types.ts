@@ -179,7 +179,10 @@ export interface NearCacheOptions<K = any, V = any> extends DefaultOptions<K, V>
    * were queued before that run, if they block for five seconds), and a `Date` that a test has replaced is read every time.
    */
   clock?: (() => number) | undefined;
-  /** A random number from 0 (included) to 1 (not included), for `jitter` and `refreshAhead`. Default `Math.random`. */
+  /**
+   * A random number from 0 (included) to 1 (not included), for `jitter` and `refreshAhead`. For tests: the first also chooses how keys are
+   * hashed, so that the same calls evict the same entries. Default `Math.random`, and `crypto.getRandomValues` for hashes.
+   */
   random?: (() => number) | undefined;
 }
 

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::core::{EvictionPolicy, NewValue, Timers};
+use crate::engine::hash::KeyHasher;
 use crate::engine::runtime::Local;
 use crate::options::{Limits, Policy, PolicyPatch};
 use crate::time::Ttl;
@@ -30,7 +31,12 @@ impl Tried {
     fn new(most: usize) -> Self {
         let limits = Limits::new(most as u64, u64::MAX, u64::MAX);
         let machine = Machine::with_eviction(limits, Ttl::Forever, Timers::Own, EvictionPolicy::Lru);
-        Self { table: EntryTable::new(machine, None), held: VecDeque::new(), policy: Policy::default(), most }
+        Self {
+            table: EntryTable::new(machine, None, KeyHasher::new(|| 0.5)),
+            held: VecDeque::new(),
+            policy: Policy::default(),
+            most,
+        }
     }
 
     fn insert(&mut self, key: u64) {

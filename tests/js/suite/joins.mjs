@@ -157,6 +157,9 @@ test("a rule for what is stored is asked at each get that joins", async () => {
 test("chance is asked at each get that joins, where any value may be refreshed ahead", async () => {
   let drawn = 0;
   const cache = new NearCache({ refreshAhead: 1, random: () => (drawn++, 0.5) });
+  // One chose how keys are hashed.
+  equal(drawn, 1);
+  drawn = 0;
   const load = held();
   const gets = ask(cache, 5, load);
   // The first one begins the first load.
