@@ -4,8 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use hashbrown::HashMap;
-
 use super::tier::{Tier, TierEntry, TierError};
 use crate::engine::{ManualClock, wall};
 use crate::time::{Timestamp, Ttl};
@@ -22,7 +20,8 @@ pub struct MemoryTier {
 
 #[derive(Debug, Default)]
 struct State {
-    held: HashMap<Rc<str>, MemoryEntry>,
+    /// In order, not by hash: names have keys in them, and in wasm their hashes could be foreseen.
+    held: BTreeMap<Rc<str>, MemoryEntry>,
     by_age: BTreeMap<u64, Rc<str>>,
     bytes: usize,
     stored: u64,
