@@ -17,6 +17,7 @@ import { INSPECT, inspect } from "./figures/inspect.js";
 import { INTERNALS, type Insides } from "./internals.js";
 import {
   bytes,
+  checkBoolean,
   checkFunction,
   count,
   describe,
@@ -227,7 +228,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const slot = handle.slots.get(key);
     const { columns } = entries;
     if (slot === undefined) return this.#getAbsent(key, now);
-    if (!(now + SHORT < columns.freshUntil[slot]!)) return this.#getEnding(key, slot, now);
+    if (handle.checks || !(now + SHORT < columns.freshUntil[slot]!)) return this.#getEnding(key, slot, now);
     const value = entries.values[slot] as V;
     handle.namespace.hits++;
     columns.use(slot);
@@ -240,8 +241,9 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    */
   peek(key: K, options?: PeekOptions): V | undefined {
     if (options !== undefined) rejectUnknown(options, PEEK_OPTIONS);
+    const allowStale = checkBoolean("allowStale", options?.allowStale ?? false);
     const entries = this.#entries;
-    if (options?.allowStale !== true) {
+    if (!allowStale) {
       const slot = this.#freshSlot(key);
       return slot === 0 ? undefined : entries.valueAt(slot);
     }
@@ -370,7 +372,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const present = new Map<K, V>();
     for (const key of iterable("keys", keys)) {
       const value = this.get(key);
-      if (value !== undefined) present.set(key, value);
+      if (value !== undefined || this.has(key)) present.set(key, value as V);
     }
     return present;
   }
@@ -754,13 +756,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   }
 
   /** The keys of `entries`. */
-  *keys(options?: WalkOptions): IterableIterator<K> {
-    for (const [key] of this.entries(options)) yield key;
+  keys(options?: WalkOptions): IterableIterator<K> {
+    return pick(this.entries(options), 0) as IterableIterator<K>;
   }
 
   /** The values of `entries`. */
-  *values(options?: WalkOptions): IterableIterator<V> {
-    for (const [, value] of this.entries(options)) yield value;
+  values(options?: WalkOptions): IterableIterator<V> {
+    return pick(this.entries(options), 1) as IterableIterator<V>;
   }
 
   /** As `entries`. */
@@ -770,6 +772,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** Calls `callback` for each of `entries`. */
   forEach(callback: (value: V, key: K, cache: this) => void): void {
+    checkFunction("callback", callback);
     for (const [key, value] of this.entries()) callback(value, key, this);
   }
 
@@ -873,7 +876,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         handle.noteMissing(key);
         return undefined;
       }
-      const until = columns.freshUntil[slot]!;
+      const until = handle.checks ? NaN : columns.freshUntil[slot]!;
       if (!isForEver(until)) {
         // What is on its way, and what needs a look, needs no time here either.
         if (Number.isNaN(until)) return undefined;
@@ -907,9 +910,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /** A `get` of what ends soon, or has ended, or can't be seen: by the clock itself. */
   #getEnding(key: K, slot: number, now: number): V | undefined {
     const { clock, columns, values } = this.#entries;
+    const handle = this.#handle;
     if (clock === hostClock) now = clock.read();
-    if (!(now < columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
-    this.#handle.namespace.hits++;
+    if (handle.checks || !(now < columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
+    handle.namespace.hits++;
     columns.use(slot);
     return values[slot] as V;
   }
@@ -1102,4 +1106,9 @@ class HandleInit<K, V> {
     readonly whole: NearCache<K, V>,
     readonly handle: CacheHandle<K, V>,
   ) {}
+}
+
+/** Of each pair its key or its value. */
+function* pick(pairs: Iterable<readonly unknown[]>, at: number): IterableIterator<unknown> {
+  for (const pair of pairs) yield pair[at];
 }

@@ -127,14 +127,23 @@ function data<K extends ResourceId, V>(
   tags: readonly string[],
 ): ResourceData<K, V> {
   const tagged = <O extends SetOptions<K>>(id: K, options: O | undefined): O =>
-    ({ ...options, tags: [...tags, tagOf(name, id), ...(options?.tags ?? [])] }) as unknown as O;
+    withTags([...tags, tagOf(name, id)], options);
   return {
     get: (id) => part.get(id),
     getOrSet: (id, loader, options) => rejecting(() => part.getOrSet(id, loader, tagged(id, options))),
     set: (id, value, options) => void part.set(id, value, tagged(id, options)),
     update: (id, writer, options) => rejecting(() => part.update(id, writer, tagged(id, options))),
-    wrap: (fn, options) => part.wrap(fn, { ...options, tags: [...tags, ...(options?.tags ?? [])] }),
+    wrap: (fn, options) => part.wrap(fn, withTags(tags, options)),
   };
+}
+
+/** Options with these tags before their own. @throws {NearCacheError} `ERR_OPTION` */
+function withTags<O extends { tags?: readonly string[] | undefined }>(
+  tags: readonly string[],
+  options: O = {} as O,
+): O {
+  if (typeof options !== "object" || options === null) throw optionError("options", describe(options), "an object");
+  return { ...options, tags: [...tags, ...names("tags", options.tags ?? [])] };
 }
 
 /** What a call throws before it has a promise is what its promise rejects with. */

@@ -11,7 +11,7 @@ import {
   optionError,
   rejectUnknown,
 } from "./options/options.js";
-import { onAbort } from "./runtime/signals.js";
+import { either, onAbort } from "./runtime/signals.js";
 import type { Loader } from "./types/loader.js";
 import type {
   CacheLike,
@@ -152,19 +152,26 @@ async function round<K, V>(
     if (onProgress !== undefined) quietly(() => onProgress({ done, total, ...progress }));
   };
   const load = async (key: K, own: Loader<K, V> | undefined, options: GetOrSetOptions | undefined): Promise<void> => {
+    let forget: (() => void) | undefined;
     try {
-      await cache.getOrSet(key, own as Loader<K, V>, together(options, call));
+      const both = together(options, call);
+      ({ forget } = both);
+      await cache.getOrSet(key, own as Loader<K, V>, both.options);
       result.loaded++;
     } catch (error) {
       result.failed.push({ key, error });
       quietly(() => onFailed?.(error, key));
       through({ key, error });
       return;
+    } finally {
+      forget?.();
     }
     through({ key });
   };
 
   const running = new Set<Promise<void>>();
+  // One promise for each time that there is no place. A race would leave a callback on every load that is under way, for every key.
+  let ended = (): void => {};
   for await (const entry of entries instanceof Map
     ? fromMap<K, V>(entries)
     : (entries as Iterable<WarmupEntry<K, V>>)) {
@@ -172,9 +179,12 @@ async function round<K, V>(
     rejectUnknown(entry, ENTRY, "entry");
     // Here, so that what a getter throws is the list's own error.
     const { key, loader: own = loader, options } = entry;
-    const loading: Promise<void> = load(key, own, options).finally(() => running.delete(loading));
+    const loading: Promise<void> = load(key, own, options).finally(() => {
+      running.delete(loading);
+      ended();
+    });
     running.add(loading);
-    if (running.size >= concurrency) await Promise.race(running);
+    if (running.size >= concurrency) await new Promise<void>((resolve) => (ended = resolve));
   }
   await Promise.all(running);
   return result;
@@ -184,12 +194,16 @@ function* fromMap<K, V>(map: ReadonlyMap<K, Loader<K, V>>): Iterable<WarmupEntry
   for (const [key, loader] of map) yield { key, loader };
 }
 
-/** An entry's options and ours, which go first; either's signal ends it. */
-function together(own: GetOrSetOptions | undefined, ours: GetOrSetOptions): GetOrSetOptions {
+/** An entry's options and ours, which go first; either's signal ends it, until both are forgotten. */
+function together(
+  own: GetOrSetOptions | undefined,
+  ours: GetOrSetOptions,
+): { options: GetOrSetOptions; forget?: () => void } {
   // Who waits for something goes before.
   const both = { priority: "low", ...own, ...ours } as const;
-  if (own?.signal === undefined || ours.signal === undefined) return both;
-  return { ...both, signal: AbortSignal.any([own.signal, ours.signal]) };
+  if (own?.signal === undefined || ours.signal === undefined) return { options: both };
+  const { signal, forget } = either(abortSignal("signal", own.signal), ours.signal);
+  return { options: { ...both, signal }, forget };
 }
 
 function listable(entries: unknown): void {

@@ -117,8 +117,9 @@ function build(
   const part = partOf(cache, fn, name);
   const prepare = select(getKey, skipArgs);
   const plain = Object.keys(rest).length === 0 ? undefined : rest;
-  // Durations and the like are read again at each load, but not at each hit.
-  const reusableOptions = rest.forceFresh === undefined && rest.signal === undefined ? rest : undefined;
+  // Durations and the like are read again at each load, but not at each hit, of which these three say something.
+  const { forceFresh, signal, validate } = rest;
+  const reusableOptions = (forceFresh ?? signal ?? validate) === undefined ? rest : undefined;
   const fresh = { ...rest, forceFresh: true };
 
   const keyFor = (self: unknown, args: unknown[]): unknown => {

@@ -31,6 +31,8 @@ export class CacheHandle<K, V> {
   readonly slots: Slots<K>;
   readonly namespace: Namespace<K>;
   readonly place: Place;
+  /** Whether each value is looked at before it is handed out here, whoever stored it and by what rule. */
+  readonly checks: boolean;
   /** Loads by batches of this part's keys; there once it was needed. */
   batchLoader: Loader<K, V> | undefined = undefined;
 
@@ -41,6 +43,7 @@ export class CacheHandle<K, V> {
     this.slots = partition.slots;
     this.namespace = partition.namespace;
     this.place = partition.place;
+    this.checks = defaults.validate !== undefined;
   }
 
   /** Remembers that the key has no slot: whoever looked for it often stores or loads it now. */

@@ -44,7 +44,8 @@ export function near(name: string, names: Iterable<string>): string[] {
 export function instead(name: string, names: Iterable<string>): string {
   const meant = near(name, names);
   if (meant.length > 0) return `, did you mean ${meant.join(" or ")}?`;
-  const advice = ADVICE[name.toLowerCase()];
+  const said = name.toLowerCase();
+  const advice = Object.hasOwn(ADVICE, said) ? ADVICE[said] : undefined;
   return advice === undefined ? "." : `, ${advice}.`;
 }
 

@@ -83,7 +83,8 @@ export function isWellFormed(text: string): boolean {
 
 export function names(option: string, given: unknown): string[] {
   if (!Array.isArray(given)) throw optionError(option, describe(given), "an array of strings");
-  return given.map((one, index) => name(`${option}[${index}]`, one));
+  // `map` leaves out what is not there.
+  return Array.from(given, (one, index) => name(`${option}[${index}]`, one));
 }
 
 export function abortSignal(option: string, given: AbortSignal): AbortSignal {

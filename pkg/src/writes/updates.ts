@@ -55,7 +55,9 @@ export class Updates<K, V> {
     const ctx = new Context<K, V>(key, stale);
     const { promise, resolve, reject } = deferred<V>();
     // Who does not wait for the end does not know how it will be: the key goes at once, and again at the end.
+    // Once: what is stored later is not this write's to delete.
     const giveUp = (error: unknown): void => {
+      forget();
       this.remove(write);
       ctx.abort(error);
       reject(error);
@@ -63,11 +65,13 @@ export class Updates<K, V> {
     const abort = (): void => giveUp(signal!.reason);
     const late = (): void => giveUp(timedOut(key, hardTimeout));
     const timer = startTimer(late, hardTimeout);
-    const forget = signal === undefined ? undefined : onAbort(signal, abort);
-    const ended = this.write(write, writer, ctx).finally(() => {
+    let forgetSignal: (() => void) | undefined;
+    const forget = (): void => {
       stopTimer(timer);
-      forget?.();
-    });
+      forgetSignal?.();
+    };
+    if (signal !== undefined) forgetSignal = onAbort(signal, abort);
+    const ended = this.write(write, writer, ctx).finally(forget);
     ended.then(resolve, reject);
     keepAlive(ended);
     return promise;

@@ -60,3 +60,17 @@ test("what a predicate picks is deleted, and it may call the cache", () => {
 test("a misspelt option of peek is an error", () => {
   throws(() => new NearCache().peek("k", { stale: true }), { code: "ERR_OPTION" });
 });
+
+test("what was found is told even if it is undefined", () => {
+  const cache = new NearCache().set("a", undefined).set("b", null).set("c", 1);
+  equal(
+    [...cache.getAllPresent(["a", "b", "c", "d"])],
+    [
+      ["a", undefined],
+      ["b", null],
+      ["c", 1],
+    ],
+  );
+  const { hits, misses } = cache.stats();
+  equal([hits, misses], [3, 1]);
+});

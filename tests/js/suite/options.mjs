@@ -206,3 +206,18 @@ test("an error shows keys of every kind, and short", async () => {
   ok((await shown("x".repeat(1000))).length < 250);
   ok((await shown(undefined)).startsWith("the loader of undefined asked"));
 });
+
+test("what is wrong is told at once, by every method", () => {
+  const cache = new NearCache();
+  for (const call of [
+    () => cache.peek("k", { allowStale: "yes" }),
+    () => cache.keys({ ordr: "newest" }),
+    () => cache.values({ order: "old" }),
+    () => cache.forEach(undefined),
+    () => cache.set("k", 1, { tags: [, "a"] }),
+    () => new NearCache({ constructor: 1 }),
+  ]) {
+    throws(call, { code: "ERR_OPTION" });
+  }
+  throws(() => new NearCache({ constructor: 1 }), { message: /constructor[^{]*$/ });
+});

@@ -127,3 +127,16 @@ test("an invalidation concerns its own id and resource, whatever their names", a
     );
   }
 });
+
+test("tags and options of a resource's calls are read as the cache's own are", async () => {
+  const cache = new NearCache();
+  const posts = resource(cache, "posts");
+  const wrong = (message) => ({ code: "ERR_OPTION", message });
+  throws(() => posts.set(1, "v", { tags: "post" }), wrong(/tags/));
+  throws(() => posts.set(1, "v", null), wrong(/options/));
+  throws(() => posts.wrap(async () => 1, { tags: "post" }), wrong(/tags/));
+  await rejects(() => posts.getOrSet(1, () => "v", { tags: ["a", 5] }), wrong(/tags\[1\]/));
+  equal([cache.size, cache.namespace("posts").size], [0, 0], "nothing is half done");
+  posts.set(1, "v", { tags: ["post"] });
+  equal(cache.namespace("posts").info(1).tags.sort(), ["post", "posts", "posts:1"]);
+});

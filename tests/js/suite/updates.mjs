@@ -383,3 +383,25 @@ testBothWays(
     equal([await cache.getOrSet("k", () => 1), cache.has("k")], [1, true]);
   },
 );
+
+testBothWays("a write-through that was given up deletes its key once, and again at its writer's end", async (world) => {
+  for (const endedBy of ["abort", "deadline"]) {
+    const cache = new NearCache();
+    const caller = new AbortController();
+    const write = held();
+    const update = rejects(() => cache.update("k", write, { signal: caller.signal, hardTimeout: 50 }));
+    cache.set("k", "older");
+    if (endedBy === "abort") caller.abort();
+    else await world.pass(50);
+    await update;
+    equal(cache.get("k"), undefined, endedBy);
+    cache.set("k", "newer");
+    if (endedBy === "abort") await world.pass(60);
+    else caller.abort();
+    await world.settle();
+    equal(cache.get("k"), "newer", `${endedBy}: what was set since is not its to delete`);
+    write.loads[0].resolve("late");
+    await world.settle();
+    equal(cache.get("k"), undefined, "what its writer brings too late makes what is there doubtful");
+  }
+});

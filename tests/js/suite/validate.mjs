@@ -1,6 +1,6 @@
 // What is found and refused is loaded anew: what the contract does not say of the class.
 
-import { NearCache } from "nearcache";
+import { cached, NearCache } from "nearcache";
 import { equal, rejects, test, throws } from "../runner.mjs";
 
 test("a call's own rule takes the place of the cache's", async () => {
@@ -51,4 +51,43 @@ test("a rule that is no function is an error", () => {
     code: "ERR_OPTION",
     message: "validate: got true, wants a function",
   });
+});
+
+test("the rule of a wrapped or decorated function is asked at hits, too", async () => {
+  const cache = new NearCache();
+  const revoked = new Set();
+  let made = 0;
+  const options = { validate: (token) => !revoked.has(token) };
+  const load = async () => `token ${++made}`;
+  const wrapped = cache.wrap(load, options);
+  const method = cached({ cache, ...options })(load, {
+    kind: "method",
+    name: "token",
+    static: false,
+    addInitializer() {},
+  });
+  const object = {};
+  for (const ask of [() => wrapped("k"), () => method.call(object)]) {
+    const first = await ask();
+    equal(await ask(), first);
+    revoked.add(first);
+    const second = await ask();
+    equal([second !== first, await ask()], [true, second]);
+  }
+});
+
+test("a namespace's rule sees what was stored by whoever has none", async () => {
+  for (const eviction of ["lru", "adaptive"]) {
+    const cache = new NearCache({ eviction });
+    const writer = cache.namespace("users");
+    const reader = cache.namespace("users", { validate: (value) => value !== "bad" });
+    for (const find of [(key) => reader.get(key), (key) => reader.getOrSet(key, () => undefined)]) {
+      writer.set("k", "bad");
+      equal(writer.get("k"), "bad");
+      equal(await find("k"), undefined);
+      equal(writer.get("k"), undefined, "it is removed");
+      writer.set("k", "good");
+      equal([await find("k"), await find("k"), reader.get("k")], ["good", "good", "good"]);
+    }
+  }
 });

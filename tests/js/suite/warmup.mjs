@@ -227,3 +227,23 @@ test("an entry whose getter throws is the list's own error, and no rejection tha
   await rejects(cache.warmup(list()), { message: "a getter" });
   equal(cache.get("a"), 1);
 });
+
+test("what a warm-up keeps does not grow with the keys that pass while one load is slow", async () => {
+  // Only where a collection can be asked for is it known what is kept.
+  const kept = () => (globalThis.gc?.(), globalThis.process?.memoryUsage?.().heapUsed ?? 0);
+  const cache = new NearCache({ maxEntries: 10 });
+  const slow = held();
+  const both = new AbortController();
+  let before;
+  function* entries() {
+    yield { key: "slow", loader: slow, options: { signal: both.signal } };
+    for (let i = 0; i < 40_000; i++) {
+      if (i === 10_000) before = kept();
+      yield { key: i, loader: () => i, options: { signal: both.signal } };
+    }
+    ok(kept() - before < 4e6, `${kept() - before} bytes more`);
+    slow.loads[0].resolve(1);
+  }
+  const { signal } = new AbortController();
+  equal(await cache.warmup(entries(), { concurrency: 2, signal }), { loaded: 40_001, failed: [] });
+});
