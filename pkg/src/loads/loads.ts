@@ -278,7 +278,9 @@ export class Loads<K, V> implements Untold {
       return;
     }
     const { key, stale, attempt, background } = flight.ctx;
-    flight.ctx = new Context<K, V>(key, stale, attempt + 1, background);
+    // A copy of its own for each attempt, where loaders get copies.
+    const shown = this.entries.copies && stale !== undefined ? this.entries.valueAt(flight.slot) : stale;
+    flight.ctx = new Context<K, V>(key, shown, attempt + 1, background);
     this.attempt(flight);
   }
 

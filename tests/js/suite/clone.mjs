@@ -84,3 +84,19 @@ test("without it the value itself is shared, and hits are counted alike with it"
   const { hits, misses } = cache.stats();
   equal([hits, misses], [1, 1]);
 });
+
+test("each attempt of a load is shown a copy of its own", async () => {
+  let now = 0;
+  const cache = made({ clock: () => now, ttl: 10, staleIfError: 1_000, retry: { attempts: 3, delay: 0 } });
+  cache.set("k", { n: 1, at: new Date(5), in: new Map() });
+  now = 20;
+  const shown = [];
+  const load = async (_, { attempt, stale }) => {
+    shown.push(stale.n);
+    changed(stale);
+    if (attempt < 3) throw new Error("down");
+    return stale;
+  };
+  await cache.getOrSet("k", load);
+  equal(shown, [1, 1, 1]);
+});
