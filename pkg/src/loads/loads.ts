@@ -12,6 +12,7 @@ import { Queue } from "./queue.js";
 import { host, keepAlive } from "../runtime/host.js";
 import { bytes, duration, names } from "../options/options.js";
 import { ageOf, lifeOf, or, readContext, refuses } from "../policy/policy.js";
+import { onAbort } from "../runtime/signals.js";
 import type { AttachedTiers } from "../types/tiering.js";
 import { deferred, isThenable, trusted } from "../runtime/deferred.js";
 
@@ -455,7 +456,9 @@ export class Loads<K, V> implements Untold {
     const { slot } = flight;
     if (kind === core.RETRY) {
       flight.failed = false;
-      startTimer(() => this.tryAgain(flight, error), core.above(answer));
+      const timer = startTimer(() => this.tryAgain(flight, error), core.above(answer));
+      // What nobody waits for keeps no process alive.
+      onAbort(flight.ctx.signal, () => stopTimer(timer));
       return;
     }
     // With no call of ours, as in `bring`.

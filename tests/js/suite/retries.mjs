@@ -1,7 +1,7 @@
 // Loads that fail and are tried again: what the contract does not say of the class.
 
 import { NearCache } from "nearcache";
-import { equal, handClock, rejects, test, throws } from "../runner.mjs";
+import { equal, handClock, rejects, test, testBothWays, throws } from "../runner.mjs";
 
 const busy = new Error("busy");
 
@@ -95,4 +95,20 @@ test("wrong options of retries are errors that name them", async () => {
     throws(() => new NearCache({ retry }), { code: "ERR_OPTION", message });
     await rejects(() => new NearCache().getOrSet("k", () => 1, { retry }), { code: "ERR_OPTION" });
   }
+});
+
+testBothWays("a retry that nobody waits for any more has no timer", async (world) => {
+  const cache = new NearCache({ retry: { attempts: 5, delay: "8s", jitter: 0 } });
+  const caller = new AbortController();
+  const attempts = [];
+  const asked = rejects(() => cache.getOrSet("k", failing(9, attempts), { signal: caller.signal }));
+  await world.pass(10);
+  const retries = () => [...world.timers.values()].filter(({ at }) => at > world.now && at <= world.now + 8_000).length;
+  equal(retries(), 1);
+  caller.abort();
+  await asked;
+  await world.settle();
+  equal(retries(), 0);
+  await world.pass(31_000);
+  equal([attempts.length, cache.stats().inFlight], [1, 0]);
 });
