@@ -292,6 +292,37 @@ fn a_stale_answer_stands_in_where_the_origin_is_gone_unless_it_forbids_that() {
 }
 
 #[test]
+fn what_has_to_be_validated_before_every_use_is_not_handed_out_without_that() {
+    // With a lifetime besides, it was a hit, and validated behind the answer.
+    const LAST_YEAR: (&str, &str) = ("last-modified", "Fri, 21 Nov 2025 00:00:00 GMT");
+    for line in ["no-cache", "no-cache, max-age=60", "no-cache, max-age=60, stale-while-revalidate=60"] {
+        for validator in [TAG, LAST_YEAR] {
+            let fields = [("cache-control", line), validator];
+            let world = world(move |count, fields_asked| match count {
+                1 => response(200, &fields, "old"),
+                2 => {
+                    assert!(["if-none-match", "if-modified-since"].iter().any(|name| fields_asked.contains_key(*name)));
+                    response(304, &fields, "")
+                }
+                3 => response(200, &fields, "new"),
+                4 => response(500, &[], "broken"),
+                _ => gone(),
+            });
+            world.ask(get("/", &[]));
+            for body in ["old", "new"] {
+                let got = world.ask(get("/", &[]));
+                assert_eq!(got.body, body.as_bytes(), "{fields:?}");
+                assert!(got.field("cache-status").unwrap().contains("fwd=stale"), "{fields:?}");
+            }
+            assert_eq!(world.ask(get("/", &[])).status, 500, "{fields:?}");
+            assert_eq!(world.ask(get("/", &[])).status, 502, "{fields:?}");
+            let only = world.ask(get("/", &[("cache-control", "only-if-cached")]));
+            assert_eq!((only.status.as_u16(), calls(&world)), (504, 5), "{fields:?}");
+        }
+    }
+}
+
+#[test]
 fn the_soft_deadline_hands_out_what_is_stale() {
     let sie = [("cache-control", "max-age=60, stale-if-error=30")];
     let world = world(move |_, _| response(200, &sie, "body"));

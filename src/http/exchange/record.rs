@@ -139,9 +139,11 @@ impl Record {
         !self.always_validate && self.freshness.is_fresh(now)
     }
 
-    /// Whether it may be handed out on this ground, fresh or stale.
+    /// Whether it may be handed out on this ground, fresh or stale. The lifetime of what has to be validated before every
+    /// use is ground for nothing (RFC 9111 §5.2.2.4).
     pub(super) fn may_stand_in(&self, ground: StaleGround, now: u64) -> bool {
-        self.limits.allow(ground, &self.freshness, now)
+        let unvalidated = self.always_validate && self.freshness.is_fresh(now);
+        !unvalidated && self.limits.allow(ground, &self.freshness, now)
     }
 
     /// What the origin said of it, as far as it is known.
