@@ -262,6 +262,44 @@ fn d8_an_error_page_that_is_one_client_s_reaches_nobody_else() {
     }
 }
 
+#[test]
+fn d8_an_error_page_that_one_request_s_fields_may_have_brought_reaches_nobody_else_however_many_wait() {
+    // Four with keys of their own: the fourth got the third one's page.
+    for (status, theirs, words) in [(500, 503, "500"), (429, 503, "429"), (504, 503, "504")] {
+        let world = world(move |asked, _| {
+            response(status, &[("retry-after", "90")], &format!("dear {}", joined(asked, "x-api-key").unwrap()))
+        });
+        let clients = ["ann", "bob", "cyd", "dan", "eve"];
+        let mut waiting: Vec<_> =
+            clients.iter().map(|key| (*key, start(&world, get("/", &[("x-api-key", key)])))).collect();
+        let (mut own, mut others) = (0, 0);
+        while !waiting.is_empty() {
+            let (outcome, body) = world.run(&mut waiting[0].1.1);
+            let mut still = Vec::new();
+            for (position, (key, (mut exchange, _))) in waiting.into_iter().enumerate() {
+                let decision = exchange.handle_outcome(&outcome, position == 0, None, world.now());
+                match decision {
+                    Decision::Fetch(fetch) => still.push((key, (exchange, fetch))),
+                    other => {
+                        let got = super::world::receive(answered(other), body.clone());
+                        let text = String::from_utf8(got.body.clone()).unwrap();
+                        if position == 0 {
+                            own += 1;
+                            assert_eq!((got.status.as_u16(), text), (status, format!("dear {key}")));
+                        } else {
+                            others += 1;
+                            assert_eq!((got.status.as_u16(), got.field("retry-after")), (theirs, None), "{key}");
+                            assert!(text.contains(words) && !text.contains("dear"), "{key}: {text}");
+                        }
+                    }
+                }
+            }
+            waiting = still;
+        }
+        assert_eq!((own, others), (3, 2), "each tries three times at most");
+    }
+}
+
 // D13
 
 #[test]
@@ -348,6 +386,44 @@ fn d21_a_client_gets_what_is_its_own_by_its_cookie() {
         assert_eq!(world.ask(get("/", &[("cookie", client)])).body, client.as_bytes());
         assert_eq!(calls(&world), asked + 2, "asked without a cookie once, to find out");
     }
+}
+
+#[test]
+fn d21_a_page_that_was_asked_for_with_a_cookie_is_its_client_s_unless_it_varies_by_it() {
+    // What guests get varies by Cookie; for who is logged in the origin forgets that, and `private`.
+    let world = world(|asked, _| match joined(asked, "cookie") {
+        Some(cookie) if cookie == "theme=dark" => response(200, &[MINUTE, ("vary", "cookie")], &cookie),
+        Some(cookie) if asked.contains_key("if-none-match") => response(304, &[MINUTE, ("vary", "accept")], &cookie),
+        Some(cookie) => response(200, &[MINUTE], &cookie),
+        None => response(200, &[MINUTE, ("vary", "cookie")], "guest"),
+    });
+    for _ in 0..2 {
+        for client in ["alice", "bob", "theme=dark"] {
+            assert_eq!(world.ask(get("/", &[])).body, b"guest");
+            assert_eq!(world.ask(get("/", &[("cookie", client)])).body, client.as_bytes());
+        }
+    }
+    assert_eq!(calls(&world), 6, "guests and the theme are hits");
+    let got = world.ask(get("/", &[("cookie", "alice")]));
+    assert_eq!(got.field("cache-status").unwrap(), "nearcache; fwd=vary-miss; fwd-status=200; detail=cookie");
+}
+
+#[test]
+fn d21_a_304_that_does_not_vary_by_the_cookie_any_more_makes_nobody_s_page_everybody_s() {
+    let world = world(|asked, _| match (joined(asked, "cookie"), asked.contains_key("if-none-match")) {
+        (Some(cookie), true) if cookie == "alice" => {
+            response(304, &[MINUTE, ("vary", "accept"), ("etag", "\"alice\"")], "")
+        }
+        (Some(cookie), _) => response(200, &[MINUTE, ("vary", "cookie"), ("etag", &format!("\"{cookie}\""))], &cookie),
+        (None, _) => response(200, &[MINUTE, ("vary", "cookie")], "guest"),
+    });
+    let alice = || world.ask(get("/", &[("cookie", "alice")])).body;
+    world.ask(get("/", &[]));
+    assert_eq!(alice(), b"alice");
+    world.pass(61_000);
+    assert_eq!(alice(), b"alice");
+    assert_eq!(world.ask(get("/", &[])).body, b"guest");
+    assert_eq!(world.ask(get("/", &[("cookie", "bob")])).body, b"bob");
 }
 
 // D15, D16, D18, D19

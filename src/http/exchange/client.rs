@@ -11,7 +11,7 @@ use super::content::Content;
 use super::fetch::{Fetch, Filling};
 use super::key::Key;
 use super::manifest::Manifest;
-use super::outcome::{Failed, FetchOutcome, Unshared};
+use super::outcome::{Failed, Failure, FetchOutcome, Unshared};
 use super::record::Stored;
 use super::request::{Asked, Prepared, Request};
 use super::target::Target;
@@ -357,12 +357,20 @@ impl<B: Clone> Exchange<B> {
             return answer;
         }
         let status = self.forwarded(led).detail(failed.failure.code());
+        let text = failed.failure.to_string();
+        if !led && !failed.ordinary {
+            // What that request had about it may be in the origin's words, and the reason for its status and its delay.
+            let code = match failed.failure {
+                Failure::Status(_) => StatusCode::SERVICE_UNAVAILABLE,
+                _ => failed.failure.status(),
+            };
+            return ClientResponse::refusal(&self.rule, code, &text, &status);
+        }
         let page = failed.page.as_ref().filter(|page| page.record.matches(&self.selecting()));
         if let Some(page) = page {
             let status = status.forward_status(page.record.status);
             return self.reuse(page, &status, now).retry_after(failed.retry_after);
         }
-        let text = failed.failure.to_string();
         ClientResponse::refusal(&self.rule, failed.failure.status(), &text, &status).retry_after(failed.retry_after)
     }
 

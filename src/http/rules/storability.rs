@@ -155,6 +155,9 @@ pub enum NotStorable {
     SetCookie,
     /// The response's `Vary` matches no other request.
     VaryAny,
+    /// The request had cookies because what is stored varies by them, and the response does not say so of itself: it may be
+    /// its client's own.
+    Cookie,
     /// The request had an `Authorization`, and the response does not allow sharing (§3.5).
     Authorization,
     /// The response says nothing about its freshness, nothing can be inferred, and it has no validator.
@@ -178,6 +181,7 @@ impl NotStorable {
             Self::NoCache => "no-cache",
             Self::SetCookie => "set-cookie",
             Self::VaryAny => "vary-any",
+            Self::Cookie => "cookie",
             Self::Authorization => "authorization",
             Self::NoFreshness => "no-freshness",
             Self::ZeroLifetime => "zero-lifetime",
@@ -201,7 +205,7 @@ impl NotStorable {
             Self::RequestNoStore => false,
             Self::Partial | Self::NotModified | Self::AgedOut => false,
             Self::Status | Self::NoStore | Self::Private | Self::NoCache | Self::SetCookie => !passing,
-            Self::VaryAny | Self::Authorization | Self::NoFreshness | Self::ZeroLifetime => !passing,
+            Self::VaryAny | Self::Cookie | Self::Authorization | Self::NoFreshness | Self::ZeroLifetime => !passing,
         }
     }
 }
