@@ -208,6 +208,58 @@ fn d7_a_failure_that_one_request_s_fields_may_have_caused_is_not_everybody_s() {
 }
 
 #[test]
+fn d7_an_error_that_one_request_s_fields_may_have_brought_is_not_stored() {
+    let nothing = Rule::default;
+    let ttl = || Rule { ttl_ms: Some(3_600_000), ..Rule::default() };
+    let by_status = || Rule { status_ttl_ms: vec![(400..=599, 10_000)], ..Rule::default() };
+    let large = "!".repeat(9_000);
+    let odd =
+        [("x-odd", large.as_str()), ("x-odd", "1"), ("x-odd", "\u{e4}"), ("accept", large.as_str()), ("range", "x")];
+    let said: [(&str, &str); 2] = [MINUTE, ("last-modified", "Fri, 21 Nov 2025 00:00:00 GMT")];
+    for (rule, fields) in [(ttl(), &[][..]), (by_status(), &[]), (nothing(), &said[..1]), (nothing(), &said[1..])] {
+        for (name, value) in odd {
+            for status in [400, 403, 404, 405, 410, 414, 500, 501] {
+                if !fields.is_empty() && value.len() == 1 {
+                    continue; // The origin says that it lasts, and does not vary by it.
+                }
+                let fields: Vec<(&'static str, &'static str)> = fields.to_vec();
+                let world = World::new(rule.clone(), move |head, _| {
+                    let asked = &head.fields;
+                    match asked.contains_key("x-odd") || asked.contains_key("range") || asked["accept"].len() > 9 {
+                        true => response(status, &fields, "evil"),
+                        false => response(200, &[MINUTE], "good"),
+                    }
+                });
+                let got = world.ask(get("/", &[(name, value)]));
+                let told = format!("{status} {name} {} {:?}", value.len(), got.field("cache-status"));
+                assert_eq!(got.status.as_u16(), status, "{told}");
+                assert_eq!(world.ask(get("/", &[("accept", "*/*")])).body, b"good", "{told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn d7_fields_that_an_error_is_for_alone_don_t_keep_it_from_being_stored() {
+    let status_ttl_ms = vec![(404..=404, 10_000)];
+    let mut rule = Rule { status_ttl_ms, ..Rule::default() };
+    rule.key.fields = vec!["x-version".parse().unwrap()];
+    rule.key.cookies = vec!["theme".to_owned()];
+    rule.key.device = true;
+    rule.request_fields.set = vec![("x-secret".parse().unwrap(), "1".parse().unwrap())];
+    rule.error_backoff_ms = 10_000;
+    for (status, vary) in [(404, "x-kind"), (503, "accept")] {
+        let world = World::new(rule.clone(), move |_, _| response(status, &[("vary", vary)], "none"));
+        let kind = if status == 404 { ("x-kind", "1") } else { ("accept", "*/*") };
+        for _ in 0..3 {
+            let asked = [kind, ("x-version", "2"), ("cookie", "a=b; theme=dark"), ("x-secret", "2"), ("x-device", "3")];
+            assert_eq!(world.ask(get("/", &asked)).status.as_u16(), status);
+        }
+        assert_eq!(calls(&world), 1, "{status}");
+    }
+}
+
+#[test]
 fn d7_victims_try_a_few_times_and_no_more() {
     let world = world(|_, _| response(503, &[], "down"));
     let (mut victim, _) = start(&world, get("/", &[]));

@@ -147,8 +147,10 @@ impl<B: Clone> Fetch<B> {
             return self.again(now);
         }
         let mut sent = selecting.clone();
-        if let Some(authorization) = self.head.fields.get(AUTHORIZATION) {
-            sent.insert(AUTHORIZATION, authorization.clone());
+        for name in [AUTHORIZATION, RANGE] {
+            if let Some(value) = self.head.fields.get(&name) {
+                sent.insert(name, value.clone());
+            }
         }
         let judged = match status {
             // Nobody asked for a part.
