@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, SET_COOKIE, VIA};
+use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, SET_COOKIE, VIA};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::content::Content;
 use super::manifest::Manifest;
 use super::request::edit;
 
-use crate::http::fields::{ContentRange, cache_tags, strip_cache_tags};
+use crate::http::fields::{ContentRange, cache_tags, date_ms, only, strip_cache_tags};
 use crate::http::rule::{Rule, SetCookie};
 use crate::http::rules::forwarding;
 use crate::http::rules::stale::StaleGround;
@@ -132,6 +132,14 @@ impl Record {
     /// Whether its status is one whose responses have content.
     pub(super) fn has_content(&self) -> bool {
         self.status != StatusCode::NO_CONTENT
+    }
+
+    /// When the origin made it, by its `Date`, or when it came; in ms since 1970, of whole seconds. A clock that is ahead makes nothing newer
+    /// than it can be.
+    pub(super) fn made_at_ms(&self) -> u64 {
+        let came_at_ms = self.freshness.stored_at_ms;
+        let made_at_ms = only(self.said(), &DATE).and_then(date_ms).map_or(came_at_ms, |date| date.min(came_at_ms));
+        made_at_ms - made_at_ms % 1000
     }
 
     /// Whether it may answer a request that asks for nothing fresher.
