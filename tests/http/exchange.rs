@@ -511,6 +511,39 @@ fn a_request_that_says_no_store_leaves_nothing_but_may_be_answered_from_the_stor
 }
 
 #[test]
+fn what_goes_by_is_not_modified_only_by_what_it_says_of_itself() {
+    // Its Date stood in for a Last-Modified (RFC 9111 §4.3.2), which is for what is stored: it has been made just now.
+    const NOW: &str = "Sat, 21 Nov 2026 00:00:00 GMT";
+    let fields = [("cache-control", "no-store"), ("date", NOW)];
+    let asked = [("if-modified-since", NOW)];
+    for (rule, asked) in [
+        (Rule::default(), &asked[..]),
+        (Rule { bypass: true, ..Rule::default() }, &asked),
+        (Rule { cookies: Cookies::Bypass, ..Rule::default() }, &[asked[0], ("cookie", "a=b")]),
+    ] {
+        let without = with_rule(rule.clone(), move |_, _| response(200, &fields, "body"));
+        let got = without.ask(get("/", asked));
+        assert_eq!((got.status.as_u16(), got.body.as_slice()), (200, &b"body"[..]), "{asked:?}");
+        let dated = with_rule(rule.clone(), move |_, _| response(200, &[fields[0], ("last-modified", NOW)], "body"));
+        assert_eq!(dated.ask(get("/", asked)).status, 304, "{asked:?}");
+        let tagged = with_rule(rule, move |_, _| response(200, &[fields[0], TAG], "body"));
+        assert_eq!(tagged.ask(get("/", &[asked, &[("if-none-match", "\"a\"")]].concat())).status, 304, "{asked:?}");
+    }
+}
+
+#[test]
+fn only_if_cached_asks_the_origin_for_nothing_that_would_pass() {
+    let only = [("cache-control", "only-if-cached"), ("cookie", "a=b")];
+    for rule in [Rule { bypass: true, ..Rule::default() }, Rule { cookies: Cookies::Bypass, ..Rule::default() }] {
+        let world = with_rule(rule, |_, _| response(200, &[MINUTE], "body"));
+        let got = world.ask(get("/", &only));
+        assert_eq!((got.status.as_u16(), calls(&world)), (504, 0));
+        assert_eq!(got.field("cache-status").unwrap(), "nearcache; detail=bypass");
+        assert_eq!(world.ask(request(Method::POST, "/", &only)).status, 200, "a write is for the origin");
+    }
+}
+
+#[test]
 fn a_rule_that_bypasses_neither_looks_nor_stores() {
     let world =
         with_rule(Rule { bypass: true, ..Rule::default() }, |count, _| response(200, &[MINUTE], &count.to_string()));

@@ -280,12 +280,13 @@ impl<B: Clone> Exchange<B> {
             self.fwd = Fwd::Method;
             return self.pass();
         }
-        if self.passes() {
+        let passes = self.passes();
+        if let Some(refusal) = self.only_if_cached(if passes { "bypass" } else { "miss" }) {
+            return refusal;
+        }
+        if passes {
             self.fwd = Fwd::Bypass;
             return self.pass();
-        }
-        if let Some(refusal) = self.only_if_cached("miss") {
-            return refusal;
         }
         if needs_origin(&self.asked.fields) {
             self.fwd = Fwd::Bypass;
