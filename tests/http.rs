@@ -19,6 +19,8 @@ mod forwarding;
 mod freshness;
 #[path = "common/random.rs"]
 mod numbers;
+#[path = "http/overtaking.rs"]
+mod overtaking;
 #[path = "http/random.rs"]
 mod random;
 #[path = "http/rule.rs"]

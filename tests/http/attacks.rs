@@ -208,6 +208,58 @@ fn d7_a_failure_that_one_request_s_fields_may_have_caused_is_not_everybody_s() {
 }
 
 #[test]
+fn d7_an_error_that_one_request_s_fields_may_have_brought_is_not_stored() {
+    let nothing = Rule::default;
+    let ttl = || Rule { ttl_ms: Some(3_600_000), ..Rule::default() };
+    let by_status = || Rule { status_ttl_ms: vec![(400..=599, 10_000)], ..Rule::default() };
+    let large = "!".repeat(9_000);
+    let odd =
+        [("x-odd", large.as_str()), ("x-odd", "1"), ("x-odd", "\u{e4}"), ("accept", large.as_str()), ("range", "x")];
+    let said: [(&str, &str); 2] = [MINUTE, ("last-modified", "Fri, 21 Nov 2025 00:00:00 GMT")];
+    for (rule, fields) in [(ttl(), &[][..]), (by_status(), &[]), (nothing(), &said[..1]), (nothing(), &said[1..])] {
+        for (name, value) in odd {
+            for status in [400, 403, 404, 405, 410, 414, 500, 501] {
+                if !fields.is_empty() && value.len() == 1 {
+                    continue; // The origin says that it lasts, and does not vary by it.
+                }
+                let fields: Vec<(&'static str, &'static str)> = fields.to_vec();
+                let world = World::new(rule.clone(), move |head, _| {
+                    let asked = &head.fields;
+                    match asked.contains_key("x-odd") || asked.contains_key("range") || asked["accept"].len() > 9 {
+                        true => response(status, &fields, "evil"),
+                        false => response(200, &[MINUTE], "good"),
+                    }
+                });
+                let got = world.ask(get("/", &[(name, value)]));
+                let told = format!("{status} {name} {} {:?}", value.len(), got.field("cache-status"));
+                assert_eq!(got.status.as_u16(), status, "{told}");
+                assert_eq!(world.ask(get("/", &[("accept", "*/*")])).body, b"good", "{told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn d7_fields_that_an_error_is_for_alone_don_t_keep_it_from_being_stored() {
+    let status_ttl_ms = vec![(404..=404, 10_000)];
+    let mut rule = Rule { status_ttl_ms, ..Rule::default() };
+    rule.key.fields = vec!["x-version".parse().unwrap()];
+    rule.key.cookies = vec!["theme".to_owned()];
+    rule.key.device = true;
+    rule.request_fields.set = vec![("x-secret".parse().unwrap(), "1".parse().unwrap())];
+    rule.error_backoff_ms = 10_000;
+    for (status, vary) in [(404, "x-kind"), (503, "accept")] {
+        let world = World::new(rule.clone(), move |_, _| response(status, &[("vary", vary)], "none"));
+        let kind = if status == 404 { ("x-kind", "1") } else { ("accept", "*/*") };
+        for _ in 0..3 {
+            let asked = [kind, ("x-version", "2"), ("cookie", "a=b; theme=dark"), ("x-secret", "2"), ("x-device", "3")];
+            assert_eq!(world.ask(get("/", &asked)).status.as_u16(), status);
+        }
+        assert_eq!(calls(&world), 1, "{status}");
+    }
+}
+
+#[test]
 fn d7_victims_try_a_few_times_and_no_more() {
     let world = world(|_, _| response(503, &[], "down"));
     let (mut victim, _) = start(&world, get("/", &[]));
@@ -259,6 +311,44 @@ fn d8_an_error_page_that_is_one_client_s_reaches_nobody_else() {
         let found = world.found(fetch.key());
         let decision = follower.handle_outcome(&outcome, false, found.as_ref(), world.now());
         assert!(matches!(decision, Decision::Fetch(_)), "{line}");
+    }
+}
+
+#[test]
+fn d8_an_error_page_that_one_request_s_fields_may_have_brought_reaches_nobody_else_however_many_wait() {
+    // Four with keys of their own: the fourth got the third one's page.
+    for (status, theirs, words) in [(500, 503, "500"), (429, 503, "429"), (504, 503, "504")] {
+        let world = world(move |asked, _| {
+            response(status, &[("retry-after", "90")], &format!("dear {}", joined(asked, "x-api-key").unwrap()))
+        });
+        let clients = ["ann", "bob", "cyd", "dan", "eve"];
+        let mut waiting: Vec<_> =
+            clients.iter().map(|key| (*key, start(&world, get("/", &[("x-api-key", key)])))).collect();
+        let (mut own, mut others) = (0, 0);
+        while !waiting.is_empty() {
+            let (outcome, body) = world.run(&mut waiting[0].1.1);
+            let mut still = Vec::new();
+            for (position, (key, (mut exchange, _))) in waiting.into_iter().enumerate() {
+                let decision = exchange.handle_outcome(&outcome, position == 0, None, world.now());
+                match decision {
+                    Decision::Fetch(fetch) => still.push((key, (exchange, fetch))),
+                    other => {
+                        let got = super::world::receive(answered(other), body.clone());
+                        let text = String::from_utf8(got.body.clone()).unwrap();
+                        if position == 0 {
+                            own += 1;
+                            assert_eq!((got.status.as_u16(), text), (status, format!("dear {key}")));
+                        } else {
+                            others += 1;
+                            assert_eq!((got.status.as_u16(), got.field("retry-after")), (theirs, None), "{key}");
+                            assert!(text.contains(words) && !text.contains("dear"), "{key}: {text}");
+                        }
+                    }
+                }
+            }
+            waiting = still;
+        }
+        assert_eq!((own, others), (3, 2), "each tries three times at most");
     }
 }
 
@@ -348,6 +438,44 @@ fn d21_a_client_gets_what_is_its_own_by_its_cookie() {
         assert_eq!(world.ask(get("/", &[("cookie", client)])).body, client.as_bytes());
         assert_eq!(calls(&world), asked + 2, "asked without a cookie once, to find out");
     }
+}
+
+#[test]
+fn d21_a_page_that_was_asked_for_with_a_cookie_is_its_client_s_unless_it_varies_by_it() {
+    // What guests get varies by Cookie; for who is logged in the origin forgets that, and `private`.
+    let world = world(|asked, _| match joined(asked, "cookie") {
+        Some(cookie) if cookie == "theme=dark" => response(200, &[MINUTE, ("vary", "cookie")], &cookie),
+        Some(cookie) if asked.contains_key("if-none-match") => response(304, &[MINUTE, ("vary", "accept")], &cookie),
+        Some(cookie) => response(200, &[MINUTE], &cookie),
+        None => response(200, &[MINUTE, ("vary", "cookie")], "guest"),
+    });
+    for _ in 0..2 {
+        for client in ["alice", "bob", "theme=dark"] {
+            assert_eq!(world.ask(get("/", &[])).body, b"guest");
+            assert_eq!(world.ask(get("/", &[("cookie", client)])).body, client.as_bytes());
+        }
+    }
+    assert_eq!(calls(&world), 6, "guests and the theme are hits");
+    let got = world.ask(get("/", &[("cookie", "alice")]));
+    assert_eq!(got.field("cache-status").unwrap(), "nearcache; fwd=vary-miss; fwd-status=200; detail=cookie");
+}
+
+#[test]
+fn d21_a_304_that_does_not_vary_by_the_cookie_any_more_makes_nobody_s_page_everybody_s() {
+    let world = world(|asked, _| match (joined(asked, "cookie"), asked.contains_key("if-none-match")) {
+        (Some(cookie), true) if cookie == "alice" => {
+            response(304, &[MINUTE, ("vary", "accept"), ("etag", "\"alice\"")], "")
+        }
+        (Some(cookie), _) => response(200, &[MINUTE, ("vary", "cookie"), ("etag", &format!("\"{cookie}\""))], &cookie),
+        (None, _) => response(200, &[MINUTE, ("vary", "cookie")], "guest"),
+    });
+    let alice = || world.ask(get("/", &[("cookie", "alice")])).body;
+    world.ask(get("/", &[]));
+    assert_eq!(alice(), b"alice");
+    world.pass(61_000);
+    assert_eq!(alice(), b"alice");
+    assert_eq!(world.ask(get("/", &[])).body, b"guest");
+    assert_eq!(world.ask(get("/", &[("cookie", "bob")])).body, b"bob");
 }
 
 // D15, D16, D18, D19

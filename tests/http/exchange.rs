@@ -292,6 +292,37 @@ fn a_stale_answer_stands_in_where_the_origin_is_gone_unless_it_forbids_that() {
 }
 
 #[test]
+fn what_has_to_be_validated_before_every_use_is_not_handed_out_without_that() {
+    // With a lifetime besides, it was a hit, and validated behind the answer.
+    const LAST_YEAR: (&str, &str) = ("last-modified", "Fri, 21 Nov 2025 00:00:00 GMT");
+    for line in ["no-cache", "no-cache, max-age=60", "no-cache, max-age=60, stale-while-revalidate=60"] {
+        for validator in [TAG, LAST_YEAR] {
+            let fields = [("cache-control", line), validator];
+            let world = world(move |count, fields_asked| match count {
+                1 => response(200, &fields, "old"),
+                2 => {
+                    assert!(["if-none-match", "if-modified-since"].iter().any(|name| fields_asked.contains_key(*name)));
+                    response(304, &fields, "")
+                }
+                3 => response(200, &fields, "new"),
+                4 => response(500, &[], "broken"),
+                _ => gone(),
+            });
+            world.ask(get("/", &[]));
+            for body in ["old", "new"] {
+                let got = world.ask(get("/", &[]));
+                assert_eq!(got.body, body.as_bytes(), "{fields:?}");
+                assert!(got.field("cache-status").unwrap().contains("fwd=stale"), "{fields:?}");
+            }
+            assert_eq!(world.ask(get("/", &[])).status, 500, "{fields:?}");
+            assert_eq!(world.ask(get("/", &[])).status, 502, "{fields:?}");
+            let only = world.ask(get("/", &[("cache-control", "only-if-cached")]));
+            assert_eq!((only.status.as_u16(), calls(&world)), (504, 5), "{fields:?}");
+        }
+    }
+}
+
+#[test]
 fn the_soft_deadline_hands_out_what_is_stale() {
     let sie = [("cache-control", "max-age=60, stale-if-error=30")];
     let world = world(move |_, _| response(200, &sie, "body"));
@@ -477,6 +508,39 @@ fn a_request_that_says_no_store_leaves_nothing_but_may_be_answered_from_the_stor
     assert!(world.store.borrow().is_empty());
     world.ask(get("/", &[]));
     assert_eq!(world.ask(no_store).body, b"2");
+}
+
+#[test]
+fn what_goes_by_is_not_modified_only_by_what_it_says_of_itself() {
+    // Its Date stood in for a Last-Modified (RFC 9111 §4.3.2), which is for what is stored: it has been made just now.
+    const NOW: &str = "Sat, 21 Nov 2026 00:00:00 GMT";
+    let fields = [("cache-control", "no-store"), ("date", NOW)];
+    let asked = [("if-modified-since", NOW)];
+    for (rule, asked) in [
+        (Rule::default(), &asked[..]),
+        (Rule { bypass: true, ..Rule::default() }, &asked),
+        (Rule { cookies: Cookies::Bypass, ..Rule::default() }, &[asked[0], ("cookie", "a=b")]),
+    ] {
+        let without = with_rule(rule.clone(), move |_, _| response(200, &fields, "body"));
+        let got = without.ask(get("/", asked));
+        assert_eq!((got.status.as_u16(), got.body.as_slice()), (200, &b"body"[..]), "{asked:?}");
+        let dated = with_rule(rule.clone(), move |_, _| response(200, &[fields[0], ("last-modified", NOW)], "body"));
+        assert_eq!(dated.ask(get("/", asked)).status, 304, "{asked:?}");
+        let tagged = with_rule(rule, move |_, _| response(200, &[fields[0], TAG], "body"));
+        assert_eq!(tagged.ask(get("/", &[asked, &[("if-none-match", "\"a\"")]].concat())).status, 304, "{asked:?}");
+    }
+}
+
+#[test]
+fn only_if_cached_asks_the_origin_for_nothing_that_would_pass() {
+    let only = [("cache-control", "only-if-cached"), ("cookie", "a=b")];
+    for rule in [Rule { bypass: true, ..Rule::default() }, Rule { cookies: Cookies::Bypass, ..Rule::default() }] {
+        let world = with_rule(rule, |_, _| response(200, &[MINUTE], "body"));
+        let got = world.ask(get("/", &only));
+        assert_eq!((got.status.as_u16(), calls(&world)), (504, 0));
+        assert_eq!(got.field("cache-status").unwrap(), "nearcache; detail=bypass");
+        assert_eq!(world.ask(request(Method::POST, "/", &only)).status, 200, "a write is for the origin");
+    }
 }
 
 #[test]

@@ -119,3 +119,32 @@ fn a_location_names_a_target_on_the_same_host_or_none() {
         assert_eq!(named(reference).as_deref(), expected, "{reference}");
     }
 }
+
+#[test]
+fn a_port_that_is_the_scheme_s_own_makes_no_other_host() {
+    let same = [
+        ("e.test:80", "http://e.test/x"),
+        ("e.test", "http://e.test:80/x"),
+        ("e.test", "https://e.test:443/x"),
+        ("e.test", "https://e.test:/x"),
+        ("e.test:443", "https://e.test/x"),
+        ("e.test:80", "//e.test/x"),
+        ("e.test:8080", "http://e.test:8080/x"),
+        ("[::1]:80", "http://[::1]/x"),
+        ("[::1]", "http://[::1]:80/x"),
+    ];
+    for (host, reference) in same {
+        assert_eq!(same_host_target(host, "/", reference).as_deref(), Some("/x"), "{host} {reference}");
+    }
+    let other = [
+        ("e.test:8080", "http://e.test/x"),
+        ("e.test", "http://e.test:8080/x"),
+        ("e.test", "https://e.test:80/x"),
+        ("e.test", "http://e.test:443/x"),
+        ("e.test:80", "http://e.tes:80/x"),
+        ("[::1]:80", "http://[::1:80/x"),
+    ];
+    for (host, reference) in other {
+        assert_eq!(same_host_target(host, "/", reference), None, "{host} {reference}");
+    }
+}

@@ -176,7 +176,42 @@ fn the_operators_ttl_goes_before_what_a_response_says_but_not_before_what_it_for
     assert_eq!((lifetime(200, "max-age=1"), lifetime(200, "x")), (Ok(5_000), Ok(5_000)));
     assert_eq!(lifetime(200, "max-age=1, private"), Err(NotStorable::Private));
     assert_eq!(lifetime(200, "no-store"), Err(NotStorable::NoStore));
-    assert_eq!(lifetime(503, "x"), Err(NotStorable::NoFreshness), "a failure is not made to last");
+    for error in [400, 403, 405, 414, 451, 501, 503] {
+        assert_eq!(lifetime(error, "x"), Err(NotStorable::NoFreshness), "an error is not made to last");
+        assert_eq!(lifetime(error, "max-age=1"), Ok(1_000), "the origin may say that it lasts");
+    }
+    for absent in [404, 410] {
+        assert_eq!(lifetime(absent, "x"), Ok(5_000));
+    }
+}
+
+#[test]
+fn an_error_is_stored_where_it_tells_of_the_target_rather_than_of_the_request() {
+    let by_status = Rule { status_ttl_ms: vec![(400..=599, 5_000)], ..Rule::default() };
+    let large = "x".repeat(5_000);
+    let odd = Err(NotStorable::OddRequest);
+    let cases = [
+        (("accept", "text/html"), Ok(60_000), Ok(5_000)),
+        (("x-kind", "1"), Ok(60_000), odd),
+        (("x-kind", large.as_str()), odd, odd),
+        (("accept-language", large.as_str()), odd, odd),
+        (("referer", "\u{e4}"), odd, odd),
+        (("authorization", "x"), odd, Err(NotStorable::Authorization)),
+    ];
+    for (field, said, unsaid) in cases {
+        for status in [400, 404, 501] {
+            let lifetime =
+                |rule, lines: &[_]| by_rule(rule, &[field], status, lines).map(|it| it.freshness.lifetime_ms);
+            assert_eq!(lifetime(&by_status, &[("cache-control", "public, max-age=60")]), said, "{status} {field:?}");
+            assert_eq!(lifetime(&by_status, &[]), unsaid, "{status} {field:?}");
+            let varying = [("vary", "x-kind, accept-language, referer")];
+            assert_eq!(lifetime(&by_status, &varying).is_ok(), field.0 != "authorization", "{status} {field:?}");
+            assert!(
+                field.0 == "authorization"
+                    || by_rule(&by_status, &[field], 302, &[("cache-control", "max-age=9")]).is_ok()
+            );
+        }
+    }
 }
 
 #[test]

@@ -24,6 +24,8 @@ struct Sent {
     owner: Option<String>,
     /// What the varying field was.
     variant: Option<Option<String>>,
+    /// Whether it may be handed out only as the origin brings it or confirms it.
+    validated: bool,
     /// Until when it may be handed out at the most.
     until: u64,
 }
@@ -48,6 +50,7 @@ fn origin(register: Register, mut random: Random) -> impl FnMut(&FetchHead, u64)
             && sent.variant.as_ref().is_none_or(|variant| *variant == joined(&head.fields, "x-v"))
         {
             sent.until = now + 1 + 9_000 + 1_000 + UNREACHABLE;
+            sent.validated = false;
             let vary = if sent.variant.is_some() { "x-v" } else { "" };
             let fields =
                 [("etag", format!("\"{tag}\"")), ("cache-control", "max-age=9".to_owned()), ("vary", vary.to_owned())];
@@ -63,7 +66,7 @@ fn origin(register: Register, mut random: Random) -> impl FnMut(&FetchHead, u64)
         let line = match kind {
             0 => "private, max-age=60",
             1 => "no-store",
-            2 => "no-cache",
+            2 => *pick(&mut random, &["no-cache", "no-cache, max-age=9"]),
             3 => "max-age=0",
             4 => "max-age=9, stale-while-revalidate=1, stale-if-error=5",
             5 => "max-age=9, must-revalidate",
@@ -89,6 +92,7 @@ fn origin(register: Register, mut random: Random) -> impl FnMut(&FetchHead, u64)
             body: body.clone(),
             owner: (!shared || cookies).then(|| client.unwrap_or_default()),
             variant: varies.then(|| joined(&head.fields, "x-v")),
+            validated: kind == 2,
             until: now + 9_000 + 1_000 + UNREACHABLE,
         };
         register.borrow_mut().insert(id, sent);
@@ -310,6 +314,9 @@ impl Storm {
             assert_eq!(*variant, joined(&client.request.fields, "x-v"), "another variant: {}", told());
         }
         assert!(self.world.now() < sent.until, "too old: {}", told());
+        let status = got.field("cache-status").unwrap();
+        let without_origin = status.contains("; hit") || status.contains("detail=origin-");
+        assert!(!(sent.validated && without_origin && got.status.is_success()), "not validated: {}", told());
         if client.request.method == Method::HEAD {
             return assert!(got.body.is_empty());
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use ::http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    RETRY_AFTER, VARY,
+    IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFTER, VARY,
 };
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -124,7 +124,10 @@ impl<B: Clone> ClientResponse<B> {
         let mut fields = unshared.fields.clone();
         let cache_status = cache_status(&fields, status);
         fields.insert(CACHE_STATUS, cache_status);
-        if is_not_modified(&asked.fields, unshared.status, &fields) && asked.is_read() {
+        // Its Date, of this moment, would make everything that a client has seem right: that stands for a Last-Modified of what
+        // is stored only (RFC 9111 §4.3.2).
+        let is_comparable = asked.has(&IF_NONE_MATCH) || fields.contains_key(LAST_MODIFIED);
+        if is_comparable && is_not_modified(&asked.fields, unshared.status, &fields) && asked.is_read() {
             let fields = validation::not_modified_headers(&fields);
             let content = Content::Empty;
             return Self { status: StatusCode::NOT_MODIFIED, record: None, fields, content, decode: None };

@@ -125,8 +125,10 @@ fn replaces(new: &Record, old: &Record) -> bool {
 }
 
 /// Whether what is stored will do, and what would take its place won't, or tells of an error: no request may throw away
-/// what is good, by whatever it makes the origin answer.
+/// what is good, by whatever it makes the origin answer. Nor does what is older and comes later, by a trip that took longer, take the
+/// place of what will do (RFC 9111 §4).
 fn is_better<B>(old: &Stored<B>, new: &Stored<B>, now: u64) -> bool {
     let worse = !new.record.is_usable(now) || new.record.status.as_u16() >= 400;
-    old.record.is_usable(now) && old.record.status.as_u16() < 400 && worse
+    let is_good = old.record.is_usable(now) && old.record.status.as_u16() < 400;
+    is_good && (worse || new.record.made_at_ms() < old.record.made_at_ms())
 }

@@ -11,8 +11,8 @@ use super::content::Content;
 use super::fetch::{Fetch, Filling};
 use super::key::Key;
 use super::manifest::Manifest;
-use super::outcome::{Failed, FetchOutcome, Unshared};
-use super::record::Stored;
+use super::outcome::{Failed, Failure, FetchOutcome, Unshared};
+use super::record::{Record, Stored};
 use super::request::{Asked, Prepared, Request};
 use super::target::Target;
 use crate::http::fields::{CacheStatus, Fwd};
@@ -137,7 +137,7 @@ impl<B: Clone> Exchange<B> {
         let failure = target.failure_at(now);
         if let Some(stored) = held
             && !forced
-            && self.takes(stored, StaleGround::Revalidating, now)
+            && self.takes(&stored.record, StaleGround::Revalidating, now)
         {
             let answer = self.hit(stored, now);
             return match failure {
@@ -175,7 +175,7 @@ impl<B: Clone> Exchange<B> {
                 }
                 let fits =
                     stored.record.matches(&self.selecting()) && answer::select(&stored.record, &self.asked).is_some();
-                let usable = led || stored.record.is_usable(now);
+                let usable = led || self.may_follow(&stored.record, now);
                 if fits && usable {
                     let status = self
                         .forwarded(led)
@@ -218,7 +218,7 @@ impl<B: Clone> Exchange<B> {
         if filling.expected.is_none() && (!led || self.asked.has(&RANGE)) {
             return None;
         }
-        let usable = led || record.is_usable(now);
+        let usable = led || self.may_follow(record, now);
         if !(usable && record.matches(&self.selecting())) {
             return None;
         }
@@ -280,12 +280,13 @@ impl<B: Clone> Exchange<B> {
             self.fwd = Fwd::Method;
             return self.pass();
         }
-        if self.passes() {
+        let passes = self.passes();
+        if let Some(refusal) = self.only_if_cached(if passes { "bypass" } else { "miss" }) {
+            return refusal;
+        }
+        if passes {
             self.fwd = Fwd::Bypass;
             return self.pass();
-        }
-        if let Some(refusal) = self.only_if_cached("miss") {
-            return refusal;
         }
         if needs_origin(&self.asked.fields) {
             self.fwd = Fwd::Bypass;
@@ -328,14 +329,19 @@ impl<B: Clone> Exchange<B> {
         })
     }
 
+    /// Whether what another's trip brings answers this request too. What is stale when it comes does within its window, as it will for
+    /// those who come later: otherwise each who waits would ask the origin by himself.
+    fn may_follow(&self, record: &Record, now: u64) -> bool {
+        record.is_usable(now) || self.takes(record, StaleGround::Revalidating, now)
+    }
+
     /// Whether a stale answer may be handed out, and the client takes it.
-    fn takes(&self, stored: &Stored<B>, ground: StaleGround, now: u64) -> bool {
-        let record = &stored.record;
+    fn takes(&self, record: &Record, ground: StaleGround, now: u64) -> bool {
         record.may_stand_in(ground, now) && accepts_stale(&self.asked.control, &record.freshness, now)
     }
 
     fn rescue(&self, ground: StaleGround, why: &'static str, now: u64) -> Option<ClientResponse<B>> {
-        let stored = self.candidate.as_ref().filter(|stored| self.takes(stored, ground, now))?;
+        let stored = self.candidate.as_ref().filter(|stored| self.takes(&stored.record, ground, now))?;
         let status = CacheStatus::forwarded(self.fwd).ttl(stored.record.freshness.ttl_seconds(now)).detail(why);
         Some(self.reuse(stored, &status, now))
     }
@@ -357,12 +363,20 @@ impl<B: Clone> Exchange<B> {
             return answer;
         }
         let status = self.forwarded(led).detail(failed.failure.code());
+        let text = failed.failure.to_string();
+        if !led && !failed.ordinary {
+            // What that request had about it may be in the origin's words, and the reason for its status and its delay.
+            let code = match failed.failure {
+                Failure::Status(_) => StatusCode::SERVICE_UNAVAILABLE,
+                _ => failed.failure.status(),
+            };
+            return ClientResponse::refusal(&self.rule, code, &text, &status);
+        }
         let page = failed.page.as_ref().filter(|page| page.record.matches(&self.selecting()));
         if let Some(page) = page {
             let status = status.forward_status(page.record.status);
             return self.reuse(page, &status, now).retry_after(failed.retry_after);
         }
-        let text = failed.failure.to_string();
         ClientResponse::refusal(&self.rule, failed.failure.status(), &text, &status).retry_after(failed.retry_after)
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use ::http::header::RETRY_AFTER;
+use ::http::header::{COOKIE, RETRY_AFTER};
 use ::http::{HeaderMap, StatusCode};
 
 use super::change::Kind;
@@ -10,6 +10,7 @@ use super::fetch::{Fetch, Filling, Pending, Progress, announced};
 use super::outcome::{Failed, Failure, FetchOutcome};
 use super::record::{Record, Stored};
 use crate::http::fields::{date_ms, delta_seconds, only, trim};
+use crate::http::rule::Cookies;
 use crate::http::rules::forwarding::is_ordinary;
 use crate::http::rules::storability::{NotStorable, Storability};
 use crate::http::rules::vary::Vary;
@@ -71,8 +72,10 @@ impl<B: Clone> Fetch<B> {
         }
     }
 
+    /// Whether any request for what this one is for would have fared alike.
     pub(super) fn is_ordinary(&self) -> bool {
-        is_ordinary(&self.head.fields)
+        let cookies_are_in_key = self.rule.cookies == Cookies::Drop && !self.by_cookie;
+        is_ordinary(&self.head.fields, |name| self.rule.fixes(name) || (cookies_are_in_key && *name == COOKIE))
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Fetch<B> {
     pub(super) selected: bool,
     /// The stored part that what comes is to complete.
     pub(super) completing: Option<Stored<B>>,
+    /// Whether it has the client's cookies only because something that is stored varies by them.
+    pub(super) by_cookie: bool,
     /// Whether a store below the memory may have what it is for.
     pub(super) below: bool,
     /// Whether it is marked that answers are nobody else's.
@@ -145,13 +147,15 @@ impl<B: Clone> Fetch<B> {
             return self.again(now);
         }
         let mut sent = selecting.clone();
-        if let Some(authorization) = self.head.fields.get(AUTHORIZATION) {
-            sent.insert(AUTHORIZATION, authorization.clone());
+        for name in [AUTHORIZATION, RANGE] {
+            if let Some(value) = self.head.fields.get(&name) {
+                sent.insert(name, value.clone());
+            }
         }
         let judged = match status {
             // Nobody asked for a part.
             StatusCode::PARTIAL_CONTENT if !self.head.fields.contains_key(RANGE) => Err(NotStorable::Partial),
-            _ => storability(&self.rule, &sent, (status, &head.fields), (sent_at, now)),
+            _ => self.judge(&sent, (status, &head.fields), (sent_at, now)),
         };
         if is_failure(status) && (judged.is_err() || self.validating.iter().any(|old| may_stand_in(old, now))) {
             return self.failed(status, head.fields, judged, &selecting, now);
@@ -167,6 +171,21 @@ impl<B: Clone> Fetch<B> {
                 self.mark_uncacheable(why, status, now);
                 Progress::Done(self.unshared(status, &head.fields, why.code(), false, now))
             }
+        }
+    }
+
+    /// Whether a response may be stored: what was asked for with somebody's cookies is for all only if it says itself that it
+    /// varies by them, as what is stored does.
+    pub(super) fn judge(
+        &self,
+        sent: &HeaderMap,
+        response: (StatusCode, &HeaderMap),
+        times: (u64, u64),
+    ) -> Result<Storability, NotStorable> {
+        let storability = storability(&self.rule, sent, response, times)?;
+        match self.by_cookie && !storability.vary.names().contains(&COOKIE) {
+            true => Err(NotStorable::Cookie),
+            false => Ok(storability),
         }
     }
 

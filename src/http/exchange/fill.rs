@@ -32,6 +32,7 @@ impl<B: Clone> Exchange<B> {
             validating: Vec::new(),
             selected: false,
             completing: None,
+            by_cookie: false,
             below: false,
             mark: false,
             retried: false,
@@ -57,9 +58,10 @@ impl<B: Clone> Exchange<B> {
     pub(super) fn fill(&mut self, target: Option<&Target<B>>, now: u64) -> Fetch<B> {
         self.trips += 1;
         let varies = target.map(Target::varies).unwrap_or_default();
-        let by_cookie = varies.iter().any(|vary| vary.names().contains(&COOKIE));
-        let with_cookies = by_cookie || self.rule.cookies == Cookies::Forward;
-        let selecting = self.asked.shared_fields(with_cookies, &self.rule.key.cookies);
+        let forwards = self.rule.cookies == Cookies::Forward;
+        let by_cookie =
+            !forwards && varies.iter().any(|vary| vary.names().contains(&COOKIE)) && self.asked.has(&COOKIE);
+        let selecting = self.asked.shared_fields(forwards || by_cookie, &self.rule.key.cookies);
         let mut fields = selecting.clone();
         let selection = target.map(|target| target.select(&selecting, now));
         let whole = selection.as_ref().and_then(|selection| selection.whole);
@@ -137,6 +139,7 @@ impl<B: Clone> Exchange<B> {
             validating,
             selected,
             completing,
+            by_cookie,
             below,
             mark: true,
             retried: false,

@@ -9,7 +9,6 @@ use super::failure::for_once;
 use super::fetch::{Fetch, Progress};
 use super::outcome::FetchOutcome;
 use super::record::{Record, Stored};
-use crate::http::rules::storability::storability;
 use crate::http::rules::validation::{Nominated, nominates};
 use crate::http::rules::vary::{Vary, variant_key};
 
@@ -34,8 +33,7 @@ impl<B: Clone> Fetch<B> {
                 continue;
             }
             let merged = old.record.freshened(&self.rule, fields);
-            let judged = storability(&self.rule, selecting, (old.record.status, &merged), (sent_at, now));
-            let storability = match judged {
+            let storability = match self.judge(selecting, (old.record.status, &merged), (sent_at, now)) {
                 Ok(storability) => storability,
                 Err(why) => {
                     // What the origin takes back goes; what only this request is the reason for changes nothing.

@@ -3,14 +3,14 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, SET_COOKIE, VIA};
+use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, SET_COOKIE, VIA};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::content::Content;
 use super::manifest::Manifest;
 use super::request::edit;
 
-use crate::http::fields::{ContentRange, cache_tags, strip_cache_tags};
+use crate::http::fields::{ContentRange, cache_tags, date_ms, only, strip_cache_tags};
 use crate::http::rule::{Rule, SetCookie};
 use crate::http::rules::forwarding;
 use crate::http::rules::stale::StaleGround;
@@ -134,14 +134,24 @@ impl Record {
         self.status != StatusCode::NO_CONTENT
     }
 
+    /// When the origin made it, by its `Date`, or when it came; in ms since 1970, of whole seconds. A clock that is ahead makes nothing newer
+    /// than it can be.
+    pub(super) fn made_at_ms(&self) -> u64 {
+        let came_at_ms = self.freshness.stored_at_ms;
+        let made_at_ms = only(self.said(), &DATE).and_then(date_ms).map_or(came_at_ms, |date| date.min(came_at_ms));
+        made_at_ms - made_at_ms % 1000
+    }
+
     /// Whether it may answer a request that asks for nothing fresher.
     pub fn is_usable(&self, now: u64) -> bool {
         !self.always_validate && self.freshness.is_fresh(now)
     }
 
-    /// Whether it may be handed out on this ground, fresh or stale.
+    /// Whether it may be handed out on this ground, fresh or stale. The lifetime of what has to be validated before every
+    /// use is ground for nothing (RFC 9111 §5.2.2.4).
     pub(super) fn may_stand_in(&self, ground: StaleGround, now: u64) -> bool {
-        self.limits.allow(ground, &self.freshness, now)
+        let unvalidated = self.always_validate && self.freshness.is_fresh(now);
+        !unvalidated && self.limits.allow(ground, &self.freshness, now)
     }
 
     /// What the origin said of it, as far as it is known.

@@ -99,17 +99,18 @@ impl<B: Clone> Target<B> {
         self.stored.is_empty() && self.uncacheable_until.is_none() && self.failure.is_none()
     }
 
-    /// Of several that match, the newest counts (RFC 9111 §4), but one that will do before one that won't.
+    /// Of several that match, the newest by its date counts (RFC 9111 §4), but one that will do before one that won't.
     pub(super) fn select(&self, request: &HeaderMap, now: u64) -> Selection<'_, B> {
         if let [only] = self.stored.as_slice() {
             let only = Some(only).filter(|only| only.record.matches(request));
             let is_part = only.is_some_and(|only| only.record.part.is_some());
             return if is_part { Selection { whole: None, part: only } } else { Selection { whole: only, part: None } };
         }
-        let matching: Vec<_> = self.stored.iter().rev().filter(|stored| stored.record.matches(request)).collect();
+        let matching: Vec<_> = self.stored.iter().filter(|stored| stored.record.matches(request)).collect();
         let best = |is_part: bool| {
-            let of_kind = || matching.iter().filter(move |stored| stored.record.part.is_some() == is_part);
-            of_kind().find(|stored| stored.record.is_usable(now)).or_else(|| of_kind().next()).copied()
+            let of_kind = matching.iter().filter(|stored| stored.record.part.is_some() == is_part);
+            // Of one second, the last that came.
+            of_kind.max_by_key(|stored| (stored.record.is_usable(now), stored.record.made_at_ms())).copied()
         };
         Selection { whole: best(false), part: best(true) }
     }

@@ -21,7 +21,7 @@ pub struct Rule {
     /// Neither look into the store nor store anything.
     pub bypass: bool,
     /// The freshness lifetime of every storable response, whatever it says itself (but for `no-store`, `private` and
-    /// `no-cache`).
+    /// `no-cache`). Of errors only that something is not there (404) or there no more (410).
     pub ttl_ms: Option<u64>,
     /// The freshness lifetime of responses that say nothing of it, by status; the first range that has it counts.
     pub status_ttl_ms: Vec<(RangeInclusive<u16>, u64)>,
@@ -71,6 +71,16 @@ pub struct Rule {
     pub name: String,
     /// So many times a request may have come by here before; then it is a loop (RFC 8586).
     pub max_hops: usize,
+}
+
+impl Rule {
+    /// Whether all requests with one key have the same in this field as the origin sees it: it is in the key, or the operator sets
+    /// it.
+    pub(super) fn fixes(&self, name: &HeaderName) -> bool {
+        self.key.fields.contains(name)
+            || self.request_fields.set.iter().any(|(set, _)| set == name)
+            || (self.key.device && name == "x-device")
+    }
 }
 
 /// What to make of a client's `no-cache`, `max-age` and `min-fresh`.

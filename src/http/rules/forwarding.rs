@@ -119,8 +119,8 @@ pub fn remove_via(headers: &mut HeaderMap, name: &str) {
 static CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
 /// Whether a request that made the origin fail had nothing unusual in it, so that another would have failed as well: no fields
-/// but those that every browser sends, in plain ASCII, and not much of it.
-pub fn is_ordinary(request_headers: &HeaderMap) -> bool {
+/// but those that every browser sends, and [well-formed](is_well_formed). What `is_shared` of its fields is left out.
+pub fn is_ordinary(request_headers: &HeaderMap, is_shared: impl Fn(&HeaderName) -> bool) -> bool {
     const ORDINARY: [&str; 16] = [
         "accept",
         "accept-encoding",
@@ -139,14 +139,18 @@ pub fn is_ordinary(request_headers: &HeaderMap) -> bool {
         "user-agent",
         "via",
     ];
+    // `cf-` is what Cloudflare says of every request.
+    let known =
+        |name: &str| ORDINARY.contains(&name) || ["sec-", "accept-ch", "cf-"].iter().any(|own| name.starts_with(own));
+    is_well_formed(request_headers, &is_shared)
+        && request_headers.keys().all(|name| is_shared(name) || known(name.as_str()))
+}
+
+/// Whether a request is one that servers read whatever they make of it: in plain ASCII, and not much of it. What `is_shared` of its
+/// fields is left out.
+pub fn is_well_formed(request_headers: &HeaderMap, is_shared: impl Fn(&HeaderName) -> bool) -> bool {
     const MAX_BYTES: usize = 4_096;
-    let sizes = request_headers.iter().map(|(name, value)| name.as_str().len() + value.len());
-    sizes.sum::<usize>() <= MAX_BYTES
-        && request_headers.iter().all(|(name, value)| {
-            let name = name.as_str();
-            // `cf-` is what Cloudflare says of every request.
-            let known =
-                ORDINARY.contains(&name) || ["sec-", "accept-ch", "cf-"].iter().any(|own| name.starts_with(own));
-            known && value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'))
-        })
+    let own = || request_headers.iter().filter(|(name, _)| !is_shared(name));
+    own().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() <= MAX_BYTES
+        && own().all(|(_, value)| value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~')))
 }

@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use ::http::header::{AUTHORIZATION, CONTENT_RANGE, ETAG, LAST_MODIFIED, SET_COOKIE};
-use ::http::{HeaderMap, StatusCode};
+use ::http::header::{AUTHORIZATION, CONTENT_RANGE, COOKIE, ETAG, LAST_MODIFIED, SET_COOKIE};
+use ::http::{HeaderMap, HeaderName, StatusCode};
 
+use super::forwarding::{is_ordinary, is_well_formed};
 use super::freshness::{self, Freshness};
-use super::stale::is_failure;
 use super::stale::{StaleGround, StaleLimits};
 use super::vary::Vary;
 use crate::http::fields::{CacheControl, ContentRange, ResponseControl, only};
-use crate::http::rule::{Rule, SetCookie};
+use crate::http::rule::{Cookies, Rule, SetCookie};
 
 /// A response that may be stored, and what for (RFC 9111 §3).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +70,10 @@ pub fn storability(
     let lifetime = lifetime(rule, &said, status, response_headers, response_time);
     let validator = status == StatusCode::OK
         && (response_headers.contains_key(ETAG) || response_headers.contains_key(LAST_MODIFIED));
-    let lifetime_ms = match lifetime {
-        Some(lifetime_ms) => lifetime_ms,
+    let (lifetime_ms, by_operator) = match lifetime {
+        Some(lifetime) => lifetime,
         // Nothing is said, nothing can be inferred, but it can be validated.
-        None if validator => 0,
+        None if validator => (0, false),
         None => return Err(NotStorable::NoFreshness),
     };
     let freshness = Freshness::new(lifetime_ms, response_headers, request_time, response_time);
@@ -85,6 +85,9 @@ pub fn storability(
         .any(|ground| limits.allow(ground, &freshness, response_time));
     let always_validate = control.no_cache.is_some() || !(fresh || usable_stale);
     if !always_validate || validator {
+        if status.as_u16() >= 400 && !tells_of_target(rule, &vary, request_headers, by_operator) {
+            return Err(NotStorable::OddRequest);
+        }
         return Ok(Storability { freshness, limits, vary, always_validate, part });
     }
     Err(match lifetime_ms {
@@ -94,21 +97,44 @@ pub fn storability(
     })
 }
 
-/// What the operator says of the status goes before what the response says, and that before what can be inferred.
+/// The operator's `ttl` goes before what the response says, that before his lifetime for the status, and that before what can be
+/// inferred. With whether it is the operator's.
 fn lifetime(
     rule: &Rule,
     said: &ResponseControl,
     status: StatusCode,
     headers: &HeaderMap,
     response_time: u64,
-) -> Option<u64> {
-    if rule.ttl_ms.is_some() && !is_failure(status) {
-        return rule.ttl_ms;
+) -> Option<(u64, bool)> {
+    if let Some(ttl_ms) = rule.ttl_ms.filter(|_| takes_ttl(status)) {
+        return Some((ttl_ms, true));
     }
     let by_status = || rule.status_ttl_ms.iter().find(|(statuses, _)| statuses.contains(&status.as_u16()));
+    let inferred = || freshness::heuristic_lifetime(rule.heuristic, status, &said.control, headers, response_time);
     freshness::explicit_lifetime(said, headers, response_time)
-        .or_else(|| by_status().map(|(_, ttl_ms)| *ttl_ms))
-        .or_else(|| freshness::heuristic_lifetime(rule.heuristic, status, &said.control, headers, response_time))
+        .map(|lifetime_ms| (lifetime_ms, false))
+        .or_else(|| by_status().map(|(_, ttl_ms)| (*ttl_ms, true)))
+        .or_else(|| inferred().map(|lifetime_ms| (lifetime_ms, false)))
+}
+
+/// Of errors, a lifetime that is meant for whatever a target's responses are is only for those that say that there is nothing.
+fn takes_ttl(status: StatusCode) -> bool {
+    status.as_u16() < 400 || matches!(status.as_u16(), 404 | 410)
+}
+
+/// Whether an error tells of the target, so that others would have met it as well, rather than of something odd about this
+/// request, by which somebody could make it everybody's.
+///
+/// Where the origin's own words make it last, it is taken at them that it varies by no field but those that its `Vary`
+/// names (RFC 9110 §12.5.5). What its server can't have read it has not judged, nor does what credentials bring tell of others.
+fn tells_of_target(rule: &Rule, vary: &Vary, request_headers: &HeaderMap, by_operator: bool) -> bool {
+    // Cookies that are dropped don't reach the origin; those that do are in the key, or the response varies by them.
+    let dropped = |name: &HeaderName| rule.cookies == Cookies::Drop && *name == COOKIE;
+    let is_shared = |name: &HeaderName| rule.fixes(name) || vary.names().contains(name) || dropped(name);
+    match by_operator {
+        true => is_ordinary(request_headers, is_shared),
+        false => is_well_formed(request_headers, is_shared) && !request_headers.contains_key(AUTHORIZATION),
+    }
 }
 
 fn part_of(status: StatusCode, headers: &HeaderMap) -> Result<Option<ContentRange>, NotStorable> {
@@ -155,6 +181,12 @@ pub enum NotStorable {
     SetCookie,
     /// The response's `Vary` matches no other request.
     VaryAny,
+    /// The request had cookies because what is stored varies by them, and the response does not say so of itself: it may be
+    /// its client's own.
+    Cookie,
+    /// An error that may be about something unusual in the request: fields that browsers don't send where only the operator says
+    /// how long it lasts, and in any case very many bytes, other ones than printable ASCII, or credentials.
+    OddRequest,
     /// The request had an `Authorization`, and the response does not allow sharing (§3.5).
     Authorization,
     /// The response says nothing about its freshness, nothing can be inferred, and it has no validator.
@@ -178,6 +210,8 @@ impl NotStorable {
             Self::NoCache => "no-cache",
             Self::SetCookie => "set-cookie",
             Self::VaryAny => "vary-any",
+            Self::Cookie => "cookie",
+            Self::OddRequest => "odd-request",
             Self::Authorization => "authorization",
             Self::NoFreshness => "no-freshness",
             Self::ZeroLifetime => "zero-lifetime",
@@ -198,10 +232,10 @@ impl NotStorable {
     pub fn worth_remembering(self, status: StatusCode) -> bool {
         let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
         match self {
-            Self::RequestNoStore => false,
+            Self::RequestNoStore | Self::OddRequest => false,
             Self::Partial | Self::NotModified | Self::AgedOut => false,
             Self::Status | Self::NoStore | Self::Private | Self::NoCache | Self::SetCookie => !passing,
-            Self::VaryAny | Self::Authorization | Self::NoFreshness | Self::ZeroLifetime => !passing,
+            Self::VaryAny | Self::Cookie | Self::Authorization | Self::NoFreshness | Self::ZeroLifetime => !passing,
         }
     }
 }
