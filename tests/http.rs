@@ -19,6 +19,8 @@ mod forwarding;
 mod freshness;
 #[path = "common/random.rs"]
 mod numbers;
+#[path = "http/purges.rs"]
+mod purges;
 #[path = "http/random.rs"]
 mod random;
 #[path = "http/rule.rs"]
