@@ -21,6 +21,8 @@ mod freshness;
 mod numbers;
 #[path = "http/overtaking.rs"]
 mod overtaking;
+#[path = "http/purges.rs"]
+mod purges;
 #[path = "http/random.rs"]
 mod random;
 #[path = "http/rule.rs"]

@@ -41,9 +41,10 @@ impl Proxy {
         }
         // A method that is no token never comes here.
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
+        let scheme = if self.tells_scheme() { scheme } else { "https".to_owned() };
         let request = Request { method, scheme, host, target, fields };
         let rule = self.rules.resolve(&request.host, &request.target);
-        let mut exchange = Exchange::new(rule, self.with_scheme(request));
+        let mut exchange = Exchange::new(rule, request);
         let found = exchange.key().and_then(|key| self.store.get(key));
         match exchange.handle_stored(found.as_deref(), now) {
             Decision::ClientResponse(answer) if !matches!(answer.content, Content::Apart(..)) => {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use js_sys::{JsString, Uint8Array};
-use nearcache::http::exchange::{Below, ClientResponse, Content, Manifest, Parts, Shared};
+use nearcache::http::exchange::{Below, ClientResponse, Content, Key, Manifest, Parts, Shared};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -54,8 +54,8 @@ impl Edge {
     pub fn purge(&self, kind: &str, name: String, soft: bool, at: f64) -> bool {
         let purged = match kind {
             "tag" => Purged::Tag(name),
-            "url" => Purged::Url(name),
-            "prefix" => Purged::Prefix(name),
+            "url" => self.0.url(&name),
+            "prefix" => self.0.prefix(&name),
             "everything" => Purged::Everything,
             _ => return false,
         };
@@ -183,7 +183,7 @@ impl Trip {
             let shared = self.shared.pop()?;
             let record = &shared.stored.record;
             let mut tags: Vec<String> = record.tags.iter().map(|tag| format!("t:{tag}")).collect();
-            tags.extend(urls(self.fetch.key().as_str()).map(|url| format!("u:{url}")));
+            tags.extend(urls(self.fetch.key()).map(|url| format!("u:{url}")));
             if shared.stored.body.len() <= MOST_BYTES && tags.len() <= MOST_TAGS {
                 return Some(Share { shared, tags, generation: self.sent_at });
             }
@@ -192,10 +192,10 @@ impl Trip {
 }
 
 /// What URL purges may name a key by: host, path and query, and those without the host.
-fn urls(key: &str) -> impl Iterator<Item = &str> {
-    let plain = key.split('\u{1}').next().unwrap_or_default();
-    let path = plain.find('/').filter(|at| *at > 0).and_then(|at| plain.get(at..));
-    std::iter::once(plain).chain(path)
+fn urls(key: &Key) -> impl Iterator<Item = &str> {
+    let name = key.name();
+    let path = name.find('/').filter(|at| *at > 0).and_then(|at| name.get(at..));
+    std::iter::once(name).chain(path)
 }
 
 /// Head and body of a payload.

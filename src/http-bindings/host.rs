@@ -39,16 +39,18 @@ pub fn now() -> u64 {
 
 /// Fields from their flat form: names and values by turns, each with a line feed behind it.
 pub fn unflatten(flat: &str) -> HeaderMap {
-    let mut fields = HeaderMap::new();
+    unflatten_all(flat).0
+}
+
+/// The same, and whether there were some that are no fields, or too many.
+pub(crate) fn unflatten_all(flat: &str) -> (HeaderMap, bool) {
+    let (mut fields, mut damaged) = (HeaderMap::new(), false);
     let mut lines = flat.split('\n');
     while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-        let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
-            // More fields than a map can hold are more than anybody means.
-            let _ = fields.try_append(name, value);
-        }
+        let field = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
+        damaged |= field.is_none_or(|(name, value)| fields.try_append(name, value).is_err());
     }
-    fields
+    (fields, damaged)
 }
 
 pub(crate) fn flatten(fields: &HeaderMap) -> String {

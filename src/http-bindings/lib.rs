@@ -17,6 +17,7 @@ mod limits;
 mod proxy;
 mod store;
 mod trip;
+mod url;
 
 pub use ask::Ask;
 pub use edge::{Apart, Edge, Share};
@@ -25,3 +26,4 @@ pub use limits::Limits;
 pub use proxy::Proxy;
 pub use store::Purged;
 pub use trip::Trip;
+pub use url::Url;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use js_sys::Function;
 use nearcache::figures::{Layer, Occupancy};
-use nearcache::http::exchange::{ClientResponse, Content, Fetch, Request};
+use nearcache::http::exchange::{ClientResponse, Content, Fetch, PurgedUrl};
 use nearcache::http::rule::Rules;
 use nearcache::{Stats, figures};
 use wasm_bindgen::JsValue;
@@ -15,6 +15,7 @@ use crate::heads::Heads;
 use crate::host::{self, Host};
 use crate::limits::Limits;
 use crate::store::{Body, Purged, Store};
+use crate::url::{as_requested, prefix_as_requested};
 
 /// Answers requests, with what it stores and by trips to the origin.
 pub struct Proxy {
@@ -79,12 +80,24 @@ impl Proxy {
         figures::prometheus(&[Layer { cache: "nearcache", layer: "memory", namespace: None, stats: &stats, held }])
     }
 
-    /// Where requests name their origins, http and https of a host are two of them, and a key has no scheme: it has the port.
-    pub(crate) fn with_scheme(&self, mut request: Request) -> Request {
-        if self.limits.origin.is_none() && request.scheme == "http" && !has_port(&request.host) {
-            request.host.push_str(":80");
-        }
-        request
+    /// Whether http and https of a host are two origins: they are one where the driver has one for all.
+    pub(crate) fn tells_scheme(&self) -> bool {
+        self.limits.origin.is_none()
+    }
+
+    /// An absolute URL, one without its scheme, or a path and query on every host.
+    pub fn url(&self, name: &str) -> Purged {
+        self.at_url(&as_requested(name, self.tells_scheme()))
+    }
+
+    /// The same of one that is as requests have it.
+    pub(crate) fn at_url(&self, url: &str) -> Purged {
+        Purged::Url(PurgedUrl::new(&self.rules, url))
+    }
+
+    /// All URLs, or paths, that begin so.
+    pub fn prefix(&self, name: &str) -> Purged {
+        Purged::Prefix(prefix_as_requested(name, self.tells_scheme()))
     }
 
     /// Takes out what a purge concerns, or, softly, makes it stale. How many targets it has hit. O(entries).
@@ -130,11 +143,6 @@ impl Proxy {
         let headers = self.host.headers(&format!("content-type\n{content_type}\ncache-control\nno-store\n"));
         self.host.respond(status, &headers, &JsValue::from(text))
     }
-}
-
-/// Whether a host of a URL has a port behind it. An IPv6 address has its colons in brackets.
-fn has_port(host: &str) -> bool {
-    host.rsplit(']').next().is_some_and(|rest| rest.contains(':'))
 }
 
 /// Scheme, host with its port, path and query of a URL that the runtime has made.

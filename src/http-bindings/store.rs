@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use js_sys::Uint8Array;
 use nearcache::engine::{Cache, EntryOptions};
-use nearcache::http::exchange::{Change, Key, Target};
+use nearcache::http::exchange::{Change, Key, PurgedUrl, Target};
 use nearcache::time::Ttl;
 
 use crate::limits::Limits;
@@ -45,8 +45,8 @@ pub(crate) struct Store {
 pub enum Purged {
     /// All there is.
     Everything,
-    /// A path and query on every host, or behind one.
-    Url(String),
+    /// A URL, or a path and query on every host.
+    Url(PurgedUrl),
     /// All paths that begin so.
     Prefix(String),
     /// What bears a tag.
@@ -59,15 +59,8 @@ impl Purged {
     fn concerns(&self, key: &Key, tags: &[String]) -> bool {
         match self {
             Self::Everything => true,
-            Self::Url(url) => {
-                let (name, url) = aligned(key, url);
-                name == url
-            }
+            Self::Url(url) => url.concerns(key),
             Self::Prefix(prefix) => {
-                // One of all keys of a target that have more in them than its URL is compared with the whole.
-                if prefix.contains('\u{1}') {
-                    return key.as_str().starts_with(prefix.as_str());
-                }
                 let (name, prefix) = aligned(key, prefix);
                 name.starts_with(prefix)
             }
@@ -80,7 +73,7 @@ impl Purged {
 /// A key's name and a pattern, both with their host or both from their path on.
 fn aligned<'a>(key: &'a Key, pattern: &'a str) -> (&'a str, &'a str) {
     let path = |text: &'a str| text.find('/').and_then(|at| text.get(at..)).unwrap_or_default();
-    let name = key.as_str().split('\u{1}').next().unwrap_or_default();
+    let name = key.name();
     match (name.starts_with('/'), pattern.starts_with('/')) {
         (false, false) => (name, pattern),
         _ => (path(name), path(pattern)),
@@ -198,7 +191,7 @@ impl Store {
         numbered.filter(|(number, _)| *number >= earlier).any(|(_, (purged, _))| purged.concerns(key, tags))
     }
 
-    /// Takes out what a purge concerns, or, softly, makes it stale. How many targets it has hit. O(entries).
+    /// Takes out what a purge concerns, or, softly, makes it stale. How many targets it has hit. O(entries), but for most URLs.
     pub fn purge(&self, purged: Purged, soft: bool, now: u64) -> usize {
         let hit = self.take_out(&purged, soft, now);
         self.remember_ours(purged, soft, now);
@@ -234,37 +227,42 @@ impl Store {
     /// What is to be told: of each its kind, its name, and `soft` if it is stale only.
     pub fn told(&self) -> Vec<String> {
         let told = self.purges.borrow_mut().told.as_mut().map(std::mem::take).unwrap_or_default();
-        let plain = |key: &str| key.split('\u{1}').next().unwrap_or_default().to_owned();
-        let said = told.into_iter().map(|(purged, soft)| {
-            let (kind, name) = match purged {
-                Purged::Everything => ("everything", String::new()),
-                Purged::Url(url) => ("url", url),
-                Purged::Prefix(prefix) if prefix.contains('\u{1}') => ("url", plain(&prefix)),
-                Purged::Prefix(prefix) => ("prefix", prefix),
-                Purged::Tag(tag) => ("tag", tag),
-                Purged::Key(key) => ("url", plain(key.as_str())),
+        let mut said = Vec::new();
+        for (purged, soft) in told {
+            let (kind, names) = match purged {
+                Purged::Everything => ("everything", vec![String::new()]),
+                Purged::Url(url) => ("url", url.names().to_vec()),
+                Purged::Prefix(prefix) => ("prefix", vec![prefix]),
+                Purged::Tag(tag) => ("tag", vec![tag]),
+                Purged::Key(key) => ("url", vec![key.name().to_owned()]),
             };
-            [kind.to_owned(), name, if soft { "soft" } else { "" }.to_owned()]
-        });
-        said.flatten().collect()
+            for name in names {
+                said.extend([kind.to_owned(), name, if soft { "soft" } else { "" }.to_owned()]);
+            }
+        }
+        said
     }
 
     fn take_out(&self, purged: &Purged, soft: bool, now: u64) -> usize {
-        let mut hit = 0;
-        for (key, target) in self.cache.iter() {
-            if !purged.concerns(&key, &target.tags()) {
-                continue;
-            }
-            hit += 1;
+        // A write by any client purges URLs, so that it is not to look at all there is.
+        let keys = match purged {
+            Purged::Url(url) => url.keys(),
+            _ => None,
+        };
+        let concerned: Vec<(Key, Rc<Targets>)> = match keys {
+            Some(keys) => keys.into_iter().filter_map(|key| Some((key.clone(), self.cache.peek(&key)?))).collect(),
+            None => self.cache.iter().filter(|(key, target)| purged.concerns(key, &target.tags())).collect(),
+        };
+        for (key, target) in &concerned {
             let left = match (purged, soft) {
                 (_, true) => Some(target.soften(now)),
                 (Purged::Tag(tag), false) => target.without_tag(tag),
                 (_, false) => None,
             };
-            self.add_orphans(Some(&target), left.as_ref());
-            self.put(key, left, now);
+            self.add_orphans(Some(target), left.as_ref());
+            self.put(key.clone(), left, now);
         }
-        hit
+        concerned.len()
     }
 
     fn remember_ours(&self, purged: Purged, soft: bool, now: u64) {

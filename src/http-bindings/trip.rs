@@ -120,7 +120,7 @@ impl Trip {
         }
         while let Some(purge) = self.fetch.poll_purge() {
             let purged = match purge {
-                Purge::Target(target) => Purged::Url(target),
+                Purge::Target(url) => self.proxy.at_url(&url),
                 Purge::Prefix(prefix) => Purged::Prefix(prefix),
                 Purge::Tag(tag) => Purged::Tag(tag),
             };
@@ -204,7 +204,8 @@ impl Trip {
     /// The head of the origin's answer is there.
     pub fn head(&mut self, status: u16, fields: &str) -> u32 {
         let now = host::now();
-        let head = ResponseHead { status, fields: host::unflatten(fields) };
+        let (fields, damaged) = host::unflatten_all(fields);
+        let head = ResponseHead { status, fields, damaged };
         match self.fetch.handle_response(head, self.sent_at, now) {
             Progress::SendAgain => {
                 self.apply(now);

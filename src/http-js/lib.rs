@@ -77,14 +77,14 @@ impl Cache {
         self.0.purge(Purged::Everything, soft)
     }
 
-    /// A URL without its scheme, or a path and query on every host.
-    pub fn purge_url(&self, url: String, soft: bool) -> usize {
-        self.0.purge(Purged::Url(url), soft)
+    /// A URL, or a path and query on every host.
+    pub fn purge_url(&self, url: &str, soft: bool) -> usize {
+        self.0.purge(self.0.url(url), soft)
     }
 
-    /// All whose URL without its scheme, or whose path, begins so.
-    pub fn purge_prefix(&self, prefix: String, soft: bool) -> usize {
-        self.0.purge(Purged::Prefix(prefix), soft)
+    /// All whose URL, or whose path, begins so.
+    pub fn purge_prefix(&self, prefix: &str, soft: bool) -> usize {
+        self.0.purge(self.0.prefix(prefix), soft)
     }
 
     /// All that bears a tag.

@@ -7,9 +7,7 @@ use nearcache::figures::Thresholds;
 use nearcache::http::Heuristic;
 use nearcache::http::rule::{Cookies, Reload, Rule, Rules, SetCookie};
 use nearcache::time::parse_duration;
-use nearcache_http_bindings::Limits;
-
-use super::url::Url;
+use nearcache_http_bindings::{Limits, Url};
 
 /// What `wrangler.toml` and `--var` say, in a form that needs no more checks. Durations are milliseconds.
 pub(super) struct Config {

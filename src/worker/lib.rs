@@ -9,7 +9,6 @@
 
 mod config;
 mod operator;
-mod url;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -100,7 +100,7 @@ impl Served {
     /// Does what the operator wants, by a request with this body.
     fn operate(&self, errand: Errand, text: &str) -> JsValue {
         self.write(&match errand {
-            Errand::Purge => match read_purge(text) {
+            Errand::Purge => match read_purge(&self.proxy, text) {
                 Ok((purges, soft)) => {
                     let hit: usize = purges.into_iter().map(|purged| self.proxy.purge(purged, soft)).sum();
                     Page::json(200, format!("{{\"purged\":{hit}}}"))
@@ -179,7 +179,7 @@ impl Page {
 }
 
 /// Reads `{"tags": […], "urls": […], "prefixes": […], "everything": true, "soft": true}`.
-fn read_purge(text: &str) -> Result<(Vec<Purged>, bool), String> {
+fn read_purge(proxy: &bindings::Proxy, text: &str) -> Result<(Vec<Purged>, bool), String> {
     const ALLOWED: &str = "wants {\"tags\": [\"…\"]}, {\"urls\": [\"/…\"]}, {\"prefixes\": [\"/…\"]} or {\"everything\": true}, \
                            and, if you like, \"soft\": true";
     let object = JSON::parse(text).ok().and_then(|value| value.dyn_into::<Object>().ok());
@@ -194,8 +194,8 @@ fn read_purge(text: &str) -> Result<(Vec<Purged>, bool), String> {
             "everything" => {}
             "soft" => soft = flag()?,
             "tags" => purges.extend(strings(&name, &value)?.into_iter().map(Purged::Tag)),
-            "urls" => purges.extend(urls(&name, &value)?.into_iter().map(Purged::Url)),
-            "prefixes" => purges.extend(urls(&name, &value)?.into_iter().map(Purged::Prefix)),
+            "urls" => purges.extend(urls(&name, &value)?.iter().map(|url| proxy.url(url))),
+            "prefixes" => purges.extend(urls(&name, &value)?.iter().map(|prefix| proxy.prefix(prefix))),
             _ => return Err(format!("{name} is not known; {ALLOWED}")),
         }
     }
@@ -210,14 +210,13 @@ fn strings(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
     list.ok_or_else(|| format!("{name}: wants an array of strings"))
 }
 
-/// Paths, or URLs, which are compared without their scheme.
+/// Paths, or URLs.
 fn urls(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
-    let plain = |url: String| match url.split_once("://") {
-        Some((_, rest)) => Some(rest.to_owned()),
-        None => url.starts_with('/').then_some(url),
-    };
-    let list: Option<Vec<String>> = strings(name, value)?.into_iter().map(plain).collect();
-    list.ok_or_else(|| {
-        format!("{name}: wants an array of paths with their queries, that begin with /, or of absolute URLs")
-    })
+    let urls = strings(name, value)?;
+    match urls.iter().all(|url| url.starts_with('/') || url.contains("://")) {
+        true => Ok(urls),
+        false => {
+            Err(format!("{name}: wants an array of paths with their queries, that begin with /, or of absolute URLs"))
+        }
+    }
 }

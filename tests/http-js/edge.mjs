@@ -251,6 +251,71 @@ test("what no message can name is told as more than that", async () => {
   }
 });
 
+test("no URL that a client may write to keeps purges from the log", async () => {
+  // JSON doubles each backslash, which a query may have: the message was longer than any may be, and held up all after it for ever.
+  for (const path of [`/?${"\\".repeat(2_030)}`, `/?${"\\".repeat(2_040)}x`]) {
+    const source = origin();
+    const world = place();
+    const [a, b] = Array.from({ length: 2 }, () => isolate(source.fetch, undefined, { world }));
+    for (const { get } of [a, b]) await get("/page");
+    for (const { get } of [a, b]) await get(path);
+    await a.get(path, { method: "POST", body: "x" });
+    a.http.purge({ url: "/page" });
+    await a.http.told();
+    await sleep(50);
+    equal((await b.get("/page")).text, "call 6", "another's purge");
+    equal((await b.get(path)).text, "call 7", "the write's own");
+    equal(b.http.stats().log.heard, 2);
+  }
+});
+
+test("a message that a log refuses stands for all there is, and keeps back no other", async () => {
+  const source = origin();
+  const world = place();
+  const [a, b] = Array.from({ length: 2 }, () => isolate(source.fetch, undefined, { world }));
+  for (const { get } of [a, b]) await get("/");
+  const { publish } = world.object;
+  // An older log, which takes less.
+  world.object.publish = function (texts) {
+    if (texts.some((text) => text.includes("tag"))) throw new TypeError("not a message of invalidation: {");
+    return publish.call(this, texts);
+  };
+  a.http.purge({ tag: "a" });
+  await a.http.told();
+  await sleep(50);
+  equal((await b.get("/")).text, "call 3");
+});
+
+test("over keys without a host, a purge by URL reaches the tier", async () => {
+  const source = origin();
+  const tier = memoryTier();
+  const make = () =>
+    new HttpCache({
+      fetch: source.fetch,
+      tiers: tiers([tier], { clockSkew: 0, lateWrites: 0 }),
+      rules: [
+        { path: "/any", key: { anyHost: true } },
+        { path: "/q", key: { query: { sort: true } } },
+      ],
+    });
+  const get = async (http, path) => (await http.fetch(`https://example.com${path}`)).text();
+  for (const [path, url] of [
+    ["/any", "https://example.com/any"],
+    ["/any", "/any"],
+    ["/q?b=1&a=1", "https://example.com/q?b=1&a=1"],
+    ["/q?b=1&a=1", "/q?b=1&a=1"],
+  ]) {
+    const http = make();
+    const before = await get(http, path);
+    await sleep(30);
+    equal(await get(make(), path), before, "from the tier");
+    equal(http.purge({ url }), 1, url);
+    await http.told();
+    await sleep(30);
+    ok((await get(make(), path)) !== before, `${url}: a new isolate gets what was purged`);
+  }
+});
+
 test("a log that can't be reached is told later, and who asks hears of it", async () => {
   const source = origin();
   const world = place();

@@ -39,6 +39,16 @@ export async function startOrigin() {
       case "tag":
         response.setHeader("cache-tag", "all, some");
         return response.end(`tag, call ${call}\n`);
+      case "raw": {
+        // What no field may be, and no server here would write.
+        const fields = Buffer.from(searchParams.get("field"), "latin1");
+        const head = "HTTP/1.1 200 OK\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\nConnection: close\r\n";
+        const body = `raw, call ${call}`;
+        const { socket } = request;
+        socket.write(head);
+        socket.write(fields);
+        return socket.end(`\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+      }
       case "moved":
         return response.writeHead(301, { location: `/page?from=${call}` }).end();
       case "told":

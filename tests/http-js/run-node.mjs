@@ -1,5 +1,6 @@
 // `nearcache/http` in Node, by its name: over HTTP, with an origin that counts. `--only=part of a title`.
 
+import { createServer } from "node:http";
 import { inspect } from "node:util";
 import { Hono } from "hono";
 import { etag } from "hono/etag";
@@ -339,6 +340,64 @@ test("redirects are followed, each step from the cache; or given, or refused", a
   ok(error instanceof TypeError, String(error));
 });
 
+test("a write that is redirected is followed as fetch does, and what it leads to is asked for anew", async () => {
+  const asked = [];
+  let version = 1;
+  const server = createServer(async (request, response) => {
+    const { method, url, headers } = request;
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    asked.push([method, url, body, headers["content-type"]?.split(";")[0] ?? null]);
+    const status = Number(url.slice(1, 4));
+    if (status > 0) {
+      if (status === 303) version++;
+      return response.writeHead(status, { location: status < 304 ? "/page#there" : "/taken" }).end();
+    }
+    response.setHeader("cache-control", "max-age=60");
+    response.end(url === "/page" ? `version ${version}` : `${method} ${body}`);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const base = `http://127.0.0.1:${server.address().port}`;
+  const http = new HttpCache();
+  equal(await (await http.fetch(`${base}/page`)).text(), "version 1");
+  asked.length = 0;
+  const send = async (ask, path, init) => {
+    const response = await ask(base + path, init);
+    return [await response.text(), response.url, response.redirected, response.status];
+  };
+  const cases = [
+    ["/303", { method: "POST", body: "x" }],
+    ["/303/delete", { method: "DELETE" }],
+    ["/302", { method: "POST", body: "x" }],
+    ["/302/put", { method: "PUT", body: "words" }],
+    ["/301", { method: "POST", body: new URLSearchParams({ a: "1" }) }],
+    ["/307", { method: "POST", body: "again" }],
+    ["/308", { method: "PUT", body: new Blob(["blob"], { type: "text/css" }) }],
+    ["/307/none", { method: "DELETE" }],
+  ];
+  for (const [path, init] of cases) {
+    version = 1;
+    const wanted = [await send(fetch, path, init), asked.splice(0)];
+    version = 1;
+    equal([await send((...given) => http.fetch(...given), path, init), asked.splice(0)], wanted, path);
+  }
+  const form = new FormData();
+  form.set("name", "value");
+  ok((await (await http.fetch(`${base}/307`, { method: "POST", body: form })).text()).includes("value"));
+  const stream = new Blob(["x"]).stream();
+  const once = { method: "POST", body: stream, duplex: "half" };
+  await rejects(http.fetch(`${base}/307`, once), { message: /a stream, which can't be sent again/ });
+  await rejects(http.fetch(`${base}/307`, { method: "POST", body: "x", redirect: "error" }), { message: /forbids/ });
+  equal((await http.fetch(`${base}/307`, { method: "POST", body: "x", redirect: "manual" })).status, 307);
+  server.close();
+  server.closeAllConnections();
+});
+
+test("the URL of a response has no fragment", async () => {
+  const http = new HttpCache();
+  for (const _ of [1, 2]) equal((await http.fetch(`${origin.url}/page/f#there`)).url, `${origin.url}/page/f`);
+});
+
 test("a POST reaches the origin with its body, and invalidates its URL", async () => {
   const http = new HttpCache();
   const sent = await http.fetch(`${origin.url}/echo/a`, { method: "POST", body: "some words" });
@@ -378,6 +437,86 @@ test("http and https of a host are told apart", async () => {
   }
   equal(asked.length, 2);
   equal([http.purge({ url: "http://example.com/" }), http.stats().entries], [1, 1]);
+  // A port that says nothing of the scheme, or the other's.
+  const bring = async (url) => (await http.fetch(url)).text();
+  for (const at of [":8443", ":80", ":443"]) {
+    const both = [`http://example.com${at}/`, `https://example.com${at}/`];
+    for (const url of [...both, ...both]) equal(new URL(await bring(url)).href, new URL(url).href);
+  }
+  equal(http.purge({ url: "https://example.com:8443/" }), 2, "both of a port have one name");
+});
+
+test("a purge by the very URL that was asked for meets it, whatever its rule makes of the query", async () => {
+  const http = new HttpCache({
+    defaults: { key: { query: { sort: true, drop: ["utm_*"] } } },
+    rules: [{ path: "/any", key: { anyHost: true } }],
+    fetch: async (url) => new Response(url, { headers: { "cache-control": "max-age=60" } }),
+  });
+  const base = "https://example.com";
+  const bring = async (path) => (await http.fetch(base + path)).text();
+  const query = "/x?b=2&a=1&utm_x=3";
+  for (const url of [
+    base + query,
+    query,
+    "https://EXAMPLE.com:443/x?a=1&b=2#there",
+    "/x?a=1&b=2",
+    new URL(base + query),
+  ]) {
+    await bring(query);
+    equal(http.purge({ url }), 1, String(url));
+  }
+  for (const path of ["/ä", "/ä?ö=ü", "/any", "/a b", "/a/../b"]) {
+    for (const url of [path, base + path]) {
+      await bring(path);
+      equal([http.purge({ url: `${url}x` }), http.purge({ url })], [0, 1], url);
+    }
+  }
+  for (const prefix of ["/ä", `${base}/ä`, `${base}`, "/ä/.", "/"]) {
+    await bring("/ä/.well");
+    equal([http.purge({ prefix: "/ä/b" }), http.purge({ prefix })], [0, 1], prefix);
+  }
+});
+
+test("a write takes out what its rule names, by the rules of what is named", async () => {
+  let calls = 0;
+  const http = new HttpCache({
+    rules: [
+      { path: "/feed", key: { device: true } },
+      { path: "/page/*", key: { anyHost: true } },
+      { path: "/sorted", key: { query: { drop: ["utm_*"] } } },
+      { path: "/api/*", purges: { paths: ["/feed", "/page/1", "/sorted"] } },
+    ],
+    fetch: async () => new Response(`call ${++calls}`, { headers: { "cache-control": "max-age=60" } }),
+  });
+  const paths = ["/feed", "/page/1", "/sorted?utm_a=1"];
+  const ask = async (path, init) => (await http.fetch(`https://example.com${path}`, init)).text();
+  for (const path of paths) await ask(path);
+  await ask("/api/x", { method: "POST", body: "x" });
+  equal(await Promise.all(paths.map((path) => ask(path))), ["call 5", "call 6", "call 7"]);
+});
+
+test("what comes with a field that is none is nobody else's", async () => {
+  const http = new HttpCache();
+  let calls = 0;
+  for (const [name, value] of [
+    ["cache-control", 'private, max-age=60, x="\u0001"'],
+    ["set-cookie", "sid=ann\u007f"],
+    ["vary", "cookie\u0001, *"],
+  ]) {
+    const fields = [
+      ["last-modified", "Mon, 01 Jan 2024 00:00:00 GMT"],
+      [name, value],
+    ];
+    const ask = async () => {
+      const request = new Request(`https://example.com/${name}`);
+      const response = await http.handle(request, () => new Response(`call ${++calls}`, { headers: fields }));
+      return [await response.text(), did(response)];
+    };
+    equal((await ask())[1], "nearcache; fwd=uri-miss; fwd-status=200; detail=damaged");
+    const [text, way] = await ask();
+    equal([text, way.includes("hit")], [`call ${calls}`, false], way);
+  }
+  equal(calls, 6);
 });
 
 test("purges by URL, prefix, tag and everything, hard and soft", async () => {

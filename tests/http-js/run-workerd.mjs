@@ -66,6 +66,26 @@ test("a client that leaves takes nobody with it", async () => {
   equal((await get(path)).status, 200);
 });
 
+test("what comes with a field that is none is nobody else's", async () => {
+  // The field was left out before anything looked at it, and the page was everybody's.
+  for (const field of [
+    'Cache-Control: private, x="\u0001"',
+    "Set-Cookie: sid=ann\u007f",
+    "Vary: *, \u0001",
+    "X: fine",
+  ]) {
+    const path = `/by-fetch/raw/a?field=${encodeURIComponent(field)}`;
+    const answers = [await get(path), await get(path)];
+    const [first, second] = answers.map(({ did }) => did);
+    if (field === "X: fine") ok(/stored/.test(first), first);
+    else
+      equal(
+        [first, /hit|stored|collapsed/.test(second)],
+        [`nearcache; fwd=uri-miss; fwd-status=200; detail=damaged`, false],
+      );
+  }
+});
+
 test("a purge reaches both caches, and nothing is left under way", async () => {
   ok(Number((await get("/purge", { method: "POST" })).text) >= 3, "too few were purged");
   const { fetched, answers } = JSON.parse((await get("/stats")).text);

@@ -9,7 +9,7 @@ const answers = new HttpCache();
 let calls = 0;
 
 const app = new Hono();
-app.get("/by-fetch/*", (c) => fetched.fetch(origin(c, "/by-fetch")));
+app.get("/by-fetch/*", (c) => fetched.fetch(origin(c, "/by-fetch") + new URL(c.req.url).search));
 app.get("/by-signal/*", (c) => fetched.fetch(origin(c, "/by-signal"), { signal: new AbortController().signal }));
 app.get("/aborted/*", async (c) => {
   const controller = new AbortController();

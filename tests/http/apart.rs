@@ -134,7 +134,8 @@ fn another_body_than_was_announced_is_not_stored() {
     let ([one, _], ..) = two(|_, _| response(200, &[MINUTE, LENGTH], BODY));
     let mut exchange: Exchange<Bytes> = Exchange::new(one.rule.clone(), get("/", &[]));
     let Decision::Fetch(mut fetch) = exchange.handle_stored(None, one.now()) else { panic!("it is stored") };
-    let mut head = nearcache::http::exchange::ResponseHead { status: 200, fields: ::http::HeaderMap::new() };
+    let mut head =
+        nearcache::http::exchange::ResponseHead { status: 200, fields: ::http::HeaderMap::new(), damaged: false };
     for (name, value) in [MINUTE, LENGTH] {
         head.fields.insert(name, ::http::HeaderValue::from_static(value));
     }

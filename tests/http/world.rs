@@ -8,9 +8,9 @@ use std::rc::Rc;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use nearcache::http::exchange::{
     Below, Change, ClientResponse, Content, Decision, Exchange, Failure, Fetch, FetchHead, FetchOutcome, Key, Manifest,
-    Piece, Progress, Request, ResponseHead, Target,
+    Piece, Progress, PurgedUrl, Request, ResponseHead, Target,
 };
-use nearcache::http::rule::Rule;
+use nearcache::http::rule::{Purge, Rule, Rules};
 
 /// A body.
 pub type Bytes = Rc<Vec<u8>>;
@@ -135,7 +135,7 @@ impl World {
                 Reply::Failure(failure) => (fetch.handle_failure(failure, self.now()), Vec::new()),
                 Reply::Response { status, fields, body, after } => {
                     self.pass(after);
-                    match fetch.handle_response(ResponseHead { status, fields }, sent_at, self.now()) {
+                    match fetch.handle_response(ResponseHead { status, fields, damaged: false }, sent_at, self.now()) {
                         Progress::SendAgain => continue,
                         Progress::Done(outcome) => (outcome, body),
                         Progress::Read(filling) if body.len() as u64 > filling.limit => {
@@ -169,6 +169,14 @@ impl World {
                         self.below.as_ref().map(|tier| tier.borrow_mut().insert(name, kept));
                     }
                 }
+            }
+            let rules = Rules::from(Rule::clone(&self.rule));
+            while let Some(purge) = fetch.poll_purge() {
+                self.store.borrow_mut().retain(|key, target| match &purge {
+                    Purge::Target(url) => !PurgedUrl::new(&rules, url).concerns(key),
+                    Purge::Prefix(prefix) => !key.name().starts_with(prefix),
+                    Purge::Tag(tag) => !target.tags().contains(tag),
+                });
             }
             return ended;
         }

@@ -231,6 +231,12 @@ export const operated = {
       assert.ok((await purge(server, { everything: true })).purged > 0);
       await ask("de");
       assert.equal(origin.calls(path(t)), 5);
+      // As requests have it once the runtime has escaped it; and no host is in the key here.
+      const odd = `${t}&name=ä`;
+      for (const url of [odd, `https://EXAMPLE.com${odd}`]) {
+        await get(server, odd);
+        assert.equal((await purge(server, { urls: [url] })).purged, 1, url);
+      }
     },
     async "a wrong purge says what was wrong and what is allowed, and purges nothing"({ server, origin }) {
       const t = target({ h: ["Cache-Control:max-age=60", "Cache-Tag:kept"] });

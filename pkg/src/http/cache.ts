@@ -7,7 +7,7 @@ import { drive } from "./drive.js";
 import { Edge, type EdgeStats } from "./edge.js";
 import { flatten } from "./fields.js";
 import { byFetch, byHandler, type Fetch } from "./origin.js";
-import { nextHop } from "./redirects.js";
+import { nextHop, showsRedirects, sourceOf } from "./redirects.js";
 import { type Limits, readLimits, readPurge, writeRules } from "./settings.js";
 import { Trips } from "./trip.js";
 import type { AskOrigin, HttpCacheOptions, HttpPurge, HttpStats } from "./types.js";
@@ -74,17 +74,21 @@ export class HttpCache {
   async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
     let request = new Request(input, init);
     const { signal = input instanceof Request ? input.signal : undefined } = init ?? {};
-    const reads = request.method === "GET" || request.method === "HEAD";
-    const follows = reads && request.redirect !== "manual";
-    const origin = byFetch(this.#fetch, reads ? "manual" : request.redirect);
+    let source = sourceOf(request, init);
     for (let hops = 0; ; hops++) {
+      // What a write redirects to has changed with it, so that the cache is to see the redirect.
+      const shows = request.redirect === "manual" || showsRedirects(request.method);
+      const origin = byFetch(this.#fetch, shows ? "manual" : request.redirect);
       const response = await this.#answer(request, origin, true, signal);
-      const next = follows ? nextHop(request, response, hops) : undefined;
+      const follows = request.redirect !== "manual";
+      const next = follows ? nextHop(request, response, hops, source) : undefined;
       if (next === undefined) {
-        Object.defineProperty(response, "url", { value: request.url, configurable: true });
+        // The Fetch standard's `url` of a response has no fragment.
+        Object.defineProperty(response, "url", { value: request.url.split("#")[0], configurable: true });
         if (hops > 0) Object.defineProperty(response, "redirected", { value: true, configurable: true });
         return response;
       }
+      if (next.body === null) source = null;
       request = next;
     }
   }

@@ -4,6 +4,7 @@ import type { Ask, Edge as WasmEdge, Trip } from "../../generated/http.js";
 import type { AttachedBodies, AttachedBytes, TierHost, Tiers } from "../types/tiering.js";
 import type { Following, PurgeLog } from "../tiers/purge-log.js";
 import type { Place } from "../hooks/events.js";
+import { isRefusal, LONGEST } from "../tiers/messages.js";
 import { believed } from "./apart.js";
 import { bodyMetrics, CACHE, logMetrics } from "./metrics.js";
 import type { HttpStats } from "./types.js";
@@ -150,7 +151,7 @@ export class Edge {
     if (this.#log === undefined || texts.length === 0) return;
     this.#untold = [];
     try {
-      await this.#log.publish(...texts);
+      await publish(this.#log, texts);
     } catch (error) {
       this.#again = Date.now() + UNTOLD_AGAIN;
       const untold = [...texts, ...this.#untold];
@@ -186,6 +187,16 @@ export class Edge {
   }
 }
 
+/** All or nothing: one message that the log refuses would keep back all others for ever, so that all there is stands for them. */
+async function publish(log: PurgeLog, texts: readonly string[]): Promise<void> {
+  try {
+    await log.publish(...texts);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    await log.publish(EVERYTHING);
+  }
+}
+
 const EVERYTHING = '{"v":1,"action":"clear"}';
 /** So long are names in messages, in UTF-8. */
 const LONGEST_TAG = 1_024;
@@ -194,14 +205,16 @@ const LONGEST_URL = 2_048;
 /** A message for what was purged: for a name that no message has, of more than that. */
 function messageOf(kind: string, name: string, soft: boolean): string {
   const action = soft ? "expire" : "delete";
-  const isTag = kind === "tag";
+  const all = soft ? '{"v":1,"action":"expire"}' : EVERYTHING;
+  if (kind === "everything" || name === "" || name.includes("\0")) return all;
   const bytes = new TextEncoder().encode(name).length;
-  if (kind === "everything" || name === "" || name.includes("\0") || (isTag && bytes > LONGEST_TAG)) {
-    return soft ? '{"v":1,"action":"expire"}' : EVERYTHING;
-  }
-  if (bytes <= LONGEST_URL) return JSON.stringify({ v: 1, [kind]: name, action });
-  // A character has four bytes at the most.
-  return JSON.stringify({ v: 1, prefix: name.slice(0, LONGEST_URL / 4), action });
+  const text = JSON.stringify({ v: 1, [kind]: name, action });
+  // A client may ask for what takes twice as much in JSON, or six times.
+  if (bytes <= (kind === "tag" ? LONGEST_TAG : LONGEST_URL) && text.length <= LONGEST) return text;
+  if (kind === "tag") return all;
+  // A character has four bytes at the most, and six in JSON. Half of one is none.
+  const prefix = name.slice(0, LONGEST_URL / 4).replace(/[\ud800-\udbff]$/, "");
+  return JSON.stringify({ v: 1, prefix, action });
 }
 
 const hostOf = (keepAlive: (promise: Promise<unknown>) => void): TierHost => ({

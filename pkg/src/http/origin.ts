@@ -1,5 +1,6 @@
 // How the origin is asked, and what its answer looks like to the cache.
 
+import { reads } from "./redirects.js";
 import type { AskOrigin, OriginRequest } from "./types.js";
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -13,8 +14,8 @@ export function byFetch(fetch: Fetch, redirect: RequestRedirect): AskOrigin {
     const half = body === null ? {} : { body, duplex: "half" };
     const ask = (redirect: RequestRedirect) => fetch(url, { method, headers, signal, redirect, ...half });
     let response = await ask(redirect);
-    // A browser shows nobody where a redirect leads.
-    if (response.type === "opaqueredirect") response = await ask("follow");
+    // A browser shows nobody where a redirect leads. What writes is not sent twice.
+    if (response.type === "opaqueredirect" && reads(method)) response = await ask("follow");
     return response.headers.has("content-encoding") ? new ResponseView(response, decoded(response.headers)) : response;
   };
 }

@@ -90,7 +90,7 @@ export function writeRules({ defaults, rules }: HttpCacheOptions): string {
   });
 }
 
-/** What a purge names, in a form to compare keys with. */
+/** What a purge names. */
 export function readPurge(purge: HttpPurge): { kind: "url" | "prefix" | "tag" | "everything"; names: string[] } {
   rejectUnknown(purge, PURGE);
   const kinds = (["url", "prefix", "tag", "everything"] as const).filter((kind) => purge[kind] !== undefined);
@@ -104,7 +104,7 @@ export function readPurge(purge: HttpPurge): { kind: "url" | "prefix" | "tag" | 
   }
   const given: unknown = purge[kind];
   const names: unknown[] = Array.isArray(given) ? given : [given];
-  return { kind, names: names.map((name) => (kind === "tag" ? text(kind, name) : withoutScheme(kind, name))) };
+  return { kind, names: names.map((name) => (kind === "tag" ? text(kind, name) : url(kind, name))) };
 }
 
 function text(kind: string, given: unknown): string {
@@ -112,19 +112,15 @@ function text(kind: string, given: unknown): string {
   throw optionError(kind, describe(given), "a string that is not empty");
 }
 
-/** http and https of a host are two origins: their keys are told apart by the port. */
-function withoutScheme(kind: string, given: unknown): string {
-  const allowed = "an absolute URL, or a path that begins with /";
-  if (given instanceof URL) return withoutScheme(kind, given.href);
-  const name = text(kind, given);
-  if (name.startsWith("/")) return name.split("#")[0]!;
-  let url: URL;
+/** A path, or a URL as it is written. */
+function url(kind: string, given: unknown): string {
+  const name = given instanceof URL ? given.href : text(kind, given);
+  if (name.startsWith("/")) return name;
   try {
-    url = new URL(name);
+    const { protocol } = new URL(name);
+    if (protocol === "https:" || protocol === "http:") return name;
   } catch {
-    throw optionError(kind, describe(given), allowed);
+    // No URL.
   }
-  if (url.protocol !== "https:" && url.protocol !== "http:") throw optionError(kind, describe(given), allowed);
-  const port = url.protocol === "http:" && url.port === "" ? ":80" : "";
-  return `${url.host}${port}${url.pathname}${url.search}`;
+  throw optionError(kind, describe(given), "an absolute URL, or a path that begins with /");
 }

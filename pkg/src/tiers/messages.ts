@@ -47,6 +47,14 @@ export function parseMessage(text: unknown): Record<string, unknown> | undefined
   }
 }
 
+/** What the error says by which a log refuses a message. */
+export const NO_MESSAGE = "not a message of invalidation";
+
+/** Whether a log has refused a message, rather than not been reached. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.message.includes(NO_MESSAGE);
+}
+
 /** What the wasm says is to be purged. */
 export function toPurge([kind, name, soft]: string[]): Purge {
   return { kind: kind as Purge["kind"], name: name!, soft: soft === "soft" };

@@ -4,7 +4,7 @@ import { checkBinding } from "./binding.js";
 import { deferred } from "../runtime/deferred.js";
 import { describe, type Duration, duration, optionError, rejectUnknown } from "../options/options.js";
 import { within, WELL } from "./calls.js";
-import { fieldsOf, parseMessage, type Purge, toPurge } from "./messages.js";
+import { fieldsOf, NO_MESSAGE, parseMessage, type Purge, toPurge } from "./messages.js";
 import type { ObjectNamespace, ObjectState } from "./platform.js";
 import { keepAlive, LogFollower, type LogFollowerOf, messagePurges, PurgeLog as Log, type PurgeLogOf } from "./wasm.js";
 
@@ -326,7 +326,7 @@ export function purgeLogObject<B extends abstract new (...args: any[]) => any>(
 }
 
 const unreadable = (text: string): string =>
-  `not a message of invalidation: ${text.slice(0, 100)}; wants {"v":1,"entity":…,"id":…,"action":"create", "update", "delete" or "expire"}, ` +
+  `${NO_MESSAGE}: ${text.slice(0, 100)}; wants {"v":1,"entity":…,"id":…,"action":"create", "update", "delete" or "expire"}, ` +
   `with tag, url or prefix instead of an entity, or {"v":1,"action":"clear"}`;
 
 const problem = (status: number, error: string): Response => Response.json({ error }, { status });

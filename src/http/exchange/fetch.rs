@@ -9,7 +9,7 @@ use ::http::{HeaderMap, StatusCode};
 
 use super::change::{Change, Kind};
 use super::forward::FetchHead;
-use super::key::{FlightKey, Key};
+use super::key::{self, FlightKey, Key};
 use super::manifest::Manifest;
 use super::outcome::{Failure, FetchOutcome, Unshared};
 use super::record::{Record, Stored, passed_on, without_refused_cookies};
@@ -128,7 +128,7 @@ impl<B: Clone> Fetch<B> {
         self.changes.pop_front()
     }
 
-    /// What else is to be purged: a tag, or a prefix of keys ([`Key::as_str`]).
+    /// What else is to be purged: tags, and URLs and their prefixes with their host ([`PurgedUrl`](super::PurgedUrl)).
     pub fn poll_purge(&mut self) -> Option<Purge> {
         self.purges.pop_front()
     }
@@ -141,6 +141,9 @@ impl<B: Clone> Fetch<B> {
         };
         let Some(selecting) = self.selecting.clone() else { return self.pass(status, &head.fields, now) };
         if status == StatusCode::NOT_MODIFIED {
+            if head.damaged {
+                return self.again(now);
+            }
             return self.not_modified(&head.fields, &selecting, sent_at, now);
         }
         if self.completing.is_some() && !matches!(status.as_u16(), 200 | 206) && !is_failure(status) {
@@ -153,6 +156,7 @@ impl<B: Clone> Fetch<B> {
             }
         }
         let judged = match status {
+            _ if head.damaged => Err(NotStorable::Damaged),
             // Nobody asked for a part.
             StatusCode::PARTIAL_CONTENT if !self.head.fields.contains_key(RANGE) => Err(NotStorable::Partial),
             _ => self.judge(&sent, (status, &head.fields), (sent_at, now)),
@@ -323,7 +327,13 @@ impl<B: Clone> Fetch<B> {
 
     fn pass(&mut self, status: StatusCode, fields: &HeaderMap, now: u64) -> Progress<B> {
         if invalidation::invalidates(&self.asked.method, status) {
-            self.invalidate(&self.asked.target.clone());
+            match self.rule.key.has_parts() {
+                // All variants go, those that differ by what else is in the key too.
+                true => self.invalidate(&self.asked.target.clone()),
+                false => {
+                    self.changes.push_back(Change::new(Key::of_request(&self.rule, &self.asked), Kind::Invalidate))
+                }
+            }
             for target in invalidation::also_invalidated(&self.asked.host, &self.asked.target, fields) {
                 self.invalidate(&target);
             }
@@ -331,8 +341,7 @@ impl<B: Clone> Fetch<B> {
                 match purge {
                     Purge::Target(target) => self.invalidate(target),
                     Purge::Prefix(path) => {
-                        let key = Key::sibling(&self.rule, &self.asked, path);
-                        self.purges.push_back(Purge::Prefix(key.as_str().to_owned()));
+                        self.purges.push_back(Purge::Prefix(key::url(&self.asked, path)));
                     }
                     Purge::Tag(_) => self.purges.push_back(purge.clone()),
                 }
@@ -341,13 +350,9 @@ impl<B: Clone> Fetch<B> {
         Progress::Done(self.unshared(status, fields, "pass", false, now))
     }
 
-    /// All variants of a target on the same host go, those that differ by what else is in the key too.
+    /// All that is stored of a target on the same host goes. What is in its keys its own rule says, which need not be this one.
     fn invalidate(&mut self, target: &str) {
-        let key = Key::sibling(&self.rule, &self.asked, target);
-        if self.rule.key.has_parts() {
-            self.purges.push_back(Purge::Prefix(key.with_parts()));
-        }
-        self.changes.push_back(Change::new(key, Kind::Invalidate));
+        self.purges.push_back(Purge::Target(key::url(&self.asked, target)));
     }
 
     fn store(

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::key_parts::{apply_query_rule, cookies};
+use super::key_parts::cookies;
 use super::request::Prepared;
 use crate::http::fields::trim;
-use crate::http::rule::{KeyRule, Rule};
+use crate::http::rule::Rule;
 
 /// Names a [`Target`](super::Target) in the store. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,14 +21,15 @@ pub struct FlightKey {
 }
 
 impl Key {
-    /// The key of a target under a rule, as a purge by URL names it: without fields, cookies and device.
-    pub fn of_target(rule: &Rule, host: &str, target: &str) -> Self {
-        Self(Rc::from(base(&rule.key, host, &apply_query_rule(&rule.key.query, target))))
-    }
-
     pub(super) fn of_request(rule: &Rule, request: &Prepared) -> Self {
-        let mut key = base(&rule.key, &request.host, &request.target);
+        let mut key = match rule.key.any_host {
+            true => request.target.clone(),
+            false => url(request, &request.target),
+        };
         // U+0001 is in no host and no target, so that every key can be read back in one way only.
+        if is_http(request) {
+            key.push_str(HTTP);
+        }
         for name in &rule.key.fields {
             let lines = request.fields.get_all(name).into_iter();
             let values: Vec<_> = lines.map(|line| String::from_utf8_lossy(trim(line.as_bytes()))).collect();
@@ -44,27 +45,36 @@ impl Key {
         Self(Rc::from(key))
     }
 
-    /// Of another target on the same host, under the same rule: its plain key.
-    pub(super) fn sibling(rule: &Rule, request: &Prepared, target: &str) -> Self {
-        Self::of_target(rule, &request.host, target)
-    }
-
-    /// The beginning of all keys of this target that have fields, cookies or a device in them.
-    pub(super) fn with_parts(&self) -> String {
-        format!("{}\u{1}", self.0)
-    }
-
     /// Host, path and query, and what else is in the key after a U+0001.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As purges name its target: host, with its port where that is not https's own, path and query; or without the host, where it is not in the
+    /// key. What http brings to a port and what https does have one name.
+    pub fn name(&self) -> &str {
+        self.0.split('\u{1}').next().unwrap_or_default()
+    }
 }
 
-fn base(rule: &KeyRule, host: &str, target: &str) -> String {
-    match rule.any_host {
-        true => target.to_owned(),
-        false => format!("{}{target}", host.to_ascii_lowercase()),
-    }
+/// The scheme is in the key (RFC 9111 §2, RFC 9110 §4.2): https is what goes without saying.
+const HTTP: &str = "\u{1}scheme:http";
+
+fn is_http(request: &Prepared) -> bool {
+    request.scheme.eq_ignore_ascii_case("http")
+}
+
+/// Both keys that have nothing in them but a name.
+pub(super) fn keys_named(name: &str) -> [Key; 2] {
+    [Key(Rc::from(name)), Key(Rc::from([name, HTTP].concat()))]
+}
+
+/// The URL of a target on a request's host, as purges name it ([`Key::name`]).
+pub(super) fn url(request: &Prepared, target: &str) -> String {
+    // An IPv6 address has its colons in brackets.
+    let has_port = request.host.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    let port = if is_http(request) && !has_port { ":80" } else { "" };
+    format!("{}{port}{target}", request.host.to_ascii_lowercase())
 }
 
 /// Bytes that need not be told from others: length and content.

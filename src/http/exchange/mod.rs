@@ -43,7 +43,7 @@
 //!             Decision::Fetch(fetch) => fetch,
 //!         };
 //!         // Here `fetch.head()` goes to the origin, and this comes back:
-//!         let mut head = ResponseHead { status: 200, fields: HeaderMap::new() };
+//!         let mut head = ResponseHead { status: 200, fields: HeaderMap::new(), damaged: false };
 //!         head.fields.insert("cache-control", HeaderValue::from_static("max-age=60"));
 //!         let outcome: Outcome<Body> = match fetch.handle_response(head, now, now) {
 //!             Progress::Read(_filling) => fetch.handle_body("hello".into(), 5, now),
@@ -82,6 +82,7 @@ mod key;
 mod key_parts;
 mod manifest;
 mod outcome;
+mod purged_url;
 mod record;
 mod request;
 mod response;
@@ -97,6 +98,7 @@ pub use forward::FetchHead;
 pub use key::{FlightKey, Key};
 pub use manifest::{Manifest, Parts};
 pub use outcome::{Failed, Failure, FetchOutcome, Unshared};
+pub use purged_url::PurgedUrl;
 pub use record::{Record, Stored};
 pub use request::Request;
 pub use response::ResponseHead;

@@ -11,6 +11,9 @@ pub struct ResponseHead {
     pub status: u16,
     /// All fields.
     pub fields: HeaderMap,
+    /// Whether it had more, which are no fields (RFC 9110 §5.5: a control character, a name that is no token), or are too many. They may have
+    /// been what keeps it from being everybody's.
+    pub damaged: bool,
 }
 
 impl ResponseHead {

@@ -164,7 +164,7 @@ pub struct KeyRule {
 
 impl KeyRule {
     /// Whether one target may lie under several keys.
-    pub(super) fn has_parts(&self) -> bool {
+    pub(in crate::http) fn has_parts(&self) -> bool {
         self.device || !self.fields.is_empty() || !self.cookies.is_empty()
     }
 }

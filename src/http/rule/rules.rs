@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::Rule;
 use super::conditional::Conditional;
+use super::pattern::Pattern;
 use super::settings::{self, RuleError};
 
 /// All rules of a cache, read once. A request goes by the defaults with every rule laid over them that its host and path
@@ -94,6 +95,16 @@ impl Rules {
             resolved.insert(matched, rule.clone());
         }
         rule
+    }
+
+    /// What requests for this target may go by, whatever their host: the rules for the hosts that rules name, and for any other.
+    pub(in crate::http) fn on_every_host(&self, target: &str) -> Vec<Rc<Rule>> {
+        // A pattern matches itself.
+        let named = self.rules.iter().flat_map(|rule| &rule.hosts).map(Pattern::as_str);
+        let mut hosts: Vec<&str> = std::iter::once("").chain(named).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts.into_iter().map(|host| self.resolve(host, target)).collect()
     }
 
     /// Every origin that a rule names.

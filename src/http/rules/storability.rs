@@ -168,6 +168,8 @@ pub enum NotStorable {
     Partial,
     /// 304: no answer of its own.
     NotModified,
+    /// It had fields that can't be read ([`ResponseHead::damaged`](crate::http::exchange::ResponseHead::damaged)).
+    Damaged,
     /// A status code that tells of one request or one connection rather than of the target, or that is for one client; and
     /// one that this cache does not know, where the response says `must-understand`.
     Status,
@@ -204,6 +206,7 @@ impl NotStorable {
             Self::RequestNoStore => "request-no-store",
             Self::Partial => "partial",
             Self::NotModified => "not-modified",
+            Self::Damaged => "damaged",
             Self::Status => "status",
             Self::NoStore => "no-store",
             Self::Private => "private",
@@ -221,7 +224,7 @@ impl NotStorable {
 
     /// Whether the response itself forbids to store it, whoever asks.
     pub fn is_of_response(self) -> bool {
-        matches!(self, Self::NoStore | Self::Private | Self::SetCookie | Self::VaryAny)
+        matches!(self, Self::Damaged | Self::NoStore | Self::Private | Self::SetCookie | Self::VaryAny)
     }
 
     /// Whether the next request for the same target is likely to end the same way, so that the cache does well to
@@ -234,7 +237,7 @@ impl NotStorable {
         match self {
             Self::RequestNoStore | Self::OddRequest => false,
             Self::Partial | Self::NotModified | Self::AgedOut => false,
-            Self::Status | Self::NoStore | Self::Private | Self::NoCache | Self::SetCookie => !passing,
+            Self::Damaged | Self::Status | Self::NoStore | Self::Private | Self::NoCache | Self::SetCookie => !passing,
             Self::VaryAny | Self::Cookie | Self::Authorization | Self::NoFreshness | Self::ZeroLifetime => !passing,
         }
     }
