@@ -47,7 +47,7 @@ impl Proxy {
         let mut exchange = Exchange::new(rule, request);
         let found = exchange.key().and_then(|key| self.store.get(key));
         match exchange.handle_stored(found.as_deref(), now) {
-            Decision::ClientResponse(answer) if !matches!(answer.content, Content::Apart(..)) => {
+            Decision::Answer(answer) if !matches!(answer.content, Content::Apart(..)) => {
                 self.figures.answered(&answer, now);
                 self.respond(answer, None)
             }
@@ -165,7 +165,7 @@ impl Ask {
 impl Exchanging {
     fn decide(&mut self, proxy: &Proxy, decision: Decision<Body>, now: u64) -> u32 {
         self.step = match decision {
-            Decision::ClientResponse(answer) => {
+            Decision::Answer(answer) => {
                 if !self.counted {
                     proxy.figures.answered(&answer, now);
                     self.counted = true;

@@ -188,7 +188,7 @@ fn broken_bytes_of_a_head_never_panic_and_never_promise_another_length() {
         let nearcache::http::exchange::Below::Found(change) = found else { continue };
         let target = change.apply(None, one.now());
         let decision = exchange.handle_below(target.as_ref(), "tier", true, one.now());
-        if let Decision::ClientResponse(ClientResponse { content: Content::Apart(manifest, bytes), .. }) = decision {
+        if let Decision::Answer(ClientResponse { content: Content::Apart(manifest, bytes), .. }) = decision {
             let parts = manifest.parts(&bytes);
             assert!(parts.bytes.end <= manifest.length() && !parts.digests.is_empty());
         }

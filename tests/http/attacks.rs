@@ -43,7 +43,7 @@ fn start(world: &World, request: Request) -> (Exchange<Bytes>, Box<nearcache::ht
 
 fn answered(decision: Decision<Bytes>) -> nearcache::http::exchange::ClientResponse<Bytes> {
     match decision {
-        Decision::ClientResponse(answer) => answer,
+        Decision::Answer(answer) => answer,
         other => panic!("{other:?}"),
     }
 }
@@ -200,7 +200,7 @@ fn d7_a_failure_that_one_request_s_fields_may_have_caused_is_not_everybody_s() {
                 let answer = answered(victim.handle_outcome(&outcome, true, found.as_ref(), world.now()));
                 assert_eq!(answer.status, 200);
             }
-            Decision::ClientResponse(answer) => assert_eq!(answer.status, 200),
+            Decision::Answer(answer) => assert_eq!(answer.status, 200),
             other => panic!("{other:?}"),
         }
     }
@@ -266,7 +266,7 @@ fn d7_victims_try_a_few_times_and_no_more() {
     for _ in 0..10 {
         let (_, mut attack) = start(&world, get("/", &[("x-oversized", "1")]));
         let (outcome, _) = world.run(&mut attack);
-        if let Decision::ClientResponse(answer) = victim.handle_outcome(&outcome, false, None, world.now()) {
+        if let Decision::Answer(answer) = victim.handle_outcome(&outcome, false, None, world.now()) {
             return assert_eq!(answer.status, 503);
         }
     }

@@ -641,9 +641,7 @@ fn a_follower_gets_what_the_leader_brought_if_it_is_for_it() {
     let (mut other, _) = start("2");
     let (outcome, _) = world.run(&mut leading);
     let found = world.found(leading.key());
-    let Decision::ClientResponse(answer) = same.handle_outcome(&outcome, false, found.as_ref(), world.now()) else {
-        panic!()
-    };
+    let Decision::Answer(answer) = same.handle_outcome(&outcome, false, found.as_ref(), world.now()) else { panic!() };
     assert!(joined(&answer.to_fields(), "cache-status").unwrap().contains("collapsed"));
     let Decision::Fetch(fetch) = other.handle_outcome(&outcome, false, found.as_ref(), world.now()) else { panic!() };
     assert_ne!(fetch.flight(), leading.flight(), "its variant has a trip of its own");

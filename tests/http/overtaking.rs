@@ -42,7 +42,7 @@ fn who_waited_for_what_is_stale_when_it_comes_gets_it_within_its_window() {
         for follower in &mut followers {
             let found = world.found(fetch.key());
             let decision = follower.handle_outcome(&outcome, false, found.as_ref(), world.now());
-            let Decision::ClientResponse(answer) = decision else { panic!("{line}: {decision:?}") };
+            let Decision::Answer(answer) = decision else { panic!("{line}: {decision:?}") };
             let got = receive(answer, Vec::new());
             assert!(got.field("cache-status").unwrap().starts_with("nearcache; fwd=uri-miss; collapsed; ttl="));
             assert_eq!((got.status.as_u16(), got.body.as_slice()), (200, &b"body"[..]));
@@ -57,7 +57,7 @@ fn who_waits_for_what_is_stale_when_it_comes_reads_it_as_it_comes_within_its_win
         let (_, mut fetch) = start(&world, get("/", &[]));
         let (follower, _) = start(&world, get("/", &[]));
         let fields = map(&[("cache-control", line), ("content-length", "4"), ("etag", "\"a\"")]);
-        let head = ResponseHead { status: 200, fields };
+        let head = ResponseHead { status: 200, fields, damaged: false };
         let Progress::Read(filling) = fetch.handle_response(head, world.now(), world.now()) else { panic!() };
         assert_eq!(follower.handle_filling(&filling, false, world.now()).is_some(), expected, "{line}");
     }

@@ -156,9 +156,7 @@ fn what_came_with_fields_that_are_none_is_nobody_elses() {
     }
     let found = world.found(fetch.key());
     assert!(found.as_ref().unwrap().variants().is_empty());
-    let Decision::ClientResponse(answer) = exchange.handle_outcome(&outcome, true, found.as_ref(), now) else {
-        panic!()
-    };
+    let Decision::Answer(answer) = exchange.handle_outcome(&outcome, true, found.as_ref(), now) else { panic!() };
     assert_eq!(
         joined(&answer.to_fields(), "cache-status").unwrap(),
         "nearcache; fwd=uri-miss; fwd-status=200; detail=damaged"

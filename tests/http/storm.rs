@@ -228,7 +228,7 @@ impl Storm {
 
     fn decide(&mut self, client: Client, decision: Decision<Bytes>, origins: Vec<u8>) {
         match decision {
-            Decision::ClientResponse(answer) => self.answer(client, answer, origins),
+            Decision::Answer(answer) => self.answer(client, answer, origins),
             Decision::AnswerAndRefresh(answer, fetch) => {
                 self.answer(client, answer, origins);
                 self.lead(fetch, Vec::new());
@@ -267,7 +267,7 @@ impl Storm {
             let led = position == 0;
             let found = client.exchange.key().and_then(|key| self.world.found(key));
             let decision = client.exchange.handle_outcome(&outcome, led, found.as_ref(), self.world.now());
-            if !led && matches!(outcome, FetchOutcome::Stored(_)) && matches!(decision, Decision::ClientResponse(_)) {
+            if !led && matches!(outcome, FetchOutcome::Stored(_)) && matches!(decision, Decision::Answer(_)) {
                 self.collapsed += 1;
             }
             self.decide(client, decision, if led { body.clone() } else { Vec::new() });

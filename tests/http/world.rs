@@ -88,7 +88,7 @@ impl World {
         let mut body = Vec::new();
         for _ in 0..20 {
             match decision {
-                Decision::ClientResponse(answer) => {
+                Decision::Answer(answer) => {
                     let Content::Apart(manifest, bytes) = &answer.content else { return receive(answer, body) };
                     if let Some(lies) = self.lies(manifest) {
                         assert!(bytes.end <= manifest.length());

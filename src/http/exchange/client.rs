@@ -88,7 +88,7 @@ impl<B: Clone> Exchange<B> {
     /// What is stored under [`key`](Self::key).
     pub fn handle_stored(&mut self, found: Option<&Target<B>>, now: u64) -> Decision<B> {
         if let Some(refused) = self.refused() {
-            return Decision::ClientResponse(refused);
+            return Decision::Answer(refused);
         }
         let Some(target) = found.filter(|_| self.key().is_some()) else {
             return self.without_stored(now);
@@ -111,7 +111,7 @@ impl<B: Clone> Exchange<B> {
         if let Some(stored) = held {
             let record = &stored.record;
             match reuse_obstacle(&self.asked.control, &record.freshness, record.always_validate, now) {
-                None => return Decision::ClientResponse(self.hit(stored, now)),
+                None => return Decision::Answer(self.hit(stored, now)),
                 Some(Obstacle::Request(why)) => {
                     self.fwd = Fwd::Request;
                     let honoured = self.rule.reload == Reload::OncePerSecond;
@@ -119,7 +119,7 @@ impl<B: Clone> Exchange<B> {
                         return refusal;
                     }
                     if !honoured || !target.grants_reload(now) {
-                        return Decision::ClientResponse(self.hit(stored, now));
+                        return Decision::Answer(self.hit(stored, now));
                     }
                     forced = true;
                 }
@@ -141,7 +141,7 @@ impl<B: Clone> Exchange<B> {
         {
             let answer = self.hit(stored, now);
             return match failure {
-                Some(_) => Decision::ClientResponse(answer),
+                Some(_) => Decision::Answer(answer),
                 None => Decision::AnswerAndRefresh(answer, Box::new(self.fill(Some(target), now))),
             };
         }
@@ -149,7 +149,7 @@ impl<B: Clone> Exchange<B> {
             let mut failed = Failed::clone(&failure.failed);
             let left = failure.until.saturating_sub(now).div_ceil(1000);
             failed.retry_after = u32::try_from(left).ok();
-            return Decision::ClientResponse(self.failed(&failed, false, now));
+            return Decision::Answer(self.failed(&failed, false, now));
         }
         if target.is_uncacheable(now) && held.is_none() {
             return self.alone(target, now);
@@ -171,7 +171,7 @@ impl<B: Clone> Exchange<B> {
                 if led && self.asked.has(&RANGE) && stored.record.part.is_some() {
                     // The part that the origin has chosen, whatever was asked for (RFC 9110 §14.2).
                     let status = self.forwarded(led).stored(true).ttl(stored.record.freshness.ttl_seconds(now));
-                    return Decision::ClientResponse(ClientResponse::whole_part(stored, &self.asked, &status, now));
+                    return Decision::Answer(ClientResponse::whole_part(stored, &self.asked, &status, now));
                 }
                 let fits =
                     stored.record.matches(&self.selecting()) && answer::select(&stored.record, &self.asked).is_some();
@@ -182,7 +182,7 @@ impl<B: Clone> Exchange<B> {
                         .stored(led && !stored.record.always_validate)
                         .ttl(stored.record.freshness.ttl_seconds(now));
                     if let Some(answer) = ClientResponse::from_stored(stored, &self.asked, &status, now) {
-                        return Decision::ClientResponse(answer);
+                        return Decision::Answer(answer);
                     }
                 }
                 // It is fresh, and another's variant or part: what this request needs is known now.
@@ -194,7 +194,7 @@ impl<B: Clone> Exchange<B> {
                 if unshared.failure
                     && let Some(answer) = self.rescue(StaleGround::Error, "origin-error", now)
                 {
-                    return Decision::ClientResponse(answer);
+                    return Decision::Answer(answer);
                 }
                 // What that request had about it may have been the reason.
                 self.alone = unshared.ordinary || self.trips + 1 >= MAX_TRIPS;
@@ -205,7 +205,7 @@ impl<B: Clone> Exchange<B> {
                     // What that request had about it may have been the reason.
                     return self.again(found, now);
                 }
-                Decision::ClientResponse(self.failed(failed, led, now))
+                Decision::Answer(self.failed(failed, led, now))
             }
         }
     }
@@ -305,7 +305,7 @@ impl<B: Clone> Exchange<B> {
         self.asked.control.only_if_cached.then(|| {
             let status = CacheStatus::generated().detail(why);
             let text = "nothing stored will do, and the request says only-if-cached";
-            Decision::ClientResponse(ClientResponse::refusal(&self.rule, StatusCode::GATEWAY_TIMEOUT, text, &status))
+            Decision::Answer(ClientResponse::refusal(&self.rule, StatusCode::GATEWAY_TIMEOUT, text, &status))
         })
     }
 
@@ -384,13 +384,13 @@ impl<B: Clone> Exchange<B> {
         if unshared.failure
             && let Some(answer) = self.rescue(StaleGround::Error, "origin-error", now)
         {
-            return Decision::ClientResponse(answer);
+            return Decision::Answer(answer);
         }
         if unshared.ask_alone && self.asked.is_read() {
             return self.pass();
         }
         let status = self.forwarded(true).forward_status(unshared.status).detail(unshared.why);
-        Decision::ClientResponse(ClientResponse::passed(unshared, &self.asked, &status))
+        Decision::Answer(ClientResponse::passed(unshared, &self.asked, &status))
     }
 
     fn forwarded(&self, led: bool) -> CacheStatus {
