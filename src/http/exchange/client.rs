@@ -43,7 +43,7 @@ pub struct Exchange<B> {
 #[derive(Debug)]
 pub enum Decision<B> {
     /// Answer.
-    ClientResponse(ClientResponse<B>),
+    Answer(ClientResponse<B>),
     /// Answer, and make a trip to the origin meanwhile, for those who come later.
     AnswerAndRefresh(ClientResponse<B>, Box<Fetch<B>>),
     /// Make a trip to the origin, or wait for another's: then [`Exchange::handle_outcome`].
