@@ -407,6 +407,29 @@ test("a POST reaches the origin with its body, and invalidates its URL", async (
   equal(await (await http.fetch(`${origin.url}/page/posted`)).text(), "page, call 3\n");
 });
 
+test("a POST invalidates what its Location names, whether or not it says the scheme's own port", async () => {
+  for (const [base, named] of [
+    ["http://example.com", "http://example.com/item"],
+    ["http://example.com", "http://example.com:80/item"],
+    ["https://example.com", "https://example.com:443/item"],
+    ["http://example.com:8080", "http://example.com:8080/item"],
+  ]) {
+    const http = new HttpCache({
+      fetch: async (_, { method }) =>
+        method === "POST"
+          ? new Response("made", { status: 201, headers: { location: named } })
+          : new Response("item", { headers: MINUTE }),
+    });
+    for (const wanted of ["fwd=uri-miss", "hit", "fwd=uri-miss"]) {
+      if (wanted !== "hit" && http.stats().entries)
+        await read(http.fetch(`${base}/new`, { method: "POST", body: "x" }));
+      const response = await http.fetch(`${base}/item`);
+      ok(did(response).startsWith(`nearcache; ${wanted}`), `${named}: ${did(response)}`);
+      await read(response);
+    }
+  }
+});
+
 test("a request with cookies goes past with them", async () => {
   const http = new HttpCache();
   for (const cookie of ["a=1", "a=2"]) {

@@ -131,9 +131,11 @@ struct Client {
     request: Request,
 }
 
-/// A trip under way, and those who wait for it, the leader first.
+/// A trip under way, and those who wait for it.
 struct Trip {
     flight: Option<FlightKey>,
+    /// Whether the first of them leads: nobody does where it was begun behind an answer.
+    led: bool,
     fetch: Box<Fetch<Bytes>>,
     waiting: Vec<Client>,
 }
@@ -243,7 +245,7 @@ impl Storm {
         let joined = self.trips.iter_mut().find(|trip| flight.is_some() && trip.flight == flight);
         match joined {
             Some(trip) => trip.waiting.append(&mut waiting),
-            None => self.trips.push(Trip { flight, fetch, waiting }),
+            None => self.trips.push(Trip { flight, led: !waiting.is_empty(), fetch, waiting }),
         }
     }
 
@@ -254,7 +256,8 @@ impl Storm {
             self.found += 1;
             for (position, mut client) in trip.waiting.into_iter().enumerate() {
                 let found = client.exchange.key().and_then(|key| self.world.found(key));
-                let decision = client.exchange.handle_below(found.as_ref(), "tier", position == 0, self.world.now());
+                let led = trip.led && position == 0;
+                let decision = client.exchange.handle_below(found.as_ref(), "tier", led, self.world.now());
                 self.decide(client, decision, Vec::new());
             }
             return;
@@ -264,7 +267,7 @@ impl Storm {
         let after = self.variants(trip.fetch.key());
         assert!(invalidates || after >= before, "{before} became {after} by {outcome:?}");
         for (position, mut client) in trip.waiting.into_iter().enumerate() {
-            let led = position == 0;
+            let led = trip.led && position == 0;
             let found = client.exchange.key().and_then(|key| self.world.found(key));
             let decision = client.exchange.handle_outcome(&outcome, led, found.as_ref(), self.world.now());
             if !led && matches!(outcome, FetchOutcome::Stored(_)) && matches!(decision, Decision::Answer(_)) {

@@ -26,7 +26,10 @@ export type AskOrigin = (request: OriginRequest) => Promise<OriginResponse>;
  * follows.
  */
 export interface RuleSettings {
-  /** For how long answers are fresh, whatever the origin says; `null`: as it says, though an earlier rule had a `ttl`. */
+  /**
+   * For how long answers are fresh, whatever the origin says, of errors only 404 and 410; `null`: as it says, though an earlier rule
+   * had a `ttl`.
+   */
   ttl?: Duration | null | undefined;
   /** The same by status, as `{ "404": "10s", "500-599": 0 }`. */
   statusTtl?: Readonly<Record<string, Duration>> | undefined;
