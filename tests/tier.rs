@@ -196,8 +196,19 @@ impl World {
         let (place, tags) = (root(), tags.to_vec());
         let (codec, compressed, weight, payload) = (1, false, None, b"1".as_slice());
         let generation = at(generation);
-        let value =
-            NewValue { place: &place, key, generation, lifetimes, age, tags, codec, compressed, weight, payload };
+        let value = NewValue {
+            place: &place,
+            key,
+            generation,
+            sets: self.chain.sets(),
+            lifetimes,
+            age,
+            tags,
+            codec,
+            compressed,
+            weight,
+            payload,
+        };
         self.chain.write(at(now), &value)
     }
 
@@ -369,6 +380,7 @@ fn a_purge_reaches_from_the_whole_into_namespaces_and_scopes_and_from_no_part_in
             place: &part,
             key: "a",
             generation,
+            sets: 0,
             lifetimes,
             age: 0,
             tags,
@@ -422,6 +434,26 @@ fn what_a_set_replaced_does_not_come_back_with_a_late_load() {
     world.chain.supersede(at(10), &root(), "a");
     assert!(world.plan(9, 11, "a", &[], fresh_for(100)).is_none());
     assert!(world.plan(10, 11, "a", &[], fresh_for(100)).is_some());
+}
+
+#[test]
+fn a_load_that_began_in_the_millisecond_of_a_set_does_not_take_its_place() {
+    let mut world = World::new(1, TierOptions::default());
+    let place = root();
+    let (began, key) = (world.chain.sets(), "a");
+    world.chain.supersede(at(10), &place, key);
+    let first = world.chain.sets();
+    world.chain.supersede(at(10), &place, "b");
+    let mut is_stored = |sets| {
+        let (codec, compressed, weight, payload) = (1, false, None, b"1".as_slice());
+        let (generation, lifetimes, age, tags) = (at(10), fresh_for(100), 0, vec![]);
+        let value =
+            NewValue { place: &place, key, generation, sets, lifetimes, age, tags, codec, compressed, weight, payload };
+        world.chain.write(at(11), &value).is_some()
+    };
+    assert!(!is_stored(began), "the load's");
+    assert!(is_stored(first), "the one that was set");
+    assert!(is_stored(first + 1), "one that was loaded after that");
 }
 
 #[test]

@@ -45,6 +45,7 @@ impl World {
             place,
             key,
             generation: at(self.now),
+            sets: 0,
             lifetimes,
             age: 0,
             tags: vec![],

@@ -394,6 +394,7 @@ impl World {
                     place: &place,
                     key: keys[0],
                     generation: Timestamp::from_millis(generation),
+                    sets: 0,
                     lifetimes: Lifetimes {
                         ttl: Ttl::Millis(300 + self.random.below(3_000)),
                         stale_while_revalidate: Ttl::Millis(self.random.below(500)),

@@ -191,7 +191,8 @@ function partOf(cache: Internals<any, any>, fn: AnyFunction, name: unknown): Int
   if (name !== undefined && !(typeof name === "string" && isWellFormed(name))) {
     throw optionError("name", describe(name), "a string without lone surrogates");
   }
-  return name === undefined ? cache[INNER_SCOPE](`${fn.name}#${++wraps}`) : cache[INNER_SCOPE](quote(name), name);
+  // What begins with `#` is kept in no tier and no snapshot. A quote begins with a quotation mark.
+  return name === undefined ? cache[INNER_SCOPE](`#${fn.name}#${++wraps}`) : cache[INNER_SCOPE](quote(name), name);
 }
 
 const numbers = new WeakMap<object, number>();

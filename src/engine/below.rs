@@ -38,4 +38,6 @@ pub(super) struct TierLoad<'a, K, V> {
     pub load: Box<dyn FnOnce() -> LocalBoxFuture<'a, Result<V, LoadError>> + 'a>,
     /// Whether a value means "nothing there".
     pub is_absent: &'a dyn Fn(&V) -> bool,
+    /// Whether the user's rule refuses a value.
+    pub refuses: &'a dyn Fn(&V) -> bool,
 }

@@ -77,6 +77,7 @@ impl Chain {
         place: &str,
         key: &str,
         generation: f64,
+        sets: f64,
         ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
@@ -91,6 +92,7 @@ impl Chain {
             place: &Place::from_name(place),
             key,
             generation: to_time(generation),
+            sets: sets as u64,
             lifetimes: Lifetimes {
                 ttl: to_ttl(ttl),
                 stale_while_revalidate: to_ttl(stale_while_revalidate),
@@ -130,6 +132,11 @@ impl Chain {
     /// A value was set.
     pub fn supersede(&mut self, now: f64, place: &str, key: &str) {
         self.chain.supersede(to_time(now), &Place::from_name(place), key);
+    }
+
+    /// How many values were set.
+    pub fn sets(&self) -> f64 {
+        self.chain.sets() as f64
     }
 
     /// Whether a tier has yet to be told of purges.

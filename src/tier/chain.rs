@@ -121,6 +121,8 @@ pub struct NewValue<'a> {
     pub key: &'a str,
     /// When its load began.
     pub generation: Timestamp,
+    /// What [`Chain::sets`] said when its load began, or when it had been set itself.
+    pub sets: u64,
     /// How long it lives.
     pub lifetimes: Lifetimes,
     /// For how many milliseconds it has lived already, as its source says.
@@ -189,6 +191,8 @@ pub struct Chain {
     pub(super) marks: Marks,
     /// Which tiers a namespace and those within it use, a bit for each, where that is not all.
     uses: Vec<(String, u32)>,
+    /// How many values were set here.
+    sets: u64,
     events: VecDeque<ChainEvent>,
 }
 
@@ -212,7 +216,8 @@ const REFUSALS_APART: u64 = 60_000;
 impl Chain {
     /// A chain without tiers.
     pub fn new(options: ChainOptions, seal: Seal) -> Self {
-        Self { options, seal, tiers: Vec::new(), marks: Marks::default(), uses: Vec::new(), events: VecDeque::new() }
+        let (tiers, marks, uses, events) = (Vec::new(), Marks::default(), Vec::new(), VecDeque::new());
+        Self { options, seal, tiers, marks, uses, sets: 0, events }
     }
 
     /// Adds a tier below all others. `None` if there are eight already.
@@ -250,11 +255,12 @@ impl Chain {
         place.enclosing_namespaces().find_map(said).is_none_or(|bits| bits & (1 << tier) != 0)
     }
 
-    /// What to store of a value that was loaded or set. `None` if it was purged since its load began, or won't live.
+    /// What to store of a value that was loaded or set. `None` if it was purged or set anew since its load began, or won't live.
     /// Tiers whose breaker is open, or to which too much is on its way, are left out.
     pub fn write(&mut self, now: Timestamp, value: &NewValue<'_>) -> Option<Write> {
         let marks = value.place.marks_of(value.key, &value.tags);
-        if self.marks.ends(value.generation, &marks) {
+        let own = value.place.key_mark(value.key);
+        if self.marks.ends(value.generation, &marks) || self.marks.supersedes(value.sets, &own) {
             return None;
         }
         let ends = value.generation.after(Ttl::Millis(self.options.max_lifetime));
@@ -352,8 +358,16 @@ impl Chain {
     /// A value was set here: what loads bring that began before does not take its place, neither from here nor, once the
     /// value is stored, from the tiers.
     pub fn supersede(&mut self, now: Timestamp, place: &Place, key: &str) {
+        // What a tier has of this millisecond may be this value. Here a number tells which came first: in Workers the clock
+        // stands still until something is awaited.
         let before = Timestamp::from_millis(now.as_millis().saturating_sub(1));
-        self.marks.add(now, place.key_mark(key), before, 0);
+        self.sets += 1;
+        self.marks.supersede(now, place.key_mark(key), before, self.sets);
+    }
+
+    /// How many values were set here, all in all: what is loaded from now on comes after them.
+    pub fn sets(&self) -> u64 {
+        self.sets
     }
 
     /// Whether a tier has yet to be told of purges.
@@ -518,7 +532,7 @@ impl Tier {
 
 impl Lifetimes {
     /// The same, all of it over after so many ms.
-    fn within(self, millis: u64) -> Self {
+    pub(crate) fn within(self, millis: u64) -> Self {
         let cap = |ttl: Ttl, most: u64| ttl.min(Ttl::Millis(most));
         let ttl = cap(self.ttl, millis);
         let Ttl::Millis(fresh) = ttl else { return self };

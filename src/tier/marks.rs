@@ -36,6 +36,8 @@ struct Mark {
     owed: u32,
     /// Whether no tier is told, and nobody else tells it.
     only_here: bool,
+    /// Of all values that were set here, the number of the last one of this key; 0 for none.
+    set: u64,
 }
 
 /// So many tiers can a chain have.
@@ -62,11 +64,23 @@ impl Marks {
         self.keep_within(now);
     }
 
+    /// Whether a value of this key was set here after so many values had been.
+    pub fn supersedes(&self, sets: u64, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|mark| mark.set > sets)
+    }
+
+    /// Notes that the value of this number was set: what has `generation` or an earlier one is older.
+    pub fn supersede(&mut self, now: Timestamp, name: String, generation: Timestamp, set: u64) {
+        self.insert(now, name, generation, 0).set = set;
+        self.keep_within(now);
+    }
+
     fn insert(&mut self, now: Timestamp, name: String, generation: Timestamp, owed: u32) -> &mut Mark {
         let name = name.into_boxed_str();
         self.order.push_back((name.clone(), now));
         self.bytes += name.len();
-        let mark = self.by_name.entry(name).or_insert(Mark { generation, made_at: now, owed: 0, only_here: false });
+        let new = Mark { generation, made_at: now, owed: 0, only_here: false, set: 0 };
+        let mark = self.by_name.entry(name).or_insert(new);
         mark.generation = mark.generation.max(generation);
         mark.made_at = now;
         for (tier, count) in self.owed.iter_mut().enumerate() {

@@ -123,9 +123,9 @@ const MOST_INFLATED: usize = 64 << 20;
 const LEVEL: u8 = 3;
 
 impl Payload {
-    /// Compressed from so many bytes on, where that makes it smaller.
+    /// Compressed from so many bytes on, where that makes it smaller, and it can be read back.
     pub fn new(bytes: Vec<u8>, compress_from: usize) -> Self {
-        if bytes.len() >= compress_from {
+        if bytes.len() >= compress_from && bytes.len() <= MOST_INFLATED {
             let small = miniz_oxide::deflate::compress_to_vec(&bytes, LEVEL);
             if small.len() < bytes.len() {
                 return Self { bytes: small, compressed: true };

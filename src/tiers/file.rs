@@ -1,8 +1,10 @@
 //! Files in a folder.
 
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,8 +13,8 @@ use crate::engine::wall;
 use crate::tier::seal::digest;
 
 /// Files in a folder, one for each name, in 256 folders within, as the npm package's `fileTier` has them: both may share the folder. A
-/// file is written beside its place and then moved there, so that nobody reads half of one. What has expired is removed when it is
-/// read, and by [`sweep`](Self::sweep).
+/// file is written beside its place and then moved there, so that nobody reads half of one. What has expired is removed by
+/// [`sweep`](Self::sweep).
 ///
 /// Reads and writes block the thread: for disks that answer at once, and programs that can wait for one that does not.
 #[derive(Clone, Debug)]
@@ -27,7 +29,10 @@ const HEAD: usize = 8;
 /// What a process left that died while it wrote is old then.
 const OLD: Duration = Duration::from_secs(60);
 
-static WRITTEN: AtomicU64 = AtomicU64::new(0);
+/// How often this process has made a file beside another.
+static MADE: AtomicU64 = AtomicU64::new(0);
+/// This process' own number.
+static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
 
 impl FileTier {
     /// Of the name `file`. The folder is made when it is first written to.
@@ -50,13 +55,11 @@ impl FileTier {
         let mut removed = 0;
         for folder in self.folders()? {
             for file in entries(&folder)? {
-                let is_dead = match file.extension().is_some_and(|extension| extension == "new") {
-                    true => is_old(&file)?,
-                    false => found(fs::read(&file))?.is_some_and(|bytes| alive(&bytes).is_none()),
+                let is_removed = match file.extension().is_some_and(|extension| extension == "new") {
+                    true => is_old(&file)? && found(fs::remove_file(&file))?.is_some(),
+                    false => has_expired(&file)? && remove_expired(&file)?,
                 };
-                if is_dead && found(fs::remove_file(&file))?.is_some() {
-                    removed += 1;
-                }
+                removed += usize::from(is_removed);
             }
         }
         Ok(removed)
@@ -82,9 +85,7 @@ impl FileTier {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
         let until = (wall().as_millis() as f64) + entry.ttl.as_millis() as f64;
         let bytes = [until.to_le_bytes().as_slice(), &entry.bytes].concat();
-        // Its own name for each write, in each process.
-        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-        let beside = path.with_extension(format!("{}.{number}.new", std::process::id()));
+        let beside = beside(&path);
         let stored = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
         if stored.is_err() {
             let _ = fs::remove_file(&beside);
@@ -99,13 +100,9 @@ impl Tier for FileTier {
     }
 
     async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, TierError> {
-        let path = self.path(name);
-        let Some(bytes) = found(fs::read(&path))? else { return Ok(None) };
-        let alive = alive(&bytes).map(<[u8]>::to_vec);
-        if alive.is_none() && bytes.len() >= HEAD {
-            found(fs::remove_file(path))?;
-        }
-        Ok(alive)
+        let Some(bytes) = found(fs::read(self.path(name)))? else { return Ok(None) };
+        // Not removed: another may have written the name anew since it was read.
+        Ok(alive(&bytes).map(<[u8]>::to_vec))
     }
 
     async fn set(&self, entry: &TierEntry) -> Result<(), TierError> {
@@ -130,6 +127,32 @@ impl Tier for FileTier {
 fn alive(bytes: &[u8]) -> Option<&[u8]> {
     let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
     (f64::from_le_bytes(*head) > wall().as_millis() as f64).then_some(rest)
+}
+
+/// Removes what has expired, unless it was written anew meanwhile.
+fn remove_expired(file: &Path) -> io::Result<bool> {
+    let aside = beside(file);
+    if found(fs::rename(file, &aside))?.is_none() {
+        return Ok(false);
+    }
+    let is_expired = has_expired(&aside)?;
+    if !is_expired {
+        // Back where it was, unless a newer one lies there by now.
+        let _ = fs::hard_link(&aside, file);
+    }
+    found(fs::remove_file(&aside))?;
+    Ok(is_expired)
+}
+
+fn has_expired(file: &Path) -> io::Result<bool> {
+    Ok(found(fs::read(file))?.is_some_and(|bytes| alive(&bytes).is_none()))
+}
+
+/// A name of its own for each write, though the folder may be that of several processes and containers, whose processes have the
+/// same numbers.
+fn beside(path: &Path) -> PathBuf {
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    path.with_extension(format!("{:016x}.{number}.new", *PROCESS))
 }
 
 fn is_old(file: &Path) -> io::Result<bool> {

@@ -1,7 +1,7 @@
 // What a cache over tiers does, in Node, with tiers that do as they are told.
 
 import { inspect } from "node:util";
-import { NearCache, NearCacheError } from "nearcache";
+import { cached, NearCache, NearCacheError } from "nearcache";
 import { memoryTier, NearCacheError as TiersError, tiers, withMarks } from "nearcache/tiers";
 import { equal, ok, rejects, test, throws } from "../js/runner.mjs";
 import { matches } from "./matches.mjs";
@@ -509,4 +509,156 @@ test("what lay in a store before a purge, signed and put back by somebody, is no
   const before = n;
   equal(await isolate().cache.getOrSet("k", load, options), `value ${before + 1}`);
   ok(lines.length <= 2, lines.join("; "));
+});
+
+test("functions without a name are kept in memory alone, since a number says in no other process which one it is", async () => {
+  const { isolate } = world();
+  const [a, b] = [isolate(), isolate()];
+  const first = a.cache.wrap(async function f() {
+    return "a's";
+  });
+  await first(1);
+  await first.cache.getOrSet("k", () => "a's");
+  first.cache.set("set", "a's");
+  await first.invalidate(2);
+  await a.chain.flush();
+  equal(a.chain.stats()[0].writes, 0);
+  for (let number = 0; number < 200; number++) {
+    for (const name of [`f#${number}`, `#f#${number}`]) {
+      equal(await b.cache.wrap(async () => "b's", { name })(1), "b's", name);
+    }
+  }
+  await a.cache.wrap(async () => "named", { name: "named" })(1);
+  await a.chain.flush();
+  equal(await b.cache.wrap(async () => "again", { name: "named" })(1), "named");
+});
+
+test("answers of an instance are kept in memory alone, and those of no instance in tiers too", async () => {
+  const { isolate } = world();
+  const [a, b] = [isolate(), isolate()];
+  const decorate = (cache, options) => {
+    const context = { kind: "method", name: "find", static: false, addInitializer() {} };
+    const method = cached({ cache, name: "User.find", ...options })(async () => "loaded", context);
+    return { method, part: method.cache };
+  };
+  const one = decorate(a.cache);
+  const ann = {};
+  await one.method.call(ann, 7);
+  const key = cached.of(ann, one.method).key(7);
+  one.part.set(key, "ann's");
+  await a.chain.flush();
+  equal(a.chain.stats()[0].writes, 0);
+  equal(await decorate(b.cache).part.getOrSet(key, () => "bob's"), "bob's");
+  const shared = decorate(a.cache, { name: "shared", perInstance: false });
+  await shared.method.call(ann, 7);
+  await a.chain.flush();
+  equal(a.chain.stats()[0].writes, 1);
+});
+
+for (const [what, options, bad, code] of [
+  ["validate", { validate: ({ fine }) => fine === true }, { fine: false }, "ERR_INVALID"],
+  ["clone", { clone: "structured" }, { fine: false, f() {} }, "ERR_CLONE"],
+  ["sizeOf", { maxBytes: 1_000, sizeOf: ({ fine }) => (fine ? 1 : NaN) }, { fine: false }, "ERR_OPTION"],
+]) {
+  test(`what ${what} refuses is stored in no tier`, async () => {
+    const { isolate } = world();
+    const [a, b] = [isolate(options), isolate(options)];
+    await rejects(
+      a.cache.getOrSet("k", async () => bad),
+      { code },
+    );
+    await a.chain.flush();
+    equal(a.chain.stats()[0].writes, 0);
+    for (const { cache } of [b, a]) equal(await cache.getOrSet("k", async () => ({ fine: true })), { fine: true });
+  });
+}
+
+test("what a loader says wrong is stored in no tier", async () => {
+  const { isolate } = world();
+  const { cache, chain } = isolate();
+  await rejects(
+    cache.getOrSet("k", (_, ctx) => ((ctx.bytes = -1), "v")),
+    { code: "ERR_OPTION" },
+  );
+  await chain.flush();
+  equal(chain.stats()[0].writes, 0);
+});
+
+test("a value from below that the rule refuses is loaded anew, and stands in for no load", async () => {
+  const { isolate } = world();
+  const revoked = new Set();
+  const [a, b] = [isolate(), isolate({ validate: (token) => !revoked.has(token) })];
+  await a.cache.getOrSet("k", () => "token 1", { staleIfError: "1m" });
+  await a.chain.flush();
+  revoked.add("token 1");
+  await rejects(
+    b.cache.getOrSet("k", () => Promise.reject(new Error("down"))),
+    { message: "down" },
+  );
+  equal(await b.cache.getOrSet("k", () => "token 2"), "token 2");
+  await b.chain.flush();
+  equal(await isolate().cache.getOrSet("k", () => "token 3"), "token 2", "it has taken its place");
+});
+
+test("a stale value stands in for a load whose value the rule refuses", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const options = { validate: (value) => value !== "bad", staleIfError: "1m" };
+  const [a, b] = [isolate(options), isolate(options)];
+  await a.cache.getOrSet("k", () => "good");
+  await a.chain.flush();
+  advance(61_000);
+  equal(await b.cache.getOrSet("k", () => "bad"), "good");
+});
+
+test("what has an idle time lives no longer than that below, stale windows included", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const life = { ttl: "1h", staleIfError: "1h", staleWhileRevalidate: "1h" };
+  for (const [what, options, call] of [
+    ["the cache's", { idleTtl: "20m", ...life }, undefined],
+    ["the call's", life, { idleTtl: "20m" }],
+    ["the loader's", life, undefined],
+  ]) {
+    const load = (value) => (_, ctx) => {
+      if (what === "the loader's") ctx.idleTtl = "20m";
+      return value;
+    };
+    const one = isolate(options);
+    await one.cache.getOrSet(what, load("old"), call);
+    await one.chain.flush();
+    advance(19 * 60_000);
+    equal(await isolate(options).cache.getOrSet(what, load("new"), call), "old", what);
+    advance(2 * 60_000);
+    equal(await isolate(options).cache.getOrSet(what, load("new"), call), "new", what);
+  }
+});
+
+test("a value that is set in the millisecond in which a load began is not replaced by it, here or elsewhere", async () => {
+  const { isolate } = world();
+  const [a, b] = [isolate(), isolate()];
+  let bring;
+  const begun = new Promise((begin) => {
+    void a.cache.getOrSet("k", () => {
+      begin();
+      return new Promise((resolve) => (bring = resolve));
+    });
+  });
+  await begun;
+  a.cache.set("k", "set");
+  bring("loaded");
+  await a.chain.flush();
+  equal([a.cache.get("k"), await b.cache.getOrSet("k", () => "anew")], ["set", "set"]);
+  // What is loaded after that is newer.
+  await a.cache.getOrSet("k", () => "forced", { forceFresh: true });
+  await a.chain.flush();
+  equal(await isolate().cache.getOrSet("k", () => "anew"), "forced");
+});
+
+test("what could not be inflated again is not compressed", async () => {
+  const most = 64 * 1024 * 1024;
+  const tier = { ...wrapped(memoryTier({ maxBytes: 2 * most })), options: { maxPendingBytes: 2 * most } };
+  const { isolate } = world([tier], { compressFrom: 1_000 });
+  const [a, b] = [isolate(), isolate()];
+  await a.cache.getOrSet("k", () => new Uint8Array(most + 1));
+  await a.chain.flush();
+  equal((await b.cache.getOrSet("k", () => new Uint8Array(0))).length, most + 1);
 });

@@ -1,8 +1,9 @@
 // A whole cache as bytes, and back, in any runtime.
 
-import { NearCache } from "nearcache";
+import { cached, NearCache } from "nearcache";
 import { loadSnapshot, memoryTier, saveSnapshot, snapshotBytes, snapshotTier, tiers } from "nearcache/tiers";
 import { equal, ok, rejects, sleep, test } from "../js/runner.mjs";
+import { matches } from "./matches.mjs";
 
 /** Caches with one clock, which the test moves. */
 function world() {
@@ -202,6 +203,76 @@ test("what can't be said in bytes is left out and counted", async () => {
   const never = to.wrap(async () => "loaded again", { name: "named" });
   const other = to.wrap(async () => "loaded again");
   equal([await never(1), await other(1)], ["loaded 1", "loaded again"], "a name is known again, a number is not");
+});
+
+test("answers of instances are not saved, though their method has a name", async () => {
+  const from = new NearCache();
+  const context = { kind: "method", name: "find", static: false, addInitializer() {} };
+  const find = cached({ cache: from, name: "User.find" })(async () => "ann's", context);
+  await find.call({});
+  const store = snapshotTier(memoryTier());
+  matches(await saveSnapshot(from, store), { entries: 0, skipped: { keys: 1 } });
+});
+
+test("NaN is saved, as a key and as a value", async () => {
+  const codec = {
+    id: 20,
+    encode: (value) => new Uint8Array(Float64Array.of(value).buffer),
+    decode: (read) => new Float64Array(read.slice().buffer)[0],
+  };
+  const store = snapshotTier(memoryTier());
+  await saveSnapshot(new NearCache().set(NaN, 1).set("k", NaN), store, { codec });
+  const to = new NearCache();
+  equal((await loadSnapshot(to, store, { codec })).entries, 2);
+  equal([to.get(NaN), to.get("k")], [1, NaN]);
+});
+
+test("a key that is removed while a codec works is not saved in place of another part's that got its slot", async () => {
+  const from = new NearCache();
+  from.scope("ann").set("paid", true);
+  const codec = {
+    id: 20,
+    async encode(value) {
+      from.scope("ann").delete("paid");
+      from.scope("bob").set("paid", true);
+      return new TextEncoder().encode(JSON.stringify(value));
+    },
+    decode: (bytes) => JSON.parse(new TextDecoder().decode(bytes)),
+  };
+  const to = new NearCache();
+  await loadSnapshot(to, await snapshotBytes(from, { codec }), { codec });
+  equal([to.scope("ann").get("paid"), to.scope("bob").get("paid")], [undefined, undefined]);
+});
+
+test("keys that no snapshot has keep none from being put back", async () => {
+  const bytes = await snapshotBytes(new NearCache().set("undefined", 1));
+  const to = new NearCache();
+  const loading = loadSnapshot(to, bytes);
+  to.set({}, "an object's");
+  equal((await loading).skipped, none);
+  equal(to.get("undefined"), 1);
+});
+
+test("loads that overlap leave nothing behind in whatever order they end", async () => {
+  const bytes = await snapshotBytes(new NearCache().set("a", 1));
+  const cache = new NearCache();
+  const { entries } = cache[Symbol.for("nearcache.internals")]();
+  const loads = () => Array.from({ length: 50 }, () => loadSnapshot(cache, bytes));
+  await Promise.allSettled(loads());
+  equal(entries.changes, undefined);
+  // The middle one waits for its source, while those around it end.
+  let go;
+  const held = new Promise((resolve) => (go = resolve));
+  async function* slowly() {
+    await held;
+    yield bytes;
+  }
+  const all = [...loads(), loadSnapshot(cache, slowly()).catch(() => {}), ...loads()];
+  await Promise.allSettled([...all.slice(0, 50), ...all.slice(51)]);
+  ok(entries.changes !== undefined && entries.changes.inner === undefined);
+  go();
+  await all[50];
+  equal(entries.changes, undefined);
 });
 
 test("what is removed, purged, replaced or made stale while it is saved is not in it", async () => {

@@ -148,6 +148,28 @@ test("files that have expired, or that a dead writer left, are swept", async () 
   equal(files.flat().length, 1);
 });
 
+test("files are whole, and none fails, though several write one name at once", async () => {
+  const folder = scratch();
+  const all = [1, 2, 3].map((number) => ({ tier: fileTier(folder), bytes: new Uint8Array(500_000).fill(number) }));
+  for (let turn = 0; turn < 20; turn++) {
+    await Promise.all(all.map(({ tier, bytes }) => tier.set({ name: "k", bytes, ttl: 60_000 })));
+    const got = await all[0].tier.get("k");
+    ok(got.length === 500_000 && got.every((byte) => byte === got[0]));
+  }
+});
+
+test("what is written anew stays, though another just reads or sweeps the one that has expired", async () => {
+  const folder = scratch();
+  const [reader, writer] = [fileTier(folder), fileTier(folder)];
+  for (let turn = 0; turn < 100; turn++) {
+    const name = `k:::${turn}`;
+    await reader.set({ name, bytes: new Uint8Array(4), ttl: 0 });
+    const written = writer.set({ name, bytes: new Uint8Array(4), ttl: 60_000 });
+    await Promise.all([turn % 10 === 0 ? reader.sweep() : reader.get(name), written]);
+    ok((await reader.get(name)) !== undefined, `turn ${turn}`);
+  }
+});
+
 test("a client that is none is refused", () => {
   for (const client of [undefined, {}, "redis://"]) throws(() => redisTier(client), { code: "ERR_OPTION" });
 });

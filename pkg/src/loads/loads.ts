@@ -294,8 +294,26 @@ export class Loads<K, V> implements Untold {
       ctx,
       forced: options?.forceFresh ?? false,
       load: () => this.runAs(flight, () => loader(key, ctx)),
-      life: (value) => lifeOf(handle.defaults, options, ctx, value),
+      accept: (value) => {
+        if (this.refuses(flight, value)) throw invalidValue(key);
+        this.weigh(flight, value as V);
+        this.entries.copy(value, key);
+        return lifeOf(handle.defaults, options, ctx, value);
+      },
+      refuses: (value) => this.refuses(flight, value),
     }) as Promise<V>;
+  }
+
+  /** What a loader's value weighs; NaN if nobody says. @throws {NearCacheError} `ERR_OPTION`, `ERR_BYTES`, and what `sizeOf` throws. */
+  private weigh({ handle, key, options, ctx }: Flight<K, V>, value: V): number {
+    if (ctx.bytes !== undefined) return bytes("ctx.bytes", ctx.bytes);
+    if (options !== undefined && !Number.isNaN(options.bytes)) return NaN;
+    return ctx.skipped ? 0 : handle.weigh(key, value);
+  }
+
+  private refuses({ handle, key, options }: Flight<K, V>, value: unknown): boolean {
+    const validate = options?.validate ?? handle.defaults.validate;
+    return validate !== undefined && refuses(validate, value, key);
   }
 
   /** In a Worker the load outlives the answer of the request that began it, and is told to stop in that request. */
@@ -316,10 +334,8 @@ export class Loads<K, V> implements Untold {
   }
 
   private loaded(flight: Flight<K, V>, value: V): void {
-    const { handle, key, options } = flight;
-    const validate = options?.validate ?? handle.defaults.validate;
-    if (validate !== undefined && !flight.over && refuses(validate, value, key)) {
-      this.failed(flight, invalidValue(key));
+    if (!flight.over && this.refuses(flight, value)) {
+      this.failed(flight, invalidValue(flight.key));
       return;
     }
     flight.loaded = true;
@@ -345,9 +361,7 @@ export class Loads<K, V> implements Untold {
     const plain = ctx.saysNothing;
     const said = plain ? undefined : readContext(ctx);
     const tags = ctx.tags === undefined ? undefined : names("ctx.tags", ctx.tags);
-    let weight = NaN;
-    if (ctx.bytes !== undefined) weight = bytes("ctx.bytes", ctx.bytes);
-    else if (options === undefined || Number.isNaN(options.bytes)) weight = ctx.skipped ? 0 : handle.weigh(key, value);
+    const weight = this.weigh(flight, value);
     const stored = entries.copy(value, key);
     const mayJitter = handle.defaults.jitter > 0 || (options?.jitter ?? 0) > 0 || (said?.jitter ?? 0) > 0;
     const random = mayJitter ? this.random() : 0;

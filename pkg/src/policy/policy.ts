@@ -17,6 +17,7 @@ import {
   rejectUnknown,
   size,
 } from "../options/options.js";
+import { over } from "./policies.js";
 import type { LoadContext } from "../types/loader.js";
 import type {
   DetailedOptions,
@@ -38,6 +39,7 @@ export interface LoadLimits {
 /** How values are kept and waited for on a part of a cache, where calls say nothing. */
 export interface CallDefaults<K, V> {
   readonly ttl: number;
+  readonly idleTtl: number;
   readonly staleWhileRevalidate: number;
   readonly staleIfError: number;
   readonly negativeTtl: number;
@@ -132,6 +134,7 @@ export const DEFAULTS = {
   negativeTtl: NaN,
   refreshAhead: 0,
   jitter: 0,
+  idleTtl: Infinity,
   softTimeout: Infinity,
   hardTimeout: 30_000,
   keepLoading: 0,
@@ -256,14 +259,12 @@ export function lifeOf<K, V>(
   value: unknown,
 ): ValueLife {
   const said = ctx === undefined ? UNSAID : readContext(ctx);
-  const pick = (name: "ttl" | "staleWhileRevalidate" | "staleIfError" | "negativeTtl"): number =>
-    or(said[name], or(call?.[name] ?? NaN, defaults[name]));
+  const life = over(over(defaults, call ?? UNSAID), said);
   const isAbsent = (value === undefined || value === null) && Number.isNaN(said.ttl);
   const tags = ctx?.tags === undefined ? [] : names("ctx.tags", ctx.tags);
   return {
-    ttl: isAbsent ? or(pick("negativeTtl"), pick("ttl")) : pick("ttl"),
-    staleWhileRevalidate: pick("staleWhileRevalidate"),
-    staleIfError: pick("staleIfError"),
+    ...life,
+    ttl: isAbsent ? or(life.negativeTtl, life.ttl) : life.ttl,
     age: ageOf(ctx),
     tags: [...new Set([...(call?.tags ?? []), ...tags])],
     bytes: ctx?.bytes ?? call?.bytes ?? NaN,

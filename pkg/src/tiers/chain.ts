@@ -25,6 +25,7 @@ import { checkCodec, Payloads } from "./codec.js";
 import { failing, recovered } from "./guard.js";
 import { keyText } from "./keys.js";
 import { LeaseClient } from "./lease.js";
+import { isOfInstance, isOfProcess } from "./parts.js";
 import { type TierValue, Reader, type ReadResult } from "./reader.js";
 import { toSecrets } from "./secrets.js";
 import type { BodyStore, LeaseSource, Tier, TierChain, TierOptions, TiersOptions } from "./types.js";
@@ -72,6 +73,19 @@ const MOST_WAITS = 2;
  */
 export function tiers(list: readonly Tier[], options: TiersOptions = {}): TierChain {
   return new TierDriver(list, options);
+}
+
+/** A value that is to be stored. */
+interface NewEntry {
+  readonly place: string;
+  readonly key: string;
+  readonly value: unknown;
+  /** When its load began, and how many values had been set here by then. */
+  readonly began: number;
+  readonly sets: number;
+  readonly life: ValueLife;
+  /** Whether all tiers are waited for, not those alone that write through. */
+  readonly all: boolean;
 }
 
 class TierDriver implements TierChain, AttachedBytes {
@@ -162,10 +176,10 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   async load(load: TierLoad): Promise<unknown> {
-    const key = keyText(load.key);
+    const named = this.#nameOf(load.place, load.key);
     const { ctx } = load;
-    if (key === undefined) return load.load();
-    const place = this.#place(load.place);
+    if (named === undefined) return load.load();
+    const { place, key } = named;
     const refresh = ctx.stale !== undefined;
     const read = async (): Promise<ReadResult> =>
       load.forced ? { held: undefined, whole: false } : this.#reader!.read({ place, key, refresh });
@@ -174,8 +188,8 @@ class TierDriver implements TierChain, AttachedBytes {
     for (let waits = 0; ;) {
       const { held, whole } = await read();
       if (held?.found.is_answer()) {
-        const decoded = await this.#decode(held);
-        if (decoded !== undefined) return this.#say(load, held, decoded.value);
+        const taken = await this.#take(load, held);
+        if (taken !== undefined) return this.#say(load, held, taken.value);
       }
       // Where a tier does not answer, or others' loads bring nothing that is believed, waiting for them is in vain.
       const mayWait = whole && waits < MOST_WAITS;
@@ -200,18 +214,22 @@ class TierDriver implements TierChain, AttachedBytes {
   ): Promise<unknown> {
     const host = this.#host!;
     const began = host.now();
+    const sets = this.#chain.sets();
     let value: unknown;
+    let life: ValueLife;
     try {
       value = await load.load();
+      life = load.accept(value);
     } catch (error) {
       if (release !== undefined) host.keepAlive(release());
-      const read = held === undefined ? undefined : await this.#decode(held);
-      if (held === undefined || read === undefined) throw error;
-      return this.#say(load, held, read.value, host.now() - began);
+      const taken = held === undefined ? undefined : await this.#take(load, held);
+      if (held === undefined || taken === undefined) throw error;
+      return this.#say(load, held, taken.value, host.now() - began);
     }
     const isStored = !(load.ctx as { skipped?: boolean }).skipped;
-    const life = (): ValueLife => load.life(value);
-    const through = isStored ? this.#store(place, key, value, began, life, release !== undefined) : Promise.resolve();
+    const through = isStored
+      ? this.#store({ place, key, value, began, sets, life, all: release !== undefined })
+      : Promise.resolve();
     // Who waits for the lease looks for the value where it was stored.
     if (release !== undefined) host.keepAlive(through.then(release));
     if (this.#through.includes(true)) await through;
@@ -220,12 +238,12 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   set(at: Place, key: unknown, value: unknown, life: ValueLife): void {
-    const text = keyText(key);
-    if (text === undefined) return;
-    const place = this.#place(at);
-    const now = this.#host!.now();
-    this.#chain.supersede(now, place, text);
-    this.#host!.keepAlive(this.#store(place, text, value, now, () => life));
+    const named = this.#nameOf(at, key);
+    if (named === undefined) return;
+    const began = this.#host!.now();
+    this.#chain.supersede(began, named.place, named.key);
+    const sets = this.#chain.sets();
+    this.#host!.keepAlive(this.#store({ ...named, value, began, sets, life, all: false }));
   }
 
   async read(at: Place, key: string): Promise<FoundBytes | undefined> {
@@ -239,7 +257,7 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   write(at: Place, key: string, bytes: Uint8Array, began: number, life: ValueLife, all: boolean): Promise<void> {
-    return this.#store(this.#place(at), key, bytes, began, () => life, all);
+    return this.#store({ place: this.#place(at), key, value: bytes, began, sets: this.#chain.sets(), life, all });
   }
 
   async turn(at: Place, key: string): Promise<LeaseTurn | undefined> {
@@ -247,8 +265,9 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   purge(at: Place, what: "key" | "tag" | "all", of?: unknown): void {
+    if (isOfProcess(at)) return;
     const kind = what === "key" ? 0 : what === "tag" ? 1 : 2;
-    const text = what === "key" ? keyText(of) : what === "tag" ? (of as string) : "";
+    const text = what === "key" ? this.#nameOf(at, of)?.key : what === "tag" ? (of as string) : "";
     if (text === undefined) return;
     this.#chain.purge(this.#host!.now(), this.#place(at), kind, text, this.#here, this.#at);
     this.#afterUse();
@@ -313,8 +332,8 @@ class TierDriver implements TierChain, AttachedBytes {
   readonly #storing = new Set<Promise<void>>();
 
   /** Stores a value in all tiers; resolves when those that write through, or all, have it, or failed. Never rejects. */
-  #store(place: string, key: string, value: unknown, began: number, life: () => ValueLife, all = false): Promise<void> {
-    const stored = this.#write(place, key, value, began, life, all)
+  #store(entry: NewEntry): Promise<void> {
+    const stored = this.#write(entry)
       // What can't be encoded, or kept so long, is not shared; that it can't is for whoever calls `set` or the loader to know.
       .catch((error: unknown) => this.#log(`a value was not stored in tiers: ${String(error)}`))
       .finally(() => this.#storing.delete(stored));
@@ -322,15 +341,11 @@ class TierDriver implements TierChain, AttachedBytes {
     return stored;
   }
 
-  async #write(
-    place: string,
-    key: string,
-    value: unknown,
-    began: number,
-    life: () => ValueLife,
-    all: boolean,
-  ): Promise<void> {
-    const { ttl, staleWhileRevalidate, staleIfError, age, tags, bytes } = life();
+  async #write({ place, key, value, began, sets, life, all }: NewEntry): Promise<void> {
+    const { idleTtl = Infinity, age, tags, bytes } = life;
+    // Of a value below nobody knows when it was last used.
+    const ttl = Math.min(life.ttl, idleTtl);
+    const left = idleTtl === Infinity ? Infinity : idleTtl - ttl;
     if (ttl === 0) return;
     const payload = await this.#payloads.write(value);
     const now = this.#host!.now();
@@ -339,9 +354,10 @@ class TierDriver implements TierChain, AttachedBytes {
       place,
       key,
       began,
+      sets,
       ttl,
-      staleWhileRevalidate,
-      staleIfError,
+      Math.min(life.staleWhileRevalidate, left),
+      Math.min(life.staleIfError, left),
       [...tags],
       payload.codec,
       payload.compressed,
@@ -359,6 +375,12 @@ class TierDriver implements TierChain, AttachedBytes {
       if (all || this.#through[tier]) waits.push(written);
     }
     await Promise.all(waits);
+  }
+
+  /** What was found, for a load; nothing if it can't be read, or the cache's rule refuses it. */
+  async #take(load: TierLoad, held: TierValue): Promise<{ value: unknown } | undefined> {
+    const decoded = await this.#decode(held);
+    return decoded === undefined || load.refuses(decoded.value) ? undefined : decoded;
   }
 
   /** The value of a payload; nothing if it can't be read. */
@@ -379,6 +401,12 @@ class TierDriver implements TierChain, AttachedBytes {
     if (!Number.isNaN(bytes)) ctx.bytes = bytes;
     found.free();
     return value;
+  }
+
+  /** What a key is called in the tiers; `undefined` for one that means something in this process only. */
+  #nameOf(at: Place, key: unknown): { place: string; key: string } | undefined {
+    const text = isOfProcess(at) || isOfInstance(at, key) ? undefined : keyText(key);
+    return text === undefined ? undefined : { place: this.#place(at), key: text };
   }
 
   #place(at: Place): string {

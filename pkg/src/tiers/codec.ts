@@ -29,8 +29,8 @@ export class Payloads {
   async write(value: unknown): Promise<Payload> {
     const payload = await this.encode(value);
     if (payload.bytes.length < this.compressFrom) return payload;
-    const small = await deflate(payload.bytes);
-    return small.length < payload.bytes.length ? { ...payload, compressed: true, bytes: small } : payload;
+    const bytes = await compressed(payload.bytes);
+    return bytes === undefined ? payload : { ...payload, compressed: true, bytes };
   }
 
   /** Rejects with what the codec throws, and for what was written with another. */
@@ -73,8 +73,11 @@ function payload(codec: number, bytes: Uint8Array): Payload {
   return { codec, compressed: false, bytes };
 }
 
-export function deflate(bytes: Uint8Array): Promise<Uint8Array> {
-  return piped(bytes, new CompressionStream("deflate-raw"));
+/** Compressed, where that is smaller and can be read back. */
+export async function compressed(bytes: Uint8Array): Promise<Uint8Array | undefined> {
+  if (bytes.length > MOST_INFLATED) return undefined;
+  const small = await piped(bytes, new CompressionStream("deflate-raw"));
+  return small.length < bytes.length ? small : undefined;
 }
 
 /** Rejects for what is broken, or too much. */

@@ -17,7 +17,7 @@ const CHUNK = 64 * 1024;
 
 /**
  * Files in a folder, one for each name, in 256 folders within: for Node, Deno and Bun. A file is written beside its place and then moved
- * there, so that nobody reads half of one. What has expired is removed when it is read, and by `sweep()`.
+ * there, so that nobody reads half of one. What has expired is removed by `sweep()`.
  */
 export function fileTier(folder: string, options: FileTierOptions = {}): FileTier {
   if (typeof folder !== "string" || folder === "")
@@ -28,8 +28,6 @@ export function fileTier(folder: string, options: FileTierOptions = {}): FileTie
 
 export class FileTier implements BodyStore {
   #modules: Promise<[Fs, Crypto]> | undefined = undefined;
-  #count = 0;
-
   /** @internal */
   constructor(
     readonly name: string,
@@ -41,9 +39,9 @@ export class FileTier implements BodyStore {
     const { fs, path } = await this.#at(name);
     const bytes = await orUndefined(fs.readFile(path));
     if (bytes === undefined || bytes.length < HEAD) return undefined;
-    if (ends(bytes) > Date.now()) return new Uint8Array(bytes.buffer, bytes.byteOffset + HEAD, bytes.length - HEAD);
-    await orUndefined(fs.rm(path));
-    return undefined;
+    // Not removed: another may have written the name anew since it was read.
+    if (!(ends(bytes) > Date.now())) return undefined;
+    return new Uint8Array(bytes.buffer, bytes.byteOffset + HEAD, bytes.length - HEAD);
   }
 
   async set({ name, bytes, ttl }: TierEntry): Promise<void> {
@@ -104,8 +102,7 @@ export class FileTier implements BodyStore {
   async #write(name: string, bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
     const { fs, path, folder } = await this.#at(name);
     await fs.mkdir(folder, { recursive: true });
-    // Its own name for each write, in each process.
-    const beside = `${path}.${process.pid}.${this.#count++}.new`;
+    const beside = await this.#beside(path);
     try {
       await fs.writeFile(beside, bytes);
       await fs.rename(beside, path);
@@ -133,12 +130,33 @@ export class FileTier implements BodyStore {
     for (const folder of await this.#folders(fs)) {
       for (const file of (await orUndefined(fs.readdir(folder))) ?? []) {
         const path = `${folder}/${file}`;
-        if (!(file.endsWith(".new") ? await isOld(fs, path) : await hasExpired(fs, path))) continue;
-        await orUndefined(fs.rm(path));
-        removed++;
+        if (file.endsWith(".new")) {
+          if (!(await isOld(fs, path))) continue;
+          await orUndefined(fs.rm(path));
+          removed++;
+        } else if ((await hasExpired(fs, path)) && (await this.#removeExpired(fs, path))) {
+          removed++;
+        }
       }
     }
     return removed;
+  }
+
+  /** Removes what has expired, unless it was written anew meanwhile. */
+  async #removeExpired(fs: Fs, path: string): Promise<boolean> {
+    const aside = await this.#beside(path);
+    await orUndefined(fs.rename(path, aside));
+    const isExpired = await hasExpired(fs, aside);
+    // Back where it was, unless a newer one lies there by now.
+    if (!isExpired) await fs.link(aside, path).catch(() => {});
+    await orUndefined(fs.rm(aside));
+    return isExpired;
+  }
+
+  /** A name of its own for each write, though the folder may be that of several threads, processes and containers. */
+  async #beside(path: string): Promise<string> {
+    const [, { randomUUID }] = await this.#load();
+    return `${path}.${randomUUID()}.new`;
   }
 
   async #folders(fs: Fs): Promise<string[]> {

@@ -79,7 +79,9 @@ export class Loading {
     const { entries } = this.insides;
     if (this.#core === entries.core) this.#core.end_restore(this.#id);
     this.#purges.end();
+    // Loads that began later may be around this one, and end before it or after.
     if (entries.changes === this.#purges) entries.changes = this.#purges.inner;
+    else (entries.changes as Purges).leaveOut(this.#purges);
   }
 
   /** `dropped`: what is not of the snapshot, if that is known before. */
@@ -248,10 +250,17 @@ class Purges implements ChangeListener {
   #keys: Set<string> | undefined = new Set();
   #isOver = false;
 
-  constructor(readonly inner: ChangeListener | undefined) {}
+  constructor(public inner: ChangeListener | undefined) {}
 
   has(place: Place, key: unknown): boolean {
-    return this.#keys === undefined || (this.#keys.size > 0 && this.#keys.has(nameOf(place, key)));
+    return this.#keys === undefined || (this.#keys.size > 0 && this.#keys.has(nameOf(place, key)!));
+  }
+
+  /** Tells one within no more, but those within that one. */
+  leaveOut(ended: Purges): void {
+    let around: Purges = this;
+    while (around.inner !== ended) around = around.inner as Purges;
+    around.inner = ended.inner;
   }
 
   /** Notes nothing more. */
@@ -272,14 +281,16 @@ class Purges implements ChangeListener {
 
   #note(place: Place, key: unknown): void {
     if (this.#isOver || this.#keys === undefined) return;
-    this.#keys.add(nameOf(place, key));
+    const name = nameOf(place, key);
+    if (name !== undefined) this.#keys.add(name);
     if (this.#keys.size > MOST_KEYS) this.#keys = undefined;
   }
 }
 
-/** Names a key among those of all parts. */
-function nameOf({ namespaces, scopes }: Place, key: unknown): string {
-  return `${placeName([...namespaces], [...scopes])}\0${keyText(key)}`;
+/** Names a key among those of all parts; `undefined` for one that no snapshot has. */
+function nameOf({ namespaces, scopes }: Place, key: unknown): string | undefined {
+  const text = keyText(key);
+  return text === undefined ? undefined : `${placeName([...namespaces], [...scopes])}\0${text}`;
 }
 
 function readerOf({ schema, codec, secrets }: Settings): SnapshotReaderOf {

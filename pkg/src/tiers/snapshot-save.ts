@@ -1,5 +1,5 @@
 import type { Insides } from "../internals.js";
-import { deflate, type Payload } from "./codec.js";
+import { compressed, type Payload } from "./codec.js";
 import { keyText } from "./keys.js";
 import { isOfInstance, nameOf } from "./parts.js";
 import { lostCore, superseded } from "./snapshot-errors.js";
@@ -61,9 +61,8 @@ export class Saving {
         }
         this.#checkCore(core);
         const payload = writer.take();
-        const small = compress ? await deflate(payload) : payload;
-        const isSmaller = small.length < payload.length;
-        yield writer.chunk(now, isSmaller ? small : payload, isSmaller);
+        const small = compress ? await compressed(payload) : undefined;
+        yield writer.chunk(now, small ?? payload, small !== undefined);
         await pause();
       }
       this.#checkCore(core);
@@ -84,7 +83,7 @@ export class Saving {
     const value: unknown = entries.storedAt(slot);
     const key: unknown = entries.keys[slot];
     const partition = entries.partitionOf(slot);
-    const text = isOfInstance(partition, key) ? undefined : keyText(key);
+    const text = isOfInstance(partition.place, key) ? undefined : keyText(key);
     const part = this.#name(partition);
     if (text === undefined || part === undefined) {
       this.#skipped.keys++;
@@ -92,7 +91,8 @@ export class Saving {
     }
     const add = ({ codec, bytes }: Payload): void => {
       // It may have changed while the codec worked.
-      if (entries.keys[slot] !== key || entries.storedAt(slot) !== value) return;
+      const isSame = Object.is(entries.keys[slot], key) && Object.is(entries.storedAt(slot), value);
+      if (!isSame || this.#name(entries.partitionOf(slot)) !== part) return;
       const tags = entries.core.tags_of(slot);
       if (bytes.length + 3 * (text.length + part.length + tags.length) > this.maxPiece - CHUNK - ROOM) {
         this.#skipped.tooLarge++;

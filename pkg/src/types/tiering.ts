@@ -24,6 +24,7 @@ export interface TierHost {
 /** How long a value lives, what it can be purged by, and what it weighs. Milliseconds; NaN bytes: nobody said. */
 export interface ValueLife {
   readonly ttl: number;
+  readonly idleTtl?: number;
   readonly staleWhileRevalidate: number;
   readonly staleIfError: number;
   /** How long it has lived already. */
@@ -41,8 +42,10 @@ export interface TierLoad {
   readonly forced: boolean;
   /** Calls the loader. */
   load(): unknown;
-  /** How the loader's value is kept. */
-  life(value: unknown): ValueLife;
+  /** How the loader's value is kept. Throws for one that the cache does not take: that load has failed. */
+  accept(value: unknown): ValueLife;
+  /** Whether the user's rule refuses a value: one from below is then not there. */
+  refuses(value: unknown): boolean;
 }
 
 /** Who is told of what the user sets and purges. None of these throws. */

@@ -500,7 +500,10 @@ export interface WrapOptions<Args extends readonly unknown[] = any[]> extends Ge
   getKey?: ((this: any, ...args: Args) => unknown) | undefined;
   /** Arguments that are not part of the key, by index from 0: one, or a list. Not together with `getKey`. */
   skipArgs?: number | readonly number[] | undefined;
-  /** Functions of one name share their entries, in one cache. Default: each has its own, even if wrapped twice. */
+  /**
+   * Functions of one name share their entries, in one cache. Default: each has its own, even if wrapped twice, and none in tiers
+   * or snapshots; nor are those in tiers whose name begins with `#`.
+   */
   name?: string | undefined;
 }
 

@@ -5,6 +5,7 @@ use crate::engine::call::LoadCtx;
 use crate::engine::plugin::Place;
 use crate::options::{Policy, PolicyPatch};
 use crate::tier::{self, Lifetimes};
+use crate::time::Ttl;
 
 impl<K, V> LoadBelow<K, V> {
     /// How the loader's value is kept, by what it said, with these tags.
@@ -31,6 +32,11 @@ pub(super) fn life_of<'a>(
         ttl: policy.entry.ttl,
         stale_while_revalidate: policy.entry.stale_while_revalidate,
         stale_if_error: policy.entry.stale_if_error,
+    };
+    // Below nobody knows when it was last used.
+    let lifetimes = match policy.entry.idle_ttl {
+        Ttl::Millis(most) => lifetimes.within(most),
+        Ttl::Forever => lifetimes,
     };
     let mut tags: Vec<&str> = tags.into_iter().flatten().map(String::as_str).collect();
     tags.sort_unstable();

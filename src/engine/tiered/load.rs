@@ -31,7 +31,12 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     pub fn set(self: &Rc<Self>, place: &tier::Place, key: &str, value: &V, life: &TierLifetime<'_>) {
         let now = self.now();
         self.chain.borrow_mut().supersede(now, place, key);
-        self.store(place, key, value, now, life);
+        self.store(place, key, value, self.moment(), life);
+    }
+
+    /// Now, and how many values have been set.
+    fn moment(&self) -> (Timestamp, u64) {
+        (self.now(), self.chain.borrow().sets())
     }
 
     /// Stores a value in all tiers; what stores it in those that write through.
@@ -40,7 +45,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         place: &tier::Place,
         key: &str,
         value: &V,
-        generation: Timestamp,
+        (generation, sets): (Timestamp, u64),
         life: &TierLifetime<'_>,
     ) -> Vec<Rc<SharedTask<R>>> {
         if life.lifetimes.ttl == Ttl::ZERO {
@@ -58,6 +63,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             place,
             key,
             generation,
+            sets,
             lifetimes: life.lifetimes,
             age: life.age,
             tags: life.tags.clone(),
@@ -77,6 +83,11 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             through.extend(written.filter(|_| waits));
         }
         through
+    }
+
+    /// What was found, for a load; nothing if it can't be read, or the cache's rule refuses it.
+    fn take(&self, held: &TierValue, refuses: &dyn Fn(&V) -> bool) -> Option<V> {
+        self.decode(held).filter(|value| !refuses(value))
     }
 
     /// What the tiers have is decoded; what can't be read is nothing.
@@ -120,13 +131,15 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
             held = self.read(ReadRequest { place: place.clone(), key: key.clone() }, refresh).await;
         }
         if let Some(held) = held.as_ref().filter(|held| held.is_answer)
-            && let Some(value) = self.decode(held)
+            && let Some(value) = self.take(held, load.refuses)
         {
             say(load.ctx, held, 0);
             return Ok(value);
         }
-        let began = self.now();
-        match (load.load)().await {
+        let began = self.moment();
+        let loaded = (load.load)().await;
+        let loaded = loaded.and_then(|value| if (load.refuses)(&value) { Err(LoadError::Invalid) } else { Ok(value) });
+        match loaded {
             Ok(value) => {
                 if !load.ctx.is_skipped() {
                     let said = load.ctx.tags();
@@ -136,9 +149,9 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
                 }
                 Ok(value)
             }
-            Err(error) => match held.and_then(|held| Some((self.decode(&held)?, held))) {
+            Err(error) => match held.and_then(|held| Some((self.take(&held, load.refuses)?, held))) {
                 Some((value, held)) => {
-                    say(load.ctx, &held, self.now().millis_since(began));
+                    say(load.ctx, &held, self.now().millis_since(began.0));
                     Ok(value)
                 }
                 None => Err(error),

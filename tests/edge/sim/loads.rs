@@ -234,6 +234,7 @@ impl World {
             place: &self.part,
             key: &self.keys[load.key as usize],
             generation: load.began,
+            sets: 0,
             lifetimes: Lifetimes {
                 ttl: self.policy.entry.ttl,
                 stale_while_revalidate: self.policy.entry.stale_while_revalidate,

@@ -342,3 +342,36 @@ fn values_are_compressed_where_that_is_asked_for_and_pays() {
     edge.get(&b, "other", &large);
     assert_eq!(store.len(), 2);
 }
+
+#[test]
+fn a_value_from_below_that_the_rule_refuses_is_loaded_anew_and_what_a_loader_brings_of_them_is_not_stored() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let strict = || -> Isolate {
+        let cache = edge.builder().validate(|value: &String| value != "refused").build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    let plain = edge.isolate(&store);
+    assert_eq!(edge.get(&plain, "below", "refused"), "refused");
+    edge.world.settle();
+    assert_eq!(edge.get(&strict(), "below", "anew"), "anew");
+    let a = strict();
+    let brought = edge.world.run(a.try_get_with("k".into(), async |_| Ok::<_, LoadError>("refused".to_owned())));
+    assert!(matches!(brought, Err(LoadError::Invalid)));
+    edge.world.settle();
+    assert_eq!(edge.get(&edge.isolate(&store), "k", "another's"), "another's");
+}
+
+#[test]
+fn what_has_an_idle_time_lives_no_longer_than_that_below() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let isolate = || -> Isolate {
+        let cache = edge.builder().time_to_live(secs(3_600)).time_to_idle(secs(60)).stale_if_error(secs(3_600)).build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    assert_eq!(edge.get(&isolate(), "k", "old"), "old");
+    edge.world.settle();
+    edge.world.advance(59_000);
+    assert_eq!(edge.get(&isolate(), "k", "new"), "old");
+    edge.world.advance(1_000);
+    assert_eq!(edge.get(&isolate(), "k", "new"), "new");
+}

@@ -63,6 +63,24 @@ fn a_file_tier_does_what_is_wanted_of_a_tier_and_sweeps() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn a_file_tier_s_reads_remove_nothing_that_another_may_have_written_anew() {
+    use nearcache::tiers::FileTier;
+    let folder = std::env::temp_dir().join(format!("nearcache-reads-{}", std::process::id()));
+    let tier = FileTier::new(&folder);
+    let files = || {
+        let folders = std::fs::read_dir(&folder).unwrap();
+        folders.map(|one| std::fs::read_dir(one.unwrap().path()).unwrap().count()).sum::<usize>()
+    };
+    futures::executor::block_on(async {
+        tier.set(&TierEntry { name: "ended".into(), bytes: [1].into(), ttl: millis(0) }).await.unwrap();
+        assert_eq!((tier.get("ended").await.unwrap(), files()), (None, 1));
+        assert_eq!((tier.sweep().unwrap(), files()), (1, 0));
+    });
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// Keeps the first value.
 struct First(MemoryTier);
 
