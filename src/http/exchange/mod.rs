@@ -16,14 +16,14 @@
 //! ```
 //! use std::{collections::HashMap, rc::Rc};
 //! use http::{HeaderMap, HeaderValue, Method};
-//! use nearcache::http::exchange::{Answer, Decision, Exchange, Key, Outcome, Progress, Request, ResponseHead, Target};
+//! use nearcache::http::exchange::{ClientResponse, Decision, Exchange, FetchOutcome, Key, Progress, Request, ResponseHead, Target};
 //! use nearcache::http::rule::Rule;
 //!
 //! type Body = Rc<str>;
 //! let mut store: HashMap<Key, Target<Body>> = HashMap::new();
 //!
 //! /// Answers a GET of `/` at `now`, by an origin whose body is its only word.
-//! fn answer(store: &mut HashMap<Key, Target<Body>>, now: u64) -> Answer<Body> {
+//! fn answer(store: &mut HashMap<Key, Target<Body>>, now: u64) -> ClientResponse<Body> {
 //!     let request = Request {
 //!         method: Method::GET,
 //!         scheme: "https".to_owned(),
@@ -36,7 +36,7 @@
 //!     let mut decision = exchange.handle_stored(found, now);
 //!     loop {
 //!         let mut fetch = match decision {
-//!             Decision::Answer(answer) => return answer,
+//!             Decision::ClientResponse(answer) => return answer,
 //!             // A driver answers, and makes this trip in the background.
 //!             Decision::AnswerAndRefresh(answer, _fetch) => return answer,
 //!             // A driver joins the trip with the same `fetch.flight()`, where one is under way.
@@ -45,7 +45,7 @@
 //!         // Here `fetch.head()` goes to the origin, and this comes back:
 //!         let mut head = ResponseHead { status: 200, fields: HeaderMap::new(), damaged: false };
 //!         head.fields.insert("cache-control", HeaderValue::from_static("max-age=60"));
-//!         let outcome: Outcome<Body> = match fetch.handle_response(head, now, now) {
+//!         let outcome: FetchOutcome<Body> = match fetch.handle_response(head, now, now) {
 //!             Progress::Read(_filling) => fetch.handle_body("hello".into(), 5, now),
 //!             Progress::Done(outcome) => outcome,
 //!             Progress::SendAgain => unreachable!("nothing was validated"),
