@@ -36,7 +36,7 @@
 //!     let mut decision = exchange.handle_stored(found, now);
 //!     loop {
 //!         let mut fetch = match decision {
-//!             Decision::ClientResponse(answer) => return answer,
+//!             Decision::Answer(answer) => return answer,
 //!             // A driver answers, and makes this trip in the background.
 //!             Decision::AnswerAndRefresh(answer, _fetch) => return answer,
 //!             // A driver joins the trip with the same `fetch.flight()`, where one is under way.
