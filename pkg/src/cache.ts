@@ -225,10 +225,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     const entries = this.#entries;
     const handle = this.#handle;
     const now = entries.clock.now();
-    const slot = handle.slots.get(key);
+    const slot = handle.unchecked.get(key);
     const { columns } = entries;
-    if (slot === undefined) return this.#getAbsent(key, now);
-    if (handle.checks || !(now + SHORT < columns.freshUntil[slot]!)) return this.#getEnding(key, slot, now);
+    if (slot === undefined) return this.#getUnseen(key, now);
+    if (!(now + SHORT < columns.freshUntil[slot]!)) return this.#getEnding(key, slot, now);
     const value = entries.values[slot] as V;
     handle.namespace.hits++;
     columns.use(slot);
@@ -870,13 +870,13 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const handle = this.#handle;
       const { clock, columns } = entries;
       let now = clock === hostClock ? UNREAD : clock.now();
-      const slot = handle.slots.get(key);
+      const slot = handle.unchecked.get(key);
       // What is not there needs no time.
       if (slot === undefined) {
         handle.noteMissing(key);
         return undefined;
       }
-      const until = handle.checks ? NaN : columns.freshUntil[slot]!;
+      const until = columns.freshUntil[slot]!;
       if (!isForEver(until)) {
         // What is on its way, and what needs a look, needs no time here either.
         if (Number.isNaN(until)) return undefined;
@@ -910,12 +910,18 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /** A `get` of what ends soon, or has ended, or can't be seen: by the clock itself. */
   #getEnding(key: K, slot: number, now: number): V | undefined {
     const { clock, columns, values } = this.#entries;
-    const handle = this.#handle;
     if (clock === hostClock) now = clock.read();
-    if (handle.checks || !(now < columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
-    handle.namespace.hits++;
+    if (!(now < columns.freshUntil[slot]!)) return this.#getSlow(key, slot, now);
+    this.#handle.namespace.hits++;
     columns.use(slot);
     return values[slot] as V;
+  }
+
+  /** A `get` of a key that has no slot, or whose value the rule has to see first. */
+  #getUnseen(key: K, now: number): V | undefined {
+    const { slots, unchecked } = this.#handle;
+    const slot = unchecked === slots ? undefined : slots.get(key);
+    return slot === undefined ? this.#getAbsent(key, now) : this.#getSlow(key, slot, this.#entries.clock.read());
   }
 
   /** A `get` of a key that has no slot. */

@@ -26,13 +26,15 @@ export interface Defaults<K, V> extends CallDefaults<K, V> {
   readonly batcher: Batcher<K, V, LoadContext<K, V>> | undefined;
 }
 
+const NONE: Slots<any> = new Map();
+
 /** A part of a cache as its user sees it: which keys, and what calls take where they say nothing. */
 export class CacheHandle<K, V> {
   readonly slots: Slots<K>;
   readonly namespace: Namespace<K>;
   readonly place: Place;
-  /** Whether each value is looked at before it is handed out here, whoever stored it and by what rule. */
-  readonly checks: boolean;
+  /** The slots whose values need no rule's word: none where there is a rule here, whoever stored the value and by what rule. */
+  readonly unchecked: Slots<K>;
   /** Loads by batches of this part's keys; there once it was needed. */
   batchLoader: Loader<K, V> | undefined = undefined;
 
@@ -43,13 +45,13 @@ export class CacheHandle<K, V> {
     this.slots = partition.slots;
     this.namespace = partition.namespace;
     this.place = partition.place;
-    this.checks = defaults.validate !== undefined;
+    this.unchecked = defaults.validate === undefined ? partition.slots : NONE;
   }
 
   /** Remembers that the key has no slot: whoever looked for it often stores or loads it now. */
   noteMissing(key: K): void {
-    const { slots, namespace } = this;
-    if (slots === namespace.slots) namespace.missed = key;
+    const { unchecked, namespace } = this;
+    if (unchecked === namespace.slots) namespace.missed = key;
   }
 
   /** The core's number for this part. */
