@@ -26,7 +26,7 @@ await get(); // five seconds before its end: handed out, and refreshed behind
 await get();
 
 // What was stored together does not expire together: up to a tenth of its ttl is taken off.
-const draws = [0.25, 0.75];
+const draws = [0.5, 0.25, 0.75]; // the first chooses how keys are hashed
 const spread = new NearCache({ ttl: 1_000, jitter: 0.1, random: () => draws.shift(), clock: () => now });
 spread.set("a", 1).set("b", 2);
 console.log(spread.remainingTtl("a"), spread.remainingTtl("b"));
