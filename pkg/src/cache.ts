@@ -920,8 +920,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
   /** A `get` of a key that has no slot, or whose value the rule has to see first. */
   #getUnseen(key: K, now: number): V | undefined {
     const { slots, unchecked } = this.#handle;
+    const { clock } = this.#entries;
     const slot = unchecked === slots ? undefined : slots.get(key);
-    return slot === undefined ? this.#getAbsent(key, now) : this.#getSlow(key, slot, this.#entries.clock.read());
+    if (slot === undefined) return this.#getAbsent(key, now);
+    return this.#getSlow(key, slot, clock === hostClock ? clock.read() : now);
   }
 
   /** A `get` of a key that has no slot. */
