@@ -1,5 +1,6 @@
 //! The runtime's own parser of URLs, and URLs as purges name them.
 
+use nearcache::http::exchange::url_named;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -51,10 +52,7 @@ pub(crate) fn as_requested(name: &str, tells_scheme: bool) -> String {
     let Some(url) = parse(&format!("{}://{rest}", if is_http { "http" } else { "https" })) else {
         return rest.to_owned();
     };
-    let host = url.host();
-    let has_port = host.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
-    let port = if is_http && tells_scheme && !has_port { ":80" } else { "" };
-    format!("{host}{port}{}", target(&url))
+    url_named(&url.host(), &target(&url), is_http && tells_scheme)
 }
 
 /// The same of what URLs begin with.

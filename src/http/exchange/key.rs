@@ -71,10 +71,15 @@ pub(super) fn keys_named(name: &str) -> [Key; 2] {
 
 /// The URL of a target on a request's host, as purges name it ([`Key::name`]).
 pub(super) fn url(request: &Prepared, target: &str) -> String {
+    url_named(&request.host.to_ascii_lowercase(), target, is_http(request))
+}
+
+/// A URL as purges name it ([`Key::name`]): without its scheme, which http's own port tells.
+pub fn url_named(host: &str, target: &str, is_http: bool) -> String {
     // An IPv6 address has its colons in brackets.
-    let has_port = request.host.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
-    let port = if is_http(request) && !has_port { ":80" } else { "" };
-    format!("{}{port}{target}", request.host.to_ascii_lowercase())
+    let has_port = host.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    let port = if is_http && !has_port { ":80" } else { "" };
+    format!("{host}{port}{target}")
 }
 
 /// Bytes that need not be told from others: length and content.

@@ -95,7 +95,7 @@ pub use client::{Decision, Exchange};
 pub use content::Content;
 pub use fetch::{Fetch, Filling, Piece, Progress};
 pub use forward::FetchHead;
-pub use key::{FlightKey, Key};
+pub use key::{FlightKey, Key, url_named};
 pub use manifest::{Manifest, Parts};
 pub use outcome::{Failed, Failure, FetchOutcome, Unshared};
 pub use purged_url::PurgedUrl;
