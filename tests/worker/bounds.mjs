@@ -77,16 +77,20 @@ async function bounded(vars, count, ask) {
   const server = await startWorkerd({ ORIGIN, ADMIN_TOKEN: TOKEN, MAX_BYTES: `${max}`, ...vars }, { probed: true });
   try {
     await pool(count, 50, ask(server));
-    const before = await memoryOf(server);
-    await pool(count, 50, (i) => ask(server)(count + i));
-    const after = await memoryOf(server);
-    const says = await weighed(server);
-    const row = { count: 2 * count, says: Math.round(says * 10) / 10, before, after };
-    assert.ok(says <= max / MIB, JSON.stringify(row));
-    assert.ok(after.wasm <= says + 6, JSON.stringify(row));
-    assert.ok(after.wasm - before.wasm <= 2, JSON.stringify(row));
-    assert.ok(after.resident - before.resident <= GROWTH, JSON.stringify(row));
-    return row;
+    let after = await memoryOf(server);
+    for (let round = 1; ; round++) {
+      const before = after;
+      await pool(count, 50, (i) => ask(server)(round * count + i));
+      after = await memoryOf(server);
+      const says = await weighed(server);
+      const row = { count: (round + 1) * count, says: Math.round(says * 10) / 10, before, after };
+      assert.ok(says <= max / MIB, JSON.stringify(row));
+      assert.ok(after.wasm <= says + 6, JSON.stringify(row));
+      assert.ok(after.wasm - before.wasm <= 2, JSON.stringify(row));
+      // What V8 has taken for good it takes once; what leaks goes on.
+      if (after.resident - before.resident <= GROWTH) return row;
+      assert.ok(round < 2, JSON.stringify(row));
+    }
   } finally {
     server.stop();
   }
