@@ -48,7 +48,7 @@ class OpenBatch<K, V, C> extends Batch<K, V> implements Asker {
   /** Sends a batch with a timer before its time. */
   go: (() => void) | undefined = undefined;
   /** What came first with a key that was asked for again, by the key's place. */
-  earlier: [number, C][] | undefined = undefined;
+  readonly earlier: [number, C][] = [];
   /** Where each key is. */
   readonly places = new Map<K, number>();
 
@@ -133,7 +133,7 @@ export class Batcher<K, V, C = undefined> {
     let promise: Promise<V>;
     if (has && !isNew) {
       const place = batch.places.get(key)!;
-      (batch.earlier ??= []).push([place, batch.items[place]!]);
+      batch.earlier.push([place, batch.items[place]!]);
       batch.items[place] = item;
       promise = batch.again(place, lost);
     } else {
@@ -228,11 +228,15 @@ export class Batcher<K, V, C = undefined> {
   }
 
   /** The places of the keys that somebody still waits for: others may have left while the batch was open. */
-  #wanted({ keys, items, earlier = [] }: OpenBatch<K, V, C>): number[] {
-    const isWanted = (place: number): boolean =>
-      this.#owner.isWanted(items[place]!) ||
-      earlier.some(([known, item]) => known === place && this.#owner.isWanted(item));
-    return Array.from(keys, (_, place) => place).filter(isWanted);
+  #wanted({ keys, items, earlier }: OpenBatch<K, V, C>): number[] {
+    const owner = this.#owner;
+    const known = new Set<number>();
+    for (const [place, item] of earlier) if (owner.isWanted(item)) known.add(place);
+    const places: number[] = [];
+    for (let place = 0; place < keys.length; place++) {
+      if (owner.isWanted(items[place]!) || known.has(place)) places.push(place);
+    }
+    return places;
   }
 }
 
