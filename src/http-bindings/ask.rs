@@ -37,7 +37,11 @@ impl Proxy {
         let (scheme, host, target) = split(url);
         // Two Host fields come as one (RFC 9112 §3.2).
         if host.contains([',', ' ']) {
-            return self.write(400, "application/json", r#"{"error":"the request has more than one Host"}"#);
+            return self.write(
+                400,
+                "content-type\napplication/json\n",
+                r#"{"error":"the request has more than one Host"}"#,
+            );
         }
         // A method that is no token never comes here.
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);

@@ -263,6 +263,10 @@ const secrets = {
         ]) {
           await get(path, { method: "POST", headers: { authorization: `Bearer ${TOKEN}` }, body: "{}" });
         }
+        for (const authorization of [TOKEN, `Token ${TOKEN}`, `Bearer\t${TOKEN}`, [`Bearer ${TOKEN}`, "Basic eDp5"]]) {
+          const { status } = await get("/other", { headers: { authorization } });
+          assert.equal(status, 404, `${authorization}`);
+        }
         assert.ok(!JSON.stringify(seen).includes(TOKEN), JSON.stringify(seen.map(({ url }) => url)));
       },
     );
