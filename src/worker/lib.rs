@@ -13,8 +13,6 @@ mod operator;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use http::HeaderMap;
-use http::header::{CACHE_CONTROL, HeaderValue};
 use nearcache::figures::Window;
 use nearcache_http_bindings::{self as bindings, Host};
 use wasm_bindgen::JsValue;
@@ -73,8 +71,7 @@ impl Proxy {
 
     /// As a request that wants a target fresh, for `KEEP_FRESH`.
     pub fn refresh(&self, target: &str) -> JsValue {
-        let fields = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-cache"))]);
-        self.0.proxy.ask("GET", &format!("{}{target}", self.0.config.keep_fresh_host), fields)
+        self.0.proxy.refresh(&format!("{}{target}", self.0.config.keep_fresh_host))
     }
 
     /// The targets that each scheduled event loads anew.
