@@ -103,10 +103,16 @@ impl fmt::Display for ConfigError {
 type Result<T> = std::result::Result<T, ConfigError>;
 
 impl Config {
-    /// Reads every variable, names and values by turns; the first that is wrong is the error.
-    pub fn read(variables: &[String]) -> Result<(Self, Limits, Rules)> {
+    /// Reads every variable, names and values by turns; the first that is wrong is the error. `objects` are the names of what is no text:
+    /// bindings, and tables.
+    pub fn read(variables: &[String], objects: &[String]) -> Result<(Self, Limits, Rules)> {
         let vars = Vars(variables);
         vars.all_known()?;
+        if let Some(name) = objects.iter().find(|name| KNOWN.contains(&name.as_str())) {
+            let allowed = "text: a variable, or a secret by \"wrangler secret put\"";
+            let option = name.to_owned();
+            return Err(OptionError { option, given: "a binding or a table".to_owned(), allowed }.into());
+        }
         let mut rule = Rule::default();
         // Without rules all hosts get the same from the one origin, which is not told which it was.
         rule.key.any_host = vars.text("RULES").is_none();
@@ -180,7 +186,7 @@ impl Config {
             keep_fresh_host,
             admin_token: vars.token("ADMIN_TOKEN")?,
             thresholds: vars.thresholds()?,
-            health_window_ms: vars.millis("HEALTH_WINDOW")?.unwrap_or(60_000),
+            health_window_ms: vars.deadline("HEALTH_WINDOW", 60_000)?,
             edge: EdgeConfig {
                 cache_api: vars.word("CACHE_API", "auto, on or off", |word| match word {
                     "auto" => Some(None),

@@ -34,13 +34,14 @@ struct Served {
 
 #[wasm_bindgen]
 impl Proxy {
-    /// With variables, as names and values by turns.
+    /// With variables, as names and values by turns, and the names of what else the environment has.
     ///
     /// # Errors
     /// What is wrong with the first wrong one, as text.
     #[wasm_bindgen(constructor)]
-    pub fn new(variables: Vec<String>, host: Host) -> Result<Self, JsValue> {
-        let (config, limits, rules) = Config::read(&variables).map_err(|error| JsValue::from(error.to_string()))?;
+    pub fn new(variables: Vec<String>, objects: Vec<String>, host: Host) -> Result<Self, JsValue> {
+        let read = Config::read(&variables, &objects);
+        let (config, limits, rules) = read.map_err(|error| JsValue::from(error.to_string()))?;
         let lately = RefCell::new(Window::new(config.health_window_ms));
         Ok(Self(Rc::new(Served { config, proxy: Rc::new(bindings::Proxy::new(limits, rules, host)), lately })))
     }
