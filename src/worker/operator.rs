@@ -54,7 +54,7 @@ impl Errand {
             "health" => (Self::Health, "GET"),
             _ => return Some(Err(Page::problem(404, "there are /_nearcache/purge, messages, metrics and health"))),
         };
-        if !bearer(fields).is_some_and(|shown| constant_time_eq(shown, token.as_bytes())) {
+        if !shows(fields, token.as_bytes()) {
             let refusal = Page::problem(401, "wants Authorization: Bearer and the ADMIN_TOKEN");
             return Some(Err(refusal.with("www-authenticate", "Bearer")));
         }
@@ -93,10 +93,16 @@ fn bearer(fields: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-/// Whether the token is shown in any way, as by another scheme.
+/// Whether the token is shown in any way, as by another scheme, or beside others.
 fn carries(fields: &HeaderMap, token: &[u8]) -> bool {
-    let has = |shown: &[u8]| shown.windows(token.len()).fold(false, |has, part| has | constant_time_eq(part, token));
-    fields.get_all(AUTHORIZATION).iter().any(|value| has(value.as_bytes()))
+    let mut shown =
+        fields.get_all(AUTHORIZATION).iter().flat_map(|value| value.as_bytes().split(|byte| b" \t,".contains(byte)));
+    shows(fields, token) || shown.any(|part| constant_time_eq(part, token))
+}
+
+/// Whether it is shown as it should be.
+fn shows(fields: &HeaderMap, token: &[u8]) -> bool {
+    bearer(fields).is_some_and(|shown| constant_time_eq(shown, token))
 }
 
 /// Compares in a time that tells nothing but the length.
