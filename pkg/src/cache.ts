@@ -393,7 +393,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
 
   /** `set` of many keys, with the same options. O(entries). */
   setMany(entries: Iterable<readonly [K, V]>, options?: SetOptions<K>): this {
-    for (const [key, value] of iterable("entries", entries)) this.set(key, value, options);
+    for (const entry of iterable("entries", entries)) {
+      const [key, value] = iterable("entry", entry) as readonly [K, V];
+      this.set(key, value, options);
+    }
     return this;
   }
 

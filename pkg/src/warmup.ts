@@ -1,5 +1,6 @@
 import { Alarm } from "./runtime/alarm.js";
 import { hostClock } from "./runtime/clock.js";
+import { deferred, ignore } from "./runtime/deferred.js";
 import { host } from "./runtime/host.js";
 import {
   abortSignal,
@@ -47,11 +48,10 @@ export async function warmup<K, V>(
   listable(entries);
   if (signal === undefined) return round(cache, entries, run);
   signal.throwIfAborted();
-  let abort!: () => void;
-  const aborted = new Promise<never>((_, reject) => (abort = () => reject(signal.reason)));
-  const forget = onAbort(signal, abort);
+  const { promise, reject } = deferred<never>();
+  const forget = onAbort(signal, () => reject(signal.reason));
   try {
-    return await Promise.race([round(cache, entries, run), aborted]);
+    return await Promise.race([round(cache, entries, run), promise]);
   } finally {
     forget();
   }
@@ -91,7 +91,7 @@ export function keepFresh<K, V>(
     return (underWay ??= begin(onFailed).finally(() => (underWay = undefined)));
   };
   const run = (): Promise<WarmupResult<K>> => share();
-  if (!timers || every === Infinity) return keeper(run, () => {});
+  if (!timers || every === Infinity) return keeper(run, ignore);
 
   let stopped = false;
   let due = 0;
@@ -214,5 +214,5 @@ function listable(entries: unknown): void {
 
 /** Calls what is the user's. That it throws or rejects is not our failure. */
 function quietly(call: () => unknown): void {
-  new Promise((resolve) => resolve(call())).catch(() => {});
+  new Promise((resolve) => resolve(call())).catch(ignore);
 }

@@ -1,6 +1,14 @@
 import { GET_PREPARED, INNER_SCOPE, type Internals } from "./loads/handle.js";
 import { keyOf, quote, textKey } from "./options/key.js";
-import { checkFunction, count, describe, isWellFormed, optionError, rejectUnknown } from "./options/options.js";
+import {
+  checkBoolean,
+  checkFunction,
+  count,
+  describe,
+  isWellFormed,
+  optionError,
+  rejectUnknown,
+} from "./options/options.js";
 import { GET_OPTIONS } from "./policy/policy.js";
 import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types/types.js";
 
@@ -47,7 +55,7 @@ export function cached<V>(options: CachedOptions<V>) {
   const { cache: given, perInstance = true, ...rest } = options;
   const cache = given as Internals<any, V>;
   if (typeof cache?.[INNER_SCOPE] !== "function") throw optionError("cache", describe(cache), "a NearCache");
-  if (typeof perInstance !== "boolean") throw optionError("perInstance", describe(perInstance), "true or false");
+  checkBoolean("perInstance", perInstance);
   return <This, F extends (this: This, ...args: any[]) => Promise<V>>(
     method: F,
     context: ClassMethodDecoratorContext<This, F>,

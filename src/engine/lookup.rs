@@ -161,7 +161,9 @@ where
                     table.machine.leave(wait, Who::Caller(asker));
                     return answered(Err(LoadError::Lost), None);
                 };
-                return Some((Lookup::Join(wait, asker, in_flight), Some(Event::Coalesced)));
+                // One whose load was lost, or purged, has been told of.
+                let event = (asked.again != Some(Counted::Coalesced)).then_some(Event::Coalesced);
+                return Some((Lookup::Join(wait, asker, in_flight), event));
             }
             Answer::Refresh { slot, flight, stale } => {
                 let (status, event) = match stale {

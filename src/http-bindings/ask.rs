@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
-use ::http::{HeaderMap, Method};
+use ::http::header::CACHE_CONTROL;
+use ::http::{HeaderMap, HeaderValue, Method};
 use js_sys::Function;
 use nearcache::http::exchange::{ClientResponse, Content, Decision, Exchange, Fetch, Request};
+use nearcache::http::rule::{Reload, Rule};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -33,17 +35,40 @@ pub(crate) mod step {
 impl Proxy {
     /// A `Response`, or an [`Ask`] where it takes a trip to the origin.
     pub fn ask(self: &Rc<Self>, method: &str, url: &str, fields: HeaderMap) -> JsValue {
+        self.ask_by(method, url, fields, |rule| rule)
+    }
+
+    /// The same for who runs the cache, and wants it fresh: what is said of clients that do is not said of that.
+    pub fn refresh(self: &Rc<Self>, url: &str) -> JsValue {
+        let fields = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-cache"))]);
+        self.ask_by("GET", url, fields, |mut rule| {
+            Rc::make_mut(&mut rule).reload = Reload::OncePerSecond;
+            rule
+        })
+    }
+
+    fn ask_by(
+        self: &Rc<Self>,
+        method: &str,
+        url: &str,
+        fields: HeaderMap,
+        adapt: impl FnOnce(Rc<Rule>) -> Rc<Rule>,
+    ) -> JsValue {
         let now = host::now();
         let (scheme, host, target) = split(url);
         // Two Host fields come as one (RFC 9112 §3.2).
         if host.contains([',', ' ']) {
-            return self.write(400, "application/json", r#"{"error":"the request has more than one Host"}"#);
+            return self.write(
+                400,
+                "content-type\napplication/json\n",
+                r#"{"error":"the request has more than one Host"}"#,
+            );
         }
         // A method that is no token never comes here.
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
         let scheme = if self.tells_scheme() { scheme } else { "https".to_owned() };
         let request = Request { method, scheme, host, target, fields };
-        let rule = self.rules.resolve(&request.host, &request.target);
+        let rule = adapt(self.rules.resolve(&request.host, &request.target));
         let mut exchange = Exchange::new(rule, request);
         let found = exchange.key().and_then(|key| self.store.get(key));
         match exchange.handle_stored(found.as_deref(), now) {

@@ -138,9 +138,9 @@ impl Proxy {
         self.host.respond(answer.status.as_u16(), &headers, &body)
     }
 
-    /// A `Response` with words of the driver's own.
-    pub fn write(&self, status: u16, content_type: &str, text: &str) -> JsValue {
-        let headers = self.host.headers(&format!("content-type\n{content_type}\ncache-control\nno-store\n"));
+    /// A `Response` with words of the driver's own, and flat fields.
+    pub fn write(&self, status: u16, fields: &str, text: &str) -> JsValue {
+        let headers = self.host.headers(&format!("{fields}cache-control\nno-store\n"));
         self.host.respond(status, &headers, &JsValue::from(text))
     }
 }

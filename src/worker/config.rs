@@ -103,10 +103,16 @@ impl fmt::Display for ConfigError {
 type Result<T> = std::result::Result<T, ConfigError>;
 
 impl Config {
-    /// Reads every variable, names and values by turns; the first that is wrong is the error.
-    pub fn read(variables: &[String]) -> Result<(Self, Limits, Rules)> {
+    /// Reads every variable, names and values by turns; the first that is wrong is the error. `objects` are the names of what is no text:
+    /// bindings, and tables.
+    pub fn read(variables: &[String], objects: &[String]) -> Result<(Self, Limits, Rules)> {
         let vars = Vars(variables);
         vars.all_known()?;
+        if let Some(name) = objects.iter().find(|name| KNOWN.contains(&name.as_str())) {
+            let allowed = "text: a variable, or a secret by \"wrangler secret put\"";
+            let option = name.to_owned();
+            return Err(OptionError { option, given: "a binding or a table".to_owned(), allowed }.into());
+        }
         let mut rule = Rule::default();
         // Without rules all hosts get the same from the one origin, which is not told which it was.
         rule.key.any_host = vars.text("RULES").is_none();
@@ -157,7 +163,7 @@ impl Config {
             "ignore" => Some(Reload::Ignore),
             _ => None,
         })?;
-        let keep_fresh_host = vars.text("KEEP_FRESH_HOST").unwrap_or_else(|| origin.clone());
+        let keep_fresh_host = read_host(vars.text("KEEP_FRESH_HOST"), &origin)?;
         let limits = Limits {
             max_bytes,
             max_entries: vars.whole("MAX_ENTRIES", 100_000, 1..=1_000_000, "a whole number from 1 to 1000000")?,
@@ -180,7 +186,7 @@ impl Config {
             keep_fresh_host,
             admin_token: vars.token("ADMIN_TOKEN")?,
             thresholds: vars.thresholds()?,
-            health_window_ms: vars.millis("HEALTH_WINDOW")?.unwrap_or(60_000),
+            health_window_ms: vars.deadline("HEALTH_WINDOW", 60_000)?,
             edge: EdgeConfig {
                 cache_api: vars.word("CACHE_API", "auto, on or off", |word| match word {
                     "auto" => Some(None),
@@ -307,19 +313,32 @@ fn read_origin(given: Option<String>) -> Result<String> {
     const ALLOWED: &str =
         "an absolute http or https URL without query, fragment or password, like \"https://example.com\"";
     let nothing = || OptionError { option: "ORIGIN".to_owned(), given: "nothing".to_owned(), allowed: ALLOWED };
-    let text = given.ok_or_else(nothing)?;
+    let url = read_url("ORIGIN", &given.ok_or_else(nothing)?, ALLOWED)?;
+    Ok(url.href().trim_end_matches('/').to_owned())
+}
+
+/// Where there is none given, the origin's, which may have a path besides.
+fn read_host(given: Option<String>, origin: &str) -> Result<String> {
+    const NAME: &str = "KEEP_FRESH_HOST";
+    const ALLOWED: &str = "http or https and a host, like \"https://example.com\"";
+    let url = read_url(NAME, given.as_deref().unwrap_or(origin), ALLOWED)?;
+    match given.filter(|_| url.pathname() != "/") {
+        None => Ok(format!("{}//{}", url.protocol(), url.host())),
+        Some(text) => Err(refuse(NAME, &text, ALLOWED)),
+    }
+}
+
+/// One of http or https, with nothing behind its path.
+fn read_url(option: &str, text: &str, allowed: &'static str) -> Result<Url> {
     let wrong = || match text.contains(['@', '?', '#']) {
-        true => conceal("ORIGIN", ALLOWED),
-        false => refuse("ORIGIN", &text, ALLOWED),
+        true => conceal(option, allowed),
+        false => refuse(option, text, allowed),
     };
     let url = Url::new(text.trim()).map_err(|_| wrong())?;
     let plain = matches!(url.protocol().as_str(), "http:" | "https:")
         && !url.host().is_empty()
         && [url.search(), url.hash(), url.username(), url.password()].iter().all(String::is_empty);
-    match plain {
-        true => Ok(url.href().trim_end_matches('/').to_owned()),
-        false => Err(wrong()),
-    }
+    plain.then_some(url).ok_or_else(wrong)
 }
 
 fn refuse(option: &str, given: &str, allowed: &'static str) -> ConfigError {

@@ -13,8 +13,6 @@ mod operator;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use http::HeaderMap;
-use http::header::{CACHE_CONTROL, HeaderValue};
 use nearcache::figures::Window;
 use nearcache_http_bindings::{self as bindings, Host};
 use wasm_bindgen::JsValue;
@@ -36,13 +34,14 @@ struct Served {
 
 #[wasm_bindgen]
 impl Proxy {
-    /// With variables, as names and values by turns.
+    /// With variables, as names and values by turns, and the names of what else the environment has.
     ///
     /// # Errors
     /// What is wrong with the first wrong one, as text.
     #[wasm_bindgen(constructor)]
-    pub fn new(variables: Vec<String>, host: Host) -> Result<Self, JsValue> {
-        let (config, limits, rules) = Config::read(&variables).map_err(|error| JsValue::from(error.to_string()))?;
+    pub fn new(variables: Vec<String>, objects: Vec<String>, host: Host) -> Result<Self, JsValue> {
+        let read = Config::read(&variables, &objects);
+        let (config, limits, rules) = read.map_err(|error| JsValue::from(error.to_string()))?;
         let lately = RefCell::new(Window::new(config.health_window_ms));
         Ok(Self(Rc::new(Served { config, proxy: Rc::new(bindings::Proxy::new(limits, rules, host)), lately })))
     }
@@ -73,8 +72,7 @@ impl Proxy {
 
     /// As a request that wants a target fresh, for `KEEP_FRESH`.
     pub fn refresh(&self, target: &str) -> JsValue {
-        let fields = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("no-cache"))]);
-        self.0.proxy.ask("GET", &format!("{}{target}", self.0.config.keep_fresh_host), fields)
+        self.0.proxy.refresh(&format!("{}{target}", self.0.config.keep_fresh_host))
     }
 
     /// The targets that each scheduled event loads anew.

@@ -27,9 +27,10 @@ pub(super) enum Errand {
 
 /// An answer to the operator, or to one who takes himself for him.
 pub(super) struct Page {
-    pub status: u16,
-    pub content_type: &'static str,
-    pub text: String,
+    status: u16,
+    /// Flat.
+    fields: String,
+    text: String,
 }
 
 const PREFIX: &str = "_nearcache";
@@ -40,8 +41,7 @@ impl Errand {
     pub fn of(config: &Config, method: &str, url: &str, fields: &HeaderMap) -> Option<Result<Self, Page>> {
         let token = config.admin_token.as_ref()?;
         let path = path_of(url);
-        let shown = bearer(fields).is_some_and(|shown| constant_time_eq(shown, token.as_bytes()));
-        if !shown && !looks_like_operators(path) {
+        if !carries(fields, token.as_bytes()) && !looks_like_operators(path) {
             return None;
         }
         let Some(route) = path.strip_prefix("/_nearcache/") else {
@@ -54,11 +54,13 @@ impl Errand {
             "health" => (Self::Health, "GET"),
             _ => return Some(Err(Page::problem(404, "there are /_nearcache/purge, messages, metrics and health"))),
         };
-        if !shown {
-            return Some(Err(Page::problem(401, "wants Authorization: Bearer and the ADMIN_TOKEN")));
+        if !shows(fields, token.as_bytes()) {
+            let refusal = Page::problem(401, "wants Authorization: Bearer and the ADMIN_TOKEN");
+            return Some(Err(refusal.with("www-authenticate", "Bearer")));
         }
         if method != allowed {
-            return Some(Err(Page::problem(405, &format!("got {method}, wants {allowed}"))));
+            let refusal = Page::problem(405, &format!("got {method}, wants {allowed}"));
+            return Some(Err(refusal.with("allow", allowed)));
         }
         Some(Ok(errand))
     }
@@ -91,6 +93,18 @@ fn bearer(fields: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
+/// Whether the token is shown in any way, as by another scheme, or beside others.
+fn carries(fields: &HeaderMap, token: &[u8]) -> bool {
+    let mut shown =
+        fields.get_all(AUTHORIZATION).iter().flat_map(|value| value.as_bytes().split(|byte| b" \t,".contains(byte)));
+    shows(fields, token) || shown.any(|part| constant_time_eq(part, token))
+}
+
+/// Whether it is shown as it should be.
+fn shows(fields: &HeaderMap, token: &[u8]) -> bool {
+    bearer(fields).is_some_and(|shown| constant_time_eq(shown, token))
+}
+
 /// Compares in a time that tells nothing but the length.
 fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
@@ -109,7 +123,7 @@ impl Served {
             },
             // Who carries this out hands them to the log, where there is one.
             Errand::Messages => Page::problem(404, "no log of purges is bound (PURGE_LOG)"),
-            Errand::Metrics => Page { status: 200, content_type: figures::CONTENT_TYPE, text: self.proxy.metrics() },
+            Errand::Metrics => Page::of(200, figures::CONTENT_TYPE, self.proxy.metrics()),
             Errand::Health => self.health(),
         })
     }
@@ -130,7 +144,7 @@ impl Served {
 
     /// The response of one of the operator's routes.
     pub fn write(&self, page: &Page) -> JsValue {
-        self.proxy.write(page.status, page.content_type, &page.text)
+        self.proxy.write(page.status, &page.fields, &page.text)
     }
 }
 
@@ -161,6 +175,18 @@ impl Operation {
         matches!(self.errand, Errand::Metrics)
     }
 
+    /// Whether others are to be told of it.
+    #[wasm_bindgen(js_name = isPurge)]
+    pub fn is_purge(&self) -> bool {
+        matches!(self.errand, Errand::Purge)
+    }
+
+    /// The answer where the request's body is longer than so many bytes.
+    #[wasm_bindgen(js_name = tooLong)]
+    pub fn too_long(&self, most: usize) -> JsValue {
+        self.served.write(&Page::problem(413, &format!("the body is too long; at most {most} bytes are taken")))
+    }
+
     /// Does what the operator wants, with the request's body.
     pub fn operate(&self, text: &str) -> JsValue {
         self.served.operate(self.errand, text)
@@ -174,7 +200,17 @@ impl Page {
     }
 
     fn json(status: u16, text: String) -> Self {
-        Self { status, content_type: "application/json", text }
+        Self::of(status, "application/json", text)
+    }
+
+    fn of(status: u16, content_type: &str, text: String) -> Self {
+        Self { status, fields: String::new(), text }.with("content-type", content_type)
+    }
+
+    /// With one more field.
+    fn with(mut self, name: &str, value: &str) -> Self {
+        let _ = writeln!(self.fields, "{name}\n{value}");
+        self
     }
 }
 
@@ -194,7 +230,13 @@ fn read_purge(proxy: &bindings::Proxy, text: &str) -> Result<(Vec<Purged>, bool)
             "everything" => {}
             "soft" => soft = flag()?,
             "tags" => purges.extend(strings(&name, &value)?.into_iter().map(Purged::Tag)),
-            "urls" => purges.extend(urls(&name, &value)?.iter().map(|url| proxy.url(url))),
+            "urls" => {
+                let urls = urls(&name, &value)?;
+                if let Some(wrong) = urls.iter().find(|url| !url.starts_with('/') && bindings::Url::new(url).is_err()) {
+                    return Err(format!("{name}: {wrong} is no URL; {ALLOWED}"));
+                }
+                purges.extend(urls.iter().map(|url| proxy.url(url)));
+            }
             "prefixes" => purges.extend(urls(&name, &value)?.iter().map(|prefix| proxy.prefix(prefix))),
             _ => return Err(format!("{name} is not known; {ALLOWED}")),
         }

@@ -236,6 +236,20 @@ test("what no codec can write is handed out, and told to the log", async () => {
   ok(lines.length === 1 && /BigInt/.test(lines[0]), lines[0]);
 });
 
+test("a key that everybody has left before its batch went is not kept below as nothing", async () => {
+  const { isolate } = world();
+  const controller = new AbortController();
+  const batch = { load: async (keys) => keys.map((key) => `value of ${key}`) };
+  const { cache, chain } = isolate({ batch });
+  const left = cache.getOrSet("left", undefined, { signal: controller.signal });
+  const kept = cache.getOrSet("kept");
+  controller.abort();
+  await rejects(left, { name: "AbortError" });
+  equal(await kept, "value of kept");
+  await chain.flush();
+  equal(await isolate({ batch }).cache.getMany(["left", "kept"]), ["value of left", "value of kept"]);
+});
+
 test("a loader's error is its own, and a batch loads what all tiers together lack", async () => {
   const { isolate } = world();
   const fill = isolate();

@@ -148,6 +148,20 @@ test("files that have expired, or that a dead writer left, are swept", async () 
   equal(files.flat().length, 1);
 });
 
+test("what two sweeps at once remove is counted once", async () => {
+  const folder = scratch();
+  const tier = fileTier(folder);
+  await mkdir(join(folder, "00"), { recursive: true });
+  for (let at = 0; at < 20; at++) {
+    const left = join(folder, "00", `${at}.new`);
+    await writeFile(left, "half of");
+    await utimes(left, 0, 0);
+    await tier.set({ name: `over ${at}`, bytes: new Uint8Array(1), ttl: 0 });
+  }
+  const [one, other] = await Promise.all([tier.sweep(), tier.sweep()]);
+  equal(one + other, 40);
+});
+
 test("files are whole, and none fails, though several write one name at once", async () => {
   const folder = scratch();
   const all = [1, 2, 3].map((number) => ({ tier: fileTier(folder), bytes: new Uint8Array(500_000).fill(number) }));

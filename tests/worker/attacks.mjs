@@ -263,6 +263,10 @@ const secrets = {
         ]) {
           await get(path, { method: "POST", headers: { authorization: `Bearer ${TOKEN}` }, body: "{}" });
         }
+        for (const authorization of [TOKEN, `Token ${TOKEN}`, `Bearer\t${TOKEN}`, [`Bearer ${TOKEN}`, "Basic eDp5"]]) {
+          const { status } = await get("/other", { headers: { authorization } });
+          assert.equal(status, 404, `${authorization}`);
+        }
         assert.ok(!JSON.stringify(seen).includes(TOKEN), JSON.stringify(seen.map(({ url }) => url)));
       },
     );
@@ -274,6 +278,10 @@ const secrets = {
       HARD_TIMEOUT: ["0s", /HARD_TIMEOUT/],
       MAX_ENTRIES: ["0", /MAX_ENTRIES/],
       MAX_ENTRY_BYTES: ["99999999999", /MAX_ENTRY_BYTES/],
+      HEALTH_WINDOW: ["0s", /HEALTH_WINDOW.*"1ms" to "1d"/],
+      KEEP_FRESH_HOST: ["example.com", /KEEP_FRESH_HOST.*"https:\/\/example.com"/],
+      // As a binding has it, to a store of secrets: the operator's routes would be the origin's.
+      ADMIN_TOKEN: [{}, /ADMIN_TOKEN.*binding.*wants text/],
     };
     for (const [name, [value, told]] of Object.entries(wrong)) {
       const server = await startWorkerd({ ORIGIN: "http://127.0.0.1:1", [name]: value });

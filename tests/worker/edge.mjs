@@ -203,6 +203,22 @@ tests["the page for Prometheus has the tiers and the log, and its parser takes i
 tests["without a log the route for messages says so"] = () =>
   edge({}, async ({ operate }) => assert.equal((await operate(0, "messages", {})).status, 404));
 
+tests["a log that can't be reached fails the purge, and nothing else that the operator asks for"] = async () => {
+  const vars = { ORIGIN: "http://127.0.0.1:1", ADMIN_TOKEN: TOKEN, CACHE_API: "off" };
+  // An object that knows nothing of purges.
+  const server = await startWorkerd(vars, { objects: { PURGE_LOG: "LeaseObject" } });
+  const ask = async (route, init) => (await fetch(`${server.url}/_nearcache/${route}`, init)).status;
+  const { headers } = asOperator();
+  try {
+    assert.equal(await ask("purge", asOperator({ everything: true })), 503);
+    assert.equal(await ask("metrics", { headers }), 200);
+    assert.equal(await ask("health", { headers }), 200);
+    assert.equal(await ask("purge", asOperator({})), 400);
+  } finally {
+    server.stop();
+  }
+};
+
 tests["a variable that won't do is named"] = () =>
   edge({ isolates: 1, vars: { PURGE_BOUND: "loose" } }, async ({ get }) => {
     const { status, text } = await get(0, "/");

@@ -332,16 +332,16 @@ async function memory(origin) {
 }
 
 /** A cron trigger, as wrangler dev lets it be pulled. */
-async function scheduled() {
+async function scheduled(base, more) {
   const fresh = target({ h: FRESH });
-  const server = await startWrangler({ ...vars, KEEP_FRESH: fresh });
+  const server = await startWrangler({ ...vars, KEEP_FRESH: fresh, ...more });
   try {
     const first = await get(server, fresh);
     assert.equal((await get(server, "/cdn-cgi/handler/scheduled")).status, 200);
     const second = await get(server, fresh);
     assert.notEqual(second.text, first.text);
     assert.match(second.cache, /; hit;/);
-    assert.equal(origin.calls(path(fresh)), 2);
+    assert.equal(origin.calls(`${base}${path(fresh)}`), 2);
   } finally {
     server.stop();
   }
@@ -396,7 +396,9 @@ for (const { vars, tests } of [stale, operated]) {
 }
 if (!only) {
   await check("a wrong configuration says so at the first request", misconfigured);
-  await check("a scheduled event loads KEEP_FRESH anew", scheduled);
+  await check("a scheduled event loads KEEP_FRESH anew", () => scheduled("", {}));
+  const more = { ORIGIN: `${origin.url}/base`, CLIENT_RELOAD: "ignore" };
+  await check("also below an origin's path, and where clients' reloads are ignored", () => scheduled("/base", more));
   await check("an origin that is down is a 502", originDown);
   await check("memory stays under the byte budget", () => memory(origin));
 }

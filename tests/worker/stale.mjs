@@ -248,6 +248,7 @@ export const operated = {
         [{ tags: "kept" }, /^tags: wants an array of strings/],
         [{ tags: ["kept", 1] }, /^tags:/],
         [{ urls: ["x"] }, /^urls: wants an array of paths/],
+        [{ urls: ["/a", "http://["] }, /^urls: http:\/\/\[ is no URL; wants/],
         [{ everything: 1 }, /^everything: wants true or false/],
         [{ tags: ["kept"], softly: true }, /^softly is not known; wants/],
       ]) {
@@ -260,9 +261,20 @@ export const operated = {
     },
     async "the routes want the token and their method"({ server }) {
       for (const headers of [{}, { Authorization: "Bearer wrong" }, { Authorization: `Basic ${TOKEN}` }]) {
-        assert.equal((await get(server, "/_nearcache/metrics", { headers })).status, 401);
+        const refused = await get(server, "/_nearcache/metrics", { headers });
+        assert.deepEqual([refused.status, refused.headers["www-authenticate"]], [401, "Bearer"]);
       }
-      assert.equal((await get(server, "/_nearcache/purge", { headers: operator })).status, 405);
+      const refused = await get(server, "/_nearcache/purge", { headers: operator });
+      assert.deepEqual([refused.status, refused.headers.allow], [405, "POST"]);
+    },
+    async "a body that is too long for an operator's is refused, whether it tells its length or not"({ server }) {
+      const body = JSON.stringify({ tags: ["x".repeat(1 << 20)] });
+      for (const length of [{ "content-length": body.length }, { "transfer-encoding": "chunked" }]) {
+        const headers = { ...operator, ...length };
+        const { status, text } = await get(server, "/_nearcache/purge", { method: "POST", headers, body });
+        assert.equal(status, 413);
+        assert.match(text, /too long.*1048576/);
+      }
     },
     async "metrics are a page for Prometheus, health a verdict by thresholds"({ server }) {
       for (let i = 0; i < 30; i++) await get(server, target({ h: "Cache-Control:max-age=60" }));

@@ -2,7 +2,7 @@ import { LONGEST } from "../runtime/alarm.js";
 import { Batch } from "./batch.js";
 import { above, type Core, FULL_BATCH, NEW_BATCH, TIMED_BATCH } from "../core/core.js";
 import { deferred, ignore } from "../runtime/deferred.js";
-import { batchLost, batchResultError } from "../options/errors.js";
+import { batchLost, batchResultError, nobodyWaits } from "../options/errors.js";
 import type { Asker } from "./asker.js";
 import { host, type Timer } from "../runtime/host.js";
 import { checkFunction, describe, duration, optionError, rejectUnknown, size } from "../options/options.js";
@@ -218,7 +218,7 @@ export class Batcher<K, V, C = undefined> {
     try {
       const values = count === 0 ? [] : await owner.run(batch, () => this.#load(keys, items), keys);
       if (!Array.isArray(values) || values.length !== count) throw batchResultError(values, count);
-      batch.settle(all ? values : spread(values, places));
+      batch.settle(all ? values : spread(values, places, batch.keys));
     } catch (error) {
       failure = error;
       batch.fail(error);
@@ -240,9 +240,11 @@ export class Batcher<K, V, C = undefined> {
   }
 }
 
-/** Values for the keys in these places; there is none for the others, which nobody waits for. */
-function spread<V>(values: readonly (V | Error)[], places: readonly number[]): (V | Error)[] {
-  const all: (V | Error)[] = [];
-  places.forEach((place, at) => (all[place] = values[at]!));
-  return all;
+/**
+ * Values for the keys in these places, and an error for the others, which nobody waits for: what has no value is not to be taken for
+ * nothing, which tiers would keep.
+ */
+function spread<K, V>(values: readonly V[], places: readonly number[], keys: readonly K[]): (V | Error)[] {
+  let at = 0;
+  return keys.map((key, place) => (places[at] === place ? values[at++]! : nobodyWaits(key)));
 }

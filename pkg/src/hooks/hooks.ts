@@ -1,4 +1,5 @@
 import { checkFunction, rejectUnknownHooks } from "../options/options.js";
+import { ignore } from "../runtime/deferred.js";
 import type { Events, Place, Plugin } from "./events.js";
 
 const EVENTS: ReadonlySet<string> = new Set<keyof Events<unknown, unknown>>([
@@ -98,7 +99,7 @@ export class Hooks<K, V> {
     for (const hook of this[event] ?? []) {
       try {
         const result = hook(told as never) as PromiseLike<unknown> | undefined;
-        if (typeof result?.then === "function") result.then(undefined, () => {});
+        if (typeof result?.then === "function") result.then(ignore, ignore);
       } catch {
         // A hook that throws harms nothing.
       }

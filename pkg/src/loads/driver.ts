@@ -1,5 +1,6 @@
 import { askWith } from "../policy/calls.js";
 import type { Asker } from "../batches/asker.js";
+import { ignore } from "../runtime/deferred.js";
 import { hostClock, UNREAD } from "../runtime/clock.js";
 import { Context } from "../policy/context.js";
 import * as core from "../core/core.js";
@@ -229,7 +230,9 @@ export class Driver<K, V> {
         }
         case core.JOIN: {
           if (provenance !== undefined) provenance.status = "coalesced";
-          if (hooks.coalesced !== undefined) hooks.notify("coalesced", { key, place: handle.place });
+          // One whose load was lost has been told of.
+          if (hooks.coalesced !== undefined && again !== JOINED)
+            hooks.notify("coalesced", { key, place: handle.place });
           const joined = this.loads.at(core.above(answer))!;
           let wait = joined.wait(at);
           if (wait === undefined) {
@@ -267,20 +270,16 @@ export class Driver<K, V> {
         case core.RECURSIVE:
           promise = Promise.reject(recursive(key));
           break;
-        case core.REFUSED:
-          // It may have had a slot for a moment.
-          entries.columns.look();
-          if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: LEADS[at]! });
-          promise = Promise.reject(this.loads.queue!.full(key));
-          break;
         case core.TIMED_OUT:
           promise = Promise.reject(timedOut(key, hardTimeoutOf({ handle, key, loader, options, askedAt: now })));
           break;
-        default:
+        default: {
           // It may have had a slot for a moment.
           entries.columns.look();
-          if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause: "absent" });
-          promise = Promise.reject(tooManyLoads(key));
+          const cause = kind === core.REFUSED ? LEADS[at]! : "absent";
+          if (hooks.miss !== undefined) hooks.notify("miss", { key, place: handle.place, cause });
+          promise = Promise.reject(kind === core.REFUSED ? this.loads.queue!.full(key) : tooManyLoads(key));
+        }
       }
       if (kind === core.REFRESH_AHEAD || kind === core.REFRESH_STALE) {
         flight = this.flight(handle, key, loader, options, now, at, core.above(answer), true);
@@ -433,5 +432,3 @@ const LEADS: Record<number, Events<unknown, unknown>["miss"]["cause"]> = {
   [core.LEAD_FORCED]: "forced",
   [core.LEAD_INVALID]: "invalid",
 };
-
-const ignore = (): void => {};

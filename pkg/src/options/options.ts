@@ -119,7 +119,7 @@ export function rejectUnknownHooks(given: object, allowed: ReadonlySet<string>, 
     // Not by reading it, which might call a getter.
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(holder))) {
       if (allowed.has(name)) has = true;
-      else if (typeof value === "function" && name !== "constructor") {
+      else if (typeof value === "function" && (name !== "constructor" || holder === given)) {
         other ??= name;
         if (near(name, allowed).some((meant) => !(meant in given))) throw unknown(name, "event", allowed);
       }

@@ -1,5 +1,7 @@
 // What differs between the places a cache runs in. An entry point fills it in before anything is made.
 
+import { ignore } from "./deferred.js";
+
 export interface Host {
   /**
    * Whether timers and promises belong to the request that made them (workerd). There every waiter
@@ -36,8 +38,6 @@ export interface Pending {
   readonly timer: unknown;
   isNeeded(): boolean;
 }
-
-const nothing = () => {};
 
 // A promise and a method that nobody replaces later, as tests do that fake the time.
 const resolved = Promise.resolve();
@@ -78,11 +78,11 @@ export const host: Host = {
   seed: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
   setTimer: (callback, millis) => setTimeout(callback, millis),
   clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
-  keepAlive: nothing,
+  keepAlive: ignore,
   afterRun: (callback) => void then.call(resolved, callback),
   afterPromiseJobs: afterQuietTurns,
-  alarmSet: nothing,
-  alarmOff: nothing,
+  alarmSet: ignore,
+  alarmOff: ignore,
 };
 
 // What a program replaces later, as tests do that fake the time, is no business of these: they never wait for time.
@@ -160,8 +160,6 @@ function useMessages(channel: MessageChannel): void {
     channel.port2.postMessage(undefined);
   };
 }
-
-const ignore = (): void => {};
 
 /** In a Worker, keeps the request until the promise has settled. Outside a request there is nothing to keep. */
 export function keepAlive(promise: Promise<unknown>): void {

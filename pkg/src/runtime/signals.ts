@@ -1,5 +1,7 @@
 // Who waits for a signal to abort. All of them share one listener: from the eleventh on Node 20 warns of a leak.
 
+import { ignore } from "./deferred.js";
+
 interface Waiting {
   readonly callbacks: Set<() => void>;
   readonly listener: () => void;
@@ -11,7 +13,7 @@ const waiting = new WeakMap<AbortSignal, Waiting>();
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   if (signal.aborted) {
     callback();
-    return () => {};
+    return ignore;
   }
   let here = waiting.get(signal);
   if (here === undefined) {

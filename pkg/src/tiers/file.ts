@@ -130,13 +130,10 @@ export class FileTier implements BodyStore {
     for (const folder of await this.#folders(fs)) {
       for (const file of (await orUndefined(fs.readdir(folder))) ?? []) {
         const path = `${folder}/${file}`;
-        if (file.endsWith(".new")) {
-          if (!(await isOld(fs, path))) continue;
-          await orUndefined(fs.rm(path));
-          removed++;
-        } else if ((await hasExpired(fs, path)) && (await this.#removeExpired(fs, path))) {
-          removed++;
-        }
+        const isRemoved = file.endsWith(".new")
+          ? (await isOld(fs, path)) && (await orUndefined(fs.unlink(path).then(() => true)))
+          : (await hasExpired(fs, path)) && (await this.#removeExpired(fs, path));
+        if (isRemoved) removed++;
       }
     }
     return removed;

@@ -19,11 +19,11 @@ export function proxyOf(env) {
   const { exports } = new WebAssembly.Instance(module, imports);
   glue.__wbg_set_wasm(exports);
   exports.__wbindgen_start?.();
-  const variables = Object.entries(env)
-    .map(([name, value]) => [name, toText(name, value)])
-    .filter(([, text]) => text !== undefined);
+  const variables = Object.entries(env).map(([name, value]) => [name, toText(name, value)]);
+  const texts = variables.filter(([, text]) => text !== undefined);
+  const others = variables.filter(([, text]) => text === undefined).map(([name]) => name);
   try {
-    proxy = new glue.Proxy(variables.flat(), host);
+    proxy = new glue.Proxy(texts.flat(), others, host);
     useEdge(proxy, env);
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) throw error;

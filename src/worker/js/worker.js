@@ -60,16 +60,30 @@ const ways = (context, body) => ({
 });
 
 async function operate(operation, request, env) {
-  const length = Number(request.headers.get("content-length") ?? 0);
-  const text = length > MAX_OPERATOR_BODY ? "" : await request.text();
+  const text = await textOf(request.body);
+  if (text === undefined) return reviving(() => operation.tooLong(MAX_OPERATOR_BODY));
   if (operation.isMessages() && env.PURGE_LOG) return publish(env.PURGE_LOG, text);
   const response = reviving(() => operation.operate(text));
   try {
-    await edge?.tell();
+    // What else is still to be told has nothing to do with this answer.
+    if (operation.isPurge() && response.ok) await edge?.tell();
   } catch (error) {
     return untold(error);
   }
   return operation.isMetrics() && edge ? longer(response, edge.metrics()) : response;
+}
+
+/** A body as text, unless it is too long. */
+async function textOf(body) {
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    length += chunk.byteLength;
+    if (length > MAX_OPERATOR_BODY) return undefined;
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 const longer = async (response, text) => new Response((await response.text()) + text, response);

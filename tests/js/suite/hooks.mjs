@@ -1,7 +1,7 @@
 // Hooks: functions that are called with events, may use the cache, and can harm nothing.
 
 import { NearCache } from "nearcache";
-import { equal, ok, rejects, test } from "../runner.mjs";
+import { equal, ok, rejects, test, throws } from "../runner.mjs";
 
 const EVENTS = ["hit", "stale", "miss", "coalesced", "load", "error", "insert", "evict", "expire", "batch"];
 const down = new Error("down");
@@ -135,4 +135,19 @@ test("a hook may end itself, and add others", () => {
   cache.get("k");
   cache.get("k");
   equal(seen, ["once", "second", "second", "later"]);
+});
+
+test("an event that is none is refused by name, also where every object has that name", () => {
+  const known = "hit, stale, miss, coalesced, load, error, insert, evict, expire, batch";
+  for (const event of ["constructor", "toString", "__proto__", "hits"]) {
+    const { code, message } = throws(() => new NearCache().on(event, () => {}));
+    equal(
+      [code, message.startsWith(`${event}: unknown event`), message.endsWith(`Known are ${known}`)],
+      ["ERR_OPTION", true, true],
+    );
+  }
+  class Counts {
+    hit() {}
+  }
+  new NearCache().use(new Counts());
 });

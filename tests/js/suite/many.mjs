@@ -22,6 +22,17 @@ test("many keys are set and deleted by one call", () => {
   equal([...cache.keys()], ["b"]);
 });
 
+test("an entry that is no pair is an error that says so", () => {
+  const message = (shown) => `entry: got ${shown}, wants an array or another iterable`;
+  for (const [entry, shown] of [
+    [5, "5"],
+    ["ab", '"ab"'],
+    [undefined, "undefined"],
+  ]) {
+    throws(() => new NearCache().setMany([entry]), { code: "ERR_OPTION", message: message(shown) });
+  }
+});
+
 test("what is no list of keys is an error that says so, and so is a string, which is one key", async () => {
   const cache = new NearCache();
   for (const [given, shown] of [

@@ -50,6 +50,18 @@ test("who asks again because a load was lost does so within its first deadline",
   equal(codes, [["ERR_TIMEOUT", 100]]);
 });
 
+test("a get that joined a load which was lost, and joins another, is told of once", inRequests, async (world) => {
+  const cache = new NearCache();
+  const told = [];
+  for (const event of ["miss", "coalesced"]) cache.on(event, () => told.push(event));
+  const ask = () => cache.getOrSet("k", never);
+  for (const one of ["leader", "one", "other"]) world.as(one, ask).catch(ignore);
+  await world.pass(60);
+  world.kill("leader");
+  await world.pass(1);
+  equal(told, ["miss", "coalesced", "coalesced", "miss"]);
+});
+
 test("a deadline that is longer than a timer can run is kept all the same", inRequests, async (world) => {
   const DAY = 86_400_000;
   const cache = new NearCache({ hardTimeout: "100d" });
