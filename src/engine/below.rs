@@ -40,4 +40,6 @@ pub(super) struct TierLoad<'a, K, V> {
     pub is_absent: &'a dyn Fn(&V) -> bool,
     /// Whether the user's rule refuses a value.
     pub refuses: &'a dyn Fn(&V) -> bool,
+    /// Whether a value is none here unless its weight is said.
+    pub needs_weight: bool,
 }

@@ -103,6 +103,10 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
             Either::Left((computed, _)) => computed.map_err(own_error)?,
             Either::Right(_) => return Err(timed_out()),
         };
+        // Where an executor is late another may have had the turn since the deadline: what this brings is none of its business.
+        if !place.has_turn() {
+            return Err(timed_out());
+        }
         let now_there = computing.store(computed.as_ref(), options.weight)?;
         Ok((computed, now_there))
     }
@@ -146,6 +150,11 @@ impl<K: Hash + Eq, V, R: Runtime> Place<'_, K, V, R> {
                 }
             }
         }
+    }
+
+    /// Whether it is still its turn, and nobody else's.
+    fn has_turn(&self) -> bool {
+        self.ask_queue(|turns| turns.queue.first() == Some(self.number)) == Some(true)
     }
 
     /// Asks the queue while this place is in it, and tells whoever is the first then. `None` if the place counts as lost.

@@ -81,6 +81,12 @@ impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
         Some(result)
     }
 
+    /// Whether a value is none here, since it is to be weighed and nobody can.
+    #[cfg(feature = "tier")]
+    pub fn needs_weight(&self, said: Option<u32>) -> bool {
+        said.is_none() && self.weigher.is_none() && self.with(|table| table.machine.limits().weighs()) == Some(true)
+    }
+
     fn dispose(&self, left: Left<K, V, R>) {
         let Left { mut entries, errors, flights, gates } = left;
         gates.iter().for_each(|gate| gate.wake());

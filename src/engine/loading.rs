@@ -138,6 +138,7 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
             load: Box::new(move || Box::pin(load_by(load, said))),
             is_absent: &|value| self.inner.upgrade().is_some_and(|inner| inner.is_negative(value)),
             refuses: &|value| self.inner.upgrade().is_some_and(|inner| inner.refuses(value)),
+            needs_weight: self.inner.upgrade().is_some_and(|inner| inner.needs_weight(below.weight)),
         };
         below.below.clone().load(tier_load).await
     }

@@ -1,12 +1,15 @@
 //! The next value from the present one. What it does in sequence stands in tests/contract/compute.json.
 
+use std::time::Duration;
+
 use futures::executor::block_on;
 use futures::future::{join_all, pending};
+use nearcache::engine::ManualClock;
 use nearcache::{Cache, LoadError};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::common::poll_once;
+use crate::common::{poll_once, promised};
 
 async fn add(count: Option<u32>) -> Result<Option<u32>, LoadError> {
     let mut polled = false;
@@ -43,4 +46,33 @@ fn no_more_than_1000_wait_for_one_key_and_another_keys_go_on() {
     assert_eq!(block_on(cache.compute("other", add)).ok(), Some(Some(1)));
     drop(waiting);
     assert_eq!(block_on(cache.compute("key", add)).ok(), Some(Some(1)), "nobody is before it any more");
+}
+
+#[test]
+fn who_lost_the_turn_at_its_deadline_has_computed_nothing() {
+    // The symptom: both of two increments said that they had counted to 1.
+    let clock = ManualClock::new();
+    let cache: Cache<&str, u32> =
+        Cache::builder().hard_timeout(Duration::from_millis(100)).clock(clock.clone()).build();
+    let adding = || {
+        let (go, gate) = promised::<()>();
+        let compute = async move |count: Option<u32>| {
+            gate.await;
+            Ok::<_, LoadError>(Some(count.unwrap_or(0) + 1))
+        };
+        (go, Box::pin(cache.compute("key", compute)))
+    };
+    let ((go, mut late), (then, mut next)) = (adding(), adding());
+    assert!(poll_once(&mut late).is_none());
+    clock.advance(Duration::from_millis(50));
+    assert!(poll_once(&mut next).is_none());
+    clock.advance(Duration::from_millis(50));
+    // The executor comes to the second first.
+    assert!(poll_once(&mut next).is_none());
+    go.say(());
+    let Some(Err(error)) = poll_once(&mut late) else { panic!("it says that it has counted") };
+    assert!(matches!(error, LoadError::TimedOut { after_millis: 100 }), "{error}");
+    then.say(());
+    assert_eq!(poll_once(&mut next).and_then(Result::ok), Some(Some(1)));
+    assert_eq!(cache.get("key"), Some(1));
 }

@@ -181,7 +181,9 @@ where
 
     /// As [`Cache::insert_with`], in memory and in all tiers.
     pub fn insert_with(&self, key: K, value: V, options: EntryOptions) -> bool {
-        self.set_below(&key, &value, &options.policy, &options.tags, options.weight);
+        if !self.cache.inner.needs_weight(options.weight) {
+            self.set_below(&key, &value, &options.policy, &options.tags, options.weight);
+        }
         self.cache.insert_with(key, value, options)
     }
 

@@ -31,7 +31,10 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     pub fn set(self: &Rc<Self>, place: &tier::Place, key: &str, value: &V, life: &TierLifetime<'_>) {
         let now = self.now();
         self.chain.borrow_mut().supersede(now, place, key);
-        self.store(place, key, value, self.moment(), life);
+        if self.store(place, key, value, self.moment(), life).is_none() {
+            // What lies below is older.
+            self.purge(place, Purge::Key(key));
+        }
     }
 
     /// Now, and how many values have been set.
@@ -39,7 +42,8 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         (self.now(), self.chain.borrow().sets())
     }
 
-    /// Stores a value in all tiers; what stores it in those that write through.
+    /// Stores a value in all tiers; what stores it in those that write through. `None`: no tier may have it, since it is over at once
+    /// or can't be written.
     fn store(
         self: &Rc<Self>,
         place: &tier::Place,
@@ -47,16 +51,16 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         value: &V,
         (generation, sets): (Timestamp, u64),
         life: &TierLifetime<'_>,
-    ) -> Vec<Rc<SharedTask<R>>> {
+    ) -> Option<Vec<Rc<SharedTask<R>>>> {
         if life.lifetimes.ttl == Ttl::ZERO {
-            return Vec::new();
+            return None;
         }
         let payload = match self.codec.encode(value) {
             Ok(bytes) => Payload::new(bytes, self.compress_from),
             // It is not shared; that it can't be is for whoever calls `insert` or wrote the loader to know.
             Err(error) => {
                 (self.log)(&format!("nearcache: a value was not stored in tiers: {error}"));
-                return Vec::new();
+                return None;
             }
         };
         let value = NewValue {
@@ -74,7 +78,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         };
         let now = self.now();
         let write = self.chain.borrow_mut().write(now, &value);
-        let Some(write) = write else { return Vec::new() };
+        let Some(write) = write else { return Some(Vec::new()) };
         let (name, bytes) = (Rc::from(write.name), Rc::from(write.bytes));
         let mut through = Vec::new();
         for put in write.puts {
@@ -82,12 +86,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             let waits = self.stores.get(put.tier).is_some_and(|store| store.options.through);
             through.extend(written.filter(|_| waits));
         }
-        through
-    }
-
-    /// What was found, for a load; nothing if it can't be read, or the cache's rule refuses it.
-    fn take(&self, held: &TierValue, refuses: &dyn Fn(&V) -> bool) -> Option<V> {
-        self.decode(held).filter(|value| !refuses(value))
+        Some(through)
     }
 
     /// What the tiers have is decoded; what can't be read is nothing.
@@ -124,6 +123,12 @@ where
 impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     async fn load_by_tiers(self: &Rc<Self>, load: TierLoad<'_, K, V>) -> Result<V, LoadError> {
         let Some(key) = key_text(load.key) else { return (load.load)().await };
+        let (refuses, needs_weight) = (load.refuses, load.needs_weight);
+        // What can't be read is none, and neither is what this cache may not store or its rule refuses.
+        let take = |held: &TierValue| {
+            let value = if needs_weight && held.found.weight.is_none() { None } else { self.decode(held) };
+            value.filter(|value| !refuses(value))
+        };
         let place = place_of(load.place);
         let mut held = None;
         if !load.said.forced {
@@ -131,25 +136,29 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
             held = self.read(ReadRequest { place: place.clone(), key: key.clone() }, refresh).await;
         }
         if let Some(held) = held.as_ref().filter(|held| held.is_answer)
-            && let Some(value) = self.take(held, load.refuses)
+            && let Some(value) = take(held)
         {
             say(load.ctx, held, 0);
             return Ok(value);
         }
         let began = self.moment();
         let loaded = (load.load)().await;
-        let loaded = loaded.and_then(|value| if (load.refuses)(&value) { Err(LoadError::Invalid) } else { Ok(value) });
+        let loaded = loaded.and_then(|value| if refuses(&value) { Err(LoadError::Invalid) } else { Ok(value) });
         match loaded {
             Ok(value) => {
                 if !load.ctx.is_skipped() {
                     let said = load.ctx.tags();
                     let life = load.said.life(load.ctx, &said, (load.is_absent)(&value));
                     let through = self.store(&place, &key, &value, began, &life);
-                    join_all(through.iter().map(|task| task.join())).await;
+                    if through.is_none() && (held.is_some() || load.said.forced) {
+                        // As of what is set.
+                        self.purge(&place, Purge::Key(&key));
+                    }
+                    join_all(through.iter().flatten().map(|task| task.join())).await;
                 }
                 Ok(value)
             }
-            Err(error) => match held.and_then(|held| Some((self.take(&held, load.refuses)?, held))) {
+            Err(error) => match held.and_then(|held| Some((take(&held)?, held))) {
                 Some((value, held)) => {
                     say(load.ctx, &held, self.now().millis_since(began.0));
                     Ok(value)

@@ -375,3 +375,18 @@ fn what_has_an_idle_time_lives_no_longer_than_that_below() {
     edge.world.advance(1_000);
     assert_eq!(edge.get(&isolate(), "k", "new"), "new");
 }
+
+#[test]
+fn a_value_from_below_whose_weight_nobody_knows_is_loaded_anew_where_it_has_to_be_known() {
+    // The symptom: gets failed for as long as it lay there, and their loader was not asked.
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    assert_eq!(edge.get(&edge.isolate(&store), "k", "unweighed"), "unweighed");
+    let bounded: Isolate = edge.tiers().tier(store.clone()).over(edge.builder().max_bytes(9).build()).unwrap();
+    let weighed = async |ctx: LoadCtx<String>| {
+        ctx.set_weight(1);
+        Ok::<_, LoadError>("weighed".to_owned())
+    };
+    assert_eq!(edge.world.run(bounded.try_get_with("k".to_owned(), weighed)).unwrap(), "weighed");
+    edge.world.settle();
+    assert_eq!((bounded.get("k").as_deref(), bounded.memory().weight()), (Some("weighed"), 1));
+}

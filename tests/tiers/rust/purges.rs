@@ -1,8 +1,8 @@
 //! What is removed, expired, purged or written reaches the tiers, and nothing late brings it back.
 
 use nearcache::options::PolicyPatch;
-use nearcache::tiers::MemoryTier;
-use nearcache::{CallOptions, EntryOptions, LoadError};
+use nearcache::tiers::{Codec, MemoryTier};
+use nearcache::{CallOptions, EntryOptions, LoadCtx, LoadError};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -305,6 +305,73 @@ fn what_is_computed_and_not_stored_leaves_no_older_value_here_or_below() {
         edge.world.advance(1);
         assert_eq!(a.get("k"), None);
         assert_eq!(edge.get(&edge.isolate(&store), "k", "loaded"), "loaded");
+    }
+}
+
+#[test]
+fn what_is_inserted_and_no_tier_may_have_leaves_no_older_value_there() {
+    // The symptom: the value that it replaced came back from below.
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let isolate = || edge.tiers().tier(store.clone()).codec(NoBad).over(edge.builder().build()).unwrap();
+    let other = |value: &str| edge.get(&isolate(), "k", value);
+    let a: Isolate = isolate();
+    for (value, options) in [("over", EntryOptions::new().ttl(secs(0))), ("bad", EntryOptions::new())] {
+        a.insert("k".to_owned(), "old".to_owned());
+        edge.world.settle();
+        edge.world.advance(1);
+        assert_eq!(other("loaded"), "old");
+        a.insert_with("k".to_owned(), value.to_owned(), options);
+        edge.world.settle();
+        edge.world.advance(1);
+        assert_eq!(other("loaded"), "loaded", "{value}");
+        edge.world.advance(1);
+    }
+    assert_eq!(a.get("k").as_deref(), Some("bad"), "in memory it is");
+}
+
+#[test]
+fn what_is_loaded_by_force_and_over_at_once_leaves_no_older_value_below() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let a = edge.isolate(&store);
+    assert_eq!(edge.get(&a, "k", "old"), "old");
+    edge.world.advance(1);
+    let over = async |ctx: LoadCtx<String>| {
+        ctx.set_ttl(secs(0));
+        Ok::<_, LoadError>("over".to_owned())
+    };
+    let forced = a.try_get_with_details("k".to_owned(), CallOptions::new().force_fresh(), over);
+    assert_eq!(edge.world.run(forced).unwrap().value, "over");
+    edge.world.settle();
+    edge.world.advance(1);
+    assert_eq!(edge.get(&a, "k", "loaded"), "loaded");
+}
+
+#[test]
+fn what_can_t_be_weighed_changes_nothing_below_either() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let isolate = || -> Isolate { edge.tiers().tier(store.clone()).over(edge.builder().max_bytes(9).build()).unwrap() };
+    let a = isolate();
+    assert!(a.insert_with("k".to_owned(), "old".to_owned(), EntryOptions::new().weight(1)));
+    assert!(!a.insert("k".to_owned(), "of unknown weight".to_owned()));
+    edge.world.settle();
+    edge.world.advance(1);
+    assert_eq!((a.get("k").as_deref(), &*edge.get(&isolate(), "k", "loaded")), (Some("old"), "old"));
+}
+
+/// Text that is not bad.
+struct NoBad;
+
+impl Codec<String> for NoBad {
+    fn id(&self) -> u8 {
+        200
+    }
+
+    fn encode(&self, value: &String) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+        if value == "bad" { Err("it is bad".into()) } else { Ok(value.as_bytes().to_vec()) }
+    }
+
+    fn decode(&self, _: u8, bytes: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
+        Ok(String::from_utf8(bytes.to_vec())?)
     }
 }
 
