@@ -228,14 +228,14 @@ export class Batcher<K, V, C = undefined> {
   }
 
   /** The places of the keys that somebody still waits for: others may have left while the batch was open. */
-  #wanted({ keys, items, earlier }: OpenBatch<K, V, C>): number[] {
+  #wanted({ items, earlier }: OpenBatch<K, V, C>): number[] {
     const owner = this.#owner;
     const known = new Set<number>();
     for (const [place, item] of earlier) if (owner.isWanted(item)) known.add(place);
     const places: number[] = [];
-    for (let place = 0; place < keys.length; place++) {
-      if (owner.isWanted(items[place]!) || known.has(place)) places.push(place);
-    }
+    items.forEach((item, place) => {
+      if (owner.isWanted(item) || known.has(place)) places.push(place);
+    });
     return places;
   }
 }
