@@ -2,7 +2,7 @@
 
 import { NearCache } from "nearcache";
 import { memoryTier, objectTier, tiers } from "nearcache/tiers";
-import { equal, ok, test } from "../js/runner.mjs";
+import { equal, ok, rejects, sleep, test } from "../js/runner.mjs";
 
 /** Leases that another holds for ever, and gives back again and again. */
 function held() {
@@ -34,6 +34,24 @@ test("others' loads that bring nothing are waited for twice", async () => {
   const cache = new NearCache({ tiers: tiers([memoryTier()], { lease, log: () => {} }) });
   equal(await cache.getOrSet("k", () => "loaded"), "loaded");
   equal(lease.acquired, 2);
+});
+
+test("a load that was given up and never ends gives its lease back", async () => {
+  const events = [];
+  const stub = {
+    acquire: async () => (events.push("acquired"), 7),
+    renew: async () => true,
+    release: async (_, token) => (events.push(`released ${token}`), true),
+  };
+  const lease = { settings: { ttl: 2_000, wait: 10_000, timeout: 500 }, stub: () => stub };
+  const cache = new NearCache({ hardTimeout: 50, tiers: tiers([memoryTier()], { lease, log: () => {} }) });
+  await rejects(
+    cache.getOrSet("k", () => new Promise(() => {})),
+    { code: "ERR_TIMEOUT" },
+  );
+  equal(await cache.getOrSet("k", () => "loaded"), "loaded");
+  await sleep(10);
+  equal(events, ["acquired", "released 7", "acquired", "released 7"]);
 });
 
 test("a read of a key asks one object, and a purge of many tells all", async () => {

@@ -8,6 +8,8 @@ import {
   size,
 } from "../options/options.js";
 import { INSPECT } from "../figures/inspect.js";
+import { ignore } from "../runtime/deferred.js";
+import { onAbort } from "../runtime/signals.js";
 import type { TierStats } from "../types/stats.js";
 import type {
   AttachedBytes,
@@ -215,17 +217,22 @@ class TierDriver implements TierChain, AttachedBytes {
     const host = this.#host!;
     const began = host.now();
     const sets = this.#chain.sets();
+    const giveBack = (): void => host.keepAlive(release!());
+    // What was given up may never end, and others need not wait for it.
+    const forget = release === undefined ? ignore : onAbort(load.ctx.signal, giveBack);
     let value: unknown;
     let life: ValueLife;
     try {
       value = await load.load();
       life = load.accept(value);
     } catch (error) {
-      if (release !== undefined) host.keepAlive(release());
+      forget();
+      if (release !== undefined) giveBack();
       const taken = held === undefined ? undefined : await this.#take(load, held);
       if (held === undefined || taken === undefined) throw error;
       return this.#say(load, held, taken.value, host.now() - began);
     }
+    forget();
     const isStored = !(load.ctx as { skipped?: boolean }).skipped;
     const through = isStored
       ? this.#store({ place, key, value, began, sets, life, all: release !== undefined })
