@@ -124,6 +124,28 @@ test("where the log is away a request waits for its timeout at most, and answers
   }
 });
 
+test("who tells a log that does not answer hears of that in time, and of what it refuses why", async () => {
+  const world = place();
+  const log = purgeLog(world.namespace, { timeout: 30 });
+  world.delay = 10_000;
+  const start = performance.now();
+  await rejects(log.publish('{"v":1,"action":"clear"}'), { message: "the log of purges has not answered in 30 ms" });
+  ok(performance.now() - start < 1_000, `${performance.now() - start} ms`);
+  world.delay = 0;
+  await rejects(log.publish("no message"), { name: "TypeError" });
+  world.fails = true;
+  await rejects(log.publish('{"v":1,"action":"clear"}'), { message: "no object" });
+  const broken = {
+    idFromName: String,
+    get: () => ({
+      publish: () => {
+        throw new Error("no stub");
+      },
+    }),
+  };
+  await rejects(purgeLog(broken).publish('{"v":1,"action":"clear"}'), { message: "no stub" });
+});
+
 test("an isolate that starts hears of what was purged before it came, and believes nothing of its tiers that is older", async () => {
   const world = place();
   const tier = memoryTier();

@@ -1,9 +1,10 @@
 // Purges told to all isolates by a log in a Durable Object, which each looks into when it gets requests.
 
 import { checkBinding } from "./binding.js";
+import { LONGEST } from "../runtime/alarm.js";
 import { deferred } from "../runtime/deferred.js";
 import { describe, type Duration, duration, optionError, rejectUnknown } from "../options/options.js";
-import { within, WELL } from "./calls.js";
+import { TIMEOUT, within, WELL } from "./calls.js";
 import { fieldsOf, NO_MESSAGE, parseMessage, type Purge, toPurge } from "./messages.js";
 import type { ObjectNamespace, ObjectState } from "./platform.js";
 import { keepAlive, LogFollower, type LogFollowerOf, messagePurges, PurgeLog as Log, type PurgeLogOf } from "./wasm.js";
@@ -14,7 +15,7 @@ export interface PurgeLogOptions {
   name?: string | undefined;
   /** What was purged so long ago is not handed out. Default 5 s. */
   maxStaleness?: Duration | undefined;
-  /** How long a look may take. Default 1 s; at most `maxStaleness` counts. */
+  /** How long the log may take to answer. Default 1 s for a look, of which at most `maxStaleness` counts, and 10 s to take messages. */
   timeout?: Duration | undefined;
   /**
    * What holds where the log can't be reached: "soft", answers go on and `staleness` grows; "hard", the memory is cleared once in
@@ -57,7 +58,10 @@ export interface Following {
 
 /** A log of purges: see {@link purgeLog}. */
 export interface PurgeLog {
-  /** Tells messages to all that follow, in JSON. Resolves when the log has them; rejects if it can't be reached. */
+  /**
+   * Tells messages to all that follow, in JSON. Resolves when the log has them; rejects if it can't be reached, or does not answer in
+   * time, when it may have them.
+   */
   publish(...texts: string[]): Promise<void>;
   /** @internal `below`: there are tiers, so that what was purged before this isolate began matters. */
   follow(heed: (heed: Heed) => void, below: boolean): Following;
@@ -98,17 +102,21 @@ const OPTIONS = new Set(["name", "maxStaleness", "timeout", "bound"]);
 export function purgeLog(namespace: ObjectNamespace, options: PurgeLogOptions = {}): PurgeLog {
   checkBinding("namespace", namespace, "idFromName", "a namespace of Durable Objects");
   rejectUnknown(options, OPTIONS);
-  const { name = "purges", maxStaleness = 5_000, timeout = 1_000, bound = "soft" } = options;
+  const { name = "purges", maxStaleness = 5_000, timeout, bound = "soft" } = options;
   if (bound !== "soft" && bound !== "hard") throw optionError("bound", describe(bound), '"soft" or "hard"');
   const longest = duration("maxStaleness", maxStaleness);
   if (!(longest >= 1 && longest < Infinity))
     throw optionError("maxStaleness", describe(maxStaleness), "a finite time above 0");
-  const patience = Math.min(duration("timeout", timeout), longest);
+  const patience = Math.min(duration("timeout", timeout ?? 1_000), longest);
+  const longestPublish = Math.min(duration("timeout", timeout ?? 10_000), LONGEST);
   // A stub belongs to the request that made it.
   const stub = (): PurgeLogStub => namespace.get(namespace.idFromName(name)) as PurgeLogStub;
   return {
     async publish(...texts) {
-      await stub().publish(texts);
+      const told = (async () => stub().publish(texts))();
+      const { end } = await within(CLOCK, longestPublish, () => told);
+      if (end === TIMEOUT) throw new Error(`the log of purges has not answered in ${longestPublish} ms`);
+      await told;
     },
     follow: (heed, below) =>
       new LogReader(new LogFollower(longest, patience, bound === "hard", below), stub, heed, longest),
