@@ -8,9 +8,10 @@ import { fileURLToPath } from "node:url";
 const BASE = "lru-cache";
 const others = ["quick-lru", "flru, no ttl", "mnemonist's LRUMap, no ttl"];
 const table = {
-  "get, set on miss": ["map", "nearcache", "nearcache, lru", BASE, "lru-cache, exact time", ...others],
+  "get, set on miss": ["map", "the least", "nearcache", "nearcache, lru", BASE, "lru-cache, exact time", ...others],
   hit: [
     "map",
+    "the least",
     "nearcache",
     "nearcache, no ttl",
     "nearcache, lru",
@@ -21,8 +22,9 @@ const table = {
     "lru-cache, exact time",
     ...others,
   ],
-  "set that evicts": ["nearcache", "nearcache, lru", BASE, "lru-cache, exact time", ...others],
+  "set that evicts": ["the least", "nearcache", "nearcache, lru", BASE, "lru-cache, exact time", ...others],
   "await hit, one hot key": [
+    "the least",
     "nearcache",
     "nearcache, no ttl",
     BASE,
@@ -31,6 +33,7 @@ const table = {
     "cachified",
   ],
   "await hit, Zipf": [
+    "the least",
     "nearcache",
     "nearcache, no ttl",
     BASE,
