@@ -104,7 +104,7 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Cache<K, V,
             Either::Right(_) => return Err(timed_out()),
         };
         // Where an executor is late another may have had the turn since the deadline: what this brings is none of its business.
-        if !place.has_turn() {
+        if self.inner.now() >= deadline && !place.has_turn() {
             return Err(timed_out());
         }
         let now_there = computing.store(computed.as_ref(), options.weight)?;
