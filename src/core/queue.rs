@@ -306,6 +306,18 @@ impl Machine {
         }
     }
 
+    /// Whether anybody still waits for a batch's call whose turn has come: for those whose last deadline has passed it is not to be
+    /// made, and their loads end.
+    pub fn is_call_wanted(&mut self, batch: Node, now: Timestamp) -> bool {
+        let loads: Vec<FlightId> = self.graph.loads_in(batch).collect();
+        for id in loads {
+            if self.flights.awaited_until(id).is_none_or(|until| now > until) {
+                self.sweep_out(id);
+            }
+        }
+        self.graph.loads_in(batch).next().is_some()
+    }
+
     /// For nobody it takes no place.
     fn begin_call_now(&mut self, batch: Node, now: Timestamp) {
         let until = self.call_until(batch);

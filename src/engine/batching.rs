@@ -304,7 +304,10 @@ impl<K: Hash + Eq + Clone + 'static, V: Clone + 'static, R: Runtime> Batching<K,
             CallTurn::Refused => Some(LoadError::QueueFull { max_queued }),
             CallTurn::Later => {
                 turn::wait(Rc::downgrade(inner), gate, Node::Batch(batch.id)).await;
-                None
+                let now = inner.now();
+                let is_wanted = inner.with(|table| table.machine.is_call_wanted(Node::Batch(batch.id), now));
+                // Those whom an executor comes to after their deadline find that their loads have ended.
+                (is_wanted == Some(false)).then_some(LoadError::Lost)
             }
         }
     }

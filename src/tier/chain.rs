@@ -312,6 +312,13 @@ impl Chain {
         Some(Put { tier, ttl })
     }
 
+    /// Whether values of so many bytes, envelope included, are too large for all tiers that keys of this part use: what lies there of
+    /// such a one's key is older than it.
+    pub fn is_too_large(&self, place: &Place, bytes: usize) -> bool {
+        let mut used = (0..).zip(&self.tiers).filter(|(tier, _)| self.uses(place, *tier)).peekable();
+        used.peek().is_some() && used.all(|(_, tier)| bytes > tier.options.max_value_bytes)
+    }
+
     /// A write to a tier, of one value or several, has ended.
     pub fn handle_written(&mut self, tier: usize, now: Timestamp, values: u64, bytes: usize, failure: Option<Failure>) {
         let Some(known) = self.tiers.get_mut(tier) else { return };

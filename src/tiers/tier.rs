@@ -99,7 +99,7 @@ pub trait Tier: 'static {
         try_join_all(names.iter().map(|name| self.get(name))).await
     }
 
-    /// Unless written, [`set`](Self::set) is called for each, all at once.
+    /// No two have one name. Unless written, [`set`](Self::set) is called for each, all at once.
     async fn set_many(&self, entries: &[TierEntry]) -> Result<(), TierError> {
         try_join_all(entries.iter().map(|entry| self.set(entry))).await.map(drop)
     }

@@ -1,13 +1,13 @@
 //! One call for many keys.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nearcache::engine::Batched;
-use nearcache::{Builder, Cache, LoadCtx, LoadError, Ttl};
+use nearcache::engine::{Batched, Runtime};
+use nearcache::{Builder, Cache, CallOptions, LoadCtx, LoadError, Ttl};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -439,4 +439,50 @@ fn a_key_whose_batches_are_lost_is_tried_ten_times() {
     assert!(waiting.iter().all(Option::is_none));
     assert_eq!(*calls.borrow(), [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
     assert_eq!(codes, ["ERR_LOAD_LOST"; 2]);
+}
+
+/// The symptom: the call was made for nobody, and without a place: two at once where one was allowed.
+#[test]
+fn a_call_whose_turn_comes_when_all_deadlines_have_passed_is_not_made() {
+    let world = Virtual::<false>::default();
+    let cache: Cache<u32, u32, _> = Cache::builder()
+        .max_concurrent_loads(1)
+        .hard_timeout(Duration::from_millis(100))
+        .runtime(world.clone())
+        .build();
+    let calls = Rc::new(Cell::new(0));
+    let (heard, of_world) = (calls.clone(), world.clone());
+    let batched = cache.batched(move |keys: Vec<u32>, _| {
+        heard.set(heard.get() + keys.len());
+        let world = of_world.clone();
+        async move {
+            world.sleep(10).await;
+            keys.into_iter().map(Ok::<_, &str>).collect()
+        }
+    });
+    let get = |key, wait| {
+        let (cache, options) = (cache.clone(), CallOptions::new().hard_timeout(Duration::from_millis(wait)));
+        let (go, gate) = promised::<Result<u32, &str>>();
+        (go, Box::pin(async move { cache.try_get_with_options(key, options, |_| gate).await }))
+    };
+    let (go, mut first) = get(1, 1_000);
+    assert!(poll_once(&mut first).is_none());
+    let mut late = [2, 3].map(|key| Box::pin(batched.get(key)));
+    for _ in 0..2 {
+        assert!(late.iter_mut().all(|get| poll_once(get).is_none()));
+    }
+    assert_eq!(cache.loads_queued(), 1);
+    // The executor comes to nobody for a while.
+    world.0.advance(150);
+    go.say(Ok(1));
+    assert_eq!(poll_once(&mut first).and_then(Result::ok), Some(1));
+    let (_go, mut next) = get(4, 1_000);
+    assert!(poll_once(&mut next).is_none(), "it has the place");
+    for get in &mut late {
+        let got = poll_once(get).expect("its deadline has passed");
+        assert!(matches!(got, Err(LoadError::TimedOut { after_millis: 100 })), "{got:?}");
+    }
+    assert_eq!(calls.get(), 0);
+    let stats = cache.stats();
+    assert_eq!((cache.loads_in_flight(), stats.timeouts, stats.batches), (1, 2, 0));
 }

@@ -42,8 +42,8 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         (self.now(), self.chain.borrow().sets())
     }
 
-    /// Stores a value in all tiers; what stores it in those that write through. `None`: no tier may have it, since it is over at once
-    /// or can't be written.
+    /// Stores a value in all tiers; what stores it in those that write through. `None`: no tier may have it, since it is over at once,
+    /// can't be written or is too large.
     fn store(
         self: &Rc<Self>,
         place: &tier::Place,
@@ -79,6 +79,9 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         let now = self.now();
         let write = self.chain.borrow_mut().write(now, &value);
         let Some(write) = write else { return Some(Vec::new()) };
+        if self.chain.borrow().is_too_large(place, write.bytes.len()) {
+            return None;
+        }
         let (name, bytes) = (Rc::from(write.name), Rc::from(write.bytes));
         let mut through = Vec::new();
         for put in write.puts {

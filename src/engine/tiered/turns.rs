@@ -1,6 +1,6 @@
 //! Reads and writes that take more until their turn is over.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -59,10 +59,42 @@ impl FinishedRead {
 
 /// A write that takes more entries until it goes.
 pub(super) struct Writing<R: Runtime> {
-    pub entries: Rc<RefCell<Vec<TierEntry>>>,
-    /// How many bytes they have.
-    pub bytes: Cell<usize>,
+    pub entries: Rc<RefCell<Entries>>,
     pub task: Rc<SharedTask<R>>,
+}
+
+/// What is written together, of each name the last: which of two written at once stays would be the store's to choose.
+#[derive(Default)]
+pub(super) struct Entries {
+    pub all: Vec<TierEntry>,
+    places: HashMap<Rc<str>, usize>,
+    /// How many bytes they have.
+    pub bytes: usize,
+    /// The same with those that others took the place of.
+    pub announced: usize,
+}
+
+impl Entries {
+    /// `false` if they would have more than `most` bytes.
+    pub fn add(&mut self, entry: TierEntry, most: usize) -> bool {
+        let place = self.places.get(&entry.name).copied();
+        let before = place.and_then(|place| self.all.get_mut(place));
+        let length = entry.bytes.len();
+        let bytes = self.bytes.saturating_sub(before.as_ref().map_or(0, |before| before.bytes.len()));
+        let bytes = bytes.saturating_add(length);
+        if bytes > most {
+            return false;
+        }
+        (self.bytes, self.announced) = (bytes, self.announced.saturating_add(length));
+        match before {
+            Some(before) => *before = entry,
+            None => {
+                self.places.insert(entry.name.clone(), self.all.len());
+                self.all.push(entry);
+            }
+        }
+        true
+    }
 }
 
 /// Ends when the one who waits is polled again, by an executor that has then polled all others who were ready.

@@ -1,6 +1,6 @@
 //! What is to be written to a tier in one turn is written together, and purges are told.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::hash::Hash;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::try_join;
 
 use super::driver::Driver;
-use super::turns::Writing;
+use super::turns::{Entries, Writing};
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
 use crate::tier::Put;
@@ -33,21 +33,20 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         let entry = TierEntry { name: name.clone(), bytes: bytes.clone(), ttl: Duration::from_millis(put.ttl) };
         let open = self.writing.get(put.tier)?;
         if let Some(writing) = open.borrow().as_ref().filter(|writing| !writing.task.is_over()) {
-            let bytes = writing.bytes.get().saturating_add(entry.bytes.len());
             // Where nothing runs by itself it may stay open for long.
-            if bytes > self.stores.get(put.tier)?.options.machine.max_pending_bytes {
-                self.chain.borrow_mut().handle_skipped(put.tier, entry.bytes.len());
+            let most = self.stores.get(put.tier)?.options.machine.max_pending_bytes;
+            if !writing.entries.borrow_mut().add(entry, most) {
+                self.chain.borrow_mut().handle_skipped(put.tier, bytes.len());
                 return None;
             }
-            writing.bytes.set(bytes);
-            writing.entries.borrow_mut().push(entry);
             return Some(writing.task.clone());
         }
-        let bytes = Cell::new(entry.bytes.len());
-        let entries = Rc::new(RefCell::new(vec![entry]));
+        let mut first = Entries::default();
+        first.add(entry, usize::MAX);
+        let entries = Rc::new(RefCell::new(first));
         let job = |driver| Self::write_all(driver, put.tier, entries.clone());
         let task = self.begin(self.longest(put.tier), job)?;
-        *open.borrow_mut() = Some(Writing { entries, bytes, task: task.clone() });
+        *open.borrow_mut() = Some(Writing { entries, task: task.clone() });
         Some(task)
     }
 
@@ -72,13 +71,12 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         self.stores.get(tier).map_or(0, |store| store.options.machine.timeout)
     }
 
-    async fn write_all(driver: Weak<Self>, tier: usize, entries: Rc<RefCell<Vec<TierEntry>>>) {
+    async fn write_all(driver: Weak<Self>, tier: usize, entries: Rc<RefCell<Entries>>) {
         let Some(driver) = Self::in_next_turn(driver).await else { return };
         let Some((store, open)) = driver.stores.get(tier).zip(driver.writing.get(tier)) else { return };
         drop(open.take());
-        let entries = entries.take();
+        let Entries { all: entries, announced: bytes, .. } = entries.take();
         let written = driver.within(driver.timeout(tier), store.tier.set_many(&entries)).await;
-        let bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
         let (now, values) = (driver.now(), entries.len() as u64);
         driver.chain.borrow_mut().handle_written(tier, now, values, bytes, written.err());
         driver.after_use();

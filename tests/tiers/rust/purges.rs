@@ -312,10 +312,14 @@ fn what_is_computed_and_not_stored_leaves_no_older_value_here_or_below() {
 fn what_is_inserted_and_no_tier_may_have_leaves_no_older_value_there() {
     // The symptom: the value that it replaced came back from below.
     let (edge, store) = (Edge::new(), MemoryTier::new());
-    let isolate = || edge.tiers().tier(store.clone()).codec(NoBad).over(edge.builder().build()).unwrap();
+    let isolate = || {
+        let tiers = edge.tiers().tier_with(store.clone(), |options| options.max_value_bytes(200));
+        tiers.codec(NoBad).over(edge.builder().build()).unwrap()
+    };
     let other = |value: &str| edge.get(&isolate(), "k", value);
     let a: Isolate = isolate();
-    for (value, options) in [("over", EntryOptions::new().ttl(secs(0))), ("bad", EntryOptions::new())] {
+    let (plain, large) = (EntryOptions::new(), "x".repeat(200));
+    for (value, options) in [("over", plain.clone().ttl(secs(0))), (&large, plain.clone()), ("bad", plain)] {
         a.insert("k".to_owned(), "old".to_owned());
         edge.world.settle();
         edge.world.advance(1);

@@ -1,12 +1,17 @@
 //! The stores that come with the crate do what is wanted of a tier, and the checks find those that don't.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use nearcache::ManualClock;
+use nearcache::engine::Runtime;
 use nearcache::tiers::conformance::{self, Options};
 use nearcache::tiers::{MemoryTier, Tier, TierEntry, TierError};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::support::millis;
+use crate::common::Virtual;
+use crate::support::{Edge, Isolate, millis};
 
 fn failures(tier: &impl Tier, options: Options) -> Vec<String> {
     let checks = futures::executor::block_on(conformance::test(tier, options));
@@ -121,4 +126,53 @@ fn the_checks_find_what_is_wrong() {
         "many are stored and deleted at once",
     ];
     assert_eq!(titles, wanted);
+}
+
+/// A store whose second write of a call is quicker than its first.
+#[derive(Clone)]
+struct Hasty(MemoryTier, Virtual<false>, Rc<Cell<u64>>);
+
+impl Tier for Hasty {
+    fn name(&self) -> &str {
+        "hasty"
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, TierError> {
+        self.0.get(name).await
+    }
+
+    async fn set(&self, entry: &TierEntry) -> Result<(), TierError> {
+        self.2.set(self.2.get() + 1);
+        self.1.sleep(50 / self.2.get()).await;
+        self.0.set(entry).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), TierError> {
+        self.0.delete(name).await
+    }
+}
+
+/// The symptom: which of two values that were inserted in one turn was left in a tier was the store's to choose, and a store that refuses to
+/// write a name twice in one call got neither.
+#[test]
+fn of_two_values_of_a_key_in_one_turn_a_tier_gets_the_last() {
+    let edge = Edge::new();
+    let store = Hasty(MemoryTier::new(), Virtual(edge.world.clone()), Rc::default());
+    let tiers = || edge.tiers().tier_with(store.clone(), |options| options.max_pending_bytes(1_000));
+    let (one, other): (Isolate, Isolate) =
+        (tiers().over(edge.builder().build()).unwrap(), tiers().over(edge.builder().build()).unwrap());
+    one.insert("k".into(), "first".into());
+    one.insert("other".into(), "beside".into());
+    one.insert("k".into(), "last".into());
+    edge.world.run(one.flush());
+    assert_eq!((store.2.get(), one.tier_stats()[0].figures.writes), (2, 2));
+    edge.world.advance(1);
+    assert_eq!(edge.get(&other, "k", "loaded"), "last");
+    // What the first had announced is not on its way any more.
+    for turn in 0..20 {
+        one.insert("k".into(), "x".repeat(300));
+        one.insert("k".into(), "y".repeat(300));
+        edge.world.run(one.flush());
+        assert_eq!(one.tier_stats()[0].figures.writes_skipped, 0, "{turn}");
+    }
 }
