@@ -113,6 +113,11 @@ impl Chain {
         self.chain.handle_written(tier.into(), to_time(now), values.into(), bytes as usize, to_failure(end));
     }
 
+    /// Whether values of so many bytes, envelope included, are too large for all tiers that keys of this part use.
+    pub fn is_too_large(&self, place: &str, bytes: usize) -> bool {
+        self.chain.is_too_large(&Place::from_name(place), bytes)
+    }
+
     /// A key (`kind` 0), what bears a tag (1), or all in a part (2) was purged; with `here` somebody else tells the tiers; with `at` a
     /// log told that it was then.
     pub fn purge(&mut self, now: f64, place: &str, kind: u8, of: &str, here: bool, at: Option<f64>) {

@@ -236,6 +236,26 @@ test("what no codec can write is handed out, and told to the log", async () => {
   ok(lines.length === 1 && /BigInt/.test(lines[0]), lines[0]);
 });
 
+test("what replaces a value and can't be shared takes it out of the tiers", async () => {
+  const replace = {
+    "set, and no codec can write it": (cache) => cache.set("k", 1n),
+    "set, and too large for all tiers": (cache) => cache.set("k", "x".repeat(1_000)),
+    "set, and over at once": (cache) => cache.set("k", "new", { ttl: 0 }),
+    "loaded by force, and over at once": (cache) => cache.getOrSet("k", () => "new", { forceFresh: true, ttl: 0 }),
+    "loaded by force, and too large": (cache) => cache.getOrSet("k", () => "x".repeat(1_000), { forceFresh: true }),
+  };
+  for (const [how, act] of Object.entries(replace)) {
+    const { isolate, advance } = world([memoryTier({ maxValueBytes: 500 })]);
+    const [a, b] = [isolate(), isolate()];
+    a.cache.set("k", "old");
+    await a.chain.flush();
+    advance(10);
+    await act(a.cache);
+    await a.chain.flush();
+    equal(await b.cache.getOrSet("k", () => "loaded"), "loaded", how);
+  }
+});
+
 test("a key that everybody has left before its batch went is not kept below as nothing", async () => {
   const { isolate } = world();
   const controller = new AbortController();

@@ -86,6 +86,8 @@ interface NewEntry {
   readonly began: number;
   readonly sets: number;
   readonly life: ValueLife;
+  /** Whether what lies below, if anything does, is older and not to be handed out any more. */
+  readonly replaces: boolean;
   /** Whether all tiers are waited for, not those alone that write through. */
   readonly all: boolean;
 }
@@ -235,7 +237,16 @@ class TierDriver implements TierChain, AttachedBytes {
     forget();
     const isStored = !(load.ctx as { skipped?: boolean }).skipped;
     const through = isStored
-      ? this.#store({ place, key, value, began, sets, life, all: release !== undefined })
+      ? this.#store({
+          place,
+          key,
+          value,
+          began,
+          sets,
+          life,
+          replaces: held !== undefined || load.forced,
+          all: release !== undefined,
+        })
       : Promise.resolve();
     // Who waits for the lease looks for the value where it was stored.
     if (release !== undefined) host.keepAlive(through.then(release));
@@ -250,7 +261,7 @@ class TierDriver implements TierChain, AttachedBytes {
     const began = this.#host!.now();
     this.#chain.supersede(began, named.place, named.key);
     const sets = this.#chain.sets();
-    this.#host!.keepAlive(this.#store({ ...named, value, began, sets, life, all: false }));
+    this.#host!.keepAlive(this.#store({ ...named, value, began, sets, life, replaces: true, all: false }));
   }
 
   async read(at: Place, key: string): Promise<FoundBytes | undefined> {
@@ -264,7 +275,16 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   write(at: Place, key: string, bytes: Uint8Array, began: number, life: ValueLife, all: boolean): Promise<void> {
-    return this.#store({ place: this.#place(at), key, value: bytes, began, sets: this.#chain.sets(), life, all });
+    return this.#store({
+      place: this.#place(at),
+      key,
+      value: bytes,
+      began,
+      sets: this.#chain.sets(),
+      life,
+      replaces: false,
+      all,
+    });
   }
 
   async turn(at: Place, key: string): Promise<LeaseTurn | undefined> {
@@ -342,18 +362,30 @@ class TierDriver implements TierChain, AttachedBytes {
   #store(entry: NewEntry): Promise<void> {
     const stored = this.#write(entry)
       // What can't be encoded, or kept so long, is not shared; that it can't is for whoever calls `set` or the loader to know.
-      .catch((error: unknown) => this.#log(`a value was not stored in tiers: ${String(error)}`))
-      .finally(() => this.#storing.delete(stored));
+      .catch((error: unknown) => {
+        this.#log(`a value was not stored in tiers: ${String(error)}`);
+        return false;
+      })
+      .then((mayBeShared) => {
+        if (!mayBeShared && entry.replaces) this.#purgeKey(entry.place, entry.key);
+        this.#storing.delete(stored);
+      });
     this.#storing.add(stored);
     return stored;
   }
 
-  async #write({ place, key, value, began, sets, life, all }: NewEntry): Promise<void> {
+  #purgeKey(place: string, key: string): void {
+    this.#chain.purge(this.#host!.now(), place, 0, key, false);
+    this.#afterUse();
+  }
+
+  /** `false`: no tier may have it, since it is over at once or too large. */
+  async #write({ place, key, value, began, sets, life, all }: NewEntry): Promise<boolean> {
     const { idleTtl = Infinity, age, tags, bytes } = life;
     // Of a value below nobody knows when it was last used.
     const ttl = Math.min(life.ttl, idleTtl);
     const left = idleTtl === Infinity ? Infinity : idleTtl - ttl;
-    if (ttl === 0) return;
+    if (ttl === 0) return false;
     const payload = await this.#payloads.write(value);
     const now = this.#host!.now();
     const write = this.#chain.write(
@@ -372,9 +404,10 @@ class TierDriver implements TierChain, AttachedBytes {
       age,
       payload.bytes,
     );
-    if (write === undefined) return;
+    if (write === undefined) return true;
     const [name, whole, puts] = [write.name(), write.bytes(), write.puts()];
     write.free();
+    if (this.#chain.is_too_large(place, whole.length)) return false;
     const waits: Promise<void>[] = [];
     for (let at = 0; at < puts.length; at += 2) {
       const tier = puts[at]!;
@@ -382,6 +415,7 @@ class TierDriver implements TierChain, AttachedBytes {
       if (all || this.#through[tier]) waits.push(written);
     }
     await Promise.all(waits);
+    return true;
   }
 
   /** What was found, for a load; nothing if it can't be read, or the cache's rule refuses it. */
