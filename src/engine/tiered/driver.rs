@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{Either, LocalBoxFuture, join_all, select};
 
 use super::settings::{Settings, Store};
 use super::turns::{Reading, Writing, next_turn};
@@ -21,7 +21,8 @@ use crate::time::{Timestamp, Ttl};
 pub(super) struct Driver<K, V, R: Runtime> {
     pub inner: Weak<Inner<K, V, R>>,
     pub chain: RefCell<Chain>,
-    pub stores: Vec<Store>,
+    /// What is on its way to one holds these, and not the driver, which holds what is on its way.
+    pub stores: Rc<[Store]>,
     pub codec: Box<dyn Codec<V>>,
     pub compress_from: usize,
     pub log: Box<dyn Fn(&str)>,
@@ -45,7 +46,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         let writing = stores.iter().map(|_| RefCell::default()).collect();
         let told_by = stores.iter().map(|_| Cell::default()).collect();
         let (chain, reading, jobs) = (RefCell::new(chain), Default::default(), RefCell::default());
-        Self { inner, chain, stores, codec, compress_from, log, reading, writing, told_by, jobs }
+        Self { inner, chain, stores: stores.into(), codec, compress_from, log, reading, writing, told_by, jobs }
     }
 
     /// The time of day; the last one where there is no cache any more.
@@ -55,9 +56,20 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
 
     /// Waits for a call of a tier for so long.
     pub async fn within<T, E>(&self, millis: u64, call: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
-        let Some(inner) = self.inner.upgrade() else { return Err(Failure::Error) };
-        let sleep = inner.runtime.sleep(millis);
-        drop(inner);
+        Self::ends_within(self.sleep(millis), call).await
+    }
+
+    /// Until so long from now; `None` where there is no cache any more.
+    pub fn sleep(&self, millis: u64) -> Option<LocalBoxFuture<'static, ()>> {
+        let inner = self.inner.upgrade()?;
+        Some(Box::pin(inner.runtime.sleep(millis)))
+    }
+
+    pub async fn ends_within<T, E>(
+        sleep: Option<impl Future<Output = ()>>,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failure> {
+        let Some(sleep) = sleep else { return Err(Failure::Error) };
         match select(pin!(call), pin!(sleep)).await {
             Either::Left((answer, _)) => answer.map_err(|_| Failure::Error),
             Either::Right(_) => Err(Failure::Timeout),

@@ -72,25 +72,31 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     }
 
     async fn write_all(driver: Weak<Self>, tier: usize, entries: Rc<RefCell<Entries>>) {
-        let Some(driver) = Self::in_next_turn(driver).await else { return };
-        let Some((store, open)) = driver.stores.get(tier).zip(driver.writing.get(tier)) else { return };
+        let Some(strong) = Self::in_next_turn(driver.clone()).await else { return };
+        let (stores, sleep) = (strong.stores.clone(), strong.sleep(strong.timeout(tier)));
+        let Some((store, open)) = stores.get(tier).zip(strong.writing.get(tier)) else { return };
         drop(open.take());
+        drop(strong);
         let Entries { all: entries, announced: bytes, .. } = entries.take();
-        let written = driver.within(driver.timeout(tier), store.tier.set_many(&entries)).await;
+        let written = Self::ends_within(sleep, store.tier.set_many(&entries)).await;
+        let Some(driver) = driver.upgrade() else { return };
         let (now, values) = (driver.now(), entries.len() as u64);
         driver.chain.borrow_mut().handle_written(tier, now, values, bytes, written.err());
         driver.after_use();
     }
 
     async fn tell(driver: Weak<Self>, tier: usize) {
-        let Some(driver) = driver.upgrade() else { return };
+        let Some(stores) = driver.upgrade().map(|driver| driver.stores.clone()) else { return };
+        let Some(store) = stores.get(tier) else { return };
         let _telling = Telling { driver: &driver, tier };
-        while let Some(store) = driver.stores.get(tier) {
-            let now = driver.now();
-            let delivery = driver.chain.borrow_mut().poll_delivery(tier, now);
+        while let Some(strong) = driver.upgrade() {
+            let now = strong.now();
+            let delivery = strong.chain.borrow_mut().poll_delivery(tier, now);
             let Some(delivery) = delivery else { return };
-            let until = now.after(Ttl::Millis(driver.longest(tier)));
-            driver.told_by.get(tier).into_iter().for_each(|told_by| told_by.set(until));
+            let until = now.after(Ttl::Millis(strong.longest(tier)));
+            strong.told_by.get(tier).into_iter().for_each(|told_by| told_by.set(until));
+            let sleep = strong.sleep(strong.timeout(tier));
+            drop(strong);
             let ttl = Duration::from_millis(delivery.ttl);
             let mark = |(name, bytes): &(String, Vec<u8>)| TierEntry {
                 name: name.as_str().into(),
@@ -100,7 +106,8 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             let marks: Vec<_> = delivery.marks.iter().map(mark).collect();
             // Both at once: what is stored between the two is ended by the marks.
             let call = try_join(store.tier.set_many(&marks), store.tier.delete_many(&delivery.deletes));
-            let told = driver.within(driver.timeout(tier), call).await.err();
+            let told = Self::ends_within(sleep, call).await.err();
+            let Some(driver) = driver.upgrade() else { return };
             let now = driver.now();
             driver.chain.borrow_mut().handle_delivered(tier, now, &delivery, told);
             driver.after_use();
@@ -113,13 +120,14 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
 
 /// Nobody tells a tier any more when this is dropped.
 pub(super) struct Telling<'a, K: Hash + Eq + 'static, V: 'static, R: Runtime> {
-    driver: &'a Rc<Driver<K, V, R>>,
+    driver: &'a Weak<Driver<K, V, R>>,
     tier: usize,
 }
 
 impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Drop for Telling<'_, K, V, R> {
     fn drop(&mut self) {
-        if let Some(told_by) = self.driver.told_by.get(self.tier) {
+        let driver = self.driver.upgrade();
+        if let Some(told_by) = driver.as_ref().and_then(|driver| driver.told_by.get(self.tier)) {
             told_by.set(Timestamp::default());
         }
     }

@@ -1,5 +1,6 @@
 //! A tier that is slow, down, full or returns rubbish costs at most its timeout, is logged once, and comes back.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use nearcache::tier::BreakerState;
@@ -8,6 +9,7 @@ use nearcache::{Cache, LoadError};
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use crate::common::poll_once;
 use crate::support::{Edge, Isolate, Mood, Moody, millis, secs};
 
 fn over(edge: &Edge, store: &Moody) -> Isolate {
@@ -157,4 +159,26 @@ fn where_nothing_can_be_spawned_and_nothing_is_loaded_no_more_is_kept_than_may_b
     assert_eq!((stats.writes + stats.writes_skipped, stats.write_errors), (100, 0), "{stats:?}");
     // One for the values, and two for the purge, whose mark is the last of them.
     assert_eq!(store.writes.get(), 3);
+}
+
+#[test]
+fn what_is_on_its_way_to_a_tier_keeps_neither_the_tier_nor_its_driver() {
+    // The symptom: where nothing is spawned, a write that had begun when the last handle went was kept by what it kept.
+    let edge = Edge::new();
+    edge.world.spawns.set(false);
+    for purges in [false, true] {
+        let store = Moody::new(&edge.world);
+        let isolate = over(&edge, &store);
+        store.mood.set(Mood::Hangs);
+        match purges {
+            true => drop(isolate.remove("k")),
+            false => drop(isolate.insert("k".into(), "v".into())),
+        }
+        let mut flush = Box::pin(isolate.flush());
+        assert!((0..3).all(|_| poll_once(&mut flush).is_none()));
+        assert!(store.writes.get() > 0, "it has begun");
+        drop(flush);
+        drop(isolate);
+        assert_eq!(Rc::strong_count(&store.mood), 1, "purges: {purges}");
+    }
 }
