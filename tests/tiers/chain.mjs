@@ -256,6 +256,21 @@ test("what replaces a value and can't be shared takes it out of the tiers", asyn
   }
 });
 
+test("of two values of a key that are set in one turn a tier is sent the last alone", async () => {
+  const sent = [];
+  const nothing = async () => undefined;
+  const setMany = async (entries) => void sent.push(entries);
+  const tier = { name: "store", get: nothing, set: nothing, delete: nothing, setMany };
+  const { isolate } = world([tier]);
+  const { cache, chain } = isolate();
+  cache.set("k", "first").set("other", 1).set("k", "the last");
+  await chain.flush();
+  equal(
+    sent.map((entries) => entries.map(({ bytes }) => new TextDecoder().decode(bytes).includes("first"))),
+    [[false, false]],
+  );
+});
+
 test("a key that everybody has left before its batch went is not kept below as nothing", async () => {
   const { isolate } = world();
   const controller = new AbortController();
