@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use nearcache::figures::{Thresholds, TierPage, Window, health};
 use nearcache::tier::{
-    Chain, ChainOptions, Failure, Lifetimes, NewValue, Place, Read, Seal, Step, TierFigures, TierOptions,
+    Chain, ChainOptions, Failure, Lifetimes, NewValue, Place, Read, Seal, Step, TierFigures, TierOptions, Written,
 };
 use nearcache::{Timestamp, Ttl};
 #[cfg(target_family = "wasm")]
@@ -52,12 +52,13 @@ impl World {
             codec: 1,
             compressed: false,
             weight: None,
+            replaces: false,
             payload: b"1",
         };
         let write = self.chain.write(at(self.now), &value).unwrap();
         for put in &write.puts {
             self.stores[put.tier].insert(write.name.clone(), write.bytes.clone());
-            self.chain.handle_written(put.tier, at(self.now), 1, write.bytes.len(), None);
+            self.chain.handle_written(put.tier, at(self.now), &[write.written()], write.bytes.len(), None);
         }
         write.puts.iter().map(|put| put.tier).collect()
     }
@@ -76,7 +77,9 @@ impl World {
             read.handle_answers(&mut self.chain, at(self.now), &answers);
         }
         for promotion in read.promotions(&mut self.chain, at(self.now)) {
-            self.chain.handle_written(promotion.put.tier, at(self.now), 1, promotion.bytes, None);
+            let written =
+                Written { name: read.name(promotion.item).unwrap(), generation: at(0), sets: 0, replaces: false };
+            self.chain.handle_written(promotion.put.tier, at(self.now), &[written], promotion.bytes, None);
         }
         asked
     }

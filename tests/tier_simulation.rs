@@ -8,8 +8,8 @@ mod random;
 use std::collections::BTreeMap;
 
 use nearcache::tier::{
-    BreakerOptions, Chain, ChainEvent, ChainOptions, Delivery, Failure, Lifetimes, NewValue, Place, Purge, Read,
-    ReadOutcome, Seal, Step, TierOptions,
+    BreakerOptions, Chain, ChainEvent, ChainOptions, Delivery, Failure, Lifetimes, NewValue, Place, Purge, Put, Read,
+    ReadOutcome, Seal, Step, TierOptions, Write, Written,
 };
 use nearcache::{Timestamp, Ttl};
 use random::{Random, seed};
@@ -99,6 +99,10 @@ enum Event {
     Written {
         isolate: usize,
         tier: usize,
+        name: String,
+        /// Generation, and how many had been set.
+        order: (Timestamp, u64),
+        replaces: bool,
         bytes: usize,
         failure: Option<Failure>,
     },
@@ -282,10 +286,12 @@ impl World {
             // What the driver kept of the lower tier's answer, as it was then or is now.
             let held = self.stores[TIERS - 1].held.get(&name).map(|(bytes, _)| bytes.clone());
             let Some(bytes) = held.filter(|bytes| bytes.len() == promotion.bytes) else {
-                self.chains[isolate].handle_written(promotion.put.tier, now, 1, promotion.bytes, None);
+                let written = Written { name: &name, generation: now, sets: 0, replaces: false };
+                self.chains[isolate].handle_written(promotion.put.tier, now, &[written], promotion.bytes, None);
                 continue;
             };
-            self.put(isolate, promotion.put.tier, promotion.put.ttl, name, bytes);
+            let put = promotion.put;
+            self.put(isolate, Write { name, bytes, puts: vec![put], generation: now, sets: 0, replaces: false });
         }
         for (item, key) in reading.keys.clone().into_iter().enumerate() {
             match reading.read.outcome(&self.chains[isolate], now, item) {
@@ -346,11 +352,16 @@ impl World {
         Ok(answers)
     }
 
-    fn put(&mut self, isolate: usize, tier: usize, ttl: u64, name: String, bytes: Vec<u8>) {
-        let count = bytes.len();
-        let failure = self.write(tier, ttl, vec![(name, Some(bytes))]);
-        let delay = self.random.below(TIMEOUT);
-        self.later(delay, Event::Written { isolate, tier, bytes: count, failure });
+    fn put(&mut self, isolate: usize, Write { name, bytes, puts, generation, sets, replaces }: Write) {
+        for Put { tier, ttl } in puts {
+            let (count, name) = (bytes.len(), name.clone());
+            let failure = self.write(tier, ttl, vec![(name.clone(), Some(bytes.clone()))]);
+            let delay = self.random.below(TIMEOUT);
+            self.later(
+                delay,
+                Event::Written { isolate, tier, name, order: (generation, sets), replaces, bytes: count, failure },
+            );
+        }
     }
 
     /// Writes that reach a store sooner or later, or, if they fail, perhaps. What fails may have arrived all the same.
@@ -395,6 +406,7 @@ impl World {
                     key: keys[0],
                     generation: Timestamp::from_millis(generation),
                     sets: 0,
+                    replaces: self.random.one_in(4),
                     lifetimes: Lifetimes {
                         ttl: Ttl::Millis(300 + self.random.below(3_000)),
                         stale_while_revalidate: Ttl::Millis(self.random.below(500)),
@@ -408,9 +420,7 @@ impl World {
                     payload: b"1",
                 };
                 let Some(write) = self.chains[isolate].write(now, &value) else { return };
-                for put in write.puts {
-                    self.put(isolate, put.tier, put.ttl, write.name.clone(), write.bytes.clone());
-                }
+                self.put(isolate, write);
             }
             Event::Stored { tier, name, bytes, until } => {
                 let held = &mut self.stores[tier].held;
@@ -419,9 +429,10 @@ impl World {
                     None => drop(held.remove(&name)),
                 }
             }
-            Event::Written { isolate, tier, bytes, failure } => {
+            Event::Written { isolate, tier, name, order: (generation, sets), replaces, bytes, failure } => {
                 let now = self.clock(isolate);
-                self.chains[isolate].handle_written(tier, now, 1, bytes, failure);
+                let written = Written { name: &name, generation, sets, replaces };
+                self.chains[isolate].handle_written(tier, now, &[written], bytes, failure);
             }
             Event::Delivered { isolate, tier, delivery, failure } => {
                 let now = self.clock(isolate);

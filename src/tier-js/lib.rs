@@ -18,6 +18,7 @@ use js_sys::{Array, Uint8Array};
 use nearcache::numbers::{from_ttl, to_time, to_ttl};
 use nearcache::tier::{
     self, BreakerOptions, ChainOptions, Failure, Lifetimes, NewValue, Place, Purge, ReadOutcome, Seal, TierOptions,
+    Written,
 };
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -86,6 +87,7 @@ impl Chain {
         compressed: bool,
         weight: f64,
         age: f64,
+        replaces: bool,
         payload: &[u8],
     ) -> Option<Write> {
         let value = NewValue {
@@ -103,19 +105,31 @@ impl Chain {
             codec,
             compressed,
             weight: (!weight.is_nan()).then_some(weight as u32),
+            replaces,
             payload,
         };
         self.chain.write(to_time(now), &value).map(|write| Write { write })
     }
 
-    /// A write of so many values and bytes to a tier has ended.
-    pub fn written(&mut self, tier: u8, now: f64, values: u32, bytes: f64, end: u8) {
-        self.chain.handle_written(tier.into(), to_time(now), values.into(), bytes as usize, to_failure(end));
+    /// A write to a tier has ended: the values' names; of each its generation, how many had been set, and 1 if it replaces others; and
+    /// the bytes of all.
+    pub fn written(&mut self, tier: u8, now: f64, names: Vec<String>, numbers: &[f64], bytes: f64, end: u8) {
+        let values: Vec<Written<'_>> = names
+            .iter()
+            .zip(numbers.as_chunks().0)
+            .map(|(name, &[generation, sets, replaces])| Written {
+                name,
+                generation: to_time(generation),
+                sets: sets as u64,
+                replaces: replaces != 0.0,
+            })
+            .collect();
+        self.chain.handle_written(tier.into(), to_time(now), &values, bytes as usize, to_failure(end));
     }
 
-    /// Whether values of so many bytes, envelope included, are too large for all tiers that keys of this part use.
-    pub fn is_too_large(&self, place: &str, bytes: usize) -> bool {
-        self.chain.is_too_large(&Place::from_name(place), bytes)
+    /// A value of so many bytes is not written to a tier, since a newer one of its key is.
+    pub fn overtaken(&mut self, tier: u8, bytes: f64) {
+        self.chain.handle_overtaken(tier.into(), bytes as usize);
     }
 
     /// A key (`kind` 0), what bears a tag (1), or all in a part (2) was purged; with `here` somebody else tells the tiers; with `at` a

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use super::breaker::{Breaker, BreakerOptions, BreakerState, Change};
 use super::envelope::{Envelope, Kind, Lifetimes};
 use super::figures::{Ledger, TierFigures};
-use super::marks::{MOST_TIERS, Marks};
-use super::names::{Place, value_of_mark};
+use super::marks::{MOST_TIERS, Marks, Order, Owed};
+use super::names::{Place, mark_of_value, value_of_mark};
 use super::refused::Refused;
 use super::seal::Seal;
 use crate::time::{Timestamp, Ttl};
@@ -135,6 +135,9 @@ pub struct NewValue<'a> {
     pub compressed: bool,
     /// See [`Envelope::weight`].
     pub weight: Option<u32>,
+    /// Whether what lies below of its key, if anything does, is older and not to be handed out any more. A tier that can't be given the
+    /// value is told so.
+    pub replaces: bool,
     /// The value.
     pub payload: &'a [u8],
 }
@@ -148,6 +151,38 @@ pub struct Write {
     pub bytes: Vec<u8>,
     /// Where.
     pub puts: Vec<Put>,
+    /// See [`NewValue::generation`].
+    pub generation: Timestamp,
+    /// See [`NewValue::sets`].
+    pub sets: u64,
+    /// See [`NewValue::replaces`].
+    pub replaces: bool,
+}
+
+/// A value whose write to a tier has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// See [`Write::name`].
+    pub name: &'a str,
+    /// See [`NewValue::generation`].
+    pub generation: Timestamp,
+    /// See [`NewValue::sets`]; of what was copied from a tier what it says then.
+    pub sets: u64,
+    /// See [`NewValue::replaces`].
+    pub replaces: bool,
+}
+
+impl Written<'_> {
+    fn order(&self) -> Order {
+        (self.sets, self.generation)
+    }
+}
+
+impl Write {
+    /// To be told by when the write to a tier has ended.
+    pub fn written(&self) -> Written<'_> {
+        Written { name: &self.name, generation: self.generation, sets: self.sets, replaces: self.replaces }
+    }
 }
 
 /// One of the tiers in which a value is to be stored. Its end is told by [`Chain::handle_written`] or [`Chain::handle_skipped`].
@@ -179,7 +214,7 @@ pub struct Delivery {
     pub deletes: Vec<String>,
     /// How long the marks have to stay, in ms.
     pub ttl: u64,
-    told: Vec<(String, Timestamp)>,
+    told: Vec<Owed>,
 }
 
 /// What a chain knows of its tiers, and decides.
@@ -279,13 +314,23 @@ impl Chain {
             payload: value.payload,
         };
         let left = envelope.ends().millis_since(now);
-        if left == 0 || envelope.lifetimes.ttl == Ttl::ZERO {
+        let lives = left > 0 && envelope.lifetimes.ttl != Ttl::ZERO;
+        let Some(bytes) = lives.then(|| envelope.encode(&self.seal)).flatten() else {
+            if value.replaces {
+                self.purge(now, value.place, Purge::Key(value.key));
+            }
             return None;
+        };
+        let mut puts = Vec::new();
+        for tier in (0..self.tiers.len()).filter(|&tier| self.uses(value.place, tier)).collect::<Vec<_>>() {
+            match self.put(now, value.place, tier, bytes.len(), left) {
+                Some(put) => puts.push(put),
+                None if value.replaces => self.marks.owe(now, &own, (value.sets, value.generation), tier),
+                None => {}
+            }
         }
-        let bytes = envelope.encode(&self.seal)?;
-        let puts =
-            (0..self.tiers.len()).filter_map(|tier| self.put(now, value.place, tier, bytes.len(), left)).collect();
-        Some(Write { name, bytes, puts })
+        let NewValue { generation, sets, replaces, .. } = *value;
+        Some(Write { name, bytes, puts, generation, sets, replaces })
     }
 
     /// Whether a value may be stored in a tier now, and for how long.
@@ -312,29 +357,50 @@ impl Chain {
         Some(Put { tier, ttl })
     }
 
-    /// Whether values of so many bytes, envelope included, are too large for all tiers that keys of this part use: what lies there of
-    /// such a one's key is older than it.
-    pub fn is_too_large(&self, place: &Place, bytes: usize) -> bool {
-        let mut used = (0..).zip(&self.tiers).filter(|(tier, _)| self.uses(place, *tier)).peekable();
-        used.peek().is_some() && used.all(|(_, tier)| bytes > tier.options.max_value_bytes)
-    }
-
     /// A write to a tier, of one value or several, has ended.
-    pub fn handle_written(&mut self, tier: usize, now: Timestamp, values: u64, bytes: usize, failure: Option<Failure>) {
+    pub fn handle_written(
+        &mut self,
+        tier: usize,
+        now: Timestamp,
+        values: &[Written<'_>],
+        bytes: usize,
+        failure: Option<Failure>,
+    ) {
         let Some(known) = self.tiers.get_mut(tier) else { return };
         known.arrived(bytes);
+        let figures = known.figures.whole_mut();
         match failure {
-            None => known.figures.whole_mut().writes += values,
-            Some(_) => known.figures.whole_mut().write_errors += values,
+            None => figures.writes += values.len() as u64,
+            Some(_) => figures.write_errors += values.len() as u64,
+        }
+        for value in values {
+            match (failure, mark_of_value(value.name)) {
+                (None, Some(mark)) => self.marks.written(&mark, value.order(), tier),
+                (None, None) => {}
+                (Some(_), _) => self.owe(tier, now, value),
+            }
         }
         self.end_of_write(tier, now, failure);
     }
 
     /// A value that was to be written to a tier is not: what waits to be written there is too much already.
-    pub fn handle_skipped(&mut self, tier: usize, bytes: usize) {
+    pub fn handle_skipped(&mut self, tier: usize, now: Timestamp, value: Written<'_>, bytes: usize) {
         let Some(known) = self.tiers.get_mut(tier) else { return };
         known.arrived(bytes);
         known.figures.whole_mut().writes_skipped += 1;
+        self.owe(tier, now, &value);
+    }
+
+    /// A newer value of the same key is to be written to the tier, so that this one is not.
+    pub fn handle_overtaken(&mut self, tier: usize, bytes: usize) {
+        self.tiers.get_mut(tier).into_iter().for_each(|known| known.arrived(bytes));
+    }
+
+    /// What a tier may have is older than a value that it could not be given.
+    fn owe(&mut self, tier: usize, now: Timestamp, value: &Written<'_>) {
+        if let Some(mark) = mark_of_value(value.name).filter(|_| value.replaces) {
+            self.marks.owe(now, &mark, value.order(), tier);
+        }
     }
 
     /// Something was deleted, expired or written to its source: whatever was loaded before is not to come back, from here at
@@ -377,7 +443,7 @@ impl Chain {
         self.sets
     }
 
-    /// Whether a tier has yet to be told of purges.
+    /// Whether a tier has yet to be told of purges, or of values that it could not be given.
     pub fn owes(&self, tier: usize) -> bool {
         self.marks.owed(tier) > 0
     }
@@ -397,9 +463,10 @@ impl Chain {
         let generation = self.options.covers(now);
         let marks = told
             .iter()
-            .filter_map(|(name, _)| Some((name.clone(), Envelope::mark(name, generation).encode(&self.seal)?)));
+            .filter(|owed| owed.is_purge)
+            .filter_map(|Owed { name, .. }| Some((name.clone(), Envelope::mark(name, generation).encode(&self.seal)?)));
         let marks = marks.collect();
-        let deletes = told.iter().filter_map(|(name, _)| value_of_mark(name)).collect();
+        let deletes = told.iter().filter_map(|owed| value_of_mark(&owed.name)).collect();
         let ttl = generation.after(Ttl::Millis(self.options.max_lifetime.saturating_add(self.options.clock_skew)));
         let ttl = ttl.millis_since(now);
         Some(Delivery { marks, deletes, ttl, told })
@@ -410,7 +477,7 @@ impl Chain {
         if failure.is_none() {
             self.marks.told(tier, &delivery.told);
             if let Some(known) = self.tiers.get_mut(tier) {
-                known.figures.whole_mut().purges += delivery.told.len() as u64;
+                known.figures.whole_mut().purges += delivery.told.iter().filter(|owed| owed.is_purge).count() as u64;
             }
         }
         self.end_of_write(tier, now, failure);

@@ -34,6 +34,10 @@ struct Mark {
     made_at: Timestamp,
     /// The tiers that have yet to be told, a bit for each.
     owed: u32,
+    /// Those that may have an older value than `latest`, and have yet to delete it.
+    unwritten: u32,
+    /// The latest value that a tier could not be given.
+    latest: Order,
     /// Whether no tier is told, and nobody else tells it.
     only_here: bool,
     /// Of all values that were set here, the number of the last one of this key; 0 for none.
@@ -42,6 +46,28 @@ struct Mark {
 
 /// So many tiers can a chain have.
 pub(super) const MOST_TIERS: usize = 8;
+
+/// Which of two values of a key is the later one, as far as this isolate knows: by how many values had been set, and by generation.
+pub(super) type Order = (u64, Timestamp);
+
+/// What a tier has yet to be told.
+#[derive(Clone, Debug)]
+pub(super) struct Owed {
+    pub name: String,
+    generation: Timestamp,
+    /// Whether it was purged. If not, the tier lacks a newer value, and has to delete the older one and no more.
+    pub is_purge: bool,
+}
+
+impl Mark {
+    fn to_tell(&self) -> u32 {
+        self.owed | self.unwritten
+    }
+
+    fn concerns(&self, tier: usize) -> bool {
+        self.to_tell() >> tier & 1 == 1
+    }
+}
 
 impl Marks {
     /// Whether what has this generation was purged, if these are the marks that would end it.
@@ -75,6 +101,36 @@ impl Marks {
         self.keep_within(now);
     }
 
+    /// A tier could not be given a value, and may have an earlier one of the same key: that is not believed here, and the tier has to
+    /// delete it. Where there is no room for that it is forgotten, unlike a purge.
+    pub fn owe(&mut self, now: Timestamp, name: &str, value: Order, tier: usize) {
+        let earlier = value.1.before(1);
+        if !self.by_name.contains_key(name) {
+            self.insert(now, name.to_owned(), earlier, 0);
+        }
+        if let Some(mark) = self.by_name.get_mut(name) {
+            mark.generation = mark.generation.max(earlier);
+            mark.latest = mark.latest.max(value);
+        }
+        self.set_unwritten(name, tier, true);
+        self.keep_within(now);
+    }
+
+    /// A tier has been given a value, perhaps an earlier one than that which it lacks.
+    pub fn written(&mut self, name: &str, value: Order, tier: usize) {
+        if let Some(mark) = self.by_name.get(name) {
+            let is_earlier = value < mark.latest;
+            self.set_unwritten(name, tier, is_earlier);
+        }
+    }
+
+    fn set_unwritten(&mut self, name: &str, tier: usize, is_unwritten: bool) {
+        let Some((mark, count)) = self.by_name.get_mut(name).zip(self.owed.get_mut(tier)) else { return };
+        let before = mark.concerns(tier);
+        mark.unwritten = mark.unwritten & !(1 << tier) | u32::from(is_unwritten) << tier;
+        *count = *count + usize::from(mark.concerns(tier)) - usize::from(before);
+    }
+
     fn insert(&mut self, now: Timestamp, name: String, generation: Timestamp, owed: u32) -> &mut Mark {
         let name = name.into_boxed_str();
         // Made again within a millisecond, it stands there already.
@@ -82,12 +138,20 @@ impl Marks {
             self.order.push_back((name.clone(), now));
             self.bytes += name.len();
         }
-        let new = Mark { generation, made_at: now, owed: 0, only_here: false, set: 0 };
+        let new = Mark {
+            generation,
+            made_at: now,
+            owed: 0,
+            unwritten: 0,
+            latest: Order::default(),
+            only_here: false,
+            set: 0,
+        };
         let mark = self.by_name.entry(name).or_insert(new);
         mark.generation = mark.generation.max(generation);
         mark.made_at = now;
         for (tier, count) in self.owed.iter_mut().enumerate() {
-            *count += usize::from((owed & !mark.owed) >> tier & 1 == 1);
+            *count += usize::from((owed & !mark.to_tell()) >> tier & 1 == 1);
         }
         mark.owed |= owed;
         mark
@@ -106,7 +170,7 @@ impl Marks {
             return;
         }
         let Some(mark) = self.by_name.remove(&name) else { return };
-        self.settle(mark.owed);
+        self.settle(mark.to_tell());
         if mark.owed != 0 || mark.only_here || now.millis_since(made_at) < RETAINED {
             self.floor = self.floor.max(mark.generation);
         }
@@ -126,22 +190,24 @@ impl Marks {
     }
 
     /// Some of the marks that a tier has yet to be told, the oldest first.
-    pub fn owed_to(&self, tier: usize, most: usize) -> Vec<(String, Timestamp)> {
+    pub fn owed_to(&self, tier: usize, most: usize) -> Vec<Owed> {
         if self.owed(tier) == 0 {
             return Vec::new();
         }
         let current = self.order.iter().filter_map(|(name, made_at)| {
-            let mark = self.by_name.get(name).filter(|mark| mark.made_at == *made_at && mark.owed >> tier & 1 == 1)?;
-            Some((name.to_string(), mark.generation))
+            let mark = self.by_name.get(name).filter(|mark| mark.made_at == *made_at && mark.concerns(tier))?;
+            let (name, generation) = (name.to_string(), mark.generation);
+            Some(Owed { name, generation, is_purge: mark.owed >> tier & 1 == 1 })
         });
-        let floor = (self.floor_owed >> tier & 1 == 1).then(|| (all(), self.floor));
-        let mut marks: Vec<(String, Timestamp)> = Vec::new();
+        let floor = self.floor_owed >> tier & 1 == 1;
+        let floor = floor.then(|| Owed { name: all(), generation: self.floor, is_purge: true });
+        let mut marks: Vec<Owed> = Vec::new();
         for mark in floor.into_iter().chain(current) {
             if marks.len() == most {
                 break;
             }
             // One of all may be owed beside the floor, and after a clock was set back one stands there twice.
-            if marks.iter().all(|(name, _)| *name != mark.0) {
+            if marks.iter().all(|known| known.name != mark.name) {
                 marks.push(mark);
             }
         }
@@ -149,16 +215,17 @@ impl Marks {
     }
 
     /// A tier has been told these.
-    pub fn told(&mut self, tier: usize, marks: &[(String, Timestamp)]) {
-        for (name, generation) in marks {
+    pub fn told(&mut self, tier: usize, marks: &[Owed]) {
+        for Owed { name, generation, .. } in marks {
             if *generation == self.floor && *name == all() {
                 self.floor_owed &= !(1 << tier);
             }
             if let Some(mark) = self.by_name.get_mut(name.as_str())
                 && mark.generation == *generation
-                && mark.owed >> tier & 1 == 1
+                && mark.concerns(tier)
             {
                 mark.owed &= !(1 << tier);
+                mark.unwritten &= !(1 << tier);
                 if let Some(count) = self.owed.get_mut(tier) {
                     *count -= 1;
                 }

@@ -37,7 +37,9 @@ pub(crate) mod seal;
 pub mod snapshot;
 
 pub use breaker::{BreakerOptions, BreakerState};
-pub use chain::{Chain, ChainEvent, ChainOptions, Delivery, Failure, Lane, NewValue, Purge, Put, TierOptions, Write};
+pub use chain::{
+    Chain, ChainEvent, ChainOptions, Delivery, Failure, Lane, NewValue, Purge, Put, TierOptions, Write, Written,
+};
 pub use envelope::{Envelope, Freshness, Kind, Lifetimes};
 pub use figures::TierFigures;
 pub use follow::{Bound, FollowFigures, FollowOptions, LogFollower, Look, Next, Page, Told};

@@ -120,6 +120,11 @@ pub(super) fn value_of_mark(mark: &str) -> Option<String> {
     mark.strip_prefix('k').map(|rest| format!("v{rest}"))
 }
 
+/// Where the mark of the key lies whose value lies here.
+pub(super) fn mark_of_value(value: &str) -> Option<String> {
+    value.strip_prefix('v').map(|rest| format!("k{rest}"))
+}
+
 fn path<S: AsRef<str>>(names: &[S]) -> String {
     let names: Vec<String> = names.iter().map(|name| escape(name.as_ref())).collect();
     names.join("/")

@@ -271,6 +271,76 @@ test("of two values of a key that are set in one turn a tier is sent the last al
   );
 });
 
+test("of values of a key that are set one after the other a tier has the last in the end, and is sent few", async () => {
+  const store = memoryTier();
+  let writes = 0;
+  // Each write takes less time than the one before, so that they would end in the wrong order.
+  const set = async (entry) => {
+    await new Promise((resolve) => setTimeout(resolve, Math.max(1, 30 - 10 * writes++)));
+    return store.set(entry);
+  };
+  const { isolate } = world([{ ...wrapped(store), set, setMany: undefined }]);
+  const [{ cache, chain }, b] = [isolate(), isolate()];
+  for (let n = 1; n <= 100; n++) {
+    cache.set("k", n);
+    await Promise.resolve();
+    if (n % 10 === 0) await new Promise((resolve) => setTimeout(resolve));
+  }
+  await chain.flush();
+  equal(await b.cache.getOrSet("k", () => "loaded"), 100);
+  ok(writes < 30, `${writes} writes`);
+});
+
+test("a write that never ends holds the next one of its key up for the tier's timeout, and no longer", async () => {
+  const store = memoryTier();
+  let writes = 0;
+  const set = (entry) => (writes++ === 0 ? new Promise(() => {}) : store.set(entry));
+  const { isolate } = world([{ ...wrapped(store), options: { timeout: 20 }, set, setMany: undefined }]);
+  const [{ cache, chain }, b] = [isolate(), isolate()];
+  cache.set("k", 1);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  cache.set("k", 2);
+  await chain.flush();
+  equal(await b.cache.getOrSet("k", () => "loaded"), 2);
+});
+
+test("a tier that could not be given what was set has nothing older when it works again", async () => {
+  const replace = {
+    "a write that failed": (a) => a.cache.set("k", "new"),
+    "one that failed by force": (a) => a.cache.getOrSet("k", () => "new", { forceFresh: true }),
+    "a value too large for one of two": (a) => a.cache.set("k", "x".repeat(1_000)),
+    "while its breaker is open": async (a) => {
+      for (let n = 0; n < 6; n++) await a.cache.getOrSet(`other ${n}`, () => n).then(() => a.chain.flush());
+      a.cache.set("k", "new");
+    },
+  };
+  for (const [how, act] of Object.entries(replace)) {
+    const upper = memoryTier({ name: "upper", maxValueBytes: 500 });
+    let fails = false;
+    const failing = (name) => async (of) => {
+      if (fails) throw new Error("down");
+      return upper[name](of);
+    };
+    const spy = { ...wrapped(upper), options: upper.options, set: failing("set"), delete: failing("delete") };
+    const { isolate, advance } = world([spy, memoryTier({ name: "lower" })]);
+    const [a, b] = [isolate(), isolate()];
+    a.cache.set("k", "old");
+    await a.chain.flush();
+    advance(10);
+    fails = !how.includes("too large");
+    await act(a);
+    await a.chain.flush();
+    equal(a.chain.stats()[0].owesPurges, fails, how);
+    fails = false;
+    advance(10_000);
+    await a.cache.getOrSet("another", () => 1);
+    await a.chain.flush();
+    ok(!a.chain.stats()[0].owesPurges, how);
+    // What the lower tier has is the new one.
+    ok((await b.cache.getOrSet("k", () => "loaded")) !== "old", how);
+  }
+});
+
 test("a key that everybody has left before its batch went is not kept below as nothing", async () => {
   const { isolate } = world();
   const controller = new AbortController();

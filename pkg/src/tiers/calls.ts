@@ -40,6 +40,7 @@ export function getMany(tier: Tier, names: readonly string[]): PromiseLike<reado
 }
 
 export function setMany(tier: Tier, entries: readonly TierEntry[]): PromiseLike<unknown> {
+  if (entries.length === 0) return Promise.resolve();
   if (tier.setMany !== undefined) return tier.setMany(entries);
   return Promise.all(entries.map((entry) => tier.set(entry)));
 }

@@ -30,7 +30,7 @@ import { LeaseClient } from "./lease.js";
 import { isOfInstance, isOfProcess } from "./parts.js";
 import { type TierValue, Reader, type ReadResult } from "./reader.js";
 import { toSecrets } from "./secrets.js";
-import type { BodyStore, LeaseSource, Tier, TierChain, TierOptions, TiersOptions } from "./types.js";
+import type { BodyStore, LeaseSource, Tier, TierChain, TierEntry, TierOptions, TiersOptions } from "./types.js";
 import { Chain, type ChainOf, place as placeName, TierPage as Page } from "./wasm.js";
 import { Writer } from "./writer.js";
 
@@ -172,8 +172,8 @@ class TierDriver implements TierChain, AttachedBytes {
     this.#writers = this.#tiers.map(
       (tier, index) => new Writer(host, chain, tier, index, this.#timeouts[index]!, used),
     );
-    const promote = (tier: number, name: string, bytes: Uint8Array, ttl: number): void => {
-      void this.#writers[tier]!.write({ name, bytes, ttl });
+    const promote = (tier: number, entry: TierEntry, began: number): void => {
+      void this.#writers[tier]!.write({ ...entry, began, sets: chain.sets(), replaces: false });
     };
     this.#reader = new Reader(host, chain, this.#tiers, promote, used);
     return this;
@@ -367,20 +367,16 @@ class TierDriver implements TierChain, AttachedBytes {
         return false;
       })
       .then((mayBeShared) => {
-        if (!mayBeShared && entry.replaces) this.#purgeKey(entry.place, entry.key);
+        if (!mayBeShared && entry.replaces) this.#chain.purge(this.#host!.now(), entry.place, 0, entry.key, false);
+        this.#afterUse();
         this.#storing.delete(stored);
       });
     this.#storing.add(stored);
     return stored;
   }
 
-  #purgeKey(place: string, key: string): void {
-    this.#chain.purge(this.#host!.now(), place, 0, key, false);
-    this.#afterUse();
-  }
-
-  /** `false`: no tier may have it, since it is over at once or too large. */
-  async #write({ place, key, value, began, sets, life, all }: NewEntry): Promise<boolean> {
+  /** `false`: no tier may have it, since it is over at once. */
+  async #write({ place, key, value, began, sets, life, replaces, all }: NewEntry): Promise<boolean> {
     const { idleTtl = Infinity, age, tags, bytes } = life;
     // Of a value below nobody knows when it was last used.
     const ttl = Math.min(life.ttl, idleTtl);
@@ -402,16 +398,18 @@ class TierDriver implements TierChain, AttachedBytes {
       payload.compressed,
       bytes,
       age,
+      replaces,
       payload.bytes,
     );
+    // It may owe a tier something now.
+    this.#afterUse();
     if (write === undefined) return true;
     const [name, whole, puts] = [write.name(), write.bytes(), write.puts()];
     write.free();
-    if (this.#chain.is_too_large(place, whole.length)) return false;
     const waits: Promise<void>[] = [];
     for (let at = 0; at < puts.length; at += 2) {
       const tier = puts[at]!;
-      const written = this.#writers[tier]!.write({ name, bytes: whole, ttl: puts[at + 1]! });
+      const written = this.#writers[tier]!.write({ name, bytes: whole, ttl: puts[at + 1]!, began, sets, replaces });
       if (all || this.#through[tier]) waits.push(written);
     }
     await Promise.all(waits);

@@ -1,6 +1,6 @@
 import type { TierHost } from "../types/tiering.js";
 import { ERROR, getMany, Session, within, WELL } from "./calls.js";
-import type { Tier } from "./types.js";
+import type { Tier, TierEntry } from "./types.js";
 import { type ChainOf, type Found, Read, type ReadOf } from "./wasm.js";
 
 /** A key that is asked for. */
@@ -45,7 +45,7 @@ export class Reader {
     private readonly host: TierHost,
     private readonly chain: ChainOf,
     private readonly tiers: readonly Tier[],
-    private readonly promote: (tier: number, name: string, bytes: Uint8Array, ttl: number) => void,
+    private readonly promote: (tier: number, entry: TierEntry, began: number) => void,
     private readonly onTierUsed: () => void,
   ) {}
 
@@ -110,8 +110,9 @@ export class Reader {
       const name = read.name(item)!;
       const found = read.found(chain, now, item);
       const bytes = found === undefined ? undefined : brought[found.tier()]!.get(name);
+      const began = found?.generation() ?? now;
       found?.free();
-      this.promote(tier, name, bytes ?? new Uint8Array(0), ttl);
+      this.promote(tier, { name, bytes: bytes ?? new Uint8Array(0), ttl }, began);
     }
   }
 

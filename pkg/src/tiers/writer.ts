@@ -1,16 +1,37 @@
+import { deferred } from "../runtime/deferred.js";
 import type { TierHost } from "../types/tiering.js";
 import { deleteMany, Session, setMany, within } from "./calls.js";
 import type { Tier, TierEntry } from "./types.js";
 import type { ChainOf } from "./wasm.js";
 
-interface Turn {
-  readonly entries: TierEntry[];
-  readonly ended: Promise<void>;
+/** What is to be written. */
+export interface NewBytes extends TierEntry {
+  /** When its load began, and how many values had been set by then. */
+  readonly began: number;
+  readonly sets: number;
+  /** Whether what lies there is older, and not to be handed out any more. */
+  replaces: boolean;
 }
 
-/** Writes what is to be written to a tier in one turn together, and tells it of purges. */
+interface Turn {
+  /** By name. */
+  readonly values: Map<string, NewBytes>;
+  readonly ended: Promise<void>;
+  /** When it has ended, or was lost with its request. */
+  readonly until: number;
+  /** What is written when it has ended, by name. */
+  readonly next: Map<string, NewBytes>;
+}
+
+/**
+ * Writes what is to be written to a tier in one turn together, and tells it of purges. Of two values of one name the later
+ * is written when the one before has been, since either may arrive first.
+ */
 export class Writer {
+  /** The one that takes more. */
   private turn: Turn | undefined = undefined;
+  /** Of each name that is being written its last turn. */
+  private readonly turns = new Map<string, Turn>();
   /** Until when somebody tells the tier. In a Worker that one may be gone with its request. */
   private toldBy = -Infinity;
   /** What is on its way. */
@@ -25,27 +46,88 @@ export class Writer {
     private readonly onTierUsed: () => void,
   ) {}
 
-  /** Writes an entry soon; resolves when it has been written, or not. */
-  write(entry: TierEntry): Promise<void> {
+  /** Writes a value soon; resolves when it has been written, or a later one is to be, or neither. */
+  write(value: NewBytes): Promise<void> {
+    const { name } = value;
+    const before = this.turns.get(name);
+    if (before === undefined || before === this.turn || this.isOver(name, before)) return this.add(value);
+    this.overtake(before.next, value);
+    const written = this.writeNext(before, name);
+    this.hold(written);
+    return written;
+  }
+
+  /** Writes what comes after a turn when that has ended, unless another who waited does. */
+  private async writeNext(before: Turn, name: string): Promise<void> {
+    const { host } = this;
+    await within(host, before.until - host.now(), () => before.ended);
+    const next = before.next.get(name);
+    before.next.delete(name);
+    if (next !== undefined) return this.add(next);
+    const turn = this.turns.get(name);
+    if (turn !== undefined) await within(host, turn.until - host.now(), () => turn.ended);
+  }
+
+  private add(value: NewBytes): Promise<void> {
+    const { name } = value;
     const turn = (this.turn ??= this.begin());
-    turn.entries.push(entry);
+    this.overtake(turn.values, value);
+    // What was lost with its request stands at the beginning.
+    for (const [lost, before] of this.turns) {
+      if (!this.isOver(lost, before)) break;
+      this.turns.delete(lost);
+    }
+    this.turns.delete(name);
+    this.turns.set(name, turn);
     return turn.ended;
   }
 
+  /** Whether nobody need wait for a turn that writes this name, nor for who waits for it. */
+  private isOver(name: string, { until, next }: Turn): boolean {
+    return until + (next.has(name) ? this.timeout : 0) <= this.host.now();
+  }
+
+  /** Puts a value where one of the same name may be, which then is not written. */
+  private overtake(values: Map<string, NewBytes>, value: NewBytes): void {
+    const before = values.get(value.name);
+    if (before !== undefined) {
+      this.chain.overtaken(this.index, before.bytes.length);
+      value.replaces ||= before.replaces;
+    }
+    values.set(value.name, value);
+  }
+
   private begin(): Turn {
-    const entries: TierEntry[] = [];
     const { host } = this;
-    const ended = new Promise<void>((resolve) => host.afterPromiseJobs(resolve, entries)).then(async () => {
-      this.turn = undefined;
-      const bytes = entries.reduce((sum, entry) => sum + entry.bytes.length, 0);
-      const session = new Session(this.tier);
-      const { end } = await within(host, this.timeout, () => setMany(session.open(), entries));
-      session.close();
-      this.chain.written(this.index, host.now(), entries.length, bytes, end);
-      this.onTierUsed();
-    });
+    // Another request may wait for it.
+    const { promise: ended, resolve } = deferred<void>();
+    const turn = { values: new Map(), ended, until: host.now() + 2 * this.timeout, next: new Map() };
+    const gathered = {
+      get length() {
+        return turn.values.size;
+      },
+    };
+    host.afterPromiseJobs(() => this.hold(this.run(turn).finally(resolve)), gathered);
     this.hold(ended);
-    return { entries, ended };
+    return turn;
+  }
+
+  private async run(turn: Turn): Promise<void> {
+    const { host } = this;
+    if (this.turn === turn) this.turn = undefined;
+    const values = [...turn.values.values()];
+    const entries = values.map(({ name, bytes, ttl }) => ({ name, bytes, ttl }));
+    const bytes = values.reduce((sum, value) => sum + value.bytes.length, 0);
+    const session = new Session(this.tier);
+    const { end } = await within(host, this.timeout, () => setMany(session.open(), entries));
+    session.close();
+    const numbers = Float64Array.from(values.flatMap(({ began, sets, replaces }) => [began, sets, Number(replaces)]));
+    this.chain.written(this.index, host.now(), [...turn.values.keys()], numbers, bytes, end);
+    for (const name of turn.values.keys()) {
+      // Who comes before the next one has begun is to follow it.
+      if (this.turns.get(name) === turn && !turn.next.has(name)) this.turns.delete(name);
+    }
+    this.onTierUsed();
   }
 
   /** Tells the tier what was purged, as far as it has not been told. */

@@ -93,7 +93,7 @@ export interface TierStats {
   readonly tooLarge: number;
   /** Values that came from a tier below. */
   readonly promotions: number;
-  /** Purges that it was told, and those that it has yet to be told. */
+  /** Purges that it was told, and whether it has yet to be told of some, or to delete what it could not be given a newer value of. */
   readonly purges: number;
   readonly owesPurges: boolean;
   /** Fresh and stale values per key asked for; failed reads per read. From 0 to 1, and 0 before there is anything to divide. */

@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 use futures_util::future::{Either, LocalBoxFuture, join_all, select};
 
 use super::settings::{Settings, Store};
-use super::turns::{Reading, Writing, next_turn};
+use super::turns::{Outbox, Reading, next_turn};
 use crate::engine::inner::Inner;
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
@@ -28,8 +28,8 @@ pub(super) struct Driver<K, V, R: Runtime> {
     pub log: Box<dyn Fn(&str)>,
     /// The reads that take more keys, by whether stale values are an answer.
     pub reading: [RefCell<Option<Reading<R>>>; 2],
-    /// For each tier the write that takes more entries.
-    pub writing: Vec<RefCell<Option<Writing<R>>>>,
+    /// For each tier what is on its way there.
+    pub outboxes: Vec<RefCell<Outbox<R>>>,
     /// For each tier, until when somebody tells it of purges.
     pub told_by: Vec<Cell<Timestamp>>,
     /// What is on its way, and when it is lost at the latest.
@@ -43,10 +43,10 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         for store in &stores {
             chain.add_tier(store.options.machine);
         }
-        let writing = stores.iter().map(|_| RefCell::default()).collect();
+        let outboxes = stores.iter().map(|_| RefCell::default()).collect();
         let told_by = stores.iter().map(|_| Cell::default()).collect();
         let (chain, reading, jobs) = (RefCell::new(chain), Default::default(), RefCell::default());
-        Self { inner, chain, stores: stores.into(), codec, compress_from, log, reading, writing, told_by, jobs }
+        Self { inner, chain, stores: stores.into(), codec, compress_from, log, reading, outboxes, told_by, jobs }
     }
 
     /// The time of day; the last one where there is no cache any more.

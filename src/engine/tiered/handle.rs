@@ -68,7 +68,7 @@ pub struct TierStats {
     pub reads: BreakerState,
     /// See `reads`.
     pub writes: BreakerState,
-    /// Whether the tier has yet to be told of purges.
+    /// Whether the tier has yet to be told of purges, or to delete what it could not be given a newer value of.
     pub owes_purges: bool,
 }
 

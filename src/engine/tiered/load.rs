@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::driver::Driver;
 use super::life::{TierLifetime, place_of};
-use super::turns::{ReadRequest, TierValue};
+use super::turns::{NewBytes, ReadRequest, TierValue};
 use crate::engine::below::{Below, TierLoad};
 use crate::engine::call::LoadCtx;
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
 use crate::error::LoadError;
-use crate::tier::{self, Lifetimes, NewValue, Purge};
+use crate::tier::{self, Lifetimes, NewValue, Purge, Write};
 use crate::tiers::codec::{Payload, inflate, key_text};
 use crate::time::{Timestamp, Ttl};
 
@@ -31,10 +31,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     pub fn set(self: &Rc<Self>, place: &tier::Place, key: &str, value: &V, life: &TierLifetime<'_>) {
         let now = self.now();
         self.chain.borrow_mut().supersede(now, place, key);
-        if self.store(place, key, value, self.moment(), life).is_none() {
-            // What lies below is older.
-            self.purge(place, Purge::Key(key));
-        }
+        self.store(place, key, value, self.moment(), life, true);
     }
 
     /// Now, and how many values have been set.
@@ -42,8 +39,8 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         (self.now(), self.chain.borrow().sets())
     }
 
-    /// Stores a value in all tiers; what stores it in those that write through. `None`: no tier may have it, since it is over at once,
-    /// can't be written or is too large.
+    /// Stores a value in all tiers; what stores it in those that write through. With `replaces` what lies below is older, and goes
+    /// where the value can't be stored.
     fn store(
         self: &Rc<Self>,
         place: &tier::Place,
@@ -51,17 +48,13 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         value: &V,
         (generation, sets): (Timestamp, u64),
         life: &TierLifetime<'_>,
-    ) -> Option<Vec<Rc<SharedTask<R>>>> {
-        if life.lifetimes.ttl == Ttl::ZERO {
-            return None;
-        }
-        let payload = match self.codec.encode(value) {
-            Ok(bytes) => Payload::new(bytes, self.compress_from),
-            // It is not shared; that it can't be is for whoever calls `insert` or wrote the loader to know.
-            Err(error) => {
-                (self.log)(&format!("nearcache: a value was not stored in tiers: {error}"));
-                return None;
+        replaces: bool,
+    ) -> Vec<Rc<SharedTask<R>>> {
+        let Some(payload) = self.encode(value, life) else {
+            if replaces {
+                self.purge(place, Purge::Key(key));
             }
+            return Vec::new();
         };
         let value = NewValue {
             place,
@@ -74,22 +67,39 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             codec: self.codec.id(),
             compressed: payload.compressed,
             weight: life.weight,
+            replaces,
             payload: &payload.bytes,
         };
         let now = self.now();
         let write = self.chain.borrow_mut().write(now, &value);
-        let Some(write) = write else { return Some(Vec::new()) };
-        if self.chain.borrow().is_too_large(place, write.bytes.len()) {
-            return None;
-        }
-        let (name, bytes) = (Rc::from(write.name), Rc::from(write.bytes));
+        // It may owe a tier something now.
+        self.after_use();
+        let Some(write) = write else { return Vec::new() };
+        let Write { name, bytes, puts, generation, sets, replaces } = write;
+        let (name, bytes): (Rc<str>, Rc<[u8]>) = (name.into(), bytes.into());
         let mut through = Vec::new();
-        for put in write.puts {
-            let written = self.write(put, &name, &bytes);
+        for put in puts {
+            let (name, bytes) = (name.clone(), bytes.clone());
+            let written = self.write(put.tier, NewBytes { name, bytes, ttl: put.ttl, generation, sets, replaces });
             let waits = self.stores.get(put.tier).is_some_and(|store| store.options.through);
             through.extend(written.filter(|_| waits));
         }
-        Some(through)
+        through
+    }
+
+    /// `None`: it is over at once, or can't be written.
+    fn encode(&self, value: &V, life: &TierLifetime<'_>) -> Option<Payload> {
+        if life.lifetimes.ttl == Ttl::ZERO {
+            return None;
+        }
+        match self.codec.encode(value) {
+            Ok(bytes) => Some(Payload::new(bytes, self.compress_from)),
+            // It is not shared; that it can't be is for whoever calls `insert` or wrote the loader to know.
+            Err(error) => {
+                (self.log)(&format!("nearcache: a value was not stored in tiers: {error}"));
+                None
+            }
+        }
     }
 
     /// What the tiers have is decoded; what can't be read is nothing.
@@ -152,12 +162,9 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
                 if !load.ctx.is_skipped() {
                     let said = load.ctx.tags();
                     let life = load.said.life(load.ctx, &said, (load.is_absent)(&value));
-                    let through = self.store(&place, &key, &value, began, &life);
-                    if through.is_none() && (held.is_some() || load.said.forced) {
-                        // As of what is set.
-                        self.purge(&place, Purge::Key(&key));
-                    }
-                    join_all(through.iter().flatten().map(|task| task.join())).await;
+                    let replaces = held.is_some() || load.said.forced;
+                    let through = self.store(&place, &key, &value, began, &life, replaces);
+                    join_all(through.iter().map(|task| task.join())).await;
                 }
                 Ok(value)
             }

@@ -6,10 +6,10 @@ use std::rc::{Rc, Weak};
 use hashbrown::HashMap;
 
 use super::driver::Driver;
-use super::turns::{FinishedRead, Group, ReadRequest, Reading, TierValue};
+use super::turns::{FinishedRead, Group, NewBytes, ReadRequest, Reading, TierValue};
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
-use crate::tier::{Failure, Promotion, Read, ReadOutcome, Step};
+use crate::tier::{Failure, Promotion, Read, ReadOutcome, Step, Written};
 
 impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     /// What the tiers have of a key. `refresh`: stale values are no answer, since that is what there is already.
@@ -76,16 +76,22 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     fn copy_upwards(self: &Rc<Self>, ended: &FinishedRead) {
         let now = self.now();
         let promotions = ended.read.promotions(&mut self.chain.borrow_mut(), now);
+        let sets = self.chain.borrow().sets();
         for Promotion { item, put, bytes: weight } in promotions {
-            let tier = match ended.read.outcome(&self.chain.borrow(), now, item) {
-                ReadOutcome::Answer(found) => Some(found.tier),
+            let found = match ended.read.outcome(&self.chain.borrow(), now, item) {
+                ReadOutcome::Answer(found) => Some((found.tier, found.generation)),
                 ReadOutcome::Load(_) => None,
             };
-            match (ended.read.name(item), tier.and_then(|tier| ended.bytes(tier, item))) {
-                (Some(name), Some(bytes)) => drop(self.write(put, &Rc::from(name), &bytes)),
+            let name = ended.read.name(item).unwrap_or_default();
+            let bytes = found.and_then(|(tier, generation)| Some((ended.bytes(tier, item)?, generation)));
+            let Some((bytes, generation)) = bytes else {
                 // What is announced is to end.
-                _ => self.chain.borrow_mut().handle_written(put.tier, now, 1, weight, Some(Failure::Error)),
-            }
+                let value = Written { name, generation: now, sets, replaces: false };
+                self.chain.borrow_mut().handle_written(put.tier, now, &[value], weight, Some(Failure::Error));
+                continue;
+            };
+            let name = name.into();
+            self.write(put.tier, NewBytes { name, bytes, ttl: put.ttl, generation, sets, replaces: false });
         }
     }
 

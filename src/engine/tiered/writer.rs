@@ -1,17 +1,17 @@
 //! What is to be written to a tier in one turn is written together, and purges are told.
 
-use std::cell::RefCell;
+use std::future::Future;
 use std::hash::Hash;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::try_join;
 
 use super::driver::Driver;
-use super::turns::{Entries, Writing};
+use super::turns::{Batch, NewBytes, Values, Writing};
 use crate::engine::runtime::Runtime;
 use crate::engine::shared_task::SharedTask;
-use crate::tier::Put;
 use crate::tiers::TierEntry;
 use crate::time::{Timestamp, Ttl};
 
@@ -28,26 +28,47 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         }
     }
 
-    /// Writes an entry soon, by this task.
-    pub fn write(self: &Rc<Self>, put: Put, name: &Rc<str>, bytes: &Rc<[u8]>) -> Option<Rc<SharedTask<R>>> {
-        let entry = TierEntry { name: name.clone(), bytes: bytes.clone(), ttl: Duration::from_millis(put.ttl) };
-        let open = self.writing.get(put.tier)?;
-        if let Some(writing) = open.borrow().as_ref().filter(|writing| !writing.task.is_over()) {
-            // Where nothing runs by itself it may stay open for long.
-            let most = self.stores.get(put.tier)?.options.machine.max_pending_bytes;
-            if !writing.entries.borrow_mut().add(entry, most) {
-                self.chain.borrow_mut().handle_skipped(put.tier, bytes.len());
-                return None;
+    /// Writes a value soon, by this task.
+    pub fn write(self: &Rc<Self>, tier: usize, value: NewBytes) -> Option<Rc<SharedTask<R>>> {
+        let before = self.outboxes.get(tier)?.borrow().before(&value.name, self.now());
+        let Some(before) = before else { return self.add(tier, value) };
+        let name = value.name.clone();
+        self.overtaken(tier, before.batch.add_next(value));
+        self.begin(2 * self.longest(tier), |driver| Self::write_next(driver, tier, before, name))
+    }
+
+    fn add(self: &Rc<Self>, tier: usize, value: NewBytes) -> Option<Rc<SharedTask<R>>> {
+        let (outbox, now, name) = (self.outboxes.get(tier)?, self.now(), value.name.clone());
+        let open = outbox.borrow().open();
+        let writing = match open {
+            Some(writing) => {
+                // Where nothing runs by itself it may stay open for long.
+                let most = self.stores.get(tier)?.options.machine.max_pending_bytes;
+                let added = writing.batch.values.borrow_mut().add(value, most);
+                match added {
+                    Ok(before) => self.overtaken(tier, before),
+                    Err(value) => {
+                        self.chain.borrow_mut().handle_skipped(tier, now, value.written(), value.bytes.len());
+                        return None;
+                    }
+                }
+                writing
             }
-            return Some(writing.task.clone());
-        }
-        let mut first = Entries::default();
-        first.add(entry, usize::MAX);
-        let entries = Rc::new(RefCell::new(first));
-        let job = |driver| Self::write_all(driver, put.tier, entries.clone());
-        let task = self.begin(self.longest(put.tier), job)?;
-        *open.borrow_mut() = Some(Writing { entries, task: task.clone() });
+            None => {
+                let batch = Batch::new(now.after(Ttl::Millis(self.longest(tier))));
+                drop(batch.values.borrow_mut().add(value, usize::MAX));
+                let task = self.begin(self.longest(tier), |driver| Self::write_all(driver, tier, batch.clone()))?;
+                Writing { batch, task }
+            }
+        };
+        let task = writing.task.clone();
+        let old = outbox.borrow_mut().begun(name, writing, now);
+        drop(old);
         Some(task)
+    }
+
+    fn overtaken(&self, tier: usize, value: Option<NewBytes>) {
+        value.into_iter().for_each(|value| self.chain.borrow_mut().handle_overtaken(tier, value.bytes.len()));
     }
 
     /// Tells a tier what was purged, as far as it has not been told.
@@ -62,7 +83,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         self.begin(self.longest(tier), |driver| Self::tell(driver, tier));
     }
 
-    /// How long a job at a tier takes at the most, in milliseconds, unless it is lost.
+    /// How long a call of a tier takes at the most, from when it is to be made, in milliseconds, unless it is lost.
     fn longest(&self, tier: usize) -> u64 {
         self.timeout(tier).saturating_mul(2)
     }
@@ -71,18 +92,50 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         self.stores.get(tier).map_or(0, |store| store.options.machine.timeout)
     }
 
-    async fn write_all(driver: Weak<Self>, tier: usize, entries: Rc<RefCell<Entries>>) {
+    async fn write_all(driver: Weak<Self>, tier: usize, batch: Rc<Batch>) {
         let Some(strong) = Self::in_next_turn(driver.clone()).await else { return };
         let (stores, sleep) = (strong.stores.clone(), strong.sleep(strong.timeout(tier)));
-        let Some((store, open)) = stores.get(tier).zip(strong.writing.get(tier)) else { return };
-        drop(open.take());
-        drop(strong);
-        let Entries { all: entries, announced: bytes, .. } = entries.take();
+        let Some((store, outbox)) = stores.get(tier).zip(strong.outboxes.get(tier)) else { return };
+        let closed = outbox.borrow_mut().closed(&batch);
+        drop((closed, strong));
+        let Values { all: values, bytes, .. } = batch.values.take();
+        let entries: Vec<_> = values.iter().map(NewBytes::entry).collect();
         let written = Self::ends_within(sleep, store.tier.set_many(&entries)).await;
         let Some(driver) = driver.upgrade() else { return };
-        let (now, values) = (driver.now(), entries.len() as u64);
-        driver.chain.borrow_mut().handle_written(tier, now, values, bytes, written.err());
+        let Some(outbox) = driver.outboxes.get(tier) else { return };
+        let (now, told): (_, Vec<_>) = (driver.now(), values.iter().map(NewBytes::written).collect());
+        driver.chain.borrow_mut().handle_written(tier, now, &told, bytes, written.err());
+        let ended = outbox.borrow_mut().ended(&batch, &values);
+        drop(ended);
         driver.after_use();
+    }
+
+    /// Writes what comes after a write when that has ended, unless another who waited does.
+    async fn write_next(driver: Weak<Self>, tier: usize, before: Writing<R>, name: Rc<str>) {
+        let Some(strong) = driver.upgrade() else { return };
+        let sleep = strong.sleep(before.batch.until.millis_since(strong.now()));
+        drop(strong);
+        Self::is_over(sleep, &before.task).await;
+        let Some(strong) = driver.upgrade() else { return };
+        let next = before.batch.next.borrow_mut().remove(&name);
+        let task = match next {
+            Some(value) => strong.add(tier, value),
+            None => strong
+                .outboxes
+                .get(tier)
+                .and_then(|outbox| outbox.borrow().before(&name, strong.now()))
+                .map(|last| last.task),
+        };
+        let sleep = strong.sleep(strong.longest(tier));
+        drop(strong);
+        if let Some(task) = task {
+            Self::is_over(sleep, &task).await;
+        }
+    }
+
+    async fn is_over(sleep: Option<impl Future<Output = ()>>, task: &SharedTask<R>) {
+        let ended = task.join().map(Ok::<(), ()>);
+        let _ = Self::ends_within(sleep, ended).await;
     }
 
     async fn tell(driver: Weak<Self>, tier: usize) {
@@ -105,7 +158,11 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             };
             let marks: Vec<_> = delivery.marks.iter().map(mark).collect();
             // Both at once: what is stored between the two is ended by the marks.
-            let call = try_join(store.tier.set_many(&marks), store.tier.delete_many(&delivery.deletes));
+            let set = async { if marks.is_empty() { Ok(()) } else { store.tier.set_many(&marks).await } };
+            let delete = async {
+                if delivery.deletes.is_empty() { Ok(()) } else { store.tier.delete_many(&delivery.deletes).await }
+            };
+            let call = try_join(set, delete);
             let told = Self::ends_within(sleep, call).await.err();
             let Some(driver) = driver.upgrade() else { return };
             let now = driver.now();

@@ -19,6 +19,7 @@ pub enum Then {
     Read(Id),
     /// Values were written, so many bytes; perhaps a load waits for that.
     Written {
+        name: String,
         bytes: usize,
         load: Option<Id>,
     },
@@ -246,7 +247,7 @@ impl World {
         }
         match then {
             Some(Then::Read(load)) => self.read_on(load, failure.map_or(Ok(answers), Err)),
-            Some(Then::Written { bytes, load }) => self.written(isolate, tier, bytes, failure, load),
+            Some(Then::Written { name, bytes, load }) => self.written(isolate, tier, &name, bytes, failure, load),
             Some(Then::Delivered { delivery, purges }) => self.delivered(isolate, tier, &delivery, &purges, failure),
             None => {}
         }

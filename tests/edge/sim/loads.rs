@@ -3,7 +3,7 @@
 use nearcache::Timestamp;
 use nearcache::core::{Counted, Failure as LoadFailure, FlightId, LoadOutcome, LoadedValue};
 use nearcache::options::PolicyPatch;
-use nearcache::tier::{Failure, Lifetimes, NewValue, Read, ReadOutcome, Step};
+use nearcache::tier::{Failure, Lifetimes, NewValue, Read, ReadOutcome, Step, Written};
 
 use super::calls::{Call, Then};
 use super::figures::Layer;
@@ -162,7 +162,13 @@ impl World {
             let (tier, ttl, count) = (promotion.put.tier, promotion.put.ttl, promotion.bytes);
             let timeout = self.timeout(tier);
             let entry = Call::Set(vec![(name.clone(), bytes, ttl)]);
-            self.send(isolate, tier, vec![entry], timeout, Then::Written { bytes: count, load: None });
+            self.send(
+                isolate,
+                tier,
+                vec![entry],
+                timeout,
+                Then::Written { name: name.clone(), bytes: count, load: None },
+            );
         }
         if is_answer {
             self.bring_held(id);
@@ -245,6 +251,7 @@ impl World {
             codec: 3,
             compressed: false,
             weight: None,
+            replaces: false,
             payload: &payload,
         };
         let Some(write) = one.chain.write(now, &value) else { return };
@@ -254,15 +261,29 @@ impl World {
         for put in write.puts {
             let timeout = self.timeout(put.tier);
             let entry = Call::Set(vec![(write.name.clone(), bytes.clone(), put.ttl)]);
-            let then = Then::Written { bytes: count, load: holds.then_some(id) };
+            let then = Then::Written { name: write.name.clone(), bytes: count, load: holds.then_some(id) };
             self.send(isolate, put.tier, vec![entry], timeout, then);
         }
     }
 
-    pub fn written(&mut self, isolate: usize, tier: usize, bytes: usize, failure: Option<Failure>, load: Option<Id>) {
+    pub fn written(
+        &mut self,
+        isolate: usize,
+        tier: usize,
+        name: &str,
+        bytes: usize,
+        failure: Option<Failure>,
+        load: Option<Id>,
+    ) {
         let one = &mut self.isolates[isolate];
         let now = one.clock(self.now);
-        one.chain.handle_written(tier, now, 1, bytes, failure);
+        one.chain.handle_written(
+            tier,
+            now,
+            &[Written { name, generation: now, sets: 0, replaces: false }],
+            bytes,
+            failure,
+        );
         self.deliver(isolate);
         if let Some(id) = load
             && let Some(load) = self.loads.get_mut(id)

@@ -177,8 +177,78 @@ fn what_is_on_its_way_to_a_tier_keeps_neither_the_tier_nor_its_driver() {
         let mut flush = Box::pin(isolate.flush());
         assert!((0..3).all(|_| poll_once(&mut flush).is_none()));
         assert!(store.writes.get() > 0, "it has begun");
+        // What comes after it has to wait.
+        isolate.insert("k".into(), "next".into());
         drop(flush);
         drop(isolate);
         assert_eq!(Rc::strong_count(&store.mood), 1, "purges: {purges}");
+    }
+}
+
+#[test]
+fn of_values_of_a_key_that_are_set_one_after_the_other_a_tier_has_the_last_in_the_end_and_is_sent_few() {
+    for spawns in [true, false] {
+        let edge = Edge::new();
+        edge.world.spawns.set(spawns);
+        let store = Moody::new(&edge.world);
+        let isolate = over(&edge, &store);
+        let flush_once = || _ = poll_once(&mut Box::pin(isolate.flush()));
+        for at in 0..100_u64 {
+            // Each write takes less time than the one before, so that they would end in the wrong order.
+            store.mood.set(Mood::Slow(25_u64.saturating_sub(at).max(1)));
+            isolate.insert("k".into(), at.to_string());
+            edge.world.settle();
+            flush_once();
+        }
+        edge.world.run(isolate.flush());
+        assert!(store.writes.get() < 10, "{} writes", store.writes.get());
+        store.mood.set(Mood::Well);
+        edge.world.spawns.set(true);
+        assert_eq!(edge.get(&over(&edge, &store), "k", "loaded"), "99");
+    }
+}
+
+#[test]
+fn a_write_that_never_ends_holds_the_next_one_of_its_key_up_for_the_timeout_and_no_longer() {
+    let edge = Edge::new();
+    let store = Moody::new(&edge.world);
+    let isolate = over(&edge, &store);
+    store.mood.set(Mood::Hangs);
+    isolate.insert("k".into(), "first".into());
+    edge.world.settle();
+    store.mood.set(Mood::Well);
+    edge.world.advance(1);
+    isolate.insert("k".into(), "next".into());
+    let began = edge.world.now();
+    edge.world.run(isolate.flush());
+    assert!(edge.world.now() - began <= 60, "{}", edge.world.now() - began);
+    assert_eq!(edge.get(&over(&edge, &store), "k", "loaded"), "next");
+}
+
+#[test]
+fn a_tier_that_could_not_be_given_what_was_set_has_nothing_older_when_it_works_again() {
+    for (mood, forced) in [(Mood::Full, false), (Mood::Full, true), (Mood::Hangs, false)] {
+        let edge = Edge::new();
+        let store = Moody::new(&edge.world);
+        let (a, b) = (over(&edge, &store), over(&edge, &store));
+        a.insert("k".into(), "old".into());
+        edge.world.settle();
+        edge.world.advance(10);
+        store.mood.set(mood);
+        if forced {
+            let options = nearcache::CallOptions::new().force_fresh();
+            let load = async |_| Ok::<_, LoadError>("new".to_owned());
+            drop(edge.world.run(a.try_get_with_details("k".into(), options, load)));
+        } else {
+            a.insert("k".into(), "new".into());
+        }
+        edge.world.run(a.flush());
+        assert!(a.tier_stats()[0].owes_purges, "{mood:?}");
+        store.mood.set(Mood::Well);
+        edge.world.advance(20_000);
+        edge.get(&a, "another", "v");
+        edge.world.run(a.flush());
+        assert!(!a.tier_stats()[0].owes_purges, "{mood:?}");
+        assert_eq!(edge.get(&b, "k", "loaded"), "loaded", "{mood:?}, forced {forced}");
     }
 }
