@@ -45,7 +45,7 @@ impl World {
             place,
             key,
             generation: at(self.now),
-            sets: 0,
+            number: 0,
             lifetimes,
             age: 0,
             tags: vec![],
@@ -78,7 +78,7 @@ impl World {
         }
         for promotion in read.promotions(&mut self.chain, at(self.now)) {
             let written =
-                Written { name: read.name(promotion.item).unwrap(), generation: at(0), sets: 0, replaces: false };
+                Written { name: read.name(promotion.item).unwrap(), generation: at(0), number: None, replaces: false };
             self.chain.handle_written(promotion.put.tier, at(self.now), &[written], promotion.bytes, None);
         }
         asked

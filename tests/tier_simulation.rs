@@ -100,7 +100,7 @@ enum Event {
         isolate: usize,
         tier: usize,
         name: String,
-        /// Generation, and how many had been set.
+        /// Generation and number.
         order: (Timestamp, u64),
         replaces: bool,
         bytes: usize,
@@ -286,12 +286,12 @@ impl World {
             // What the driver kept of the lower tier's answer, as it was then or is now.
             let held = self.stores[TIERS - 1].held.get(&name).map(|(bytes, _)| bytes.clone());
             let Some(bytes) = held.filter(|bytes| bytes.len() == promotion.bytes) else {
-                let written = Written { name: &name, generation: now, sets: 0, replaces: false };
+                let written = Written { name: &name, generation: now, number: None, replaces: false };
                 self.chains[isolate].handle_written(promotion.put.tier, now, &[written], promotion.bytes, None);
                 continue;
             };
             let put = promotion.put;
-            self.put(isolate, Write { name, bytes, puts: vec![put], generation: now, sets: 0, replaces: false });
+            self.put(isolate, Write { name, bytes, puts: vec![put], generation: now, number: 0, replaces: false });
         }
         for (item, key) in reading.keys.clone().into_iter().enumerate() {
             match reading.read.outcome(&self.chains[isolate], now, item) {
@@ -352,14 +352,14 @@ impl World {
         Ok(answers)
     }
 
-    fn put(&mut self, isolate: usize, Write { name, bytes, puts, generation, sets, replaces }: Write) {
+    fn put(&mut self, isolate: usize, Write { name, bytes, puts, generation, number, replaces }: Write) {
         for Put { tier, ttl } in puts {
             let (count, name) = (bytes.len(), name.clone());
             let failure = self.write(tier, ttl, vec![(name.clone(), Some(bytes.clone()))]);
             let delay = self.random.below(TIMEOUT);
             self.later(
                 delay,
-                Event::Written { isolate, tier, name, order: (generation, sets), replaces, bytes: count, failure },
+                Event::Written { isolate, tier, name, order: (generation, number), replaces, bytes: count, failure },
             );
         }
     }
@@ -405,7 +405,7 @@ impl World {
                     place: &place,
                     key: keys[0],
                     generation: Timestamp::from_millis(generation),
-                    sets: 0,
+                    number: self.chains[isolate].begin(),
                     replaces: self.random.one_in(4),
                     lifetimes: Lifetimes {
                         ttl: Ttl::Millis(300 + self.random.below(3_000)),
@@ -429,9 +429,9 @@ impl World {
                     None => drop(held.remove(&name)),
                 }
             }
-            Event::Written { isolate, tier, name, order: (generation, sets), replaces, bytes, failure } => {
+            Event::Written { isolate, tier, name, order: (generation, number), replaces, bytes, failure } => {
                 let now = self.clock(isolate);
-                let written = Written { name: &name, generation, sets, replaces };
+                let written = Written { name: &name, generation, number: Some(number), replaces };
                 self.chains[isolate].handle_written(tier, now, &[written], bytes, failure);
             }
             Event::Delivered { isolate, tier, delivery, failure } => {

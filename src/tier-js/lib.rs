@@ -78,7 +78,7 @@ impl Chain {
         place: &str,
         key: &str,
         generation: f64,
-        sets: f64,
+        number: f64,
         ttl: f64,
         stale_while_revalidate: f64,
         stale_if_error: f64,
@@ -94,7 +94,7 @@ impl Chain {
             place: &Place::from_name(place),
             key,
             generation: to_time(generation),
-            sets: sets as u64,
+            number: number as u64,
             lifetimes: Lifetimes {
                 ttl: to_ttl(ttl),
                 stale_while_revalidate: to_ttl(stale_while_revalidate),
@@ -111,16 +111,16 @@ impl Chain {
         self.chain.write(to_time(now), &value).map(|write| Write { write })
     }
 
-    /// A write to a tier has ended: the values' names; of each its generation, how many had been set, and 1 if it replaces others; and
+    /// A write to a tier has ended: the values' names; of each its generation, its number or NaN, and 1 if it replaces others; and
     /// the bytes of all.
     pub fn written(&mut self, tier: u8, now: f64, names: Vec<String>, numbers: &[f64], bytes: f64, end: u8) {
         let values: Vec<Written<'_>> = names
             .iter()
             .zip(numbers.as_chunks().0)
-            .map(|(name, &[generation, sets, replaces])| Written {
+            .map(|(name, &[generation, number, replaces])| Written {
                 name,
                 generation: to_time(generation),
-                sets: sets as u64,
+                number: (!number.is_nan()).then_some(number as u64),
                 replaces: replaces != 0.0,
             })
             .collect();
@@ -148,14 +148,14 @@ impl Chain {
         }
     }
 
-    /// A value was set.
-    pub fn supersede(&mut self, now: f64, place: &str, key: &str) {
-        self.chain.supersede(to_time(now), &Place::from_name(place), key);
+    /// A value was set; its number.
+    pub fn supersede(&mut self, now: f64, place: &str, key: &str) -> f64 {
+        self.chain.supersede(to_time(now), &Place::from_name(place), key) as f64
     }
 
-    /// How many values were set.
-    pub fn sets(&self) -> f64 {
-        self.chain.sets() as f64
+    /// A load begins; its number.
+    pub fn begin(&mut self) -> f64 {
+        self.chain.begin() as f64
     }
 
     /// Whether a tier has yet to be told of purges.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::breaker::{Breaker, BreakerOptions, BreakerState, Change};
 use super::envelope::{Envelope, Kind, Lifetimes};
 use super::figures::{Ledger, TierFigures};
-use super::marks::{MOST_TIERS, Marks, Order, Owed};
+use super::marks::{MOST_TIERS, Marks, Owed};
 use super::names::{Place, mark_of_value, value_of_mark};
 use super::refused::Refused;
 use super::seal::Seal;
@@ -121,8 +121,8 @@ pub struct NewValue<'a> {
     pub key: &'a str,
     /// When its load began.
     pub generation: Timestamp,
-    /// What [`Chain::sets`] said when its load began, or when it had been set itself.
-    pub sets: u64,
+    /// What [`Chain::begin`] gave its load, or [`Chain::supersede`] gave it.
+    pub number: u64,
     /// How long it lives.
     pub lifetimes: Lifetimes,
     /// For how many milliseconds it has lived already, as its source says.
@@ -153,8 +153,8 @@ pub struct Write {
     pub puts: Vec<Put>,
     /// See [`NewValue::generation`].
     pub generation: Timestamp,
-    /// See [`NewValue::sets`].
-    pub sets: u64,
+    /// See [`NewValue::number`].
+    pub number: u64,
     /// See [`NewValue::replaces`].
     pub replaces: bool,
 }
@@ -166,22 +166,17 @@ pub struct Written<'a> {
     pub name: &'a str,
     /// See [`NewValue::generation`].
     pub generation: Timestamp,
-    /// See [`NewValue::sets`]; of what was copied from a tier what it says then.
-    pub sets: u64,
+    /// See [`NewValue::number`]; none for what was copied from a tier.
+    pub number: Option<u64>,
     /// See [`NewValue::replaces`].
     pub replaces: bool,
-}
-
-impl Written<'_> {
-    fn order(&self) -> Order {
-        (self.sets, self.generation)
-    }
 }
 
 impl Write {
     /// To be told by when the write to a tier has ended.
     pub fn written(&self) -> Written<'_> {
-        Written { name: &self.name, generation: self.generation, sets: self.sets, replaces: self.replaces }
+        let number = Some(self.number);
+        Written { name: &self.name, generation: self.generation, number, replaces: self.replaces }
     }
 }
 
@@ -226,8 +221,8 @@ pub struct Chain {
     pub(super) marks: Marks,
     /// Which tiers a namespace and those within it use, a bit for each, where that is not all.
     uses: Vec<(String, u32)>,
-    /// How many values were set here.
-    sets: u64,
+    /// How many values were set here, or began to be loaded.
+    begun: u64,
     events: VecDeque<ChainEvent>,
 }
 
@@ -252,7 +247,7 @@ impl Chain {
     /// A chain without tiers.
     pub fn new(options: ChainOptions, seal: Seal) -> Self {
         let (tiers, marks, uses, events) = (Vec::new(), Marks::default(), Vec::new(), VecDeque::new());
-        Self { options, seal, tiers, marks, uses, sets: 0, events }
+        Self { options, seal, tiers, marks, uses, begun: 0, events }
     }
 
     /// Adds a tier below all others. `None` if there are eight already.
@@ -295,7 +290,7 @@ impl Chain {
     pub fn write(&mut self, now: Timestamp, value: &NewValue<'_>) -> Option<Write> {
         let marks = value.place.marks_of(value.key, &value.tags);
         let own = value.place.key_mark(value.key);
-        if self.marks.ends(value.generation, &marks) || self.marks.supersedes(value.sets, &own) {
+        if self.marks.ends(value.generation, &marks) || self.marks.supersedes(value.number, &own) {
             return None;
         }
         let ends = value.generation.after(Ttl::Millis(self.options.max_lifetime));
@@ -325,12 +320,12 @@ impl Chain {
         for tier in (0..self.tiers.len()).filter(|&tier| self.uses(value.place, tier)).collect::<Vec<_>>() {
             match self.put(now, value.place, tier, bytes.len(), left) {
                 Some(put) => puts.push(put),
-                None if value.replaces => self.marks.owe(now, &own, (value.sets, value.generation), tier),
+                None if value.replaces => self.marks.owe(now, &own, value.generation, value.number, tier),
                 None => {}
             }
         }
-        let NewValue { generation, sets, replaces, .. } = *value;
-        Some(Write { name, bytes, puts, generation, sets, replaces })
+        let NewValue { generation, number, replaces, .. } = *value;
+        Some(Write { name, bytes, puts, generation, number, replaces })
     }
 
     /// Whether a value may be stored in a tier now, and for how long.
@@ -375,7 +370,7 @@ impl Chain {
         }
         for value in values {
             match (failure, mark_of_value(value.name)) {
-                (None, Some(mark)) => self.marks.written(&mark, value.order(), tier),
+                (None, Some(mark)) => self.marks.written(&mark, value.generation, value.number, tier),
                 (None, None) => {}
                 (Some(_), _) => self.owe(tier, now, value),
             }
@@ -398,8 +393,8 @@ impl Chain {
 
     /// What a tier may have is older than a value that it could not be given.
     fn owe(&mut self, tier: usize, now: Timestamp, value: &Written<'_>) {
-        if let Some(mark) = mark_of_value(value.name).filter(|_| value.replaces) {
-            self.marks.owe(now, &mark, value.order(), tier);
+        if let Some((mark, number)) = mark_of_value(value.name).zip(value.number).filter(|_| value.replaces) {
+            self.marks.owe(now, &mark, value.generation, number, tier);
         }
     }
 
@@ -429,18 +424,20 @@ impl Chain {
     }
 
     /// A value was set here: what loads bring that began before does not take its place, neither from here nor, once the
-    /// value is stored, from the tiers.
-    pub fn supersede(&mut self, now: Timestamp, place: &Place, key: &str) {
+    /// value is stored, from the tiers. Returns its number.
+    pub fn supersede(&mut self, now: Timestamp, place: &Place, key: &str) -> u64 {
         // What a tier has of this millisecond may be this value. Here a number tells which came first: in Workers the clock
         // stands still until something is awaited.
         let before = Timestamp::from_millis(now.as_millis().saturating_sub(1));
-        self.sets += 1;
-        self.marks.supersede(now, place.key_mark(key), before, self.sets);
+        let number = self.begin();
+        self.marks.supersede(now, place.key_mark(key), before, number);
+        number
     }
 
-    /// How many values were set here, all in all: what is loaded from now on comes after them.
-    pub fn sets(&self) -> u64 {
-        self.sets
+    /// A load begins: its number, greater than those of all values that were set or began to be loaded here before.
+    pub fn begin(&mut self) -> u64 {
+        self.begun += 1;
+        self.begun
     }
 
     /// Whether a tier has yet to be told of purges, or of values that it could not be given.

@@ -36,25 +36,28 @@ struct Mark {
     owed: u32,
     /// Those that may have an older value than `latest`, and have yet to delete it.
     unwritten: u32,
-    /// The latest value that a tier could not be given.
-    latest: Order,
+    /// The number of the latest value that a tier could not be given.
+    latest: u64,
+    /// How often it was found that a tier may have an older one.
+    found: u64,
     /// Whether no tier is told, and nobody else tells it.
     only_here: bool,
     /// Of all values that were set here, the number of the last one of this key; 0 for none.
     set: u64,
+    /// Whether nothing was purged or set, and a tier lacks a value.
+    is_lack: bool,
 }
 
 /// So many tiers can a chain have.
 pub(super) const MOST_TIERS: usize = 8;
-
-/// Which of two values of a key is the later one, as far as this isolate knows: by how many values had been set, and by generation.
-pub(super) type Order = (u64, Timestamp);
 
 /// What a tier has yet to be told.
 #[derive(Clone, Debug)]
 pub(super) struct Owed {
     pub name: String,
     generation: Timestamp,
+    /// See [`Mark::found`].
+    found: u64,
     /// Whether it was purged. If not, the tier lacks a newer value, and has to delete the older one and no more.
     pub is_purge: bool,
 }
@@ -90,9 +93,9 @@ impl Marks {
         self.keep_within(now);
     }
 
-    /// Whether a value of this key was set here after so many values had been.
-    pub fn supersedes(&self, sets: u64, name: &str) -> bool {
-        self.by_name.get(name).is_some_and(|mark| mark.set > sets)
+    /// Whether a value of this key was set here that came after the one of this number.
+    pub fn supersedes(&self, number: u64, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|mark| mark.set > number)
     }
 
     /// Notes that the value of this number was set: what has `generation` or an earlier one is older.
@@ -103,23 +106,23 @@ impl Marks {
 
     /// A tier could not be given a value, and may have an earlier one of the same key: that is not believed here, and the tier has to
     /// delete it. Where there is no room for that it is forgotten, unlike a purge.
-    pub fn owe(&mut self, now: Timestamp, name: &str, value: Order, tier: usize) {
-        let earlier = value.1.before(1);
+    pub fn owe(&mut self, now: Timestamp, name: &str, generation: Timestamp, number: u64, tier: usize) {
+        let earlier = generation.before(1);
         if !self.by_name.contains_key(name) {
-            self.insert(now, name.to_owned(), earlier, 0);
+            self.insert(now, name.to_owned(), earlier, 0).is_lack = true;
         }
         if let Some(mark) = self.by_name.get_mut(name) {
             mark.generation = mark.generation.max(earlier);
-            mark.latest = mark.latest.max(value);
+            mark.latest = mark.latest.max(number);
         }
         self.set_unwritten(name, tier, true);
         self.keep_within(now);
     }
 
     /// A tier has been given a value, perhaps an earlier one than that which it lacks.
-    pub fn written(&mut self, name: &str, value: Order, tier: usize) {
-        if let Some(mark) = self.by_name.get(name) {
-            let is_earlier = value < mark.latest;
+    pub fn written(&mut self, name: &str, generation: Timestamp, number: Option<u64>, tier: usize) {
+        if let Some(mark) = self.by_name.get(name).filter(|mark| mark.latest > 0) {
+            let is_earlier = number.map_or(generation <= mark.generation, |number| number < mark.latest);
             self.set_unwritten(name, tier, is_earlier);
         }
     }
@@ -127,6 +130,7 @@ impl Marks {
     fn set_unwritten(&mut self, name: &str, tier: usize, is_unwritten: bool) {
         let Some((mark, count)) = self.by_name.get_mut(name).zip(self.owed.get_mut(tier)) else { return };
         let before = mark.concerns(tier);
+        mark.found += u64::from(is_unwritten);
         mark.unwritten = mark.unwritten & !(1 << tier) | u32::from(is_unwritten) << tier;
         *count = *count + usize::from(mark.concerns(tier)) - usize::from(before);
     }
@@ -143,13 +147,16 @@ impl Marks {
             made_at: now,
             owed: 0,
             unwritten: 0,
-            latest: Order::default(),
+            latest: 0,
+            found: 0,
             only_here: false,
             set: 0,
+            is_lack: false,
         };
         let mark = self.by_name.entry(name).or_insert(new);
         mark.generation = mark.generation.max(generation);
         mark.made_at = now;
+        mark.is_lack = false;
         for (tier, count) in self.owed.iter_mut().enumerate() {
             *count += usize::from((owed & !mark.to_tell()) >> tier & 1 == 1);
         }
@@ -171,7 +178,8 @@ impl Marks {
         }
         let Some(mark) = self.by_name.remove(&name) else { return };
         self.settle(mark.to_tell());
-        if mark.owed != 0 || mark.only_here || now.millis_since(made_at) < RETAINED {
+        let is_recent = !mark.is_lack && now.millis_since(made_at) < RETAINED;
+        if mark.owed != 0 || mark.only_here || is_recent {
             self.floor = self.floor.max(mark.generation);
         }
         // What can't be told one by one is told at once.
@@ -196,11 +204,11 @@ impl Marks {
         }
         let current = self.order.iter().filter_map(|(name, made_at)| {
             let mark = self.by_name.get(name).filter(|mark| mark.made_at == *made_at && mark.concerns(tier))?;
-            let (name, generation) = (name.to_string(), mark.generation);
-            Some(Owed { name, generation, is_purge: mark.owed >> tier & 1 == 1 })
+            let (name, generation, found) = (name.to_string(), mark.generation, mark.found);
+            Some(Owed { name, generation, found, is_purge: mark.owed >> tier & 1 == 1 })
         });
         let floor = self.floor_owed >> tier & 1 == 1;
-        let floor = floor.then(|| Owed { name: all(), generation: self.floor, is_purge: true });
+        let floor = floor.then(|| Owed { name: all(), generation: self.floor, found: 0, is_purge: true });
         let mut marks: Vec<Owed> = Vec::new();
         for mark in floor.into_iter().chain(current) {
             if marks.len() == most {
@@ -216,20 +224,25 @@ impl Marks {
 
     /// A tier has been told these.
     pub fn told(&mut self, tier: usize, marks: &[Owed]) {
-        for Owed { name, generation, .. } in marks {
+        for Owed { name, generation, found, is_purge } in marks {
             if *generation == self.floor && *name == all() {
                 self.floor_owed &= !(1 << tier);
             }
-            if let Some(mark) = self.by_name.get_mut(name.as_str())
-                && mark.generation == *generation
-                && mark.concerns(tier)
-            {
-                mark.owed &= !(1 << tier);
-                mark.unwritten &= !(1 << tier);
-                if let Some(count) = self.owed.get_mut(tier) {
-                    *count -= 1;
-                }
+            let Some((mark, count)) = self.by_name.get_mut(name.as_str()).zip(self.owed.get_mut(tier)) else {
+                continue;
+            };
+            if mark.generation != *generation {
+                continue;
             }
+            let before = mark.concerns(tier);
+            if *is_purge {
+                mark.owed &= !(1 << tier);
+            }
+            // An older value may have come since.
+            if *is_purge || mark.found == *found {
+                mark.unwritten &= !(1 << tier);
+            }
+            *count -= usize::from(before && !mark.concerns(tier));
         }
     }
 }

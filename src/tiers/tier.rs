@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::{LocalBoxFuture, try_join_all};
+use futures_util::future::{LocalBoxFuture, join_all, try_join_all};
 
 use super::options::TierOptions;
 
@@ -101,12 +102,12 @@ pub trait Tier: 'static {
 
     /// No two have one name. Unless written, [`set`](Self::set) is called for each, all at once.
     async fn set_many(&self, entries: &[TierEntry]) -> Result<(), TierError> {
-        try_join_all(entries.iter().map(|entry| self.set(entry))).await.map(drop)
+        all(entries.iter().map(|entry| self.set(entry))).await
     }
 
     /// Unless written, [`delete`](Self::delete) is called for each, all at once.
     async fn delete_many(&self, names: &[String]) -> Result<(), TierError> {
-        try_join_all(names.iter().map(|name| self.delete(name))).await.map(drop)
+        all(names.iter().map(|name| self.delete(name))).await
     }
 
     /// Removes all that the tier has stored; `false` for a tier that can't. Never called by a cache: clearing it marks what is there as
@@ -117,6 +118,11 @@ pub trait Tier: 'static {
 
     /// Lets go of what it holds open. Called by [`Tiered::close`](crate::tiers::Tiered::close).
     async fn close(&self) {}
+}
+
+/// Ends when all have: what is still on its way may arrive after what is sent next.
+async fn all(calls: impl IntoIterator<Item = impl Future<Output = Result<(), TierError>>>) -> Result<(), TierError> {
+    join_all(calls).await.into_iter().collect()
 }
 
 /// A [`Tier`] whose type a chain need not know.

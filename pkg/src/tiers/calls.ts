@@ -42,13 +42,19 @@ export function getMany(tier: Tier, names: readonly string[]): PromiseLike<reado
 export function setMany(tier: Tier, entries: readonly TierEntry[]): PromiseLike<unknown> {
   if (entries.length === 0) return Promise.resolve();
   if (tier.setMany !== undefined) return tier.setMany(entries);
-  return Promise.all(entries.map((entry) => tier.set(entry)));
+  return all(entries.map(async (entry) => tier.set(entry)));
 }
 
 export function deleteMany(tier: Tier, names: readonly string[]): PromiseLike<unknown> {
   if (names.length === 0) return Promise.resolve();
   if (tier.deleteMany !== undefined) return tier.deleteMany(names);
-  return Promise.all(names.map((name) => tier.delete(name)));
+  return all(names.map(async (name) => tier.delete(name)));
+}
+
+/** Ends when all have: what is still on its way may arrive after what is sent next. */
+export async function all(calls: readonly (PromiseLike<unknown> | undefined)[]): Promise<void> {
+  await Promise.allSettled(calls);
+  await Promise.all(calls);
 }
 
 /** A tier as one read or one turn's writes call it. */

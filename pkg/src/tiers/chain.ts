@@ -82,9 +82,9 @@ interface NewEntry {
   readonly place: string;
   readonly key: string;
   readonly value: unknown;
-  /** When its load began, and how many values had been set here by then. */
+  /** When its load began, and which it is of all that were set here or began to be loaded. */
   readonly began: number;
-  readonly sets: number;
+  readonly number: number;
   readonly life: ValueLife;
   /** Whether what lies below, if anything does, is older and not to be handed out any more. */
   readonly replaces: boolean;
@@ -173,7 +173,7 @@ class TierDriver implements TierChain, AttachedBytes {
       (tier, index) => new Writer(host, chain, tier, index, this.#timeouts[index]!, used),
     );
     const promote = (tier: number, entry: TierEntry, began: number): void => {
-      void this.#writers[tier]!.write({ ...entry, began, sets: chain.sets(), replaces: false });
+      void this.#writers[tier]!.write({ ...entry, began, number: NaN, replaces: false });
     };
     this.#reader = new Reader(host, chain, this.#tiers, promote, used);
     return this;
@@ -218,7 +218,7 @@ class TierDriver implements TierChain, AttachedBytes {
   ): Promise<unknown> {
     const host = this.#host!;
     const began = host.now();
-    const sets = this.#chain.sets();
+    const number = this.#chain.begin();
     const giveBack = (): void => host.keepAlive(release!());
     // What was given up may never end, and others need not wait for it.
     const forget = release === undefined ? ignore : onAbort(load.ctx.signal, giveBack);
@@ -242,7 +242,7 @@ class TierDriver implements TierChain, AttachedBytes {
           key,
           value,
           began,
-          sets,
+          number,
           life,
           replaces: held !== undefined || load.forced,
           all: release !== undefined,
@@ -259,9 +259,8 @@ class TierDriver implements TierChain, AttachedBytes {
     const named = this.#nameOf(at, key);
     if (named === undefined) return;
     const began = this.#host!.now();
-    this.#chain.supersede(began, named.place, named.key);
-    const sets = this.#chain.sets();
-    this.#host!.keepAlive(this.#store({ ...named, value, began, sets, life, replaces: true, all: false }));
+    const number = this.#chain.supersede(began, named.place, named.key);
+    this.#host!.keepAlive(this.#store({ ...named, value, began, number, life, replaces: true, all: false }));
   }
 
   async read(at: Place, key: string): Promise<FoundBytes | undefined> {
@@ -280,7 +279,7 @@ class TierDriver implements TierChain, AttachedBytes {
       key,
       value: bytes,
       began,
-      sets: this.#chain.sets(),
+      number: this.#chain.begin(),
       life,
       replaces: false,
       all,
@@ -376,7 +375,7 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   /** `false`: no tier may have it, since it is over at once. */
-  async #write({ place, key, value, began, sets, life, replaces, all }: NewEntry): Promise<boolean> {
+  async #write({ place, key, value, began, number, life, replaces, all }: NewEntry): Promise<boolean> {
     const { idleTtl = Infinity, age, tags, bytes } = life;
     // Of a value below nobody knows when it was last used.
     const ttl = Math.min(life.ttl, idleTtl);
@@ -389,7 +388,7 @@ class TierDriver implements TierChain, AttachedBytes {
       place,
       key,
       began,
-      sets,
+      number,
       ttl,
       Math.min(life.staleWhileRevalidate, left),
       Math.min(life.staleIfError, left),
@@ -409,7 +408,7 @@ class TierDriver implements TierChain, AttachedBytes {
     const waits: Promise<void>[] = [];
     for (let at = 0; at < puts.length; at += 2) {
       const tier = puts[at]!;
-      const written = this.#writers[tier]!.write({ name, bytes: whole, ttl: puts[at + 1]!, began, sets, replaces });
+      const written = this.#writers[tier]!.write({ name, bytes: whole, ttl: puts[at + 1]!, began, number, replaces });
       if (all || this.#through[tier]) waits.push(written);
     }
     await Promise.all(waits);

@@ -1,6 +1,6 @@
 import { type Duration, duration } from "../options/options.js";
 import { checkTier } from "./binding.js";
-import { deleteMany, getMany, Session, setMany } from "./calls.js";
+import { all, deleteMany, getMany, Session, setMany } from "./calls.js";
 import { isMark } from "./names.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
@@ -147,6 +147,6 @@ class TierWithMarks implements Tier {
       const some = items.filter((item) => isOfValues(item) === (tier === this.values));
       return some.length > 0 ? call(tier, some) : undefined;
     });
-    await Promise.all(calls);
+    await all(calls);
   }
 }

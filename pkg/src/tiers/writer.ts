@@ -6,9 +6,9 @@ import type { ChainOf } from "./wasm.js";
 
 /** What is to be written. */
 export interface NewBytes extends TierEntry {
-  /** When its load began, and how many values had been set by then. */
+  /** When its load began, and its number; NaN for what was copied from another tier. */
   readonly began: number;
-  readonly sets: number;
+  readonly number: number;
   /** Whether what lies there is older, and not to be handed out any more. */
   replaces: boolean;
 }
@@ -121,7 +121,7 @@ export class Writer {
     const session = new Session(this.tier);
     const { end } = await within(host, this.timeout, () => setMany(session.open(), entries));
     session.close();
-    const numbers = Float64Array.from(values.flatMap(({ began, sets, replaces }) => [began, sets, Number(replaces)]));
+    const numbers = Float64Array.from(values.flatMap((value) => [value.began, value.number, Number(value.replaces)]));
     this.chain.written(this.index, host.now(), [...turn.values.keys()], numbers, bytes, end);
     for (const name of turn.values.keys()) {
       // Who comes before the next one has begun is to follow it.

@@ -30,13 +30,8 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     /// A value was set.
     pub fn set(self: &Rc<Self>, place: &tier::Place, key: &str, value: &V, life: &TierLifetime<'_>) {
         let now = self.now();
-        self.chain.borrow_mut().supersede(now, place, key);
-        self.store(place, key, value, self.moment(), life, true);
-    }
-
-    /// Now, and how many values have been set.
-    fn moment(&self) -> (Timestamp, u64) {
-        (self.now(), self.chain.borrow().sets())
+        let number = self.chain.borrow_mut().supersede(now, place, key);
+        self.store(place, key, value, (now, number), life, true);
     }
 
     /// Stores a value in all tiers; what stores it in those that write through. With `replaces` what lies below is older, and goes
@@ -46,7 +41,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         place: &tier::Place,
         key: &str,
         value: &V,
-        (generation, sets): (Timestamp, u64),
+        (generation, number): (Timestamp, u64),
         life: &TierLifetime<'_>,
         replaces: bool,
     ) -> Vec<Rc<SharedTask<R>>> {
@@ -60,7 +55,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             place,
             key,
             generation,
-            sets,
+            number,
             lifetimes: life.lifetimes,
             age: life.age,
             tags: life.tags.clone(),
@@ -75,12 +70,13 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         // It may owe a tier something now.
         self.after_use();
         let Some(write) = write else { return Vec::new() };
-        let Write { name, bytes, puts, generation, sets, replaces } = write;
+        let Write { name, bytes, puts, generation, number, replaces } = write;
         let (name, bytes): (Rc<str>, Rc<[u8]>) = (name.into(), bytes.into());
         let mut through = Vec::new();
         for put in puts {
             let (name, bytes) = (name.clone(), bytes.clone());
-            let written = self.write(put.tier, NewBytes { name, bytes, ttl: put.ttl, generation, sets, replaces });
+            let written = self
+                .write(put.tier, NewBytes { name, bytes, ttl: put.ttl, generation, number: Some(number), replaces });
             let waits = self.stores.get(put.tier).is_some_and(|store| store.options.through);
             through.extend(written.filter(|_| waits));
         }
@@ -154,7 +150,7 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
             say(load.ctx, held, 0);
             return Ok(value);
         }
-        let began = self.moment();
+        let began = (self.now(), self.chain.borrow_mut().begin());
         let loaded = (load.load)().await;
         let loaded = loaded.and_then(|value| if refuses(&value) { Err(LoadError::Invalid) } else { Ok(value) });
         match loaded {

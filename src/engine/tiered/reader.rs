@@ -76,7 +76,6 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     fn copy_upwards(self: &Rc<Self>, ended: &FinishedRead) {
         let now = self.now();
         let promotions = ended.read.promotions(&mut self.chain.borrow_mut(), now);
-        let sets = self.chain.borrow().sets();
         for Promotion { item, put, bytes: weight } in promotions {
             let found = match ended.read.outcome(&self.chain.borrow(), now, item) {
                 ReadOutcome::Answer(found) => Some((found.tier, found.generation)),
@@ -86,12 +85,12 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             let bytes = found.and_then(|(tier, generation)| Some((ended.bytes(tier, item)?, generation)));
             let Some((bytes, generation)) = bytes else {
                 // What is announced is to end.
-                let value = Written { name, generation: now, sets, replaces: false };
+                let value = Written { name, generation: now, number: None, replaces: false };
                 self.chain.borrow_mut().handle_written(put.tier, now, &[value], weight, Some(Failure::Error));
                 continue;
             };
             let name = name.into();
-            self.write(put.tier, NewBytes { name, bytes, ttl: put.ttl, generation, sets, replaces: false });
+            self.write(put.tier, NewBytes { name, bytes, ttl: put.ttl, generation, number: None, replaces: false });
         }
     }
 

@@ -68,13 +68,13 @@ pub(super) struct NewBytes {
     pub ttl: u64,
     /// See [`tier::Written`].
     pub generation: Timestamp,
-    pub sets: u64,
+    pub number: Option<u64>,
     pub replaces: bool,
 }
 
 impl NewBytes {
     pub fn written(&self) -> Written<'_> {
-        Written { name: &self.name, generation: self.generation, sets: self.sets, replaces: self.replaces }
+        Written { name: &self.name, generation: self.generation, number: self.number, replaces: self.replaces }
     }
 
     pub fn entry(&self) -> TierEntry {

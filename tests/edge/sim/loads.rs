@@ -240,7 +240,7 @@ impl World {
             place: &self.part,
             key: &self.keys[load.key as usize],
             generation: load.began,
-            sets: 0,
+            number: 0,
             lifetimes: Lifetimes {
                 ttl: self.policy.entry.ttl,
                 stale_while_revalidate: self.policy.entry.stale_while_revalidate,
@@ -280,7 +280,7 @@ impl World {
         one.chain.handle_written(
             tier,
             now,
-            &[Written { name, generation: now, sets: 0, replaces: false }],
+            &[Written { name, generation: now, number: None, replaces: false }],
             bytes,
             failure,
         );
