@@ -29,6 +29,7 @@ import { keyText } from "./keys.js";
 import { LeaseClient } from "./lease.js";
 import { isOfInstance, isOfProcess } from "./parts.js";
 import { type TierValue, Reader, type ReadResult } from "./reader.js";
+import { Pending } from "./pending.js";
 import { toSecrets } from "./secrets.js";
 import type { BodyStore, LeaseSource, Tier, TierChain, TierEntry, TierOptions, TiersOptions } from "./types.js";
 import { Chain, type ChainOf, place as placeName, TierPage as Page } from "./wasm.js";
@@ -60,6 +61,8 @@ const DAY = 86_400_000;
 const LONGEST_STREAM = 512 * 1024 * 1024;
 /** What a chain of tiers can have. */
 const MOST_TIERS = 8;
+/** What takes longer to be encoded and stored was lost with its request. */
+const LONGEST_STORE = 60_000;
 /** So often a load waits for others' that bring nothing: right after a purge what they store is not believed. */
 const MOST_WAITS = 2;
 
@@ -162,6 +165,7 @@ class TierDriver implements TierChain, AttachedBytes {
   attach(host: TierHost, marks = true): AttachedBytes {
     if (this.#host !== undefined) throw optionError("tiers", "a chain that another cache has", "a chain of its own");
     this.#host = host;
+    this.#storing = new Pending(host);
     if (!marks) this.#chain = this.#newChain(false);
     if (this.#leaseSource !== undefined) this.#leases = new LeaseClient(host, this.#leaseSource, this.#log);
     if (this.#bodyStore !== undefined) {
@@ -251,7 +255,6 @@ class TierDriver implements TierChain, AttachedBytes {
     // Who waits for the lease looks for the value where it was stored.
     if (release !== undefined) host.keepAlive(through.then(release));
     if (this.#through.includes(true)) await through;
-    else host.keepAlive(through);
     return value;
   }
 
@@ -260,7 +263,7 @@ class TierDriver implements TierChain, AttachedBytes {
     if (named === undefined) return;
     const began = this.#host!.now();
     const number = this.#chain.supersede(began, named.place, named.key);
-    this.#host!.keepAlive(this.#store({ ...named, value, began, number, life, replaces: true, all: false }));
+    void this.#store({ ...named, value, began, number, life, replaces: true, all: false });
   }
 
   async read(at: Place, key: string): Promise<FoundBytes | undefined> {
@@ -345,7 +348,7 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   async flush(): Promise<void> {
-    while (this.#storing.size > 0) await Promise.all(this.#storing);
+    await this.#storing?.ended();
     await Promise.all(this.#writers.map((writer) => writer.flush()));
   }
 
@@ -355,7 +358,7 @@ class TierDriver implements TierChain, AttachedBytes {
     await Promise.allSettled(all.map((tier) => tier.close?.()));
   }
 
-  readonly #storing = new Set<Promise<void>>();
+  #storing: Pending | undefined = undefined;
 
   /** Stores a value in all tiers; resolves when those that write through, or all, have it, or failed. Never rejects. */
   #store(entry: NewEntry): Promise<void> {
@@ -368,9 +371,9 @@ class TierDriver implements TierChain, AttachedBytes {
       .then((mayBeShared) => {
         if (!mayBeShared && entry.replaces) this.#chain.purge(this.#host!.now(), entry.place, 0, entry.key, false);
         this.#afterUse();
-        this.#storing.delete(stored);
       });
-    this.#storing.add(stored);
+    const until = this.#host!.now() + LONGEST_STORE;
+    this.#storing!.add(stored, () => until);
     return stored;
   }
 

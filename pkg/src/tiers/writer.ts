@@ -1,6 +1,7 @@
 import { deferred } from "../runtime/deferred.js";
 import type { TierHost } from "../types/tiering.js";
 import { deleteMany, Session, setMany, within } from "./calls.js";
+import { Pending } from "./pending.js";
 import type { Tier, TierEntry } from "./types.js";
 import type { ChainOf } from "./wasm.js";
 
@@ -34,8 +35,7 @@ export class Writer {
   private readonly turns = new Map<string, Turn>();
   /** Until when somebody tells the tier. In a Worker that one may be gone with its request. */
   private toldBy = -Infinity;
-  /** What is on its way. */
-  private readonly pending = new Set<Promise<void>>();
+  private readonly pending: Pending;
 
   constructor(
     private readonly host: TierHost,
@@ -44,7 +44,9 @@ export class Writer {
     private readonly index: number,
     private readonly timeout: number,
     private readonly onTierUsed: () => void,
-  ) {}
+  ) {
+    this.pending = new Pending(host);
+  }
 
   /** Writes a value soon; resolves when it has been written, or a later one is to be, or neither. */
   write(value: NewBytes): Promise<void> {
@@ -134,11 +136,10 @@ export class Writer {
   deliver(): void {
     if (this.host.now() < this.toldBy || !this.chain.owes(this.index)) return;
     this.toldBy = this.host.now() + 2 * this.timeout;
-    this.hold(
-      this.tell().finally(() => {
-        this.toldBy = -Infinity;
-      }),
-    );
+    const told = this.tell().finally(() => {
+      this.toldBy = -Infinity;
+    });
+    this.pending.add(told, () => this.toldBy);
   }
 
   private async tell(): Promise<void> {
@@ -163,13 +164,12 @@ export class Writer {
   }
 
   private hold(promise: Promise<void>): void {
-    const held = promise.catch(() => {}).finally(() => this.pending.delete(held));
-    this.pending.add(held);
-    this.host.keepAlive(held);
+    const until = this.host.now() + 4 * this.timeout;
+    this.pending.add(promise, () => until);
   }
 
   /** Resolves when nothing is on its way. */
   async flush(): Promise<void> {
-    while (this.pending.size > 0) await Promise.all(this.pending);
+    await this.pending.ended();
   }
 }
