@@ -633,7 +633,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         throw optionError(
           "tiers",
           describe(tiers),
-          `a list of the cache's tiers, which are: ${there.join(", ") || "none"}`,
+          `a list of the cache's tiers: ${there.join(", ") || "none"}`,
         );
     }
     const { partition, defaults } = this.#handle;
@@ -643,7 +643,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     if (made === undefined) throw optionError("namespace", "one too many", "at most 255 of them in a cache");
     inner = made;
     const handle = new CacheHandle(new Partition(inner, partition.scopes), own);
-    if (tiers !== undefined) entries.tiers!.restrict(handle.place, tiers);
+    if (tiers !== undefined) entries.tiers?.restrict(handle.place, tiers);
     return new NearCache(new HandleInit(this, handle)) as unknown as NearCache<L, W>;
   }
 
@@ -675,7 +675,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   on<E extends keyof Events<K, V>>(event: E, hook: (event: Events<K, V>[E]) => unknown): () => void {
-    return this.use({ [event]: checkFunction("hook", hook) } as Plugin<K, V>);
+    // As a string: a symbol would be passed over, and its hook with it.
+    return this.use({ [String(event)]: checkFunction("hook", hook) } as Plugin<K, V>);
   }
 
   /** Adds a plugin: an object of hooks. As `on`. */
