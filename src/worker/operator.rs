@@ -255,10 +255,16 @@ fn strings(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
 /// Paths, or URLs.
 fn urls(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
     let urls = strings(name, value)?;
-    match urls.iter().all(|url| url.starts_with('/') || url.contains("://")) {
-        true => Ok(urls),
-        false => {
-            Err(format!("{name}: wants an array of paths with their queries, that begin with /, or of absolute URLs"))
-        }
+    match urls.iter().find(|url| !url.starts_with('/') && !is_http(url)) {
+        None => Ok(urls),
+        Some(wrong) => Err(format!(
+            "{name}: got {wrong:?}, wants an array of paths with their queries, that begin with /, or of absolute http or https URLs"
+        )),
     }
+}
+
+/// Whether it is absolute, and of a scheme that is cached.
+fn is_http(url: &str) -> bool {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("http" | "https"))
 }
