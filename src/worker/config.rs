@@ -225,6 +225,9 @@ impl Vars<'_> {
     fn all_known(&self) -> Result<()> {
         match self.pairs().find(|(name, _)| !KNOWN.contains(name)) {
             None => Ok(()),
+            Some((name, _)) if BINDINGS.contains(&name) => {
+                Err(OptionError { option: name.to_owned(), given: "text".to_owned(), allowed: "a binding" }.into())
+            }
             Some((name, _)) => {
                 let (far, nearest) =
                     KNOWN.iter().map(|known| (distance(known, name), *known)).min().unwrap_or_default();
