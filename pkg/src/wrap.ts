@@ -9,7 +9,7 @@ import {
   optionError,
   rejectUnknown,
 } from "./options/options.js";
-import { GET_OPTIONS } from "./policy/policy.js";
+import { GET_OPTIONS, readCall } from "./policy/policy.js";
 import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types/types.js";
 
 const WRAP_OPTIONS = new Set(["getKey", "skipArgs", "name", ...GET_OPTIONS]);
@@ -122,6 +122,7 @@ function build(
   owner: (self: unknown) => string,
 ): Wrapped<AnyFunction> {
   const { getKey, skipArgs, name, ...rest } = options;
+  readCall(rest);
   const part = partOf(cache, fn, name);
   const prepare = select(getKey, skipArgs);
   const plain = Object.keys(rest).length === 0 ? undefined : rest;

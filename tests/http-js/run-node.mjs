@@ -586,6 +586,8 @@ test("wrong options are refused by name, with what was meant or what is allowed"
     "ERR_OPTION",
     "maxBytes: got 1000000000, wants a whole number from 0",
   );
+  refused(() => new HttpCache({ maxBytes: null }), "ERR_OPTION", "maxBytes: got null, wants a whole number from 0");
+  refused(() => new HttpCache({ maxFillingBytes: null }), "ERR_OPTION", "maxFillingBytes: got null, wants a whole");
   refused(() => new HttpCache({ hardTimeout: Infinity }), "ERR_OPTION", "hardTimeout");
   refused(() => new HttpCache({ rules: [{ path: "/", ttl: Infinity }] }), "ERR_OPTION", "ttl: got Infinity");
   refused(() => new HttpCache({ ttl: "1m" }), "ERR_OPTION", "ttl: unknown option, say it in defaults, or in a rule");

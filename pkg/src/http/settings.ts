@@ -47,13 +47,11 @@ export function readLimits(options: HttpCacheOptions): Limits {
   }
   rejectUnknown(options, OPTIONS);
   const limits: Limits = [];
-  const maxBytes = whole("maxBytes", options.maxBytes ?? 64 * MIB, 0, MOST_BYTES);
-  limits.push(["maxBytes", maxBytes]);
+  const { maxBytes = 64 * MIB } = options;
+  limits.push(["maxBytes", whole("maxBytes", maxBytes, 0, MOST_BYTES)]);
   const room = MOST_BYTES - maxBytes;
-  limits.push([
-    "maxFillingBytes",
-    whole("maxFillingBytes", options.maxFillingBytes ?? Math.min(16 * MIB, room), 0, room),
-  ]);
+  const { maxFillingBytes = Math.min(16 * MIB, room) } = options;
+  limits.push(["maxFillingBytes", whole("maxFillingBytes", maxFillingBytes, 0, room)]);
   if (options.maxEntries !== undefined) limits.push(["maxEntries", whole("maxEntries", options.maxEntries, 1, 1e6)]);
   if (options.maxLoads !== undefined) limits.push(["maxLoads", whole("maxLoads", options.maxLoads, 1, 10_000)]);
   for (const name of ["softTimeout", "hardTimeout", "idleTimeout", "totalTimeout"] as const) {

@@ -217,9 +217,8 @@ export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<
   };
 }
 
-/** @throws {NearCacheError} `ERR_OPTION` */
 export function readRule<K>(given: ErrorBackoff<K> | undefined): BackoffRule<K> | undefined {
-  return typeof given === "function" ? checkFunction("errorBackoff", given) : undefined;
+  return typeof given === "function" ? given : undefined;
 }
 
 function readRetry<K>(given: Retry<K>) {

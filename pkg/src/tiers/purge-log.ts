@@ -1,6 +1,6 @@
 // Purges told to all isolates by a log in a Durable Object, which each looks into when it gets requests.
 
-import { checkBinding } from "./binding.js";
+import { checkBinding, checkText } from "./binding.js";
 import { LONGEST } from "../runtime/alarm.js";
 import { deferred } from "../runtime/deferred.js";
 import { describe, type Duration, duration, optionError, rejectUnknown } from "../options/options.js";
@@ -103,6 +103,7 @@ export function purgeLog(namespace: ObjectNamespace, options: PurgeLogOptions = 
   checkBinding("namespace", namespace, "idFromName", "a namespace of Durable Objects");
   rejectUnknown(options, OPTIONS);
   const { name = "purges", maxStaleness = 5_000, timeout, bound = "soft" } = options;
+  checkText("name", name);
   if (bound !== "soft" && bound !== "hard") throw optionError("bound", describe(bound), '"soft" or "hard"');
   const longest = duration("maxStaleness", maxStaleness);
   if (!(longest >= 1 && longest < Infinity))
