@@ -1,7 +1,7 @@
 // Options, checked. Rules are checked in the wasm, which knows their names.
 
 import { NearCacheError } from "../options/errors.js";
-import { checkFunction, describe, duration, optionError, rejectUnknown } from "../options/options.js";
+import { checkBoolean, checkFunction, describe, duration, optionError, rejectUnknown } from "../options/options.js";
 import type { HttpCacheOptions, HttpPurge } from "./types.js";
 
 const MIB = 1024 * 1024;
@@ -90,7 +90,8 @@ export function writeRules({ defaults, rules }: HttpCacheOptions): string {
 
 /** What a purge names. */
 export function readPurge(purge: HttpPurge): { kind: "url" | "prefix" | "tag" | "everything"; names: string[] } {
-  rejectUnknown(purge, PURGE);
+  rejectUnknown(purge, PURGE, "purge");
+  if (purge.soft !== undefined) checkBoolean("soft", purge.soft);
   const kinds = (["url", "prefix", "tag", "everything"] as const).filter((kind) => purge[kind] !== undefined);
   const [kind] = kinds;
   if (kind === undefined || kinds.length > 1) {
