@@ -27,7 +27,7 @@ import {
   rejectUnknown,
 } from "./options/options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./entries/partitions.js";
-import { over, DEFAULT_POLICY } from "./policy/policies.js";
+import { DEFAULT_POLICY } from "./policy/policies.js";
 import {
   type CallOptions,
   DETAILED_OPTIONS,
@@ -35,6 +35,7 @@ import {
   LIFE_OPTIONS,
   lifeOf,
   or,
+  over,
   readCall,
   readLoadLimits,
   readNumbers,

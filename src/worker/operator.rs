@@ -25,7 +25,7 @@ pub(super) enum Errand {
     Health,
 }
 
-/// An answer to the operator, or to one who takes himself for him.
+/// An answer to the operator, or to somebody who takes the part of one.
 pub(super) struct Page {
     status: u16,
     /// Flat.
