@@ -5,7 +5,7 @@ import { LONGEST } from "../runtime/alarm.js";
 import { deferred } from "../runtime/deferred.js";
 import { describe, type Duration, duration, optionError, rejectUnknown } from "../options/options.js";
 import { TIMEOUT, within, WELL } from "./calls.js";
-import { fieldsOf, NO_MESSAGE, parseMessage, type Purge, toPurge } from "./messages.js";
+import { fieldsOf, isRefusal, NO_MESSAGE, parseMessage, type Purge, toPurge } from "./messages.js";
 import type { ObjectNamespace, ObjectState } from "./platform.js";
 import { keepAlive, LogFollower, type LogFollowerOf, messagePurges, PurgeLog as Log, type PurgeLogOf } from "./wasm.js";
 
@@ -322,12 +322,19 @@ export function purgeLogObject<B extends abstract new (...args: any[]) => any>(
 
     async fetch(request: Request): Promise<Response> {
       if (request.method !== "POST") return problem(405, `got ${request.method}, wants POST`);
+      let json: unknown;
       try {
-        const json = JSON.parse(await request.text());
+        json = JSON.parse(await request.text());
+      } catch (error) {
+        return problem(400, `the body is no JSON: ${(error as Error).message}`);
+      }
+      try {
         const messages: unknown[] = Array.isArray(json) ? json : [json];
         return Response.json({ seq: await this.publish(messages.map((message) => JSON.stringify(message) ?? "")) });
       } catch (error) {
-        return problem(400, (error as Error).message);
+        if (isRefusal(error)) return problem(400, (error as Error).message);
+        console.error("nearcache: the log of purges failed:", error);
+        return problem(500, "the log of purges failed");
       }
     }
   }
