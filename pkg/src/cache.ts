@@ -631,11 +631,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const there = entries.tiers?.names ?? [];
       const isList = Array.isArray(tiers) && tiers.every((tier) => there.includes(tier));
       if (!isList)
-        throw optionError(
-          "tiers",
-          describe(tiers),
-          `a list of the cache's tiers: ${there.join(", ") || "none"}`,
-        );
+        throw optionError("tiers", describe(tiers), `a list of the cache's tiers: ${there.join(", ") || "none"}`);
     }
     const { partition, defaults } = this.#handle;
     let inner = partition.namespace;

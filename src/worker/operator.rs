@@ -260,7 +260,8 @@ fn tags(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
 /// Paths, or URLs, or what these begin with.
 fn urls(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
     let urls = strings(name, value)?;
-    match urls.iter().find(|url| !url.starts_with('/') && !(is_http(url) && bindings::Url::new(url).is_ok())) {
+    let is_known = |url: &String| url.starts_with('/') || (is_http(url) && bindings::Url::new(url).is_ok());
+    match urls.iter().find(|url| !is_known(url)) {
         None => Ok(urls),
         Some(wrong) => Err(format!(
             "{name}: got {wrong:?}, wants an array of paths with their queries, that begin with /, or of absolute http or https URLs"
