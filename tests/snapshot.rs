@@ -356,3 +356,17 @@ fn the_example_starts_warm_the_second_time() {
     assert!(second.starts_with("500 entries after ") && second.contains("\n0 loads\n"), "{second}");
     assert!(third.starts_with("cold: the snapshot is") && third.contains("\n500 loads\n"), "{third}");
 }
+
+#[test]
+fn what_nobody_weighed_does_not_come_back_past_a_bound_of_bytes() {
+    let process = Process::at(&a_day());
+    let mut bytes = Vec::new();
+    filled(&process, 3).save_snapshot(&process.options(), &mut bytes).unwrap();
+    let again = |builder: nearcache::Builder<u32, String>| {
+        let cache = builder.max_bytes(1_000).clock(process.clock.clone()).build();
+        let loaded = cache.load_snapshot(&process.options(), Cursor::new(&bytes)).unwrap();
+        (loaded.entries, loaded.unreadable, cache.weight())
+    };
+    assert_eq!(again(Cache::builder()), (0, 3, 0));
+    assert_eq!(again(Cache::builder().weigher(|_, value: &String| value.len() as u32)), (3, 0, 21));
+}

@@ -27,7 +27,7 @@ import {
   rejectUnknown,
 } from "./options/options.js";
 import { innerScope, type Namespace, Partition, type ScopeName, userScope } from "./entries/partitions.js";
-import { over, DEFAULT_POLICY } from "./policy/policies.js";
+import { DEFAULT_POLICY } from "./policy/policies.js";
 import {
   type CallOptions,
   DETAILED_OPTIONS,
@@ -35,6 +35,7 @@ import {
   LIFE_OPTIONS,
   lifeOf,
   or,
+  over,
   readCall,
   readLoadLimits,
   readNumbers,
@@ -630,11 +631,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
       const there = entries.tiers?.names ?? [];
       const isList = Array.isArray(tiers) && tiers.every((tier) => there.includes(tier));
       if (!isList)
-        throw optionError(
-          "tiers",
-          describe(tiers),
-          `a list of the cache's tiers, which are: ${there.join(", ") || "none"}`,
-        );
+        throw optionError("tiers", describe(tiers), `a list of the cache's tiers: ${there.join(", ") || "none"}`);
     }
     const { partition, defaults } = this.#handle;
     let inner = partition.namespace;
@@ -643,7 +640,7 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
     if (made === undefined) throw optionError("namespace", "one too many", "at most 255 of them in a cache");
     inner = made;
     const handle = new CacheHandle(new Partition(inner, partition.scopes), own);
-    if (tiers !== undefined) entries.tiers!.restrict(handle.place, tiers);
+    if (tiers !== undefined) entries.tiers?.restrict(handle.place, tiers);
     return new NearCache(new HandleInit(this, handle)) as unknown as NearCache<L, W>;
   }
 
@@ -675,7 +672,8 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
    * @throws {NearCacheError} `ERR_OPTION`
    */
   on<E extends keyof Events<K, V>>(event: E, hook: (event: Events<K, V>[E]) => unknown): () => void {
-    return this.use({ [event]: checkFunction("hook", hook) } as Plugin<K, V>);
+    // As a string: a symbol would be passed over, and its hook with it.
+    return this.use({ [String(event)]: checkFunction("hook", hook) } as Plugin<K, V>);
   }
 
   /** Adds a plugin: an object of hooks. As `on`. */

@@ -60,7 +60,7 @@ export interface ResourceControls<K extends ResourceId> {
 /** A kind of data that is everybody's. */
 export interface GlobalResource<K extends ResourceId, V> extends ResourceControls<K>, ResourceData<K, V> {}
 
-/** A kind of data that each user has of his own. */
+/** A kind of data that is kept apart for each user. */
 export interface UserResource<K extends ResourceId, V> extends ResourceControls<K> {
   /** The data of one user. Costs nothing while there are none. */
   of(user: string): ResourceData<K, V>;

@@ -9,8 +9,8 @@ import {
   optionError,
   rejectUnknown,
 } from "./options/options.js";
-import { GET_OPTIONS } from "./policy/policy.js";
-import type { AnyFunction, CachedOptions, GetOrSetOptions, Wrapped, WrapOptions } from "./types/types.js";
+import { GET_OPTIONS, readCall } from "./policy/policy.js";
+import type { AnyFunction, CachedOptions, CacheLike, GetOrSetOptions, Wrapped, WrapOptions } from "./types/types.js";
 
 const WRAP_OPTIONS = new Set(["getKey", "skipArgs", "name", ...GET_OPTIONS]);
 const CACHED_OPTIONS = new Set(["cache", "perInstance", ...WRAP_OPTIONS]);
@@ -50,13 +50,15 @@ export function wrap<V, F extends (this: void, ...args: any[]) => V | PromiseLik
  *
  * @throws {NearCacheError} `ERR_OPTION`, naming the option, what it got and what it wants.
  */
-export function cached<V>(options: CachedOptions<V>) {
+export function cached<C extends Pick<CacheLike<any, any>, "set">>(
+  options: Omit<CachedOptions, "cache"> & { /** Where the entries lie. */ cache: C },
+) {
   rejectUnknown(options, CACHED_OPTIONS);
   const { cache: given, perInstance = true, ...rest } = options;
-  const cache = given as Internals<any, V>;
+  const cache = given as unknown as Internals<any, any>;
   if (typeof cache?.[INNER_SCOPE] !== "function") throw optionError("cache", describe(cache), "a NearCache");
   checkBoolean("perInstance", perInstance);
-  return <This, F extends (this: This, ...args: any[]) => Promise<V>>(
+  return <This, F extends (this: This, ...args: any[]) => Promise<ValueOf<C>>>(
     method: F,
     context: ClassMethodDecoratorContext<This, F>,
   ): F => {
@@ -110,6 +112,12 @@ cached.of = <F extends AnyFunction>(object: object, method: F): Wrapped<F> => {
   }) as unknown as Wrapped<F>;
 };
 
+/**
+ * What a cache holds. Were it a type parameter of `cached`, a cache that is made among its options would be taken for one of
+ * nothing.
+ */
+type ValueOf<C> = C extends { set(key: any, value: infer V, ...rest: any[]): unknown } ? V : never;
+
 /** Decorated methods. */
 const methods = new WeakSet<AnyFunction>();
 
@@ -122,6 +130,7 @@ function build(
   owner: (self: unknown) => string,
 ): Wrapped<AnyFunction> {
   const { getKey, skipArgs, name, ...rest } = options;
+  readCall(rest);
   const part = partOf(cache, fn, name);
   const prepare = select(getKey, skipArgs);
   const plain = Object.keys(rest).length === 0 ? undefined : rest;

@@ -82,7 +82,7 @@ impl<K: Hash + Eq, V, R: Runtime> Inner<K, V, R> {
     }
 
     /// Whether a value is none here, since it is to be weighed and nobody can.
-    #[cfg(feature = "tier")]
+    #[cfg(any(feature = "tier", feature = "snapshot"))]
     pub fn needs_weight(&self, said: Option<u32>) -> bool {
         said.is_none() && self.weigher.is_none() && self.with(|table| table.machine.limits().weighs()) == Some(true)
     }

@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use nearcache::http::exchange::{FetchOutcome, Filling, FlightKey, Key};
-use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::proxy::Proxy;
 use crate::store::Body;
 
 /// One trip: what is known of it so far.
@@ -114,7 +112,7 @@ impl Flights {
     }
 
     /// Whether there is room for so many more bytes of bodies: then they are taken.
-    fn take(&self, bytes: u64) -> bool {
+    pub fn take(&self, bytes: u64) -> bool {
         let filling = self.filling.get() + bytes;
         let fits = filling <= self.most_filling;
         if fits {
@@ -123,7 +121,7 @@ impl Flights {
         fits
     }
 
-    fn give_back(&self, bytes: u64) {
+    pub fn give_back(&self, bytes: u64) {
         self.filling.set(self.filling.get().saturating_sub(bytes));
     }
 
@@ -156,45 +154,5 @@ impl Flights {
 
     pub fn under_way(&self) -> usize {
         self.under_way.get()
-    }
-}
-
-/// Room for a body in memory, out of what all that are on their way into the store may take: as long as anybody needs the bytes, be its
-/// trip over. Dropped, it is given back: the garbage collector does that too, where its request is gone.
-#[wasm_bindgen]
-pub struct Room {
-    proxy: Rc<Proxy>,
-    limit: u64,
-    taken: Cell<u64>,
-}
-
-impl Room {
-    /// For a body of this length, if it is known, and of so many bytes at the most; `None` if there is none.
-    pub(crate) fn of(proxy: &Rc<Proxy>, announced: Option<u64>, limit: u64) -> Option<Self> {
-        let room = Self { proxy: proxy.clone(), limit, taken: Cell::new(0) };
-        room.reaches(announced.unwrap_or(0)).then_some(room)
-    }
-
-    fn reaches(&self, bytes: u64) -> bool {
-        let more = bytes.saturating_sub(self.taken.get());
-        let fits = bytes <= self.limit && self.proxy.flights.take(more);
-        if fits {
-            self.taken.set(self.taken.get() + more);
-        }
-        fits
-    }
-}
-
-#[wasm_bindgen]
-impl Room {
-    /// So many bytes of the body have been read by now; whether they may be kept.
-    pub fn grow(&self, read: f64) -> bool {
-        self.reaches(read as u64)
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.proxy.flights.give_back(self.taken.get());
     }
 }

@@ -15,6 +15,7 @@ mod heads;
 mod host;
 mod limits;
 mod proxy;
+mod room;
 mod store;
 mod trip;
 mod url;

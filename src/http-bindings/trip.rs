@@ -10,9 +10,10 @@ use nearcache::http::exchange::{
 use nearcache::http::rule::Purge;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::flights::{Flight, Room, State};
+use crate::flights::{Flight, State};
 use crate::host;
 use crate::proxy::Proxy;
+use crate::room::Room;
 use crate::store::{Body, Purged};
 
 /// What came of a head, as `trip.ts` knows it.

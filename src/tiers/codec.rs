@@ -154,9 +154,16 @@ pub(crate) fn decode<V: DeserializeOwned>(id: u8, bytes: &[u8]) -> Result<V, Cod
         // JavaScript's `undefined`.
         NOTHING => Ok(serde_json::from_value(Value::Null)?),
         JSON => Ok(serde_json::from_slice(bytes)?),
-        MESSAGE_PACK => Ok(rmp_serde::from_slice(bytes)?),
+        MESSAGE_PACK => decode_message_pack(bytes),
         other => Err(unknown(other)),
     }
+}
+
+/// As JSON is read: to its end, so that what stands behind a value is not passed over.
+fn decode_message_pack<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, CodecError> {
+    let mut rest = bytes;
+    let value = rmp_serde::from_read(&mut rest)?;
+    if rest.is_empty() { Ok(value) } else { Err("there are bytes behind the value".into()) }
 }
 
 fn unknown(id: u8) -> CodecError {

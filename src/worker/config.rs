@@ -70,6 +70,9 @@ const KNOWN: [&str; 33] = [
     "UNCACHEABLE_TTL",
 ];
 
+/// What may be bound beside the memory.
+const BINDINGS: [&str; 5] = ["BODIES", "KV", "LEASE", "PURGE_LOG", "STORE"];
+
 /// What is wrong with the variables. Says nothing that could be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ConfigError {
@@ -108,6 +111,9 @@ impl Config {
     pub fn read(variables: &[String], objects: &[String]) -> Result<(Self, Limits, Rules)> {
         let vars = Vars(variables);
         vars.all_known()?;
+        if let Some((name, meant)) = objects.iter().find_map(|name| Some((name, vars.slip_of(name, objects)?))) {
+            return Err(ConfigError::Name(name.to_owned(), vec![meant]));
+        }
         if let Some(name) = objects.iter().find(|name| KNOWN.contains(&name.as_str())) {
             let allowed = "text: a variable, or a secret by \"wrangler secret put\"";
             let option = name.to_owned();
@@ -219,6 +225,9 @@ impl Vars<'_> {
     fn all_known(&self) -> Result<()> {
         match self.pairs().find(|(name, _)| !KNOWN.contains(name)) {
             None => Ok(()),
+            Some((name, _)) if BINDINGS.contains(&name) => {
+                Err(OptionError { option: name.to_owned(), given: "text".to_owned(), allowed: "a binding" }.into())
+            }
             Some((name, _)) => {
                 let (far, nearest) =
                     KNOWN.iter().map(|known| (distance(known, name), *known)).min().unwrap_or_default();
@@ -226,6 +235,16 @@ impl Vars<'_> {
                 Err(ConfigError::Name(name.to_owned(), known))
             }
         }
+    }
+
+    /// What of ours a binding or a table is meant for whose name is a slip of the pen, and which is not there itself. Runtimes and tools
+    /// bind things of their own, so that what is only a little like one of ours is let be.
+    fn slip_of(&self, name: &str, objects: &[String]) -> Option<&'static str> {
+        let plain = |name: &str| name.to_ascii_uppercase().replace(['_', '-'], "");
+        let meant = |known: &str| plain(name) == plain(known) || (known.len() > 4 && distance(name, known) == 1);
+        let is_there = |known: &str| objects.iter().any(|object| object == known) || self.text(known).is_some();
+        let ours = BINDINGS.into_iter().chain(["RULES"]);
+        ours.filter(|known| meant(known) && !is_there(known)).min_by_key(|known| distance(name, known))
     }
 
     fn text(&self, name: &str) -> Option<String> {

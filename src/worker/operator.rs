@@ -25,7 +25,7 @@ pub(super) enum Errand {
     Health,
 }
 
-/// An answer to the operator, or to one who takes himself for him.
+/// An answer to the operator, or to somebody who takes the part of one.
 pub(super) struct Page {
     status: u16,
     /// Flat.
@@ -229,14 +229,8 @@ fn read_purge(proxy: &bindings::Proxy, text: &str) -> Result<(Vec<Purged>, bool)
             "everything" if flag()? => purges.push(Purged::Everything),
             "everything" => {}
             "soft" => soft = flag()?,
-            "tags" => purges.extend(strings(&name, &value)?.into_iter().map(Purged::Tag)),
-            "urls" => {
-                let urls = urls(&name, &value)?;
-                if let Some(wrong) = urls.iter().find(|url| !url.starts_with('/') && bindings::Url::new(url).is_err()) {
-                    return Err(format!("{name}: {wrong} is no URL; {ALLOWED}"));
-                }
-                purges.extend(urls.iter().map(|url| proxy.url(url)));
-            }
+            "tags" => purges.extend(tags(&name, &value)?.into_iter().map(Purged::Tag)),
+            "urls" => purges.extend(urls(&name, &value)?.iter().map(|url| proxy.url(url))),
             "prefixes" => purges.extend(urls(&name, &value)?.iter().map(|prefix| proxy.prefix(prefix))),
             _ => return Err(format!("{name} is not known; {ALLOWED}")),
         }
@@ -252,13 +246,31 @@ fn strings(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
     list.ok_or_else(|| format!("{name}: wants an array of strings"))
 }
 
-/// Paths, or URLs.
-fn urls(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
-    let urls = strings(name, value)?;
-    match urls.iter().all(|url| url.starts_with('/') || url.contains("://")) {
-        true => Ok(urls),
-        false => {
-            Err(format!("{name}: wants an array of paths with their queries, that begin with /, or of absolute URLs"))
+/// Tags as responses and messages may have them: for another, who follows a log would be told of everything.
+fn tags(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
+    let tags = strings(name, value)?;
+    match tags.iter().find(|tag| !(1..=1_024).contains(&tag.len())) {
+        None => Ok(tags),
+        Some(wrong) => {
+            Err(format!("{name}: got one of {} bytes, wants an array of strings of 1 to 1024 bytes", wrong.len()))
         }
     }
+}
+
+/// Paths, or URLs, or what these begin with.
+fn urls(name: &str, value: &JsValue) -> Result<Vec<String>, String> {
+    let urls = strings(name, value)?;
+    let is_known = |url: &String| url.starts_with('/') || (is_http(url) && bindings::Url::new(url).is_ok());
+    match urls.iter().find(|url| !is_known(url)) {
+        None => Ok(urls),
+        Some(wrong) => Err(format!(
+            "{name}: got {wrong:?}, wants an array of paths with their queries, that begin with /, or of absolute http or https URLs"
+        )),
+    }
+}
+
+/// Whether it is absolute, and of a scheme that is cached.
+fn is_http(url: &str) -> bool {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("http" | "https"))
 }

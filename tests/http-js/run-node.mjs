@@ -561,6 +561,8 @@ test("purges by URL, prefix, tag and everything, hard and soft", async () => {
   refused(() => http.purge({}), "ERR_OPTION", "one of url, prefix, tag");
   refused(() => http.purge({ url: "x", tag: "y" }), "ERR_OPTION", "url and tag");
   refused(() => http.purge({ urls: ["/"] }), "ERR_OPTION", "did you mean url");
+  refused(() => http.purge(null), "ERR_OPTION", "purge: got null, wants an object");
+  refused(() => http.purge({ everything: true, soft: "yes" }), "ERR_OPTION", 'soft: got "yes", wants true or false');
   refused(() => http.purge({ url: "no url" }), "ERR_OPTION", "an absolute URL");
 });
 
@@ -586,6 +588,8 @@ test("wrong options are refused by name, with what was meant or what is allowed"
     "ERR_OPTION",
     "maxBytes: got 1000000000, wants a whole number from 0",
   );
+  refused(() => new HttpCache({ maxBytes: null }), "ERR_OPTION", "maxBytes: got null, wants a whole number from 0");
+  refused(() => new HttpCache({ maxFillingBytes: null }), "ERR_OPTION", "maxFillingBytes: got null, wants a whole");
   refused(() => new HttpCache({ hardTimeout: Infinity }), "ERR_OPTION", "hardTimeout");
   refused(() => new HttpCache({ rules: [{ path: "/", ttl: Infinity }] }), "ERR_OPTION", "ttl: got Infinity");
   refused(() => new HttpCache({ ttl: "1m" }), "ERR_OPTION", "ttl: unknown option, say it in defaults, or in a rule");
@@ -617,6 +621,17 @@ test("a handler is asked once for all, with what the cache asks", async () => {
 
 test("a handler that is none is refused, and no 502", async () => {
   const request = new Request("https://example.com/");
+  const refuses = (args, message) => rejects(() => new HttpCache().handle(...args), { code: "ERR_OPTION", message });
+  const handler = () => new Response("made");
+  await refuses(["https://example.com/", handler], /^request: got "https:\/\/example.com\/", wants a Request/);
+  await refuses([undefined, handler], /^request: got undefined/);
+  await refuses([request, handler, { backgrund: true }], /^backgrund: unknown option, did you mean background/);
+  await refuses([request, handler, { background: 1 }], /^background: got 1, wants true or false/);
+  await refuses([request, handler, null], /^options: got null/);
+  await rejects(() => cachedFetch(request), {
+    code: "ERR_OPTION",
+    message: /^cache: got undefined, wants an HttpCache/,
+  });
   await rejects(() => new HttpCache().handle(request), { code: "ERR_OPTION", message: /^handler: got undefined/ });
 });
 
@@ -660,10 +675,25 @@ test("a redirect that is not followed keeps no connection", async () => {
 test("a handler that throws is a 502, and one that encodes by itself goes by as it is", async () => {
   const http = new HttpCache();
   const request = () => new Request("https://example.com/b");
-  const thrown = await http.handle(request(), () => {
-    throw new Error("broken");
-  });
-  equal(thrown.status, 502);
+  const { error } = console;
+  const told = [];
+  console.error = (...line) => told.push(line.map(String).join(" "));
+  try {
+    const thrown = await http.handle(request(), () => {
+      throw new Error("the password is secret");
+    });
+    // The symptom: the handler's words went to the client, and to nobody else.
+    equal(
+      [thrown.status, await thrown.text(), told],
+      [
+        502,
+        "nearcache: the origin could not be reached: the handler failed\n",
+        ["nearcache: the handler failed: Error: the password is secret"],
+      ],
+    );
+  } finally {
+    console.error = error;
+  }
   const encoded = () =>
     new Response("packed", { headers: { "cache-control": "max-age=60", "content-encoding": "gzip" } });
   for (const _ of [1, 2]) {

@@ -159,6 +159,7 @@ fn a_value_that_won_t_do_is_named_with_its_path_and_what_is_allowed() {
         (r#"{ "rules": [{ "ranges": "parts" }] }"#, "rules[0].ranges"),
         (r#"{ "rules": [{ "heuristic": true }] }"#, "rules[0].heuristic"),
         (r#"{ "rules": [{ "maxVariants": 2000 }] }"#, "rules[0].maxVariants"),
+        (r#"{ "rules": [{ "maxVariants": 0 }] }"#, "rules[0].maxVariants"),
         (r#"{ "rules": [{ "purges": { "paths": ["x"] } }] }"#, "rules[0].purges.paths[0]"),
         (r#"{ "rules": [{ "origin": "ftp://x" }] }"#, "rules[0].origin"),
     ];

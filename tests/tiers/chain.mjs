@@ -2,7 +2,22 @@
 
 import { inspect } from "node:util";
 import { cached, NearCache, NearCacheError } from "nearcache";
-import { memoryTier, NearCacheError as TiersError, tiers, withMarks } from "nearcache/tiers";
+import {
+  broadcast,
+  cacheApiTier,
+  fileTier,
+  kvTier,
+  memoryTier,
+  NearCacheError as TiersError,
+  objectLease,
+  objectTier,
+  purgeLog,
+  r2Tier,
+  redisSocketTier,
+  redisTier,
+  tiers,
+  withMarks,
+} from "nearcache/tiers";
 import { equal, ok, rejects, test, throws } from "../js/runner.mjs";
 import { matches } from "./matches.mjs";
 
@@ -538,12 +553,39 @@ test("options that can't be are refused by their names", () => {
   refused([tier], { secrets: ["short"] }, /secrets/);
   refused([tier], { secrets: "a secret of 24 bytes ...." }, /secrets: got "a se.*", wants an array/);
   refused([tier], { codec: { id: 3 } }, /codec\.id/);
+  refused([tier], { codec: null }, /codec\.id: got undefined/);
+  refused([tier], { codec: { id: 16, encode: (value) => value } }, /codec\.decode: got undefined, wants a function/);
   refused([memoryTier({ write: "never" })], {}, /write/);
   throws(() => withMarks(tier), { code: "ERR_OPTION", message: /^marks\.get: got undefined/ });
   throws(() => new NearCache({ tiers: [tier] }), { code: "ERR_OPTION", message: /tiers/ });
   const chain = tiers([tier]);
   new NearCache({ tiers: chain });
   throws(() => new NearCache({ tiers: chain }), { code: "ERR_OPTION" });
+});
+
+test("what a store can't be made with is refused where it is made", () => {
+  const kv = { put() {} };
+  const objects = { idFromName() {} };
+  const client = { isReady: true, withTypeMapping: () => ({ sendCommand() {} }) };
+  for (const [make, said] of [
+    [() => memoryTier({ maxBytes: NaN }), /^maxBytes: got NaN, wants bytes/],
+    [() => memoryTier({ clock: 5 }), /^clock: got 5, wants a function/],
+    [() => memoryTier(null), /^options: got null, wants an object/],
+    [() => fileTier("/tmp/x", null), /^options: got null/],
+    [() => kvTier(kv, { prefix: 5 }), /^prefix: got 5, wants a string/],
+    [() => r2Tier(kv, { prefix: null }), /^prefix: got null/],
+    [() => cacheApiTier({ match() {} }, { prefix: {} }), /^prefix: got an object/],
+    [() => redisTier(client, { prefix: 5 }), /^prefix: got 5/],
+    [() => redisSocketTier(() => {}, "redis://x", { prefix: 5 }), /^prefix: got 5/],
+    [() => objectTier(objects, { shards: NaN }), /^shards: got NaN, wants a whole number from 1 on/],
+    [() => objectTier(objects, { shards: Infinity }), /^shards: got Infinity, wants a whole number/],
+    [() => objectTier(objects, { shards: 0 }), /^shards: got 0/],
+    [() => objectLease(objects, { shards: Infinity }), /^shards: got Infinity, wants a whole number/],
+    [() => purgeLog(objects, { name: 5 }), /^name: got 5, wants a string/],
+    [() => broadcast(), /^name: got undefined, wants a string/],
+  ]) {
+    throws(make, { code: "ERR_OPTION", message: said });
+  }
 });
 
 test("an error of any entry point is an instance of the class that another one exports", () => {

@@ -1,7 +1,7 @@
 // A log of purges that isolates follow: over an object that fails, forgets and comes back as it is told.
 
 import { NearCache } from "nearcache";
-import { invalidation, memoryTier, purgeLog, tiers } from "nearcache/tiers";
+import { invalidation, memoryTier, purgeLog, purgeLogObject, tiers } from "nearcache/tiers";
 import { equal, ok, rejects, sleep, test, throws } from "../js/runner.mjs";
 import { place, storage } from "./log-object.mjs";
 
@@ -179,7 +179,28 @@ test("the object's fetch takes messages of other services, and says what is wron
     equal((await post(body))[0], 400, body);
   }
   equal((await world.object.read(0, 0)).head, 3, "one that is wrong takes none with it");
+  ok((await post("{"))[1].error.startsWith("the body is no JSON: "));
   equal((await world.object.fetch(new Request("http://log/"))).status, 405);
+});
+
+test("what the object's storage says goes to the log, and not to other services", async () => {
+  const exec = () => {
+    throw new Error("disk I/O error at 0x7f");
+  };
+  const Log = purgeLogObject(class {});
+  const { error } = console;
+  const told = [];
+  console.error = (...line) => told.push(line.map(String).join(" "));
+  try {
+    const body = '{"v":1,"tag":"a","action":"delete"}';
+    const response = await new Log({ storage: { sql: { exec } } }).fetch(
+      new Request("http://log/", { method: "POST", body }),
+    );
+    equal([response.status, await response.json()], [500, { error: "the log of purges failed" }]);
+  } finally {
+    console.error = error;
+  }
+  equal(told, ["nearcache: the log of purges failed: Error: disk I/O error at 0x7f"]);
 });
 
 test("what is wrong with the options is said", async () => {

@@ -282,6 +282,13 @@ const secrets = {
       KEEP_FRESH_HOST: ["example.com", /KEEP_FRESH_HOST.*"https:\/\/example.com"/],
       // As a binding has it, to a store of secrets: the operator's routes would be the origin's.
       ADMIN_TOKEN: [{}, /ADMIN_TOKEN.*binding.*wants text/],
+      KV: [{}, /: KV: got an object, wants a KV namespace/],
+      STORE: ["a text", /: STORE: got text, wants a binding/],
+      BODIES: [{}, /: BODIES: got an object, wants an R2 bucket/],
+      PURGELOG: [{}, /PURGELOG is not known; did you mean PURGE_LOG\?/],
+      kv: [{}, /kv is not known; did you mean KV\?/],
+      STORES: [{}, /STORES is not known; did you mean STORE\?/],
+      RULE: [{ rules: [] }, /RULE is not known; did you mean RULES\?/],
     };
     for (const [name, [value, told]] of Object.entries(wrong)) {
       const server = await startWorkerd({ ORIGIN: "http://127.0.0.1:1", [name]: value });
@@ -292,6 +299,32 @@ const secrets = {
       } finally {
         server.stop();
       }
+    }
+  },
+  async "leases without a store, where nobody would find what was loaded, are refused"() {
+    const server = await startWorkerd({ ORIGIN: "http://127.0.0.1:1" }, { objects: { LEASE: "LeaseObject" } });
+    try {
+      const response = await fetch(server.url);
+      assert.equal(response.status, 500);
+      assert.match(await response.text(), /LEASE: got no store beside it, wants STORE, KV or CACHE_API/);
+    } finally {
+      server.stop();
+    }
+  },
+  async "a binding of another's is let be, also one whose name is like one of ours that is there"() {
+    const server = await startWorkerd({
+      ORIGIN: "http://127.0.0.1:1",
+      RULES: { rules: [] },
+      RULES2: {},
+      ASSETS: {},
+      DB: {},
+      VK: {},
+      __STATIC_CONTENT: {},
+    });
+    try {
+      assert.equal((await fetch(server.url)).status, 502);
+    } finally {
+      server.stop();
     }
   },
   async "an origin that can't be found says so, without the runtime's inner words"() {

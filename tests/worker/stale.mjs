@@ -247,8 +247,15 @@ export const operated = {
         ["{}", /nothing to purge/],
         [{ tags: "kept" }, /^tags: wants an array of strings/],
         [{ tags: ["kept", 1] }, /^tags:/],
-        [{ urls: ["x"] }, /^urls: wants an array of paths/],
-        [{ urls: ["/a", "http://["] }, /^urls: http:\/\/\[ is no URL; wants/],
+        [{ urls: ["x"] }, /^urls: got "x", wants an array of paths/],
+        [{ urls: ["/a", "ftp://x/y"] }, /^urls: got "ftp:\/\/x\/y", wants an array of paths.* absolute http or https/],
+        [{ prefixes: ["xhttp://x/"] }, /^prefixes: got "xhttp:\/\/x\/", wants/],
+        [{ urls: ["/a", "http://["] }, /^urls: got "http:\/\/\[", wants/],
+        // The symptom: all that there is begins so.
+        [{ prefixes: ["https://"] }, /^prefixes: got "https:\/\/", wants/],
+        // The symptom: who followed a log of purges was told of everything.
+        [{ tags: [""] }, /^tags: got one of 0 bytes, wants .* of 1 to 1024 bytes/],
+        [{ tags: ["kept", "x".repeat(1_025)] }, /^tags: got one of 1025 bytes/],
         [{ everything: 1 }, /^everything: wants true or false/],
         [{ tags: ["kept"], softly: true }, /^softly is not known; wants/],
       ]) {

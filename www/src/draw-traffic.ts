@@ -84,7 +84,7 @@ function drawDot({ g }: View, { colour, width }: Line, x: number, y: number): vo
   g.fill();
 }
 
-/** One cell a key: filled while held, paler as its ttl runs out, ringed while loading, bright when hit. */
+/** One cell a key: filled while held, paler as its ttl runs out, ringed while loading, with a dot where it was hit just now. */
 export function drawKeyspace(view: View, names: readonly string[], lane: Lane, ttl: number, now: number): void {
   const palette = colours();
   view.clear();

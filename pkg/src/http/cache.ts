@@ -1,7 +1,7 @@
 import type { Ask, Cache, Glue } from "../../generated/http.js";
 import { NearCacheError } from "../options/errors.js";
 import { INSPECT } from "../figures/inspect.js";
-import { describe, optionError } from "../options/options.js";
+import { checkBoolean, checkFunction, describe, optionError, rejectUnknown } from "../options/options.js";
 import { abortable } from "./abort.js";
 import { drive } from "./drive.js";
 import { Edge, type EdgeStats } from "./edge.js";
@@ -97,14 +97,25 @@ export class HttpCache {
    * Answers a request from the cache, or by asking a handler of this program: an app, a router, a function. The handler gets the
    * request that the cache makes of it (without `Accept-Encoding`, and conditional only where the cache has something to
    * validate) and may be shared by all who ask for the same, so that it must go by that request alone.
+   *
+   * Rejects with a {@link NearCacheError} with the code `ERR_OPTION` where an argument is wrong.
    */
   handle(
     request: Request,
     handler: (request: Request) => Response | Promise<Response>,
-    { background = true }: HandleOptions = {},
+    options: HandleOptions = {},
   ): Promise<Response> {
-    if (typeof handler !== "function") return Promise.reject(optionError("handler", describe(handler), "a function"));
-    return this.#answer(request, byHandler(handler), background);
+    try {
+      if (typeof request?.url !== "string" || typeof request.method !== "string") {
+        throw optionError("request", describe(request), "a Request");
+      }
+      checkFunction("handler", handler);
+      rejectUnknown(options, HANDLE_OPTIONS);
+      const { background = true } = options;
+      return this.#answer(request, byHandler(handler), checkBoolean("background", background));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** `ends`: ends the body as well, beyond its request's signal. */
@@ -209,6 +220,8 @@ export class HttpCache {
     return this.#cache.prometheus() + (this.#edge?.metrics() ?? "");
   }
 }
+
+const HANDLE_OPTIONS = new Set(["background"]);
 
 const CODINGS = "gzip, deflate, br, zstd";
 

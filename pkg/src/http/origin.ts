@@ -23,7 +23,7 @@ export function byFetch(fetch: Fetch, redirect: RequestRedirect): AskOrigin {
 /** By what answers in this program: a handler, an app. */
 export function byHandler(handler: (request: Request) => Response | Promise<Response>): AskOrigin {
   return async (asked: OriginRequest) => {
-    const response = await handler(toRequest(asked));
+    const response = await answered(handler, asked);
     if (typeof response?.headers?.has !== "function") throw new TypeError("the handler returned no Response");
     const { headers, url } = response;
     if (!headers.has("content-encoding")) return response;
@@ -34,6 +34,19 @@ export function byHandler(handler: (request: Request) => Response | Promise<Resp
     passing.set("cdn-cache-control", "no-store");
     return new ResponseView(response, passing);
   };
+}
+
+/** What a handler throws is told to whoever runs the program, and not to whoever asks: it may say anything. */
+async function answered(
+  handler: (request: Request) => Response | Promise<Response>,
+  asked: OriginRequest,
+): Promise<Response> {
+  try {
+    return await handler(toRequest(asked));
+  } catch (error) {
+    if (!asked.signal.aborted) console.error("nearcache: the handler failed:", error);
+    throw new Error("the handler failed");
+  }
 }
 
 function toRequest({ url, method, headers, body, signal }: OriginRequest): Request {

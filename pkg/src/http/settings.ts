@@ -1,7 +1,7 @@
 // Options, checked. Rules are checked in the wasm, which knows their names.
 
 import { NearCacheError } from "../options/errors.js";
-import { checkFunction, describe, duration, optionError, rejectUnknown } from "../options/options.js";
+import { checkBoolean, checkFunction, describe, duration, optionError, rejectUnknown } from "../options/options.js";
 import type { HttpCacheOptions, HttpPurge } from "./types.js";
 
 const MIB = 1024 * 1024;
@@ -47,13 +47,11 @@ export function readLimits(options: HttpCacheOptions): Limits {
   }
   rejectUnknown(options, OPTIONS);
   const limits: Limits = [];
-  const maxBytes = whole("maxBytes", options.maxBytes ?? 64 * MIB, 0, MOST_BYTES);
-  limits.push(["maxBytes", maxBytes]);
+  const { maxBytes = 64 * MIB } = options;
+  limits.push(["maxBytes", whole("maxBytes", maxBytes, 0, MOST_BYTES)]);
   const room = MOST_BYTES - maxBytes;
-  limits.push([
-    "maxFillingBytes",
-    whole("maxFillingBytes", options.maxFillingBytes ?? Math.min(16 * MIB, room), 0, room),
-  ]);
+  const { maxFillingBytes = Math.min(16 * MIB, room) } = options;
+  limits.push(["maxFillingBytes", whole("maxFillingBytes", maxFillingBytes, 0, room)]);
   if (options.maxEntries !== undefined) limits.push(["maxEntries", whole("maxEntries", options.maxEntries, 1, 1e6)]);
   if (options.maxLoads !== undefined) limits.push(["maxLoads", whole("maxLoads", options.maxLoads, 1, 10_000)]);
   for (const name of ["softTimeout", "hardTimeout", "idleTimeout", "totalTimeout"] as const) {
@@ -92,7 +90,8 @@ export function writeRules({ defaults, rules }: HttpCacheOptions): string {
 
 /** What a purge names. */
 export function readPurge(purge: HttpPurge): { kind: "url" | "prefix" | "tag" | "everything"; names: string[] } {
-  rejectUnknown(purge, PURGE);
+  rejectUnknown(purge, PURGE, "purge");
+  if (purge.soft !== undefined) checkBoolean("soft", purge.soft);
   const kinds = (["url", "prefix", "tag", "everything"] as const).filter((kind) => purge[kind] !== undefined);
   const [kind] = kinds;
   if (kind === undefined || kinds.length > 1) {

@@ -3,7 +3,7 @@
 
 import { row } from "./calls.js";
 import type { Core } from "../core/core.js";
-import type { Numbers } from "./policy.js";
+import { type Numbers, over } from "./policy.js";
 
 /** How many a core knows at a time, besides what nobody has said anything of. */
 const MOST = 256;
@@ -71,16 +71,6 @@ export class Policies {
 
 function tell(core: Core, number: number, said: Numbers): void {
   core.policy(number, row(said), said.checked);
-}
-
-/** What `base` says, but for the numbers that are said by another. */
-export function over<T extends object>(base: T, by: Numbers): T {
-  const said = { ...base } as Record<string, unknown>;
-  for (const name of Object.keys(base)) {
-    const value = by[name as keyof Numbers];
-    if (typeof value === "number" && !Number.isNaN(value)) said[name] = value;
-  }
-  return said as T;
 }
 
 /** A policy over another. */

@@ -17,7 +17,6 @@ import {
   rejectUnknown,
   size,
 } from "../options/options.js";
-import { over } from "./policies.js";
 import type { LoadContext } from "../types/loader.js";
 import type {
   DetailedOptions,
@@ -217,9 +216,8 @@ export function readCall<K>(given: GetOrSetOptions<K> & Partial<DetailedOptions<
   };
 }
 
-/** @throws {NearCacheError} `ERR_OPTION` */
 export function readRule<K>(given: ErrorBackoff<K> | undefined): BackoffRule<K> | undefined {
-  return typeof given === "function" ? checkFunction("errorBackoff", given) : undefined;
+  return typeof given === "function" ? given : undefined;
 }
 
 function readRetry<K>(given: Retry<K>) {
@@ -274,6 +272,16 @@ export function lifeOf<K, V>(
 /** How long a value has lived already, by its loader. */
 export function ageOf(ctx: LoadContext<unknown> | undefined): number {
   return ctx?.age === undefined ? 0 : duration("ctx.age", ctx.age);
+}
+
+/** What `base` says, but for the numbers that are said by another. */
+export function over<T extends object>(base: T, by: Numbers): T {
+  const said = { ...base } as Record<string, unknown>;
+  for (const name of Object.keys(base)) {
+    const value = by[name as keyof Numbers];
+    if (typeof value === "number" && !Number.isNaN(value)) said[name] = value;
+  }
+  return said as T;
 }
 
 /** Whether a rule refuses a value. What it throws counts as so. */

@@ -13,7 +13,7 @@ export interface Clock {
   read(): number;
   /** As `read`, for what nobody could be told of a user's clock that throws, and has to go on: then what it said last. */
   readOrLast(): number;
-  /** The same without any code of the user's, for where that must not use the cache: what a clock of his said last. */
+  /** The same without any code of the user's, for where that must not use the cache: what a clock of theirs said last. */
   known(): number;
 }
 

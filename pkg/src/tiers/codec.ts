@@ -1,6 +1,6 @@
 // How values become payloads, and back.
 
-import { describe, optionError } from "../options/options.js";
+import { checkFunction, describe, optionError } from "../options/options.js";
 import { joined } from "../runtime/bytes.js";
 import type { Codec } from "./types.js";
 
@@ -87,9 +87,13 @@ export function inflate(bytes: Uint8Array): Promise<Uint8Array> {
 
 /** A codec of the user's. @throws {NearCacheError} `ERR_OPTION` */
 export function checkCodec(codec: Codec | undefined): Codec | undefined {
-  if (codec !== undefined && !(Number.isInteger(codec.id) && codec.id >= 16 && codec.id <= 255)) {
-    throw optionError("codec.id", describe(codec.id), "a whole number from 16 to 255");
+  if (codec === undefined) return codec;
+  const { id, encode, decode } = Object(codec) as Codec;
+  if (!(Number.isInteger(id) && id >= 16 && id <= 255)) {
+    throw optionError("codec.id", describe(id), "a whole number from 16 to 255");
   }
+  checkFunction("codec.encode", encode);
+  checkFunction("codec.decode", decode);
   return codec;
 }
 

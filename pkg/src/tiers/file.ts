@@ -1,5 +1,6 @@
 import { describe, optionError } from "../options/options.js";
 import { ofLength } from "../runtime/streams.js";
+import { checkOptions } from "./binding.js";
 import type { BodyStore, StreamEntry, TierEntry, TierOptions } from "./types.js";
 
 /** How a file tier is made. */
@@ -22,7 +23,7 @@ const CHUNK = 64 * 1024;
 export function fileTier(folder: string, options: FileTierOptions = {}): FileTier {
   if (typeof folder !== "string" || folder === "")
     throw optionError("folder", describe(folder), "the path of a folder");
-  const { name = "file", ...rest } = options;
+  const { name = "file", ...rest } = checkOptions(options);
   return new FileTier(name, folder, rest);
 }
 

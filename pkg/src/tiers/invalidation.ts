@@ -1,5 +1,6 @@
 // Purges told to other isolates' memories, where connections may live: Node, browsers.
 
+import { checkText } from "./binding.js";
 import { checkFunction, describe, optionError, rejectUnknown } from "../options/options.js";
 import { fieldsOf, parseMessage, type Purge, type PurgeMessage, type PurgeSubject, toPurge } from "./messages.js";
 import type { Following, PurgeLog, PurgeLogStats } from "./purge-log.js";
@@ -222,9 +223,9 @@ class Invalidator implements Invalidation {
   }
 }
 
-/** Between the isolates of one origin or process: a `BroadcastChannel` of this name. */
+/** Between the isolates of one origin or process: a `BroadcastChannel` of this name. @throws {NearCacheError} `ERR_OPTION` */
 export function broadcast(name: string): Transport {
-  const channel = new BroadcastChannel(name);
+  const channel = new BroadcastChannel(checkText("name", name));
   (channel as { unref?: () => void }).unref?.();
   return {
     publish: (text) => channel.postMessage(text),

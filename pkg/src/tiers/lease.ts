@@ -1,7 +1,7 @@
 // One load for the whole edge: of the isolates that lack a key one loads it, and the others wait until it is in the tiers.
 
-import { checkBinding } from "./binding.js";
-import { type Duration, duration, optionError, rejectUnknown, size } from "../options/options.js";
+import { checkBinding, shardCount } from "./binding.js";
+import { type Duration, duration, rejectUnknown } from "../options/options.js";
 import type { LeaseTurn, TierHost } from "../types/tiering.js";
 import { WELL, within } from "./calls.js";
 import { Guard } from "./guard.js";
@@ -34,7 +34,7 @@ export function objectLease(namespace: ObjectNamespace, options: LeaseOptions = 
   checkBinding("namespace", namespace, "idFromName", "a namespace of Durable Objects");
   rejectUnknown(options, OPTIONS);
   const { shards = 16, ttl = 2_000, wait = 10_000, timeout = 500 } = options;
-  if (size("shards", shards) === Infinity) throw optionError("shards", "Infinity", "a whole number from 1 on");
+  shardCount(shards);
   return {
     settings: { ttl: duration("ttl", ttl), wait: duration("wait", wait), timeout: duration("timeout", timeout) },
     stub(name) {

@@ -1,5 +1,5 @@
 import { type Duration, duration } from "../options/options.js";
-import { checkTier } from "./binding.js";
+import { checkOptions, checkTier } from "./binding.js";
 import { all, deleteMany, getMany, Session, setMany } from "./calls.js";
 import { isMark } from "./names.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
@@ -28,7 +28,7 @@ export interface WithMarksOptions extends TierOptions {
 export function withMarks(values: Tier, marks: Tier, options: WithMarksOptions = {}): Tier {
   checkTier("values", values);
   checkTier("marks", marks);
-  const { name = values.name, keep = 0, ...rest } = options;
+  const { name = values.name, keep = 0, ...rest } = checkOptions(options);
   const kept = new KeptMarks(duration("keep", keep));
   return new TierWithMarks(name, values, marks, kept, { timeout: 1_500, ...values.options, ...rest });
 }

@@ -1,3 +1,5 @@
+import { bytes as byteCount, checkFunction } from "../options/options.js";
+import { checkOptions } from "./binding.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
 /** How a memory tier is made. */
@@ -9,10 +11,14 @@ export interface MemoryTierOptions extends TierOptions {
   clock?: (() => number) | undefined;
 }
 
-/** Bytes in this process: for tests, and to share what several caches of a process load. */
+/**
+ * Bytes in this process: for tests, and to share what several caches of a process load.
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
+ */
 export function memoryTier(options: MemoryTierOptions = {}): Tier & { readonly size: number } {
-  const { name = "memory", maxBytes = 64 * 1024 * 1024, clock = Date.now, ...rest } = options;
-  return new MemoryTier(name, maxBytes, clock, rest);
+  const { name = "memory", maxBytes = 64 * 1024 * 1024, clock = Date.now, ...rest } = checkOptions(options);
+  return new MemoryTier(name, byteCount("maxBytes", maxBytes), checkFunction("clock", clock), rest);
 }
 
 class MemoryTier implements Tier {

@@ -1,6 +1,6 @@
 // Stores of Cloudflare's platform, by their bindings. The types name what is used of each, so that no types of a platform are needed.
 
-import { checkBinding } from "./binding.js";
+import { checkBinding, checkOptions, shardCount, checkText } from "./binding.js";
 import { isMark, isMarkOfMany, withoutKind } from "./names.js";
 import { checkFunction } from "../options/options.js";
 import { ofLength } from "../runtime/streams.js";
@@ -36,7 +36,8 @@ const MOST_KV = 100;
  */
 export function kvTier(namespace: KvNamespace, options: BindingTierOptions = {}): Tier {
   checkBinding("namespace", namespace, "put", "a KV namespace");
-  const { name = "kv", prefix = "nearcache:", ...rest } = options;
+  const { name = "kv", prefix = "nearcache:", ...rest } = checkOptions(options);
+  checkText("prefix", prefix);
   return {
     name,
     options: { timeout: 1_000, maxValueBytes: LARGEST_KV, ...rest },
@@ -111,7 +112,8 @@ export interface CacheApi {
  */
 export function cacheApiTier(cache: CacheApi, options: BindingTierOptions = {}): Tier {
   checkFunction("cache.match", cache?.match);
-  const { name = "cache-api", prefix = "nearcache:", ...rest } = options;
+  const { name = "cache-api", prefix = "nearcache:", ...rest } = checkOptions(options);
+  checkText("prefix", prefix);
   const url = (key: string): string => `https://nearcache.internal/${encoded(prefix + key)}`;
   return {
     name,
@@ -155,7 +157,8 @@ export interface R2BucketLike {
  */
 export function r2Tier(bucket: R2BucketLike, options: BindingTierOptions = {}): BodyStore {
   checkBinding("bucket", bucket, "put", "an R2 bucket");
-  const { name = "r2", prefix = "nearcache/", ...rest } = options;
+  const { name = "r2", prefix = "nearcache/", ...rest } = checkOptions(options);
+  checkText("prefix", prefix);
   const path = (key: string): string => prefix + encoded(key);
   return {
     name,
@@ -226,7 +229,9 @@ const LARGEST_ROW = 2_000_000 - 1_000;
  */
 export function objectTier(namespace: ObjectNamespace, options: ObjectTierOptions = {}): Tier {
   checkBinding("namespace", namespace, "idFromName", "a namespace of Durable Objects");
-  const { name = "durable-object", prefix = "nearcache:", shards = 1, ...rest } = options;
+  const { name = "durable-object", prefix = "nearcache:", shards = 1, ...rest } = checkOptions(options);
+  checkText("prefix", prefix);
+  shardCount(shards);
   const stub = (shard: number): StoreStub => namespace.get(namespace.idFromName(`${prefix}${shard}`)) as StoreStub;
   // A value and its key's mark lie together.
   const shardOf = (key: string): number => {

@@ -1,11 +1,11 @@
 // Purges told to all isolates by a log in a Durable Object, which each looks into when it gets requests.
 
-import { checkBinding } from "./binding.js";
+import { checkBinding, checkText } from "./binding.js";
 import { LONGEST } from "../runtime/alarm.js";
 import { deferred } from "../runtime/deferred.js";
 import { describe, type Duration, duration, optionError, rejectUnknown } from "../options/options.js";
 import { TIMEOUT, within, WELL } from "./calls.js";
-import { fieldsOf, NO_MESSAGE, parseMessage, type Purge, toPurge } from "./messages.js";
+import { fieldsOf, isRefusal, NO_MESSAGE, parseMessage, type Purge, toPurge } from "./messages.js";
 import type { ObjectNamespace, ObjectState } from "./platform.js";
 import { keepAlive, LogFollower, type LogFollowerOf, messagePurges, PurgeLog as Log, type PurgeLogOf } from "./wasm.js";
 
@@ -103,6 +103,7 @@ export function purgeLog(namespace: ObjectNamespace, options: PurgeLogOptions = 
   checkBinding("namespace", namespace, "idFromName", "a namespace of Durable Objects");
   rejectUnknown(options, OPTIONS);
   const { name = "purges", maxStaleness = 5_000, timeout, bound = "soft" } = options;
+  checkText("name", name);
   if (bound !== "soft" && bound !== "hard") throw optionError("bound", describe(bound), '"soft" or "hard"');
   const longest = duration("maxStaleness", maxStaleness);
   if (!(longest >= 1 && longest < Infinity))
@@ -321,12 +322,19 @@ export function purgeLogObject<B extends abstract new (...args: any[]) => any>(
 
     async fetch(request: Request): Promise<Response> {
       if (request.method !== "POST") return problem(405, `got ${request.method}, wants POST`);
+      let json: unknown;
       try {
-        const json = JSON.parse(await request.text());
+        json = JSON.parse(await request.text());
+      } catch (error) {
+        return problem(400, `the body is no JSON: ${(error as Error).message}`);
+      }
+      try {
         const messages: unknown[] = Array.isArray(json) ? json : [json];
         return Response.json({ seq: await this.publish(messages.map((message) => JSON.stringify(message) ?? "")) });
       } catch (error) {
-        return problem(400, (error as Error).message);
+        if (isRefusal(error)) return problem(400, (error as Error).message);
+        console.error("nearcache: the log of purges failed:", error);
+        return problem(500, "the log of purges failed");
       }
     }
   }

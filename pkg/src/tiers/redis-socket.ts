@@ -1,4 +1,5 @@
 import { bytes, checkFunction, type Duration, duration, optionError } from "../options/options.js";
+import { checkOptions, checkText } from "./binding.js";
 import { type Connect, Connection, type RedisAddress } from "./connection.js";
 import { RedisTier, type RedisTierOptions } from "./redis.js";
 import type { Command } from "./resp.js";
@@ -43,7 +44,7 @@ export function redisSocketTier(connect: Connect, url: string, options: RedisSoc
     maxReplyBytes = 32 * 1024 * 1024,
     idleTimeout = 0,
     ...rest
-  } = options;
+  } = checkOptions(options);
   checkFunction("connect", connect);
   const address = parseRedisUrl(url);
   const limits = {
@@ -54,7 +55,7 @@ export function redisSocketTier(connect: Connect, url: string, options: RedisSoc
   const open = (): Connection => new Connection(connect, address, limits);
   // Some values come in one reply.
   const tierOptions = { timeout: 1_000, maxValueBytes: limits.maxReplyBytes / 4, ...rest };
-  return new RedisSocketTier(name, prefix, open, timer("idleTimeout", idleTimeout), tierOptions);
+  return new RedisSocketTier(name, checkText("prefix", prefix), open, timer("idleTimeout", idleTimeout), tierOptions);
 }
 
 /** What a timer can wait for. */

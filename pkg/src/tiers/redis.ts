@@ -1,4 +1,5 @@
 import { describe, optionError } from "../options/options.js";
+import { checkOptions, checkText } from "./binding.js";
 import type { Argument, Command } from "./resp.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
@@ -34,10 +35,12 @@ const BLOB_STRING = 36;
  * The client is its owner's: it connects, reconnects and closes it. While it is not connected the tier fails at once, so that
  * nothing waits in the client's queue. With a maximal memory and no eviction Redis refuses writes; `allkeys-lru` suits a cache,
  * but forgets marks of purges with all else.
+ *
+ * @throws {NearCacheError} `ERR_OPTION`
  */
 export function redisTier(client: NodeRedisClient | IoRedisClient, options: RedisTierOptions = {}): Tier {
-  const { name = "redis", prefix = "nearcache:", ...rest } = options;
-  return new RedisTier(name, prefix, sender(client), rest);
+  const { name = "redis", prefix = "nearcache:", ...rest } = checkOptions(options);
+  return new RedisTier(name, checkText("prefix", prefix), sender(client), rest);
 }
 
 /** Redis by whatever sends commands to it. */

@@ -1,4 +1,5 @@
 import { checkFunction, describe, optionError } from "../options/options.js";
+import { checkOptions } from "./binding.js";
 import type { Tier, TierEntry, TierOptions } from "./types.js";
 
 /** A database of node:sqlite (`DatabaseSync`), better-sqlite3 or bun:sqlite, as far as it is used. */
@@ -36,7 +37,7 @@ const SWEPT = 2;
  * @throws {NearCacheError} `ERR_OPTION`, and what the database throws
  */
 export function sqliteTier(database: SqliteDatabase, options: SqliteTierOptions = {}): SqliteTier {
-  const { name = "sqlite", table = "nearcache", ...rest } = options;
+  const { name = "sqlite", table = "nearcache", ...rest } = checkOptions(options);
   checkFunction("database.exec", database?.exec);
   checkFunction("database.prepare", database.prepare);
   if (!/^[A-Za-z_]\w{0,63}$/.test(table))

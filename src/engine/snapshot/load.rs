@@ -178,7 +178,12 @@ where
         let mut record = entry.record.later(later);
         record.checked |= self.cache.handle.policy.entry.checked;
         if record.weight == 0 {
-            record.weight = inner.weigh(&key, &value).unwrap_or(0);
+            let weight = inner.weigh(&key, &value);
+            if inner.needs_weight(weight) {
+                self.loaded.unreadable += 1;
+                return Ok(());
+            }
+            record.weight = weight.unwrap_or(0);
         }
         let tags: Vec<String> = entry.tags.iter().map(|tag| (*tag).to_owned()).collect();
         let (now, id) = (inner.now(), self.id.unwrap_or(SnapshotId(0)));

@@ -141,7 +141,8 @@ pub struct Loaded {
     pub purged: u64,
     /// What was removed while the snapshot was saved.
     pub dropped: u64,
-    /// Keys and values that serde does not read.
+    /// Keys and values that serde does not read, and values that nobody weighed (or with 0), where the cache is bounded by bytes and has no
+    /// [weigher](crate::Builder::weigher).
     pub unreadable: u64,
 }
 

@@ -330,7 +330,7 @@ impl<B: Clone> Exchange<B> {
     }
 
     /// Whether what another's trip brings answers this request too. What is stale when it comes does within its window, as it will for
-    /// those who come later: otherwise each who waits would ask the origin by himself.
+    /// those who come later: otherwise each request that waits would go to the origin itself.
     fn may_follow(&self, record: &Record, now: u64) -> bool {
         record.is_usable(now) || self.takes(record, StaleGround::Revalidating, now)
     }

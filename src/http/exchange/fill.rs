@@ -152,7 +152,7 @@ impl<B: Clone> Exchange<B> {
     /// Whether others may wait for the answer to this request: not where it is most likely its own, nor where what is
     /// stored has to be validated for each request by itself (RFC 9111 §5.2.2.4).
     fn shares(&self, selected: Option<&Stored<B>>) -> bool {
-        // Who came by here before waits for himself, where the origin leads back.
+        // Where the origin leads back, a request that came by here before would wait for its own end.
         self.asked.hops == 0
             && !self.asked.has(&AUTHORIZATION)
             && selected.is_none_or(|stored| !stored.record.always_validate)

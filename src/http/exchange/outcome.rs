@@ -36,8 +36,8 @@ pub struct Unshared {
     pub fields: HeaderMap,
     /// Why, in a word.
     pub why: &'static str,
-    /// Whether it is not what the one who led wants, who is to ask for himself: it was asked for without his cookies, or is
-    /// only what was missing of the whole.
+    /// Whether it is not what the request that led wants, which is to ask for itself: it was asked for without that request's
+    /// cookies, or is only what was missing of the whole.
     pub(super) ask_alone: bool,
     /// Whether a reload has to be answered by it: what is stored stays.
     pub(super) failure: bool,

@@ -14,8 +14,8 @@ use super::{Heuristic, StaleLimits};
 pub use rules::Rules;
 pub use settings::RuleError;
 
-/// Everything that is decided before a request comes. [`Rule::default`] is what a cautious operator wants of an origin
-/// that he knows nothing of. Durations are milliseconds.
+/// Everything that is decided before a request comes. [`Rule::default`] is what a cautious operator wants of an
+/// unknown origin. Durations are milliseconds.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// Neither look into the store nor store anything.

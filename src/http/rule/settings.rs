@@ -168,8 +168,10 @@ impl<'a> At<'a> {
             "maxBackoff" => set(self.duration()?, |rule| &mut rule.max_backoff_ms),
             "maxBodyBytes" => set(self.whole(1 << 40, "a whole number of bytes")?, |rule| &mut rule.max_body_bytes),
             "maxVariants" => {
-                let most = self.whole(1_000, "a whole number from 1 to 1000")?;
-                set(usize::try_from(most.max(1)).unwrap_or(1), |rule| &mut rule.max_variants)
+                let allowed = "a whole number from 1 to 1000";
+                let most = self.whole(1_000, allowed)?;
+                let most = if most == 0 { self.refuse(allowed)? } else { most as usize };
+                set(most, |rule| &mut rule.max_variants)
             }
             "origin" => set(Some(self.origin()?), |rule| &mut rule.origin),
             "tags" => {

@@ -97,7 +97,7 @@ pub fn storability(
     })
 }
 
-/// The operator's `ttl` goes before what the response says, that before his lifetime for the status, and that before what can be
+/// The operator's `ttl` goes before what the response says, that before the rule's `statusTtl`, and that before what can be
 /// inferred. With whether it is the operator's.
 fn lifetime(
     rule: &Rule,

@@ -3,6 +3,8 @@
 import { DurableObject, waitUntil } from "cloudflare:workers";
 import module from "./tiers_bg.wasm";
 import { Edge } from "../../../pkg/src/http/edge.ts";
+import { optionError } from "../../../pkg/src/options/options.ts";
+import { checkBinding } from "../../../pkg/src/tiers/binding.ts";
 import { tiers } from "../../../pkg/src/tiers/chain.ts";
 import { leaseObject, objectLease } from "../../../pkg/src/tiers/lease.ts";
 import { cacheApiTier, kvTier, objectTier, r2Tier, storeObject } from "../../../pkg/src/tiers/platform.ts";
@@ -25,8 +27,20 @@ export class PurgeLogObject extends purgeLogObject(ObjectBase) {}
 /** The isolate's; nothing where nothing is bound. */
 export let edge;
 
-/** A proxy is there, the first or another after that one failed. */
+/** By what method each binding is known, and what it is. */
+const BINDINGS = {
+  KV: ["getWithMetadata", "a KV namespace"],
+  STORE: ["idFromName", "a namespace of Durable Objects"],
+  LEASE: ["idFromName", "a namespace of Durable Objects"],
+  PURGE_LOG: ["idFromName", "a namespace of Durable Objects"],
+  BODIES: ["createMultipartUpload", "an R2 bucket"],
+};
+
+/** A proxy is there, the first or another after that one failed. @throws {NearCacheError} `ERR_OPTION` */
 export function useEdge(proxy, env) {
+  for (const [name, [method, wanted]] of Object.entries(BINDINGS)) {
+    if (env[name] !== undefined) checkBinding(name, env[name], method, wanted);
+  }
   const { KV, STORE, LEASE, PURGE_LOG, BODIES } = env;
   const [cacheApi, maxStaleness, hard] = proxy.edgeConfig();
   const list = [];
@@ -37,6 +51,9 @@ export function useEdge(proxy, env) {
   const bodies = BODIES && r2Tier(BODIES);
   // What is said of a body lies in a tier.
   if (bodies && list.length === 0) list.push(bodies);
+  if (LEASE && list.length === 0) {
+    throw optionError("LEASE", "no store beside it", "STORE, KV or CACHE_API, where others find what one has loaded");
+  }
   if (list.length === 0 && !PURGE_LOG) return;
   if (edge === undefined) {
     init();

@@ -27,7 +27,7 @@ export function proxyOf(env) {
     useEdge(proxy, env);
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) throw error;
-    proxy = String(error);
+    proxy = error instanceof Error ? error.message : String(error);
   }
   return proxy;
 }

@@ -139,10 +139,10 @@ test("a hook may end itself, and add others", () => {
 
 test("an event that is none is refused by name, also where every object has that name", () => {
   const known = "hit, stale, miss, coalesced, load, error, insert, evict, expire, batch";
-  for (const event of ["constructor", "toString", "__proto__", "hits"]) {
+  for (const event of ["constructor", "toString", "__proto__", "hits", Symbol("hit"), undefined]) {
     const { code, message } = throws(() => new NearCache().on(event, () => {}));
     equal(
-      [code, message.startsWith(`${event}: unknown event`), message.endsWith(`Known are ${known}`)],
+      [code, message.startsWith(`${String(event)}: unknown event`), message.endsWith(`Known are ${known}`)],
       ["ERR_OPTION", true, true],
     );
   }

@@ -168,6 +168,17 @@ test("there may be 255 namespaces, nested ones included, and an unlimited number
   equal([root.scope("s9999").get("k"), root.size], [9999, 10_000]);
 });
 
+test("a namespace without tiers may be made in a cache that has none", () => {
+  const root = new NearCache();
+  const part = root.namespace("part", { tiers: [] });
+  part.set("k", 1);
+  equal([part.get("k"), root.namespace("part").get("k"), root.get("k")], [1, 1, undefined]);
+  throws(() => root.namespace("other", { tiers: ["far"] }), {
+    code: "ERR_OPTION",
+    message: "tiers: got an array, wants a list of the cache's tiers: none",
+  });
+});
+
 test("a namespace that is refused for its options is not made", () => {
   const root = new NearCache();
   for (let i = 0; i < 300; i++)

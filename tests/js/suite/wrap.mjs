@@ -177,6 +177,8 @@ test("a wrong option of wrap is an error that names it, what it got and what it 
     [{ skipArgs: 0, getKey: () => 1 }, "skipArgs: got a value beside getKey, wants one of the two"],
     [{ name: 5 }, "name: got 5, wants a string without lone surrogates"],
     [{ name: "\ud800" }, 'name: got "\\ud800", wants a string without lone surrogates'],
+    [{ jitter: 2 }, "jitter: got 2, wants a number from 0 to 1"],
+    [{ tags: "a" }, 'tags: got "a", wants an array of strings'],
     [{ key: 5 }, `key: unknown option, did you mean getKey? Known are ${names}`],
     [{ perInstance: false }, `perInstance: unknown option. Known are ${names}`],
     [null, "options: got null, wants an object"],

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use futures::future::join;
-use nearcache::tiers::{Bytes, MemoryTier, MessagePack, Tiered};
+use nearcache::tiers::{Bytes, Codec, Json, MemoryTier, MessagePack, Tiered};
 use nearcache::{CallOptions, EntryOptions, LoadCtx, LoadError, Status, Ttl};
 use serde::{Deserialize, Serialize};
 #[cfg(target_family = "wasm")]
@@ -40,6 +40,16 @@ fn serdes_codecs_read_each_other() {
     edge.world.settle();
     assert_eq!(edge.world.run(b.try_get_with(1, none)).unwrap(), user());
     assert_eq!(edge.world.run(c.try_get_with(2, none)).unwrap(), user());
+}
+
+#[test]
+fn what_has_bytes_behind_its_value_is_not_read() {
+    for codec in [&Json as &dyn Codec<User>, &MessagePack] {
+        let mut bytes = codec.encode(&user()).unwrap();
+        assert_eq!(codec.decode(codec.id(), &bytes).unwrap(), user());
+        bytes.push(0xc0);
+        assert!(codec.decode(codec.id(), &bytes).is_err(), "codec {}", codec.id());
+    }
 }
 
 #[test]

@@ -261,7 +261,20 @@ class Repository {
   static async count(): Promise<number> {
     return 1;
   }
+  @cached({ cache: new NearCache({ ttl: "1m" }) })
+  async ofItsOwn(id: number): Promise<User> {
+    return { name: `${id}` };
+  }
+  @cached({ cache: users.namespace("part") })
+  async ofAPart(id: number): Promise<User> {
+    return { name: `${id}` };
+  }
 
+  // @ts-expect-error a method whose values are not those of a cache that is made for it
+  @cached({ cache: new NearCache<number, string>() })
+  async ofAnother(id: number): Promise<User> {
+    return { name: `${id}` };
+  }
   // @ts-expect-error a method that is not async, whose callers would get a promise
   @cached({ cache: any })
   sync(): number {
