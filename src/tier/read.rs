@@ -425,6 +425,11 @@ impl Found {
         self.lifetimes.freshness(self.stored_at, now)
     }
 
+    /// For how many milliseconds it has been stored; `None` once it is of no use any more, as to a load that failed after that.
+    pub fn age(&self, now: Timestamp) -> Option<u64> {
+        (now < self.ends()).then(|| now.millis_since(self.stored_at))
+    }
+
     /// The last moment at which it may be of any use.
     pub fn ends(&self) -> Timestamp {
         self.lifetimes.end(self.stored_at)

@@ -3,7 +3,7 @@
 import { inspect } from "node:util";
 import { cached, NearCache, NearCacheError } from "nearcache";
 import { memoryTier, NearCacheError as TiersError, tiers, withMarks } from "nearcache/tiers";
-import { equal, ok, rejects, test, throws } from "../js/runner.mjs";
+import { equal, held, ok, rejects, test, throws } from "../js/runner.mjs";
 import { matches } from "./matches.mjs";
 
 const EXACT = { clockSkew: 0, lateWrites: 0 };
@@ -195,6 +195,58 @@ test("a stale value from below stands in for a load that fails", async () => {
   equal(await b.cache.getOrSet("k", fails), "old");
   advance(300_000);
   await rejects(c.cache.getOrSet("k", fails), { message: "down" });
+});
+
+test("a stale value from below stands in for no load that fails when its time is over", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const [a, b] = [1, 2].map(() => isolate({ staleIfError: "10s", hardTimeout: "5m" }));
+  await a.cache.getOrSet("k", () => "old");
+  await a.chain.flush();
+  advance(65_000);
+  const load = held();
+  const got = b.cache.getOrSet("k", load);
+  await settled();
+  advance(6_000);
+  load.loads[0].reject(new Error("down"));
+  await rejects(got, { message: "down" });
+});
+
+test("an origin that is down is seen, and left alone, over tiers as without them", async () => {
+  for (const over of [false, true]) {
+    const { isolate, advance } = world([store(() => 0)]);
+    const given = { staleIfError: "5m", errorBackoff: "10s", retry: { attempts: 2, delay: 1 } };
+    const { cache, chain } = isolate(over ? given : { ...given, tiers: undefined });
+    await cache.getOrSet("k", () => "old");
+    await chain.flush();
+    const told = [];
+    for (const event of ["load", "error", "stale"]) cache.on(event, ({ cause }) => told.push(cause ?? event));
+    let calls = 0;
+    const fails = () => Promise.reject(new Error(`down ${++calls}`));
+    advance(70_000);
+    for (const wanted of ["stale-if-error", "stale"]) {
+      const { value, status, age } = await cache.getOrSet("k", fails, { details: true });
+      equal([value, status, age], ["old", wanted, 70_000], `over tiers: ${over}`);
+    }
+    const { loadFailures, rescues, retries, staleHits } = cache.stats();
+    equal([calls, loadFailures, rescues, retries, staleHits], [2, 1, 1, 1, 1], `over tiers: ${over}`);
+    equal(told, ["error", "error", "error"], `over tiers: ${over}`);
+  }
+});
+
+test("what everybody has left while the tiers were asked is not loaded", async () => {
+  const read = held();
+  const { isolate } = world([{ ...wrapped(memoryTier()), get: read }]);
+  const { cache, chain } = isolate();
+  const controller = new AbortController();
+  const load = origin();
+  const got = cache.getOrSet("k", load, { signal: controller.signal });
+  await settled();
+  controller.abort(new Error("left"));
+  await rejects(got, { message: "left" });
+  read.loads[0].resolve(undefined);
+  await settled();
+  await chain.flush();
+  equal([load.calls, chain.stats()[0].writes], [0, 0]);
 });
 
 test("forceFresh asks the loader alone, and what it brings is shared", async () => {

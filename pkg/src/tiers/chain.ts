@@ -193,7 +193,7 @@ class TierDriver implements TierChain, AttachedBytes {
       const { held, whole } = await read();
       if (held?.found.is_answer()) {
         const taken = await this.#take(load, held);
-        if (taken !== undefined) return this.#say(load, held, taken.value);
+        if (taken !== undefined) return this.#say(load, held, taken);
       }
       // Where a tier does not answer, or others' loads bring nothing that is believed, waiting for them is in vain.
       const mayWait = whole && waits < MOST_WAITS;
@@ -204,7 +204,7 @@ class TierDriver implements TierChain, AttachedBytes {
         continue;
       }
       const release = turn?.kind === "holder" ? turn.release : undefined;
-      return this.#bring(load, place, key, held, release);
+      return this.#bring(load, place, key, held, refresh, release);
     }
   }
 
@@ -214,6 +214,7 @@ class TierDriver implements TierChain, AttachedBytes {
     place: string,
     key: string,
     held: TierValue | undefined,
+    refresh: boolean,
     release: (() => Promise<void>) | undefined,
   ): Promise<unknown> {
     const host = this.#host!;
@@ -225,14 +226,19 @@ class TierDriver implements TierChain, AttachedBytes {
     let value: unknown;
     let life: ValueLife;
     try {
+      // Everybody may have left while the tiers were asked.
+      if ((load.ctx as { isAborted?: boolean }).isAborted) throw load.ctx.signal.reason;
       value = await load.load();
       life = load.accept(value);
     } catch (error) {
       forget();
       if (release !== undefined) giveBack();
-      const taken = held === undefined ? undefined : await this.#take(load, held);
-      if (held === undefined || taken === undefined) throw error;
-      return this.#say(load, held, taken.value, host.now() - began);
+      // Where memory has a value the failure is the cache's own: it is tried again, counted, remembered and told of, and then that value
+      // stands in. It is as stale as the one below, which would hide all that.
+      if (held === undefined || refresh) throw error;
+      const taken = await this.#take(load, held);
+      if (taken === undefined) throw error;
+      return this.#say(load, held, taken);
     }
     forget();
     const isStored = !(load.ctx as { skipped?: boolean }).skipped;
@@ -418,10 +424,12 @@ class TierDriver implements TierChain, AttachedBytes {
     return true;
   }
 
-  /** What was found, for a load; nothing if it can't be read, or the cache's rule refuses it. */
-  async #take(load: TierLoad, held: TierValue): Promise<{ value: unknown } | undefined> {
+  /** What was found, and its age; nothing if it can't be read, the cache's rule refuses it, or it is of no use any more. */
+  async #take(load: TierLoad, held: TierValue): Promise<{ value: unknown; age: number } | undefined> {
     const decoded = await this.#decode(held);
-    return decoded === undefined || load.refuses(decoded.value) ? undefined : decoded;
+    if (decoded === undefined || load.refuses(decoded.value)) return undefined;
+    const age = held.found.age(this.#host!.now());
+    return age < 0 ? undefined : { ...decoded, age };
   }
 
   /** The value of a payload; nothing if it can't be read. */
@@ -435,9 +443,9 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   /** Tells the cache how a value from below is kept. */
-  #say({ ctx }: TierLoad, held: TierValue, value: unknown, later = 0): unknown {
-    const { ttl, staleWhileRevalidate, staleIfError, age, bytes, found } = held;
-    Object.assign(ctx, { ttl, swr: undefined, staleWhileRevalidate, staleIfError, jitter: 0, age: age + later });
+  #say({ ctx }: TierLoad, held: TierValue, { value, age }: { value: unknown; age: number }): unknown {
+    const { ttl, staleWhileRevalidate, staleIfError, bytes, found } = held;
+    Object.assign(ctx, { ttl, swr: undefined, staleWhileRevalidate, staleIfError, jitter: 0, age });
     ctx.tags = found.tags();
     if (!Number.isNaN(bytes)) ctx.bytes = bytes;
     found.free();

@@ -1,6 +1,6 @@
 //! Keys and values of every kind, lifetimes, and what a loader says.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures::future::join;
@@ -152,6 +152,45 @@ fn a_stale_value_from_below_stands_in_for_a_load_that_fails() {
     assert_eq!(fails(&b).unwrap(), "old");
     edge.world.advance(300_000);
     assert_eq!(fails(&c).unwrap_err().to_string(), "the loader failed: down");
+}
+
+#[test]
+fn a_stale_value_from_below_stands_in_for_no_load_that_fails_when_its_time_is_over() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let over = || -> Isolate {
+        let cache = edge.builder().stale_if_error(secs(10)).build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    let (a, b) = (over(), over());
+    edge.get(&a, "k", "old");
+    edge.world.advance(65_000);
+    let world = edge.world.clone();
+    let down = async move |_| {
+        world.advance(6_000);
+        Err::<String, _>("down")
+    };
+    let got = edge.world.run(b.try_get_with("k".into(), down));
+    assert_eq!(got.unwrap_err().to_string(), "the loader failed: down");
+}
+
+#[test]
+fn an_origin_that_is_down_is_seen_and_left_alone() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let cache = edge.builder().stale_if_error(secs(300)).error_backoff(secs(10)).build();
+    let cache: Isolate = edge.tiers().tier(store).over(cache).unwrap();
+    edge.get(&cache, "k", "old");
+    edge.world.advance(70_000);
+    let calls = Rc::new(Cell::new(0));
+    for _ in 0..2 {
+        let calls = calls.clone();
+        let down = async move |_| {
+            calls.set(calls.get() + 1);
+            Err::<String, _>("down")
+        };
+        assert_eq!(edge.world.run(cache.try_get_with("k".into(), down)).unwrap(), "old");
+    }
+    let stats = cache.stats();
+    assert_eq!((calls.get(), stats.load_failures, stats.rescues, stats.stale_hits), (1, 1, 1, 1));
 }
 
 #[test]
