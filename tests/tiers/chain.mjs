@@ -3,7 +3,7 @@
 import { inspect } from "node:util";
 import { cached, NearCache, NearCacheError } from "nearcache";
 import { memoryTier, NearCacheError as TiersError, tiers, withMarks } from "nearcache/tiers";
-import { equal, held, ok, rejects, test, throws } from "../js/runner.mjs";
+import { equal, held, never, ok, rejects, test, throws } from "../js/runner.mjs";
 import { matches } from "./matches.mjs";
 
 const EXACT = { clockSkew: 0, lateWrites: 0 };
@@ -247,6 +247,25 @@ test("what everybody has left while the tiers were asked is not loaded", async (
   await settled();
   await chain.flush();
   equal([load.calls, chain.stats()[0].writes], [0, 0]);
+});
+
+test("an update that is given up takes out what lies below, for the source may have another", async () => {
+  const { isolate, advance } = world();
+  for (const how of ["signal", "hardTimeout"]) {
+    const [a, b] = [isolate(), isolate()];
+    a.cache.set(how, "old");
+    await a.chain.flush();
+    advance(10);
+    const controller = new AbortController();
+    const options = how === "signal" ? { signal: controller.signal } : { hardTimeout: 1 };
+    const update = a.cache.update(how, never, options);
+    controller.abort(new Error("left"));
+    await rejects(update);
+    await a.chain.flush();
+    advance(1);
+    equal(await a.cache.getOrSet(how, () => "new"), "new", how);
+    equal(await b.cache.getOrSet(how, () => "new"), "new", how);
+  }
 });
 
 test("forceFresh asks the loader alone, and what it brings is shared", async () => {
