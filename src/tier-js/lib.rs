@@ -267,6 +267,11 @@ impl Found {
         self.found.age(to_time(now)).map_or(-1.0, |age| age as f64)
     }
 
+    /// Whether it is newer than what memory has had since then.
+    pub fn is_newer(&self, chain: &Chain, since: f64) -> bool {
+        self.found.is_newer(&chain.chain, to_time(since))
+    }
+
     /// When its load began.
     pub fn generation(&self) -> f64 {
         self.found.generation.as_millis() as f64

@@ -185,6 +185,43 @@ test("a stale value from below answers at once, and is refreshed by the loader",
   equal([await b.cache.getOrSet("k", load), load.calls], ["new", 1]);
 });
 
+test("a value is refreshed ahead of its end by its loader, or by what another has loaded since", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const [a, b] = [1, 2].map(() => isolate({ refreshAhead: 1, random: () => 0.5 }));
+  const slow = (value) => async () => (advance(1_000), value);
+  equal(await a.cache.getOrSet("k", slow("a's")), "a's");
+  await a.chain.flush();
+  advance(1);
+  equal(await b.cache.getOrSet("k", slow("b's"), { forceFresh: true }), "b's");
+  await b.chain.flush();
+  // So near its end a value is refreshed.
+  advance(58_900);
+  equal(await a.cache.getOrSet("k", () => "not asked"), "a's");
+  await settled();
+  equal(await a.cache.getOrSet("k", () => "not asked"), "b's");
+  advance(1_000);
+  equal(await b.cache.getOrSet("k", () => "new"), "b's");
+  await settled();
+  equal(await b.cache.getOrSet("k", () => "not asked"), "new");
+});
+
+test("what came together does not go together below either", async () => {
+  const { isolate } = world([store(() => 0)]);
+  const draws = [0.25, 0.75];
+  const [a, b] = [1, 2].map(() => isolate({ jitter: 0.4, random: () => draws[0] }));
+  a.cache.set("set", 1);
+  draws.shift();
+  await a.cache.getOrSet("loaded", () => 1);
+  await a.chain.flush();
+  for (const [key, ttl] of [
+    ["set", 42_000],
+    ["loaded", 54_000],
+  ]) {
+    const got = await b.cache.getOrSet(key, () => "not asked", { details: true });
+    equal([got.value, got.ttl], [1, ttl], key);
+  }
+});
+
 test("a stale value from below stands in for a load that fails", async () => {
   const { isolate, advance } = world([store(() => 0)]);
   const [a, b, c] = [1, 2, 3].map(() => isolate({ staleIfError: "5m" }));

@@ -181,17 +181,18 @@ class TierDriver implements TierChain, AttachedBytes {
 
   async load(load: TierLoad): Promise<unknown> {
     const named = this.#nameOf(load.place, load.key);
-    const { ctx } = load;
     if (named === undefined) return load.load();
     const { place, key } = named;
-    const refresh = ctx.stale !== undefined;
+    const refresh = load.ctx.stale !== undefined;
+    // What lies below is most often the very value that is to be refreshed.
+    const since = refresh ? this.#host!.now() - load.age() : undefined;
     const read = async (): Promise<ReadResult> =>
       load.forced ? { held: undefined, whole: false } : this.#reader!.read({ place, key, refresh });
     const leases = load.forced ? undefined : this.#leases;
     const deadline = leases?.deadline() ?? 0;
     for (let waits = 0; ;) {
       const { held, whole } = await read();
-      if (held?.found.is_answer()) {
+      if (held?.found.is_answer() && this.#isNews(held, since)) {
         const taken = await this.#take(load, held);
         if (taken !== undefined) return this.#say(load, held, taken);
       }
@@ -204,7 +205,7 @@ class TierDriver implements TierChain, AttachedBytes {
         continue;
       }
       const release = turn?.kind === "holder" ? turn.release : undefined;
-      return this.#bring(load, place, key, held, refresh, release);
+      return this.#bring(load, place, key, held, since, release);
     }
   }
 
@@ -214,7 +215,7 @@ class TierDriver implements TierChain, AttachedBytes {
     place: string,
     key: string,
     held: TierValue | undefined,
-    refresh: boolean,
+    since: number | undefined,
     release: (() => Promise<void>) | undefined,
   ): Promise<unknown> {
     const host = this.#host!;
@@ -233,9 +234,9 @@ class TierDriver implements TierChain, AttachedBytes {
     } catch (error) {
       forget();
       if (release !== undefined) giveBack();
-      // Where memory has a value the failure is the cache's own: it is tried again, counted, remembered and told of, and then that value
-      // stands in. It is as stale as the one below, which would hide all that.
-      if (held === undefined || refresh) throw error;
+      // Where memory has the value the failure is the cache's own: it is tried again, counted, remembered and told of, and then that value
+      // stands in. The one below would hide all that.
+      if (held === undefined || !this.#isNews(held, since)) throw error;
       const taken = await this.#take(load, held);
       if (taken === undefined) throw error;
       return this.#say(load, held, taken);
@@ -250,7 +251,7 @@ class TierDriver implements TierChain, AttachedBytes {
           began,
           sets,
           life,
-          replaces: held !== undefined || load.forced,
+          replaces: held !== undefined || load.forced === true,
           all: release !== undefined,
         })
       : Promise.resolve();
@@ -388,8 +389,10 @@ class TierDriver implements TierChain, AttachedBytes {
   /** `false`: no tier may have it, since it is over at once or too large. */
   async #write({ place, key, value, began, sets, life, all }: NewEntry): Promise<boolean> {
     const { idleTtl = Infinity, age, tags, bytes } = life;
+    // By a chance of its own: who shares the tiers would else find it there until all of them end together.
+    const jittered = life.jitter ? Math.max(1, life.ttl * (1 - life.jitter * this.#host!.random())) : life.ttl;
     // Of a value below nobody knows when it was last used.
-    const ttl = Math.min(life.ttl, idleTtl);
+    const ttl = Math.min(life.ttl, jittered, idleTtl);
     const left = idleTtl === Infinity ? Infinity : idleTtl - ttl;
     if (ttl === 0) return false;
     const payload = await this.#payloads.write(value);
@@ -422,6 +425,11 @@ class TierDriver implements TierChain, AttachedBytes {
     }
     await Promise.all(waits);
     return true;
+  }
+
+  /** Whether what lies below is newer than what memory has had since then. */
+  #isNews({ found }: TierValue, since: number | undefined): boolean {
+    return since === undefined || found.is_newer(this.#chain, since);
   }
 
   /** What was found, and its age; nothing if it can't be read, the cache's rule refuses it, or it is of no use any more. */

@@ -135,10 +135,13 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
         let place = place_of(load.place);
         let mut held = None;
         let refresh = load.ctx.stale().is_some();
+        // What lies below is most often the very value that is to be refreshed.
+        let since = load.age.filter(|_| refresh).map(|age| self.now().before(age));
+        let is_news = |held: &TierValue| since.is_none_or(|since| held.found.is_newer(&self.chain.borrow(), since));
         if !load.said.forced {
             held = self.read(ReadRequest { place: place.clone(), key: key.clone() }, refresh).await;
         }
-        if let Some(held) = held.as_ref().filter(|held| held.is_answer)
+        if let Some(held) = held.as_ref().filter(|held| held.is_answer && is_news(held))
             && let Some((value, age)) = take(held)
         {
             say(load.ctx, held, age);
@@ -151,7 +154,7 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
             Ok(value) => {
                 if !load.ctx.is_skipped() {
                     let said = load.ctx.tags();
-                    let life = load.said.life(load.ctx, &said, (load.is_absent)(&value));
+                    let life = load.said.life(load.ctx, &said, (load.is_absent)(&value), load.random);
                     let through = self.store(&place, &key, &value, began, &life);
                     if through.is_none() && (held.is_some() || load.said.forced) {
                         // As of what is set.
@@ -161,9 +164,9 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
                 }
                 Ok(value)
             }
-            // Where memory has a value the failure is the cache's own: it is tried again, counted, remembered and told of, and then
-            // that value stands in. It is as stale as the one below, which would hide all that.
-            Err(error) => match held.filter(|_| !refresh).and_then(|held| Some((take(&held)?, held))) {
+            // Where memory has the value the failure is the cache's own: it is tried again, counted, remembered and told of, and then
+            // that value stands in. The one below would hide all that.
+            Err(error) => match held.filter(is_news).and_then(|held| Some((take(&held)?, held))) {
                 Some(((value, age), held)) => {
                     say(load.ctx, &held, age);
                     Ok(value)

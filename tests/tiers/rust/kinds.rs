@@ -139,6 +139,55 @@ fn a_stale_value_from_below_answers_at_once_and_is_refreshed_by_the_loader() {
 }
 
 #[test]
+fn a_value_is_refreshed_ahead_of_its_end_by_its_loader_or_by_what_another_has_loaded_since() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let over = || -> Isolate {
+        let cache = edge.builder().refresh_ahead(1.0).random(|| 0.5).build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    let (a, b) = (over(), over());
+    let load = |isolate: &Isolate, value: &'static str| {
+        let world = edge.world.clone();
+        let slow = async move |_| {
+            world.advance(1_000);
+            Ok::<_, LoadError>(value.to_owned())
+        };
+        let options = CallOptions::new().force_fresh();
+        edge.world.run(isolate.try_get_with_details("k".into(), options, slow)).unwrap();
+        edge.world.settle();
+        edge.world.advance(1);
+    };
+    load(&a, "a's");
+    load(&b, "b's");
+    // So near its end a value is refreshed.
+    edge.world.advance(58_900);
+    assert_eq!(edge.get(&a, "k", "not asked"), "a's");
+    assert_eq!(edge.get(&a, "k", "not asked"), "b's");
+    edge.world.advance(1_000);
+    assert_eq!(edge.get(&b, "k", "new"), "b's");
+    assert_eq!(edge.get(&b, "k", "not asked"), "new");
+}
+
+#[test]
+fn what_came_together_does_not_go_together_below_either() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let draw = Rc::new(Cell::new(0.25));
+    let over = || -> Isolate {
+        let draw = draw.clone();
+        let cache = edge.builder().jitter(0.4).random(move || draw.get()).build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    let (a, b) = (over(), over());
+    a.insert("set".into(), "1".into());
+    draw.set(0.75);
+    edge.get(&a, "loaded", "1");
+    for (key, left) in [("set", 42_000), ("loaded", 54_000)] {
+        assert_eq!(edge.get(&b, key, "not asked"), "1");
+        assert_eq!(b.memory().remaining_ttl(key), Some(Ttl::Millis(left)), "{key}");
+    }
+}
+
+#[test]
 fn a_stale_value_from_below_stands_in_for_a_load_that_fails() {
     let (edge, store) = (Edge::new(), MemoryTier::new());
     let over = || -> Isolate {
