@@ -222,6 +222,17 @@ test("what came together does not go together below either", async () => {
   }
 });
 
+test("that nothing was there is refreshed over tiers too", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const { cache, chain } = isolate({ negativeTtl: "5s", swr: "5m" });
+  await cache.getOrSet("k", () => undefined);
+  await chain.flush();
+  advance(6_000);
+  equal(await cache.getOrSet("k", () => "made since"), undefined);
+  await settled();
+  equal(await cache.getOrSet("k", () => "not asked"), "made since");
+});
+
 test("a stale value from below stands in for a load that fails", async () => {
   const { isolate, advance } = world([store(() => 0)]);
   const [a, b, c] = [1, 2, 3].map(() => isolate({ staleIfError: "5m" }));

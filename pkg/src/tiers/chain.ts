@@ -183,7 +183,8 @@ class TierDriver implements TierChain, AttachedBytes {
     const named = this.#nameOf(load.place, load.key);
     if (named === undefined) return load.load();
     const { place, key } = named;
-    const refresh = load.ctx.stale !== undefined;
+    // Of what is refreshed behind there is a value, though it may be `undefined`.
+    const refresh = load.ctx.background || load.ctx.stale !== undefined;
     // What lies below is most often the very value that is to be refreshed.
     const since = refresh ? this.#host!.now() - load.age() : undefined;
     const read = async (): Promise<ReadResult> =>
