@@ -113,6 +113,11 @@ impl Chain {
         self.chain.handle_written(tier.into(), to_time(now), values.into(), bytes as usize, to_failure(end));
     }
 
+    /// Whether keys of this part use any tier.
+    pub fn uses_any(&self, place: &str) -> bool {
+        self.chain.uses_any(&Place::from_name(place))
+    }
+
     /// Whether values of so many bytes, envelope included, are too large for all tiers that keys of this part use.
     pub fn is_too_large(&self, place: &str, bytes: usize) -> bool {
         self.chain.is_too_large(&Place::from_name(place), bytes)

@@ -189,7 +189,7 @@ class TierDriver implements TierChain, AttachedBytes {
     const since = refresh ? this.#host!.now() - load.age() : undefined;
     const read = async (): Promise<ReadResult> =>
       load.forced ? { held: undefined, whole: false } : this.#reader!.read({ place, key, refresh });
-    const leases = load.forced ? undefined : this.#leases;
+    const leases = load.forced || !this.#chain.uses_any(place) ? undefined : this.#leases;
     const deadline = leases?.deadline() ?? 0;
     for (let waits = 0; ;) {
       const { held, whole } = await read();
