@@ -3,7 +3,7 @@
 import { inspect } from "node:util";
 import { cached, NearCache, NearCacheError } from "nearcache";
 import { memoryTier, NearCacheError as TiersError, tiers, withMarks } from "nearcache/tiers";
-import { equal, held, never, ok, rejects, test, throws } from "../js/runner.mjs";
+import { equal, held, never, ok, rejects, sleep, test, throws } from "../js/runner.mjs";
 import { matches } from "./matches.mjs";
 
 const EXACT = { clockSkew: 0, lateWrites: 0 };
@@ -560,6 +560,30 @@ test("a tier that can't be written is told of once, and what could not be purged
   await cache.getOrSet("again", () => 1);
   await chain.flush();
   ok(!chain.stats()[0].owesPurges, "told when it works again");
+});
+
+test("a tier that works again is told of purges though nobody uses it", async () => {
+  const inner = memoryTier();
+  let isDown = false;
+  const write = (call) => async (what) => {
+    if (isDown) throw new Error("down");
+    return inner[call](what);
+  };
+  const tier = { ...wrapped(inner), set: write("set"), delete: write("delete"), options: { cooldown: 10 } };
+  const { isolate, advance } = world([tier]);
+  const [a, b] = [isolate(), isolate()];
+  a.cache.set("k", "old");
+  await a.chain.flush();
+  advance(10);
+  isDown = true;
+  a.cache.delete("k");
+  await a.chain.flush();
+  equal(a.chain.stats()[0].owesPurges, true);
+  isDown = false;
+  await sleep(1_200);
+  equal(a.chain.stats()[0].owesPurges, false);
+  advance(1);
+  equal(await b.cache.getOrSet("k", () => "new"), "new");
 });
 
 test("write-through waits for the tier, write-behind does not", async () => {

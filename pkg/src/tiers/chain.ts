@@ -154,9 +154,11 @@ class TierDriver implements TierChain, AttachedBytes {
     this.#tiers = [...list];
     this.#through = read.map(({ write }) => write === "through");
     this.#timeouts = read.map(({ timeout }) => timeout);
+    this.#cooldowns = read.map(({ cooldown }) => cooldown);
   }
 
   readonly #timeouts: readonly number[];
+  readonly #cooldowns: readonly number[];
   readonly #bodyBounds: ReturnType<typeof readTier> | undefined = undefined;
 
   attach(host: TierHost, marks = true): AttachedBytes {
@@ -170,7 +172,7 @@ class TierDriver implements TierChain, AttachedBytes {
     const chain = this.#chain;
     const used = (): void => this.#afterUse();
     this.#writers = this.#tiers.map(
-      (tier, index) => new Writer(host, chain, tier, index, this.#timeouts[index]!, used),
+      (tier, index) => new Writer(host, chain, tier, index, this.#timeouts[index]!, this.#cooldowns[index]!, used),
     );
     const promote = (tier: number, name: string, bytes: Uint8Array, ttl: number): void => {
       void this.#writers[tier]!.write({ name, bytes, ttl });
@@ -360,6 +362,7 @@ class TierDriver implements TierChain, AttachedBytes {
 
   async close(): Promise<void> {
     await this.flush();
+    for (const writer of this.#writers) writer.stop();
     const all = [...this.#tiers, ...(this.#bodyStore === undefined ? [] : [this.#bodyStore])];
     await Promise.allSettled(all.map((tier) => tier.close?.()));
   }
