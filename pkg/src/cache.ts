@@ -210,11 +210,10 @@ export class NearCache<K = any, V = any> implements CacheLike<K, V> {
         throw optionError("tiers", describe(options.tiers), 'what tiers([…]) of "nearcache/tiers" makes');
       }
       this.#entries.changes = this.#entries.tiers = options.tiers.attach({
+        ...host,
         now: () => this.#entries.clock.readOrLast(),
+        random: this.#random,
         keepAlive,
-        afterPromiseJobs: host.afterPromiseJobs,
-        setTimer: host.setTimer,
-        clearTimer: host.clearTimer,
       });
     }
     if (!Array.isArray(plugins)) throw optionError("plugins", describe(plugins), "an array of plugins");

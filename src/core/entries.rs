@@ -247,7 +247,7 @@ impl Machine {
 }
 
 /// The ttl, less what chance takes off.
-fn jittered(policy: &EntryPolicy, random: f64) -> Ttl {
+pub(crate) fn jittered(policy: &EntryPolicy, random: f64) -> Ttl {
     match policy.ttl.bounded() {
         Ttl::Millis(millis) if policy.jitter > 0.0 && millis < 1 << 53 => {
             let off = (millis as f64 * policy.jitter * random) as u64;

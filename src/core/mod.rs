@@ -47,6 +47,8 @@ pub use ask::{Answer, Ask, Counted, MissCause, StaleCause, Touched};
 pub use batch::{Goes, JoinBatch, JoinedBatch};
 pub use batch_trials::{BatchLimits, BatchTrial, BatchTrials};
 pub use computes::{ComputeQueue, MOST_COMPUTES_WAITING};
+#[cfg(feature = "tier")]
+pub(crate) use entries::jittered;
 pub use eviction::EvictionPolicy;
 pub use exchange::PlainTtl;
 pub use histogram::Histogram;

@@ -42,4 +42,8 @@ pub(super) struct TierLoad<'a, K, V> {
     pub refuses: &'a dyn Fn(&V) -> bool,
     /// Whether a value is none here unless its weight is said.
     pub needs_weight: bool,
+    /// For how many milliseconds memory has had the value that the context shows.
+    pub age: Option<u64>,
+    /// A random number above 0 and up to 1.
+    pub random: &'a dyn Fn() -> f64,
 }

@@ -139,6 +139,12 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Loading<K, V, R> {
             is_absent: &|value| self.inner.upgrade().is_some_and(|inner| inner.is_negative(value)),
             refuses: &|value| self.inner.upgrade().is_some_and(|inner| inner.refuses(value)),
             needs_weight: self.inner.upgrade().is_some_and(|inner| inner.needs_weight(below.weight)),
+            age: self.inner.upgrade().and_then(|inner| {
+                let now = inner.now();
+                let age = |machine: &core::Machine| machine.age(machine.last_good(self.flight, now)?, now);
+                inner.with(|table| age(&table.machine)).flatten().map(|age| age.millis)
+            }),
+            random: &|| self.inner.upgrade().map_or(1.0, |inner| inner.random()),
         };
         below.below.clone().load(tier_load).await
     }

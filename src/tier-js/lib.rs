@@ -132,6 +132,11 @@ impl Chain {
         self.chain.handle_overtaken(tier.into(), bytes as usize);
     }
 
+    /// Whether keys of this part use any tier.
+    pub fn uses_any(&self, place: &str) -> bool {
+        self.chain.uses_any(&Place::from_name(place))
+    }
+
     /// A key (`kind` 0), what bears a tag (1), or all in a part (2) was purged; with `here` somebody else tells the tiers; with `at` a
     /// log told that it was then.
     pub fn purge(&mut self, now: f64, place: &str, kind: u8, of: &str, here: bool, at: Option<f64>) {
@@ -228,8 +233,7 @@ impl Read {
             ReadOutcome::Load(Some(found)) => (found.clone(), false),
             ReadOutcome::Load(None) => return None,
         };
-        let age = to_time(now).millis_since(found.stored_at);
-        Some(Found { found, is_answer, age })
+        Some(Found { found, is_answer })
     }
 
     /// Whether all tiers that were wanted have answered.
@@ -268,7 +272,6 @@ pub struct Step {
 pub struct Found {
     found: tier::Found,
     is_answer: bool,
-    age: u64,
 }
 
 #[wasm_bindgen]
@@ -276,6 +279,16 @@ impl Found {
     /// Whether it is the answer; else it may stand in for a load that fails.
     pub fn is_answer(&self) -> bool {
         self.is_answer
+    }
+
+    /// For how long it has been stored; -1 once it is of no use any more.
+    pub fn age(&self, now: f64) -> f64 {
+        self.found.age(to_time(now)).map_or(-1.0, |age| age as f64)
+    }
+
+    /// Whether it is newer than what memory has had since then.
+    pub fn is_newer(&self, chain: &Chain, since: f64) -> bool {
+        self.found.is_newer(&chain.chain, to_time(since))
     }
 
     /// When its load began.
@@ -298,10 +311,10 @@ impl Found {
         self.found.compressed
     }
 
-    /// Where its payload begins and ends in the bytes; its age and lifetimes; its weight, or NaN.
+    /// Where its payload begins and ends in the bytes; its lifetimes; its weight, or NaN.
     pub fn numbers(&self) -> Vec<f64> {
         let Lifetimes { ttl, stale_while_revalidate, stale_if_error } = self.found.lifetimes;
-        let mut numbers = vec![self.found.payload.start as f64, self.found.payload.end as f64, self.age as f64];
+        let mut numbers = vec![self.found.payload.start as f64, self.found.payload.end as f64];
         numbers.extend([ttl, stale_while_revalidate, stale_if_error].map(from_ttl));
         numbers.push(self.found.weight.map_or(f64::NAN, f64::from));
         numbers

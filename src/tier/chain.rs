@@ -285,6 +285,11 @@ impl Chain {
         place.enclosing_namespaces().find_map(said).is_none_or(|bits| bits & (1 << tier) != 0)
     }
 
+    /// Whether keys of this part use any tier: if not, there is no use in waiting for what others load.
+    pub fn uses_any(&self, place: &Place) -> bool {
+        (0..self.tiers.len()).any(|tier| self.uses(place, tier))
+    }
+
     /// What to store of a value that was loaded or set. `None` if it was purged or set anew since its load began, or won't live.
     /// Tiers whose breaker is open, or to which too much is on its way, are left out.
     pub fn write(&mut self, now: Timestamp, value: &NewValue<'_>) -> Option<Write> {

@@ -425,6 +425,17 @@ impl Found {
         self.lifetimes.freshness(self.stored_at, now)
     }
 
+    /// For how many milliseconds it has been stored; `None` once it is of no use any more, as to a load that failed after that.
+    pub fn age(&self, now: Timestamp) -> Option<u64> {
+        (now < self.ends()).then(|| now.millis_since(self.stored_at))
+    }
+
+    /// Whether it is newer than what memory has had since then, by clocks that may differ, and so no answer's second copy: a load
+    /// that refreshes a value wants another.
+    pub fn is_newer(&self, chain: &Chain, since: Timestamp) -> bool {
+        self.generation.min(self.stored_at) > since.after(Ttl::Millis(chain.options.clock_skew))
+    }
+
     /// The last moment at which it may be of any use.
     pub fn ends(&self) -> Timestamp {
         self.lifetimes.end(self.stored_at)

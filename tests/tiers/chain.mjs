@@ -18,7 +18,7 @@ import {
   tiers,
   withMarks,
 } from "nearcache/tiers";
-import { equal, ok, rejects, test, throws } from "../js/runner.mjs";
+import { equal, held, never, ok, rejects, sleep, test, throws } from "../js/runner.mjs";
 import { matches } from "./matches.mjs";
 
 const EXACT = { clockSkew: 0, lateWrites: 0 };
@@ -200,6 +200,54 @@ test("a stale value from below answers at once, and is refreshed by the loader",
   equal([await b.cache.getOrSet("k", load), load.calls], ["new", 1]);
 });
 
+test("a value is refreshed ahead of its end by its loader, or by what another has loaded since", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const [a, b] = [1, 2].map(() => isolate({ refreshAhead: 1, random: () => 0.5 }));
+  const slow = (value) => async () => (advance(1_000), value);
+  equal(await a.cache.getOrSet("k", slow("a's")), "a's");
+  await a.chain.flush();
+  advance(1);
+  equal(await b.cache.getOrSet("k", slow("b's"), { forceFresh: true }), "b's");
+  await b.chain.flush();
+  // So near its end a value is refreshed.
+  advance(58_900);
+  equal(await a.cache.getOrSet("k", () => "not asked"), "a's");
+  await settled();
+  equal(await a.cache.getOrSet("k", () => "not asked"), "b's");
+  advance(1_000);
+  equal(await b.cache.getOrSet("k", () => "new"), "b's");
+  await settled();
+  equal(await b.cache.getOrSet("k", () => "not asked"), "new");
+});
+
+test("what came together does not go together below either", async () => {
+  const { isolate } = world([store(() => 0)]);
+  const draws = [0.25, 0.75];
+  const [a, b] = [1, 2].map(() => isolate({ jitter: 0.4, random: () => draws[0] }));
+  a.cache.set("set", 1);
+  draws.shift();
+  await a.cache.getOrSet("loaded", () => 1);
+  await a.chain.flush();
+  for (const [key, ttl] of [
+    ["set", 42_000],
+    ["loaded", 54_000],
+  ]) {
+    const got = await b.cache.getOrSet(key, () => "not asked", { details: true });
+    equal([got.value, got.ttl], [1, ttl], key);
+  }
+});
+
+test("that nothing was there is refreshed over tiers too", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const { cache, chain } = isolate({ negativeTtl: "5s", swr: "5m" });
+  await cache.getOrSet("k", () => undefined);
+  await chain.flush();
+  advance(6_000);
+  equal(await cache.getOrSet("k", () => "made since"), undefined);
+  await settled();
+  equal(await cache.getOrSet("k", () => "not asked"), "made since");
+});
+
 test("a stale value from below stands in for a load that fails", async () => {
   const { isolate, advance } = world([store(() => 0)]);
   const [a, b, c] = [1, 2, 3].map(() => isolate({ staleIfError: "5m" }));
@@ -210,6 +258,77 @@ test("a stale value from below stands in for a load that fails", async () => {
   equal(await b.cache.getOrSet("k", fails), "old");
   advance(300_000);
   await rejects(c.cache.getOrSet("k", fails), { message: "down" });
+});
+
+test("a stale value from below stands in for no load that fails when its time is over", async () => {
+  const { isolate, advance } = world([store(() => 0)]);
+  const [a, b] = [1, 2].map(() => isolate({ staleIfError: "10s", hardTimeout: "5m" }));
+  await a.cache.getOrSet("k", () => "old");
+  await a.chain.flush();
+  advance(65_000);
+  const load = held();
+  const got = b.cache.getOrSet("k", load);
+  await settled();
+  advance(6_000);
+  load.loads[0].reject(new Error("down"));
+  await rejects(got, { message: "down" });
+});
+
+test("an origin that is down is seen, and left alone, over tiers as without them", async () => {
+  for (const over of [false, true]) {
+    const { isolate, advance } = world([store(() => 0)]);
+    const given = { staleIfError: "5m", errorBackoff: "10s", retry: { attempts: 2, delay: 1 } };
+    const { cache, chain } = isolate(over ? given : { ...given, tiers: undefined });
+    await cache.getOrSet("k", () => "old");
+    await chain.flush();
+    const told = [];
+    for (const event of ["load", "error", "stale"]) cache.on(event, ({ cause }) => told.push(cause ?? event));
+    let calls = 0;
+    const fails = () => Promise.reject(new Error(`down ${++calls}`));
+    advance(70_000);
+    for (const wanted of ["stale-if-error", "stale"]) {
+      const { value, status, age } = await cache.getOrSet("k", fails, { details: true });
+      equal([value, status, age], ["old", wanted, 70_000], `over tiers: ${over}`);
+    }
+    const { loadFailures, rescues, retries, staleHits } = cache.stats();
+    equal([calls, loadFailures, rescues, retries, staleHits], [2, 1, 1, 1, 1], `over tiers: ${over}`);
+    equal(told, ["error", "error", "error"], `over tiers: ${over}`);
+  }
+});
+
+test("what everybody has left while the tiers were asked is not loaded", async () => {
+  const read = held();
+  const { isolate } = world([{ ...wrapped(memoryTier()), get: read }]);
+  const { cache, chain } = isolate();
+  const controller = new AbortController();
+  const load = origin();
+  const got = cache.getOrSet("k", load, { signal: controller.signal });
+  await settled();
+  controller.abort(new Error("left"));
+  await rejects(got, { message: "left" });
+  read.loads[0].resolve(undefined);
+  await settled();
+  await chain.flush();
+  equal([load.calls, chain.stats()[0].writes], [0, 0]);
+});
+
+test("an update that is given up takes out what lies below, for the source may have another", async () => {
+  const { isolate, advance } = world();
+  for (const how of ["signal", "hardTimeout"]) {
+    const [a, b] = [isolate(), isolate()];
+    a.cache.set(how, "old");
+    await a.chain.flush();
+    advance(10);
+    const controller = new AbortController();
+    const options = how === "signal" ? { signal: controller.signal } : { hardTimeout: 1 };
+    const update = a.cache.update(how, never, options);
+    controller.abort(new Error("left"));
+    await rejects(update);
+    await a.chain.flush();
+    advance(1);
+    equal(await a.cache.getOrSet(how, () => "new"), "new", how);
+    equal(await b.cache.getOrSet(how, () => "new"), "new", how);
+  }
 });
 
 test("forceFresh asks the loader alone, and what it brings is shared", async () => {
@@ -526,6 +645,30 @@ test("a tier that can't be written is told of once, and what could not be purged
   await cache.getOrSet("again", () => 1);
   await chain.flush();
   ok(!chain.stats()[0].owesPurges, "told when it works again");
+});
+
+test("a tier that works again is told of purges though nobody uses it", async () => {
+  const inner = memoryTier();
+  let isDown = false;
+  const write = (call) => async (what) => {
+    if (isDown) throw new Error("down");
+    return inner[call](what);
+  };
+  const tier = { ...wrapped(inner), set: write("set"), delete: write("delete"), options: { cooldown: 10 } };
+  const { isolate, advance } = world([tier]);
+  const [a, b] = [isolate(), isolate()];
+  a.cache.set("k", "old");
+  await a.chain.flush();
+  advance(10);
+  isDown = true;
+  a.cache.delete("k");
+  await a.chain.flush();
+  equal(a.chain.stats()[0].owesPurges, true);
+  isDown = false;
+  await sleep(1_200);
+  equal(a.chain.stats()[0].owesPurges, false);
+  advance(1);
+  equal(await b.cache.getOrSet("k", () => "new"), "new");
 });
 
 test("write-through waits for the tier, write-behind does not", async () => {

@@ -29,6 +29,13 @@ test("nobody waits for a lease where a tier does not answer", async () => {
   equal(lease.acquired, 0);
 });
 
+test("nobody waits for a lease of what lies in no tier", async () => {
+  const lease = held();
+  const cache = new NearCache({ tiers: tiers([memoryTier()], { lease }) });
+  equal(await cache.namespace("here", { tiers: [] }).getOrSet("k", () => "loaded"), "loaded");
+  equal(lease.acquired, 0);
+});
+
 test("others' loads that bring nothing are waited for twice", async () => {
   const lease = held();
   const cache = new NearCache({ tiers: tiers([memoryTier()], { lease, log: () => {} }) });

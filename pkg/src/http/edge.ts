@@ -219,6 +219,7 @@ function messageOf(kind: string, name: string, soft: boolean): string {
 
 const hostOf = (keepAlive: (promise: Promise<unknown>) => void): TierHost => ({
   now: () => Date.now(),
+  random: () => 1 - Math.random(),
   keepAlive,
   afterPromiseJobs: (callback) => queueMicrotask(callback),
   setTimer: (callback, millis) => setTimeout(callback, millis),

@@ -288,16 +288,18 @@ export class Loads<K, V> implements Untold {
   /** A chain of tiers is a loader: it asks its tiers, and then the one that was given. */
   private loadByTiers(flight: Flight<K, V>, tiers: AttachedTiers): Promise<V> {
     const { handle, key, options, ctx, loader } = flight;
+    const { entries } = this;
     return tiers.load({
       key,
       place: handle.place,
       ctx,
-      forced: options?.forceFresh ?? false,
+      forced: options?.forceFresh,
+      age: () => entries.dated(flight.slot, entries.clock.known()).age,
       load: () => this.runAs(flight, () => loader(key, ctx)),
       accept: (value) => {
         if (this.refuses(flight, value)) throw invalidValue(key);
         this.weigh(flight, value as V);
-        this.entries.copy(value, key);
+        entries.copy(value, key);
         return lifeOf(handle.defaults, options, ctx, value);
       },
       refuses: (value) => this.refuses(flight, value),

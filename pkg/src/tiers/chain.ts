@@ -157,9 +157,11 @@ class TierDriver implements TierChain, AttachedBytes {
     this.#tiers = [...list];
     this.#through = read.map(({ write }) => write === "through");
     this.#timeouts = read.map(({ timeout }) => timeout);
+    this.#cooldowns = read.map(({ cooldown }) => cooldown);
   }
 
   readonly #timeouts: readonly number[];
+  readonly #cooldowns: readonly number[];
   readonly #bodyBounds: ReturnType<typeof readTier> | undefined = undefined;
 
   attach(host: TierHost, marks = true): AttachedBytes {
@@ -174,7 +176,7 @@ class TierDriver implements TierChain, AttachedBytes {
     const chain = this.#chain;
     const used = (): void => this.#afterUse();
     this.#writers = this.#tiers.map(
-      (tier, index) => new Writer(host, chain, tier, index, this.#timeouts[index]!, used),
+      (tier, index) => new Writer(host, chain, tier, index, this.#timeouts[index]!, this.#cooldowns[index]!, used),
     );
     const promote = (tier: number, entry: TierEntry, began: number): void => {
       void this.#writers[tier]!.write({ ...entry, began, number: NaN, replaces: false });
@@ -185,19 +187,21 @@ class TierDriver implements TierChain, AttachedBytes {
 
   async load(load: TierLoad): Promise<unknown> {
     const named = this.#nameOf(load.place, load.key);
-    const { ctx } = load;
     if (named === undefined) return load.load();
     const { place, key } = named;
-    const refresh = ctx.stale !== undefined;
+    // Of what is refreshed behind there is a value, though it may be `undefined`.
+    const refresh = load.ctx.background || load.ctx.stale !== undefined;
+    // What lies below is most often the very value that is to be refreshed.
+    const since = refresh ? this.#host!.now() - load.age() : undefined;
     const read = async (): Promise<ReadResult> =>
       load.forced ? { held: undefined, whole: false } : this.#reader!.read({ place, key, refresh });
-    const leases = load.forced ? undefined : this.#leases;
+    const leases = load.forced || !this.#chain.uses_any(place) ? undefined : this.#leases;
     const deadline = leases?.deadline() ?? 0;
     for (let waits = 0; ;) {
       const { held, whole } = await read();
-      if (held?.found.is_answer()) {
+      if (held?.found.is_answer() && this.#isNews(held, since)) {
         const taken = await this.#take(load, held);
-        if (taken !== undefined) return this.#say(load, held, taken.value);
+        if (taken !== undefined) return this.#say(load, held, taken);
       }
       // Where a tier does not answer, or others' loads bring nothing that is believed, waiting for them is in vain.
       const mayWait = whole && waits < MOST_WAITS;
@@ -208,7 +212,7 @@ class TierDriver implements TierChain, AttachedBytes {
         continue;
       }
       const release = turn?.kind === "holder" ? turn.release : undefined;
-      return this.#bring(load, place, key, held, release);
+      return this.#bring(load, place, key, held, since, release);
     }
   }
 
@@ -218,6 +222,7 @@ class TierDriver implements TierChain, AttachedBytes {
     place: string,
     key: string,
     held: TierValue | undefined,
+    since: number | undefined,
     release: (() => Promise<void>) | undefined,
   ): Promise<unknown> {
     const host = this.#host!;
@@ -229,14 +234,19 @@ class TierDriver implements TierChain, AttachedBytes {
     let value: unknown;
     let life: ValueLife;
     try {
+      // Everybody may have left while the tiers were asked.
+      if ((load.ctx as { isAborted?: boolean }).isAborted) throw load.ctx.signal.reason;
       value = await load.load();
       life = load.accept(value);
     } catch (error) {
       forget();
       if (release !== undefined) giveBack();
-      const taken = held === undefined ? undefined : await this.#take(load, held);
-      if (held === undefined || taken === undefined) throw error;
-      return this.#say(load, held, taken.value, host.now() - began);
+      // Where memory has the value the failure is the cache's own: it is tried again, counted, remembered and told of, and then that value
+      // stands in. The one below would hide all that.
+      if (held === undefined || !this.#isNews(held, since)) throw error;
+      const taken = await this.#take(load, held);
+      if (taken === undefined) throw error;
+      return this.#say(load, held, taken);
     }
     forget();
     const isStored = !(load.ctx as { skipped?: boolean }).skipped;
@@ -248,7 +258,7 @@ class TierDriver implements TierChain, AttachedBytes {
           began,
           number,
           life,
-          replaces: held !== undefined || load.forced,
+          replaces: held !== undefined || load.forced === true,
           all: release !== undefined,
         })
       : Promise.resolve();
@@ -354,6 +364,7 @@ class TierDriver implements TierChain, AttachedBytes {
 
   async close(): Promise<void> {
     await this.flush();
+    for (const writer of this.#writers) writer.stop();
     const all = [...this.#tiers, ...(this.#bodyStore === undefined ? [] : [this.#bodyStore])];
     await Promise.allSettled(all.map((tier) => tier.close?.()));
   }
@@ -380,8 +391,10 @@ class TierDriver implements TierChain, AttachedBytes {
   /** `false`: no tier may have it, since it is over at once. */
   async #write({ place, key, value, began, number, life, replaces, all }: NewEntry): Promise<boolean> {
     const { idleTtl = Infinity, age, tags, bytes } = life;
+    // By a chance of its own: who shares the tiers would else find it there until all of them end together.
+    const jittered = life.jitter ? Math.max(1, life.ttl * (1 - life.jitter * this.#host!.random())) : life.ttl;
     // Of a value below nobody knows when it was last used.
-    const ttl = Math.min(life.ttl, idleTtl);
+    const ttl = Math.min(life.ttl, jittered, idleTtl);
     const left = idleTtl === Infinity ? Infinity : idleTtl - ttl;
     if (ttl === 0) return false;
     const payload = await this.#payloads.write(value);
@@ -418,10 +431,17 @@ class TierDriver implements TierChain, AttachedBytes {
     return true;
   }
 
-  /** What was found, for a load; nothing if it can't be read, or the cache's rule refuses it. */
-  async #take(load: TierLoad, held: TierValue): Promise<{ value: unknown } | undefined> {
+  /** Whether what lies below is newer than what memory has had since then. */
+  #isNews({ found }: TierValue, since: number | undefined): boolean {
+    return since === undefined || found.is_newer(this.#chain, since);
+  }
+
+  /** What was found, and its age; nothing if it can't be read, the cache's rule refuses it, or it is of no use any more. */
+  async #take(load: TierLoad, held: TierValue): Promise<{ value: unknown; age: number } | undefined> {
     const decoded = await this.#decode(held);
-    return decoded === undefined || load.refuses(decoded.value) ? undefined : decoded;
+    if (decoded === undefined || load.refuses(decoded.value)) return undefined;
+    const age = held.found.age(this.#host!.now());
+    return age < 0 ? undefined : { ...decoded, age };
   }
 
   /** The value of a payload; nothing if it can't be read. */
@@ -435,9 +455,9 @@ class TierDriver implements TierChain, AttachedBytes {
   }
 
   /** Tells the cache how a value from below is kept. */
-  #say({ ctx }: TierLoad, held: TierValue, value: unknown, later = 0): unknown {
-    const { ttl, staleWhileRevalidate, staleIfError, age, bytes, found } = held;
-    Object.assign(ctx, { ttl, swr: undefined, staleWhileRevalidate, staleIfError, jitter: 0, age: age + later });
+  #say({ ctx }: TierLoad, held: TierValue, { value, age }: { value: unknown; age: number }): unknown {
+    const { ttl, staleWhileRevalidate, staleIfError, bytes, found } = held;
+    Object.assign(ctx, { ttl, swr: undefined, staleWhileRevalidate, staleIfError, jitter: 0, age });
     ctx.tags = found.tags();
     if (!Number.isNaN(bytes)) ctx.bytes = bytes;
     found.free();

@@ -16,8 +16,7 @@ export interface TierValue {
   readonly found: Found;
   /** The bytes of its payload. */
   readonly payload: Uint8Array;
-  /** Since when it is stored, its lifetimes, and its weight. */
-  readonly age: number;
+  /** Its lifetimes, and its weight. */
   readonly ttl: number;
   readonly staleWhileRevalidate: number;
   readonly staleIfError: number;
@@ -120,11 +119,10 @@ export class Reader {
     const found = read.found(this.chain, this.host.now(), item);
     if (found === undefined) return undefined;
     const bytes = brought[found.tier()]!.get(read.name(item)!)!;
-    const [start, end, age, ttl, staleWhileRevalidate, staleIfError, weight] = found.numbers() as unknown as number[];
+    const [start, end, ttl, staleWhileRevalidate, staleIfError, weight] = found.numbers() as unknown as number[];
     return {
       found,
       payload: bytes.subarray(start, end),
-      age: age!,
       ttl: ttl!,
       staleWhileRevalidate: staleWhileRevalidate!,
       staleIfError: staleIfError!,

@@ -5,6 +5,12 @@ import { Pending } from "./pending.js";
 import type { Tier, TierEntry } from "./types.js";
 import type { ChainOf } from "./wasm.js";
 
+/** In so many ms a timer tells what could not be told, whatever a tier's cooldown. */
+const SOONEST = 1_000;
+const LATEST = 86_400_000;
+/** In place of a timer where none is wanted any more. */
+const CLOSED = {};
+
 /** What is to be written. */
 export interface NewBytes extends TierEntry {
   /** When its load began, and its number; NaN for what was copied from another tier. */
@@ -35,6 +41,8 @@ export class Writer {
   private readonly turns = new Map<string, Turn>();
   /** Until when somebody tells the tier. In a Worker that one may be gone with its request. */
   private toldBy = -Infinity;
+  /** The timer after which purges that could not be told are told again. In a Worker it may be gone with its request. */
+  private later: unknown = undefined;
   private readonly pending: Pending;
 
   constructor(
@@ -43,6 +51,7 @@ export class Writer {
     private readonly tier: Tier,
     private readonly index: number,
     private readonly timeout: number,
+    private readonly cooldown: number,
     private readonly onTierUsed: () => void,
   ) {
     this.pending = new Pending(host);
@@ -138,8 +147,37 @@ export class Writer {
     this.toldBy = this.host.now() + 2 * this.timeout;
     const told = this.tell().finally(() => {
       this.toldBy = -Infinity;
+      this.deliverLater();
     });
     this.pending.add(told, () => this.toldBy);
+  }
+
+  /**
+   * Nobody may use the tier for long, as where all gets are hits: so a timer tells what could not be told. It holds neither a process
+   * nor the cache.
+   */
+  private deliverLater(): void {
+    if (this.later !== undefined || !this.chain.owes(this.index)) return;
+    const self = new WeakRef(this);
+    const ring = (): void => {
+      const writer = self.deref();
+      if (writer === undefined) return;
+      writer.later = undefined;
+      writer.deliver();
+    };
+    try {
+      this.later = this.host.setTimer(ring, Math.min(Math.max(this.cooldown, SOONEST), LATEST));
+      (this.later as Partial<NodeJS.Timeout>).unref?.();
+    } catch {
+      // Where there are no timers it waits for the next use.
+    }
+  }
+
+  /** No timer tells anything any more. */
+  stop(): void {
+    if (this.later !== undefined && this.later !== CLOSED) this.host.clearTimer(this.later);
+    // So that none is set anew.
+    this.later = CLOSED;
   }
 
   private async tell(): Promise<void> {

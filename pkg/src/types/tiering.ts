@@ -15,6 +15,8 @@ export interface Tiers {
 /** What tiers need of the cache and its surroundings. */
 export interface TierHost {
   now(): number;
+  /** Above 0 and up to 1. */
+  random(): number;
   keepAlive(promise: Promise<unknown>): void;
   afterPromiseJobs(callback: () => void, gathered: ArrayLike<unknown>): void;
   setTimer(callback: () => void, millis: number): unknown;
@@ -27,6 +29,8 @@ export interface ValueLife {
   readonly idleTtl?: number;
   readonly staleWhileRevalidate: number;
   readonly staleIfError: number;
+  /** The part of `ttl` that chance may take off. */
+  readonly jitter?: number;
   /** How long it has lived already. */
   readonly age: number;
   readonly tags: readonly string[];
@@ -38,8 +42,10 @@ export interface TierLoad {
   readonly key: unknown;
   readonly place: Place;
   readonly ctx: LoadContext<unknown>;
-  /** A fresh value is wanted, or what is there is to be refreshed: only the loader has one. */
-  readonly forced: boolean;
+  /** A fresh value is wanted: only the loader has one. */
+  readonly forced: boolean | undefined;
+  /** For how long memory has had the value that the context shows. */
+  age(): number;
   /** Calls the loader. */
   load(): unknown;
   /** How the loader's value is kept. Throws for one that the cache does not take: that load has failed. */

@@ -192,12 +192,14 @@ export class Updates<K, V> {
   }
 
   private remove({ handle, key }: Write<K, V>): void {
-    const slot = this.entries.slotOf(handle.partition, key);
+    const { entries } = this;
+    entries.changes?.purge(handle.place, "key", key);
+    const slot = entries.slotOf(handle.partition, key);
     if (slot === 0) return;
-    const now = this.entries.clock.readOrLast();
-    this.entries.safely((core) => {
-      if (hasNews(core.write_left(slot, now))) this.entries.drain();
+    const now = entries.clock.readOrLast();
+    entries.safely((core) => {
+      if (hasNews(core.write_left(slot, now))) entries.drain();
     });
-    this.entries.flush();
+    entries.flush();
   }
 }

@@ -191,7 +191,8 @@ where
         let Some(key) = key_text(key) else { return };
         let handle = &self.cache.handle;
         let absent = self.cache.inner.is_negative(value);
-        let life = life_of(&handle.policy, said, [&handle.tags, tags], weight, absent);
+        let random = || self.cache.inner.random();
+        let life = life_of(&handle.policy, said, [&handle.tags, tags], weight, absent, random);
         self.driver.set(&self.place, &key, value, &life);
     }
 

@@ -1,5 +1,6 @@
 //! How a value is kept in stores, and what its part is called there.
 
+use crate::core::jittered;
 use crate::engine::below::LoadBelow;
 use crate::engine::call::LoadCtx;
 use crate::engine::plugin::Place;
@@ -9,9 +10,16 @@ use crate::time::Ttl;
 
 impl<K, V> LoadBelow<K, V> {
     /// How the loader's value is kept, by what it said, with these tags.
-    pub(super) fn life<'a>(&'a self, ctx: &LoadCtx<V>, tags: &'a [String], absent: bool) -> TierLifetime<'a> {
+    pub(super) fn life<'a>(
+        &'a self,
+        ctx: &LoadCtx<V>,
+        tags: &'a [String],
+        absent: bool,
+        random: impl FnOnce() -> f64,
+    ) -> TierLifetime<'a> {
         let weight = ctx.weight().or(self.weight);
-        TierLifetime { age: ctx.age(), ..life_of(&self.policy, &ctx.policy(), [&self.tags, tags], weight, absent) }
+        let life = life_of(&self.policy, &ctx.policy(), [&self.tags, tags], weight, absent, random);
+        TierLifetime { age: ctx.age(), ..life }
     }
 }
 
@@ -22,14 +30,17 @@ pub(super) fn life_of<'a>(
     tags: [&'a [String]; 2],
     weight: Option<u32>,
     absent: bool,
+    random: impl FnOnce() -> f64,
 ) -> TierLifetime<'a> {
     let policy = match policy.negative_ttl.filter(|_| absent) {
         // What is said of the value itself wins.
         Some(ttl) => policy.patched(&PolicyPatch::new().ttl(ttl)).patched(said),
         None => policy.patched(said),
     };
+    // By a chance of its own: who shares the tiers would else find it there until all of them end together.
+    let random = if policy.entry.jitter > 0.0 { random() } else { 0.0 };
     let lifetimes = Lifetimes {
-        ttl: policy.entry.ttl,
+        ttl: jittered(&policy.entry, random),
         stale_while_revalidate: policy.entry.stale_while_revalidate,
         stale_if_error: policy.entry.stale_if_error,
     };

@@ -133,21 +133,24 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
     async fn load_by_tiers(self: &Rc<Self>, load: TierLoad<'_, K, V>) -> Result<V, LoadError> {
         let Some(key) = key_text(load.key) else { return (load.load)().await };
         let (refuses, needs_weight) = (load.refuses, load.needs_weight);
-        // What can't be read is none, and neither is what this cache may not store or its rule refuses.
+        // What can't be read is none, and neither is what this cache may not store, its rule refuses, or is of no use any more.
         let take = |held: &TierValue| {
             let value = if needs_weight && held.found.weight.is_none() { None } else { self.decode(held) };
-            value.filter(|value| !refuses(value))
+            Some((value.filter(|value| !refuses(value))?, held.found.age(self.now())?))
         };
         let place = place_of(load.place);
         let mut held = None;
+        let refresh = load.ctx.stale().is_some();
+        // What lies below is most often the very value that is to be refreshed.
+        let since = load.age.filter(|_| refresh).map(|age| self.now().before(age));
+        let is_news = |held: &TierValue| since.is_none_or(|since| held.found.is_newer(&self.chain.borrow(), since));
         if !load.said.forced {
-            let refresh = load.ctx.stale().is_some();
             held = self.read(ReadRequest { place: place.clone(), key: key.clone() }, refresh).await;
         }
-        if let Some(held) = held.as_ref().filter(|held| held.is_answer)
-            && let Some(value) = take(held)
+        if let Some(held) = held.as_ref().filter(|held| held.is_answer && is_news(held))
+            && let Some((value, age)) = take(held)
         {
-            say(load.ctx, held, 0);
+            say(load.ctx, held, age);
             return Ok(value);
         }
         let began = (self.now(), self.chain.borrow_mut().begin());
@@ -157,16 +160,18 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
             Ok(value) => {
                 if !load.ctx.is_skipped() {
                     let said = load.ctx.tags();
-                    let life = load.said.life(load.ctx, &said, (load.is_absent)(&value));
+                    let life = load.said.life(load.ctx, &said, (load.is_absent)(&value), load.random);
                     let replaces = held.is_some() || load.said.forced;
                     let through = self.store(&place, &key, &value, began, &life, replaces);
                     join_all(through.iter().map(|task| task.join())).await;
                 }
                 Ok(value)
             }
-            Err(error) => match held.and_then(|held| Some((take(&held)?, held))) {
-                Some((value, held)) => {
-                    say(load.ctx, &held, self.now().millis_since(began.0));
+            // Where memory has the value the failure is the cache's own: it is tried again, counted, remembered and told of, and then
+            // that value stands in. The one below would hide all that.
+            Err(error) => match held.filter(is_news).and_then(|held| Some((take(&held)?, held))) {
+                Some(((value, age), held)) => {
+                    say(load.ctx, &held, age);
                     Ok(value)
                 }
                 None => Err(error),
@@ -176,13 +181,13 @@ impl<K: Hash + Eq + Serialize + 'static, V: 'static, R: Runtime> Driver<K, V, R>
 }
 
 /// Tells the cache how a value from below is kept.
-fn say<V>(ctx: &LoadCtx<V>, held: &TierValue, later: u64) {
+fn say<V>(ctx: &LoadCtx<V>, held: &TierValue, age: u64) {
     let Lifetimes { ttl, stale_while_revalidate, stale_if_error } = held.found.lifetimes;
     ctx.set_ttl(ttl);
     ctx.set_stale_while_revalidate(stale_while_revalidate);
     ctx.set_stale_if_error(stale_if_error);
     ctx.set_jitter(0.0);
-    ctx.set_age(Duration::from_millis(held.age.saturating_add(later)));
+    ctx.set_age(Duration::from_millis(age));
     held.found.tags.iter().for_each(|tag| ctx.tag(tag));
     held.found.weight.into_iter().for_each(|weight| ctx.set_weight(weight));
 }

@@ -23,7 +23,7 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
             ReadOutcome::Load(found) => (found?.clone(), false),
         };
         let bytes = ended.bytes(found.tier, item)?;
-        Some(TierValue { age: now.millis_since(found.stored_at), found, is_answer, bytes })
+        Some(TierValue { found, is_answer, bytes })
     }
 
     fn join_reading(

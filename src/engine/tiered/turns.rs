@@ -24,8 +24,6 @@ pub(super) struct TierValue {
     pub found: Found,
     /// Whether it is the answer; else it may stand in for a load that fails.
     pub is_answer: bool,
-    /// For how long it has been stored, in milliseconds.
-    pub age: u64,
     pub bytes: Rc<[u8]>,
 }
 

@@ -1,6 +1,6 @@
 //! Keys and values of every kind, lifetimes, and what a loader says.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures::future::join;
@@ -149,6 +149,55 @@ fn a_stale_value_from_below_answers_at_once_and_is_refreshed_by_the_loader() {
 }
 
 #[test]
+fn a_value_is_refreshed_ahead_of_its_end_by_its_loader_or_by_what_another_has_loaded_since() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let over = || -> Isolate {
+        let cache = edge.builder().refresh_ahead(1.0).random(|| 0.5).build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    let (a, b) = (over(), over());
+    let load = |isolate: &Isolate, value: &'static str| {
+        let world = edge.world.clone();
+        let slow = async move |_| {
+            world.advance(1_000);
+            Ok::<_, LoadError>(value.to_owned())
+        };
+        let options = CallOptions::new().force_fresh();
+        edge.world.run(isolate.try_get_with_details("k".into(), options, slow)).unwrap();
+        edge.world.settle();
+        edge.world.advance(1);
+    };
+    load(&a, "a's");
+    load(&b, "b's");
+    // So near its end a value is refreshed.
+    edge.world.advance(58_900);
+    assert_eq!(edge.get(&a, "k", "not asked"), "a's");
+    assert_eq!(edge.get(&a, "k", "not asked"), "b's");
+    edge.world.advance(1_000);
+    assert_eq!(edge.get(&b, "k", "new"), "b's");
+    assert_eq!(edge.get(&b, "k", "not asked"), "new");
+}
+
+#[test]
+fn what_came_together_does_not_go_together_below_either() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let draw = Rc::new(Cell::new(0.25));
+    let over = || -> Isolate {
+        let draw = draw.clone();
+        let cache = edge.builder().jitter(0.4).random(move || draw.get()).build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    let (a, b) = (over(), over());
+    a.insert("set".into(), "1".into());
+    draw.set(0.75);
+    edge.get(&a, "loaded", "1");
+    for (key, left) in [("set", 42_000), ("loaded", 54_000)] {
+        assert_eq!(edge.get(&b, key, "not asked"), "1");
+        assert_eq!(b.memory().remaining_ttl(key), Some(Ttl::Millis(left)), "{key}");
+    }
+}
+
+#[test]
 fn a_stale_value_from_below_stands_in_for_a_load_that_fails() {
     let (edge, store) = (Edge::new(), MemoryTier::new());
     let over = || -> Isolate {
@@ -162,6 +211,45 @@ fn a_stale_value_from_below_stands_in_for_a_load_that_fails() {
     assert_eq!(fails(&b).unwrap(), "old");
     edge.world.advance(300_000);
     assert_eq!(fails(&c).unwrap_err().to_string(), "the loader failed: down");
+}
+
+#[test]
+fn a_stale_value_from_below_stands_in_for_no_load_that_fails_when_its_time_is_over() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let over = || -> Isolate {
+        let cache = edge.builder().stale_if_error(secs(10)).build();
+        edge.tiers().tier(store.clone()).over(cache).unwrap()
+    };
+    let (a, b) = (over(), over());
+    edge.get(&a, "k", "old");
+    edge.world.advance(65_000);
+    let world = edge.world.clone();
+    let down = async move |_| {
+        world.advance(6_000);
+        Err::<String, _>("down")
+    };
+    let got = edge.world.run(b.try_get_with("k".into(), down));
+    assert_eq!(got.unwrap_err().to_string(), "the loader failed: down");
+}
+
+#[test]
+fn an_origin_that_is_down_is_seen_and_left_alone() {
+    let (edge, store) = (Edge::new(), MemoryTier::new());
+    let cache = edge.builder().stale_if_error(secs(300)).error_backoff(secs(10)).build();
+    let cache: Isolate = edge.tiers().tier(store).over(cache).unwrap();
+    edge.get(&cache, "k", "old");
+    edge.world.advance(70_000);
+    let calls = Rc::new(Cell::new(0));
+    for _ in 0..2 {
+        let calls = calls.clone();
+        let down = async move |_| {
+            calls.set(calls.get() + 1);
+            Err::<String, _>("down")
+        };
+        assert_eq!(edge.world.run(cache.try_get_with("k".into(), down)).unwrap(), "old");
+    }
+    let stats = cache.stats();
+    assert_eq!((calls.get(), stats.load_failures, stats.rescues, stats.stale_hits), (1, 1, 1, 1));
 }
 
 #[test]
