@@ -92,17 +92,21 @@ export class Driver<K, V> {
     if (core.hasNews(code)) this.entries.drain();
   }
 
-  /** Those who waited ask again. */
+  /**
+   * Those who waited ask again, each as the load that asked, if one did: what a load waits for needs no place, and a circle
+   * that closes is found.
+   */
   askAgain(wait: Wait<K, V>): Promise<V> {
     const { handle, key, loader, options, askedAt } = wait.ask;
-    const counted = wait.ask === wait.flight ? MISSED : JOINED;
-    wait.again = new Provenance<K, V>(counted, askedAt);
+    let asked = 0;
+    const ask = (provenance: Provenance<K, V>): Promise<V> =>
+      this.loads.runAs(wait.askers?.[asked], () => this.ask(handle, key, loader, options, provenance));
     try {
-      const promise = this.ask(handle, key, loader, options, wait.again);
+      const promise = ask((wait.again = new Provenance<K, V>(wait.ask === wait.flight ? MISSED : JOINED, askedAt)));
       // They share what comes of it, but each is a get of its own, which is counted and told of.
-      for (let others = wait.callers - 1; others > 0; others--) {
+      while (++asked < wait.callers) {
         try {
-          this.ask(handle, key, loader, options, new Provenance(JOINED, askedAt)).catch(ignore);
+          ask(new Provenance<K, V>(JOINED, askedAt)).catch(ignore);
         } catch {
           // A user's clock: the first has asked.
         }
@@ -375,10 +379,10 @@ export class Driver<K, V> {
         const { present } = wait;
         if (present.over) return;
         present.callers--;
+        present.askers = present.askers?.filter((other) => other !== asker);
         reject(signal.reason);
         // Another may begin, by this time.
         this.entries.clock.readOrLast();
-        if (!this.loads.isLive(present.flight)) return;
         this.entries.safely(() => this.left(present.flight, this.leaveAs(asker, present)));
         this.entries.flush();
       };
@@ -388,7 +392,8 @@ export class Driver<K, V> {
     });
   }
 
-  private leaveAs(asker: Asker | undefined, { flight, group }: Wait<K, V>): number {
+  /** One waits no more, of a load that may have ended. */
+  leaveAs(asker: Asker | undefined, { flight, group }: Wait<K, V>): number {
     return this.loads.isLive(flight) ? this.entries.core.leave(flight.index, group, asker?.node ?? -1, false) : 0;
   }
 
@@ -412,9 +417,8 @@ export class Driver<K, V> {
         }
         if ((code & core.LAST) !== 0) this.loads.end(flight);
         if (wait === undefined) continue;
-        wait.over = true;
         this.release(wait);
-        wait.fail(timedOut(wait.ask.key, hardTimeoutOf(wait.ask)));
+        wait.timeOut();
       }
       this.loads.queue?.start(now);
       entries.drain();

@@ -4,6 +4,7 @@ import type { Asker } from "../batches/asker.js";
 import type { Context } from "../policy/context.js";
 import { type Deferred, deferred } from "../runtime/deferred.js";
 import type { CacheHandle } from "./handle.js";
+import { timedOut } from "../options/errors.js";
 import { type CallOptions, or } from "../policy/policy.js";
 import type { Loader } from "../types/loader.js";
 import type { Status } from "../types/types.js";
@@ -76,6 +77,12 @@ export class Wait<K, V> {
   /** They get an error. Nobody could handle one who found the stack full before there was a promise to have. */
   fail(error: unknown): void {
     if (this.callers > 0) this.reject(error);
+  }
+
+  /** Their deadline has passed. */
+  timeOut(): void {
+    this.over = true;
+    this.fail(timedOut(this.ask.key, hardTimeoutOf(this.ask)));
   }
 
   /** Where they wait now: this, or what they came to by asking again. */

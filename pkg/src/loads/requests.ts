@@ -1,6 +1,6 @@
 import { startTimer, stopTimer } from "../runtime/alarm.js";
+import type { Asker } from "../batches/asker.js";
 import type { EntryTable } from "../entries/entries.js";
-import { timedOut } from "../options/errors.js";
 import { hardTimeoutOf, softTimeoutOf, type Flight, type Wait } from "./flight.js";
 import type { Loads } from "./loads.js";
 import { onAbort } from "../runtime/signals.js";
@@ -12,6 +12,7 @@ interface Driving<K, V> {
   readonly onAskAgain: (wait: Wait<K, V>) => Promise<V>;
   soften(wait: Wait<K, V>, now: number, all: boolean): boolean;
   left(flight: Flight<K, V>, code: number): void;
+  leaveAs(asker: Asker | undefined, wait: Wait<K, V>): number;
 }
 
 /**
@@ -40,8 +41,7 @@ export class Requests<K, V> {
       // Who was content with a stale value left the wait to the cache itself, which ends it now.
       if (!wait.over) {
         stop();
-        wait.over = true;
-        wait.fail(timedOut(ask.key, hardTimeoutOf(ask)));
+        wait.timeOut();
       } else if (wait.softened === undefined) return;
       this.timeOut(flight, group, asker?.node ?? -1, wait.softened !== undefined);
     };
@@ -57,8 +57,7 @@ export class Requests<K, V> {
       wait.fail(signal!.reason);
       // Another may begin, by this time.
       driver.entries.clock.readOrLast();
-      if (!driver.loads.isLive(flight)) return;
-      driver.entries.safely((core) => driver.left(flight, core.leave(flight.index, group, asker?.node ?? -1, false)));
+      driver.entries.safely(() => driver.left(flight, driver.leaveAs(asker, wait)));
       driver.entries.flush();
     };
     let forget: (() => void) | undefined;
