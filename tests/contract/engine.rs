@@ -74,7 +74,11 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
         let policy = script::patch(options);
         // Whom a full cache evicts is foreseeable with LRU alone.
         let mut builder = Cache::builder()
-            .eviction(EvictionPolicy::Lru)
+            .eviction(if said(options, "eviction") == "adaptive" {
+                EvictionPolicy::Adaptive
+            } else {
+                EvictionPolicy::Lru
+            })
             .max_entries(number(options, "maxEntries").unwrap_or(10_000))
             .max_bytes(bound("maxBytes"))
             .max_entry_bytes(bound("maxEntryBytes"))
@@ -360,7 +364,8 @@ impl<const DETACHED: bool> Shared<DETACHED> {
         let name = text(&step, "write").to_owned();
         let waiting = Waiting { name: text(&step, "update").to_owned(), log: self.log.clone(), ended: false };
         async move {
-            let written = handle.update_with_options(key, options, move |ctx| self.load(name, Vec::new(), Vec::new(), ctx)).await;
+            let written =
+                handle.update_with_options(key, options, move |ctx| self.load(name, Vec::new(), Vec::new(), ctx)).await;
             waiting.end(written.map(|value| json!({ "value": value })));
         }
         .boxed_local()

@@ -19,8 +19,15 @@ export function drawn(seed, length) {
   const some = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
   const chance = random(4);
-  const batches = random(3) === 0;
-  const life = (odds) => ({
+  // Each who asks is a request, which may die.
+  const dies = random(6) === 0;
+  const batches = !dies && random(3) === 0;
+  // A cache that nobody looks at after each step takes other ways. Then what is over is swept at other moments: where
+  // anything is ever over, nothing may depend on how many entries there are, and nobody be told when they leave.
+  const unseen = random(3) === 0;
+  const lasts = unseen && random(3) === 0;
+  const anyNumber = unseen && !lasts;
+  const lives = (odds) => ({
     ttl: maybe(odds, () => time(60)),
     idleTtl: maybe(odds * 2, () => time(40)),
     staleWhileRevalidate: maybe(odds, () => time(40)),
@@ -30,36 +37,39 @@ export function drawn(seed, length) {
     refreshAhead: maybe(odds * 3, () => 1 + random(3)),
     jitter: maybe(odds * 3, () => one([0.1, 0.5, 1])),
   });
+  const life = (odds) => (lasts ? {} : lives(odds));
   const tags = () => maybe(3, () => TAGS.filter(() => random(2) === 0));
-  const retries = random(4) === 0;
+  const retries = !dies && random(4) === 0;
   // What comes first of a batch or an attempt and a deadline, or of two deadlines one within the other, is not said where
   // time leaps over both.
   const leaps = !batches && !retries && random(2) === 0;
-  const queues = !batches && random(3) === 0;
+  const queues = !batches && !dies && random(3) === 0;
   const calls = random(4) === 0;
-  const nests = !leaps && random(2) === 0;
-  const keeps = !leaps && !batches && !queues && !retries && random(3) === 0;
-  // Steps and attempts come at even moments and deadlines at odd ones, lest both come at one.
-  const odd = (below) => 1 + 2 * random(below >> 1);
+  const nests = !leaps && !dies && random(2) === 0;
+  const keeps = !leaps && !batches && !queues && !retries && !dies && random(3) === 0;
+  // Steps and attempts come at multiples of 4, soft deadlines one later and hard ones three, lest two come at one moment.
+  const time4 = (below) => 4 * random(below >> 2);
   const waits = (odds) => ({
     // Later than a batch's window.
-    softTimeout: queues && leaps ? undefined : maybe(odds, () => (batches ? 12 : 0) + odd(30)),
+    softTimeout: queues && leaps ? undefined : maybe(odds, () => (batches ? 12 : 0) + 1 + time4(30)),
     hardTimeout:
-      nests || queues ? undefined : maybe(odds, () => (random(8) === 0 ? "forever" : (batches ? 12 : 0) + odd(80))),
+      nests || queues
+        ? undefined
+        : maybe(odds, () => (random(8) === 0 ? "forever" : (batches ? 12 : 0) + 3 + time4(80))),
   });
   const retry = (odds) =>
     retries
       ? maybe(odds, () => {
-          return { attempts: 1 + random(3), delay: one([0, 16]), factor: 1 + random(2), jitter: one([0, 0.5]) };
+          return { attempts: 1 + random(3), delay: one([0, 32]), factor: 1 + random(2), jitter: one([0, 0.5]) };
         })
       : undefined;
   const validates = random(5) === 0;
-  // A cache that nobody listens to takes other ways, and so does one that nobody looks at after each step. Then what is
-  // over is swept at other moments: nothing may depend on how many entries there are, and nobody be told when they leave.
-  const unseen = random(3) === 0;
-  const heard = unseen ? HOOKS.filter((name) => name !== "evict" && name !== "expire") : HOOKS;
+  // So does one that nobody listens to.
+  // In Workers `stale` is told to each who takes a value at the soft deadline by the class, once for all by the crate.
+  const unheard = [...(anyNumber ? ["evict", "expire"] : []), ...(dies ? ["stale"] : [])];
+  const heard = HOOKS.filter((name) => !unheard.includes(name));
   const hooks = one([heard, heard, undefined, heard.filter(() => random(2) === 0)]);
-  const weighs = !unseen && random(3) === 0;
+  const weighs = !anyNumber && random(3) === 0;
   // Nobody knows a value's bytes but who says them. (What the class can't weigh is an object, and none is null.)
   const unweighed = weighs && !batches && random(4) === 0;
   const bytes = () => (weighs ? maybe(4, () => random(15)) : undefined);
@@ -70,31 +80,35 @@ export function drawn(seed, length) {
     title: `seed ${seed}`,
     why: "drawn",
     figures: true,
-    ...some({ hooks, hookGets: hooks && maybe(6, () => ({ [one(["hit", "load"])]: one(KEYS) })) }),
+    ...some({
+      mode: dies ? "requests" : undefined,
+      hooks,
+      hookGets: hooks && maybe(6, () => ({ [one(["hit", "load"])]: one(KEYS) })),
+    }),
     cache: some({
       ...life(2),
       ...waits(2),
-      maxEntries: unseen ? undefined : maybe(2, () => 1 + random(5)),
+      ...(anyNumber || random(2) === 0 ? {} : { maxEntries: 1 + random(5) }),
       maxBytes: weighs ? 10 + random(20) : undefined,
       maxEntryBytes: weighs ? maybe(2, () => 5 + random(10)) : undefined,
       sizeOfLength: weighs ? !unweighed : undefined,
+      // Whom a full cache evicts is foreseeable with LRU alone.
+      eviction: anyNumber ? maybe(2, () => "adaptive") : undefined,
       validate: validates || undefined,
       retry: retry(2),
-      // What divides both faces' clocks.
-      purgeStaleEvery: maybe(8, () => one([1, 5, 10, 20])),
+      // What divides both faces' clocks. In Workers the crate has no such timer.
+      purgeStaleEvery: dies ? undefined : maybe(8, () => one([1, 5, 10, 20])),
       keepLoading: keepLoading(4),
       random: chance / 4,
       namespaces: { n: some({ ...life(3), retry: retry(3) }), m: some(life(6)) },
       ...(queues
         ? some({
             maxConcurrentLoads: maybe(2, () => 1 + random(2)) ?? (random(2) === 0 ? 2 : undefined),
-            loadsPerSecond: maybe(3, () => one([20, 50, 250])),
+            loadsPerSecond: maybe(3, () => one([25, 50, 250])),
             maxQueuedLoads: maybe(2, () => random(3)),
           })
         : {}),
-      batch: batches
-        ? some({ batchWindow: 2 + 2 * random(5), maxBatchSize: maybe(2, () => 1 + random(3)) })
-        : undefined,
+      batch: batches ? some({ batchWindow: 4 + time4(8), maxBatchSize: maybe(2, () => 1 + random(3)) }) : undefined,
     }),
     steps: [],
   };
@@ -127,7 +141,7 @@ export function drawn(seed, length) {
     options.retry = retry(5);
     if (queues) options.priority = maybe(4, () => "low");
     // Which of two comes first that have the same moment for their deadline is not said.
-    if (depth > 0 || ((nests || queues) && random(3) === 0)) options.hardTimeout = (depth > 0 ? 93 : 11) + 2 * number;
+    if (depth > 0 || ((nests || queues) && random(3) === 0)) options.hardTimeout = (depth > 0 ? 95 : 11) + 4 * number;
     step.with = some(options);
     if (step.load !== "batch") step.does = does();
     if (step.does === undefined) delete step.does;
@@ -149,7 +163,7 @@ export function drawn(seed, length) {
       case 2:
         return batches ? { has: one(KEYS) } : { deleteByTag: one(TAGS) };
       case 3:
-        return random(3) === 0 ? { clear: true } : { expire: one(KEYS) };
+        return random(3) === 0 ? { clear: true } : { [lasts ? "delete" : "expire"]: one(KEYS) };
       default:
         return { delete: one(KEYS) };
     }
@@ -201,13 +215,18 @@ export function drawn(seed, length) {
     }
   };
 
+  const dead = new Set();
+  /** Whose a load, a write or a wait is: they have one number. */
+  const requestOf = (name) => `r${name.slice(1)}`;
   const step = (face) => {
     const one = drawStep(face);
+    const [name] = [one.ask, one.update, one.compute, one.bring, one.fail, one.leave].filter(Boolean);
+    if (dies && name !== undefined) one.request = requestOf(name);
     return unseen && left > 0 && random(4) > 0 ? { ...one, unseen: true } : one;
   };
 
   const drawStep = (face) => {
-    const live = [...face.live];
+    const live = [...face.live].filter((name) => !dead.has(requestOf(name)));
     switch (random(25)) {
       case 0:
         return {
@@ -221,15 +240,16 @@ export function drawn(seed, length) {
       case 2:
         return { [one(["peek", "peekStale", "has", "remainingTtl", "info"])]: one(KEYS), ...place() };
       case 3:
-        return { [one(["delete", "expire"])]: one(KEYS), ...place() };
+        return { [one(["delete", lasts ? "delete" : "expire"])]: one(KEYS), ...place() };
       case 4:
         if (random(4) === 0) return { clear: true, ...place() };
+        if (testCase.cache.eviction !== undefined) return { getAllPresent: true, keys: keys(), ...place() };
         if (unseen) return { keys: one(["newest", "oldest"]), ...place() };
         return { [one(["size", "stats"])]: true, ...place() };
       case 5:
         // Those who ask again after a purge are answered by whichever of the batch's keys is stored first.
         if (batches) return ask(0);
-        return { [one(["deleteByTag", "expireByTag"])]: one(TAGS), ...place() };
+        return { [one(["deleteByTag", lasts ? "deleteByTag" : "expireByTag"])]: one(TAGS), ...place() };
       case 6: {
         const number = ++names;
         ways.push(`u${number}`);
@@ -240,14 +260,20 @@ export function drawn(seed, length) {
       case 21: {
         const number = ++names;
         ways.push(`c${number}`);
-        const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: maybe(3, () => odd(80)) };
+        const options = { ...lifeOfOne(6), tags: tags(), bytes: bytes(), hardTimeout: maybe(3, () => 3 + time4(80)) };
         return { compute: `c${number}`, key: one(KEYS), run: `f${number}`, with: some(options), ...place() };
       }
       case 22:
         return many();
       case 23: {
         // In one turn: the crate polls those who ask when all of them have.
-        if (batches || nests || calls) return ask(0);
+        if (dies && names > 0) {
+          const request = `r${1 + random(names)}`;
+          if (dead.has(request)) return ask(0);
+          dead.add(request);
+          return { lose: request };
+        }
+        if (batches || nests || calls || dies) return ask(0);
         if (random(2) === 0 || live.length === 0) return { together: [...Array(1 + random(4))].map(() => ask(0)) };
         if (queues) return end(live[0]);
         return { together: live.slice(0, 1 + random(4)).map((name) => end(name)) };
@@ -263,15 +289,16 @@ export function drawn(seed, length) {
         const name = `k${++names}`;
         keepers.push(name);
         const concurrency = maybe(2, () => 1 + random(2));
-        return some({ keepFresh: name, keys: keys(), every: 30 + 2 * random(10), concurrency, ...place() });
+        return some({ keepFresh: name, keys: keys(), every: 32 + time4(20), concurrency, ...place() });
       }
       case 7:
-        return ways.length > 0 ? { leave: one(ways.slice(-5)) } : ask(0);
+        // What nobody waits for goes on in a Rust Worker.
+        return ways.length > 0 && !dies ? { leave: one(ways.slice(-5)) } : ask(0);
       case 8:
       case 9:
         // A round that ends when the next is due is followed by that at once in the class, a millisecond later in the crate.
         if (keepers.length > 0 && live.length > 0) return end(live[0]);
-        return leaps && random(2) === 0 ? { advance: 2 * random(50) } : { walk: 2 * random(15) };
+        return leaps && random(2) === 0 ? { advance: time4(100) } : { walk: time4(30) };
       case 10:
       case 11:
       case 12:
