@@ -60,7 +60,12 @@ export function drawn(seed, length) {
   const retry = (odds) =>
     retries
       ? maybe(odds, () => {
-          return { attempts: 1 + random(3), delay: one([0, 32]), factor: 1 + random(2), jitter: one([0, 0.5]) };
+          return {
+            attempts: 1 + random(3),
+            delay: nests ? 32 : one([0, 32]),
+            factor: 1 + random(2),
+            jitter: one([0, 0.5]),
+          };
         })
       : undefined;
   const validates = random(5) === 0;
@@ -88,6 +93,8 @@ export function drawn(seed, length) {
     cache: some({
       ...life(2),
       ...waits(2),
+      // Which comes first of two deadlines of one moment, one within the other, is not said.
+      ...(nests ? { softTimeout: undefined } : {}),
       ...(anyNumber || random(2) === 0 ? {} : { maxEntries: 1 + random(5) }),
       maxBytes: weighs ? 10 + random(20) : undefined,
       maxEntryBytes: weighs ? maybe(2, () => 5 + random(10)) : undefined,
