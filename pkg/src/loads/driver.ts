@@ -118,19 +118,19 @@ export class Driver<K, V> {
   }
 
   /** Takes the value that is there now for those who have reached their soft deadline, if there is one that will do. */
-  soften(wait: Wait<K, V>, now: number, all: boolean): boolean {
+  soften(wait: Wait<K, V>, now: number): void {
     const { entries } = this;
     const { handle, key } = wait.ask;
     const slot = handle.slots.get(key) ?? 0;
-    if (entries.core.soften(wait.flight.index, wait.group, slot, now, all) === 0) return false;
-    wait.over = true;
+    if (entries.core.soften(wait.flight.index, wait.group, slot, now, this.requests === undefined) === 0) return;
     wait.softened = entries.dated(slot, entries.clock.known());
     this.release(wait);
     wait.resolve(entries.values[slot] as V);
-    if (entries.hooks.stale !== undefined) {
+    // In a Worker a group has many waits, and is told of once.
+    if (entries.hooks.stale !== undefined && wait.flight.told !== wait.group) {
+      wait.flight.told = wait.group;
       entries.hooks.notify("stale", { key, place: handle.place, cause: "timeout" });
     }
-    return true;
   }
 
   /** As `ask`, of what the core would answer as it did the last time. */
@@ -397,9 +397,10 @@ export class Driver<K, V> {
     return this.loads.isLive(flight) ? this.entries.core.leave(flight.index, group, asker?.node ?? -1, false) : 0;
   }
 
-  /** The loads that waited in a group which is over don't wait for its flight any more. */
+  /** A group is over: the loads that waited in it don't wait for its flight any more. */
   private release(wait: Wait<K, V>): void {
-    for (const asker of wait.askers ?? []) this.leaveAs(asker, wait);
+    wait.over = true;
+    wait.askers?.forEach((asker) => this.leaveAs(asker, wait));
   }
 
   /** Deadlines may have come: it is `at`, whatever a test's clock says. */
@@ -412,13 +413,14 @@ export class Driver<K, V> {
         const flight = this.loads.at(core.above(answer));
         const wait = flight?.wait(code & core.SLOT);
         if (core.kind(code) === core.SOFT) {
-          if (wait !== undefined) this.soften(wait, now, true);
-          continue;
+          if (wait !== undefined) this.soften(wait, now);
+        } else {
+          if ((code & core.LAST) !== 0) this.loads.end(flight);
+          if (wait !== undefined) {
+            this.release(wait);
+            wait.timeOut();
+          }
         }
-        if ((code & core.LAST) !== 0) this.loads.end(flight);
-        if (wait === undefined) continue;
-        this.release(wait);
-        wait.timeOut();
       }
       this.loads.queue?.start(now);
       entries.drain();

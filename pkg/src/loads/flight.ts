@@ -109,6 +109,8 @@ export class Flight<K, V> implements Ask<K, V>, Asker {
   error: unknown = undefined;
   /** Its load failed, and those who wait get the last good value. */
   rescued = false;
+  /** The group of which was last told that it got a stale value at its soft deadline. */
+  told: number | undefined = undefined;
   /** The core that knew it was replaced: those who wait get what comes, and nothing is stored. */
   orphaned = false;
   /** The groups that may not have the value and ask again. */

@@ -10,7 +10,7 @@ interface Driving<K, V> {
   readonly entries: EntryTable<K, V>;
   readonly loads: Loads<K, V>;
   readonly onAskAgain: (wait: Wait<K, V>) => Promise<V>;
-  soften(wait: Wait<K, V>, now: number, all: boolean): boolean;
+  soften(wait: Wait<K, V>, now: number): void;
   left(flight: Flight<K, V>, code: number): void;
   leaveAs(asker: Asker | undefined, wait: Wait<K, V>): number;
 }
@@ -47,7 +47,7 @@ export class Requests<K, V> {
     };
     const soft = (): void => {
       if (wait.over || !driver.loads.isLive(flight)) return;
-      driver.entries.safely(() => driver.soften(wait, driver.entries.clock.readOrLast(), false));
+      driver.entries.safely(() => driver.soften(wait, driver.entries.clock.readOrLast()));
       driver.entries.flush();
     };
     const abort = (): void => {

@@ -70,9 +70,7 @@ export function drawn(seed, length) {
       : undefined;
   const validates = random(5) === 0;
   // So does one that nobody listens to.
-  // In Workers `stale` is told to each who takes a value at the soft deadline by the class, once for all by the crate.
-  const unheard = [...(anyNumber ? ["evict", "expire"] : []), ...(dies ? ["stale"] : [])];
-  const heard = HOOKS.filter((name) => !unheard.includes(name));
+  const heard = anyNumber ? HOOKS.filter((name) => name !== "evict" && name !== "expire") : HOOKS;
   const hooks = one([heard, heard, undefined, heard.filter(() => random(2) === 0)]);
   const weighs = !anyNumber && random(3) === 0;
   // Nobody knows a value's bytes but who says them. (What the class can't weigh is an object, and none is null.)
