@@ -422,11 +422,11 @@ impl<K: Hash + Eq + 'static, V: Clone + 'static, R: Runtime> Cache<K, V, R> {
     }
 
     /// What happened so far: of the cache all, of a [namespace](Self::namespace) what happened there, but for the
-    /// namespaces within it; of a scope, that of its namespace, which outside of all is what happened in none.
+    /// namespaces within it; of a scope, that of its namespace, and of the cache where it is in none.
     pub fn stats(&self) -> Stats {
-        let stats = self.inner.with(|table| match self.partition {
-            PartitionId::ROOT => table.machine.stats(),
-            _ => table.machine.namespace_stats(self.handle.namespace),
+        let stats = self.inner.with(|table| match self.handle.namespace {
+            0 => table.machine.stats(),
+            namespace => table.machine.namespace_stats(namespace),
         });
         stats.unwrap_or_default()
     }

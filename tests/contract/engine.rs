@@ -74,7 +74,11 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
         let policy = script::patch(options);
         // Whom a full cache evicts is foreseeable with LRU alone.
         let mut builder = Cache::builder()
-            .eviction(EvictionPolicy::Lru)
+            .eviction(if said(options, "eviction") == "adaptive" {
+                EvictionPolicy::Adaptive
+            } else {
+                EvictionPolicy::Lru
+            })
             .max_entries(number(options, "maxEntries").unwrap_or(10_000))
             .max_bytes(bound("maxBytes"))
             .max_entry_bytes(bound("maxEntryBytes"))
@@ -100,9 +104,10 @@ impl<const DETACHED: bool> Face for Engine<DETACHED> {
             builder = builder.purge_stale_every(Ttl::Millis(every));
         }
         if let Some(retry) = policy.retry {
-            // The rule by which cases say that an error is for good.
-            builder = builder.retry(retry).retry_if(|error| !error.to_string().starts_with("final"));
+            builder = builder.retry(retry);
         }
+        // The rule by which cases say that an error is for good.
+        builder = builder.retry_if(|error| !error.to_string().starts_with("final"));
         // There is no rule without a ttl: where only a namespace or a call has one, the cache's is as for any value.
         let in_namespace = options.get("namespaces").is_some_and(|it| it.to_string().contains("negativeTtl"));
         let negative = policy.negative_ttl.or(in_namespace.then(|| policy.ttl.unwrap_or(Ttl::Forever)));
@@ -168,8 +173,9 @@ impl<const DETACHED: bool> Engine<DETACHED> {
         let handle = shared.handle(step);
         let or_nothing = |value: Option<Value>| value.map_or(json!(NOTHING), |value| json!(value));
         Ok(match operation.as_str() {
-            "set" => self.set(&handle, step, name),
-            "get" => or_nothing(handle.get(&name)),
+            "set" | "get" | "has" | "delete" | "expire" | "clear" | "deleteByTag" => {
+                shared.touch(step).expect("it is one of these")
+            }
             "pop" => or_nothing(handle.remove(&name)),
             "getAllPresent" => {
                 let keys = list(step, "keys").iter().filter_map(Json::as_str);
@@ -182,7 +188,6 @@ impl<const DETACHED: bool> Engine<DETACHED> {
                 json!(keys)
             }
             "peek" => or_nothing(handle.peek(&name)),
-            "has" => json!(handle.contains(&name)),
             "peekStale" => or_nothing(handle.peek_stale(&name)),
             "info" => handle.info(&name).map_or(json!(NOTHING), |info| {
                 let mut tags = info.tags;
@@ -200,13 +205,6 @@ impl<const DETACHED: bool> Engine<DETACHED> {
             }
             "deleteMany" => json!(handle.remove_many(list(step, "deleteMany").iter().filter_map(Json::as_str))),
             "remainingTtl" => handle.remaining_ttl(&name).map_or(json!(NOTHING), show_ttl),
-            "delete" => json!(handle.remove(&name).is_some()),
-            "expire" => json!(handle.expire(&name)),
-            "clear" => {
-                handle.clear();
-                Json::Null
-            }
-            "deleteByTag" => json!(handle.remove_by_tag(&name)),
             "expireByTag" => json!(handle.expire_by_tag(&name)),
             "size" => json!(handle.len()),
             "stats" => self.stats(step),
@@ -265,16 +263,6 @@ impl<const DETACHED: bool> Engine<DETACHED> {
         })
     }
 
-    fn set(&self, handle: &Sut<DETACHED>, step: &Json, key: String) -> Json {
-        let with = said(step, "with");
-        let options = entry_options(with);
-        let case = said(&self.shared.case, "cache");
-        let is_unknown = options.weight.is_none() && handle.limits().weighs() && !flag(case, "sizeOfLength");
-        let stored = handle.insert_with(key, script::value(step, "to"), options);
-        // An insertion has no error; it says that it stored nothing.
-        if is_unknown && !stored { json!("ERR_BYTES") } else { Json::Null }
-    }
-
     fn keep_fresh(&mut self, handle: &Sut<DETACHED>, step: &Json, name: &str) {
         let keys: Vec<String> = list(step, "keys").iter().filter_map(Json::as_str).map(str::to_owned).collect();
         let every = ttl(step, "every").expect("an interval");
@@ -288,7 +276,7 @@ impl<const DETACHED: bool> Engine<DETACHED> {
         let (shared, name) = (self.shared.clone(), name.to_owned());
         let keeper = handle.keep_fresh(keys, options, {
             let name = name.clone();
-            move |key, ctx| shared.clone().load(format!("{name}:{key}"), Vec::new(), ctx)
+            move |key, ctx| shared.clone().load(format!("{name}:{key}"), Vec::new(), Vec::new(), ctx)
         });
         self.keepers.insert(name, keeper.expect("it can spawn"));
     }
@@ -307,13 +295,47 @@ impl<const DETACHED: bool> Shared<DETACHED> {
         })
     }
 
+    /// The steps that a loader may take too; `None` if it is another.
+    fn touch(&self, step: &Json) -> Option<Json> {
+        let (operation, subject) = step.as_object()?.iter().find(|it| is_operation(it.0))?;
+        let (handle, name) = (self.handle(step), subject.as_str().unwrap_or("").to_owned());
+        name.clone_into(&mut self.key.borrow_mut());
+        Some(match operation.as_str() {
+            "set" => self.set(&handle, step, name),
+            "get" => handle.get(&name).map_or(json!(NOTHING), |value| json!(value)),
+            "has" => json!(handle.contains(&name)),
+            "delete" => json!(handle.remove(&name).is_some()),
+            "expire" => json!(handle.expire(&name)),
+            "clear" => {
+                handle.clear();
+                Json::Null
+            }
+            "deleteByTag" => json!(handle.remove_by_tag(&name)),
+            _ => return None,
+        })
+    }
+
+    fn set(&self, handle: &Sut<DETACHED>, step: &Json, key: String) -> Json {
+        let with = said(step, "with");
+        let options = entry_options(with);
+        let case = said(&self.case, "cache");
+        let is_unknown = options.weight.is_none() && handle.limits().weighs() && !flag(case, "sizeOfLength");
+        let stored = handle.insert_with(key, script::value(step, "to"), options);
+        // An insertion has no error; it says that it stored nothing.
+        if is_unknown && !stored { json!("ERR_BYTES") } else { Json::Null }
+    }
+
     fn ask(self: Rc<Self>, step: Json) -> LocalBoxFuture<'static, ()> {
         let (handle, key) = (self.handle(&step), text(&step, "key").to_owned());
         let options = call_options(said(&step, "with"));
         let (name, load) = (text(&step, "load").to_owned(), self.clone());
         let waiting = Waiting { name: text(&step, "ask").to_owned(), log: self.log.clone(), ended: false };
         let plain = flag(&step, "plain");
-        let is_retried = options.policy.retry.is_some() || said(&self.case, "cache").get("retry").is_some();
+        // A namespace may say it too.
+        let cache = said(&self.case, "cache");
+        let namespaces = said(cache, "namespaces").to_string();
+        let does = list(&step, "does").to_vec();
+        let is_retried = options.policy.retry.is_some() || cache.get("retry").is_some() || namespaces.contains("retry");
         async move {
             if name == "batch" {
                 let batched = self.batched.get().expect("the case has a batch").clone();
@@ -321,11 +343,11 @@ impl<const DETACHED: bool> Shared<DETACHED> {
             } else {
                 let asks = list(&step, "asks").to_vec();
                 if is_retried {
-                    let load = move |ctx| load.clone().load(name.clone(), asks.clone(), ctx);
+                    let load = move |ctx| load.clone().load(name.clone(), asks.clone(), does.clone(), ctx);
                     waiting.end(handle.try_get_with_retry(key, options, load).await.map(details));
                     return;
                 }
-                let load = move |ctx| load.load(name, asks, ctx);
+                let load = move |ctx| load.load(name, asks, does, ctx);
                 if plain {
                     waiting.end(handle.try_get_with(key, load).await.map(|value| json!({ "value": value })));
                 } else {
@@ -342,7 +364,8 @@ impl<const DETACHED: bool> Shared<DETACHED> {
         let name = text(&step, "write").to_owned();
         let waiting = Waiting { name: text(&step, "update").to_owned(), log: self.log.clone(), ended: false };
         async move {
-            let written = handle.update_with_options(key, options, move |ctx| self.load(name, Vec::new(), ctx)).await;
+            let written =
+                handle.update_with_options(key, options, move |ctx| self.load(name, Vec::new(), Vec::new(), ctx)).await;
             waiting.end(written.map(|value| json!({ "value": value })));
         }
         .boxed_local()
@@ -378,12 +401,14 @@ impl<const DETACHED: bool> Shared<DETACHED> {
         self: Rc<Self>,
         name: String,
         asks: Vec<Json>,
+        does: Vec<Json>,
         ctx: LoadCtx<Value>,
     ) -> LocalBoxFuture<'static, Result<Value, Failure>> {
         async move {
             self.log.borrow_mut().begins.push(begun(&name, &ctx.stale().cloned()));
             let (tell, told) = oneshot::channel();
             self.loads.borrow_mut().insert(name.clone(), tell);
+            self.work(&name, &does);
             let mut running = Running { name, log: self.log.clone(), ended: false };
             let asks = join_all(asks.into_iter().map(|ask| {
                 let name = text(&ask, "ask").to_owned();
@@ -394,6 +419,7 @@ impl<const DETACHED: bool> Shared<DETACHED> {
             let (told, _) = futures::future::join(told, asks).await;
             running.ended = true;
             let Ok(end) = told else { std::future::pending().await };
+            self.work(&running.name, list(&end, "does"));
             say(&ctx, said(&end, "say"));
             match end.get("error").and_then(Json::as_str) {
                 Some(error) => Err(error.into()),
@@ -401,6 +427,14 @@ impl<const DETACHED: bool> Shared<DETACHED> {
             }
         }
         .boxed_local()
+    }
+
+    /// What a loader does with the cache.
+    fn work(&self, name: &str, does: &[Json]) {
+        for step in does {
+            let answer = self.touch(step).expect("it is one of these");
+            self.log.borrow_mut().begins.push(format!("{name} does {answer}"));
+        }
     }
 
     fn load_batch(

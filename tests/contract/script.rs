@@ -220,7 +220,7 @@ pub fn run<F: Face>(case: &Json) -> (Vec<Json>, Option<String>) {
             Ok(answer) => drop(line.insert("is".to_owned(), answer)),
             Err(why) => return (lines, Some(why)),
         }
-        if flag(case, "figures") {
+        if flag(case, "figures") && !flag(step, "unseen") {
             // Where an entry lies, and so when its end is met, is each face's own.
             for _ in 0..SWEEPS {
                 let _ = face.act(&json!({ "get": "nothing" }));

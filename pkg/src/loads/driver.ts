@@ -92,17 +92,21 @@ export class Driver<K, V> {
     if (core.hasNews(code)) this.entries.drain();
   }
 
-  /** Those who waited ask again. */
+  /**
+   * Those who waited ask again, each as the load that asked, if one did: what a load waits for needs no place, and a circle
+   * that closes is found.
+   */
   askAgain(wait: Wait<K, V>): Promise<V> {
     const { handle, key, loader, options, askedAt } = wait.ask;
-    const counted = wait.ask === wait.flight ? MISSED : JOINED;
-    wait.again = new Provenance<K, V>(counted, askedAt);
+    let asked = 0;
+    const ask = (provenance: Provenance<K, V>): Promise<V> =>
+      this.loads.runAs(wait.askers?.[asked], () => this.ask(handle, key, loader, options, provenance));
     try {
-      const promise = this.ask(handle, key, loader, options, wait.again);
+      const promise = ask((wait.again = new Provenance<K, V>(wait.ask === wait.flight ? MISSED : JOINED, askedAt)));
       // They share what comes of it, but each is a get of its own, which is counted and told of.
-      for (let others = wait.callers - 1; others > 0; others--) {
+      while (++asked < wait.callers) {
         try {
-          this.ask(handle, key, loader, options, new Provenance(JOINED, askedAt)).catch(ignore);
+          ask(new Provenance<K, V>(JOINED, askedAt)).catch(ignore);
         } catch {
           // A user's clock: the first has asked.
         }
@@ -114,19 +118,19 @@ export class Driver<K, V> {
   }
 
   /** Takes the value that is there now for those who have reached their soft deadline, if there is one that will do. */
-  soften(wait: Wait<K, V>, now: number, all: boolean): boolean {
+  soften(wait: Wait<K, V>, now: number): void {
     const { entries } = this;
     const { handle, key } = wait.ask;
     const slot = handle.slots.get(key) ?? 0;
-    if (entries.core.soften(wait.flight.index, wait.group, slot, now, all) === 0) return false;
-    wait.over = true;
+    if (entries.core.soften(wait.flight.index, wait.group, slot, now, this.requests === undefined) === 0) return;
     wait.softened = entries.dated(slot, entries.clock.known());
     this.release(wait);
     wait.resolve(entries.values[slot] as V);
-    if (entries.hooks.stale !== undefined) {
+    // In a Worker a group has many waits, and is told of once.
+    if (entries.hooks.stale !== undefined && wait.flight.told !== wait.group) {
+      wait.flight.told = wait.group;
       entries.hooks.notify("stale", { key, place: handle.place, cause: "timeout" });
     }
-    return true;
   }
 
   /** As `ask`, of what the core would answer as it did the last time. */
@@ -375,10 +379,10 @@ export class Driver<K, V> {
         const { present } = wait;
         if (present.over) return;
         present.callers--;
+        present.askers = present.askers?.filter((other) => other !== asker);
         reject(signal.reason);
         // Another may begin, by this time.
         this.entries.clock.readOrLast();
-        if (!this.loads.isLive(present.flight)) return;
         this.entries.safely(() => this.left(present.flight, this.leaveAs(asker, present)));
         this.entries.flush();
       };
@@ -388,13 +392,15 @@ export class Driver<K, V> {
     });
   }
 
-  private leaveAs(asker: Asker | undefined, { flight, group }: Wait<K, V>): number {
+  /** One waits no more, of a load that may have ended. */
+  leaveAs(asker: Asker | undefined, { flight, group }: Wait<K, V>): number {
     return this.loads.isLive(flight) ? this.entries.core.leave(flight.index, group, asker?.node ?? -1, false) : 0;
   }
 
-  /** The loads that waited in a group which is over don't wait for its flight any more. */
+  /** A group is over: the loads that waited in it don't wait for its flight any more. */
   private release(wait: Wait<K, V>): void {
-    for (const asker of wait.askers ?? []) this.leaveAs(asker, wait);
+    wait.over = true;
+    wait.askers?.forEach((asker) => this.leaveAs(asker, wait));
   }
 
   /** Deadlines may have come: it is `at`, whatever a test's clock says. */
@@ -407,14 +413,14 @@ export class Driver<K, V> {
         const flight = this.loads.at(core.above(answer));
         const wait = flight?.wait(code & core.SLOT);
         if (core.kind(code) === core.SOFT) {
-          if (wait !== undefined) this.soften(wait, now, true);
-          continue;
+          if (wait !== undefined) this.soften(wait, now);
+        } else {
+          if ((code & core.LAST) !== 0) this.loads.end(flight);
+          if (wait !== undefined) {
+            this.release(wait);
+            wait.timeOut();
+          }
         }
-        if ((code & core.LAST) !== 0) this.loads.end(flight);
-        if (wait === undefined) continue;
-        wait.over = true;
-        this.release(wait);
-        wait.fail(timedOut(wait.ask.key, hardTimeoutOf(wait.ask)));
       }
       this.loads.queue?.start(now);
       entries.drain();

@@ -4,6 +4,7 @@ import type { Asker } from "../batches/asker.js";
 import type { Context } from "../policy/context.js";
 import { type Deferred, deferred } from "../runtime/deferred.js";
 import type { CacheHandle } from "./handle.js";
+import { timedOut } from "../options/errors.js";
 import { type CallOptions, or } from "../policy/policy.js";
 import type { Loader } from "../types/loader.js";
 import type { Status } from "../types/types.js";
@@ -78,6 +79,12 @@ export class Wait<K, V> {
     if (this.callers > 0) this.reject(error);
   }
 
+  /** Their deadline has passed. */
+  timeOut(): void {
+    this.over = true;
+    this.fail(timedOut(this.ask.key, hardTimeoutOf(this.ask)));
+  }
+
   /** Where they wait now: this, or what they came to by asking again. */
   get present(): Wait<K, V> {
     return this.again?.wait?.present ?? this;
@@ -102,6 +109,8 @@ export class Flight<K, V> implements Ask<K, V>, Asker {
   error: unknown = undefined;
   /** Its load failed, and those who wait get the last good value. */
   rescued = false;
+  /** The group of which was last told that it got a stale value at its soft deadline. */
+  told: number | undefined = undefined;
   /** The core that knew it was replaced: those who wait get what comes, and nothing is stored. */
   orphaned = false;
   /** The groups that may not have the value and ask again. */

@@ -5,7 +5,7 @@ import { nowFor } from "../runtime/clock.js";
 import { Context } from "../policy/context.js";
 import * as core from "../core/core.js";
 import { type EntryTable, FailureCached, type Untold } from "../entries/entries.js";
-import { invalidValue, isMisuse, nobodyWaits, timedOut } from "../options/errors.js";
+import { invalidValue, isMisuse, nobodyWaits } from "../options/errors.js";
 import { type Ask, type Flight, hardTimeoutOf, softTimeoutOf, type Wait } from "./flight.js";
 import type { CacheHandle } from "./handle.js";
 import { Queue } from "./queue.js";
@@ -175,7 +175,7 @@ export class Loads<K, V> implements Untold {
   }
 
   /** Calls what is a user's and may ask for keys: whatever it asks for before it first awaits, `asker` waits for. */
-  runAs<T>(asker: Asker, call: () => T): T {
+  runAs<T>(asker: Asker | undefined, call: () => T): T {
     const outer = this.asker;
     this.asker = asker;
     try {
@@ -542,14 +542,8 @@ export class Loads<K, V> implements Untold {
     for (const flight of flights) {
       if (flight === undefined) continue;
       for (const wait of flight.waits()) {
-        const { key } = wait.ask;
-        const hardTimeout = hardTimeoutOf(wait.ask);
-        const late = (): void => {
-          wait.over = true;
-          wait.fail(timedOut(key, hardTimeout));
-        };
         // In a Worker each has a timer of its own.
-        const timer = !host.requestBound ? startTimer(late, hardTimeout) : undefined;
+        const timer = !host.requestBound ? startTimer(() => wait.timeOut(), hardTimeoutOf(wait.ask)) : undefined;
         const settled = (): void => stopTimer(timer);
         wait.promise.then(settled, settled);
       }

@@ -1,6 +1,6 @@
 import { startTimer, stopTimer } from "../runtime/alarm.js";
+import type { Asker } from "../batches/asker.js";
 import type { EntryTable } from "../entries/entries.js";
-import { timedOut } from "../options/errors.js";
 import { hardTimeoutOf, softTimeoutOf, type Flight, type Wait } from "./flight.js";
 import type { Loads } from "./loads.js";
 import { onAbort } from "../runtime/signals.js";
@@ -10,8 +10,9 @@ interface Driving<K, V> {
   readonly entries: EntryTable<K, V>;
   readonly loads: Loads<K, V>;
   readonly onAskAgain: (wait: Wait<K, V>) => Promise<V>;
-  soften(wait: Wait<K, V>, now: number, all: boolean): boolean;
+  soften(wait: Wait<K, V>, now: number): void;
   left(flight: Flight<K, V>, code: number): void;
+  leaveAs(asker: Asker | undefined, wait: Wait<K, V>): number;
 }
 
 /**
@@ -40,14 +41,13 @@ export class Requests<K, V> {
       // Who was content with a stale value left the wait to the cache itself, which ends it now.
       if (!wait.over) {
         stop();
-        wait.over = true;
-        wait.fail(timedOut(ask.key, hardTimeoutOf(ask)));
+        wait.timeOut();
       } else if (wait.softened === undefined) return;
       this.timeOut(flight, group, asker?.node ?? -1, wait.softened !== undefined);
     };
     const soft = (): void => {
       if (wait.over || !driver.loads.isLive(flight)) return;
-      driver.entries.safely(() => driver.soften(wait, driver.entries.clock.readOrLast(), false));
+      driver.entries.safely(() => driver.soften(wait, driver.entries.clock.readOrLast()));
       driver.entries.flush();
     };
     const abort = (): void => {
@@ -57,8 +57,7 @@ export class Requests<K, V> {
       wait.fail(signal!.reason);
       // Another may begin, by this time.
       driver.entries.clock.readOrLast();
-      if (!driver.loads.isLive(flight)) return;
-      driver.entries.safely((core) => driver.left(flight, core.leave(flight.index, group, asker?.node ?? -1, false)));
+      driver.entries.safely(() => driver.left(flight, driver.leaveAs(asker, wait)));
       driver.entries.flush();
     };
     let forget: (() => void) | undefined;

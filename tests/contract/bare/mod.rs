@@ -229,8 +229,7 @@ impl Face for Bare {
 
     fn stats(&mut self, step: &Json) -> Json {
         let namespace = self.with_part(&Place::of(step), |_, part| part.namespace);
-        let whole = Place::of(step).namespaces.is_empty() && Place::of(step).scopes.is_empty();
-        let stats = if whole { self.machine.stats() } else { self.machine.namespace_stats(namespace) };
+        let stats = if namespace == 0 { self.machine.stats() } else { self.machine.namespace_stats(namespace) };
         script::figures(&stats, self.machine.loads_in_flight(), self.machine.loads_queued())
     }
 
