@@ -16,6 +16,7 @@ mod snapshot;
 
 use js_sys::{Array, Uint8Array};
 use nearcache::numbers::{from_ttl, to_time, to_ttl};
+use nearcache::options::EntryPolicy;
 use nearcache::tier::{
     self, BreakerOptions, ChainOptions, Failure, Lifetimes, NewValue, Place, Purge, ReadOutcome, Seal, TierOptions,
     Written,
@@ -70,7 +71,7 @@ impl Chain {
         self.chain.add_tier(options).is_some()
     }
 
-    /// What to store of a value where, if anything.
+    /// What to store of a value where, if anything. `numbers`: its ttl, stale windows and idle ttl, jitter, and a random number for that.
     #[expect(clippy::too_many_arguments, reason = "numbers cross more cheaply than an object")]
     pub fn write(
         &mut self,
@@ -79,9 +80,7 @@ impl Chain {
         key: &str,
         generation: f64,
         number: f64,
-        ttl: f64,
-        stale_while_revalidate: f64,
-        stale_if_error: f64,
+        numbers: &[f64],
         tags: Vec<String>,
         codec: u8,
         compressed: bool,
@@ -90,16 +89,21 @@ impl Chain {
         replaces: bool,
         payload: &[u8],
     ) -> Option<Write> {
+        let Ok([ttl, stale_while_revalidate, stale_if_error, idle_ttl, jitter, random]) = <[f64; 6]>::try_from(numbers)
+        else {
+            return None;
+        };
+        let mut policy = EntryPolicy::of(to_ttl(ttl));
+        policy.stale_while_revalidate = to_ttl(stale_while_revalidate);
+        policy.stale_if_error = to_ttl(stale_if_error);
+        policy.idle_ttl = to_ttl(idle_ttl);
+        policy.jitter = jitter;
         let value = NewValue {
             place: &Place::from_name(place),
             key,
             generation: to_time(generation),
             number: number as u64,
-            lifetimes: Lifetimes {
-                ttl: to_ttl(ttl),
-                stale_while_revalidate: to_ttl(stale_while_revalidate),
-                stale_if_error: to_ttl(stale_if_error),
-            },
+            lifetimes: Lifetimes::below(&policy, random),
             age: age as u64,
             tags: tags.iter().map(String::as_str).collect(),
             codec,

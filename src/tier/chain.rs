@@ -9,6 +9,8 @@ use super::marks::{MOST_TIERS, Marks, Owed};
 use super::names::{Place, mark_of_value, value_of_mark};
 use super::refused::Refused;
 use super::seal::Seal;
+use crate::core::jittered;
+use crate::options::EntryPolicy;
 use crate::time::{Timestamp, Ttl};
 
 /// What holds for all tiers of a chain.
@@ -607,6 +609,17 @@ impl Tier {
 }
 
 impl Lifetimes {
+    /// Of a value with this policy where others find it: less by a chance of its own (`random`, at least 0 and below 1), or all that
+    /// they find would end together; and within the time for which it may be idle, since nobody knows there when it was last used.
+    pub fn below(policy: &EntryPolicy, random: f64) -> Self {
+        let EntryPolicy { stale_while_revalidate, stale_if_error, .. } = *policy;
+        let lifetimes = Self { ttl: jittered(policy, random), stale_while_revalidate, stale_if_error };
+        match policy.idle_ttl {
+            Ttl::Millis(most) => lifetimes.within(most),
+            Ttl::Forever => lifetimes,
+        }
+    }
+
     /// The same, all of it over after so many ms.
     pub(crate) fn within(self, millis: u64) -> Self {
         let cap = |ttl: Ttl, most: u64| ttl.min(Ttl::Millis(most));

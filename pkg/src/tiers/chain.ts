@@ -390,13 +390,9 @@ class TierDriver implements TierChain, AttachedBytes {
 
   /** `false`: no tier may have it, since it is over at once. */
   async #write({ place, key, value, began, number, life, replaces, all }: NewEntry): Promise<boolean> {
-    const { idleTtl = Infinity, age, tags, bytes } = life;
-    // By a chance of its own: who shares the tiers would else find it there until all of them end together.
-    const jittered = life.jitter ? Math.max(1, life.ttl * (1 - life.jitter * this.#host!.random())) : life.ttl;
-    // Of a value below nobody knows when it was last used.
-    const ttl = Math.min(life.ttl, jittered, idleTtl);
-    const left = idleTtl === Infinity ? Infinity : idleTtl - ttl;
-    if (ttl === 0) return false;
+    const { ttl, staleWhileRevalidate, staleIfError, idleTtl = Infinity, jitter = 0, age, tags, bytes } = life;
+    if (ttl === 0 || idleTtl === 0) return false;
+    const random = jitter > 0 ? this.#host!.random() : 0;
     const payload = await this.#payloads.write(value);
     const now = this.#host!.now();
     const write = this.#chain.write(
@@ -405,9 +401,7 @@ class TierDriver implements TierChain, AttachedBytes {
       key,
       began,
       number,
-      ttl,
-      Math.min(life.staleWhileRevalidate, left),
-      Math.min(life.staleIfError, left),
+      Float64Array.of(ttl, staleWhileRevalidate, staleIfError, idleTtl, jitter, random),
       [...tags],
       payload.codec,
       payload.compressed,

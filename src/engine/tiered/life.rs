@@ -1,12 +1,10 @@
 //! How a value is kept in stores, and what its part is called there.
 
-use crate::core::jittered;
 use crate::engine::below::LoadBelow;
 use crate::engine::call::LoadCtx;
 use crate::engine::plugin::Place;
 use crate::options::{Policy, PolicyPatch};
 use crate::tier::{self, Lifetimes};
-use crate::time::Ttl;
 
 impl<K, V> LoadBelow<K, V> {
     /// How the loader's value is kept, by what it said, with these tags.
@@ -37,18 +35,8 @@ pub(super) fn life_of<'a>(
         Some(ttl) => policy.patched(&PolicyPatch::new().ttl(ttl)).patched(said),
         None => policy.patched(said),
     };
-    // By a chance of its own: who shares the tiers would else find it there until all of them end together.
     let random = if policy.entry.jitter > 0.0 { random() } else { 0.0 };
-    let lifetimes = Lifetimes {
-        ttl: jittered(&policy.entry, random),
-        stale_while_revalidate: policy.entry.stale_while_revalidate,
-        stale_if_error: policy.entry.stale_if_error,
-    };
-    // Below nobody knows when it was last used.
-    let lifetimes = match policy.entry.idle_ttl {
-        Ttl::Millis(most) => lifetimes.within(most),
-        Ttl::Forever => lifetimes,
-    };
+    let lifetimes = Lifetimes::below(&policy.entry, random);
     let mut tags: Vec<&str> = tags.into_iter().flatten().map(String::as_str).collect();
     tags.sort_unstable();
     tags.dedup();
