@@ -842,3 +842,59 @@ fn no_mark_is_told_twice_in_one_delivery() {
     }
     assert!(told[0] == 1 && !world.chain.owes(0), "{told:?}");
 }
+
+#[test]
+fn thousands_of_values_that_are_set_do_not_end_what_the_tiers_have() {
+    let mut world = World::new(1, TierOptions::default());
+    world.write(1, 1, "loaded", &[], fresh_for(1_000_000));
+    for n in 0..10_000_u64 {
+        let now = 10 + n / 10;
+        let key = format!("{n}");
+        world.chain.supersede(at(now), &root(), &key);
+        let write = world.plan_replacing(now, now, &key, fresh_for(1_000_000)).unwrap();
+        world.carry_out(now, &write);
+    }
+    // Its write may still be on its way, and an older value there.
+    assert_eq!(world.answer(1_010, "0"), None);
+    // A load that began before what was forgotten may bring what is older.
+    assert_eq!(world.plan(9, 12_000, "0", &[], fresh_for(1_000_000)), None);
+    for key in ["loaded", "0", "5000", "9999"] {
+        assert_eq!(world.answer(12_000, key), Some(0), "{key}");
+    }
+}
+
+#[test]
+fn a_value_that_was_purged_by_its_tag_before_it_is_stored_takes_the_one_before_out() {
+    let mut world = World::new(2, TierOptions::default());
+    let place = root();
+    world.chain.restrict(&place, [1]);
+    // The one before does not bear the tag.
+    world.write(1, 1, "a", &[], fresh_for(1_000));
+    assert_eq!(world.answer(2, "a"), Some(1));
+    let number = world.chain.supersede(at(10), &place, "a");
+    world.chain.purge(at(10), &place, Purge::Tag("t"));
+    let mut value = NewValue {
+        place: &place,
+        key: "a",
+        generation: at(10),
+        number,
+        lifetimes: fresh_for(1_000),
+        age: 0,
+        tags: vec!["t"],
+        codec: 1,
+        compressed: false,
+        weight: None,
+        replaces: true,
+        payload: b"1",
+    };
+    assert_eq!(world.chain.write(at(11), &value), None);
+    world.deliver(11);
+    assert!(world.stores.iter().all(|store| !store.contains_key("v:::a")), "the one before is there");
+    // A purge of all takes it out by itself.
+    value.number = world.chain.supersede(at(20), &place, "a");
+    value.generation = at(20);
+    world.chain.purge(at(20), &place, Purge::All);
+    assert_eq!(world.chain.write(at(21), &value), None);
+    let delivery = world.chain.poll_delivery(1, at(21)).unwrap();
+    assert!(delivery.deletes.is_empty(), "{:?}", delivery.deletes);
+}

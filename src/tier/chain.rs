@@ -258,6 +258,8 @@ impl Chain {
         if index == MOST_TIERS {
             return None;
         }
+        // A write may wait for another.
+        self.marks.add_longest(options.timeout.saturating_mul(4));
         self.tiers.push(Tier {
             options,
             reads: Breaker::new(options.breaker),
@@ -297,7 +299,17 @@ impl Chain {
     pub fn write(&mut self, now: Timestamp, value: &NewValue<'_>) -> Option<Write> {
         let marks = value.place.marks_of(value.key, &value.tags);
         let own = value.place.key_mark(value.key);
-        if self.marks.ends(value.generation, &marks) || self.marks.supersedes(value.number, &own) {
+        if self.marks.supersedes(value.number, &own) {
+            return None;
+        }
+        if self.marks.ends(now, value.generation, &marks) || self.marks.may_be_superseded(value.generation) {
+            // What it would have replaced need not bear the tag that was purged.
+            let own_marks = value.place.marks_of::<&str>(value.key, &[]);
+            if value.replaces && !self.marks.name_ends(value.generation, &own_marks) {
+                for tier in (0..self.tiers.len()).filter(|&tier| self.uses(value.place, tier)).collect::<Vec<_>>() {
+                    self.marks.owe(now, &own, value.generation, value.number, tier);
+                }
+            }
             return None;
         }
         let ends = value.generation.after(Ttl::Millis(self.options.max_lifetime));

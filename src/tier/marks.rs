@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 
 use super::names::Place;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Ttl};
 
 /// So many marks are kept, and so many bytes of their names.
 const MOST: usize = 4_096;
@@ -24,6 +24,12 @@ pub(super) struct Marks {
     floor: Timestamp,
     /// The tiers that have yet to be told that, as a mark of all.
     floor_owed: u32,
+    /// Where it was forgotten what was set: a load that began by then may bring what is older.
+    set_floor: Option<Timestamp>,
+    /// Until when tiers may show what is older than a value whose set was forgotten.
+    unsettled_until: Timestamp,
+    /// For how many milliseconds a read or a write may be under way.
+    longest: u64,
     /// How many marks each tier has yet to be told.
     owed: [usize; MOST_TIERS],
 }
@@ -44,8 +50,7 @@ struct Mark {
     only_here: bool,
     /// Of all values that were set here, the number of the last one of this key; 0 for none.
     set: u64,
-    /// Whether nothing was purged or set, and a tier lacks a value.
-    is_lack: bool,
+    purged_at: Option<Timestamp>,
 }
 
 /// So many tiers can a chain have.
@@ -73,23 +78,41 @@ impl Mark {
 }
 
 impl Marks {
+    /// Reads and writes of one more tier may be under way for so many milliseconds.
+    pub fn add_longest(&mut self, longest: u64) {
+        self.longest = self.longest.saturating_add(longest).min(RETAINED);
+    }
+
     /// Whether what has this generation was purged, if these are the marks that would end it.
-    pub fn ends<S: AsRef<str>>(&self, generation: Timestamp, names: &[S]) -> bool {
+    pub fn ends<S: AsRef<str>>(&self, now: Timestamp, generation: Timestamp, names: &[S]) -> bool {
         generation <= self.floor && self.floor != Timestamp::default()
-            || names
-                .iter()
-                .any(|name| self.by_name.get(name.as_ref()).is_some_and(|mark| generation <= mark.generation))
+            || now < self.unsettled_until && self.may_be_superseded(generation)
+            || self.name_ends(generation, names)
+    }
+
+    /// The same, and nothing that was forgotten ends it.
+    pub fn name_ends<S: AsRef<str>>(&self, generation: Timestamp, names: &[S]) -> bool {
+        names.iter().any(|name| self.by_name.get(name.as_ref()).is_some_and(|mark| generation <= mark.generation))
+    }
+
+    /// Whether a value may have been set here after a load of this generation, of which nothing is known any more.
+    pub fn may_be_superseded(&self, generation: Timestamp) -> bool {
+        self.set_floor.is_some_and(|floor| generation <= floor)
     }
 
     /// Marks what has `generation` or an earlier one as purged; these tiers have to be told.
     pub fn add(&mut self, now: Timestamp, name: String, generation: Timestamp, owed: u32) {
-        self.insert(now, name, generation, owed).only_here = false;
+        let mark = self.insert(now, name, generation, owed);
+        mark.only_here = false;
+        mark.purged_at = Some(now);
         self.keep_within(now);
     }
 
     /// The same, where no tier is told: it is remembered as long as there is room, and then taken for all.
     pub fn add_only_here(&mut self, now: Timestamp, name: String, generation: Timestamp) {
-        self.insert(now, name, generation, 0).only_here = true;
+        let mark = self.insert(now, name, generation, 0);
+        mark.only_here = true;
+        mark.purged_at = Some(now);
         self.keep_within(now);
     }
 
@@ -109,7 +132,7 @@ impl Marks {
     pub fn owe(&mut self, now: Timestamp, name: &str, generation: Timestamp, number: u64, tier: usize) {
         let earlier = generation.before(1);
         if !self.by_name.contains_key(name) {
-            self.insert(now, name.to_owned(), earlier, 0).is_lack = true;
+            self.insert(now, name.to_owned(), earlier, 0);
         }
         if let Some(mark) = self.by_name.get_mut(name) {
             mark.generation = mark.generation.max(earlier);
@@ -151,12 +174,11 @@ impl Marks {
             found: 0,
             only_here: false,
             set: 0,
-            is_lack: false,
+            purged_at: None,
         };
         let mark = self.by_name.entry(name).or_insert(new);
         mark.generation = mark.generation.max(generation);
         mark.made_at = now;
-        mark.is_lack = false;
         for (tier, count) in self.owed.iter_mut().enumerate() {
             *count += usize::from((owed & !mark.to_tell()) >> tier & 1 == 1);
         }
@@ -178,9 +200,14 @@ impl Marks {
         }
         let Some(mark) = self.by_name.remove(&name) else { return };
         self.settle(mark.to_tell());
-        let is_recent = !mark.is_lack && now.millis_since(made_at) < RETAINED;
+        let is_recent = mark.purged_at.is_some_and(|at| now.millis_since(at) < RETAINED);
         if mark.owed != 0 || mark.only_here || is_recent {
             self.floor = self.floor.max(mark.generation);
+        }
+        // Not for good: thousands of values that are set would end all that lies in the tiers, most of themselves included.
+        if mark.set > 0 {
+            self.set_floor = self.set_floor.max(Some(mark.generation));
+            self.unsettled_until = self.unsettled_until.max(made_at.after(Ttl::Millis(self.longest)));
         }
         // What can't be told one by one is told at once.
         self.floor_owed |= mark.owed;

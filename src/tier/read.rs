@@ -287,7 +287,7 @@ impl Read {
         for (index, found) in held {
             let Some(item) = self.items.get_mut(index) else { continue };
             let own = item.place.marks_of(&item.key, &found.tags);
-            let ended = chain.marks.ends(found.generation, &own)
+            let ended = chain.marks.ends(now, found.generation, &own)
                 || own.iter().any(|name| {
                     let mark = names.binary_search(name).ok().and_then(|at| *marks.get(at)?);
                     mark.is_some_and(|mark| found.generation <= mark)
@@ -336,7 +336,7 @@ impl Read {
         let Some(item) = self.items.get(item) else { return ReadOutcome::Load(None) };
         let marks = |found: &Found| item.place.marks_of(&item.key, &found.tags);
         match &item.found {
-            Some(found) if chain.marks.ends(found.generation, &marks(found)) => ReadOutcome::Load(None),
+            Some(found) if chain.marks.ends(now, found.generation, &marks(found)) => ReadOutcome::Load(None),
             Some(found) => match found.freshness_at(now) {
                 Freshness::Fresh => ReadOutcome::Answer(found),
                 Freshness::StaleWhileRevalidate if !self.refresh => ReadOutcome::Answer(found),

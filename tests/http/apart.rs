@@ -57,6 +57,25 @@ fn it_goes_by_and_is_answered_from_its_store_then_with_its_age_here_and_elsewher
 }
 
 #[test]
+fn what_varies_by_cookies_goes_to_nobody_who_has_some_and_lies_apart_for_those_who_have_none() {
+    let ([one, other], ..) = two(|_, head| {
+        let body = if head.fields.contains_key("cookie") { "alice's own" } else { BODY };
+        response(200, &[MINUTE, LENGTH, ("vary", "cookie")], body)
+    });
+    for (world, cookie, wanted) in [
+        (&one, Some("alice"), "alice's own"),
+        (&other, None, BODY),
+        (&other, None, BODY),
+        (&other, Some("alice"), "alice's own"),
+    ] {
+        let fields: Vec<_> = cookie.map(|cookie| ("cookie", cookie)).into_iter().collect();
+        let (said, body) = status(world, &fields);
+        assert_eq!(body, wanted, "{cookie:?}: {said}");
+    }
+    assert!(status(&other, &[]).0.contains("hit"));
+}
+
+#[test]
 fn conditions_and_ranges_are_answered_by_what_is_known_of_it() {
     let ([one, _], count, ..) = two(|_, _| response(200, &[MINUTE, LENGTH, TAG], BODY));
     one.ask(get("/", &[]));

@@ -584,6 +584,39 @@ fn a_variant_by_cookie_is_its_owners() {
     assert_eq!(calls(&world), 3, "one without, to find out, and one for each");
 }
 
+/// Alice got a part of the page of those who are nobody.
+#[test]
+fn a_part_of_a_variant_by_cookie_is_its_owners() {
+    let world = world(|_, fields| {
+        let who = joined(fields, "cookie").unwrap_or_else(|| "none".to_owned());
+        let said = [MINUTE, ("vary", "cookie"), ("content-range", "bytes 0-3/100")];
+        response(206, &said, &who)
+    });
+    for cookie in ["a=01", "a=02", "a=01"] {
+        let got = world.ask(get("/", &[("cookie", cookie), ("range", "bytes=0-3")]));
+        assert_eq!((got.status.as_u16(), &got.body[..]), (206, cookie.as_bytes()));
+    }
+    assert_eq!(world.ask(get("/", &[("range", "bytes=0-3")])).body, b"none");
+}
+
+/// Alice got the page of those who are nobody.
+#[test]
+fn a_variant_by_cookie_that_is_too_long_is_its_owners() {
+    for (status, length) in [(200, None), (200, Some("70000")), (503, None)] {
+        let world = with_rule(Rule { max_body_bytes: 3, ..Rule::default() }, move |_, fields| {
+            let who = joined(fields, "cookie").unwrap_or_else(|| "none".to_owned());
+            let mut said = vec![MINUTE, ("vary", "cookie")];
+            said.extend(length.map(|length| ("content-length", length)));
+            response(status, &said, &who.repeat(70_000 / who.len()))
+        });
+        for cookie in ["a=01", "a=02", "a=01"] {
+            let got = world.ask(get("/", &[("cookie", cookie)]));
+            assert_eq!((got.status.as_u16(), &got.body[..4]), (status, cookie.as_bytes()), "{length:?}");
+        }
+        assert_eq!(&world.ask(get("/", &[])).body[..4], b"none");
+    }
+}
+
 #[test]
 fn a_client_s_reload_is_ignored_where_the_rule_says_so() {
     let world = with_rule(Rule { reload: Reload::Ignore, ..Rule::default() }, |count, _| {

@@ -93,3 +93,20 @@ test("of values that are set one after the other no tier has an older one in the
   }
   if (found < count) throw new Error(`only ${found} values were found at all`);
 });
+
+test("a value that is purged by its tag before it is stored takes the one before out of the tiers", async () => {
+  for (const isLate of [false, true]) {
+    const store = memoryTier();
+    const chain = tiers([store]);
+    const cache = new NearCache({ ttl: "1h", tiers: chain });
+    cache.set("a", "old");
+    await chain.flush();
+    await pause(5);
+    if (!isLate) cache.deleteByTag("t");
+    cache.set("a", "new", { tags: ["t"] });
+    if (isLate) cache.deleteByTag("t");
+    await chain.flush();
+    const other = new NearCache({ ttl: "1h", tiers: tiers([store]) });
+    equal(await other.getOrSet("a", () => "loaded"), "loaded", isLate ? "purged after" : "purged before");
+  }
+});

@@ -32,9 +32,19 @@ pub(super) struct Driver<K, V, R: Runtime> {
     pub outboxes: Vec<RefCell<Outbox<R>>>,
     /// For each tier, until when somebody tells it of purges.
     pub told_by: Vec<Cell<Timestamp>>,
-    /// What is on its way, and when it is lost at the latest.
-    jobs: RefCell<Vec<(Timestamp, Rc<SharedTask<R>>)>>,
+    jobs: RefCell<Jobs<R>>,
 }
+
+/// What is on its way.
+struct Jobs<R: Runtime> {
+    /// With when it is lost at the latest.
+    all: Vec<(Timestamp, Rc<SharedTask<R>>)>,
+    /// With more of them those are looked for that are over: to look each time would cost as much as there are.
+    most: usize,
+}
+
+/// So few jobs are looked at each time that one begins.
+const FEW_JOBS: usize = 8;
 
 impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     pub fn new(inner: Weak<Inner<K, V, R>>, settings: Settings, codec: Box<dyn Codec<V>>) -> Self {
@@ -45,7 +55,8 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         }
         let outboxes = stores.iter().map(|_| RefCell::default()).collect();
         let told_by = stores.iter().map(|_| Cell::default()).collect();
-        let (chain, reading, jobs) = (RefCell::new(chain), Default::default(), RefCell::default());
+        let jobs = RefCell::new(Jobs { all: Vec::new(), most: FEW_JOBS });
+        let (chain, reading) = (RefCell::new(chain), Default::default());
         Self { inner, chain, stores: stores.into(), codec, compress_from, log, reading, outboxes, told_by, jobs }
     }
 
@@ -108,8 +119,15 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         let now = inner.runtime.wall();
         let lost: Vec<_> = {
             let mut jobs = self.jobs.borrow_mut();
-            jobs.push((now.after(Ttl::Millis(longest)), task.clone()));
-            jobs.extract_if(.., |(until, task)| task.is_over() || R::DETACHED && *until < now).collect()
+            jobs.all.push((now.after(Ttl::Millis(longest)), task.clone()));
+            if jobs.all.len() > jobs.most {
+                let is_lost = |until: &Timestamp| R::DETACHED && *until < now;
+                let lost = jobs.all.extract_if(.., |(until, task)| task.is_over() || is_lost(until)).collect();
+                jobs.most = FEW_JOBS.max(2 * jobs.all.len());
+                lost
+            } else {
+                Vec::new()
+            }
         };
         drop(lost);
         Some(task)
@@ -123,13 +141,13 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
     /// Waits until nothing is on its way.
     pub async fn flush(&self) {
         loop {
-            let jobs: Vec<_> = self.jobs.borrow().iter().map(|(_, task)| task.clone()).collect();
+            let jobs: Vec<_> = self.jobs.borrow().all.iter().map(|(_, task)| task.clone()).collect();
             if jobs.is_empty() {
                 return;
             }
             join_all(jobs.iter().map(|task| task.join())).await;
             // What was lost with its request is not over.
-            self.jobs.borrow_mut().retain(|(_, task)| !jobs.iter().any(|ended| Rc::ptr_eq(ended, task)));
+            self.jobs.borrow_mut().all.retain(|(_, task)| !jobs.iter().any(|ended| Rc::ptr_eq(ended, task)));
         }
     }
 

@@ -162,13 +162,15 @@ pub(super) struct Outbox<R: Runtime> {
     open: Option<Writing<R>>,
     /// Of each name that is being written its last write.
     writes: HashMap<Rc<str>, Writing<R>>,
+    /// Who waits to write the next value of a name. In Workers that is everyone who has one, since any may be lost.
+    waiting: HashMap<Rc<str>, Rc<SharedTask<R>>>,
     /// With more of them those are looked for that were lost with their request.
     most: usize,
 }
 
 impl<R: Runtime> Default for Outbox<R> {
     fn default() -> Self {
-        Self { open: None, writes: HashMap::new(), most: 64 }
+        Self { open: None, writes: HashMap::new(), waiting: HashMap::new(), most: 64 }
     }
 }
 
@@ -186,6 +188,21 @@ impl<R: Runtime> Outbox<R> {
         let has_next = || last.batch.next.borrow().contains_key(name);
         let goes_on = !last.task.is_over() && (last.batch.until > now || !R::DETACHED);
         (!is_open && (goes_on || has_next())).then(|| last.clone())
+    }
+
+    /// Who writes the next value of a name, for all who come meanwhile.
+    pub fn waiting(&self, name: &str) -> Option<Rc<SharedTask<R>>> {
+        self.waiting.get(name).filter(|task| !task.is_over()).cloned()
+    }
+
+    /// Somebody waits to write the next value of a name; what need not be known any more.
+    pub fn waits(&mut self, name: Rc<str>, task: Rc<SharedTask<R>>) -> Option<Rc<SharedTask<R>>> {
+        if R::DETACHED { Some(task) } else { self.waiting.insert(name, task) }
+    }
+
+    /// Nobody waits for that any more.
+    pub fn waits_no_more(&mut self, name: &str) -> Option<Rc<SharedTask<R>>> {
+        self.waiting.remove(name)
     }
 
     /// A value of this name is in the open write; what need not be known any more.

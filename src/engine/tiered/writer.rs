@@ -34,7 +34,14 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         let Some(before) = before else { return self.add(tier, value) };
         let name = value.name.clone();
         self.overtaken(tier, before.batch.add_next(value));
-        self.begin(2 * self.longest(tier), |driver| Self::write_next(driver, tier, before, name))
+        let waiting = self.outboxes.get(tier)?.borrow().waiting(&name);
+        if waiting.is_some() {
+            return waiting;
+        }
+        let task = self.begin(2 * self.longest(tier), |driver| Self::write_next(driver, tier, before, name.clone()))?;
+        let old = self.outboxes.get(tier)?.borrow_mut().waits(name, task.clone());
+        drop(old);
+        Some(task)
     }
 
     fn add(self: &Rc<Self>, tier: usize, value: NewBytes) -> Option<Rc<SharedTask<R>>> {
@@ -117,6 +124,8 @@ impl<K: Hash + Eq + 'static, V: 'static, R: Runtime> Driver<K, V, R> {
         drop(strong);
         Self::is_over(sleep, &before.task).await;
         let Some(strong) = driver.upgrade() else { return };
+        let waited = strong.outboxes.get(tier).and_then(|outbox| outbox.borrow_mut().waits_no_more(&name));
+        drop(waited);
         let next = before.batch.next.borrow_mut().remove(&name);
         let task = match next {
             Some(value) => strong.add(tier, value),

@@ -168,13 +168,13 @@ impl<B: Clone> Exchange<B> {
     ) -> Decision<B> {
         match outcome {
             FetchOutcome::Stored(stored) => {
-                if led && self.asked.has(&RANGE) && stored.record.part.is_some() {
+                let is_mine = stored.record.matches(&self.selecting());
+                if led && is_mine && self.asked.has(&RANGE) && stored.record.part.is_some() {
                     // The part that the origin has chosen, whatever was asked for (RFC 9110 §14.2).
                     let status = self.forwarded(led).stored(true).ttl(stored.record.freshness.ttl_seconds(now));
                     return Decision::Answer(ClientResponse::whole_part(stored, &self.asked, &status, now));
                 }
-                let fits =
-                    stored.record.matches(&self.selecting()) && answer::select(&stored.record, &self.asked).is_some();
+                let fits = is_mine && answer::select(&stored.record, &self.asked).is_some();
                 let usable = led || self.may_follow(&stored.record, now);
                 if fits && usable {
                     let status = self

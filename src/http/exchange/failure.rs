@@ -42,7 +42,8 @@ impl<B: Clone> Fetch<B> {
         let announced = announced(&fields);
         let record = Record::new(&self.rule, status, fields, selecting, storability, 0);
         self.pending = Some(Pending::Page { record, announced, failure, retry_after });
-        let filling = Filling { record: None, limit: MAX_PAGE_BYTES, expected: None, assemble: Vec::new() };
+        let filling =
+            Filling { record: None, others: false, limit: MAX_PAGE_BYTES, expected: None, assemble: Vec::new() };
         Progress::Read(Rc::new(filling))
     }
 

@@ -70,6 +70,8 @@ pub struct Filling<B> {
     /// The response, but for its length, where it may be handed out while it is read:
     /// [`Exchange::handle_filling`](super::Exchange::handle_filling).
     pub(super) record: Option<Rc<Record>>,
+    /// Whether it is not what the leader asked for, who is to have its own.
+    pub(super) others: bool,
     /// The most bytes of it that are of use.
     pub limit: u64,
     /// How many the origin has announced.
@@ -79,10 +81,10 @@ pub struct Filling<B> {
 }
 
 impl<B> Filling<B> {
-    /// How long a body is that could lie apart: a whole one, of announced length, that may answer anybody.
+    /// How long a body is that could lie apart: a whole one, of announced length, that may answer anybody and goes to the leader.
     pub fn may_lie_apart(&self, now: u64) -> Option<u64> {
         let usable = self.record.as_ref().is_some_and(|record| record.is_usable(now));
-        self.expected.filter(|length| usable && *length > 0)
+        self.expected.filter(|length| usable && !self.others && *length > 0)
     }
 
     /// By what names it is to be purged, as far as anybody may have it before it is whole.
@@ -280,6 +282,7 @@ impl<B: Clone> Fetch<B> {
             Some(Pending::Page { record, announced, .. }) => (record, announced, false),
             None => return self.fail(broken(), None, None, now),
         };
+        let others = self.is_others(&record);
         if !incomplete {
             let until = now.saturating_add(self.rule.uncacheable_ttl_ms);
             self.change(Kind::MarkUncacheable(until));
@@ -288,7 +291,7 @@ impl<B: Clone> Fetch<B> {
             status: record.status,
             fields: with_length(&record, announced),
             why: "too-large",
-            ask_alone: incomplete,
+            ask_alone: incomplete || others,
             failure: false,
             ordinary: self.is_ordinary(),
         })
@@ -391,6 +394,7 @@ impl<B: Clone> Fetch<B> {
                 let fields = with_length(&record, expected);
                 Rc::new(Record { length: expected.unwrap_or(u64::MAX), fields, ..record.clone() })
             }),
+            others: self.is_others(&record),
             limit: self.rule.max_body_bytes,
             expected,
             assemble: pieces.clone(),
@@ -422,16 +426,24 @@ impl<B: Clone> Fetch<B> {
         failure: bool,
         now: u64,
     ) -> FetchOutcome<B> {
-        // The answer is not for all, so it may be the client's own, which its cookies ask for.
-        let without_cookies = self.asked.has(&COOKIE) && !self.head.fields.contains_key(COOKIE);
         FetchOutcome::Unshared(Unshared {
             status,
             fields: passed_on(&self.rule, fields.clone(), now),
             why,
-            ask_alone: without_cookies,
+            // The answer is not for all, so it may be the client's own, which its cookies ask for.
+            ask_alone: self.is_without_cookies(),
             failure,
             ordinary: self.is_ordinary(),
         })
+    }
+
+    fn is_without_cookies(&self) -> bool {
+        self.asked.has(&COOKIE) && !self.head.fields.contains_key(COOKIE)
+    }
+
+    /// Whether it is the answer to those who have no cookies, and this client has some.
+    fn is_others(&self, record: &Record) -> bool {
+        self.is_without_cookies() && record.vary.names().contains(&COOKIE)
     }
 }
 

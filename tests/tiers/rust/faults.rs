@@ -209,6 +209,23 @@ fn of_values_of_a_key_that_are_set_one_after_the_other_a_tier_has_the_last_in_th
 }
 
 #[test]
+fn however_often_a_key_is_set_while_it_is_written_one_waits_to_write_it_again() {
+    let edge = Edge::new();
+    let store = Moody::new(&edge.world);
+    let isolate = over(&edge, &store);
+    store.mood.set(Mood::Slow(20));
+    for at in 0..1_000 {
+        isolate.insert("k".into(), at.to_string());
+        edge.world.settle();
+    }
+    assert!(edge.world.spawned() < 5, "{} on their way", edge.world.spawned());
+    edge.world.run(isolate.flush());
+    assert_eq!(store.writes.get(), 2);
+    store.mood.set(Mood::Well);
+    assert_eq!(edge.get(&over(&edge, &store), "k", "loaded"), "999");
+}
+
+#[test]
 fn a_write_that_never_ends_holds_the_next_one_of_its_key_up_for_the_timeout_and_no_longer() {
     let edge = Edge::new();
     let store = Moody::new(&edge.world);
