@@ -35,11 +35,10 @@ mod read;
 mod refused;
 pub(crate) mod seal;
 pub mod snapshot;
+mod write;
 
 pub use breaker::{BreakerOptions, BreakerState};
-pub use chain::{
-    Chain, ChainEvent, ChainOptions, Delivery, Failure, Lane, NewValue, Purge, Put, TierOptions, Write, Written,
-};
+pub use chain::{Chain, ChainEvent, ChainOptions, Delivery, Failure, Lane, Purge, TierOptions};
 pub use envelope::{Envelope, Freshness, Kind, Lifetimes};
 pub use figures::TierFigures;
 pub use follow::{Bound, FollowFigures, FollowOptions, LogFollower, Look, Next, Page, Told};
@@ -49,3 +48,4 @@ pub use purge_log::{Appended, LogOptions, PurgeLog};
 pub use read::{Found, Promotion, Read, ReadOutcome, Step};
 pub use refused::Refused;
 pub use seal::Seal;
+pub use write::{NewValue, Put, Write, Written};

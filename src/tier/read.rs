@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use super::chain::{Chain, Failure, Put};
+use super::chain::{Chain, Failure};
 use super::envelope::{Envelope, Freshness, Kind, Lifetimes};
 use super::names::Place;
 use super::refused::Refused;
 use super::seal::Seal;
+use super::write::Put;
 use crate::time::{Timestamp, Ttl};
 
 /// A read under way. It is polled for what to do, told what came of that, and polled again, until it is done.
