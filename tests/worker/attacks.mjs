@@ -571,6 +571,37 @@ const store = {
       assert.match(await metrics(), /^nearcache_requests_total\{[^}]*result="hit"[^}]*\} 10$/m);
     });
   },
+  async "a hit is counted whatever it comes as, and an error that is remembered is none"() {
+    // The symptom: neither a 304 from memory, nor what is decoded for its client, nor what is stale and stands in where there are too many
+    // trips was in nearcache_requests_total.
+    const zipped = zlib.gzipSync("x".repeat(1_000));
+    const play = (request, response, call) => {
+      if (request.url === "/hangs") return;
+      if (request.url === "/fails") return say(response, 503, {}, "soon");
+      if (request.url === "/zipped") return say(response, 200, { ...FRESH, "content-encoding": "gzip" }, zipped);
+      say(response, 200, { ...(request.url === "/short" ? RESCUED : FRESH), etag: '"v"' }, "x");
+    };
+    await lab(play, { MAX_LOADS: "1", ERROR_BACKOFF: "20s", HARD_TIMEOUT: "3s" }, async ({ get, metrics }) => {
+      const counted = async () => {
+        const page = await metrics();
+        const of = (result) =>
+          Number(new RegExp(`^nearcache_requests_total.*result="${result}".* (\\d+)$`, "m").exec(page)[1]);
+        return ["hit", "stale", "miss"].map(of);
+      };
+      for (const path of ["/x", "/zipped", "/short", "/fails"]) await get(path);
+      const [hits, stale, misses] = await counted();
+      assert.equal((await get("/x", { headers: { "if-none-match": '"v"' } })).status, 304);
+      assert.equal((await get("/zipped", { headers: { "accept-encoding": "identity" } })).text, "x".repeat(1_000));
+      assert.deepEqual(await counted(), [hits + 2, stale, misses]);
+      assert.deepEqual([(await get("/fails")).text, await counted()], ["soon", [hits + 2, stale, misses]]);
+      await sleep(1_100);
+      const hanging = get("/hangs");
+      await sleep(100);
+      assert.match((await get("/short")).cache, /overload/);
+      assert.deepEqual(await counted(), [hits + 2, stale + 1, misses + 1]);
+      assert.equal((await hanging).status, 504);
+    });
+  },
 };
 
 await runAll({ ...denial, ...poisoning, ...secrets, ...faults, ...store });
