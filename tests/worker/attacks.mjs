@@ -166,6 +166,40 @@ const poisoning = {
       assert.ok(!seen.some(({ headers }) => headers.cookie));
     });
   },
+  async "what a client has not escaped is the target that the origin gets, for rules, keys, writes and purges"() {
+    // The symptom: `/a{b` was purged by no URL, and `/open/../own/1` went by the rule for `/open/*`, since workerd hands over a path as it is sent.
+    const play = (request, response, call) => say(response, 200, FRESH, `${request.url} ${call}`);
+    const RULES = { rules: [{ path: "/own/*", bypass: true }] };
+    await lab(play, { RULES }, async ({ send, purge }) => {
+      const ask = async (target, method = "GET") => {
+        const head = `${method} ${target} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n`;
+        const answer = Buffer.from(await send(`${head}Content-Length: 0\r\n\r\n`), "latin1").toString();
+        return { did: /cache-status: (.*)/i.exec(answer)?.[1], text: answer.split("\r\n\r\n")[1] };
+      };
+      for (const [sent, written] of [
+        ['/p"^{}', "/p%22%5E%7B%7D"],
+        ["/q?'ä", "/q?%27%C3%A4"],
+        ["/ä", "/%C3%A4"],
+        ["/a\\b", "/a/b"],
+        ["/c/./d/../e", "/c/e"],
+        ["/c/%2E%2e/f", "/f"],
+      ]) {
+        const { text } = await ask(sent);
+        assert.equal(text, `${written} 1`);
+        assert.match((await ask(written)).did, /; hit/, `${sent} and ${written}`);
+        await purge({ urls: [sent] });
+        assert.match((await ask(sent)).did, /uri-miss/, sent);
+        await purge({ urls: [`http://a.example${written}`] });
+        assert.match((await ask(sent)).did, /uri-miss/, sent);
+        await ask(written, "POST");
+        assert.match((await ask(sent)).did, /uri-miss/, sent);
+      }
+      for (const own of ["/open/../own/1", "/own\\1", "/open/%2e%2E/own/1"]) {
+        await ask(own);
+        assert.match((await ask(own)).did, /fwd=bypass/, own);
+      }
+    });
+  },
   async "a cookie goes along where nothing is shared"() {
     const play = (request, response) => say(response, 200, { "cache-control": "private" }, `${request.headers.cookie}`);
     await lab(play, {}, async ({ get }) => {
