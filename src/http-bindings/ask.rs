@@ -73,7 +73,7 @@ impl Proxy {
         let found = exchange.key().and_then(|key| self.store.get(key));
         match exchange.handle_stored(found.as_deref(), now) {
             Decision::Answer(answer) if !matches!(answer.content, Content::Apart(..)) => {
-                self.figures.answered(&answer, now);
+                self.figures.answered(&answer);
                 self.respond(answer, None)
             }
             decision => Ask::new(self, exchange, decision, now).into(),
@@ -192,7 +192,7 @@ impl Exchanging {
         self.step = match decision {
             Decision::Answer(answer) => {
                 if !self.counted {
-                    proxy.figures.answered(&answer, now);
+                    proxy.figures.answered(&answer);
                     self.counted = true;
                 }
                 self.answer = Some(answer);
@@ -216,10 +216,7 @@ impl Exchanging {
                     self.count(proxy, Came::Coalesced);
                     step::JOIN
                 }
-                Joined::Full => {
-                    self.answer = Some(self.exchange.handle_overload(now));
-                    step::ANSWER
-                }
+                Joined::Full => return self.decide(proxy, Decision::Answer(self.exchange.handle_overload(now)), now),
             },
         };
         self.since = now;

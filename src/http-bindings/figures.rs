@@ -13,9 +13,7 @@ pub(crate) struct Figures(RefCell<Stats>);
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Came {
-    /// By what is stored, without waiting.
-    Hit,
-    /// So, and it was stale.
+    /// By what is stored, without waiting, though it was stale.
     StaleHit,
     /// By a trip of its own.
     Miss,
@@ -27,7 +25,6 @@ impl Figures {
     pub fn count(&self, came: Came) {
         let mut stats = self.0.borrow_mut();
         match came {
-            Came::Hit => stats.hits += 1,
             Came::StaleHit => stats.stale_hits += 1,
             Came::Miss => stats.misses += 1,
             Came::Coalesced => stats.coalesced += 1,
@@ -35,11 +32,11 @@ impl Figures {
     }
 
     /// A request that was answered from what is stored.
-    pub fn answered(&self, answer: &ClientResponse<Body>, now: u64) {
-        // Refusals have no record; they are no gets.
-        if let Some(record) = &answer.record {
-            self.count(if record.freshness.is_fresh(now) { Came::Hit } else { Came::StaleHit });
-        }
+    pub fn answered(&self, answer: &ClientResponse<Body>) {
+        // Refusals are no gets.
+        let mut stats = self.0.borrow_mut();
+        stats.hits += u64::from(answer.fresh == Some(true));
+        stats.stale_hits += u64::from(answer.fresh == Some(false));
     }
 
     pub fn load_began(&self, background: bool) {

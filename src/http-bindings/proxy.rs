@@ -145,12 +145,17 @@ impl Proxy {
     }
 }
 
-/// Scheme, host with its port, path and query of a URL that the runtime has made.
+/// Scheme, host with its port, path and query of a URL that the runtime has made. workerd leaves a path as its client has sent it, and sends
+/// it on as URLs are written: rules, keys and purges go by what the origin gets.
 pub(crate) fn split(url: &str) -> (String, String, String) {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let rest = rest.split('#').next().unwrap_or_default();
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let (host, target) = rest.split_at(at);
     let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+    // Escapes that it may have, and segments of dots, escaped or not. Of others nothing changes.
+    let odd = |byte: u8| !byte.is_ascii() || b"\"'<>\\^`{}".contains(&byte);
+    let is_written = !target.bytes().any(odd) && !target.contains("/.") && !target.contains("%2");
+    let target = if is_written { target } else { as_requested(&target, false) };
     (scheme.to_owned(), host.to_owned(), target)
 }

@@ -1,6 +1,6 @@
 //! The caching reverse proxy for Cloudflare Workers: it forwards to one origin, caches what HTTP lets a shared cache keep, and shares
 //! loads across requests. What may be kept and handed out is [`nearcache::http`]'s to say; what takes time is carried out by the driver
-//! in `js/`,  Here are the Worker's own matters: settings, what is under way, bounds, the operator's routes.
+//! in `js/`. Here are the Worker's own matters: settings, what is under way, bounds, the operator's routes.
 
 // Nothing that a caller can reach may panic.
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]

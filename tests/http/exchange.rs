@@ -388,6 +388,22 @@ fn a_part_is_stored_and_completed_by_what_is_missing_if_a_strong_tag_says_it_bel
 }
 
 #[test]
+fn what_may_not_be_stored_completes_no_part() {
+    // The symptom: who asked for the whole with no-store was sent what was missing, as a 206.
+    for (method, whole) in [(Method::GET, &b"0123456789"[..]), (Method::HEAD, b"")] {
+        let world = world(|_, fields| match joined(fields, "range").as_deref() {
+            Some("bytes=0-3") => response(206, &[MINUTE, TAG, ("content-range", "bytes 0-3/10")], "0123"),
+            Some(_) => response(206, &[MINUTE, TAG, ("content-range", "bytes 4-9/10")], "456789"),
+            None => response(200, &[MINUTE, TAG], "0123456789"),
+        });
+        world.ask(get("/", &[("range", "bytes=0-3")]));
+        let got = world.ask(request(method, "/", &[("cache-control", "no-store")]));
+        assert_eq!((got.status.as_u16(), got.body.as_slice()), (200, whole));
+        assert_eq!(joined(&world.asked.borrow()[1].fields, "range"), None);
+    }
+}
+
+#[test]
 fn parts_with_different_tags_are_never_put_together() {
     let world = world(|count, _| match count {
         1 => response(206, &[MINUTE, TAG, ("content-range", "bytes 0-3/10")], "0123"),

@@ -166,6 +166,40 @@ const poisoning = {
       assert.ok(!seen.some(({ headers }) => headers.cookie));
     });
   },
+  async "what a client has not escaped is the target that the origin gets, for rules, keys, writes and purges"() {
+    // The symptom: `/a{b` was purged by no URL, and `/open/../own/1` went by the rule for `/open/*`, since workerd hands over a path as it is sent.
+    const play = (request, response, call) => say(response, 200, FRESH, `${request.url} ${call}`);
+    const RULES = { rules: [{ path: "/own/*", bypass: true }] };
+    await lab(play, { RULES }, async ({ send, purge }) => {
+      const ask = async (target, method = "GET") => {
+        const head = `${method} ${target} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n`;
+        const answer = Buffer.from(await send(`${head}Content-Length: 0\r\n\r\n`), "latin1").toString();
+        return { did: /cache-status: (.*)/i.exec(answer)?.[1], text: answer.split("\r\n\r\n")[1] };
+      };
+      for (const [sent, written] of [
+        ['/p"^{}', "/p%22%5E%7B%7D"],
+        ["/q?'ä", "/q?%27%C3%A4"],
+        ["/ä", "/%C3%A4"],
+        ["/a\\b", "/a/b"],
+        ["/c/./d/../e", "/c/e"],
+        ["/c/%2E%2e/f", "/f"],
+      ]) {
+        const { text } = await ask(sent);
+        assert.equal(text, `${written} 1`);
+        assert.match((await ask(written)).did, /; hit/, `${sent} and ${written}`);
+        await purge({ urls: [sent] });
+        assert.match((await ask(sent)).did, /uri-miss/, sent);
+        await purge({ urls: [`http://a.example${written}`] });
+        assert.match((await ask(sent)).did, /uri-miss/, sent);
+        await ask(written, "POST");
+        assert.match((await ask(sent)).did, /uri-miss/, sent);
+      }
+      for (const own of ["/open/../own/1", "/own\\1", "/open/%2e%2E/own/1"]) {
+        await ask(own);
+        assert.match((await ask(own)).did, /fwd=bypass/, own);
+      }
+    });
+  },
   async "a cookie goes along where nothing is shared"() {
     const play = (request, response) => say(response, 200, { "cache-control": "private" }, `${request.headers.cookie}`);
     await lab(play, {}, async ({ get }) => {
@@ -569,6 +603,37 @@ const store = {
     await lab(play, {}, async ({ get, metrics }) => {
       for (let i = 0; i < 11; i++) await get("/x");
       assert.match(await metrics(), /^nearcache_requests_total\{[^}]*result="hit"[^}]*\} 10$/m);
+    });
+  },
+  async "a hit is counted whatever it comes as, and an error that is remembered is none"() {
+    // The symptom: neither a 304 from memory, nor what is decoded for its client, nor what is stale and stands in where there are too many
+    // trips was in nearcache_requests_total.
+    const zipped = zlib.gzipSync("x".repeat(1_000));
+    const play = (request, response, call) => {
+      if (request.url === "/hangs") return;
+      if (request.url === "/fails") return say(response, 503, {}, "soon");
+      if (request.url === "/zipped") return say(response, 200, { ...FRESH, "content-encoding": "gzip" }, zipped);
+      say(response, 200, { ...(request.url === "/short" ? RESCUED : FRESH), etag: '"v"' }, "x");
+    };
+    await lab(play, { MAX_LOADS: "1", ERROR_BACKOFF: "20s", HARD_TIMEOUT: "3s" }, async ({ get, metrics }) => {
+      const counted = async () => {
+        const page = await metrics();
+        const of = (result) =>
+          Number(new RegExp(`^nearcache_requests_total.*result="${result}".* (\\d+)$`, "m").exec(page)[1]);
+        return ["hit", "stale", "miss"].map(of);
+      };
+      for (const path of ["/x", "/zipped", "/short", "/fails"]) await get(path);
+      const [hits, stale, misses] = await counted();
+      assert.equal((await get("/x", { headers: { "if-none-match": '"v"' } })).status, 304);
+      assert.equal((await get("/zipped", { headers: { "accept-encoding": "identity" } })).text, "x".repeat(1_000));
+      assert.deepEqual(await counted(), [hits + 2, stale, misses]);
+      assert.deepEqual([(await get("/fails")).text, await counted()], ["soon", [hits + 2, stale, misses]]);
+      await sleep(1_100);
+      const hanging = get("/hangs");
+      await sleep(100);
+      assert.match((await get("/short")).cache, /overload/);
+      assert.deepEqual(await counted(), [hits + 2, stale + 1, misses + 1]);
+      assert.equal((await hanging).status, 504);
     });
   },
 };

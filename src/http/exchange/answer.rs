@@ -32,6 +32,8 @@ pub struct ClientResponse<B> {
     pub content: Content<B>,
     /// How the body is to be decoded, for a client that can't read it as it is.
     pub decode: Option<Coding>,
+    /// Whether what is stored answers, and that is fresh. `None`: a refusal, or what the origin says to this request alone.
+    pub fresh: Option<bool>,
 }
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -66,19 +68,17 @@ impl<B: Clone> ClientResponse<B> {
     ) -> Option<Self> {
         let selected = select(record, asked)?;
         let cache_status = cache_status(&record.fields, status);
-        if is_not_modified(&asked.fields, record.status, &record.fields) {
+        let mut answer = if is_not_modified(&asked.fields, record.status, &record.fields) {
             let mut fields = validation::not_modified_headers(&record.fields);
             insert_age(record, now, &mut fields);
             fields.insert(CACHE_STATUS, cache_status);
-            return Some(Self {
-                status: StatusCode::NOT_MODIFIED,
-                record: None,
-                fields,
-                content: Content::Empty,
-                decode: None,
-            });
-        }
-        Some(Self::of_bytes(record, selected, content, asked, cache_status, now))
+            let content = Content::Empty;
+            Self { status: StatusCode::NOT_MODIFIED, record: None, fields, content, decode: None, fresh: None }
+        } else {
+            Self::of_bytes(record, selected, content, asked, cache_status, now)
+        };
+        answer.fresh = Some(record.freshness.is_fresh(now));
+        Some(answer)
     }
 
     /// All of a stored part, under the `Content-Range` that the origin gave it.
@@ -116,7 +116,8 @@ impl<B: Clone> ClientResponse<B> {
         insert_age(record, now, &mut fields);
         let empty = bytes.is_empty() || asked.method == Method::HEAD;
         let content = if empty { Content::Empty } else { content(bytes) };
-        Self { status, record: Some(record.clone()), fields, content, decode: None }.readable(&record.fields, asked)
+        Self { status, record: Some(record.clone()), fields, content, decode: None, fresh: None }
+            .readable(&record.fields, asked)
     }
 
     /// The origin's, as it comes.
@@ -130,11 +131,12 @@ impl<B: Clone> ClientResponse<B> {
         if is_comparable && is_not_modified(&asked.fields, unshared.status, &fields) && asked.is_read() {
             let fields = validation::not_modified_headers(&fields);
             let content = Content::Empty;
-            return Self { status: StatusCode::NOT_MODIFIED, record: None, fields, content, decode: None };
+            return Self { status: StatusCode::NOT_MODIFIED, record: None, fields, content, decode: None, fresh: None };
         }
         let content = if asked.method == Method::HEAD { Content::Empty } else { Content::Origin };
         let coded = unshared.fields.clone();
-        Self { status: unshared.status, record: None, fields, content, decode: None }.readable(&coded, asked)
+        Self { status: unshared.status, record: None, fields, content, decode: None, fresh: None }
+            .readable(&coded, asked)
     }
 
     /// In words of our own.
@@ -145,7 +147,7 @@ impl<B: Clone> ClientResponse<B> {
         status.append_to(&mut fields);
         forwarding::add_via(&mut fields, &rule.name);
         let content = Content::Text(format!("nearcache: {reason}\n"));
-        Self { status: code, record: None, fields, content, decode: None }
+        Self { status: code, record: None, fields, content, decode: None, fresh: None }
     }
 
     /// Decodes what the client can't read (RFC 9110 §12.5.3; one that says nothing is taken for one that can't). The result is

@@ -375,7 +375,9 @@ impl<B: Clone> Exchange<B> {
         let page = failed.page.as_ref().filter(|page| page.record.matches(&self.selecting()));
         if let Some(page) = page {
             let status = status.forward_status(page.record.status);
-            return self.reuse(page, &status, now).retry_after(failed.retry_after);
+            let mut page = self.reuse(page, &status, now);
+            page.fresh = None;
+            return page.retry_after(failed.retry_after);
         }
         ClientResponse::refusal(&self.rule, failed.failure.status(), &text, &status).retry_after(failed.retry_after)
     }

@@ -98,6 +98,7 @@ impl<B: Clone> Exchange<B> {
                 }
             }
         } else if whole.is_none()
+            && !forbidden
             && let Some(part) = part
             && part.record.freshness.is_fresh(now)
             && part
