@@ -146,12 +146,13 @@ impl Proxy {
 }
 
 /// Scheme, host with its port, path and query of a URL that the runtime has made. workerd leaves a path as its client has sent it, and sends
-/// it on as URLs are written: rules, keys and purges go by what the origin gets.
+/// it on as URLs are written: rules, keys and purges go by what the origin gets. A scheme's own port it leaves too.
 pub(crate) fn split(url: &str) -> (String, String, String) {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let rest = rest.split('#').next().unwrap_or_default();
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let (host, target) = rest.split_at(at);
+    let host = host.strip_suffix(if scheme == "https" { ":443" } else { ":80" }).unwrap_or(host);
     let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
     // Escapes that it may have, and segments of dots, escaped or not. Of others nothing changes.
     let odd = |byte: u8| !byte.is_ascii() || b"\"'<>\\^`{}".contains(&byte);

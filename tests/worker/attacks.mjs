@@ -171,8 +171,8 @@ const poisoning = {
     const play = (request, response, call) => say(response, 200, FRESH, `${request.url} ${call}`);
     const RULES = { rules: [{ path: "/own/*", bypass: true }] };
     await lab(play, { RULES }, async ({ send, purge }) => {
-      const ask = async (target, method = "GET") => {
-        const head = `${method} ${target} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n`;
+      const ask = async (target, method = "GET", host = "a.example") => {
+        const head = `${method} ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n`;
         const answer = Buffer.from(await send(`${head}Content-Length: 0\r\n\r\n`), "latin1").toString();
         return { did: /cache-status: (.*)/i.exec(answer)?.[1], text: answer.split("\r\n\r\n")[1] };
       };
@@ -194,6 +194,9 @@ const poisoning = {
         await ask(written, "POST");
         assert.match((await ask(sent)).did, /uri-miss/, sent);
       }
+      await ask("/port");
+      assert.match((await ask("/port", "GET", "a.example:80")).did, /; hit/, "its own port");
+      assert.match((await ask("/port", "GET", "a.example:81")).did, /uri-miss/, "another port");
       for (const own of ["/open/../own/1", "/own\\1", "/open/%2e%2E/own/1"]) {
         await ask(own);
         assert.match((await ask(own)).did, /fwd=bypass/, own);
