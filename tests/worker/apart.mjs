@@ -102,6 +102,7 @@ const bucketOf = (bucket) => ({
     }
     return bucket.put(key, value, options);
   },
+  head: (key) => bucket.head(key),
   delete: (keys) => bucket.delete(keys),
 });
 export default {

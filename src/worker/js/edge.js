@@ -33,7 +33,7 @@ const BINDINGS = {
   STORE: ["idFromName", "a namespace of Durable Objects"],
   LEASE: ["idFromName", "a namespace of Durable Objects"],
   PURGE_LOG: ["idFromName", "a namespace of Durable Objects"],
-  BODIES: ["createMultipartUpload", "an R2 bucket"],
+  BODIES: ["head", "an R2 bucket"],
 };
 
 /** A proxy is there, the first or another after that one failed. @throws {NearCacheError} `ERR_OPTION` */
