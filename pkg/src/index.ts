@@ -55,4 +55,4 @@ export {
   type ResourceOptions,
   type UserResource,
 } from "./resource.js";
-export { cached } from "./wrap.js";
+export { cached, type CacheValue } from "./wrap.js";

@@ -58,7 +58,7 @@ export function cached<C extends Pick<CacheLike<any, any>, "set">>(
   const cache = given as unknown as Internals<any, any>;
   if (typeof cache?.[INNER_SCOPE] !== "function") throw optionError("cache", describe(cache), "a NearCache");
   checkBoolean("perInstance", perInstance);
-  return <This, F extends (this: This, ...args: any[]) => Promise<ValueOf<C>>>(
+  return <This, F extends (this: This, ...args: any[]) => Promise<CacheValue<C>>>(
     method: F,
     context: ClassMethodDecoratorContext<This, F>,
   ): F => {
@@ -112,11 +112,9 @@ cached.of = <F extends AnyFunction>(object: object, method: F): Wrapped<F> => {
   }) as unknown as Wrapped<F>;
 };
 
-/**
- * What a cache holds. Were it a type parameter of `cached`, a cache that is made among its options would be taken for one of
- * nothing.
- */
-type ValueOf<C> = C extends { set(key: any, value: infer V, ...rest: any[]): unknown } ? V : never;
+// Were it a type parameter of `cached`, a cache that is made among its options would be taken for one of nothing.
+/** What a cache holds. */
+export type CacheValue<C> = C extends { set(key: any, value: infer V, ...rest: any[]): unknown } ? V : never;
 
 /** Decorated methods. */
 const methods = new WeakSet<AnyFunction>();
