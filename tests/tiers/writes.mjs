@@ -77,6 +77,30 @@ async function round(seed) {
   return found;
 }
 
+test("a clock that leaps makes nobody take for lost what is on its way", async () => {
+  const store = memoryTier();
+  let now = 1_000_000;
+  let [begun, ended] = [0, 0];
+  // The first takes longer than the second.
+  const set = async (entry) => {
+    await pause(begun++ === 0 ? 60 : 1);
+    await store.set(entry);
+    ended++;
+  };
+  const { name } = store;
+  const tier = { name, options: {}, get: (key) => store.get(key), set, delete: (key) => store.delete(key) };
+  const chain = tiers([tier], options);
+  const cache = new NearCache({ ttl: "100h", tiers: chain, clock: () => now });
+  cache.set("k", "first");
+  await pause(5);
+  now += 3_600_000;
+  cache.set("k", "second");
+  await chain.flush();
+  equal(ended, 2, "writes that have ended");
+  const reader = new NearCache({ ttl: "100h", tiers: tiers([store], options), clock: () => now });
+  equal(await reader.getOrSet("k", () => "none"), "second");
+});
+
 test("of values that are set one after the other no tier has an older one in the end, whatever fails", async () => {
   const count = settings().count ?? 40;
   const seeds = Array.from({ length: count }, (_, at) => context.seed + at);

@@ -57,6 +57,11 @@ export class Writer {
     this.pending = new Pending(host);
   }
 
+  /** How long a turn's write takes at the most, from when the turn begins, unless it is lost. */
+  private get longest(): number {
+    return 2 * this.timeout;
+  }
+
   /** Writes a value soon; resolves when it has been written, or a later one is to be, or neither. */
   write(value: NewBytes): Promise<void> {
     const { name } = value;
@@ -71,12 +76,12 @@ export class Writer {
   /** Writes what comes after a turn when that has ended, unless another who waited does. */
   private async writeNext(before: Turn, name: string): Promise<void> {
     const { host } = this;
-    await within(host, before.until - host.now(), () => before.ended);
+    await within(host, this.longest, () => before.ended);
     const next = before.next.get(name);
     before.next.delete(name);
     if (next !== undefined) return this.add(next);
     const turn = this.turns.get(name);
-    if (turn !== undefined) await within(host, turn.until - host.now(), () => turn.ended);
+    if (turn !== undefined) await within(host, this.longest, () => turn.ended);
   }
 
   private add(value: NewBytes): Promise<void> {
@@ -95,7 +100,8 @@ export class Writer {
 
   /** Whether nobody need wait for a turn that writes this name, nor for who waits for it. */
   private isOver(name: string, { until, next }: Turn): boolean {
-    return until + (next.has(name) ? this.timeout : 0) <= this.host.now();
+    const { requestBound, now } = this.host;
+    return requestBound && until + (next.has(name) ? this.timeout : 0) <= now();
   }
 
   /** Puts a value where one of the same name may be, which then is not written. */
@@ -112,7 +118,7 @@ export class Writer {
     const { host } = this;
     // Another request may wait for it.
     const { promise: ended, resolve } = deferred<void>();
-    const turn = { values: new Map(), ended, until: host.now() + 2 * this.timeout, next: new Map() };
+    const turn = { values: new Map(), ended, until: host.now() + this.longest, next: new Map() };
     const gathered = {
       get length() {
         return turn.values.size;
@@ -144,7 +150,7 @@ export class Writer {
   /** Tells the tier what was purged, as far as it has not been told. */
   deliver(): void {
     if (this.host.now() < this.toldBy || !this.chain.owes(this.index)) return;
-    this.toldBy = this.host.now() + 2 * this.timeout;
+    this.toldBy = this.host.now() + this.longest;
     const told = this.tell().finally(() => {
       this.toldBy = -Infinity;
       this.deliverLater();
@@ -185,7 +191,7 @@ export class Writer {
     for (;;) {
       const delivery = chain.delivery(index, host.now());
       if (delivery === undefined) return;
-      this.toldBy = host.now() + 2 * this.timeout;
+      this.toldBy = host.now() + this.longest;
       const [names, bytes, ttl, deletes] = [delivery.names(), delivery.bytes(), delivery.ttl(), delivery.deletes()];
       const marks = names.map((name, at) => ({ name, bytes: bytes[at] as Uint8Array, ttl }));
       // The marks first: what is stored between the two is ended by them.
@@ -202,7 +208,7 @@ export class Writer {
   }
 
   private hold(promise: Promise<void>): void {
-    const until = this.host.now() + 4 * this.timeout;
+    const until = this.host.now() + 2 * this.longest;
     this.pending.add(promise, () => until);
   }
 

@@ -14,6 +14,8 @@ export interface Tiers {
 
 /** What tiers need of the cache and its surroundings. */
 export interface TierHost {
+  /** Whether what is on its way may be lost with the request that began it. */
+  requestBound: boolean;
   now(): number;
   /** Above 0 and up to 1. */
   random(): number;
