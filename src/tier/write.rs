@@ -31,7 +31,7 @@ pub struct NewValue<'a> {
     /// See [`Envelope::weight`].
     pub weight: Option<u32>,
     /// Whether what lies below of its key, if anything does, is older and not to be handed out any more. A tier that can't be given the
-    /// value is told so.
+    /// value has to delete it.
     pub replaces: bool,
     /// The value.
     pub payload: &'a [u8],
@@ -75,7 +75,8 @@ impl Write {
     }
 }
 
-/// One of the tiers in which a value is to be stored. Its end is told by [`Chain::handle_written`] or [`Chain::handle_skipped`].
+/// One of the tiers in which a value is to be stored. Its end is told by [`Chain::handle_written`], [`Chain::handle_skipped`] or
+/// [`Chain::handle_overtaken`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Put {
     /// Which tier.
@@ -97,7 +98,7 @@ impl Chain {
             // What it would have replaced need not bear the tag that was purged.
             let own_marks = value.place.marks_of::<&str>(value.key, &[]);
             if value.replaces && !self.marks.name_ends(value.generation, &own_marks) {
-                for tier in (0..self.tiers.len()).filter(|&tier| self.uses(value.place, tier)).collect::<Vec<_>>() {
+                for tier in self.used(value.place) {
                     self.marks.owe(now, &own, value.generation, value.number, tier);
                 }
             }
@@ -127,7 +128,7 @@ impl Chain {
             return None;
         };
         let mut puts = Vec::new();
-        for tier in (0..self.tiers.len()).filter(|&tier| self.uses(value.place, tier)).collect::<Vec<_>>() {
+        for tier in self.used(value.place) {
             match self.put(now, value.place, tier, bytes.len(), left) {
                 Some(put) => puts.push(put),
                 None if value.replaces => self.marks.owe(now, &own, value.generation, value.number, tier),
@@ -136,6 +137,11 @@ impl Chain {
         }
         let NewValue { generation, number, replaces, .. } = *value;
         Some(Write { name, bytes, puts, generation, number, replaces })
+    }
+
+    /// The tiers that keys of this part use.
+    fn used(&self, place: &Place) -> Vec<usize> {
+        (0..self.tiers.len()).filter(|&tier| self.uses(place, tier)).collect()
     }
 
     /// Whether a value may be stored in a tier now, and for how long.
@@ -210,7 +216,7 @@ impl Chain {
 }
 
 impl Lifetimes {
-    /// Of a value with this policy where others find it: less by a chance of its own (`random`, at least 0 and below 1), or all that
+    /// Of a value with this policy where others find it: less by a chance of its own (`random`, above 0 and up to 1), or all that
     /// they find would end together; and within the time for which it may be idle, since nobody knows there when it was last used.
     pub fn below(policy: &EntryPolicy, random: f64) -> Self {
         let EntryPolicy { stale_while_revalidate, stale_if_error, .. } = *policy;
