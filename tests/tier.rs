@@ -1,6 +1,8 @@
 //! Envelopes, and what a chain of tiers does next.
 #![cfg(feature = "tier")]
 
+#[path = "common/new_value.rs"]
+mod new_value;
 #[path = "common/random.rs"]
 mod random;
 
@@ -9,6 +11,7 @@ use nearcache::tier::{
     Lifetimes, NewValue, Place, Purge, Read, ReadOutcome, Refused, Seal, Step, TierOptions, Write, Written, names,
 };
 use nearcache::{Timestamp, Ttl};
+use new_value::new_value;
 use random::{Random, seed};
 use sha2::Digest;
 #[cfg(target_family = "wasm")]
@@ -193,24 +196,8 @@ impl World {
         lifetimes: Lifetimes,
         age: u64,
     ) -> Option<Write> {
-        let replaces = false;
-        let (place, tags) = (root(), tags.to_vec());
-        let (codec, compressed, weight, payload) = (1, false, None, b"1".as_slice());
-        let generation = at(generation);
-        let value = NewValue {
-            place: &place,
-            key,
-            generation,
-            number: self.chain.begin(),
-            lifetimes,
-            age,
-            tags,
-            codec,
-            compressed,
-            weight,
-            replaces,
-            payload,
-        };
+        let (place, tags, number) = (root(), tags.to_vec(), self.chain.begin());
+        let value = NewValue { generation: at(generation), number, lifetimes, age, tags, ..new_value(&place, key) };
         self.chain.write(at(now), &value)
     }
 
@@ -228,20 +215,9 @@ impl World {
     }
 
     fn plan_of(&mut self, generation: u64, now: u64, key: &str, lifetimes: Lifetimes, payload: &[u8]) -> Option<Write> {
-        let value = NewValue {
-            place: &root(),
-            key,
-            generation: at(generation),
-            number: self.chain.begin(),
-            lifetimes,
-            age: 0,
-            tags: vec![],
-            codec: 1,
-            compressed: false,
-            weight: None,
-            replaces: true,
-            payload,
-        };
+        let (place, number, replaces) = (root(), self.chain.begin(), true);
+        let value =
+            NewValue { generation: at(generation), number, lifetimes, replaces, payload, ..new_value(&place, key) };
         self.chain.write(at(now), &value)
     }
 
@@ -418,22 +394,8 @@ fn a_purge_reaches_from_the_whole_into_namespaces_and_scopes_and_from_no_part_in
         (Place::new(&["shop", "inner"], &[]), false),
     ] {
         let mut world = World::new(1, TierOptions::default());
-        let (codec, compressed, weight, replaces, payload) = (1, false, None, false, b"1".as_slice());
-        let (generation, lifetimes, tags) = (at(0), fresh_for(1_000), vec!["t"]);
-        let value = NewValue {
-            place: &part,
-            key: "a",
-            generation,
-            number: 0,
-            lifetimes,
-            age: 0,
-            tags,
-            codec,
-            compressed,
-            weight,
-            replaces,
-            payload,
-        };
+        let (lifetimes, tags) = (fresh_for(1_000), vec!["t"]);
+        let value = NewValue { lifetimes, tags, ..new_value(&part, "a") };
         let write = world.chain.write(at(0), &value).unwrap();
         world.carry_out(0, &write);
         world.chain.purge(at(1), &from, Purge::Tag("t"));
@@ -489,20 +451,8 @@ fn a_load_that_began_in_the_millisecond_of_a_set_does_not_take_its_place() {
     let first = world.chain.supersede(at(10), &place, key);
     world.chain.supersede(at(10), &place, "b");
     let mut is_stored = |number| {
-        let value = NewValue {
-            place: &place,
-            key,
-            generation: at(10),
-            number,
-            lifetimes: fresh_for(100),
-            age: 0,
-            tags: vec![],
-            codec: 1,
-            compressed: false,
-            weight: None,
-            replaces: false,
-            payload: b"1",
-        };
+        let lifetimes = fresh_for(100);
+        let value = NewValue { generation: at(10), number, lifetimes, ..new_value(&place, key) };
         world.chain.write(at(11), &value).is_some()
     };
     assert!(!is_stored(began), "the load's");
@@ -873,20 +823,8 @@ fn a_value_that_was_purged_by_its_tag_before_it_is_stored_takes_the_one_before_o
     assert_eq!(world.answer(2, "a"), Some(1));
     let number = world.chain.supersede(at(10), &place, "a");
     world.chain.purge(at(10), &place, Purge::Tag("t"));
-    let mut value = NewValue {
-        place: &place,
-        key: "a",
-        generation: at(10),
-        number,
-        lifetimes: fresh_for(1_000),
-        age: 0,
-        tags: vec!["t"],
-        codec: 1,
-        compressed: false,
-        weight: None,
-        replaces: true,
-        payload: b"1",
-    };
+    let (lifetimes, tags, replaces) = (fresh_for(1_000), vec!["t"], true);
+    let mut value = NewValue { generation: at(10), number, lifetimes, tags, replaces, ..new_value(&place, "a") };
     assert_eq!(world.chain.write(at(11), &value), None);
     world.deliver(11);
     assert!(world.stores.iter().all(|store| !store.contains_key("v:::a")), "the one before is there");

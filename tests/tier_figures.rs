@@ -2,13 +2,17 @@
 //! tiers only.
 #![cfg(feature = "tier")]
 
+#[path = "common/new_value.rs"]
+mod new_value;
+
 use std::collections::BTreeMap;
 
+use nearcache::Timestamp;
 use nearcache::figures::{Thresholds, TierPage, Window, health};
 use nearcache::tier::{
-    Chain, ChainOptions, Failure, Lifetimes, NewValue, Place, Read, Seal, Step, TierFigures, TierOptions, Written,
+    Chain, ChainOptions, Failure, NewValue, Place, Read, Seal, Step, TierFigures, TierOptions, Written,
 };
-use nearcache::{Timestamp, Ttl};
+use new_value::new_value;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -39,22 +43,7 @@ impl World {
 
     /// Stores a value; returns in which tiers.
     fn write(&mut self, place: &Place, key: &str) -> Vec<usize> {
-        let none = Ttl::ZERO;
-        let lifetimes = Lifetimes { ttl: Ttl::Millis(60_000), stale_while_revalidate: none, stale_if_error: none };
-        let value = NewValue {
-            place,
-            key,
-            generation: at(self.now),
-            number: 0,
-            lifetimes,
-            age: 0,
-            tags: vec![],
-            codec: 1,
-            compressed: false,
-            weight: None,
-            replaces: false,
-            payload: b"1",
-        };
+        let value = NewValue { generation: at(self.now), ..new_value(place, key) };
         let write = self.chain.write(at(self.now), &value).unwrap();
         for put in &write.puts {
             self.stores[put.tier].insert(write.name.clone(), write.bytes.clone());
